@@ -1,0 +1,62 @@
+"""The tree of errors: one class per exit code, each message saying what to do.
+
+* LatentError
+  - UsageError (2): the call is wrong, such as an unknown name or a value out of range
+  - DataError (3): the data is missing, unreadable, empty or of another shape
+  - ModelFileError (4): a model file is missing, corrupt, unsafe or not of this checkpoint
+  - FitError (5): a fit failed: the loss is not finite, a component collapsed
+  - OutputError (6): an output cannot be written
+  - GateError (7): all was done, but a reported figure misses its gate
+"""
+
+
+class LatentError(Exception):
+    """Something a user can mend.
+
+    Args:
+        problem: what is wrong, in one line.
+        found: what was expected and what was found, in one line.
+        remedy: what to do about it, in one line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, found: str | None = None, remedy: str | None = None) -> None:
+        self.problem, self.found, self.remedy = problem, found, remedy
+        super().__init__("\n  ".join(line for line in (problem, found, remedy) if line))
+
+
+class UsageError(LatentError):
+    """The call is wrong: an unknown name, a value out of range."""
+
+    exit_code = 2
+
+
+class DataError(LatentError):
+    """The data is missing, unreadable, empty or of another shape."""
+
+    exit_code = 3
+
+
+class ModelFileError(LatentError):
+    """A model file is missing, corrupt, unsafe or not fitted on this checkpoint."""
+
+    exit_code = 4
+
+
+class FitError(LatentError):
+    """A fit failed: the loss is not finite, a component collapsed."""
+
+    exit_code = 5
+
+
+class OutputError(LatentError):
+    """An output cannot be written."""
+
+    exit_code = 6
+
+
+class GateError(LatentError):
+    """Everything was done, but a reported figure misses its gate (``--fail-under``)."""
+
+    exit_code = 7

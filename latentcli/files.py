@@ -1,0 +1,105 @@
+"""Files written whole or not at all, and the SHA-256 that proves them unchanged."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from latentcli.errors import OutputError
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output path before hours of work are spent on it.
+
+    Raises:
+        OutputError: the folder is missing or read-only, or the path is a folder or a symbolic link.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {path}", f"there is no folder {folder}", f"make it first: mkdir -p {folder}")
+    if path.is_symlink():
+        raise OutputError(f"cannot write {path}", "it is a symbolic link", "remove it, or name the file it points to")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"cannot write {path}", "it exists and is not a regular file", "name another output")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"cannot write {path}", f"the folder {folder} is read-only", "name an output elsewhere")
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that replaces ``path`` when the block ends well, and leaves no trace when it does not.
+
+    The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is renamed
+    over ``path``; the folder is flushed last. A reader sees the old file or the new one, never a part.
+
+    Raises:
+        OutputError: the file cannot be written: no such folder, no permission, no space.
+    """
+    path = Path(path)
+    check_writable(path)
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(_mode_of_new_files())
+        Path(temporary).replace(path)
+        temporary = None
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}", error.strerror or str(error), "free space, or name another output") from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                Path(temporary).unlink()
+
+
+def _mode_of_new_files() -> int:
+    """What ``open`` would give a new file: mkstemp makes them private, and outputs are to be shared."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _flush_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems cannot open or flush a folder; the rename stands all the same
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a mapping of arrays and plain values, independent of file format and of key order.
+
+    Arrays enter with dtype, shape and bytes (C order); every other value through its ``repr``; mappings
+    and sequences recursively.
+    """
+    sha256 = hashlib.sha256()
+    _absorb(sha256, content)
+    return sha256.hexdigest()
+
+
+def _absorb(sha256: Any, value: Any) -> None:
+    if isinstance(value, Mapping):
+        sha256.update(b"{%d" % len(value))
+        for key in sorted(value):
+            sha256.update(repr(key).encode())
+            _absorb(sha256, value[key])
+    elif isinstance(value, list | tuple):
+        sha256.update(b"[%d" % len(value))
+        for item in value:
+            _absorb(sha256, item)
+    elif isinstance(value, np.ndarray):
+        sha256.update(f"{value.dtype.str}{value.shape}".encode())
+        sha256.update(memoryview(np.ascontiguousarray(value)).cast("B") if value.size else b"")
+    else:
+        sha256.update(repr(value).encode())

@@ -1,0 +1,35 @@
+"""What an encoder makes of images, as numpy arrays: the currency between commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latents of N images, in the images' order.
+
+    Attributes:
+        arrays: by name, each with N rows. VAE: ``mu`` and ``logvar`` (N, D) float32, the mean and log-variance
+            of the posterior. VQ-VAE: ``codes`` (N, h, w) integers and ``quantized`` (N, h, w, D) float32.
+        checkpoint: fingerprint (SHA-256) of the checkpoint that encoded them.
+        labels: (N,) int64 indices into ``class_names``, -1 where unlabelled; None when no label is known.
+        class_names: the names that labels point to.
+        files: paths within the folder the images came from; None for arrays.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    checkpoint: str
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    files: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    @property
+    def flat(self) -> np.ndarray:
+        """(N, D) float: what a classifier reads; the posterior mean, or the quantised map in one row."""
+        latents = self.arrays["mu"] if "mu" in self.arrays else self.arrays["quantized"]
+        return latents.reshape(len(latents), -1)

@@ -1,0 +1,20 @@
+"""How the core reports that long work advances, without knowing who listens."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+Advance = Callable[[int], None]
+"""Called with the number of items done since the last call."""
+
+
+class Progress(Protocol):
+    """Opens one piece of work: what is being done (a present participle), and how many items it has."""
+
+    def __call__(self, doing: str, total: int) -> AbstractContextManager[Advance]: ...
+
+
+@contextmanager
+def silent(doing: str, total: int) -> Iterator[Advance]:
+    """Progress that nobody watches."""
+    yield lambda count: None
