@@ -1,0 +1,82 @@
+"""Which arrays a file may hold: plain numbers, truth values and short strings, of a size that is really there."""
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+LONGEST_STRING = 4096
+"""Characters: no path and no class name of a file is longer."""
+MOST_DIMENSIONS = 32
+
+_PLAIN_DTYPE = re.compile(r"[<>|=]?(?:\?|b1|[iu][1248]|f[248]|[US](?P<length>[1-9][0-9]{0,4}))")
+_LAST_CODE_POINT = 0x10FFFF
+
+
+class UnsafeArrays(ValueError):
+    """A file of arrays is damaged, or holds something other than plain arrays; the message says what."""
+
+
+def plain_dtype(description: Any) -> np.dtype:
+    """The dtype that a file names, such as ``"<f4"`` or ``"|u1"``.
+
+    Raises:
+        UnsafeArrays: it is not a truth value, an integer, a float of 2, 4 or 8 bytes, or a string of at most
+            4096 characters. Objects and structures above all.
+    """
+    if not isinstance(description, str) or len(description) > 8:
+        raise UnsafeArrays("an array of structures or of an unknown type")
+    if "O" in description:
+        raise UnsafeArrays("an array of Python objects, which could run code")
+    match = _PLAIN_DTYPE.fullmatch(description)
+    if match is None or int(match["length"] or 0) > LONGEST_STRING:
+        raise UnsafeArrays(f"an array of type {description!r}, which is neither a number nor a short string")
+    return np.dtype(description)
+
+
+def size_in_bytes(dtype: np.dtype, shape: Any) -> int:
+    """Bytes of an array of that shape, without making it.
+
+    Raises:
+        UnsafeArrays: the shape is not a tuple of up to 32 sizes, or is beyond any address.
+    """
+    if not isinstance(shape, tuple) or len(shape) > MOST_DIMENSIONS:
+        raise UnsafeArrays("an array whose shape is no tuple of sizes")
+    if not all(type(size) is int and 0 <= size < 2**62 for size in shape):
+        raise UnsafeArrays("an array whose shape is no tuple of sizes")
+    if math.prod(size for size in shape if size) * dtype.itemsize >= 2**62:  # numpy multiplies past a zero, too
+        raise UnsafeArrays("an array larger than any memory")
+    return math.prod(shape) * dtype.itemsize
+
+
+def from_bytes(data: Any, dtype: np.dtype, shape: tuple[int, ...], fortran: bool = False) -> np.ndarray:
+    """An array over these bytes, read-only where they are; in this machine's byte order.
+
+    Raises:
+        UnsafeArrays: there are more bytes or fewer than the shape needs, or bytes that are no value of the type.
+    """
+    expected = size_in_bytes(dtype, shape)
+    if len(data) != expected:
+        raise UnsafeArrays(f"an array of {expected} bytes of which {len(data)} are there")
+    flat = np.frombuffer(data, dtype=dtype) if expected else np.empty(0, dtype=dtype)
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    check_values(array)
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+
+
+def check_values(array: np.ndarray) -> None:
+    """Refuse bytes that numpy would take, and stumble over later.
+
+    Raises:
+        UnsafeArrays: a truth value other than 0 and 1, or a character beyond Unicode.
+    """
+    if not array.size:
+        return
+    flat = array.reshape(-1, order="A")
+    if array.dtype.kind == "b" and flat.view(np.uint8).max() > 1:
+        raise UnsafeArrays("truth values that are neither true nor false")
+    if array.dtype.kind == "U":
+        code_points = flat.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if code_points.max() > _LAST_CODE_POINT:
+            raise UnsafeArrays("strings with characters that do not exist")
