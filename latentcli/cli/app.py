@@ -1,0 +1,93 @@
+"""The application: what every command has in common, and the one guard that turns errors into exit codes."""
+
+import functools
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from latentcli import __version__
+from latentcli.cli import console, options
+from latentcli.errors import LatentError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="latentcli",
+    help="Image classification, reconstruction and generation through the latent space of variational autoencoders.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"latentcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _latentcli(
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    pass
+
+
+def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command, with ``-q``, ``-v`` and the guard.
+
+    Args:
+        group: the application or sub-application that it belongs to.
+        name: what it is called; the function's own name when None.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
+            console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
+            console.verbosity.started = time.monotonic()
+            with_guard(lambda: function(**arguments))
+
+        signature = inspect.signature(function)
+        extra = [
+            inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=options.Quiet),
+            inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=options.Verbose),
+        ]
+        guarded.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *extra])  # type: ignore[attr-defined]
+        guarded.__annotations__ = {**function.__annotations__, "quiet": options.Quiet, "verbose": options.Verbose}
+        group.command(name or function.__name__.replace("_", "-"))(guarded)
+        return function
+
+    return register
+
+
+def with_guard(run: Callable[[], None]) -> None:
+    """Run a command; every error of a user's becomes a short message and its exit code.
+
+    Raises:
+        typer.Exit: with the code of the error.
+    """
+    try:
+        run()
+        sys.stdout.flush()
+    except LatentError as problem:
+        console.error(problem)
+        raise typer.Exit(problem.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        _drop_stdout()
+        print("error: cannot write the output: the reader closed the pipe", file=sys.stderr)
+        raise typer.Exit(6) from None
+
+
+def _drop_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's last flush does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,51 @@
+"""The arguments and options that commands share, each declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="digits, mnist, fashion-mnist, cifar10, cifar100; a .npz or .npy file; a folder of images or of IDX files.",
+    ),
+]
+CheckpointFile = Annotated[Path, typer.Argument(metavar="VAE.PTH", help="A checkpoint written by `latentcli train`.")]
+ClassifierFile = Annotated[
+    Path, typer.Argument(metavar="GMM_PARAMS.PKL", help="A classifier fitted on that checkpoint's latents.")
+]
+Val = Annotated[
+    str | None, typer.Argument(metavar="[VAL]", help="Labelled images, a few per class, that name the clusters.")
+]
+Classes = Annotated[
+    str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Keep these classes only.")
+]
+Split = Annotated[str, typer.Option(metavar="train|test", help="Which half of a named data set.")]
+Labels = Annotated[
+    Path | None, typer.Option(metavar="FILE.csv", help="Labels of some images: columns File,Label (a path or a row number).")
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(envvar="LATENTCLI_DATA", show_envvar=True, metavar="DIR", help="Where the named data sets lie."),
+]
+MaxBad = Annotated[
+    str, typer.Option(metavar="N|P%", help="How many unreadable files of a folder are skipped before giving up.")
+]
+Resize = Annotated[bool, typer.Option("--resize", help="Resize arrays that are not of the model's size.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+FailUnder = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Exit with 7 if this figure of the result is lower. Repeatable."),
+]
+Figures = Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures of the result there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More notes on what is done.")]
+
+
+def names(text: str | None) -> list[str] | None:
+    """The parts of a comma-separated option, or None when it was not given."""
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

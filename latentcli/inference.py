@@ -1,0 +1,94 @@
+"""Images through a trained model, a batch at a time: the only loop over images outside training."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from latentcli.batches import DeviceImages
+from latentcli.models.base import LatentModel
+from latentcli.progress import Advance
+
+BATCH = 512
+"""Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels."""
+
+
+def batch_size(shape: tuple[int, ...]) -> int:
+    """How many images of this shape (C, H, W) go through a model at once."""
+    return max(1, min(BATCH, BATCH * 28 * 28 // int(np.prod(shape))))
+
+
+def batches(count: int, size: int) -> Iterator[np.ndarray]:
+    """Row numbers 0 … count − 1 in order, ``size`` at a time."""
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
+
+
+def device_of(model: LatentModel) -> torch.device:
+    """Where the model's weights are."""
+    return next(model.parameters()).device
+
+
+@torch.inference_mode()
+def encode(model: LatentModel, images: np.ndarray, advance: Advance = lambda count: None) -> dict[str, np.ndarray]:
+    """Deterministic latents of images; nothing is decoded and no loss is computed.
+
+    Args:
+        model: trained, on its device.
+        images: (N, C, H, W) uint8.
+        advance: called with the number of images done.
+
+    Returns:
+        the family's arrays by name, each with N rows in the images' order (see ``Latents``).
+    """
+    model.eval()
+    source = DeviceImages(images, device_of(model))
+    parts: dict[str, list[np.ndarray]] = {}
+    for rows in batches(len(images), batch_size(images.shape[1:])):
+        for name, array in model.encode(source[rows]).arrays.items():
+            parts.setdefault(name, []).append(array.cpu().numpy())
+        advance(len(rows))
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+@torch.inference_mode()
+def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda count: None) -> np.ndarray:
+    """Images of latent points.
+
+    Args:
+        model: trained, on its device.
+        points: (N, D) float.
+        advance: called with the number of images done.
+
+    Returns:
+        (N, C, H, W) float32 in [0, 1].
+    """
+    model.eval()
+    device = device_of(model)
+    parts = []
+    for rows in batches(len(points), batch_size(model.config.image_shape)):
+        latents = torch.from_numpy(np.asarray(points[rows], dtype=np.float32)).to(device)
+        parts.append(model.decode(latents).cpu().numpy())
+        advance(len(rows))
+    return np.concatenate(parts) if parts else np.empty((0, *model.config.image_shape), np.float32)
+
+
+@torch.inference_mode()
+def reconstruct(model: LatentModel, images: np.ndarray, advance: Advance = lambda count: None) -> np.ndarray:
+    """Images through the encoder and the decoder, deterministically.
+
+    Args:
+        model: trained, on its device.
+        images: (N, C, H, W) uint8.
+        advance: called with the number of images done.
+
+    Returns:
+        (N, C, H, W) float32 in [0, 1].
+    """
+    model.eval()
+    source = DeviceImages(images, device_of(model))
+    result = np.empty(images.shape, np.float32)
+    for rows in batches(len(images), batch_size(images.shape[1:])):
+        result[rows] = model.decode(model.encode(source[rows]).flat).cpu().numpy()
+        advance(len(rows))
+    return result

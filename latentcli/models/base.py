@@ -1,0 +1,119 @@
+"""What every family of latent-variable models promises."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from latentcli.errors import UsageError
+from latentcli.models.losses import parse as parse_loss
+
+SMALLEST, LARGEST = 8, 256
+"""Pixels: the range of heights and widths that the backbones are built for."""
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The loss of one batch.
+
+    Attributes:
+        total: scalar to minimise, nats per image (mean over the batch).
+        terms: named scalars that make it up or describe it, means over the batch, for logs and curves.
+    """
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What ``encode`` makes of a batch.
+
+    Attributes:
+        arrays: by the names that ``latents.npz`` gives them, each with N rows.
+        flat: (N, D), what a classifier reads and what ``decode`` takes.
+    """
+
+    arrays: Mapping[str, Tensor]
+    flat: Tensor
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What all families are configured by; the whole of a checkpoint's architecture, with the family's own fields.
+
+    Attributes:
+        image_shape: channels (1 or 3), height and width (8 to 256 pixels) of the images.
+    """
+
+    image_shape: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
+        shape = self.image_shape
+        if len(shape) != 3 or not all(isinstance(size, int) for size in shape):
+            raise UsageError(f"image shape {shape} is not one of (channels, height, width)")
+        if shape[0] not in (1, 3) or not all(SMALLEST <= size <= LARGEST for size in shape[1:]):
+            raise UsageError(
+                f"images of {shape[0]} channel(s) and {shape[1]}×{shape[2]} pixels cannot be modelled",
+                f"expected 1 or 3 channels and {SMALLEST} to {LARGEST} pixels a side",
+                "resize them: --image-size 64",
+            )
+
+
+def check_loss(loss: str) -> None:
+    """Raise UsageError for an unknown reconstruction loss."""
+    parse_loss(loss)
+
+
+def check_range(name: str, value: Any, low: float, high: float, kind: type = int) -> None:
+    """Raise UsageError unless ``value`` is a number of this kind in [low, high]."""
+    numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    if not numeric or (kind is int and not isinstance(value, int)) or not low <= value <= high:
+        raise UsageError(f"{name} is {value!r}", f"expected {'a whole number' if kind is int else 'a number'} from {low:g} to {high:g}")
+
+
+class LatentModel(nn.Module, ABC):
+    """Images to latents and back.
+
+    ``loss`` samples, from the generator it is given; ``encode`` and ``decode`` are deterministic.
+    """
+
+    Config: ClassVar[type[ModelConfig]]
+    config: Any
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Encoding:
+        """Latents of a batch.
+
+        Args:
+            images: (N, C, H, W) float in [0, 1].
+        """
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images of latent points.
+
+        Args:
+            latents: (N, D), as in ``Encoding.flat``.
+
+        Returns:
+            (N, C, H, W) float in [0, 1].
+        """
+
+    @abstractmethod
+    def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
+        """The training loss of a batch.
+
+        Args:
+            images: (N, C, H, W) float in [0, 1].
+            generator: where all randomness comes from, on the images' device.
+            progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
+        """

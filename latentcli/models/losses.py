@@ -1,0 +1,134 @@
+"""Reconstruction losses and divergences, as pure functions apart from any network.
+
+Every reconstruction loss takes logits: the decoder's output before the sigmoid. Each returns one value per
+image, in nats or in units comparable to nats, summed over pixels and channels.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latentcli.errors import UsageError
+
+SSIM_WINDOW = 7
+"""Pixels: the side of the square window, scikit-image's default."""
+
+
+def bernoulli_nll(logits: Tensor, target: Tensor) -> Tensor:
+    """Negative log-likelihood of pixels in [0, 1] under independent Bernoulli distributions (binary cross-entropy).
+
+    Args:
+        logits: (N, C, H, W) log-odds.
+        target: (N, C, H, W) in [0, 1].
+
+    Returns:
+        (N,) nats, summed over pixels.
+
+    Source: Kingma & Welling 2014, appendix C.1.
+    """
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1).sum(dim=1)
+
+
+def squared_error(logits: Tensor, target: Tensor) -> Tensor:
+    """Squared error of the pixel means, scaled as a Gaussian likelihood of variance 1/12 per pixel.
+
+    The constant puts the loss on the scale of the Bernoulli likelihood, so that one β serves both: near the
+    target t, cross-entropy grows by (p − t)²/2 over t(1 − t), and t(1 − t) is 1/6 on average for t uniform in [0, 1];
+    the error of a Gaussian of variance 1/12 (that of the uniform distribution) lies within a factor of two of it.
+
+    Args:
+        logits: (N, C, H, W) log-odds; their sigmoid is the pixel mean.
+        target: (N, C, H, W) in [0, 1].
+
+    Returns:
+        (N,) nats up to a constant, 6 · Σ (p − t)², summed over pixels.
+    """
+    return 6.0 * (torch.sigmoid(logits) - target).square().flatten(1).sum(dim=1)
+
+
+def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
+    """Structural similarity of images in [0, 1]: uniform 7×7 window, sample covariance, data range 1.
+
+    The same quantity as ``skimage.metrics.structural_similarity(x, y, data_range=1)``: only windows that lie
+    inside the image count, and channels are averaged.
+
+    Args:
+        x, y: (N, C, H, W) in [0, 1], height and width of at least 7 pixels.
+
+    Returns:
+        (N,) in [-1, 1].
+
+    Source: Wang, Bovik, Sheikh & Simoncelli 2004, equation 13, K1 = 0.01, K2 = 0.03.
+    """
+    pixels = SSIM_WINDOW**2
+    moments = F.avg_pool2d(torch.cat([x, y, x * x, y * y, x * y], dim=1), SSIM_WINDOW, stride=1)
+    mean_x, mean_y, mean_xx, mean_yy, mean_xy = moments.chunk(5, dim=1)
+    unbiased = pixels / (pixels - 1)
+    product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+    covariance = unbiased * (mean_xy - product)
+    variances = unbiased * (mean_xx + mean_yy - squares)
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+    return similarity.flatten(1).mean(dim=1)
+
+
+def structural_dissimilarity(logits: Tensor, target: Tensor) -> Tensor:
+    """One minus the structural similarity, scaled to the size of the image.
+
+    Args:
+        logits: (N, C, H, W) log-odds; their sigmoid is compared.
+        target: (N, C, H, W) in [0, 1].
+
+    Returns:
+        (N,) pixels/8 · (1 − SSIM): about as large as the cross-entropy it is added to, for images of any size.
+    """
+    similarity = structural_similarity(torch.sigmoid(logits), target)
+    return (target[0].numel() / 8) * (1 - similarity)
+
+
+TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "bce": bernoulli_nll,
+    "mse": squared_error,
+    "ssim": structural_dissimilarity,
+}
+
+
+def parse(loss: str) -> tuple[str, ...]:
+    """The terms of a loss written as in ``bce+ssim``.
+
+    Raises:
+        UsageError: a term is unknown or stands twice.
+    """
+    terms = tuple(loss.split("+"))
+    if not set(terms) <= set(TERMS) or len(set(terms)) != len(terms):
+        raise UsageError(f"unknown loss {loss!r}", f"expected one of {', '.join(TERMS)}, or some joined by + (bce+ssim)")
+    return terms
+
+
+def reconstruction(loss: str, logits: Tensor, target: Tensor) -> Tensor:
+    """The sum of the terms that ``loss`` names, (N,): see each term for its units.
+
+    Raises:
+        UsageError: a term is unknown or stands twice.
+    """
+    total = torch.zeros((), device=logits.device)
+    for term in parse(loss):
+        total = total + TERMS[term](logits, target)
+    return total
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of a diagonal Gaussian posterior from the prior N(0, I).
+
+    Args:
+        mean: (N, D) posterior means.
+        log_variance: (N, D) logarithms of the posterior variances.
+
+    Returns:
+        (N,) nats, summed over the D latent dimensions.
+
+    Source: Kingma & Welling 2014, appendix B.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1)

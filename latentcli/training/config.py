@@ -1,0 +1,58 @@
+"""How a model is trained: the one place that holds the defaults."""
+
+from dataclasses import dataclass
+
+from latentcli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Settings of the training loop; none of them concerns the model's architecture.
+
+    Attributes:
+        epochs: passes over the training images; None takes as many as ``images_seen`` asks for.
+        images_seen: what ``epochs=None`` aims at: images seen in all, in not more than ``most_epochs`` passes.
+        most_epochs: the most passes that ``epochs=None`` takes.
+        batch_size: images a step.
+        lr: the highest learning rate of Adam, reached after the warm-up, then lowered to zero along a cosine.
+        warmup: fraction of all steps over which the learning rate rises from zero.
+        weight_decay: decoupled weight decay (AdamW).
+        held_out: fraction of the images kept for the validation loss, at most ``most_held_out``.
+        most_held_out: images.
+        patience: fraction of all epochs that may pass without a better validation loss before training stops early.
+        save_every: seconds between two saves of the state that an interrupted run goes on from.
+        seed: of all randomness: weights, order, noise.
+    """
+
+    epochs: int | None = None
+    images_seen: int = 1_000_000
+    most_epochs: int = 300
+    batch_size: int = 128
+    lr: float = 1e-3
+    warmup: float = 0.05
+    weight_decay: float = 1e-4
+    held_out: float = 0.05
+    most_held_out: int = 1_000
+    patience: float = 0.34
+    save_every: float = 30.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        limits = {
+            "epochs": (1, 100_000), "images_seen": (1, 10**12), "most_epochs": (1, 100_000),
+            "batch_size": (1, 65_536), "lr": (1e-9, 10.0), "warmup": (0.0, 0.9), "weight_decay": (0.0, 1.0),
+            "held_out": (0.0, 0.5), "most_held_out": (0, 10**9), "patience": (0.0, 1.0), "save_every": (0.0, 1e9), "seed": (0, 2**63 - 1),
+        }  # fmt: skip
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if value is None and name == "epochs":
+                continue
+            whole = isinstance(low, int)
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not low <= value <= high:
+                raise UsageError(f"{name} is {value!r}", f"expected {'a whole number' if whole else 'a number'} from {low:g} to {high:g}")
+
+    def epochs_for(self, count: int) -> int:
+        """Passes over ``count`` training images."""
+        if self.epochs is not None:
+            return self.epochs
+        return max(1, min(self.most_epochs, round(self.images_seen / count)))

@@ -1,0 +1,208 @@
+"""The training loop: it knows nothing of the model but its loss, and reports through callbacks."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentcli.batches import DeviceImages, generator_for
+from latentcli.errors import FitError
+from latentcli.models.base import LatentModel, LossTerms
+from latentcli.training.config import TrainingConfig
+
+State = dict[str, Any]
+"""Plain values and tensors, from which a run goes on as if it had never stopped."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop; its state was saved."""
+
+
+@dataclass
+class Callbacks:
+    """Who listens to a run; each may be left out.
+
+    Attributes:
+        on_start: called once with (epochs, images per epoch, step to begin at).
+        on_step: called after each step with (images in it, its loss).
+        on_epoch: called after each epoch with its row of the history.
+        save_state: called with the state when it is due; keeps it somewhere safe.
+        interrupted: asked after each step; True saves the state and raises Interrupted.
+    """
+
+    on_start: Callable[[int, int, int], None] = lambda epochs, images, step: None
+    on_step: Callable[[int, float], None] = lambda images, loss: None
+    on_epoch: Callable[[Mapping[str, float]], None] = lambda row: None
+    save_state: Callable[[State], None] = lambda state: None
+    interrupted: Callable[[], bool] = lambda: False
+
+
+def learning_rate(config: TrainingConfig, fraction: float) -> float:
+    """The learning rate when ``fraction`` of all steps is done: a linear rise, then half a cosine down to zero.
+
+    Source: Loshchilov & Hutter 2017 (SGDR), equation 5, one period.
+    """
+    if fraction < config.warmup:
+        return config.lr * fraction / config.warmup
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (fraction - config.warmup) / (1 - config.warmup)))
+
+
+class Run:
+    """One training run of a model on images: ``fit`` takes it to its end.
+
+    Args:
+        model: on its device; its weights are trained in place, and end as the best by validation loss.
+        images: (N, C, H, W) uint8, N ≥ 2.
+        config: of the loop.
+        state: from an earlier run's ``save_state``, to go on from.
+    """
+
+    def __init__(self, model: LatentModel, images: np.ndarray, config: TrainingConfig, state: State | None = None) -> None:
+        self.model, self.config = model, config
+        self.device = next(model.parameters()).device
+        order = torch.randperm(len(images), generator=generator_for(config.seed, "split")).numpy()
+        held_out = min(round(config.held_out * len(images)), config.most_held_out)
+        self.train_rows, self.held_out_rows = np.sort(order[held_out:]), np.sort(order[:held_out])
+        self.images = DeviceImages(images, self.device)
+        self.epochs = config.epochs_for(len(self.train_rows))
+        self.steps_per_epoch = math.ceil(len(self.train_rows) / config.batch_size)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=self.device.type in ("cpu", "cuda")
+        )
+        self.step = 0
+        self.sums: dict[str, float] = {}
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] | None = None
+        if state is not None:
+            self._restore(state)
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+    def fit(self, callbacks: Callbacks) -> list[dict[str, float]]:
+        """Train to the end, or until the validation loss has not improved for ``patience``.
+
+        Returns:
+            the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the epoch), ``val_loss``, ``lr``.
+
+        Raises:
+            FitError: the loss is not finite; the weights are the last good ones, and their state was saved.
+            Interrupted: ``callbacks.interrupted`` said so; the state was saved.
+        """
+        callbacks.on_start(self.epochs, len(self.train_rows), self.step)
+        saved_at = time.monotonic()
+        while self.step < self.total_steps and not self._out_of_patience():
+            epoch, position = divmod(self.step, self.steps_per_epoch)
+            self.model.train()
+            for rows in self._batches(epoch)[position:]:
+                loss = self._take_step(rows, callbacks)
+                callbacks.on_step(len(rows), loss)
+                end_of_epoch = self.step % self.steps_per_epoch == 0
+                if end_of_epoch:
+                    self._end_epoch(epoch)
+                if callbacks.interrupted():
+                    callbacks.save_state(self.state())
+                    raise Interrupted
+                if time.monotonic() - saved_at >= self.config.save_every:
+                    callbacks.save_state(self.state())
+                    saved_at = time.monotonic()
+                if end_of_epoch:
+                    callbacks.on_epoch(self.history[-1])
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        return self.history
+
+    def state(self) -> State:
+        """Everything to go on from: weights, optimiser, position, history, and the best weights so far.
+
+        Randomness needs no entry: it is a function of the seed and the step.
+        """
+        return {
+            "settings": asdict(self.config), "step": self.step, "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "sums": self.sums, "history": self.history, "best": self.best,
+        }  # fmt: skip
+
+    def _restore(self, state: State) -> None:
+        self.step, self.sums = state["step"], dict(state["sums"])
+        self.history, self.best = list(state["history"]), state["best"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        """The epoch's order, cut into batches: the same whenever it is asked for."""
+        order = torch.randperm(len(self.train_rows), generator=generator_for(self.config.seed, "order", epoch)).numpy()
+        size = self.config.batch_size
+        return [self.train_rows[order[start : start + size]] for start in range(0, len(order), size)]
+
+    def _take_step(self, rows: np.ndarray, callbacks: Callbacks) -> float:
+        """One step of the optimiser; returns the loss."""
+        fraction = self.step / self.total_steps
+        generator = generator_for(self.config.seed, "noise", self.step, self.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, (self.step + 1) / self.total_steps)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            losses = self.model.loss(self.images[rows], generator, fraction)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        loss = losses.total.item()
+        if not math.isfinite(loss) or not self._gradients_are_finite():
+            self._refuse_step(loss, callbacks)
+        self.optimizer.step()
+        for name, value in _values(losses).items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * len(rows)
+        self.step += 1
+        return loss
+
+    def _gradients_are_finite(self) -> bool:
+        gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+        return math.isfinite(torch.nn.utils.get_total_norm(gradients).item())
+
+    def _refuse_step(self, loss: float, callbacks: Callbacks) -> None:
+        callbacks.save_state(self.state())
+        raise FitError(
+            f"the loss is not finite at step {self.step + 1} of {self.total_steps}: {loss}",
+            "the last good state was kept",
+            f"lower the learning rate: --lr {self.config.lr / 10:g}",
+        )
+
+    def _end_epoch(self, epoch: int) -> None:
+        row = {"epoch": float(epoch + 1)} | {name: total / len(self.train_rows) for name, total in self.sums.items()}
+        if len(self.held_out_rows):
+            row |= {f"val_{name}": value for name, value in self.validate().items()}
+        row["lr"] = self.optimizer.param_groups[0]["lr"]
+        self.history.append(row)
+        self.sums = {}
+        if "val_loss" in row and row["val_loss"] <= min(earlier["val_loss"] for earlier in self.history):
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The loss and its terms on the images held out, with the schedules at their end and the same noise each time."""
+        self.model.eval()
+        sums: dict[str, float] = {}
+        size = 4 * self.config.batch_size
+        for start in range(0, len(self.held_out_rows), size):
+            rows = self.held_out_rows[start : start + size]
+            generator = generator_for(self.config.seed, "validation", start, self.device)
+            for name, value in _values(self.model.loss(self.images[rows], generator, 1.0)).items():
+                sums[name] = sums.get(name, 0.0) + value * len(rows)
+        return {name: total / len(self.held_out_rows) for name, total in sums.items()}
+
+    def _out_of_patience(self) -> bool:
+        losses = [row["val_loss"] for row in self.history if "val_loss" in row]
+        patience = max(10, round(self.config.patience * self.epochs))
+        return len(losses) > patience and min(losses[:-patience]) <= min(losses[-patience:])
+
+
+def _values(losses: LossTerms) -> dict[str, float]:
+    names = list(losses.terms)
+    values = torch.stack([losses.total.detach().float(), *(losses.terms[name].detach().float() for name in names)])
+    return dict(zip(["loss", *names], values.tolist(), strict=True))
