@@ -1,0 +1,209 @@
+"""How good labels, reconstructions and latents are, under the keys that every command reports.
+
+Arrays in, plain numbers out: what is returned can be written as JSON as it is. Fractions are 0…1.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+SSIM_WINDOW = 7
+"""Pixels: the side of the square window of the structural similarity, scikit-image's default."""
+
+ACTIVE_VARIANCE = 0.01
+"""A latent dimension is active when its posterior mean varies more than this over the data (Burda et al. 2016)."""
+
+_VALUES_AT_ONCE = 2**20  # pixels turned to float64 at a time: what bounds the memory, whatever the number of images
+
+
+def classification(
+    truth: Sequence[str | None], predicted: Sequence[str | None], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Accuracy, precision, recall, F1 and the confusion matrix of predicted class names.
+
+    An image without a known class is left out. An image without a prediction (rejected, unreadable) is a miss of
+    its class and a false alarm of none: it lowers accuracy and recall, not precision, and has no column in the
+    confusion matrix, whose rows then sum to less than the images of the class. The averages agree with
+    scikit-learn's over the classes that occur in the truth or in the predictions, and 0/0 is 0.
+
+    Args:
+        truth: (N,) class names; ``None`` or ``""`` where unknown.
+        predicted: (N,) class names; ``None`` or ``""`` where there is no prediction.
+        classes: the order of the confusion matrix; names that occur and are not in it follow, sorted.
+
+    Returns:
+        ``images`` (those of known class), ``accuracy``, ``macro_`` and ``micro_`` ``f1``, ``precision`` and
+        ``recall``, ``confusion_matrix`` (rows are the truth) and its ``classes``; empty when no class is known.
+
+    Raises:
+        ValueError: truth and predictions are not of one length.
+    """
+    if len(truth) != len(predicted):
+        raise ValueError(f"{len(truth)} true classes, but {len(predicted)} predictions")
+    pairs = [(str(true), str(guess) if guess else None) for true, guess in zip(truth, predicted, strict=True) if true]
+    if not pairs:
+        return {}
+    occurring = {name for pair in pairs for name in pair if name is not None}
+    names = [str(name) for name in classes]
+    names += sorted(occurring.difference(names))
+    position = {name: index for index, name in enumerate(names)}
+    matrix = np.zeros((len(names), len(names)), dtype=np.int64)
+    support = np.zeros(len(names), dtype=np.int64)
+    for true, guess in pairs:
+        support[position[true]] += 1
+        if guess is not None:
+            matrix[position[true], position[guess]] += 1
+    hits, claimed = np.diag(matrix), matrix.sum(axis=0)
+    seen = (support > 0) | (claimed > 0)
+    return {
+        "images": len(pairs),
+        "accuracy": float(hits.sum() / len(pairs)),
+        "macro_f1": float(_ratio(2 * hits, support + claimed)[seen].mean()),
+        "micro_f1": float(2 * hits.sum() / (support.sum() + claimed.sum())),
+        "macro_precision": float(_ratio(hits, claimed)[seen].mean()),
+        "micro_precision": float(_ratio(hits.sum(), claimed.sum())),
+        "macro_recall": float(_ratio(hits, support)[seen].mean()),
+        "micro_recall": float(hits.sum() / len(pairs)),
+        "confusion_matrix": matrix.tolist(),
+        "classes": names,
+    }
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
+
+
+class ReconstructionScore:
+    """Mean squared error, peak signal-to-noise ratio and structural similarity, gathered batch by batch.
+
+    Nothing of a batch is kept but sums, so a set of any size is scored in constant memory.
+    """
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._squared_error = 0.0
+        self._similarity = 0.0
+
+    def add(self, originals: np.ndarray, reconstructions: np.ndarray) -> None:
+        """Take in one batch.
+
+        Args:
+            originals: (N, C, H, W) uint8 in 0…255 or float in [0, 1].
+            reconstructions: (N, C, H, W) likewise.
+
+        Raises:
+            ValueError: the shapes differ, or the images are smaller than the window of the structural similarity.
+        """
+        _check_images(originals, reconstructions)
+        for x, y in _blocks(originals, reconstructions):
+            self._images += len(x)
+            self._squared_error += float(np.square(x - y).mean(axis=(1, 2, 3)).sum())
+            self._similarity += float(_similarity(x, y).sum())
+
+    def result(self) -> dict[str, float]:
+        """``images``, ``mse`` (pixels in [0, 1]), ``psnr`` and ``ssim``, means over the images; empty for none.
+
+        ``psnr`` is in decibels, of the mean squared error; left out when the reconstructions are exact.
+        """
+        if not self._images:
+            return {}
+        mse = self._squared_error / self._images
+        psnr = {"psnr": float(-10 * np.log10(mse))} if mse > 0 else {}
+        return {"images": self._images, "mse": mse, **psnr, "ssim": self._similarity / self._images}
+
+
+def reconstruction(originals: np.ndarray, reconstructions: np.ndarray) -> dict[str, float]:
+    """The ``ReconstructionScore`` of one pair of sets, (N, C, H, W) each."""
+    score = ReconstructionScore()
+    score.add(originals, reconstructions)
+    return score.result()
+
+
+def ssim_per_image(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
+    """Structural similarity of each pair of images: uniform 7×7 window, sample covariance, data range 1.
+
+    The same quantity as ``skimage.metrics.structural_similarity(x, y, data_range=1, channel_axis=0)``, for all
+    images at once: only windows that lie inside the image count, and channels are averaged.
+
+    Args:
+        originals: (N, C, H, W) uint8 in 0…255 or float in [0, 1].
+        reconstructions: (N, C, H, W) likewise.
+
+    Returns:
+        (N,) float64 in [-1, 1].
+
+    Raises:
+        ValueError: the shapes differ, or the images are smaller than the window.
+
+    Source: Wang, Bovik, Sheikh & Simoncelli 2004, equation 13, K1 = 0.01, K2 = 0.03.
+    """
+    _check_images(originals, reconstructions)
+    return np.concatenate([np.zeros(0), *(_similarity(x, y) for x, y in _blocks(originals, reconstructions))])
+
+
+def _similarity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    mean_x, mean_y = _window_mean(x), _window_mean(y)
+    product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
+    unbiased = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
+    covariance = unbiased * (_window_mean(x * y) - product)
+    variances = unbiased * (_window_mean(x * x + y * y) - squares)
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+    return similarity.mean(axis=(1, 2, 3))
+
+
+def _window_mean(images: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) → (N, C, H-6, W-6): the mean of each window, rows and columns summed in turn."""
+    height, width = (side - SSIM_WINDOW + 1 for side in images.shape[-2:])
+    rows = images[..., :height, :].copy()
+    for offset in range(1, SSIM_WINDOW):
+        rows += images[..., offset : offset + height, :]
+    windows = rows[..., :width].copy()
+    for offset in range(1, SSIM_WINDOW):
+        windows += rows[..., offset : offset + width]
+    return windows / SSIM_WINDOW**2
+
+
+def _blocks(originals: np.ndarray, reconstructions: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    step = max(1, _VALUES_AT_ONCE // max(1, int(np.prod(originals.shape[1:]))))
+    for start in range(0, len(originals), step):
+        yield _as_float(originals[start : start + step]), _as_float(reconstructions[start : start + step])
+
+
+def _as_float(images: np.ndarray) -> np.ndarray:
+    return images / 255.0 if images.dtype == np.uint8 else images.astype(np.float64)
+
+
+def _check_images(originals: np.ndarray, reconstructions: np.ndarray) -> None:
+    if originals.ndim != 4 or originals.shape != reconstructions.shape:
+        raise ValueError(f"expected two arrays (N, C, H, W), not {originals.shape} and {reconstructions.shape}")
+    if min(originals.shape[-2:]) < SSIM_WINDOW:
+        raise ValueError(f"images of {originals.shape[-2:]} pixels, but the window has {SSIM_WINDOW}")
+
+
+def active_units(mu: np.ndarray) -> int:
+    """How many latent dimensions carry information: those whose posterior mean varies over the data.
+
+    Args:
+        mu: (N, D) posterior means.
+
+    Source: Burda, Grosse & Salakhutdinov 2016, section 5: variance of the mean above 0.01.
+    """
+    return int((np.var(mu, axis=0, dtype=np.float64) > ACTIVE_VARIANCE).sum())
+
+
+def kl(mu: np.ndarray, logvar: np.ndarray) -> float:
+    """KL divergence of the diagonal Gaussian posteriors from the prior N(0, I).
+
+    Args:
+        mu: (N, D) posterior means.
+        logvar: (N, D) logarithms of the posterior variances.
+
+    Returns:
+        Nats per image: summed over the D dimensions, mean over the images.
+
+    Source: Kingma & Welling 2014, appendix B.
+    """
+    mean, log_variance = mu.astype(np.float64), logvar.astype(np.float64)
+    return float(0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1).mean())
