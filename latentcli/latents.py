@@ -1,7 +1,7 @@
 """What an encoder makes of images, as numpy arrays: the currency between commands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,3 +33,17 @@ class Latents:
         """(N, D) float: what a classifier reads; the posterior mean, or the quantised map in one row."""
         latents = self.arrays["mu"] if "mu" in self.arrays else self.arrays["quantized"]
         return latents.reshape(len(latents), -1)
+
+    def unlabelled(self) -> "Latents":
+        """The same latents with their labels forgotten."""
+        return replace(self, labels=None, class_names=())
+
+    def followed_by(self, other: "Latents") -> "Latents":
+        """These latents and, behind them, ``other``'s, whose labels and class names are the only ones kept."""
+        labels = other.labels if other.labels is not None else np.full(len(other), -1, np.int64)
+        return Latents(
+            arrays={name: np.concatenate([array, other.arrays[name]]) for name, array in self.arrays.items()},
+            checkpoint=self.checkpoint,
+            labels=np.concatenate([np.full(len(self), -1, np.int64), labels]),
+            class_names=other.class_names,
+        )

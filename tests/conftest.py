@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time, and no deadlines: the machine's load is not a defect of the code.
+settings.register_profile("latentcli", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("latentcli")
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,10 @@ Split = Annotated[str, typer.Option(metavar="train|test", help="Which half of a 
 Labels = Annotated[
     Path | None, typer.Option(metavar="FILE.csv", help="Labels of some images: columns File,Label (a path or a row number).")
 ]
+LabelsPerClass = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Let the mixture see only N labels of each class, drawn by the seed.")
+]
+OutputOrStdout = Annotated[str, typer.Option("-o", "--output", metavar="FILE.csv|-", help="The CSV to write; - is stdout.")]
 DataRoot = Annotated[
     Path | None,
     typer.Option(envvar="LATENTCLI_DATA", show_envvar=True, metavar="DIR", help="Where the named data sets lie."),

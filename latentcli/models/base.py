@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,30 @@ class ModelConfig:
                 f"expected 1 or 3 channels and {SMALLEST} to {LARGEST} pixels a side",
                 "resize them: --image-size 64",
             )
+
+
+    @classmethod
+    def for_data(cls, image_shape: tuple[int, int, int], classes: int | None, **settings: Any) -> Self:
+        """The configuration for images of this shape: the defaults, what the data suggests, then ``settings``.
+
+        Args:
+            image_shape: channels, height and width.
+            classes: how many classes the images are known to have; None when that is unknown.
+            settings: fields by name.
+
+        Raises:
+            UsageError: a field is unknown or a value out of range.
+        """
+        known = {field.name for field in fields(cls)} - {"image_shape"}
+        for name in settings:
+            if name not in known:
+                raise UsageError(f"unknown setting {name!r}", f"expected one of: {', '.join(sorted(known))}")
+        return cls(image_shape=image_shape, **(cls.suggested(image_shape, classes) | settings))
+
+    @classmethod
+    def suggested(cls, image_shape: tuple[int, int, int], classes: int | None) -> dict[str, Any]:
+        """Settings that the data itself suggests; a family overrides this where it can do better than constants."""
+        return {}
 
 
 def check_loss(loss: str) -> None:

@@ -63,7 +63,8 @@ def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
     Source: Wang, Bovik, Sheikh & Simoncelli 2004, equation 13, K1 = 0.01, K2 = 0.03.
     """
     pixels = SSIM_WINDOW**2
-    moments = F.avg_pool2d(torch.cat([x, y, x * x, y * y, x * y], dim=1), SSIM_WINDOW, stride=1)
+    down, across = _window_means(x.shape[2], x), _window_means(x.shape[3], x)
+    moments = down @ torch.cat([x, y, x * x, y * y, x * y], dim=1) @ across.T
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = moments.chunk(5, dim=1)
     unbiased = pixels / (pixels - 1)
     product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
@@ -72,6 +73,12 @@ def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
     c1, c2 = 0.01**2, 0.03**2
     similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     return similarity.flatten(1).mean(dim=1)
+
+
+def _window_means(size: int, like: Tensor) -> Tensor:
+    """(size − 6, size) band matrix whose products are means over windows: several times faster than pooling on a CPU."""
+    offset = torch.arange(size, device=like.device) - torch.arange(size - SSIM_WINDOW + 1, device=like.device)[:, None]
+    return ((offset >= 0) & (offset < SSIM_WINDOW)).to(like.dtype) / SSIM_WINDOW
 
 
 def structural_dissimilarity(logits: Tensor, target: Tensor) -> Tensor:

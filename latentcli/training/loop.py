@@ -28,14 +28,14 @@ class Callbacks:
     """Who listens to a run; each may be left out.
 
     Attributes:
-        on_start: called once with (epochs, images per epoch, step to begin at).
+        on_start: called once with (epochs, images in each, images seen before it was resumed).
         on_step: called after each step with (images in it, its loss).
         on_epoch: called after each epoch with its row of the history.
         save_state: called with the state when it is due; keeps it somewhere safe.
         interrupted: asked after each step; True saves the state and raises Interrupted.
     """
 
-    on_start: Callable[[int, int, int], None] = lambda epochs, images, step: None
+    on_start: Callable[[int, int, int], None] = lambda epochs, images, done: None
     on_step: Callable[[int, float], None] = lambda images, loss: None
     on_epoch: Callable[[Mapping[str, float]], None] = lambda row: None
     save_state: Callable[[State], None] = lambda state: None
@@ -96,7 +96,9 @@ class Run:
             FitError: the loss is not finite; the weights are the last good ones, and their state was saved.
             Interrupted: ``callbacks.interrupted`` said so; the state was saved.
         """
-        callbacks.on_start(self.epochs, len(self.train_rows), self.step)
+        epochs_done, position = divmod(self.step, self.steps_per_epoch)
+        done = epochs_done * len(self.train_rows) + position * self.config.batch_size
+        callbacks.on_start(self.epochs, len(self.train_rows), done)
         saved_at = time.monotonic()
         while self.step < self.total_steps and not self._out_of_patience():
             epoch, position = divmod(self.step, self.steps_per_epoch)

@@ -1,0 +1,55 @@
+"""The course assignment's own three calls, unchanged.
+
+    python -m latentcli.assignment TRAIN VAL train vae.pth gmm_params.pkl
+    python -m latentcli.assignment TEST test_reconstruction vae.pth
+    python -m latentcli.assignment TEST test_classifier vae.pth gmm_params.pkl
+
+The latent space has two dimensions; labels in TRAIN are ignored, the few in VAL name the clusters. Outputs are
+named as the assignment names them: ``vae_reconstructed.npz`` and ``vae.csv``, in the current folder.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from latentcli.cli.app import with_guard
+from latentcli.cli.classify import classify
+from latentcli.cli.reconstruct import reconstruct
+from latentcli.cli.train import train
+from latentcli.errors import UsageError
+
+LATENT_DIM = 2
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Do what one of the three call forms asks for.
+
+    Raises:
+        UsageError: the arguments are of none of them.
+    """
+    match list(arguments):
+        case [data, val, "train", vae, gmm]:
+            train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM)
+        case [data, "test_reconstruction", vae]:
+            reconstruct(data, Path(vae))
+        case [data, "test_classifier", vae, gmm]:
+            classify(data, Path(vae), Path(gmm))
+        case _:
+            raise UsageError(
+                "the call is none of the assignment's",
+                "TRAIN VAL train VAE GMM | TEST test_reconstruction VAE | TEST test_classifier VAE GMM",
+            )
+
+
+def main() -> None:
+    """The entry point of ``python -m latentcli.assignment``."""
+    try:
+        with_guard(lambda: run(sys.argv[1:]))
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+
+
+if __name__ == "__main__":
+    main()

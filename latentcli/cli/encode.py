@@ -1,0 +1,42 @@
+"""``latentcli encode``: checkpoint → images → latents."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentcli.cli import options
+from latentcli.cli.app import app, command
+
+
+@command(app)
+def encode(
+    data: options.Data,
+    vae: options.CheckpointFile,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The latents to write.")] = Path("latents.npz"),
+    classes: options.Classes = None,
+    split: options.Split = "test",
+    labels: options.Labels = None,
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    resize: options.Resize = False,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    fail_under: options.FailUnder = None,
+) -> None:
+    """Write the latents of every image of DATA: posterior means and log-variances."""
+    from latentcli import artifacts, metrics
+    from latentcli.cli import console, fitting, inputs
+
+    inputs.check_output(output, data)
+    gates = console.parse_gates(fail_under)
+    saved, model = inputs.model(vae, device)
+    images = inputs.images(
+        data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
+        max_bad=max_bad, resize=resize,
+    )  # fmt: skip
+    latents = fitting.encoded(model, saved.fingerprint, images)
+    artifacts.write_latents(output, latents)
+    figures = {"images": len(images), "dimensions": latents.flat.shape[1], **metrics.latent(latents.arrays)}
+    console.result(figures, as_json=json, written=[output])
+    console.check_gates(figures, gates)

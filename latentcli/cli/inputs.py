@@ -1,0 +1,112 @@
+"""Loading what a command is given: a checkpoint with its model, and images that fit it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentcli.errors import UsageError
+from latentcli.files import check_writable
+
+if TYPE_CHECKING:
+    from latentcli.checkpoint import Checkpoint
+    from latentcli.data import ImageSet
+    from latentcli.latents import Latents
+    from latentcli.models.base import LatentModel
+
+
+def model(path: Path, device: str) -> "tuple[Checkpoint, LatentModel]":
+    """A checkpoint, and its model ready for use on the device of that name."""
+    from latentcli import checkpoint
+    from latentcli import device as devices
+
+    where = devices.resolve(device)
+    saved = checkpoint.load(path)
+    return saved, checkpoint.build(saved).to(where).eval()
+
+
+def images(data: str, saved: "Checkpoint", output: Path | None, **options: Any) -> "ImageSet":
+    """Images of the checkpoint's shape, and a list beside ``output`` of the files that could not be read.
+
+    Args:
+        data: as on the command line.
+        saved: whose model the images are for.
+        output: what the command writes; None when it writes nothing but the terminal.
+        options: for ``data.load``.
+    """
+    from latentcli import data as datasets
+    from latentcli.cli import console
+
+    loaded = datasets.load(data, image_shape=saved.image_shape, progress=console.progress, **options)
+    report_bad_files(loaded, output)
+    return loaded
+
+
+def latents(data: str, vae: Path | None, device: str, output: Path, **options: Any) -> "Latents":
+    """Latents from a file that ``encode`` wrote, or of images through a checkpoint.
+
+    Raises:
+        UsageError: images without a checkpoint to encode them.
+        ModelFileError: the latents are of another checkpoint than the one given.
+    """
+    from latentcli import artifacts
+    from latentcli.cli import fitting
+
+    if artifacts.holds_latents(Path(data)):
+        found = artifacts.read_latents(Path(data))
+        if vae is not None:
+            from latentcli import checkpoint
+
+            artifacts.check_fitted_on(found.checkpoint, checkpoint.load(vae).fingerprint, Path(data), vae)
+        return found
+    if vae is None:
+        raise UsageError(f"{data} holds images, and there is no checkpoint to encode them", remedy="name it: fit-gmm DATA vae.pth")
+    saved, network = model(vae, device)
+    return fitting.encoded(network, saved.fingerprint, images(data, saved, output, **options))
+
+
+def classifier(path: Path, fitted_on: str) -> Any:
+    """A fitted classifier, refused unless it was fitted on the latents of this checkpoint."""
+    from latentcli import artifacts
+    from latentcli.classifiers import CLASSIFIERS
+
+    params = artifacts.read_classifier(path, fitted_on=fitted_on)
+    return CLASSIFIERS[params["kind"]].from_params(params)
+
+
+def csv_target(output: str, json: bool, *given: str) -> Path | None:
+    """The file a table goes to, checked; None is stdout.
+
+    Raises:
+        UsageError: the table and the JSON result both want stdout, or the output is an input.
+        OutputError: the file cannot be written.
+    """
+    if output != "-":
+        check_output(Path(output), *given)
+        return Path(output)
+    if json:
+        raise UsageError("-o - and --json both want standard output", remedy="write the table to a file: -o vae.csv")
+    return None
+
+
+def check_output(path: Path, *given: str | None) -> None:
+    """Refuse, before any work, an output that cannot be written or would replace an input.
+
+    Raises:
+        OutputError: the folder is missing or read-only, or the path no regular file.
+        UsageError: the output is one of the inputs: those are never modified.
+    """
+    check_writable(path)
+    for name in given:
+        if name is not None and path.exists() and Path(name).exists() and path.samefile(name):
+            raise UsageError(f"{path} is an input of this command", "an input is never replaced", "name another output: -o FILE")
+
+
+def report_bad_files(loaded: "ImageSet", output: Path | None) -> None:
+    """Say which files were skipped, and list them in ``bad_files.csv`` beside the output."""
+    from latentcli import artifacts
+    from latentcli.cli import console
+
+    if not loaded.bad_files:
+        return
+    listed = (output.parent if output is not None else Path()) / "bad_files.csv"
+    artifacts.write_bad_files(listed, loaded.bad_files)
+    console.note(f"warning: {len(loaded.bad_files)} file(s) could not be read and were skipped: see {listed}")

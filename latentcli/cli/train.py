@@ -1,0 +1,85 @@
+"""``latentcli train``: images → model → checkpoint, and the mixture where labels name its clusters."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentcli.cli import options
+from latentcli.cli.app import app, command
+from latentcli.training.config import TrainingConfig as Defaults
+
+FAMILYS_OWN = "[default: the model family's]"
+
+
+@command(app)
+def train(
+    data: options.Data,
+    val: options.Val = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("vae.pth"),
+    gmm: Annotated[Path, typer.Option(help="The mixture to write when there are labels.")] = Path("gmm_params.pkl"),
+    model: Annotated[str, typer.Option(help="Model family.")] = "vae",
+    backbone: Annotated[str | None, typer.Option(metavar="mlp|conv", help=f"Networks. {FAMILYS_OWN}")] = None,
+    latent_dim: Annotated[int | None, typer.Option(help=f"Dimensions of the latent space. {FAMILYS_OWN}")] = None,
+    loss: Annotated[str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")] = None,
+    beta: Annotated[float | None, typer.Option(help=f"Weight of the KL divergence. {FAMILYS_OWN}")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images. [default: as many as the data needs]")] = None,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = Defaults.batch_size,
+    lr: Annotated[float, typer.Option(help="The highest learning rate.")] = Defaults.lr,
+    image_size: Annotated[int | None, typer.Option(help="Resize the images to this many pixels a side.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of model or training.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from where an interrupted run stopped.")] = False,
+    classes: options.Classes = None,
+    split: options.Split = "train",
+    labels: options.Labels = None,
+    labels_per_class: options.LabelsPerClass = None,
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    figures: options.Figures = None,
+    seed: options.Seed = Defaults.seed,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
+    from latentcli import artifacts, checkpoint
+    from latentcli import data as datasets
+    from latentcli import device as devices
+    from latentcli.cli import configuration, console, fitting, inputs, pictures, watching
+    from latentcli.models import create
+
+    for path in (output, gmm, watching.partial(output)):
+        inputs.check_output(path, data, val)
+    images = datasets.load(
+        data, split=split, classes=options.names(classes), labels=labels, image_size=image_size,
+        data_root=data_root, max_bad=max_bad, progress=console.progress,
+    )  # fmt: skip
+    inputs.report_bad_files(images, output)
+    few = datasets.load(val, image_shape=images.shape, data_root=data_root, progress=console.progress) if val else None
+    naming = fitting.naming(images, few, labels_per_class, seed)
+
+    network_config, loop_config = configuration.configure(
+        model, images.shape, len(naming.class_names) if naming else None,
+        {"backbone": backbone, "latent_dim": latent_dim, "loss": loss, "beta": beta, "epochs": epochs,
+         "batch_size": batch_size, "lr": lr, "seed": seed}, settings or [],
+    )  # fmt: skip
+    identity = configuration.identity(model, network_config, loop_config, images)
+    network = create(model, network_config, loop_config.seed, devices.resolve(device))
+    state = watching.state_to_resume(output, identity) if resume else None
+    history = watching.fit(network, images.images, loop_config, output, identity, state)
+
+    saved = checkpoint.Checkpoint.of(model, network, images, training=identity | {"history": history})
+    checkpoint.save(output, saved)
+    written = [output]
+    mixture = None
+    latents = fitting.encoded(network, saved.fingerprint, images)
+    if naming is not None:
+        few_latents = fitting.encoded(network, saved.fingerprint, few) if few else None
+        mixture = fitting.fit_mixture(fitting.labelled(latents, few_latents, labels_per_class, seed), device, seed=seed)
+        fitting.write_mixture(gmm, mixture, saved.fingerprint)
+        written.append(gmm)
+    if figures is not None:
+        written += pictures.of_training(figures, history, network, images, latents, mixture)
+    watching.partial(output).unlink(missing_ok=True)
+    console.result({"images": len(images), **watching.summary(network, history)}, as_json=json, written=written)
