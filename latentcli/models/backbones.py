@@ -145,8 +145,14 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw every weight anew from ``generator``: He's scale for layers before an activation, zero biases."""
+    """Draw every weight anew from ``generator``: He's scale for layers before an activation, zero biases.
+
+    A module with an ``initialise`` method of its own draws its parameters itself.
+    """
     for module in network.modules():
+        own = getattr(module, "initialise", None)
+        if own is not None:
+            own(generator)
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             inputs = module.weight[0].numel()
             if isinstance(module, nn.ConvTranspose2d):  # its weight is (in, out, k, k); stride 2 lets (k/2)² taps meet

@@ -133,6 +133,10 @@ class LatentModel(nn.Module, ABC):
         """
 
     @abstractmethod
+    def prior_moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and covariance (D, D) of the prior over ``Encoding.flat``."""
+
+    @abstractmethod
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
         """The training loss of a batch.
 

@@ -1,0 +1,87 @@
+"""A Gaussian mixture as prior of a VAE, trained end to end with it (Jiang et al. 2017, "VaDE")."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class MixturePrior(nn.Module):
+    """p(z) = Σ_k N(z; μ_k, diag σ²_k) / K: components of equal weight with learned means and variances.
+
+    Args:
+        components: K.
+        dimensions: D.
+    """
+
+    def __init__(self, components: int, dimensions: int) -> None:
+        super().__init__()
+        self.means = nn.Parameter(torch.zeros(components, dimensions))
+        self.log_variances = nn.Parameter(torch.zeros(components, dimensions))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the means anew, half a standard deviation around the origin; one component begins as N(0, I)."""
+        with torch.no_grad():
+            self.log_variances.zero_()
+            if len(self.means) > 1:
+                self.means.normal_(0.0, 0.5, generator=generator)
+            else:
+                self.means.zero_()
+
+    def log_responsibilities(self, latents: Tensor) -> Tensor:
+        """log p(k | z), (N, K), of latents (N, D)."""
+        precisions = (-self.log_variances).exp()
+        # (z − μ)² / σ² = z²/σ² − 2 z μ/σ² + μ²/σ²: two matrix products instead of an (N, K, D) tensor
+        distances = latents.square() @ precisions.T - 2 * latents @ (self.means * precisions).T
+        constants = (self.means.square() * precisions + self.log_variances).sum(dim=1)
+        return torch.log_softmax(-0.5 * (distances + constants), dim=1)
+
+    def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Upper bound of the KL divergence of a diagonal Gaussian posterior from the mixture.
+
+        Σ_k γ_k (KL[q(z | x) ‖ N(μ_k, σ²_k)] + log γ_k + log K) with γ = p(k | z) at the posterior mean; for one
+        component at the origin with unit variance it is the divergence from N(0, I).
+
+        Args:
+            mean: (N, D) posterior means.
+            log_variance: (N, D) logarithms of the posterior variances.
+
+        Returns:
+            (N,) nats, summed over the D latent dimensions.
+
+        Source: Jiang et al. 2017, equation 12, with the expectation over z taken at its mean.
+        """
+        log_gamma = self.log_responsibilities(mean)
+        precisions = (-self.log_variances).exp()
+        second_moments = log_variance.exp() + mean.square()
+        distances = second_moments @ precisions.T - 2 * mean @ (self.means * precisions).T
+        constants = (self.means.square() * precisions + self.log_variances - 1).sum(dim=1)
+        to_components = 0.5 * (distances + constants - log_variance.sum(dim=1, keepdim=True))  # (N, K)
+        return (log_gamma.exp() * (to_components + log_gamma + math.log(len(self.means)))).sum(dim=1)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and covariance (D, D) of the whole mixture, by the law of total covariance."""
+        mean = self.means.mean(dim=0)
+        spread = self.means - mean
+        return mean, spread.T @ spread / len(spread) + self.log_variances.exp().mean(dim=0).diag()
+
+
+def mutual_information(first: Tensor, second: Tensor) -> Tensor:
+    """Mutual information between the components assigned to two views of the same images.
+
+    High when both views of an image fall into the same component, and all components are used equally. Maximised
+    without labels, it makes the components agree with what distortions leave unchanged.
+
+    Args:
+        first, second: (N, K) probabilities of the components for each view.
+
+    Returns:
+        scalar, nats, at most log K.
+
+    Source: Ji, Henriques & Vedaldi 2019 (invariant information clustering), equation 3.
+    """
+    joint = first.T @ second / len(first)
+    joint = ((joint + joint.T) / 2).clamp_min(1e-8)
+    joint = joint / joint.sum()
+    marginal = joint.sum(dim=1)
+    return (joint * (joint.log() - marginal.log()[:, None] - marginal.log()[None, :])).sum()
