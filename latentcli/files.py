@@ -1,7 +1,9 @@
 """Files written whole or not at all, and the SHA-256 that proves them unchanged."""
 
+import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -54,7 +56,9 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         temporary = None
         _flush_folder(path.parent)
     except OSError as error:
-        raise OutputError(f"cannot write {path}", error.strerror or str(error), "free space, or name another output") from error
+        raise OutputError(
+            f"cannot write {path}", error.strerror or str(error), "free space, or name another output"
+        ) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
@@ -77,11 +81,38 @@ def _flush_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def digest(content: Mapping[str, Any]) -> str:
+def size_of_regular(path: Path) -> int:
+    """Bytes of a file that can be read to its end: to open a FIFO would block, and a device may never end.
+
+    Raises:
+        OSError: it is missing, or is no regular file; ``strerror`` says so.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    return status.st_size
+
+
+def shown(path: Path) -> str:
+    """The path for a message of one line: as it is, or quoted where a newline or an escape is in it."""
+    return str(path) if str(path).isprintable() else repr(str(path))
+
+
+def is_digest(text: Any) -> bool:
+    """Whether this is a SHA-256 as ``digest`` gives it."""
+    return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+def short(sha256: Any) -> str:
+    """The beginning of a SHA-256, for a message."""
+    return f"{sha256[:6]}…" if is_digest(sha256) else repr(sha256)[:20]
+
+
+def digest(content: Mapping[Any, Any]) -> str:
     """SHA-256 of a mapping of arrays and plain values, independent of file format and of key order.
 
     Arrays enter with dtype, shape and bytes (C order); every other value through its ``repr``; mappings
-    and sequences recursively.
+    and sequences recursively. Lengths go before what they measure, so that no content reads like another.
     """
     sha256 = hashlib.sha256()
     _absorb(sha256, content)
@@ -90,16 +121,17 @@ def digest(content: Mapping[str, Any]) -> str:
 
 def _absorb(sha256: Any, value: Any) -> None:
     if isinstance(value, Mapping):
-        sha256.update(b"{%d" % len(value))
+        sha256.update(b"{%d:" % len(value))
         for key in sorted(value):
-            sha256.update(repr(key).encode())
+            _absorb(sha256, key)
             _absorb(sha256, value[key])
     elif isinstance(value, list | tuple):
-        sha256.update(b"[%d" % len(value))
+        sha256.update(b"[%d:" % len(value))
         for item in value:
             _absorb(sha256, item)
     elif isinstance(value, np.ndarray):
         sha256.update(f"{value.dtype.str}{value.shape}".encode())
-        sha256.update(memoryview(np.ascontiguousarray(value)).cast("B") if value.size else b"")
+        sha256.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data if value.size else b"")
     else:
-        sha256.update(repr(value).encode())
+        text = repr(value).encode()
+        sha256.update(b"%d:%s" % (len(text), text))

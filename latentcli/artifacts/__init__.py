@@ -1,0 +1,27 @@
+"""What commands write for each other and for people: ``.npz``, ``.pkl`` and CSV files. Never imports torch."""
+
+from latentcli.artifacts.arrays import (
+    read_arrays,
+    read_hybrids,
+    read_latents,
+    write_arrays,
+    write_hybrids,
+    write_latents,
+    write_reconstructions,
+)
+from latentcli.artifacts.parameters import read_classifier, write_classifier
+from latentcli.artifacts.tables import write_bad_files, write_predictions
+
+__all__ = [
+    "read_arrays",
+    "read_classifier",
+    "read_hybrids",
+    "read_latents",
+    "write_arrays",
+    "write_bad_files",
+    "write_classifier",
+    "write_hybrids",
+    "write_latents",
+    "write_predictions",
+    "write_reconstructions",
+]

@@ -1,0 +1,83 @@
+"""``gmm_params.pkl``: the parameters of a latent classifier as a plain dict that any Python with numpy unpickles."""
+
+import errno
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentcli import files, plain_pickle, safe_pickle
+from latentcli.errors import ModelFileError
+
+LARGEST = 2**30
+"""Bytes: ten full covariances of 2,048 dimensions take a third of it."""
+
+
+def write_classifier(path: Path, params: Mapping[str, Any]) -> None:
+    """Write ``gmm_params.pkl``: a pickle of a plain dict that any Python with numpy loads.
+
+    Args:
+        path: of the file.
+        params: strings, numbers and numpy arrays; among them ``kind`` (a registered classifier) and ``checkpoint``
+            (fingerprint of the checkpoint whose latents it was fitted on). ``sha256`` is added.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if not {"kind", "checkpoint"} <= set(params):
+        raise ValueError("a classifier's parameters need a kind and a checkpoint")
+    plain = {name: value for name, value in params.items() if name != "sha256"}
+    as_read = safe_pickle.loads(plain_pickle.dumps(plain))
+    with files.atomic_write(path) as file:
+        file.write(plain_pickle.dumps(plain | {"sha256": files.digest(as_read)}))
+
+
+def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") -> dict[str, Any]:
+    """Parameters of a latent classifier, proved to be those that were written; what they mean is its class's to check.
+
+    Args:
+        path: of a file that ``write_classifier`` wrote.
+        fitted_on: fingerprint of the checkpoint whose latents it is to read; None takes any.
+        checkpoint: what to call that checkpoint in the message.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, unsafe or changed, holds numbers that are not finite, or was
+            fitted on another checkpoint.
+    """
+    name, again = files.shown(path), f"fit it again: latentcli fit-gmm DATA {checkpoint} -o {files.shown(path)}"
+    try:
+        params = safe_pickle.loads(_bytes_of(path))
+    except (safe_pickle.UnsafePickle, OSError) as error:
+        raise ModelFileError(f"cannot read {name}", getattr(error, "strerror", None) or str(error), again) from error
+    plain = isinstance(params, dict) and all(isinstance(key, str) for key in params)
+    if not plain or not all(isinstance(params.get(key), str) for key in ("kind", "checkpoint", "sha256")):
+        raise ModelFileError(f"{name} holds no classifier", "expected a dict with kind, checkpoint and sha256", again)
+    expected = params.pop("sha256")
+    if expected != (found := files.digest(params)):
+        raise ModelFileError(
+            f"{name} was changed after it was written",
+            f"expected SHA-256 {files.short(expected)}, found {files.short(found)}",
+            again,
+        )
+    for key, value in params.items():
+        if isinstance(value, float | np.ndarray) and not _is_finite(value):
+            raise ModelFileError(f"{name} holds numbers that are not finite", f"found them in {key!r}", again)
+    if fitted_on is not None and params["checkpoint"] != fitted_on:
+        raise ModelFileError(
+            f"{name} was fitted on another checkpoint",
+            f"expected latents of {checkpoint} {files.short(fitted_on)}, found {files.short(params['checkpoint'])}",
+            again,
+        )
+    return {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in params.items()}
+
+
+def _bytes_of(path: Path) -> bytes:
+    if files.size_of_regular(path) > LARGEST:
+        raise OSError(errno.EFBIG, f"larger than {LARGEST:,} bytes")
+    return path.read_bytes()
+
+
+def _is_finite(value: Any) -> bool:
+    array = np.asarray(value)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())

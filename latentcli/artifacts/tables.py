@@ -1,0 +1,87 @@
+"""CSV files: the labels that were predicted, and the files that could not be read."""
+
+import csv
+import heapq
+import io
+import math
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from latentcli.files import atomic_write
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_predictions(
+    target: Path | TextIO,
+    labels: Sequence[str | None],
+    *,
+    files: Sequence[str] | None = None,
+    probabilities: np.ndarray | None = None,
+    bad_files: Sequence[tuple[str, str]] = (),
+) -> None:
+    """Write ``vae.csv``: one row per image, under ``Predicted_Label`` or ``File,Predicted_Label,Probability``.
+
+    Args:
+        target: a path, written whole or not at all, or a text stream.
+        labels: names of the predicted classes; None or "" where none was given.
+        files: paths within the folder the images came from, in its order; None for arrays.
+        probabilities: (N,) of the predicted class, in [0, 1]; only for folders, and needed there.
+        bad_files: (path, reason) of files that could not be read: each keeps its row, with no label.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    if files is None:
+        _write_csv(target, [["Predicted_Label"], *([label or ""] for label in labels)])
+        return
+    if probabilities is None:
+        raise ValueError("images of a folder need probabilities")
+    good = [
+        [file, label or "", f"{value:.6g}"] for file, label, value in zip(files, labels, probabilities, strict=True)
+    ]
+    bad = sorted([file, "", ""] for file, _ in bad_files)
+    rows = heapq.merge(good, bad, key=lambda row: row[0])  # keeps the images' own order whatever it is
+    _write_csv(target, [["File", "Predicted_Label", "Probability"], *rows])
+
+
+def write_bad_files(path: Path, bad_files: Sequence[tuple[str, str]]) -> None:
+    """Write ``bad_files.csv``: the path and the reason of each file that could not be read.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    _write_csv(path, [["File", "Reason"], *map(list, bad_files)])
+
+
+def _write_csv(target: Path | TextIO, rows: Sequence[Sequence[str]]) -> None:
+    """Rows as UTF-8 with "\\n" at their ends; bytes of file names that are no UTF-8 appear as ``\\udcNN``."""
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerows([_inert(cell) for cell in row] for row in rows)
+    data = buffer.getvalue().encode("utf-8", "backslashreplace")
+    if isinstance(target, Path):
+        with atomic_write(target) as file:
+            file.write(data)
+        return
+    text = data.decode()
+    if target.isatty():  # a file name may hold the escapes that program a terminal
+        text = "".join(letter if letter == "\n" or letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    target.write(text)
+
+
+def _inert(cell: str) -> str:
+    """The cell as a spreadsheet takes for text: a leading = + - @, tab or return makes it a formula, ' does not.
+
+    Numbers stay as they are: a class may well be called -1.
+    """
+    if not cell.startswith(_FORMULA_STARTS):
+        return cell
+    try:
+        plain_number = math.isfinite(float(cell)) and set(cell) <= set(string.digits + "+-.eE")
+    except ValueError:
+        plain_number = False
+    return cell if plain_number else f"'{cell}"
