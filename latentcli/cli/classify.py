@@ -1,5 +1,6 @@
 """``latentcli classify``: images → latents → labels."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ def classify(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Label every image of DATA with a classifier fitted in the latent space."""
-    from latentcli import artifacts, metrics
+    from latentcli import artifacts
     from latentcli.cli import console, fitting, inputs, pictures
 
     gates = console.parse_gates(fail_under)
@@ -44,11 +45,11 @@ def classify(
     )  # fmt: skip
     latents = fitting.encoded(model, saved.fingerprint, images)
     predicted, probability = fitting.predictions(labeller, latents, reject_below)
-    artifacts.write_predictions(target or inputs.stdout(), predicted, probability, images.files, images.bad_files)
-    result = {"images": len(images), "rejected": int((predicted == "").sum()) if reject_below is not None else None}
-    if images.labels is not None:
-        truth, known = images.names_of_labels(), images.labels >= 0
-        result |= metrics.classification(truth[known], predicted[known], list(labeller.classes_))
+    artifacts.write_predictions(
+        target or sys.stdout, predicted, files=images.files, probabilities=probability, bad_files=images.bad_files
+    )
+    rejected = None if reject_below is None else int((predicted == "").sum())
+    result = {"images": len(images), "rejected": rejected, **fitting.scores(latents, predicted, labeller)}
     written: list[Path] = [target] if target else []
     if figures is not None:
         written += pictures.of_predictions(figures, latents, labeller, predicted, result)

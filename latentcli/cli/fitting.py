@@ -1,6 +1,7 @@
 """Fitting a latent classifier from the shell: which labels count, and what is written of it."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,22 @@ def encoded(model: "LatentModel", fingerprint: str, images: "ImageSet") -> "Late
     return Latents(arrays, fingerprint, images.labels, images.class_names, images.files)
 
 
+def naming(images: "ImageSet", few: "ImageSet | None", per_class: int | None) -> "ImageSet | None":
+    """The images whose labels will name the clusters, checked before hours of training; None when there are none.
+
+    Raises:
+        DataError: VAL has no labels, or a class has fewer than asked for.
+    """
+    from latentcli.data import labelled_per_class
+
+    if few is not None and (few.labels is None or not (few.labels >= 0).any()):
+        raise DataError(f"{few.name} has no labels to name the clusters with", "expected labelled images, a few per class")
+    source = few if few is not None else images
+    if source.labels is None or not (source.labels >= 0).any():
+        return None
+    return source if per_class is None else labelled_per_class(source, per_class, 0)
+
+
 def labelled(latents: "Latents", few: "Latents | None", per_class: int | None, seed: int) -> "Latents":
     """The latents a mixture is fitted on, with the labels it may see.
 
@@ -39,20 +56,20 @@ def labelled(latents: "Latents", few: "Latents | None", per_class: int | None, s
     """
     from latentcli.data import keep_labels
 
-    latents = latents.unlabelled().followed_by(few) if few is not None else latents
+    if few is not None:
+        latents = latents.unlabelled().followed_by(few)
     if latents.labels is None or not (latents.labels >= 0).any():
         raise DataError(
-            "there are no labels to name the clusters with",
-            "expected some labelled images",
-            "give a labelled VAL, or --labels labels.csv",
-        )
+            "there are no labels to name the clusters with", "expected some labelled images",
+            "give labelled images (VAL), or --labels labels.csv",
+        )  # fmt: skip
     if per_class is not None:
         latents = replace(latents, labels=keep_labels(latents.labels, latents.class_names, per_class, seed))
     return latents
 
 
 def fit_mixture(latents: "Latents", device: str, **settings: Any) -> "GaussianMixtureClassifier":
-    """A mixture fitted on latents and the labels they carry; classes are names.
+    """A mixture fitted on latents and the labels they carry; its classes are the names that occur.
 
     Args:
         latents: with labels.
@@ -61,13 +78,48 @@ def fit_mixture(latents: "Latents", device: str, **settings: Any) -> "GaussianMi
     """
     from latentcli.classifiers import CLASSIFIERS
 
-    assert latents.labels is not None
     given = {name: value for name, value in settings.items() if value is not None}
-    names = np.array([*latents.class_names, ""], dtype=object)
-    seen = np.unique(latents.labels[latents.labels >= 0])
-    compact = np.full(len(latents.class_names) + 1, -1, np.int64)
-    compact[seen] = np.arange(len(seen))
-    mixture = CLASSIFIERS["gmm"](device=device, **given)
-    mixture.fit(latents.flat, compact[latents.labels])
-    mixture.classes_ = names[seen].astype(str)
-    return mixture
+    return CLASSIFIERS["gmm"](device=device, **given).fit(latents.flat, latents.names_of_labels())
+
+
+def write_mixture(path: Path, mixture: "GaussianMixtureClassifier", fingerprint: str) -> None:
+    """Keep a mixture, with the fingerprint of the checkpoint whose latents it was fitted on."""
+    from latentcli import artifacts
+
+    artifacts.write_classifier(path, mixture.to_params() | {"checkpoint": fingerprint})
+
+
+def summary(mixture: "GaussianMixtureClassifier") -> dict[str, Any]:
+    """What a fit came to."""
+    return {
+        "classes": [str(name) for name in mixture.classes_], "components": len(mixture.weights_),
+        "iterations": int(mixture.n_iter_), "converged": bool(mixture.converged_),
+        "log_likelihood": float(mixture.lower_bound_),
+    }  # fmt: skip
+
+
+def predictions(
+    mixture: "GaussianMixtureClassifier", latents: "Latents", reject_below: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class names, "" where rejected, and the probability of each image's most likely class.
+
+    Args:
+        mixture: fitted.
+        latents: of N images.
+        reject_below: reject an image that is less likely under the mixture than this fraction of those it was
+            fitted on; None rejects none.
+    """
+    probabilities = mixture.predict_proba(latents.flat)
+    names = np.array([str(name) for name in mixture.classes_], dtype=object)[probabilities.argmax(axis=1)]
+    if reject_below is not None:
+        names[mixture.typicality(latents.flat) < reject_below] = ""
+    return names, probabilities.max(axis=1)
+
+
+def scores(latents: "Latents", predicted: np.ndarray, mixture: "GaussianMixtureClassifier") -> dict[str, Any]:
+    """The figures of a classification, as far as labels are known; none when there are none."""
+    from latentcli import metrics
+
+    if latents.labels is None:
+        return {}
+    return metrics.classification(latents.names_of_labels(), predicted, [str(name) for name in mixture.classes_])

@@ -100,6 +100,19 @@ def check_output(path: Path, *given: str | None) -> None:
             raise UsageError(f"{path} is an input of this command", "an input is never replaced", "name another output: -o FILE")
 
 
+def check_picture(path: Path, *given: str | None) -> None:
+    """``check_output`` for a picture, whose name must end in .png or .svg.
+
+    Raises:
+        UsageError: it does not, or the picture is one of the inputs.
+        OutputError: it cannot be written.
+    """
+    from latentcli.figures import format_of
+
+    format_of(path)
+    check_output(path, *given)
+
+
 def report_bad_files(loaded: "ImageSet", output: Path | None) -> None:
     """Say which files were skipped, and list them in ``bad_files.csv`` beside the output."""
     from latentcli import artifacts

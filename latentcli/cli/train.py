@@ -57,7 +57,7 @@ def train(
     )  # fmt: skip
     inputs.report_bad_files(images, output)
     few = datasets.load(val, image_shape=images.shape, data_root=data_root, progress=console.progress) if val else None
-    naming = fitting.naming(images, few, labels_per_class, seed)
+    naming = fitting.naming(images, few, labels_per_class)
 
     network_config, loop_config = configuration.configure(
         model, images.shape, len(naming.class_names) if naming else None,

@@ -1,0 +1,151 @@
+"""Which pictures belong to which result; every command and ``latentcli plot`` draw through here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentcli.errors import OutputError
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.data import ImageSet
+    from latentcli.latents import Latents
+    from latentcli.models.base import LatentModel
+
+MANIFOLD_SIDE = 20
+EXAMPLES = 20
+
+
+def folder(path: Path) -> Path:
+    """The folder that ``--figures`` names, made if need be.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}", error.strerror) from error
+    return path
+
+
+def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:
+    """Training curves."""
+    return _draw("history", path, [{name: value for name, value in row.items() if name != "lr"} for row in rows])
+
+
+def latent(path: Path, latents: "Latents", mixture: "GaussianMixtureClassifier | None") -> Path:
+    """The latents by class, with the ellipses of a mixture when there is one."""
+    labels, names = latents.labels, list(latents.class_names)
+    drawn = None
+    if mixture is not None:
+        known = [str(name) for name in mixture.classes_]
+        if labels is not None:
+            renumbered = np.array([known.index(name) if name in known else -1 for name in names] + [-1])
+            labels = renumbered[labels]
+        names = known
+        drawn = {
+            "weights": mixture.weights_, "means": mixture.means_, "covariances": mixture.full_covariances(),
+            "component_labels": mixture.component_labels_,
+        }  # fmt: skip
+    return _draw("latent", path, latents.flat, labels, names, drawn)
+
+
+def manifold(path: Path, model: "LatentModel") -> Path:
+    """The decoded plane: of a latent space with two dimensions all of it, else its prior's two principal directions.
+
+    The grid lies at the 5th to 95th percentiles of the prior along each axis.
+    """
+    from latentcli import inference
+    from latentcli.figures.manifold import grid_points
+
+    mean, covariance = (moment.detach().cpu().double().numpy() for moment in model.prior_moments())
+    values, vectors = np.linalg.eigh(covariance)
+    plane = vectors[:, ::-1][:, :2].T * np.sqrt(values[::-1][:2, None])  # (2, D), one standard deviation each
+    names = ("principal direction 1 (standard deviations)", "principal direction 2 (standard deviations)")
+    if len(mean) == 2:
+        plane, names = np.diag(np.sqrt(np.diag(covariance))), ("latent dimension 1 (standard deviations)", "latent dimension 2 (standard deviations)")
+    if len(mean) == 1:
+        plane, names = np.vstack([np.sqrt(covariance), np.zeros((1, 1))]), ("latent dimension 1 (standard deviations)", "")
+    images = inference.decode(model, mean + grid_points(MANIFOLD_SIDE) @ plane)
+    return _draw("manifold", path, images, MANIFOLD_SIDE, axes=names)
+
+
+def reconstructions(path: Path, originals: np.ndarray, decoded: np.ndarray) -> Path:
+    """Originals over reconstructions, evenly drawn from the set, each pair with its structural similarity."""
+    from latentcli import metrics
+
+    rows = examples(len(originals))
+    return _draw("reconstructions", path, originals[rows], decoded[rows], metrics.ssim_per_image(originals[rows], decoded[rows]))
+
+
+def confusion(path: Path, result: Mapping[str, Any]) -> Path:
+    """The confusion matrix of a classification's figures."""
+    title = f"accuracy {result['accuracy']:.4f}, macro F1 {result['macro_f1']:.4f}"
+    return _draw("confusion", path, result["confusion_matrix"], result["classes"], title)
+
+
+def label_counts(path: Path, classes: Sequence[str], predicted: np.ndarray, truth: np.ndarray | None) -> Path:
+    """How many images of each class were predicted, beside the known ones."""
+    counts = {} if truth is None else {"known": [int((truth == name).sum()) for name in classes]}
+    return _draw("labels", path, list(classes), counts | {"predicted": [int((predicted == name).sum()) for name in classes]})
+
+
+def examples(count: int) -> np.ndarray:
+    """Rows of a few images, evenly spread over a set of ``count``."""
+    return np.unique(np.linspace(0, count - 1, min(EXAMPLES, count)).round().astype(int))
+
+
+def of_training(
+    where: Path, rows: Sequence[Mapping[str, float]], model: "LatentModel", images: "ImageSet", latents: "Latents",
+    mixture: "GaussianMixtureClassifier | None",
+) -> list[Path]:  # fmt: skip
+    """All that a training run shows: curves, latents, the decoded plane, reconstructions."""
+    from latentcli import inference
+
+    where = folder(where)
+    some = images.take(examples(len(images)))
+    return [
+        history(where / "history.png", rows),
+        latent(where / "latent.png", latents, mixture),
+        manifold(where / "manifold.png", model),
+        reconstructions(where / "reconstructions.png", some.images, inference.reconstruct(model, some.images)),
+    ]
+
+
+def of_mixture(where: Path, latents: "Latents", mixture: "GaussianMixtureClassifier") -> list[Path]:
+    """The latents with the mixture that was fitted to them."""
+    return [latent(folder(where) / "latent.png", latents, mixture)]
+
+
+def of_predictions(
+    where: Path, latents: "Latents", mixture: "GaussianMixtureClassifier", predicted: np.ndarray, result: Mapping[str, Any]
+) -> list[Path]:
+    """The latents, the counts of the labels and, where the truth is known, the confusion matrix."""
+    where, names = folder(where), [str(name) for name in mixture.classes_]
+    truth = latents.names_of_labels() if latents.labels is not None else None
+    drawn = [latent(where / "latent.png", latents, mixture), label_counts(where / "labels.png", names, predicted, truth)]
+    return drawn + ([confusion(where / "confusion.png", result)] if "confusion_matrix" in result else [])
+
+
+def of_reconstructions(where: Path | None, grid: Path | None, images: "ImageSet", decoded: np.ndarray) -> list[Path]:
+    """Originals over reconstructions, wherever they are asked for."""
+    targets: Iterable[Path | None] = (grid, folder(where) / "reconstructions.png" if where else None)
+    return [reconstructions(path, images.images, decoded) for path in targets if path is not None]
+
+
+def of_hybrids(grid: Path | None, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> list[Path]:
+    """The most mixed of the hybrids, with captions."""
+    if grid is None:
+        return []
+    rows = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
+    return [_draw("hybrids", grid, images[rows], soft_labels[rows], classes)]
+
+
+def _draw(kind: str, path: Path, *arguments: Any, **named: Any) -> Path:
+    from latentcli.figures import FIGURES, save
+
+    save(FIGURES[kind](*arguments, **named), path)
+    return path

@@ -1,0 +1,123 @@
+"""``latentcli plot``: one picture of a model, of data in its latent space, or of its predictions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentcli.cli import options
+from latentcli.cli.app import app, command
+from latentcli.errors import DataError
+
+plot = typer.Typer(help="Draw one picture, as PNG or SVG by the name's ending.", no_args_is_help=True)
+app.add_typer(plot, name="plot")
+
+Picture = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png|svg", help="The picture to write.")]
+Mixture = Annotated[Path | None, typer.Argument(metavar="[GMM_PARAMS.PKL]", help="A mixture whose ellipses are drawn.")]
+
+
+@command(plot)
+def history(vae: options.CheckpointFile, output: Picture = Path("history.png")) -> None:
+    """Training curves: the loss and its terms, epoch by epoch."""
+    from latentcli import checkpoint
+    from latentcli.cli import console, inputs, pictures
+
+    inputs.check_picture(output)
+    rows = checkpoint.load(vae).training["history"]
+    console.result({"epochs": len(rows)}, as_json=False, written=[pictures.history(output, rows)])
+
+
+@command(plot)
+def latent(
+    data: options.Data,
+    vae: options.CheckpointFile,
+    gmm: Mixture = None,
+    output: Picture = Path("latent.png"),
+    classes: options.Classes = None,
+    split: options.Split = "test",
+    labels: options.Labels = None,
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    resize: options.Resize = False,
+    device: options.Device = "auto",
+) -> None:
+    """Where DATA lies in the latent space, by class; beyond two dimensions on its principal plane."""
+    from latentcli.cli import console, fitting, inputs, pictures
+
+    inputs.check_picture(output, data)
+    saved, model = inputs.model(vae, device)
+    mixture = inputs.classifier(gmm, fitted_on=saved.fingerprint) if gmm else None
+    images = inputs.images(
+        data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
+        max_bad=max_bad, resize=resize,
+    )  # fmt: skip
+    drawn = pictures.latent(output, fitting.encoded(model, saved.fingerprint, images), mixture)
+    console.result({"images": len(images)}, as_json=False, written=[drawn])
+
+
+@command(plot)
+def manifold(vae: options.CheckpointFile, output: Picture = Path("manifold.png"), device: options.Device = "auto") -> None:
+    """The decoded latent plane: 20×20 images between the 5th and the 95th percentile of the prior."""
+    from latentcli.cli import console, inputs, pictures
+
+    inputs.check_picture(output)
+    _, model = inputs.model(vae, device)
+    console.result({"images": pictures.MANIFOLD_SIDE**2}, as_json=False, written=[pictures.manifold(output, model)])
+
+
+@command(plot)
+def reconstructions(
+    data: options.Data,
+    vae: options.CheckpointFile,
+    output: Picture = Path("reconstructions.png"),
+    classes: options.Classes = None,
+    split: options.Split = "test",
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    resize: options.Resize = False,
+    device: options.Device = "auto",
+) -> None:
+    """Originals over reconstructions, each pair with its structural similarity."""
+    from latentcli import inference
+    from latentcli.cli import console, inputs, pictures
+
+    inputs.check_picture(output, data)
+    saved, model = inputs.model(vae, device)
+    images = inputs.images(
+        data, saved, output, split=split, classes=options.names(classes), data_root=data_root, max_bad=max_bad, resize=resize
+    )
+    some = images.take(pictures.examples(len(images)))
+    drawn = pictures.reconstructions(output, some.images, inference.reconstruct(model, some.images))
+    console.result({"images": len(some)}, as_json=False, written=[drawn])
+
+
+@command(plot)
+def confusion(
+    data: options.Data,
+    vae: options.CheckpointFile,
+    gmm: options.ClassifierFile,
+    output: Picture = Path("confusion.png"),
+    classes: options.Classes = None,
+    split: options.Split = "test",
+    labels: options.Labels = None,
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    resize: options.Resize = False,
+    device: options.Device = "auto",
+) -> None:
+    """True against predicted classes of labelled DATA."""
+    from latentcli.cli import console, fitting, inputs, pictures
+
+    inputs.check_picture(output, data)
+    saved, model = inputs.model(vae, device)
+    labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint)
+    images = inputs.images(
+        data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
+        max_bad=max_bad, resize=resize,
+    )  # fmt: skip
+    latents = fitting.encoded(model, saved.fingerprint, images)
+    predicted, _ = fitting.predictions(labeller, latents)
+    result = fitting.scores(latents, predicted, labeller)
+    if not result:
+        raise DataError(f"{images.name} has no labels to compare the predictions with")
+    console.result(result, as_json=False, written=[pictures.confusion(output, result)])

@@ -1,0 +1,167 @@
+"""The training loop with a model of two numbers: what it promises holds for any model."""
+
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latentcli.errors import FitError, UsageError
+from latentcli.models import create
+from latentcli.models.vae import VAEConfig
+from latentcli.training.config import TrainingConfig
+from latentcli.training.loop import Callbacks, Interrupted, Run, learning_rate
+
+CONFIG = TrainingConfig(epochs=4, batch_size=16, held_out=0.2, save_every=0.0, seed=3)
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (70, 1, 8, 8), dtype=np.uint8)
+
+
+def model(seed: int = 3):
+    return create("vae", VAEConfig((1, 8, 8), width=16, latent_dim=2, components=2), seed)
+
+
+def weights(network) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
+
+
+def finished(images, config=CONFIG, **callbacks) -> tuple[bytes, list]:
+    network = model()
+    history = Run(network, images, config).fit(Callbacks(**callbacks))
+    return weights(network), history
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(images):
+    assert finished(images) == finished(images)
+    assert finished(images)[0] != finished(images, replace(CONFIG, seed=4))[0]
+
+
+def test_global_randomness_is_neither_used_nor_disturbed(images):
+    torch.manual_seed(1)
+    first = finished(images)
+    torch.manual_seed(2)
+    assert finished(images) == first
+    network, state = model(), torch.get_rng_state()
+    Run(network, images, CONFIG).fit(Callbacks())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 15])
+def test_a_run_resumed_at_any_step_ends_as_one_never_stopped(images, stop_after):
+    saved: list[dict] = []
+    steps = iter(range(1, 1000))
+
+    def keep(state):
+        saved.append(torch.load(dump(state), weights_only=True))
+
+    with pytest.raises(Interrupted):
+        Run(model(), images, CONFIG).fit(Callbacks(save_state=keep, interrupted=lambda: next(steps) == stop_after))
+    assert saved[-1]["step"] == stop_after
+    network = model(seed=99)  # the state alone must decide
+    history = Run(network, images, CONFIG, saved[-1]).fit(Callbacks())
+    assert (weights(network), history) == finished(images)
+
+
+def dump(state):
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return buffer
+
+
+def test_the_state_is_saved_as_often_as_asked(images):
+    often, never = [], []
+    finished(images, save_state=often.append)
+    finished(images, replace(CONFIG, save_every=1e6), save_state=never.append)
+    assert len(often) == 4 * math.ceil(56 / 16)
+    assert never == []
+
+
+def test_callbacks_see_every_image_and_every_epoch(images):
+    seen, rows, started = [], [], []
+    finished(images, on_step=lambda count, loss: seen.append(count), on_epoch=rows.append, on_start=lambda *a: started.append(a))
+    assert started == [(4, 56, 0)]
+    assert sum(seen) == 4 * 56
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+
+
+def test_a_loss_that_is_not_finite_stops_at_that_step_and_keeps_the_last_good_state(images, monkeypatch):
+    network, saved = model(), []
+    run, loss = Run(network, images, replace(CONFIG, save_every=1e6)), network.loss
+
+    def broken(batch, generator, progress):
+        terms = loss(batch, generator, progress)
+        return replace(terms, total=terms.total * (math.nan if run.step == 5 else 1.0))
+
+    monkeypatch.setattr(network, "loss", broken)
+    with pytest.raises(FitError, match="step 6") as caught:
+        run.fit(Callbacks(save_state=saved.append))
+    assert "--lr" in str(caught.value)
+    assert [state["step"] for state in saved] == [5]
+    assert all(tensor.isfinite().all() for tensor in network.state_dict().values() if tensor.is_floating_point())
+
+
+def test_gradients_that_are_not_finite_never_reach_the_weights(images, monkeypatch):
+    network, saved = model(), []
+    run, loss = Run(network, images, CONFIG), network.loss
+
+    def broken(batch, generator, progress):  # the loss is finite; sqrt at zero makes its gradient infinite
+        terms = loss(batch, generator, progress)
+        return replace(terms, total=terms.total + (0 * next(network.parameters()).sum()).sqrt())
+
+    monkeypatch.setattr(network, "loss", broken)
+    with pytest.raises(FitError):
+        run.fit(Callbacks(save_state=saved.append))
+    assert all(tensor.isfinite().all() for tensor in network.state_dict().values() if tensor.is_floating_point())
+
+
+def test_training_stops_early_and_ends_with_the_best_weights(images, monkeypatch):
+    config = replace(CONFIG, epochs=100, patience=0.12)
+    network = model()
+    run = Run(network, images, config)
+    losses = iter([5.0, 3.0, 4.0, *[6.0] * 97])
+    monkeypatch.setattr(run, "validate", lambda: {"loss": next(losses)})
+    kept = {}
+    history = run.fit(Callbacks(on_epoch=lambda row: kept.update({row["epoch"]: weights(network)})))
+    assert len(history) == 2 + 12
+    assert weights(network) == kept[2]
+
+
+def test_validation_images_are_never_trained_on(images):
+    run = Run(model(), images, CONFIG)
+    trained = {int(row) for epoch in range(4) for rows in run._batches(epoch) for row in rows}
+    assert trained.isdisjoint(run.held_out_rows)
+    assert trained | set(run.held_out_rows.tolist()) == set(range(70))
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
+    config = TrainingConfig(lr=0.5, warmup=0.1)
+    assert learning_rate(config, 0.05) == pytest.approx(0.25)
+    assert learning_rate(config, 0.1) == pytest.approx(0.5)
+    assert learning_rate(config, 0.55) == pytest.approx(0.25)
+    assert learning_rate(config, 1.0) == pytest.approx(0.0)
+
+
+@given(st.integers(1, 10**7))
+def test_the_default_number_of_epochs_looks_at_about_as_many_images_whatever_the_set(count):
+    config = TrainingConfig()
+    epochs = config.epochs_for(count)
+    assert 1 <= epochs <= config.most_epochs
+    if 1 < epochs < config.most_epochs:
+        assert abs(epochs * count - config.images_seen) <= count
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 0), ("epochs", 1.5), ("batch_size", 0), ("lr", 0.0), ("lr", math.nan), ("lr", "fast"), ("seed", -1), ("held_out", 0.9), ("epochs", True)],
+)
+def test_settings_out_of_range_are_refused_by_name(name, value):
+    with pytest.raises(UsageError, match=name):
+        TrainingConfig(**{name: value})
