@@ -1,0 +1,71 @@
+"""The confusion matrix: counts, coloured by the share of the true class."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from latentcli.errors import DataError
+from latentcli.figures import style
+
+MOST_COUNTED = 30
+"""Classes up to which each cell shows its count."""
+
+
+@style.look()
+def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
+    """Rows are the true classes, columns the predictions.
+
+    Args:
+        matrix: (K, K) counts.
+        classes: K names.
+        title: such as "accuracy 0.985, macro F1 0.984".
+
+    Raises:
+        DataError: the matrix is empty, not square, negative, or not of these classes.
+    """
+    counts = np.asarray(matrix)
+    size = len(classes)
+    if not size or counts.shape != (size, size) or (counts < 0).any():
+        raise DataError(f"cannot draw a confusion matrix of shape {counts.shape} for {size} classes")
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    names = style.shown_names(classes, 20)
+    digits = len(str(int(counts.max())))
+    cell = max(0.42, 0.1 * digits + 0.16) if size <= MOST_COUNTED else 0.15
+    labels = 0.085 * max(map(len, names))
+    side = max(2.2, cell * size)
+    figure = style.new_figure(side + labels + 1.7, side + min(labels, 0.4 if _flat(names, cell) else labels) + 1.1)
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks(range(size), names, rotation=0 if _flat(names, cell) else 90, parse_math=False)
+    axes.set_yticks(range(size), names, parse_math=False)
+    axes.tick_params(length=0)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    axes.set_title(style.shown(title, 120), loc="left", pad=10)
+    axes.spines[:].set_visible(False)
+    if size > 1:
+        axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
+        axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
+        axes.grid(which="minor", color=style.PAPER, linewidth=1 if size <= MOST_COUNTED else 0.3)
+        axes.tick_params(which="minor", length=0)
+    if size <= MOST_COUNTED:
+        _write_counts(axes, counts, shares)
+    bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 4 / side), aspect=18, pad=0.02, ticks=[0, 0.25, 0.5, 0.75, 1])
+    bar.ax.set_yticklabels(["0", "25 %", "50 %", "75 %", "100 %"])
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    return figure
+
+
+def _flat(names: Sequence[str], cell: float) -> bool:
+    """Whether the names fit beside each other under the columns (a letter is about 0.085 inches wide)."""
+    return 0.085 * max(map(len, names)) + 0.05 <= cell
+
+
+def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            ink = style.PAPER if shares[row, column] > 0.55 else style.INK
+            axes.text(column, row, str(int(count)), ha="center", va="center", color=ink, fontsize=style.SMALL)

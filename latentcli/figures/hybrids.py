@@ -1,0 +1,95 @@
+"""Hybrid images: decoded points between classes, with how likely each class is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from latentcli.errors import DataError
+from latentcli.figures import style
+
+MOST_IMAGES = 100
+"""Images that are drawn; the first ones of more."""
+
+COLUMNS = 8
+
+_ROOM, _LINE, _GAP, _EDGE = 128, 24, 14, 24  # pixels
+_LETTER = 11.5  # pixels: the mean width of a letter at the size of captions
+
+
+def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str]) -> str:
+    """The two most likely classes in whole percent, in the order of the classes: "20 % 4 + 80 % 8".
+
+    What the other classes have is summed up as "other"; what rounds to 0 % is left out. The percentages sum to 100.
+
+    Args:
+        soft_label: (K,) likelihoods of the classes, at least 0, not all 0.
+        classes: K names.
+
+    Raises:
+        DataError: the numbers of likelihoods and classes differ, or they are no likelihoods.
+    """
+    return " + ".join(_parts(np.asarray(soft_label, dtype=np.float64), classes))
+
+
+def _parts(soft_label: np.ndarray, classes: Sequence[str], limit: int = 24) -> list[str]:
+    if soft_label.shape != (len(classes),) or not len(classes):
+        raise DataError(f"cannot caption likelihoods of shape {soft_label.shape} with {len(classes)} classes")
+    if not (np.isfinite(soft_label).all() and (soft_label >= 0).all() and soft_label.sum() > 0):
+        raise DataError("soft labels have to be finite, at least 0, and not all 0")
+    shares = soft_label / soft_label.sum()
+    first = np.sort(np.argsort(-shares, kind="stable")[:2])
+    names = [*(style.shown(classes[index], limit) for index in first), "other"]
+    percents = whole_percents(np.append(shares[first], max(0.0, 1 - shares[first].sum())))
+    return [f"{percent} % {name}" for percent, name in zip(percents, names, strict=True) if percent]
+
+
+def whole_percents(shares: np.ndarray) -> list[int]:
+    """Shares that sum to 1 as whole percentages that sum to 100: rounded down, the largest remainders up."""
+    exact = 100 * shares / shares.sum()
+    floors = np.floor(exact).astype(int)
+    for index in np.argsort(floors - exact, kind="stable")[: 100 - floors.sum()]:
+        floors[index] += 1
+    return [int(value) for value in floors]
+
+
+@style.look()
+def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
+    """A grid of images, each over its caption.
+
+    Args:
+        images: (N, C, H, W) float in [0, 1] or uint8; the first 100 are drawn.
+        soft_labels: (N, K) likelihoods of the classes.
+        classes: K names.
+        title: above the picture.
+
+    Raises:
+        DataError: there are no images, or the soft labels are not theirs.
+    """
+    style.check_images(images)
+    if soft_labels.shape != (len(images), len(classes)):
+        raise DataError(f"cannot caption {len(images)} images with soft labels of shape {soft_labels.shape}")
+    images = images[:MOST_IMAGES]
+    height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM)
+    captions = [_lines(_parts(row.astype(np.float64), classes, 14)) for row in soft_labels[: len(images)]]
+    longest = max(len(line) for lines in captions for line in lines)
+    cell = int(max(width, _LETTER * longest)) + _GAP
+    row = height + 6 + _LINE * max(map(len, captions)) + _GAP
+    columns = min(len(images), COLUMNS)
+    top = 64 if title else _EDGE
+    rows = -(-len(images) // columns)
+    sheet = style.Sheet(2 * _EDGE + columns * cell, top + rows * row - _GAP + _EDGE)
+    for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
+        x, y = _EDGE + (index % columns + 0.5) * cell, top + index // columns * row
+        sheet.image(x - width / 2, y, width, height, image)
+        for number, line in enumerate(lines):
+            sheet.text(x, y + height + 6 + number * _LINE, line)
+    if title:
+        sheet.text(_EDGE, 18, style.shown(title, 90), style.LARGE, ha="left")
+    return sheet.figure
+
+
+def _lines(parts: Sequence[str]) -> list[str]:
+    """A caption on one line where it is short, else a class a line."""
+    line = " + ".join(parts)
+    return [line] if len(line) <= 16 else [parts[0], *(f"+ {part}" for part in parts[1:])]

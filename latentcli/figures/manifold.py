@@ -1,0 +1,92 @@
+"""The manifold: a plane of the latent space, decoded point by point on a grid."""
+
+from statistics import NormalDist
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from latentcli.errors import DataError, UsageError
+from latentcli.figures import style
+
+LOW, HIGH = 0.05, 0.95
+"""Percentiles of the standard normal distribution, the prior, that the grid spans."""
+
+_ROOM = 1_400  # pixels for the longer side of the whole grid, as long as the images are not too small for that
+_TICKS = 5
+
+
+def quantiles(n: int = 20, low: float = LOW, high: float = HIGH) -> np.ndarray:
+    """(n,) values of the standard normal distribution at evenly spaced probabilities, ascending.
+
+    Raises:
+        UsageError: ``n`` is less than 1, or not 0 < low < high < 1.
+    """
+    if n < 1 or not 0 < low < high < 1:
+        raise UsageError(f"a grid of {n} points from {low} to {high} cannot be made", "expected 0 < low < high < 1")
+    probabilities = np.linspace(low, high, n) if n > 1 else [0.5 * (low + high)]
+    return np.array([NormalDist().inv_cdf(probability) for probability in probabilities])
+
+
+def grid_points(n: int = 20, low: float = LOW, high: float = HIGH) -> np.ndarray:
+    """The n × n latent points to decode, row by row as the picture shows them.
+
+    Returns:
+        (n·n, 2): the first dimension ascends from left to right, the second from bottom to top, so that the first
+        row of points, the upper one, has the largest.
+
+    Source: Kingma & Welling 2014, figure 4.
+    """
+    values = quantiles(n, low, high)
+    across, up = np.meshgrid(values, values[::-1])
+    return np.stack([across.ravel(), up.ravel()], axis=1)
+
+
+@style.look()
+def draw(
+    images: np.ndarray,
+    n: int = 20,
+    low: float = LOW,
+    high: float = HIGH,
+    axes: tuple[str, str] = ("latent dimension 1", "latent dimension 2"),
+    title: str = "",
+) -> Figure:
+    """The decoded grid, edge to edge, with the latent values along two sides.
+
+    Args:
+        images: (n·n, C, H, W) float in [0, 1], in the order of ``grid_points``.
+        n, low, high: as given to ``grid_points``.
+        axes: names of the two dimensions.
+        title: above the picture.
+
+    Raises:
+        DataError: these are not n × n images.
+    """
+    style.check_images(images)
+    if len(images) != n * n:
+        raise DataError(f"cannot draw {len(images)} images as a grid of {n}×{n}")
+    height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM // n)
+    left, top, right, bottom = 110, 60 if title else 24, 24, 90  # pixels around the grid, for ticks and names
+    sheet = style.Sheet(left + n * width + right, top + n * height + bottom)
+    across, down = n * width, n * height
+    sheet.image(left, top, across, down, assemble(images, n))
+    values = quantiles(n, low, high)
+    for index in np.unique(np.linspace(0, n - 1, min(n, _TICKS)).round().astype(int)):
+        number = f"{values[index] + 0.0:.2f}".replace("-", "−")
+        x, y = left + (index + 0.5) * width, top + (n - index - 0.5) * height
+        sheet.axes.plot([x, x], [top + down, top + down + 6], color=style.INK, linewidth=0.8)
+        sheet.axes.plot([left - 6, left], [y, y], color=style.INK, linewidth=0.8)
+        sheet.text(x, top + down + 10, number)
+        sheet.text(left - 11, y, number, ha="right", va="center")
+    sheet.text(left + across / 2, top + down + 46, axes[0], style.NORMAL)
+    sheet.text(22, top + down / 2, axes[1], style.NORMAL, va="center", rotation=90)
+    if title:
+        sheet.text(left, 18, style.shown(title, 90), style.LARGE, ha="left")
+    return sheet.figure
+
+
+def assemble(images: np.ndarray, n: int) -> np.ndarray:
+    """(n·n, C, H, W) → (C, n·H, n·W): one image of all, row by row."""
+    channels, height, width = images.shape[1:]
+    return (
+        images.reshape(n, n, channels, height, width).transpose(2, 0, 3, 1, 4).reshape(channels, n * height, n * width)
+    )

@@ -1,0 +1,74 @@
+"""Originals over their reconstructions, with the structural similarity of each pair."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from latentcli.errors import DataError
+from latentcli.figures import style
+
+MOST_IMAGES = 40
+"""Pairs that are drawn; the first ones of more."""
+
+COLUMNS = 10
+"""Pairs side by side before the next band begins."""
+
+_ROOM, _LINE, _GAP = 128, 26, 10  # pixels: the side of an image, a line of type, what lies between images
+_LEFT, _EDGE = 150, 20
+
+
+@style.look()
+def draw(
+    originals: np.ndarray,
+    reconstructions: np.ndarray,
+    ssim: np.ndarray | Sequence[float] | None = None,
+    captions: Sequence[str] | None = None,
+    title: str = "",
+) -> Figure:
+    """Bands of up to ten pairs: the original, its reconstruction, and below the structural similarity.
+
+    Args:
+        originals: (N, C, H, W) float in [0, 1] or uint8; the first 40 are drawn.
+        reconstructions: (N, C, H, W) likewise.
+        ssim: (N,) structural similarity of each pair; None leaves it out.
+        captions: N names, above the originals.
+        title: above the picture.
+
+    Raises:
+        DataError: there are no images, or the numbers or shapes differ.
+    """
+    style.check_images(originals, "originals")
+    beside = [len(values) for values in (ssim, captions) if values is not None]
+    if originals.shape != reconstructions.shape or any(length != len(originals) for length in beside):
+        raise DataError(
+            f"cannot pair originals of shape {originals.shape} with reconstructions of shape {reconstructions.shape}",
+            f"found {' and '.join(map(str, beside))} captions or similarities" if beside else None,
+        )
+    count = min(len(originals), MOST_IMAGES)
+    columns = min(count, COLUMNS)
+    bands = -(-count // columns)
+    height, width = style.tile_size(originals.shape[2], originals.shape[3], _ROOM)
+    cell = max(width, 72 if captions is None else 100) + _GAP
+    above, below = (0 if captions is None else _LINE), (0 if ssim is None else _LINE)
+    band = above + 2 * height + _GAP // 2 + below + 2 * _GAP
+    top = 64 if title else _EDGE
+    sheet = style.Sheet(max(_LEFT + columns * cell + _EDGE, 420), top + bands * band - 2 * _GAP + _EDGE)
+    for index in range(count):
+        y = top + index // columns * band + above
+        x = _LEFT + index % columns * cell + (cell - width) / 2
+        lower = y + height + _GAP // 2
+        sheet.image(x, y, width, height, originals[index], gid="original")
+        sheet.image(x, lower, width, height, reconstructions[index], gid="reconstruction")
+        if captions is not None:
+            sheet.text(x + width / 2, y - 4, style.shown(captions[index], cell // 11), va="bottom")
+        if ssim is not None:
+            sheet.text(x + width / 2, lower + height + 3, f"{ssim[index]:.3f}".replace("-", "−"))
+        if index % columns == 0:
+            sheet.text(_LEFT, y + height / 2, "original", ha="right", va="center")
+            sheet.text(_LEFT, lower + height / 2, "reconstruction", ha="right", va="center")
+            if ssim is not None:
+                sheet.text(_LEFT, lower + height + 3, "SSIM", ha="right")
+    if title:
+        sheet.text(_EDGE, 18, style.shown(title, 90), style.LARGE, ha="left")
+    return sheet.figure
