@@ -122,7 +122,7 @@ def digest(content: Mapping[Any, Any]) -> str:
 def _absorb(sha256: Any, value: Any) -> None:
     if isinstance(value, Mapping):
         sha256.update(b"{%d:" % len(value))
-        for key in sorted(value):
+        for key in sorted(value, key=lambda key: (type(key).__name__, key)):
             _absorb(sha256, key)
             _absorb(sha256, value[key])
     elif isinstance(value, list | tuple):

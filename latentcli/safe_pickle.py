@@ -11,22 +11,16 @@ that is harmless: a list within itself, or a tuple doubled forty times, is refus
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
+from latentcli.pickle_machine import DEEPEST, PickleMachine, UnsafePickle, refuse
 from latentcli.plain_arrays import UnsafeArrays, from_bytes, plain_dtype
 
-MOST_OPERATIONS = 1_000_000  # CIFAR-100's training file has some 300,000
-DEEPEST = 20
-_LONGEST_NAME = 100
-_LONGEST_INTEGER = 32  # bytes
-
-
-class UnsafePickle(ValueError):
-    """A pickle is damaged, or holds more than plain values and arrays; the message says what."""
+__all__ = ["UnsafePickle", "loads"]
 
 
 class _Known(Enum):
@@ -67,12 +61,21 @@ class _Array:
         self.array = array
 
 
-def loads(data: bytes, *, encoding: str = "ascii") -> Any:
+def loads(
+    data: bytes,
+    *,
+    encoding: str = "ascii",
+    stand_ins: Mapping[tuple[str, str], Any] | None = None,
+    persistent: Callable[[Any], Any] | None = None,
+) -> Any:
     """The value that a pickle describes.
 
     Args:
         data: the whole pickle, and nothing behind it.
         encoding: what the strings of Python 2 become: text in this encoding, or "bytes" to leave them so.
+        stand_ins: by (module, name), what else the pickle may name, and what it gets instead: a function here is
+            called with arguments that may be anything a pickle holds, so it must check them all.
+        persistent: called with the names of things outside the pickle; without it they are refused.
 
     Returns:
         Fresh plain values; arrays are read-only and in this machine's byte order.
@@ -81,19 +84,15 @@ def loads(data: bytes, *, encoding: str = "ascii") -> Any:
         UnsafePickle: the pickle is damaged, too long or too deep, or asks for anything but plain values and arrays.
     """
     try:
-        return _plain(_Interpreter(data, encoding).run(), depth=0)
+        return _plain(_Interpreter(data, encoding, stand_ins or {}, persistent).run(), depth=0)
     except (UnsafeArrays, UnicodeError, struct.error) as error:
         raise UnsafePickle(f"a damaged pickle: {error}") from error
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise UnsafePickle(reason)
 
 
 def _plain(value: Any, depth: int) -> Any:
     """The value with its arrays in place; containers are a tree here, since the memo gives none of them back."""
     if depth > DEEPEST:
-        _refuse(f"a pickle nested deeper than {DEEPEST} levels")
+        refuse(f"a pickle nested deeper than {DEEPEST} levels")
     if isinstance(value, dict):
         return {key: _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
@@ -101,142 +100,40 @@ def _plain(value: Any, depth: int) -> Any:
     if isinstance(value, tuple):
         return tuple(_plain(item, depth + 1) for item in value)
     if isinstance(value, _Array):
-        return value.array if value.array is not None else _refuse("a pickle of an array without its bytes")
+        return value.array if value.array is not None else refuse("a pickle of an array without its bytes")
     if isinstance(value, _Dtype | _Known | bytearray):
-        _refuse("a pickle of something other than plain values and arrays")
+        refuse("a pickle of something other than plain values and arrays")
     return value
 
 
-class _Interpreter:
-    """The machine that a pickle programs: a stack, marks in it, and a memo.
+class _Interpreter(PickleMachine):
+    """The machine, and what numpy's names mean to it: marks, arrays in the making, and nothing that can be called."""
 
-    Each operation is a method below, and does no more than its own line in ``pickletools`` says. A length is never
-    believed beyond the end of the data, so memory is bounded by a few times the data's own size.
-    """
-
-    def __init__(self, data: bytes, encoding: str) -> None:
-        self.data, self.encoding = bytes(data), encoding
-        self.position = 0
-        self.stack: list[Any] = []
-        self.marked: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+    def __init__(
+        self,
+        data: bytes,
+        encoding: str,
+        stand_ins: Mapping[tuple[str, str], Any],
+        persistent: Callable[[Any], Any] | None,
+    ) -> None:
+        super().__init__(data, encoding)
+        self.globals = {**_GLOBALS, **stand_ins}
+        self.functions = [value for value in stand_ins.values() if callable(value)]
+        self.persistent = persistent
         self.copies_left = 4 * len(data)  # bytes; many arrays may name the same memoised bytes
 
-    def run(self) -> Any:
-        if self.data[:1] != b"\x80" or self.data[1:2] not in (b"\x02", b"\x03", b"\x04", b"\x05"):
-            _refuse("not a pickle of protocol 2 to 5")
-        self.position = 2
-        for _ in range(MOST_OPERATIONS):
-            code = self.take(1)
-            if code == b".":
-                break
-            operation = _OPERATIONS.get(code)
-            if operation is None:
-                _refuse(f"a pickle with the operation {code!r}, which plain values and arrays do not need")
-            operation(self)
-        else:
-            _refuse(f"a pickle of more than {MOST_OPERATIONS:,} operations")
-        if self.position != len(self.data):
-            _refuse(f"a pickle with {len(self.data) - self.position} bytes of something else behind it")
-        value = self.pop()
-        if self.stack or self.marked:
-            _refuse("a pickle that leaves unfinished values")
-        return value
-
-    # Reading the program
-
-    def take(self, count: int) -> bytes:
-        end = self.position + count
-        if end > len(self.data):
-            _refuse("a pickle that is cut short")
-        taken = self.data[self.position : end]
-        self.position = end
-        return taken
-
-    def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def line(self) -> str:
-        end = self.data.find(b"\n", self.position, self.position + _LONGEST_NAME)
-        if end < 0:
-            _refuse("a pickle with a damaged name")
-        return self.take(end + 1 - self.position)[:-1].decode("ascii")
-
-    def python2_string(self, count: int) -> None:
-        value = self.take(count)
-        self.push(value if self.encoding == "bytes" else value.decode(self.encoding))
-
-    # The stack
-
-    def push(self, value: Any) -> None:
-        self.stack.append(value)
-
-    def pop(self) -> Any:
-        return self.stack.pop() if self.stack else _refuse("a damaged pickle: its stack is empty")
-
-    def top(self, kind: type) -> Any:
-        if not self.stack or type(self.stack[-1]) is not kind:
-            _refuse(f"a damaged pickle: no {kind.__name__} to fill")
-        return self.stack[-1]
-
-    def mark(self) -> None:
-        if len(self.marked) > DEEPEST:
-            _refuse(f"a pickle nested deeper than {DEEPEST} levels")
-        self.marked.append(self.stack)
-        self.stack = []
-
-    def to_mark(self) -> list[Any]:
-        if not self.marked:
-            _refuse("a damaged pickle: no mark")
-        items, self.stack = self.stack, self.marked.pop()
-        return items
-
-    def tuple_of(self, count: int) -> None:
-        self.push(tuple([self.pop() for _ in range(count)][::-1]))
-
-    # The memo
-
-    def put(self, index: int) -> None:
-        if index >= MOST_OPERATIONS or not self.stack:
-            _refuse("a damaged pickle: a memo beyond its end")
-        self.memo[index] = self.stack[-1]
-
-    def get(self, index: int) -> None:
-        """Give back what is memoised: values that cannot contain others, and tuples of such (shapes)."""
-        if index not in self.memo:
-            _refuse("a damaged pickle: nothing under that number in the memo")
-        value = self.memo[index]
-        if isinstance(value, dict | list) or (
-            isinstance(value, tuple) and any(type(item) is not int for item in value)
-        ):
-            _refuse("a pickle with the same list, dict or tuple in two places")
-        self.push(value)
-
-    # Containers
-
-    def extend(self, items: list[Any]) -> None:
-        self.top(list).extend(items)
-
-    def set_items(self, items: list[Any]) -> None:
-        target = self.top(dict)
-        if len(items) % 2:
-            _refuse("a damaged pickle: a key without a value")
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(key) not in (str, bytes, int) or key in target:
-                _refuse("a pickle of a dict with a key that is repeated, or is no string and no whole number")
-            target[key] = value
-
-    # Arrays
-
     def named(self, module: Any, name: Any) -> None:
-        if not (isinstance(module, str) and isinstance(name, str)) or (module, name) not in _GLOBALS:
-            _refuse(f"a pickle that asks for {str(module)[:60]!r}, {str(name)[:60]!r}, which could run code")
-        self.push(_GLOBALS[module, name])
+        if not (isinstance(module, str) and isinstance(name, str)) or (module, name) not in self.globals:
+            refuse(f"a pickle that asks for {str(module)[:60]!r}, {str(name)[:60]!r}, which could run code")
+        self.push(self.globals[module, name])
 
     def reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
         if type(arguments) is not tuple:
-            _refuse("a damaged pickle: a call without arguments")
+            refuse("a damaged pickle: a call without arguments")
+        if any(function is allowed for allowed in self.functions):
+            self.push(function(*arguments))
+            return
         match function, arguments:
             case _Known.RECONSTRUCT, (_Known.NDARRAY, tuple(), _):
                 self.push(_Array())
@@ -249,12 +146,17 @@ class _Interpreter:
             case _Known.ENCODE, (str() as text, "latin1"):
                 self.push(self.encoded(text))
             case _:
-                _refuse("a pickle with a call that no array needs")
+                refuse("a pickle with a call that no array needs")
+
+    def outside(self) -> None:
+        if self.persistent is None:
+            refuse("a pickle that names something outside itself")
+        self.push(self.persistent(self.pop()))
 
     def build(self) -> None:
         state = self.pop()
         if type(state) is not tuple:
-            _refuse("a damaged pickle: a state that is no tuple")
+            refuse("a damaged pickle: a state that is no tuple")
         target = self.stack[-1] if self.stack else None
         match target, state:
             case _Array(array=None), (int(), tuple() as shape, _Dtype() as dtype, int() as fortran, raw):
@@ -271,15 +173,15 @@ class _Interpreter:
             ):
                 target.order = order if isinstance(order, str) else order.decode()
             case _:
-                _refuse("a pickle with a state that no array needs")
+                refuse("a pickle with a state that no array needs")
 
     def array(self, raw: Any, dtype: _Dtype, shape: tuple[int, ...], fortran: bool) -> np.ndarray:
         if isinstance(raw, str):  # of Python 2, decoded on the way in
             raw = self.encoded(raw)
         if type(raw) is list:
-            _refuse("an array of Python objects, which could run code")
+            refuse("an array of Python objects, which could run code")
         if type(raw) not in (bytes, bytearray):
-            _refuse("a damaged pickle: an array without bytes")
+            refuse("a damaged pickle: an array without bytes")
         self.charge(len(raw))
         return from_bytes(bytes(raw), plain_dtype(dtype.order + dtype.code), shape, fortran)
 
@@ -290,59 +192,4 @@ class _Interpreter:
     def charge(self, count: int) -> None:
         self.copies_left -= count
         if self.copies_left < 0:
-            _refuse("a pickle that unfolds to many times its size")
-
-
-_Operation = Callable[[_Interpreter], None]
-
-_OPERATIONS: dict[bytes, _Operation] = {
-    b"\x95": lambda machine: machine.number("<Q"),  # FRAME: only a hint for buffers
-    b"(": lambda machine: machine.mark(),
-    b"N": lambda machine: machine.push(None),
-    b"\x88": lambda machine: machine.push(True),
-    b"\x89": lambda machine: machine.push(False),
-    b"K": lambda machine: machine.push(machine.number("<B")),
-    b"M": lambda machine: machine.push(machine.number("<H")),
-    b"J": lambda machine: machine.push(machine.number("<i")),
-    b"\x8a": lambda machine: machine.push(_long(machine)),
-    b"G": lambda machine: machine.push(machine.number(">d")),
-    b"U": lambda machine: machine.python2_string(machine.number("<B")),
-    b"T": lambda machine: machine.python2_string(machine.number("<I")),
-    b"\x8c": lambda machine: machine.push(_text(machine, "<B")),
-    b"X": lambda machine: machine.push(_text(machine, "<I")),
-    b"C": lambda machine: machine.push(machine.take(machine.number("<B"))),
-    b"B": lambda machine: machine.push(machine.take(machine.number("<I"))),
-    b"\x96": lambda machine: machine.push(bytearray(machine.take(machine.number("<Q")))),
-    b"]": lambda machine: machine.push([]),
-    b"a": lambda machine: machine.extend([machine.pop()]),
-    b"e": lambda machine: machine.extend(machine.to_mark()),
-    b"}": lambda machine: machine.push({}),
-    b"s": lambda machine: machine.set_items([machine.pop(), machine.pop()][::-1]),
-    b"u": lambda machine: machine.set_items(machine.to_mark()),
-    b")": lambda machine: machine.push(()),
-    b"t": lambda machine: machine.push(tuple(machine.to_mark())),
-    b"\x85": lambda machine: machine.tuple_of(1),
-    b"\x86": lambda machine: machine.tuple_of(2),
-    b"\x87": lambda machine: machine.tuple_of(3),
-    b"h": lambda machine: machine.get(machine.number("<B")),
-    b"j": lambda machine: machine.get(machine.number("<I")),
-    b"q": lambda machine: machine.put(machine.number("<B")),
-    b"r": lambda machine: machine.put(machine.number("<I")),
-    b"\x94": lambda machine: machine.put(len(machine.memo)),
-    b"c": lambda machine: machine.named(machine.line(), machine.line()),
-    b"\x93": lambda machine: machine.named(*[machine.pop(), machine.pop()][::-1]),
-    b"R": lambda machine: machine.reduce(),
-    b"b": lambda machine: machine.build(),
-}
-"""By opcode, in the order of the protocol's own tables; STOP and PROTO are in ``run``."""
-
-
-def _long(machine: _Interpreter) -> int:
-    count = machine.number("<B")
-    if count > _LONGEST_INTEGER:
-        _refuse(f"a pickle with a whole number of {count} bytes")
-    return int.from_bytes(machine.take(count), "little", signed=True)
-
-
-def _text(machine: _Interpreter, form: str) -> str:
-    return machine.take(machine.number(form)).decode("utf-8", "surrogatepass")
+            refuse("a pickle that unfolds to many times its size")
