@@ -1,11 +1,11 @@
 """The command line: one file per command, each no more than a recipe over the library."""
 
 from latentcli.cli import classify, encode, fit_gmm, hybridize, plot, reconstruct, train
-from latentcli.cli.app import app
+from latentcli.cli.app import app, run
 
 __all__ = ["app", "classify", "encode", "fit_gmm", "hybridize", "main", "plot", "reconstruct", "train"]
 
 
 def main() -> None:
     """The entry point of ``latentcli``."""
-    app()
+    run()

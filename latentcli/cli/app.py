@@ -5,14 +5,14 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import typer
 
 from latentcli import __version__
 from latentcli.cli import console, options
-from latentcli.errors import LatentError
+from latentcli.errors import LatentError, UsageError
 
 INTERRUPTED = 130
 
@@ -33,7 +33,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _latentcli(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+    ),
 ) -> None:
     pass
 
@@ -64,6 +66,27 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
         return function
 
     return register
+
+
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Parse a command line, do what it says, and leave with the exit code.
+
+    Args:
+        arguments: without the program's name; None takes the process's own.
+    """
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except Exception as problem:
+        # Typer raises errors of a click that it carries along, under names that differ from version to version;
+        # what makes one a usage error is that it can say so.
+        if not hasattr(problem, "format_message"):
+            raise
+        context = getattr(problem, "ctx", None)
+        command = context.command_path if context is not None else "latentcli"
+        if message := problem.format_message():  # empty where no arguments were given, and the help was printed
+            console.error(UsageError(message.splitlines()[0], remedy=f"see: {command} --help"))
+        sys.exit(UsageError.exit_code)
+    sys.exit(code or 0)
 
 
 def with_guard(run: Callable[[], None]) -> None:

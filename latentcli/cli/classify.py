@@ -18,7 +18,12 @@ def classify(
     output: options.OutputOrStdout = "vae.csv",
     reject_below: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, metavar="P", help="Leave images unlabelled that are less likely under the mixture than this fraction of the images it was fitted on."),
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Leave images unlabelled that are less likely than this fraction of those the mixture was fitted on.",
+        ),
     ] = None,
     classes: options.Classes = None,
     split: options.Split = "test",

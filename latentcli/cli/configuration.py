@@ -95,3 +95,14 @@ def check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
 def plain(value: Any) -> Any:
     """Tuples as lists, the way files give them back."""
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def provenance(identity: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """How a model was trained, for its checkpoint: settings, data, versions and history; no paths and no times."""
+    from importlib.metadata import version
+
+    versions = {name: version(name) for name in ("latentcli", "torch", "numpy")}
+    return {
+        "seed": identity["training"]["seed"], "settings": identity["training"], "data": identity["data"],
+        "versions": versions, "history": list(history),
+    }  # fmt: skip

@@ -60,9 +60,23 @@ def watched() -> bool:
 def progress_bar(*fields: str) -> "RichProgress":
     """A bar on stderr with the time left, and the given task fields behind it."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    ]
     columns += [TextColumn(f"{{task.fields[{name}]}}") for name in fields]
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
@@ -78,7 +92,9 @@ def progress(doing: str, total: int) -> Iterator[Advance]:
         yield lambda count: bar.advance(task, count)
 
 
-def result(figures: Mapping[str, Any], *, as_json: bool, written: Sequence[Path | str] = (), to_stderr: bool = False) -> None:
+def result(
+    figures: Mapping[str, Any], *, as_json: bool, written: Sequence[Path | str] = (), to_stderr: bool = False
+) -> None:
     """The result of a command: one JSON object for a script, a table for a person.
 
     Args:
@@ -162,9 +178,11 @@ def check_gates(figures: Mapping[str, Any], gates: Mapping[str, float]) -> None:
         GateError: a figure is lower than its gate.
     """
     numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
-    for name, least in gates.items():
+    for name in gates:
         if name not in numbers:
-            raise UsageError(f"--fail-under: the result has no figure {name!r}", f"expected one of: {', '.join(numbers)}")
+            raise UsageError(
+                f"--fail-under: the result has no figure {name!r}", f"expected one of: {', '.join(numbers)}"
+            )
     missed = [f"{name} {numbers[name]:.4f} < {least:g}" for name, least in gates.items() if not numbers[name] >= least]
     if missed:
         raise GateError(f"gate not met: {'; '.join(missed)}")

@@ -11,12 +11,20 @@ from latentcli.cli.app import app, command
 
 @command(app)
 def fit_gmm(
-    data: Annotated[str, typer.Argument(metavar="DATA|LATENTS.npz", help="Images, or latents that `latentcli encode` wrote.")],
-    vae: Annotated[Path | None, typer.Argument(metavar="[VAE.PTH]", help="The checkpoint that encodes images.")] = None,
-    val: Annotated[str | None, typer.Option(help="Labelled images that name the clusters; DATA's labels do not count then.")] = None,
+    data: Annotated[
+        str, typer.Argument(metavar="DATA|LATENTS.npz", help="Images, or latents that `latentcli encode` wrote.")
+    ],
+    vae: Annotated[Path | None, typer.Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")] = None,
+    val: Annotated[
+        str | None, typer.Option(help="Labelled images that name the clusters; DATA's labels do not count then.")
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The mixture to write.")] = Path("gmm_params.pkl"),
-    components: Annotated[int | None, typer.Option(min=1, help="Components of the mixture. [default: one per class]")] = None,
-    covariance: Annotated[str | None, typer.Option(metavar="full|diag|tied|spherical", help="Shape of the covariances. [default: full]")] = None,
+    components: Annotated[
+        int | None, typer.Option(min=1, help="Components of the mixture. By default one per class.")
+    ] = None,
+    covariance: Annotated[
+        str | None, typer.Option(metavar="full|diag|tied|spherical", help="Shape of the covariances. By default full.")
+    ] = None,
     classes: options.Classes = None,
     split: options.Split = "train",
     labels: options.Labels = None,
@@ -35,7 +43,14 @@ def fit_gmm(
 
     gates = console.parse_gates(fail_under)
     inputs.check_output(output, data, val)
-    chosen = {"split": split, "classes": options.names(classes), "labels": labels, "data_root": data_root, "max_bad": max_bad, "resize": resize}
+    chosen = {
+        "split": split,
+        "classes": options.names(classes),
+        "labels": labels,
+        "data_root": data_root,
+        "max_bad": max_bad,
+        "resize": resize,
+    }
     latents = inputs.latents(data, vae, device, output, **chosen)
     few = inputs.latents(val, vae, device, output, data_root=data_root, resize=resize) if val else None
     latents = fitting.labelled(latents, few, labels_per_class, seed)

@@ -35,7 +35,9 @@ def naming(images: "ImageSet", few: "ImageSet | None", per_class: int | None) ->
     from latentcli.data import labelled_per_class
 
     if few is not None and (few.labels is None or not (few.labels >= 0).any()):
-        raise DataError(f"{few.name} has no labels to name the clusters with", "expected labelled images, a few per class")
+        raise DataError(
+            f"{few.name} has no labels to name the clusters with", "expected labelled images, a few per class"
+        )
     source = few if few is not None else images
     if source.labels is None or not (source.labels >= 0).any():
         return None

@@ -14,9 +14,15 @@ def hybridize(
     vae: options.CheckpointFile,
     classifier: options.ClassifierFile,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
-    classes: Annotated[str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Lie between these classes only.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The images and soft labels to write.")] = Path("hybrids.npz"),
-    grid: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw some of them, with captions, there.")] = None,
+    classes: Annotated[
+        str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Lie between these classes only.")
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The images and soft labels to write.")] = Path(
+        "hybrids.npz"
+    ),
+    grid: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw some of them, with captions, there.")
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     json: options.Json = False,

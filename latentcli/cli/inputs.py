@@ -58,7 +58,9 @@ def latents(data: str, vae: Path | None, device: str, output: Path, **options: A
             artifacts.check_fitted_on(found.checkpoint, checkpoint.load(vae).fingerprint, Path(data), vae)
         return found
     if vae is None:
-        raise UsageError(f"{data} holds images, and there is no checkpoint to encode them", remedy="name it: fit-gmm DATA vae.pth")
+        raise UsageError(
+            f"{data} holds images, and there is no checkpoint to encode them", remedy="name it: fit-gmm DATA vae.pth"
+        )
     saved, network = model(vae, device)
     return fitting.encoded(network, saved.fingerprint, images(data, saved, output, **options))
 
@@ -97,7 +99,9 @@ def check_output(path: Path, *given: str | None) -> None:
     check_writable(path)
     for name in given:
         if name is not None and path.exists() and Path(name).exists() and path.samefile(name):
-            raise UsageError(f"{path} is an input of this command", "an input is never replaced", "name another output: -o FILE")
+            raise UsageError(
+                f"{path} is an input of this command", "an input is never replaced", "name another output: -o FILE"
+            )
 
 
 def check_picture(path: Path, *given: str | None) -> None:

@@ -9,7 +9,7 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="digits, mnist, fashion-mnist, cifar10, cifar100; a .npz or .npy file; a folder of images or of IDX files.",
+        help="digits, mnist, fashion-mnist, cifar10, cifar100; a .npz or .npy file; a folder of images or IDX files.",
     ),
 ]
 CheckpointFile = Annotated[Path, typer.Argument(metavar="VAE.PTH", help="A checkpoint written by `latentcli train`.")]
@@ -17,19 +17,21 @@ ClassifierFile = Annotated[
     Path, typer.Argument(metavar="GMM_PARAMS.PKL", help="A classifier fitted on that checkpoint's latents.")
 ]
 Val = Annotated[
-    str | None, typer.Argument(metavar="[VAL]", help="Labelled images, a few per class, that name the clusters.")
+    str | None, typer.Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")
 ]
-Classes = Annotated[
-    str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Keep these classes only.")
-]
+Classes = Annotated[str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Keep these classes only.")]
 Split = Annotated[str, typer.Option(metavar="train|test", help="Which half of a named data set.")]
 Labels = Annotated[
-    Path | None, typer.Option(metavar="FILE.csv", help="Labels of some images: columns File,Label (a path or a row number).")
+    Path | None,
+    typer.Option(metavar="FILE.csv", help="Labels of some images: columns File,Label (a path or a row number)."),
 ]
 LabelsPerClass = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Let the mixture see only N labels of each class, drawn by the seed.")
+    int | None,
+    typer.Option(min=1, metavar="N", help="Let the mixture see only N labels of each class, drawn by the seed."),
 ]
-OutputOrStdout = Annotated[str, typer.Option("-o", "--output", metavar="FILE.csv|-", help="The CSV to write; - is stdout.")]
+OutputOrStdout = Annotated[
+    str, typer.Option("-o", "--output", metavar="FILE.csv|-", help="The CSV to write; - is stdout.")
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(envvar="LATENTCLI_DATA", show_envvar=True, metavar="DIR", help="Where the named data sets lie."),

@@ -66,9 +66,15 @@ def manifold(path: Path, model: "LatentModel") -> Path:
     plane = vectors[:, ::-1][:, :2].T * np.sqrt(values[::-1][:2, None])  # (2, D), one standard deviation each
     names = ("principal direction 1 (standard deviations)", "principal direction 2 (standard deviations)")
     if len(mean) == 2:
-        plane, names = np.diag(np.sqrt(np.diag(covariance))), ("latent dimension 1 (standard deviations)", "latent dimension 2 (standard deviations)")
+        plane, names = (
+            np.diag(np.sqrt(np.diag(covariance))),
+            ("latent dimension 1 (standard deviations)", "latent dimension 2 (standard deviations)"),
+        )
     if len(mean) == 1:
-        plane, names = np.vstack([np.sqrt(covariance), np.zeros((1, 1))]), ("latent dimension 1 (standard deviations)", "")
+        plane, names = (
+            np.vstack([np.sqrt(covariance), np.zeros((1, 1))]),
+            ("latent dimension 1 (standard deviations)", ""),
+        )
     images = inference.decode(model, mean + grid_points(MANIFOLD_SIDE) @ plane)
     return _draw("manifold", path, images, MANIFOLD_SIDE, axes=names)
 
@@ -78,7 +84,9 @@ def reconstructions(path: Path, originals: np.ndarray, decoded: np.ndarray) -> P
     from latentcli import metrics
 
     rows = examples(len(originals))
-    return _draw("reconstructions", path, originals[rows], decoded[rows], metrics.ssim_per_image(originals[rows], decoded[rows]))
+    return _draw(
+        "reconstructions", path, originals[rows], decoded[rows], metrics.ssim_per_image(originals[rows], decoded[rows])
+    )
 
 
 def confusion(path: Path, result: Mapping[str, Any]) -> Path:
@@ -90,7 +98,9 @@ def confusion(path: Path, result: Mapping[str, Any]) -> Path:
 def label_counts(path: Path, classes: Sequence[str], predicted: np.ndarray, truth: np.ndarray | None) -> Path:
     """How many images of each class were predicted, beside the known ones."""
     counts = {} if truth is None else {"known": [int((truth == name).sum()) for name in classes]}
-    return _draw("labels", path, list(classes), counts | {"predicted": [int((predicted == name).sum()) for name in classes]})
+    return _draw(
+        "labels", path, list(classes), counts | {"predicted": [int((predicted == name).sum()) for name in classes]}
+    )
 
 
 def examples(count: int) -> np.ndarray:
@@ -121,12 +131,19 @@ def of_mixture(where: Path, latents: "Latents", mixture: "GaussianMixtureClassif
 
 
 def of_predictions(
-    where: Path, latents: "Latents", mixture: "GaussianMixtureClassifier", predicted: np.ndarray, result: Mapping[str, Any]
+    where: Path,
+    latents: "Latents",
+    mixture: "GaussianMixtureClassifier",
+    predicted: np.ndarray,
+    result: Mapping[str, Any],
 ) -> list[Path]:
     """The latents, the counts of the labels and, where the truth is known, the confusion matrix."""
     where, names = folder(where), [str(name) for name in mixture.classes_]
     truth = latents.names_of_labels() if latents.labels is not None else None
-    drawn = [latent(where / "latent.png", latents, mixture), label_counts(where / "labels.png", names, predicted, truth)]
+    drawn = [
+        latent(where / "latent.png", latents, mixture),
+        label_counts(where / "labels.png", names, predicted, truth),
+    ]
     return drawn + ([confusion(where / "confusion.png", result)] if "confusion_matrix" in result else [])
 
 

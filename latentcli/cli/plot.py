@@ -13,7 +13,7 @@ plot = typer.Typer(help="Draw one picture, as PNG or SVG by the name's ending.",
 app.add_typer(plot, name="plot")
 
 Picture = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png|svg", help="The picture to write.")]
-Mixture = Annotated[Path | None, typer.Argument(metavar="[GMM_PARAMS.PKL]", help="A mixture whose ellipses are drawn.")]
+Mixture = Annotated[Path | None, typer.Argument(metavar="GMM_PARAMS.PKL", help="A mixture whose ellipses are drawn.")]
 
 
 @command(plot)
@@ -56,7 +56,9 @@ def latent(
 
 
 @command(plot)
-def manifold(vae: options.CheckpointFile, output: Picture = Path("manifold.png"), device: options.Device = "auto") -> None:
+def manifold(
+    vae: options.CheckpointFile, output: Picture = Path("manifold.png"), device: options.Device = "auto"
+) -> None:
     """The decoded latent plane: 20×20 images between the 5th and the 95th percentile of the prior."""
     from latentcli.cli import console, inputs, pictures
 
@@ -84,7 +86,14 @@ def reconstructions(
     inputs.check_picture(output, data)
     saved, model = inputs.model(vae, device)
     images = inputs.images(
-        data, saved, output, split=split, classes=options.names(classes), data_root=data_root, max_bad=max_bad, resize=resize
+        data,
+        saved,
+        output,
+        split=split,
+        classes=options.names(classes),
+        data_root=data_root,
+        max_bad=max_bad,
+        resize=resize,
     )
     some = images.take(pictures.examples(len(images)))
     drawn = pictures.reconstructions(output, some.images, inference.reconstruct(model, some.images))

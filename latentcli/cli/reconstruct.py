@@ -13,8 +13,12 @@ from latentcli.cli.app import app, command
 def reconstruct(
     data: options.Data,
     vae: options.CheckpointFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The reconstructions to write.")] = Path("vae_reconstructed.npz"),
-    grid: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw originals over reconstructions there.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The reconstructions to write.")] = Path(
+        "vae_reconstructed.npz"
+    ),
+    grid: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw originals over reconstructions there.")
+    ] = None,
     classes: options.Classes = None,
     split: options.Split = "test",
     labels: options.Labels = None,
@@ -27,8 +31,7 @@ def reconstruct(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Send every image of DATA through the encoder and back, and measure what is lost."""
-    from latentcli import artifacts, metrics
-    from latentcli import inference
+    from latentcli import artifacts, inference, metrics
     from latentcli.cli import console, inputs, pictures
 
     gates = console.parse_gates(fail_under)

@@ -9,7 +9,7 @@ from latentcli.cli import options
 from latentcli.cli.app import app, command
 from latentcli.training.config import TrainingConfig as Defaults
 
-FAMILYS_OWN = "[default: the model family's]"
+FAMILYS_OWN = "By default what the model family takes."
 
 
 @command(app)
@@ -21,9 +21,11 @@ def train(
     model: Annotated[str, typer.Option(help="Model family.")] = "vae",
     backbone: Annotated[str | None, typer.Option(metavar="mlp|conv", help=f"Networks. {FAMILYS_OWN}")] = None,
     latent_dim: Annotated[int | None, typer.Option(help=f"Dimensions of the latent space. {FAMILYS_OWN}")] = None,
-    loss: Annotated[str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")
+    ] = None,
     beta: Annotated[float | None, typer.Option(help=f"Weight of the KL divergence. {FAMILYS_OWN}")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images. [default: as many as the data needs]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images. By default as many as they need.")] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = Defaults.batch_size,
     lr: Annotated[float, typer.Option(help="The highest learning rate.")] = Defaults.lr,
     image_size: Annotated[int | None, typer.Option(help="Resize the images to this many pixels a side.")] = None,
@@ -43,7 +45,7 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
-    from latentcli import artifacts, checkpoint
+    from latentcli import checkpoint
     from latentcli import data as datasets
     from latentcli import device as devices
     from latentcli.cli import configuration, console, fitting, inputs, pictures, watching
@@ -69,7 +71,10 @@ def train(
     state = watching.state_to_resume(output, identity) if resume else None
     history = watching.fit(network, images.images, loop_config, output, identity, state)
 
-    saved = checkpoint.Checkpoint.of(model, network, images, training=identity | {"history": history})
+    saved = checkpoint.Checkpoint(
+        family=model, config=identity["model"], image_shape=images.shape, class_names=images.class_names,
+        state_dict=network.state_dict(), training=configuration.provenance(identity, history),
+    )  # fmt: skip
     checkpoint.save(output, saved)
     written = [output]
     mixture = None

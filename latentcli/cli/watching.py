@@ -136,7 +136,9 @@ def fit(
         with signals() as interrupted, Watch(output.with_name("metrics.jsonl"), run.history) as watch:
             return run.fit(Callbacks(watch.start, watch.step, watch.epoch, save_state, interrupted))
     except Interrupted:
-        console.note(f"interrupted at step {run.step} of {run.total_steps}; the same call with --resume goes on from there")
+        console.note(
+            f"interrupted at step {run.step} of {run.total_steps}; the same call with --resume goes on from there"
+        )
         raise
 
 

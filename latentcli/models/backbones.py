@@ -5,6 +5,7 @@ what lies between (a Gaussian posterior, a codebook) is the family's.
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, *sizes: int) -> None:
         layers: list[nn.Module] = []
-        for before, after in zip(sizes, sizes[1:], strict=False):
+        for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after), nn.LayerNorm(after), nn.GELU()]
         super().__init__(*layers)
 
@@ -120,8 +121,12 @@ class ConvDecoder(nn.Module):
         self.map_shape = (channels[0], height >> times, breadth >> times)
         self.expand = nn.Linear(inputs, math.prod(self.map_shape))
         layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.GELU()]
-        for before, after in zip(channels, channels[1:], strict=False):
-            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.GELU()]
+        for before, after in pairwise(channels):
+            layers += [
+                nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.GELU(),
+            ]
         layers.append(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, stride=2, padding=1))
         self.layers = nn.Sequential(*layers)
 

@@ -67,7 +67,6 @@ class ModelConfig:
                 "resize them: --image-size 64",
             )
 
-
     @classmethod
     def for_data(cls, image_shape: tuple[int, int, int], classes: int | None, **settings: Any) -> Self:
         """The configuration for images of this shape: the defaults, what the data suggests, then ``settings``.
@@ -101,7 +100,10 @@ def check_range(name: str, value: Any, low: float, high: float, kind: type = int
     """Raise UsageError unless ``value`` is a number of this kind in [low, high]."""
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     if not numeric or (kind is int and not isinstance(value, int)) or not low <= value <= high:
-        raise UsageError(f"{name} is {value!r}", f"expected {'a whole number' if kind is int else 'a number'} from {low:g} to {high:g}")
+        raise UsageError(
+            f"{name} is {value!r}",
+            f"expected {'a whole number' if kind is int else 'a number'} from {low:g} to {high:g}",
+        )
 
 
 class LatentModel(nn.Module, ABC):

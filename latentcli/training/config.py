@@ -38,18 +38,26 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        limits = {
+        limits: dict[str, tuple[float, float]] = {
             "epochs": (1, 100_000), "images_seen": (1, 10**12), "most_epochs": (1, 100_000),
             "batch_size": (1, 65_536), "lr": (1e-9, 10.0), "warmup": (0.0, 0.9), "weight_decay": (0.0, 1.0),
-            "held_out": (0.0, 0.5), "most_held_out": (0, 10**9), "patience": (0.0, 1.0), "save_every": (0.0, 1e9), "seed": (0, 2**63 - 1),
+            "held_out": (0.0, 0.5), "most_held_out": (0, 10**9), "patience": (0.0, 1.0),
+            "save_every": (0.0, 1e9), "seed": (0, 2**63 - 1),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if value is None and name == "epochs":
                 continue
             whole = isinstance(low, int)
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not low <= value <= high:
-                raise UsageError(f"{name} is {value!r}", f"expected {'a whole number' if whole else 'a number'} from {low:g} to {high:g}")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int if whole else int | float)
+                or not low <= value <= high
+            ):
+                raise UsageError(
+                    f"{name} is {value!r}",
+                    f"expected {'a whole number' if whole else 'a number'} from {low:g} to {high:g}",
+                )
 
     def epochs_for(self, count: int) -> int:
         """Passes over ``count`` training images."""

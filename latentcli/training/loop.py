@@ -62,7 +62,9 @@ class Run:
         state: from an earlier run's ``save_state``, to go on from.
     """
 
-    def __init__(self, model: LatentModel, images: np.ndarray, config: TrainingConfig, state: State | None = None) -> None:
+    def __init__(
+        self, model: LatentModel, images: np.ndarray, config: TrainingConfig, state: State | None = None
+    ) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
         order = torch.randperm(len(images), generator=generator_for(config.seed, "split")).numpy()
@@ -72,7 +74,10 @@ class Run:
         self.epochs = config.epochs_for(len(self.train_rows))
         self.steps_per_epoch = math.ceil(len(self.train_rows) / config.batch_size)
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=self.device.type in ("cpu", "cuda")
+            model.parameters(),
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
         )
         self.step = 0
         self.sums: dict[str, float] = {}
@@ -90,7 +95,8 @@ class Run:
         """Train to the end, or until the validation loss has not improved for ``patience``.
 
         Returns:
-            the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the epoch), ``val_loss``, ``lr``.
+            the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the epoch), the same with
+            ``val_`` before them on the images held out, and ``lr``.
 
         Raises:
             FitError: the loss is not finite; the weights are the last good ones, and their state was saved.
@@ -187,7 +193,7 @@ class Run:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The loss and its terms on the images held out, with the schedules at their end and the same noise each time."""
+        """The loss and its terms on the images held out, schedules at their end, the same noise each time."""
         self.model.eval()
         sums: dict[str, float] = {}
         size = 4 * self.config.batch_size

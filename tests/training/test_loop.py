@@ -86,7 +86,12 @@ def test_the_state_is_saved_as_often_as_asked(images):
 
 def test_callbacks_see_every_image_and_every_epoch(images):
     seen, rows, started = [], [], []
-    finished(images, on_step=lambda count, loss: seen.append(count), on_epoch=rows.append, on_start=lambda *a: started.append(a))
+    finished(
+        images,
+        on_step=lambda count, loss: seen.append(count),
+        on_epoch=rows.append,
+        on_start=lambda *a: started.append(a),
+    )
     assert started == [(4, 56, 0)]
     assert sum(seen) == 4 * 56
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
@@ -160,7 +165,17 @@ def test_the_default_number_of_epochs_looks_at_about_as_many_images_whatever_the
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("epochs", 0), ("epochs", 1.5), ("batch_size", 0), ("lr", 0.0), ("lr", math.nan), ("lr", "fast"), ("seed", -1), ("held_out", 0.9), ("epochs", True)],
+    [
+        ("epochs", 0),
+        ("epochs", 1.5),
+        ("batch_size", 0),
+        ("lr", 0.0),
+        ("lr", math.nan),
+        ("lr", "fast"),
+        ("seed", -1),
+        ("held_out", 0.9),
+        ("epochs", True),
+    ],
 )
 def test_settings_out_of_range_are_refused_by_name(name, value):
     with pytest.raises(UsageError, match=name):
