@@ -1,0 +1,136 @@
+"""Images from ``.npz`` and ``.npy`` files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from latentcli.data.images import ImageSet
+from latentcli.data.labels import encode_labels
+from latentcli.errors import DataError
+from latentcli.safe_arrays import UnsafeArrays, read_npy, read_npz
+
+SUFFIXES = (".npz", ".npy")
+IMAGE_KEYS = ("data", "images", "x")
+LABEL_KEYS = ("labels", "y")
+
+_CHANNELS = (1, 3)
+_ROUNDING = 1e-6  # how far a float may lie outside 0…1
+_ROUND_BYTES = 2**22
+_SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
+
+
+def load(path: Path) -> ImageSet:
+    """The images of an array file, with labels where an archive has them.
+
+    Args:
+        path: ``.npz``: images under ``data``, ``images``, ``x`` or as the only image-shaped array; optionally
+            ``labels`` or ``y`` (N,), integers or strings, and ``class_names``. Integer labels are indices into
+            ``class_names`` when they are there, and otherwise names themselves; -1 and "" are unlabelled. Other
+            arrays are ignored. ``.npy``: images; uint8 ones stay on the disk, memory-mapped.
+
+    Raises:
+        DataError: the file is missing, damaged, unsafe, or does not hold images as described.
+    """
+    name = path.name
+    try:
+        if path.suffix.lower() == ".npy":
+            images, layout = to_images(read_npy(path, mmap=True), name)
+            return ImageSet(images, name=name, layout=layout)
+        content = read_npz(path)
+    except UnsafeArrays as error:
+        if not path.exists():
+            raise DataError(f"there is no file {path}") from error
+        remedy = (
+            "write it again: numpy.savez(file, data=images, labels=labels), with labels that are numbers or strings"
+        )
+        raise DataError(f"{path} is not a file of plain arrays", f"found {error}", remedy) from error
+    images, layout = to_images(_choose_images(content, name), name)
+    labels, class_names = _labels(content, len(images), name)
+    return ImageSet(images, labels, class_names, name=name, layout=layout)
+
+
+def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
+    """(N, C, H, W) uint8, a view where it can be, and the layout it came in: "NHW", "NHWC" or "NCHW".
+
+    Args:
+        array: in one of these layouts, uint8 in 0…255 or float in 0…1.
+        name: how to call it in messages.
+
+    Raises:
+        DataError: another shape or type, no images, or values out of range.
+    """
+    layout = _layout(array.shape)
+    if layout is None:
+        hint = "a row per image? reshape it: data.reshape(-1, 28, 28)" if array.ndim == 2 else f"make it {_SHAPES}"
+        raise DataError(f"{name} holds an array that is not images", f"expected {_SHAPES}, found {array.shape}", hint)
+    if not array.size:
+        raise DataError(f"{name} holds no images", f"its array has shape {array.shape}")
+    if array.dtype.kind == "f":
+        array = _quantised(array, name)
+    elif array.dtype != np.uint8:
+        raise DataError(
+            f"{name} holds images of type {array.dtype}",
+            "expected uint8 in 0…255 or float in 0…1",
+            "convert them: data.astype('uint8') when they are 0…255",
+        )
+    if layout == "NHW":
+        return array[:, np.newaxis], layout
+    return (array.transpose(0, 3, 1, 2) if layout == "NHWC" else array), layout
+
+
+def _layout(shape: tuple[int, ...]) -> str | None:
+    if len(shape) == 3:
+        return "NHW"
+    if len(shape) == 4 and shape[3] in _CHANNELS:
+        return "NHWC"
+    if len(shape) == 4 and shape[1] in _CHANNELS:
+        return "NCHW"
+    return None
+
+
+def _quantised(array: np.ndarray, name: str) -> np.ndarray:
+    """Floats of 0…1 as 0…255, rounded to the nearest; a few megabytes at a time."""
+    result = np.empty(array.shape, dtype=np.uint8)
+    step = max(1, _ROUND_BYTES // array[0].nbytes)
+    for start in range(0, len(array), step):
+        part = np.asarray(array[start : start + step], dtype=np.float32)
+        low, high = float(part.min()), float(part.max())
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # also refuses not-a-number
+            raise DataError(
+                f"{name} holds float images outside 0…1",
+                f"found values from {low:g} to {high:g}",
+                "scale them to 0…1, or store uint8 in 0…255",
+            )
+        result[start : start + step] = np.rint(part.clip(0, 1) * 255)
+    return result
+
+
+def _choose_images(content: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    for key in IMAGE_KEYS:
+        if key in content:
+            return content[key]
+    others = {key: array for key, array in content.items() if key not in (*LABEL_KEYS, "class_names")}
+    shaped = [key for key, array in others.items() if _layout(array.shape) is not None and array.dtype.kind in "uif"]
+    if len(shaped) == 1:
+        return others[shaped[0]]
+    found = ", ".join(f"{key} {array.shape}" for key, array in list(content.items())[:8]) or "no arrays"
+    what = "more than one array that could be images" if shaped else "no array of images"
+    raise DataError(f"{name} holds {what}", f"found {found}", f"name the images 'data': {_SHAPES}")
+
+
+def _labels(content: Mapping[str, np.ndarray], count: int, name: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    key = next((key for key in LABEL_KEYS if key in content), None)
+    if key is None:
+        return None, ()
+    values = content[key]
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        hint = "of one-hot rows: labels.argmax(axis=1)" if values.ndim == 2 else "one label an image"
+        raise DataError(f"{name} holds {key} of shape {values.shape}", f"expected ({count},)", f"make it {hint}")
+    if len(values) != count:
+        raise DataError(
+            f"{name} holds {count} images and {len(values)} {key}", None, "give one label an image, in order"
+        )
+    return encode_labels(values, content.get("class_names"), name)

@@ -1,0 +1,191 @@
+"""CIFAR-10 and CIFAR-100 as their authors publish them: pickles of Python 2, unpacked or in their ``.tar.gz``.
+
+Pickles are programs, so they go through ``latentcli.safe_pickle``; archives are read in memory, and nothing of them
+is ever written to a path that they name.
+"""
+
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from gzip import BadGzipFile, GzipFile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentcli.data.download import Archive, find_or_download
+from latentcli.data.images import ImageSet
+from latentcli.data.opening import open_regular, reason
+from latentcli.errors import DataError
+from latentcli.progress import Progress
+from latentcli.safe_pickle import UnsafePickle, loads
+
+_LARGEST_BATCH = 256 * 2**20  # bytes; CIFAR-100's training file has 155 MB
+_LARGEST_ARCHIVE = 512 * 2**20  # inflated; the real ones have 186 MB
+_CHUNK = 2**20
+_SHAPE = (3, 32, 32)
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """Where one of the two sets lies, and what its files call things."""
+
+    name: str
+    folder: str
+    archive: str
+    batches: Mapping[str, tuple[str, ...]]
+    meta: str
+    labels: str
+    class_names: str
+
+
+_CIFAR10 = _Variant(
+    name="cifar10",
+    folder="cifar-10-batches-py",
+    archive="cifar-10-python.tar.gz",
+    batches={"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)},
+    meta="batches.meta",
+    labels="labels",
+    class_names="label_names",
+)
+_CIFAR100 = _Variant(
+    name="cifar100",
+    folder="cifar-100-python",
+    archive="cifar-100-python.tar.gz",
+    batches={"train": ("train",), "test": ("test",)},
+    meta="meta",
+    labels="fine_labels",
+    class_names="fine_label_names",
+)
+
+
+def cifar10(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
+    """CIFAR-10: 50,000 and 10,000 colour images of 32×32, in ten classes (Krizhevsky 2009)."""
+    return _load(_CIFAR10, split, roots, progress)
+
+
+def cifar100(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
+    """CIFAR-100: 50,000 and 10,000 colour images of 32×32, in a hundred fine classes (Krizhevsky 2009)."""
+    return _load(_CIFAR100, split, roots, progress)
+
+
+def _load(variant: _Variant, split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
+    batches = variant.batches[split]
+    wanted = (*batches, variant.meta)
+    places = [root / name for root in roots for name in (variant.folder, variant.archive)]
+    archive = Archive(variant.name, ".", f"{variant.archive}, or the folder {variant.folder} that is in it")
+    place = find_or_download(archive, places, lambda path: _is_complete(path, wanted), progress)
+    images = labels = class_names = None
+    for name, data in (_folder_members if place.is_dir() else _archive_members)(place, variant.folder, wanted):
+        content = _unpickle(data, place / name)
+        if name == variant.meta:
+            class_names = _class_names(content, variant, place / name)
+            continue
+        pixels, codes = _batch(content, variant, place / name)
+        if images is None or labels is None:
+            images = np.empty((len(batches), len(pixels), *_SHAPE), dtype=np.uint8)
+            labels = np.empty((len(batches), len(pixels)), dtype=np.int64)
+        if len(pixels) != images.shape[1]:
+            raise _not_cifar(place / name, f"{len(pixels)} images, where the other batches have {images.shape[1]}")
+        position = batches.index(name)
+        images[position], labels[position] = pixels.reshape(-1, *_SHAPE), codes
+    assert images is not None
+    assert labels is not None
+    assert class_names is not None
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise _not_cifar(place, f"labels from {labels.min()} to {labels.max()} and {len(class_names)} class names")
+    return ImageSet(images.reshape(-1, *_SHAPE), labels.reshape(-1), class_names, name=variant.name, layout="NCHW")
+
+
+def _is_complete(place: Path, wanted: Iterable[str]) -> bool:
+    return all((place / name).is_file() for name in wanted) if place.is_dir() else place.is_file()
+
+
+def _folder_members(place: Path, folder: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    for name in wanted:
+        try:
+            file, size = open_regular(place / name)
+            with file:
+                if size > _LARGEST_BATCH:
+                    raise _not_cifar(place / name, f"{size:,} bytes")
+                yield name, file.read(size)
+        except OSError as error:
+            raise DataError(f"cannot read {place / name}", reason(error)) from error
+
+
+def _archive_members(place: Path, folder: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """The wanted files of a ``.tar.gz``, in its own order; links and all other names are passed over."""
+    missing = set(wanted)
+    try:
+        file, _ = open_regular(place)
+        with (
+            file,
+            GzipFile(fileobj=file) as inflated,
+            tarfile.open(fileobj=_Limited(inflated), mode="r|") as archive,  # type: ignore[call-overload]
+        ):
+            for member in archive:
+                name = member.name.removeprefix(f"{folder}/")
+                if not (member.isreg() and member.name == f"{folder}/{name}" and name in missing):
+                    continue
+                if member.size > _LARGEST_BATCH:
+                    raise _not_cifar(place / name, f"{member.size:,} bytes")
+                content = archive.extractfile(member)
+                assert content is not None  # since it is a regular file
+                yield name, content.read()
+                missing.remove(name)
+                if not missing:
+                    return
+    except (tarfile.TarError, EOFError, zlib.error, BadGzipFile) as error:
+        raise _not_cifar(place, f"a damaged archive: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot read {place}", reason(error)) from error
+    raise _not_cifar(place, f"an archive without {folder}/{min(missing)}")
+
+
+class _Limited:
+    """A stream that ends with an error where an honest archive has long ended."""
+
+    def __init__(self, stream: GzipFile) -> None:
+        self._stream, self._left = stream, _LARGEST_ARCHIVE
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(min(size, _CHUNK))
+        self._left -= len(data)
+        if self._left < 0:
+            raise tarfile.ReadError(f"it inflates to more than {_LARGEST_ARCHIVE:,} bytes")
+        return data
+
+
+def _unpickle(data: bytes, path: Path) -> dict[Any, Any]:
+    try:
+        content = loads(data, encoding="latin1")
+    except UnsafePickle as error:
+        raise _not_cifar(path, str(error)) from error
+    if not isinstance(content, dict):
+        raise _not_cifar(path, f"a pickle of {type(content).__name__}")
+    return content
+
+
+def _batch(content: Mapping[Any, Any], variant: _Variant, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3072) uint8 pixels and (N,) int64 labels."""
+    pixels, labels = content.get("data"), content.get(variant.labels)
+    pixel_count = int(np.prod(_SHAPE))
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (pixel_count,):
+        raise _not_cifar(path, f"no rows of {pixel_count:,} bytes under 'data'")
+    if not isinstance(labels, list) or len(labels) != len(pixels) or not len(pixels):
+        raise _not_cifar(path, f"{len(pixels)} images, and not one of {variant.labels!r} for each")
+    if not all(type(label) is int and 0 <= label < 1000 for label in labels):
+        raise _not_cifar(path, f"{variant.labels!r} that are not class numbers")
+    return pixels, np.array(labels, dtype=np.int64)
+
+
+def _class_names(content: Mapping[Any, Any], variant: _Variant, path: Path) -> tuple[str, ...]:
+    names = content.get(variant.class_names)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise _not_cifar(path, f"no list of strings under {variant.class_names!r}")
+    return tuple(names)
+
+
+def _not_cifar(path: Path, found: str) -> DataError:
+    return DataError(f"{path} is not a file of CIFAR's python version", f"found {found}", "delete it, and get it again")

@@ -1,0 +1,168 @@
+"""IDX files, the format of MNIST and its kin: read as they are, plain or gzipped.
+
+Format: Y. LeCun, C. Cortes, "The MNIST database of handwritten digits": two zero bytes, the type (8 is unsigned
+bytes), the number of dimensions, each size as a big-endian uint32, then the values.
+"""
+
+import gzip
+import math
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from latentcli.data.arrays import to_images
+from latentcli.data.download import Archive, find_or_download
+from latentcli.data.images import ImageSet
+from latentcli.data.labels import encode_labels
+from latentcli.data.opening import open_regular, reason
+from latentcli.errors import DataError
+from latentcli.progress import Progress
+
+PREFIXES = {"train": "train", "test": "t10k"}
+FASHION_NAMES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+_FREE_BYTES = 64 * 2**20
+_LARGEST_RATIO = 100  # of what a gzipped file inflates to, beyond the free bytes; MNIST has 5
+_CHUNK = 2**20
+_UNSIGNED_BYTES = 8
+
+
+def mnist(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
+    """MNIST: 60,000 and 10,000 grey images of 28×28; as torchvision lays it out, ``MNIST/raw``."""
+    return _named("mnist", "MNIST", tuple("0123456789"), split, roots, progress)
+
+
+def fashion_mnist(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
+    """Fashion-MNIST: 60,000 and 10,000 grey images of 28×28; as torchvision lays it out, ``FashionMNIST/raw``."""
+    return _named("fashion-mnist", "FashionMNIST", FASHION_NAMES, split, roots, progress)
+
+
+def _named(
+    name: str, folder: str, class_names: tuple[str, ...], split: str, roots: Sequence[Path], progress: Progress
+) -> ImageSet:
+    places = [root / folder / inner for root in roots for inner in ("raw", ".")]
+    archive = Archive(name, folder, f"{PREFIXES[split]}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz")
+    place = find_or_download(archive, places, lambda path: None not in _files(path, split), progress)
+    images = load(place, split)
+    assert images.labels is not None
+    codes = np.array([int(label) for label in images.class_names], dtype=np.int64)
+    if codes.max(initial=0) >= len(class_names):
+        raise DataError(f"{place} is not {name}", f"expected labels 0 to {len(class_names) - 1}, found {codes.max()}")
+    return replace(images, labels=codes[images.labels], class_names=class_names, name=name)
+
+
+def find_folder(path: Path) -> Path | None:
+    """The folder itself, or ``raw`` within it, if it holds IDX files of images; None otherwise."""
+    for folder in (path, path / "raw"):
+        if any(_files(folder, split)[0] is not None for split in PREFIXES):
+            return folder
+    return None
+
+
+def load(folder: Path, split: str) -> ImageSet:
+    """The images of one half, with labels where their file is there; the names are the numbers themselves.
+
+    Args:
+        folder: with ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, or ``t10k-…``, or those with
+            ``.gz`` behind them. Plain images stay on the disk, memory-mapped.
+        split: "train" or "test".
+
+    Raises:
+        DataError: a file is missing, damaged, or larger than it can be; images and labels of unlike number.
+    """
+    images_path, labels_path = _files(folder, split)
+    if images_path is None:
+        raise DataError(
+            f"{folder} has no IDX images of the {split} split", f"expected {PREFIXES[split]}-images-idx3-ubyte"
+        )
+    images, layout = to_images(read(images_path), images_path.name)
+    if labels_path is None:
+        return ImageSet(images, name=folder.name, layout=layout)
+    values = read(labels_path)
+    if values.shape != (len(images),):
+        raise DataError(
+            f"{folder} holds {len(images)} images and labels of shape {values.shape}", f"in {labels_path.name}"
+        )
+    labels, names = encode_labels(values, None, folder.name)
+    return ImageSet(images, labels, names, name=folder.name, layout=layout)
+
+
+def _files(folder: Path, split: str) -> tuple[Path | None, Path | None]:
+    """The files of images and of labels of one half; plain ones first."""
+    found: list[Path | None] = []
+    for what in ("images{}idx3", "labels{}idx1"):
+        names = [f"{PREFIXES[split]}-{what.format(joint)}-ubyte{end}" for end in ("", ".gz") for joint in ("-", ".")]
+        found.append(next((folder / name for name in names if (folder / name).is_file()), None))
+    return found[0], found[1]
+
+
+def read(path: Path) -> np.ndarray:
+    """The array of one IDX file of unsigned bytes; mapped from the disk when plain.
+
+    Raises:
+        DataError: it is damaged, has values behind its end, or inflates to more than 64 MiB and 100 times its size.
+    """
+    try:
+        file, size = open_regular(path)
+        with file:
+            if file.read(2) == b"\x1f\x8b":
+                file.seek(0)
+                with gzip.GzipFile(fileobj=file) as inflated:
+                    return _read_values(inflated, _shape(inflated, path), path, _FREE_BYTES + _LARGEST_RATIO * size)
+            file.seek(0)
+            shape = _shape(file, path)
+            expected = file.tell() + math.prod(shape)
+            if size != expected:
+                raise _damaged(path, f"its header says {expected:,} bytes, it has {size:,}")
+            if not math.prod(shape):
+                return np.empty(shape, dtype=np.uint8)
+            return np.memmap(path, dtype=np.uint8, mode="r", offset=file.tell(), shape=shape)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _damaged(path, str(error)) from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}", reason(error)) from error
+
+
+def _shape(file: IO[bytes] | gzip.GzipFile, path: Path) -> tuple[int, ...]:
+    start = file.read(4)
+    if len(start) != 4 or start[:3] != bytes([0, 0, _UNSIGNED_BYTES]) or start[3] not in (1, 3, 4):
+        raise _damaged(
+            path, f"it begins with {start.hex(' ') or 'nothing'}, expected 00 00 08 and 1, 3 or 4 dimensions"
+        )
+    sizes = file.read(4 * start[3])
+    if len(sizes) != 4 * start[3]:
+        raise _damaged(path, "it ends within its header")
+    return struct.unpack(f">{start[3]}I", sizes)
+
+
+def _read_values(file: gzip.GzipFile, shape: tuple[int, ...], path: Path, limit: int) -> np.ndarray:
+    """The values of a stream, which tells its length only at its end."""
+    count = math.prod(shape)
+    if count > limit:
+        raise _damaged(
+            path, f"its header says {count:,} bytes, more than the {limit:,} that a file of its size may hold"
+        )
+    values = np.empty(count, dtype=np.uint8)
+    position = 0
+    while position < count:
+        chunk = file.read(min(_CHUNK, count - position))
+        if not chunk:
+            raise _damaged(path, f"its header says {count:,} bytes, it has {position:,}")
+        values[position : position + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+        position += len(chunk)
+    if file.read(1):  # the end of the stream also has its checksum compared
+        raise _damaged(path, f"its header says {count:,} bytes, it has more")
+    return values.reshape(shape)
+
+
+def _damaged(path: Path, found: str) -> DataError:
+    remedy = f"get it again, or delete it: {os.fspath(path)}"
+    return DataError(f"{path.name} is not a whole IDX file", found, remedy)

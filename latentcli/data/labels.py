@@ -1,0 +1,188 @@
+"""Labels: their order, where they are written beside the images, and how to keep only a few of them."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from latentcli.data.images import UNLABELLED, ImageSet
+from latentcli.data.opening import open_regular, reason
+from latentcli.errors import DataError
+
+_LONGEST_FILE = 2**28  # bytes of a labels file: some millions of rows
+
+
+def class_order(names: Sequence[str]) -> tuple[str, ...]:
+    """Class names without repetition: by value when all are whole numbers ("9" before "10"), else by text."""
+    unique = set(names)
+    if all(name.removeprefix("-").isdecimal() and name.isascii() and len(name) < 20 for name in unique):
+        return tuple(sorted(unique, key=lambda name: (int(name), name)))
+    return tuple(sorted(unique))
+
+
+def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels as indices into class names.
+
+    Args:
+        values: (N,) integers or strings. With ``class_names``, integers are indices into them; without, the integer
+            is the name. -1 and "" are unlabelled.
+        class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
+        name: how to call the data in messages.
+
+    Returns:
+        (N,) int64 indices, -1 where unlabelled; and the class names.
+
+    Raises:
+        DataError: labels of another type, or without a name of their own.
+    """
+    if values.dtype.kind not in "iuUS":
+        raise DataError(
+            f"{name} holds labels of type {values.dtype}",
+            "expected whole numbers or strings",
+            "convert them: labels.astype(int), or labels.astype(str)",
+        )
+    distinct, inverse = np.unique(values, return_inverse=True)
+    texts = _texts(distinct)
+    unlabelled = {"", str(UNLABELLED)} if distinct.dtype.kind != "u" else {""}
+    if class_names is None:
+        names = class_order([text for text in texts if text not in unlabelled])
+        index = {text: row for row, text in enumerate(names)}
+    else:
+        names = _given_names(class_names, name)
+        numbers = distinct.dtype.kind in "iu"
+        index = {str(row) if numbers else text: row for row, text in enumerate(names)}
+    unknown = [text for text in texts if text not in index and text not in unlabelled]
+    if unknown:
+        raise DataError(
+            f"{name} holds the label {unknown[0]!r}, which has no name in class_names",
+            f"expected {'0 to ' + str(len(names) - 1) if distinct.dtype.kind in 'iu' else ', '.join(names[:12])}",
+        )
+    codes = np.array([index.get(text, UNLABELLED) for text in texts], dtype=np.int64)
+    return codes[inverse.reshape(-1)], names
+
+
+def _texts(values: np.ndarray) -> list[str]:
+    if values.dtype.kind == "S":
+        return [value.decode("utf-8", "backslashreplace") for value in values.tolist()]
+    return [str(value) for value in values.tolist()]
+
+
+def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:
+    texts = _texts(class_names.reshape(-1)) if class_names.dtype.kind in "iuUS" else []
+    if class_names.ndim != 1 or not texts or len(set(texts)) != len(texts) or "" in texts:
+        raise DataError(
+            f"{name} holds class_names that cannot name classes",
+            f"expected (K,) strings that all differ, found {class_names.dtype} of shape {class_names.shape}",
+        )
+    return tuple(texts)
+
+
+def with_labels(images: ImageSet, path: Path) -> ImageSet:
+    """The images with the labels of a CSV file instead of their own; what it does not name is unlabelled.
+
+    Args:
+        images: of a folder, whose files the column File names by their path within the folder; or of any other
+            source, where it gives the row, from 0.
+        path: UTF-8, with a header that has the columns File and Label; other columns are ignored.
+
+    Raises:
+        DataError: the file cannot be read, or a row of it names no image, one twice, or no label; it names the row
+            as a spreadsheet counts it: the header is row 1.
+    """
+    rows = _rows_by_file(images)
+    unreadable = {file for file, _ in images.bad_files}
+    chosen: dict[int, str] = {}
+    seen: dict[str, int] = {}
+    for number, file, label in _read(path):
+        where = f"row {number} of {path.name}"
+        key = file if images.files is not None or not _is_row(file) else str(int(file))
+        if key in seen:
+            raise DataError(f"{where} labels {file!r} again", f"it has a label in row {seen[key]}", "keep one of them")
+        seen[key] = number
+        if key in unreadable:
+            continue
+        if key not in rows:
+            expected = "paths within the folder" if images.files is not None else f"row numbers 0 to {len(images) - 1}"
+            raise DataError(f"{where} labels {file!r}, which {images.name} does not have", f"expected {expected}")
+        chosen[rows[key]] = label
+    names = class_order(list(chosen.values()))
+    index = {name: code for code, name in enumerate(names)}
+    labels = np.full(len(images), UNLABELLED, dtype=np.int64)
+    for row, label in chosen.items():
+        labels[row] = index[label]
+    return replace(images, labels=labels, class_names=names)
+
+
+def _is_row(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) < 20
+
+
+def _rows_by_file(images: ImageSet) -> Mapping[str, int]:
+    names = images.files if images.files is not None else map(str, range(len(images)))
+    return {name: row for row, name in enumerate(names)}
+
+
+def _read(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Row number, file and label of each row; empty rows are skipped."""
+    try:
+        file, size = open_regular(path)
+        with file:
+            if size > _LONGEST_FILE:
+                raise DataError(f"{path} is too long for a file of labels", f"found {size:,} bytes")
+            text = file.read().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8 text", f"found byte {error.object[error.start]:#04x} at {error.start}"
+        ) from error
+    except OSError as error:
+        raise DataError(f"cannot read the labels {path}", reason(error)) from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    number = 0
+    try:
+        header = [column.strip().casefold() for column in next(reader, [])]
+        number = 1
+        if header.count("file") != 1 or header.count("label") != 1:
+            found = ", ".join(map(repr, header[:8])) or "nothing"
+            raise DataError(
+                f"row 1 of {path.name} is not the header of a labels file", f"expected File,Label, found {found}"
+            )
+        file_column, label_column = header.index("file"), header.index("label")
+        for number, row in enumerate(reader, 2):
+            if not any(cell.strip() for cell in row):
+                continue
+            if len(row) <= max(file_column, label_column) or not row[file_column] or not row[label_column].strip():
+                raise DataError(f"row {number} of {path.name} lacks a file or a label", f"found {','.join(row)[:80]!r}")
+            yield number, row[file_column], row[label_column].strip()
+    except csv.Error as error:
+        raise DataError(f"row {number + 1} of {path.name} is not CSV: {error}") from error
+
+
+def labelled_per_class(images: ImageSet, n: int, seed: int) -> ImageSet:
+    """The same images with only ``n`` labels of each class; all others become unlabelled.
+
+    Args:
+        images: with labels.
+        n: labels to keep of each class, at least 1.
+        seed: which ones; each class is drawn apart, so that it does not depend on the others.
+
+    Raises:
+        DataError: no labels, or a class with fewer.
+    """
+    if images.labels is None or not (images.labels != UNLABELLED).any():
+        raise DataError(f"{images.name} has no labels to choose {n} per class from")
+    kept = np.full(len(images), UNLABELLED, dtype=np.int64)
+    for code, name in enumerate(images.class_names):
+        rows = np.flatnonzero(images.labels == code)
+        if len(rows) < n:
+            raise DataError(
+                f"{images.name} has too few labels of class {name!r}",
+                f"expected {n}, found {len(rows)}",
+                f"ask for at most {len(rows)} per class, or leave that class out"
+                if len(rows)
+                else "leave it out with --classes",
+            )
+        kept[np.random.default_rng([seed, code]).choice(rows, size=n, replace=False)] = code
+    return replace(images, labels=kept)

@@ -1,0 +1,115 @@
+"""``load``: whatever the user calls DATA, as one ``ImageSet``."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from latentcli.data import sizing
+from latentcli.data.images import ImageSet, Shape
+from latentcli.errors import DataError, UsageError
+from latentcli.progress import Progress, silent
+from latentcli.registry import Registry
+
+SPLITS = ("train", "test")
+
+SOURCES = Registry(
+    "data set",
+    {
+        "digits": "latentcli.data.digits:digits",
+        "mnist": "latentcli.data.idx:mnist",
+        "fashion-mnist": "latentcli.data.idx:fashion_mnist",
+        "cifar10": "latentcli.data.cifar:cifar10",
+        "cifar100": "latentcli.data.cifar:cifar100",
+    },
+)
+"""Named data sets: functions of (split, roots, progress) that give an ``ImageSet``."""
+
+
+def load(
+    source: str | Path,
+    *,
+    split: str = "train",
+    classes: Sequence[str] | None = None,
+    labels: Path | None = None,
+    image_shape: Shape | None = None,
+    image_size: int | None = None,
+    resize: bool = False,
+    data_root: Path | None = None,
+    max_bad: str = "1%",
+    progress: Progress = silent,
+) -> ImageSet:
+    """Images and all that is known of each, in the source's own order.
+
+    Args:
+        source: the name of a data set (see ``SOURCES``; a name goes before a path of that name), a ``.npz`` or
+            ``.npy`` file, a folder of images, or a folder of IDX files.
+        split: "train" or "test": the half of a named set or of an IDX folder; other sources have one part only.
+        classes: keep the images of these classes only, and number them in this order.
+        labels: a CSV file with columns File,Label that replaces all labels of the source; File is a path within
+            the folder, or the number of the row (from 0) for every other source.
+        image_shape: channels, height and width that a model wants. Folders are converted to it; arrays must have
+            it, but for ``resize``.
+        image_size: height and width wanted where no model says, in pixels from 8 to 256. By default arrays stay
+            as they are; so do folders of images of one size, and others become 64×64.
+        resize: bring arrays to the height and width of ``image_shape``; their channels must be right all the same.
+        data_root: where named sets are looked up first, before ``LATENTCLI_DATA`` and the user's cache folder.
+        max_bad: how many unreadable files of a folder are skipped, "20" or "1%", before it is an error.
+        progress: told about decoding, resizing and downloading.
+
+    Raises:
+        UsageError: an argument is out of its range.
+        DataError: the source is unknown, missing, unreadable, empty or of another shape; unknown classes or labels.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"unknown split {split!r}", f"expected one of: {', '.join(SPLITS)}")
+    sizing.check_wanted(image_size)
+    if isinstance(source, str) and source in SOURCES:
+        images = SOURCES[source](split, _roots(data_root), progress)
+    else:
+        images = _from_path(Path(source), split, classes, labels, image_shape, image_size, max_bad, progress)
+    if labels is not None:
+        from latentcli.data.labels import with_labels
+
+        images = with_labels(images, labels)
+    if classes is not None:
+        images = images.only(classes)
+        if not len(images):
+            raise DataError(f"{images.name} has no image of the classes {', '.join(classes)}")
+    return sizing.fit(images, image_shape, image_size, resize, progress)
+
+
+def _from_path(
+    path: Path,
+    split: str,
+    classes: Sequence[str] | None,
+    labels: Path | None,
+    image_shape: Shape | None,
+    image_size: int | None,
+    max_bad: str,
+    progress: Progress,
+) -> ImageSet:
+    from latentcli.data import arrays, folders, idx
+
+    if path.is_dir():
+        idx_folder = idx.find_folder(path)
+        if idx_folder is not None:
+            return replace(idx.load(idx_folder, split), name=path.resolve().name)
+        wanted = folders.Wanted(image_shape, image_size, None if labels is not None else classes)
+        return folders.load(path, wanted, classes_from_folders=labels is None, max_bad=max_bad, progress=progress)
+    if path.suffix.lower() in arrays.SUFFIXES:
+        return arrays.load(path)
+    what = "is neither a .npz or .npy file nor a folder" if os.path.lexists(path) else "is no file, folder or data set"
+    raise DataError(
+        f"{path} {what}",
+        f"the named data sets are: {', '.join(SOURCES)}",
+        "name one of them, a .npz or .npy file, a folder of images or a folder of IDX files",
+    )
+
+
+def _roots(data_root: Path | None) -> list[Path]:
+    """The folders where named sets may lie, in the order they are looked up; the user's cache is the last."""
+    import platformdirs
+
+    named = [data_root, os.environ.get("LATENTCLI_DATA") or None, platformdirs.user_cache_path("latentcli")]
+    return list(dict.fromkeys(Path(root).expanduser() for root in named if root is not None))

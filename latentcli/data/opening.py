@@ -1,0 +1,39 @@
+"""Opening files that someone else made, where a name may be a pipe that never ends."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+
+def open_regular(path: Path) -> tuple[IO[bytes], int]:
+    """A regular file, or a symbolic link to one, opened for reading; and its size in bytes.
+
+    FIFOs, sockets and devices are not even opened: that alone may wait for ever, or do something.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    try:
+        _check_regular(path.stat())
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:  # a null byte in the path
+        raise OSError(errno.EINVAL, "not a path") from error
+    try:
+        status = os.fstat(descriptor)  # what was opened, in case the name was changed meanwhile
+        _check_regular(status)
+        return os.fdopen(descriptor, "rb"), status.st_size
+    except OSError:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+
+
+def reason(error: OSError) -> str:
+    """What went wrong, without the path."""
+    return error.strerror or str(error)

@@ -1,0 +1,93 @@
+"""The sizes that images may have, and how arrays are brought to another one."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from latentcli.data.images import ImageSet, Shape
+from latentcli.errors import DataError, UsageError
+from latentcli.progress import Progress, silent
+
+SMALLEST, LARGEST = 8, 256
+"""Pixels a side, inclusive."""
+
+_ROUND = 256
+
+
+def in_range(height: int, width: int) -> bool:
+    """Whether models take images of this size."""
+    return min(height, width) >= SMALLEST and max(height, width) <= LARGEST
+
+
+def check_wanted(image_size: int | None) -> None:
+    """Refuse a size to which images cannot be brought.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if image_size is not None and not in_range(image_size, image_size):
+        raise UsageError(f"image size {image_size} is out of range", f"expected {SMALLEST} to {LARGEST} pixels")
+
+
+def fit(
+    images: ImageSet, image_shape: Shape | None, image_size: int | None, resize: bool, progress: Progress = silent
+) -> ImageSet:
+    """The same images in the shape that a model, or else the user, asks for.
+
+    Args:
+        images: of any size.
+        image_shape: the model's channels, height and width; then ``image_size`` counts for nothing.
+        image_size: height and width wanted.
+        resize: whether images of another size than ``image_shape`` are resized.
+        progress: told about the resizing.
+
+    Raises:
+        DataError: images of another shape than the model's; or smaller or larger than models take.
+    """
+    channels, height, width = images.shape
+    if image_shape is not None:
+        if channels != image_shape[0]:
+            raise DataError(
+                f"{images.name} does not have the channels that the model was trained on",
+                f"expected {_colours(image_shape[0])}, found {_colours(channels)}",
+                f"convert the images, or train a model on {_colours(channels)} ones",
+            )
+        if (height, width) == image_shape[1:]:
+            return images
+        if not resize:
+            raise DataError(
+                f"{images.name} does not have the image size that the model was trained on",
+                f"expected {image_shape[1]}×{image_shape[2]} pixels, found {height}×{width}",
+                "resize them on the way in with --resize",
+            )
+        return resized(images, image_shape[1], image_shape[2], progress)
+    if image_size is not None and (height, width) != (image_size, image_size):
+        return resized(images, image_size, image_size, progress)
+    if not in_range(height, width):
+        raise DataError(
+            f"{images.name} has images of {height}×{width} pixels",
+            f"expected {SMALLEST} to {LARGEST} pixels a side",
+            f"resize them on the way in, such as with --image-size {min(max(SMALLEST, height), 64)}",
+        )
+    return images
+
+
+def resized(images: ImageSet, height: int, width: int, progress: Progress = silent) -> ImageSet:
+    """The whole of each image at another size, with Lanczos' filter, antialiased when it shrinks."""
+    from PIL import Image
+
+    source, channels = images.images, images.shape[0]
+    result = np.empty((len(source), channels, height, width), dtype=np.uint8)
+    with progress("resizing images", len(source)) as advance:
+        for start in range(0, len(source), _ROUND):
+            rows = np.ascontiguousarray(source[start : start + _ROUND])
+            for row, image in enumerate(rows, start):
+                for channel in range(channels):
+                    plane = Image.fromarray(image[channel]).resize((width, height), Image.Resampling.LANCZOS)
+                    result[row, channel] = np.asarray(plane)
+            advance(len(rows))
+    return replace(images, images=result)
+
+
+def _colours(channels: int) -> str:
+    return "colour (3 channels)" if channels == 3 else "grey (1 channel)"
