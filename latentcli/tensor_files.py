@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import numpy as np
 import torch
@@ -70,12 +70,15 @@ def read(path: Path, remedy: str) -> Any:
     """
     problem = f"cannot read {files.shown(path)}"
     try:
-        checked = _checked_copy(path)
+        size = files.size_of_regular(path)
+        with path.open("rb") as file:
+            checked = _checked_copy(file, size)
     except UnsafePickle as error:
         raise ModelFileError(problem, str(error), remedy) from error
+    except (FileNotFoundError, PermissionError) as error:
+        raise ModelFileError(problem, error.strerror, remedy) from error
     except _DAMAGE as error:
-        reason = getattr(error, "strerror", None) or f"damaged, or not in torch's zip format: {error}"
-        raise ModelFileError(problem, reason, remedy) from error
+        raise ModelFileError(problem, f"damaged, or not in torch's zip format: {error}", remedy) from error
     try:
         content = torch.load(checked, map_location="cpu", weights_only=True)
         _check_loaded(content, depth=0)
@@ -136,11 +139,10 @@ def _refuse(reason: str) -> NoReturn:
     raise UnsafePickle(reason)
 
 
-def _checked_copy(path: Path) -> io.BytesIO:
+def _checked_copy(file: IO[bytes], size: int) -> io.BytesIO:
     """The archive's records in a fresh archive, after everything was checked."""
-    size = files.size_of_regular(path)
     copy = io.BytesIO()
-    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as fresh:
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as fresh:
         records = _records(archive, size)
         for name in ("data.pkl", "version"):
             if name not in records:
