@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from latentcli.errors import DataError
 from latentcli.figures import style
@@ -35,7 +36,7 @@ def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], t
     digits = len(str(int(counts.max())))
     cell = max(0.42, 0.1 * digits + 0.16) if size <= MOST_COUNTED else 0.15
     labels = 0.085 * max(map(len, names))
-    side = max(2.2, cell * size)
+    side = max(2.2, cell * size, 0.1 * len(title[:120]) - labels)
     figure = style.new_figure(side + labels + 1.7, side + min(labels, 0.4 if _flat(names, cell) else labels) + 1.1)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
@@ -51,7 +52,7 @@ def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], t
         axes.grid(which="minor", color=style.PAPER, linewidth=1 if size <= MOST_COUNTED else 0.3)
         axes.tick_params(which="minor", length=0)
     if size <= MOST_COUNTED:
-        _write_counts(axes, counts, shares)
+        _write_counts(axes, image, counts, shares)
     bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 4 / side), aspect=18, pad=0.02, ticks=[0, 0.25, 0.5, 0.75, 1])
     bar.ax.set_yticklabels(["0", "25 %", "50 %", "75 %", "100 %"])
     bar.set_label("share of the true class")
@@ -64,8 +65,8 @@ def _flat(names: Sequence[str], cell: float) -> bool:
     return 0.085 * max(map(len, names)) + 0.05 <= cell
 
 
-def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
+def _write_counts(axes: Axes, image: AxesImage, counts: np.ndarray, shares: np.ndarray) -> None:
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            ink = style.PAPER if shares[row, column] > 0.55 else style.INK
+            ink = style.ink_on(image.cmap(shares[row, column]))
             axes.text(column, row, str(int(count)), ha="center", va="center", color=ink, fontsize=style.SMALL)

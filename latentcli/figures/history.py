@@ -14,7 +14,13 @@ from latentcli.figures import style
 NOT_CURVES = frozenset({"epoch", "epochs", "step", "seconds", "images_per_second", "lr", "learning_rate"})
 """Columns of a history that are no property of the model."""
 
-UNITS = {"perplexity": "codes", "codes_used": "codes", "active_units": "dimensions", "ssim": "−1…1", "beta": "weight"}
+UNITS = {
+    "perplexity": "codes",
+    "codes_used": "codes",
+    "active_units": "dimensions",
+    "ssim": "similarity, at most 1",
+    "beta": "weight",
+}
 """Units of what is not measured in that of the loss."""
 
 TITLES = {"loss": "Total loss", "reconstruction": "Reconstruction", "kl": "KL divergence", "ssim": "SSIM", "beta": "β"}
@@ -91,10 +97,10 @@ def _draw_panel(panel: Axes, history: Sequence[Mapping[str, float]], epochs: np.
         if np.isfinite(values).any():
             dots = "o" if len(values) <= 12 else ""
             panel.plot(epochs, values, color=colour, linestyle=dashes, marker=dots, markersize=4, label=label)
-    panel.set_title(TITLES.get(name, style.shown(name.replace("_", " "))))
+    panel.set_title(TITLES.get(name, style.shown(name.replace("_", " ").capitalize())))
     panel.set_xlabel("epoch")
     panel.set_ylabel(unit)
     panel.xaxis.set_major_locator(style.few_whole_ticks())
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=6))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     panel.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     panel.set_axisbelow(True)

@@ -78,14 +78,12 @@ def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], ti
     columns = min(len(images), COLUMNS)
     top = 64 if title else _EDGE
     rows = -(-len(images) // columns)
-    sheet = style.Sheet(2 * _EDGE + columns * cell, top + rows * row - _GAP + _EDGE)
+    sheet = style.Sheet(2 * _EDGE + columns * cell, top + rows * row - _GAP + _EDGE, title)
     for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
         x, y = _EDGE + (index % columns + 0.5) * cell, top + index // columns * row
         sheet.image(x - width / 2, y, width, height, image)
         for number, line in enumerate(lines):
             sheet.text(x, y + height + 6 + number * _LINE, line)
-    if title:
-        sheet.text(_EDGE, 18, style.shown(title, 90), style.LARGE, ha="left")
     return sheet.figure
 
 

@@ -22,7 +22,7 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
         DataError: there is nothing to draw, or a series is not of these classes.
     """
     series = {name: np.asarray(values) for name, values in counts.items()}
-    if not classes or not 0 < len(series) <= len(style.PALETTE):
+    if not len(classes) or not 0 < len(series) <= len(style.PALETTE):
         raise DataError("there are no label counts to draw", f"found {len(classes)} classes and {len(series)} series")
     for name, values in series.items():
         if values.shape != (len(classes),) or (values < 0).any():
@@ -43,6 +43,7 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
     axes.set_xlabel("images")
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(style.few_whole_ticks())
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_title(style.shown(title, 60), loc="left")
     if len(series) > 1:
         figure.legend(loc="outside lower center", ncols=len(series))

@@ -18,7 +18,7 @@ MOST_POINTS = 5_000
 """Points that are drawn; of more, a fixed random choice."""
 
 MOST_IN_LEGEND = 10
-"""Classes up to which there is a legend; more are named at their centres."""
+"""Classes up to which there is a legend beside the names at their centres."""
 
 DEVIATIONS = (1, 2)
 """Standard deviations at which the ellipses of a component are drawn."""
@@ -75,7 +75,8 @@ def draw(
     components = None if mixture is None else _checked_mixture(mixture, points, len(class_names))
     _check(points, labels, len(class_names))
     names = style.shown_names(class_names)
-    figure = style.new_figure(7.2, 6.0)
+    crowd = float(np.clip(np.sqrt(len(names) / 15), 1, 2))  # many names need much room
+    figure = style.new_figure(6.4 * crowd + 0.085 * max(map(len, names), default=0), 5.8 * crowd)
     axes = figure.add_subplot()
     axes.set_title(style.shown(title, 90), loc="left")
     axes_names = ["latent dimension 1", "latent dimension 2"]
@@ -89,8 +90,8 @@ def draw(
         axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
     if len(present) <= MOST_IN_LEGEND + (-1 in present):
         _add_legend(figure, present, names, in_plane=points.shape[1] > 1)
-    elif points.shape[1] > 1:
-        _name_classes(figure, axes, points, labels, names)
+    if points.shape[1] > 1:
+        _name_classes(figure, axes, points, labels, style.shown_names(class_names, 14))
     return figure
 
 
@@ -158,10 +159,11 @@ def _draw_plane(axes: Axes, points: np.ndarray, labels: np.ndarray, mixture: Mix
     for index in range(0 if mixture is None else len(mixture.weights)):
         assert mixture is not None
         for ellipse in ellipses(mixture.means[index], mixture.covariances[index]):
-            ellipse.set(fill=False, edgecolor=style.colour(mixture.labels[index]), linewidth=1.8, zorder=3)
-            style.halo(ellipse, 3.6)
+            label = int(mixture.labels[index])
+            ellipse.set(fill=False, edgecolor=style.colour(label), linestyle=style.dashes(label), zorder=3)
+            ellipse.set_linewidth(1.8 if len(mixture.weights) <= MOST_IN_LEGEND else 1.2)
+            style.halo(ellipse, ellipse.get_linewidth() + 1.6)
             axes.add_patch(ellipse)
-        axes.plot(*mixture.means[index], "+", color=style.INK, markersize=8, markeredgewidth=1.6, zorder=4)
     axes.set_aspect("equal", adjustable="datalim")
     axes.autoscale_view()
 
@@ -214,12 +216,13 @@ def _add_legend(figure: Figure, present: np.ndarray, names: Sequence[str], in_pl
 def _name_classes(figure: Figure, axes: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
     """Each class's name at the median of its points, moved where two would overlap."""
     present = [label for label in np.unique(labels) if label >= 0]
+    weight = "bold" if len(present) <= 2 * MOST_IN_LEGEND else "normal"
     texts = []
     for label in present:
         centre = np.median(points[labels == label], axis=0)
         text = axes.annotate(
             names[label], (centre[0], centre[1]), xytext=(0, 0), textcoords="offset points", ha="center", va="center",
-            fontsize=style.SMALL, fontweight="bold", color=style.INK, zorder=5,
+            fontsize=style.SMALL, fontweight=weight, color=style.INK, zorder=5,
             arrowprops={"arrowstyle": "-", "color": style.INK, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
         style.halo(text, 3)

@@ -66,12 +66,12 @@ def draw(
         raise DataError(f"cannot draw {len(images)} images as a grid of {n}×{n}")
     height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM // n)
     left, top, right, bottom = 110, 60 if title else 24, 24, 90  # pixels around the grid, for ticks and names
-    sheet = style.Sheet(left + n * width + right, top + n * height + bottom)
+    sheet = style.Sheet(left + n * width + right, top + n * height + bottom, title)
     across, down = n * width, n * height
     sheet.image(left, top, across, down, assemble(images, n))
     values = quantiles(n, low, high)
     for index in np.unique(np.linspace(0, n - 1, min(n, _TICKS)).round().astype(int)):
-        number = f"{values[index] + 0.0:.2f}".replace("-", "−")
+        number = f"{round(values[index], 2) + 0.0:.2f}".replace("-", "−")
         x, y = left + (index + 0.5) * width, top + (n - index - 0.5) * height
         sheet.axes.plot([x, x], [top + down, top + down + 6], color=style.INK, linewidth=0.8)
         sheet.axes.plot([left - 6, left], [y, y], color=style.INK, linewidth=0.8)
@@ -79,8 +79,6 @@ def draw(
         sheet.text(left - 11, y, number, ha="right", va="center")
     sheet.text(left + across / 2, top + down + 46, axes[0], style.NORMAL)
     sheet.text(22, top + down / 2, axes[1], style.NORMAL, va="center", rotation=90)
-    if title:
-        sheet.text(left, 18, style.shown(title, 90), style.LARGE, ha="left")
     return sheet.figure
 
 

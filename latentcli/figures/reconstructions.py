@@ -15,7 +15,7 @@ COLUMNS = 10
 """Pairs side by side before the next band begins."""
 
 _ROOM, _LINE, _GAP = 128, 26, 10  # pixels: the side of an image, a line of type, what lies between images
-_LEFT, _EDGE = 150, 20
+_LEFT, _EDGE, _LETTER = 150, 20, 12
 
 
 @style.look()
@@ -49,11 +49,12 @@ def draw(
     columns = min(count, COLUMNS)
     bands = -(-count // columns)
     height, width = style.tile_size(originals.shape[2], originals.shape[3], _ROOM)
-    cell = max(width, 72 if captions is None else 100) + _GAP
+    letters = 6 if captions is None else min(12, max(map(len, captions)))
+    cell = max(width, _LETTER * letters) + _GAP
     above, below = (0 if captions is None else _LINE), (0 if ssim is None else _LINE)
     band = above + 2 * height + _GAP // 2 + below + 2 * _GAP
     top = 64 if title else _EDGE
-    sheet = style.Sheet(max(_LEFT + columns * cell + _EDGE, 420), top + bands * band - 2 * _GAP + _EDGE)
+    sheet = style.Sheet(_LEFT + columns * cell + _EDGE, top + bands * band - 2 * _GAP + _EDGE, title)
     for index in range(count):
         y = top + index // columns * band + above
         x = _LEFT + index % columns * cell + (cell - width) / 2
@@ -61,7 +62,7 @@ def draw(
         sheet.image(x, y, width, height, originals[index], gid="original")
         sheet.image(x, lower, width, height, reconstructions[index], gid="reconstruction")
         if captions is not None:
-            sheet.text(x + width / 2, y - 4, style.shown(captions[index], cell // 11), va="bottom")
+            sheet.text(x + width / 2, y - 4, style.shown(captions[index], cell // _LETTER), va="bottom")
         if ssim is not None:
             sheet.text(x + width / 2, lower + height + 3, f"{ssim[index]:.3f}".replace("-", "−"))
         if index % columns == 0:
@@ -69,6 +70,4 @@ def draw(
             sheet.text(_LEFT, lower + height / 2, "reconstruction", ha="right", va="center")
             if ssim is not None:
                 sheet.text(_LEFT, lower + height + 3, "SSIM", ha="right")
-    if title:
-        sheet.text(_EDGE, 18, style.shown(title, 90), style.LARGE, ha="left")
     return sheet.figure

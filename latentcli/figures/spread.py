@@ -56,6 +56,6 @@ def separate(centres: np.ndarray, halves: np.ndarray, frame: np.ndarray) -> np.n
         if not clash.any():
             break
         along = np.where((overlap[..., 0] < overlap[..., 1])[..., None], (1.0, 0.0), (0.0, 1.0))
-        push = np.where(clash[..., None], along * np.sign(apart) * (overlap / 2 + 0.1), 0)
+        push = np.where(clash[..., None], along * np.sign(apart) * (overlap / 2 + 0.5), 0)
         places = np.clip(places + 0.5 * push.sum(axis=1), frame[0] + halves, frame[1] - halves)
     return places

@@ -15,7 +15,9 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
@@ -41,6 +43,8 @@ _SETTINGS = (
     "patch.", "path.", "savefig.", "scatter.", "svg.", "text.", "xaxis.", "xtick.", "yaxis.", "ytick.",
 )  # fmt: skip
 """Groups of matplotlib's settings that change how a picture looks."""
+
+TITLE_MARGIN, _TITLE_LETTER = 24, 15  # pixels: left and right of a sheet's title, and the width of a letter
 
 _WIDE_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans", "WenQuanYi Zen Hei", "Arial Unicode MS")
 
@@ -128,48 +132,71 @@ def marker(index: int) -> str:
     return "." if index < 0 else MARKERS[index // len(PALETTE) % len(MARKERS)]
 
 
+def dashes(index: int) -> str:
+    """The line of a class: whole in the first round of colours, dashed in the second, dotted in the third."""
+    return "-" if index < 0 else ("-", "--", ":", "-.")[index // len(PALETTE) % 4]
+
+
 def halo(artist: Artist, width: float = 2.5) -> None:
     """A rim of paper around text or lines that stand on a crowd of points."""
     artist.set_path_effects([withStroke(linewidth=width, foreground=PAPER, alpha=0.9)])
 
 
-def new_figure(width: float, height: float, **settings: Any) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure, laid out so that nothing is clipped.
 
     Args:
         width, height: inches.
-        settings: of ``matplotlib.figure.Figure``.
     """
-    return Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, **({"layout": "constrained"} | settings))
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.04, hspace=0.04)
+    return Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout=layout)
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """INK or PAPER, whichever is easier to read on an RGB(A) colour.
+
+    Source: relative luminance and contrast of the Web Content Accessibility Guidelines 2.2.
+    """
+    luminance = _luminance(colour)
+    on_ink = (luminance + 0.05) / (_luminance(to_rgb(INK)) + 0.05)
+    return INK if on_ink >= 1.05 / (luminance + 0.05) else PAPER
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    rgb = np.asarray(colour[:3])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def few_whole_ticks(most: int = 6) -> MaxNLocator:
     """Ticks at whole numbers, for epochs and counts."""
-    return MaxNLocator(nbins=most, integer=True, min_n_ticks=1)
+    return MaxNLocator(nbins=most, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
 
 
 class Sheet:
     """A figure laid out in pixels, for pictures made of images: nothing is resampled that need not be.
 
     Args:
-        width, height: pixels of the PNG file; (0, 0) is the upper left corner.
+        width, height: pixels of the PNG file; (0, 0) is the upper left corner. Widened where the title needs it.
+        title: in the uppermost 50 pixels, which are the caller's to leave free.
     """
 
-    def __init__(self, width: int, height: int) -> None:
-        self.figure = new_figure(width / DPI, height / DPI, layout=None)
+    def __init__(self, width: int, height: int, title: str = "") -> None:
+        title = shown(title, 90)
+        width = max(width, TITLE_MARGIN * 2 + _TITLE_LETTER * len(title))
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
         self.axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self._limits = (width, height)
         self.axes.set_axis_off()
         self._restore()
+        if title:
+            self.text(TITLE_MARGIN, 18, title, LARGE, ha="left")
 
     def image(self, x: float, y: float, width: float, height: float, image: np.ndarray, gid: str | None = None) -> None:
         """An image (C, H, W), float in [0, 1] or uint8, its upper left corner at (x, y)."""
         enlarged = width >= image.shape[2]
         self.axes.imshow(
             as_pixels(image),
-            cmap="gray",
-            vmin=0,
-            vmax=255,
             extent=(x, x + width, y + height, y),
             aspect="auto",
             interpolation="nearest" if enlarged else "antialiased",
@@ -188,10 +215,10 @@ class Sheet:
 
 
 def as_pixels(image: np.ndarray) -> np.ndarray:
-    """(C, H, W) in [0, 1] or uint8 → what ``imshow`` takes: (H, W) or (H, W, 3) uint8."""
+    """(C, H, W) in [0, 1] or uint8 → (H, W, 3) uint8, grey in all three channels, so that no colour map rounds it."""
     if image.dtype != np.uint8:
         image = np.rint(np.clip(np.nan_to_num(image, nan=0.5), 0, 1) * 255).astype(np.uint8)
-    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    return np.broadcast_to(image, (3, *image.shape[1:])).transpose(1, 2, 0)
 
 
 def tile_size(height: int, width: int, room: int) -> tuple[int, int]:
