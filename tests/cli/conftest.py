@@ -1,0 +1,80 @@
+"""A command line to call, and a small trained model to call it with."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import latentcli.cli
+from latentcli import data
+from latentcli.cli.app import run
+
+FAST = ["--set", "width=32", "--latent-dim", "4", "--epochs", "4", "-q"]
+"""Options of a training that is over in a second or two and still tells the classes apart."""
+
+
+@pytest.fixture
+def fast() -> list[str]:
+    """``FAST``, for tests."""
+    return FAST
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+Call = Callable[..., Outcome]
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path) -> Call:
+    """``latentcli`` in this process, in a folder of its own."""
+    assert latentcli.cli.app is not None
+    monkeypatch.chdir(tmp_path)
+
+    def calling(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(int(end.value.code or 0), captured.out, captured.err)
+
+    return calling
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Files of one short training on scikit-learn's digits 1, 4 and 8."""
+
+    folder: Path
+
+    def __getattr__(self, name: str) -> Path:
+        return self.folder / {"vae": "vae.pth", "gmm": "gmm_params.pkl", "train": "train.npz", "test": "test.npz"}[name]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Trained:
+    """A model and a mixture, with the arrays they were trained and can be tested on."""
+    folder = tmp_path_factory.mktemp("trained")
+    for split in ("train", "test"):
+        images = data.load("digits", split=split, classes=["1", "4", "8"])
+        labels = np.array([1, 4, 8])[images.labels]
+        np.savez(folder / f"{split}.npz", data=images.images[:, 0], labels=labels)
+    files = ["-o", folder / "vae.pth", "--gmm", folder / "gmm_params.pkl"]
+    with pytest.raises(SystemExit) as end:
+        run([str(part) for part in ["train", folder / "train.npz", *files, "--labels-per-class", 5, *FAST]])
+    assert end.value.code == 0
+    return Trained(folder)

@@ -1,0 +1,215 @@
+"""Bad calls: the right exit code, at most three lines, no traceback, and nothing written."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+PROGRAM = [sys.executable, "-m", "latentcli"]
+
+
+def listing(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder, and what the regular files hold."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def place(tmp_path, trained) -> Path:
+    """Inputs that are wrong in some way, beside right ones."""
+    right = np.load(trained.test)
+    for name in ("vae.pth", "gmm_params.pkl", "test.npz", "train.npz"):
+        (tmp_path / name).write_bytes((trained.folder / name).read_bytes())
+    np.savez(tmp_path / "colour.npz", data=np.zeros((5, 8, 8, 3), np.uint8))
+    np.savez(tmp_path / "large.npz", data=np.zeros((5, 16, 16), np.uint8))
+    np.savez(tmp_path / "tiny.npz", data=np.zeros((5, 4, 4), np.uint8))
+    np.savez(tmp_path / "none.npz", data=np.zeros((0, 8, 8), np.uint8))
+    np.savez(tmp_path / "objects.npz", data=np.array([{}], dtype=object))
+    np.savez(tmp_path / "nan.npz", data=np.full((5, 8, 8), np.nan))
+    np.savez(
+        tmp_path / "one_class.npz",
+        data=right["data"][right["labels"] == 4],
+        labels=right["labels"][right["labels"] == 4],
+    )
+    np.savez(tmp_path / "unlabelled.npz", data=right["data"])
+    np.savez(tmp_path / "constant.npz", data=np.full((60, 8, 8), 7, np.uint8), labels=np.arange(60) % 2)
+    (tmp_path / "text.npz").write_text("hello")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "a.txt").write_text("no image")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.png").write_bytes(b"\x89PNG")
+    (tmp_path / "vae_cut.pth").write_bytes((tmp_path / "vae.pth").read_bytes()[:-100])
+    (tmp_path / "vae_text.pth").write_text("hello")
+    flipped = bytearray((tmp_path / "vae.pth").read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    (tmp_path / "vae_flipped.pth").write_bytes(flipped)
+    (tmp_path / "gmm_cut.pkl").write_bytes((tmp_path / "gmm_params.pkl").read_bytes()[:-10])
+    (tmp_path / "twice.csv").write_text("File,Label\n0,a\n0,b\n")
+    (tmp_path / "unknown.csv").write_text("File,Label\n99999,a\n")
+    (tmp_path / "headless.csv").write_text("0,a\n1,b\n")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
+    (tmp_path / "strange.xyz").write_text("")
+    return tmp_path
+
+
+BAD_CALLS = [
+    # (exit code, what the message says, the call)
+    (2, "unknown device", "encode test.npz vae.pth --device tpu"),
+    (2, "unknown split", "encode digits vae.pth --split validation"),
+    (2, "unknown model family", "train train.npz --model gan"),
+    (2, "unknown backbone", "train train.npz --backbone transformer"),
+    (2, "unknown loss", "train train.npz --loss l1"),
+    (2, "unknown setting", "train train.npz --set colour=red"),
+    (2, "key=value", "train train.npz --set colour"),
+    (2, "latent_dim", "train train.npz --latent-dim 0"),
+    (2, "lr", "train train.npz --lr -1"),
+    (2, "epochs", "train train.npz --epochs 0"),
+    (2, "image size", "train train.npz --image-size 4000"),
+    (2, "name=number", "classify test.npz vae.pth gmm_params.pkl --fail-under accuracy"),
+    (2, "no figure", "classify test.npz vae.pth gmm_params.pkl --fail-under colour=1 -o new.csv"),
+    (2, "is an input", "reconstruct test.npz vae.pth -o test.npz"),
+    (2, "both want standard output", "classify test.npz vae.pth gmm_params.pkl -o - --json"),
+    (2, "no checkpoint", "fit-gmm train.npz"),
+    (2, "Missing argument", "classify test.npz"),
+    (2, "No such option", "train train.npz --colour"),
+    (2, "No such command", "trainn"),
+    (2, ".png or .svg", "plot history vae.pth -o picture.bmp"),
+    (2, "has no class", "hybridize vae.pth gmm_params.pkl --classes 4,9"),
+    (2, "two or more", "hybridize vae.pth gmm_params.pkl --classes 4"),
+    (3, "nowhere", "train nowhere"),
+    (3, "nowhere.npz", "classify nowhere.npz vae.pth gmm_params.pkl"),
+    (3, "empty", "train empty"),
+    (3, "words", "train words"),
+    (3, "could not be read", "train broken"),
+    (3, "text.npz", "train text.npz"),
+    (3, "objects.npz", "train objects.npz"),
+    (3, "nan.npz", "train nan.npz"),
+    (3, "none.npz", "train none.npz"),
+    (3, "tiny.npz", "train tiny.npz"),
+    (3, "strange.xyz", "train strange.xyz"),
+    (3, "channel", "classify colour.npz vae.pth gmm_params.pkl"),
+    (3, "--resize", "classify large.npz vae.pth gmm_params.pkl"),
+    (3, "no class '7'", "train train.npz --classes 1,7"),
+    (3, "no labels", "train unlabelled.npz --classes 1,4"),
+    (3, "no labels", "fit-gmm unlabelled.npz vae.pth"),
+    (3, "no labels", "train train.npz unlabelled.npz"),
+    (3, "no labels", "plot confusion unlabelled.npz vae.pth gmm_params.pkl"),
+    (3, "row 3", "fit-gmm unlabelled.npz vae.pth --labels twice.csv"),
+    (3, "row 2", "fit-gmm unlabelled.npz vae.pth --labels unknown.csv"),
+    (3, "File", "fit-gmm unlabelled.npz vae.pth --labels headless.csv"),
+    (3, "class", "fit-gmm one_class.npz vae.pth"),
+    (3, "10000", "fit-gmm train.npz vae.pth --labels-per-class 10000"),
+    (4, "nowhere.pth", "classify test.npz nowhere.pth gmm_params.pkl"),
+    (4, "nowhere.pkl", "classify test.npz vae.pth nowhere.pkl"),
+    (4, "vae_cut.pth", "classify test.npz vae_cut.pth gmm_params.pkl"),
+    (4, "vae_text.pth", "reconstruct test.npz vae_text.pth"),
+    (4, "vae_flipped.pth", "encode test.npz vae_flipped.pth"),
+    (4, "gmm_cut.pkl", "classify test.npz vae.pth gmm_cut.pkl"),
+    (4, "gmm_params.pkl", "classify test.npz gmm_params.pkl vae.pth"),
+    (6, "no folder", "encode test.npz vae.pth -o missing/latents.npz"),
+    (6, "no folder", "train train.npz -o missing/vae.pth"),
+    (6, "symbolic link", "classify test.npz vae.pth gmm_params.pkl -o link.csv"),
+    (6, "cannot write", "encode test.npz vae.pth -o /proc/latents.npz"),
+    (6, "not a regular file", "encode test.npz vae.pth -o empty"),
+]
+
+
+@pytest.mark.parametrize(("code", "says", "line"), BAD_CALLS, ids=[line for _, _, line in BAD_CALLS])
+def test_a_bad_call_says_what_is_wrong_and_writes_nothing(call, place, code, says, line):
+    before = listing(place)
+    done = call(*line.split())
+    assert done.code == code, done.err
+    assert says in done.err
+    assert done.err.startswith("error: ")
+    assert 1 <= len(done.err.splitlines()) <= 3
+    assert "Traceback" not in done.err
+    if "new.csv" not in line:
+        assert done.out == ""
+        assert listing(place) == before
+
+
+def test_a_mixture_of_another_checkpoint_is_refused_with_what_to_do(call, place):
+    assert (
+        call(
+            "train", "train.npz", "-o", "other.pth", "--gmm", "other.pkl", "--epochs", 1, "--set", "width=16", "-q"
+        ).code
+        == 0
+    )
+    done = call("classify", "test.npz", "other.pth", "gmm_params.pkl")
+    assert done.code == 4
+    assert "fitted on another checkpoint" in done.err
+    assert "latentcli fit-gmm" in done.err
+
+
+def test_constant_images_end_the_fit_with_what_to_change(call, place):
+    done = call("train", "constant.npz", "--epochs", 1, "--set", "width=16", "-q")
+    assert done.code == 5, done.err
+    assert len(done.err.splitlines()) <= 3
+
+
+def test_names_with_terminal_escapes_are_printed_escaped(call, tmp_path):
+    folder = tmp_path / "\x1b[31mred\n"
+    folder.mkdir()
+    done = call("train", folder)
+    assert done.code == 3
+    assert "\x1b" not in done.err
+    assert len(done.err.splitlines()) <= 3
+
+
+def test_a_full_disk_leaves_the_old_file_as_it_was(place):
+    old = b"the old latents"
+    (place / "latents.npz").write_bytes(old)
+    done = subprocess.run(
+        [*PROGRAM, "encode", "test.npz", "vae.pth"],
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+    )
+    assert done.returncode == 6, done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+    assert (place / "latents.npz").read_bytes() == old
+    assert not list(place.glob(".*"))
+
+
+def test_a_closed_pipe_is_no_traceback(place):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*PROGRAM, "classify", "test.npz", "vae.pth", "gmm_params.pkl", "-o", "-"],
+        cwd=place,
+        env=environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    assert done.returncode == 6
+    assert len(done.stderr.splitlines()) <= 20
+    assert "Traceback" not in done.stderr
+
+
+def test_a_read_only_folder_is_refused_before_any_work(call, place):
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    (place / "empty").chmod(0o500)
+    done = call("encode", "test.npz", "vae.pth", "-o", "empty/latents.npz")
+    assert done.code == 6
+    assert "read-only" in done.err
+
+
+def test_a_folder_of_another_size_and_mode_is_brought_to_the_models(call, place):
+    folder = place / "photos"
+    folder.mkdir()
+    Image.new("RGB", (300, 200), "red").save(folder / "a.jpg")
+    assert call("classify", folder, "vae.pth", "gmm_params.pkl", "-q").code == 0
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}

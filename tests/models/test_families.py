@@ -1,0 +1,122 @@
+"""What every registered family promises; a newcomer is tested by its line in the registry."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from latentcli.errors import UsageError
+from latentcli.models import FAMILIES, create
+from latentcli.models.backbones import BACKBONES, MOST_PARAMETERS, count_parameters
+
+SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 80, 80), (3, 9, 40), (3, 256, 256)]
+small = pytest.mark.parametrize("backbone", BACKBONES)
+families = pytest.mark.parametrize("family", FAMILIES)
+
+
+def build(family: str, shape=(1, 28, 28), seed: int = 0, classes: int | None = 3, **settings):
+    config = FAMILIES[family].Config.for_data(shape, classes, **settings)
+    return create(family, config, seed)
+
+
+def batch(shape, count: int = 4) -> torch.Tensor:
+    return torch.rand(count, *shape, generator=torch.Generator().manual_seed(7))
+
+
+@families
+@small
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_images_of_every_size_go_in_and_come_out_in_range(family, backbone, shape):
+    model = build(family, shape, backbone=backbone).eval()
+    images = batch(shape, 2)
+    with torch.inference_mode():
+        encoding = model.encode(images)
+        decoded = model.decode(encoding.flat)
+    assert decoded.shape == images.shape
+    assert ((decoded >= 0) & (decoded <= 1)).all()
+    assert encoding.flat.shape[0] == 2
+    assert all(len(array) == 2 for array in encoding.arrays.values())
+
+
+@families
+@small
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_default_networks_stay_small(family, backbone, shape):
+    assert count_parameters(build(family, shape, backbone=backbone)) <= MOST_PARAMETERS
+
+
+@families
+@small
+def test_encoding_is_deterministic_and_each_image_on_its_own(family, backbone):
+    model, images = build(family, backbone=backbone).eval(), batch((1, 28, 28))
+    with torch.inference_mode():
+        whole = model.encode(images).flat
+        assert torch.equal(whole, model.encode(images).flat)
+        assert_close(whole, torch.cat([model.encode(image[None]).flat for image in images]), rtol=1e-4, atol=1e-4)
+
+
+@families
+@small
+def test_the_loss_is_a_function_of_its_generator_and_reaches_every_weight(family, backbone):
+    model, images = build(family, backbone=backbone), batch((1, 28, 28), 8)
+    first, again, other = (model.loss(images, torch.Generator().manual_seed(seed), 1.0) for seed in (1, 1, 2))
+    assert first.total.isfinite()
+    assert_close(first.total, again.total)
+    assert first.total != other.total
+    first.total.backward()
+    unreached = [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None]
+    assert unreached == []
+
+
+@families
+def test_weights_are_a_function_of_the_seed(family):
+    torch.manual_seed(0)
+    first = build(family, seed=1).state_dict()
+    torch.manual_seed(99)
+    again, other = build(family, seed=1).state_dict(), build(family, seed=2).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@families
+def test_a_model_is_rebuilt_from_its_own_configuration(family):
+    model = build(family, latent_dim=3)
+    config = FAMILIES[family].Config(**asdict(model.config))
+    assert config == model.config
+    assert build(family, latent_dim=3).state_dict().keys() == model.state_dict().keys()
+
+
+@families
+def test_prior_moments_fit_what_a_classifier_reads(family):
+    model = build(family).eval()
+    mean, covariance = model.prior_moments()
+    dimensions = model.encode(batch((1, 28, 28))).flat.shape[1]
+    assert mean.shape == (dimensions,)
+    assert covariance.shape == (dimensions, dimensions)
+    assert (torch.linalg.eigvalsh(covariance) > 0).all()
+
+
+@families
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"latent_dim": 0},
+        {"latent_dim": 2.5},
+        {"backbone": "transformer"},
+        {"loss": "l1"},
+        {"colour": 1},
+        {"beta": -1.0},
+    ],
+    ids=str,
+)
+def test_settings_that_make_no_sense_are_refused_by_name(family, settings):
+    with pytest.raises(UsageError, match=next(iter(settings))):
+        build(family, **settings)
+
+
+@families
+@pytest.mark.parametrize("shape", [(1, 7, 28), (1, 28, 257), (2, 28, 28), (4, 32, 32)], ids=str)
+def test_images_that_no_backbone_takes_are_refused(family, shape):
+    with pytest.raises(UsageError, match="cannot be modelled"):
+        build(family, shape)
