@@ -17,13 +17,19 @@ class LatentError(Exception):
         problem: what is wrong, in one line.
         found: what was expected and what was found, in one line.
         remedy: what to do about it, in one line.
+
+    What cannot be printed in them, such as a line break or a terminal's escape sequence in a file's name, is escaped.
     """
 
     exit_code = 1
 
     def __init__(self, problem: str, found: str | None = None, remedy: str | None = None) -> None:
         self.problem, self.found, self.remedy = problem, found, remedy
-        super().__init__("\n  ".join(line for line in (problem, found, remedy) if line))
+        super().__init__("\n  ".join(_in_one_line(text) for text in (problem, found, remedy) if text))
+
+
+def _in_one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 class UsageError(LatentError):
