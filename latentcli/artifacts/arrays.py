@@ -31,25 +31,28 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
                 np.lib.format.write_array(target, array, version=(1, 0), allow_pickle=False)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, *, sealed: bool = False) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz``, without ``sha256``, which is compared where it is there.
+
+    Args:
+        path: of the file.
+        sealed: insist on ``sha256``: one flipped bit in an archive's directory can hide its last members, this one
+            among them.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, or its arrays are not those it was written with.
     """
+    name, remedy = files.shown(path), "make it again, or copy it again from where it is whole"
     try:
         arrays = safe_arrays.read_npz(path)
     except safe_arrays.UnsafeArrays as error:
-        raise DataError(
-            f"cannot read {files.shown(path)}", str(error), "make it again, or name another file"
-        ) from error
+        raise DataError(f"cannot read {name}", str(error), remedy) from error
+    if sealed and "sha256" not in arrays:
+        raise DataError(f"{name} was not written by latentcli, or is not whole", "expected an array sha256", remedy)
     expected = arrays.pop("sha256", None)
     if expected is not None and str(expected) != (found := files.digest(arrays)):
-        raise DataError(
-            f"{files.shown(path)} was changed after it was written",
-            f"expected SHA-256 {files.short(str(expected))}, found {files.short(found)}",
-            "make it again, or copy it again from where it is whole",
-        )
+        difference = f"expected SHA-256 {files.short(str(expected))}, found {files.short(found)}"
+        raise DataError(f"{name} was changed after it was written", difference, remedy)
     return arrays
 
 
@@ -73,7 +76,7 @@ def read_latents(path: Path) -> Latents:
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
     """
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, sealed=True)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)
 
@@ -156,7 +159,7 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: the file is missing, damaged or unsafe, or its arrays do not fit each other.
     """
-    arrays = read_arrays(path)
+    arrays = read_arrays(path, sealed=True)
 
     def check(holds: bool, found: str) -> None:
         if not holds:
