@@ -106,8 +106,11 @@ class PickleMachine(ABC):
         items, self.stack = self.stack, self.marked.pop()
         return items
 
-    def tuple_of(self, count: int) -> None:
-        self.push(tuple([self.pop() for _ in range(count)][::-1]))
+    def tuple_of(self, items: list[Any]) -> None:
+        value = tuple(items)
+        if _levels(value) > DEEPEST:  # here, not at the end: a million levels take long to make and to undo
+            refuse(f"a pickle nested deeper than {DEEPEST} levels")
+        self.push(value)
 
     # The memo
 
@@ -187,10 +190,10 @@ _OPERATIONS: dict[bytes, _Operation] = {
     b"s": lambda machine: machine.set_items([machine.pop(), machine.pop()][::-1]),
     b"u": lambda machine: machine.set_items(machine.to_mark()),
     b")": lambda machine: machine.push(()),
-    b"t": lambda machine: machine.push(tuple(machine.to_mark())),
-    b"\x85": lambda machine: machine.tuple_of(1),
-    b"\x86": lambda machine: machine.tuple_of(2),
-    b"\x87": lambda machine: machine.tuple_of(3),
+    b"t": lambda machine: machine.tuple_of(machine.to_mark()),
+    b"\x85": lambda machine: machine.tuple_of([machine.pop()]),
+    b"\x86": lambda machine: machine.tuple_of([machine.pop(), machine.pop()][::-1]),
+    b"\x87": lambda machine: machine.tuple_of([machine.pop(), machine.pop(), machine.pop()][::-1]),
     b"h": lambda machine: machine.get(machine.number("<B")),
     b"j": lambda machine: machine.get(machine.number("<I")),
     b"q": lambda machine: machine.put(machine.number("<B")),
@@ -203,6 +206,10 @@ _OPERATIONS: dict[bytes, _Operation] = {
     b"Q": lambda machine: machine.outside(),
 }
 """By opcode, in the order of the protocol's own tables; STOP and PROTO are in ``run``."""
+
+
+def _levels(value: Any) -> int:
+    return 1 + max(map(_levels, value), default=0) if type(value) is tuple else 0
 
 
 def _long(machine: PickleMachine) -> int:
