@@ -34,6 +34,11 @@ class Latents:
         latents = self.arrays["mu"] if "mu" in self.arrays else self.arrays["quantized"]
         return latents.reshape(len(latents), -1)
 
+    @property
+    def name(self) -> str:
+        """How to call them in messages."""
+        return "this set of latents"
+
     def names_of_labels(self) -> np.ndarray:
         """(N,) names of the labels, "" where unlabelled."""
         labels = np.full(len(self), -1) if self.labels is None else self.labels

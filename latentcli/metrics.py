@@ -3,7 +3,7 @@
 Arrays in, plain numbers out: what is returned can be written as JSON as it is. Fractions are 0…1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ _VALUES_AT_ONCE = 2**20  # pixels turned to float64 at a time: what bounds the m
 
 
 def classification(
-    truth: Sequence[str | None], predicted: Sequence[str | None], classes: Sequence[str]
+    truth: Sequence[str | None] | np.ndarray, predicted: Sequence[str | None] | np.ndarray, classes: Sequence[str]
 ) -> dict[str, Any]:
     """Accuracy, precision, recall, F1 and the confusion matrix of predicted class names.
 
@@ -180,6 +180,18 @@ def _check_images(originals: np.ndarray, reconstructions: np.ndarray) -> None:
         raise ValueError(f"expected two arrays (N, C, H, W), not {originals.shape} and {reconstructions.shape}")
     if min(originals.shape[-2:]) < SSIM_WINDOW:
         raise ValueError(f"images of {originals.shape[-2:]} pixels, but the window has {SSIM_WINDOW}")
+
+
+def latent(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What is worth reporting of latents, by the arrays that they have.
+
+    Args:
+        arrays: as in ``Latents.arrays``.
+
+    Returns:
+        ``active_units`` where there are posterior means.
+    """
+    return {"active_units": active_units(arrays["mu"])} if "mu" in arrays else {}
 
 
 def active_units(mu: np.ndarray) -> int:

@@ -1,6 +1,7 @@
 """What commands write for each other and for people: ``.npz``, ``.pkl`` and CSV files. Never imports torch."""
 
 from latentcli.artifacts.arrays import (
+    holds_latents,
     read_arrays,
     read_hybrids,
     read_latents,
@@ -13,6 +14,7 @@ from latentcli.artifacts.parameters import read_classifier, write_classifier
 from latentcli.artifacts.tables import write_bad_files, write_predictions
 
 __all__ = [
+    "holds_latents",
     "read_arrays",
     "read_classifier",
     "read_hybrids",

@@ -70,6 +70,17 @@ def write_latents(path: Path, latents: Latents) -> None:
     write_arrays(path, arrays)
 
 
+def holds_latents(path: Path) -> bool:
+    """Whether this is an ``.npz`` with latents in it, by the names of its members; images and all else are not."""
+    try:
+        if not path.is_file():
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return not {"mu.npy", "quantized.npy"}.isdisjoint(archive.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError):
+        return False
+
+
 def read_latents(path: Path) -> Latents:
     """Latents from a file that ``write_latents`` wrote.
 

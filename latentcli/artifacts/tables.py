@@ -18,7 +18,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 def write_predictions(
     target: Path | TextIO,
-    labels: Sequence[str | None],
+    labels: Sequence[str | None] | np.ndarray,
     *,
     files: Sequence[str] | None = None,
     probabilities: np.ndarray | None = None,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from latentcli import __version__
 from latentcli.errors import UsageError
 from latentcli.files import digest
 from latentcli.training.config import TrainingConfig
@@ -99,9 +100,10 @@ def plain(value: Any) -> Any:
 
 def provenance(identity: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """How a model was trained, for its checkpoint: settings, data, versions and history; no paths and no times."""
-    from importlib.metadata import version
+    import numpy
+    import torch
 
-    versions = {name: version(name) for name in ("latentcli", "torch", "numpy")}
+    versions = {"latentcli": __version__, "torch": str(torch.__version__), "numpy": numpy.__version__}
     return {
         "seed": identity["training"]["seed"], "settings": identity["training"], "data": identity["data"],
         "versions": versions, "history": list(history),

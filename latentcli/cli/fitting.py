@@ -1,6 +1,5 @@
 """Fitting a latent classifier from the shell: which labels count, and what is written of it."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +55,7 @@ def labelled(latents: "Latents", few: "Latents | None", per_class: int | None, s
     Raises:
         DataError: nothing is labelled, or a class has fewer labels than asked for.
     """
-    from latentcli.data import keep_labels
+    from latentcli.data import labelled_per_class
 
     if few is not None:
         latents = latents.unlabelled().followed_by(few)
@@ -65,9 +64,7 @@ def labelled(latents: "Latents", few: "Latents | None", per_class: int | None, s
             "there are no labels to name the clusters with", "expected some labelled images",
             "give labelled images (VAL), or --labels labels.csv",
         )  # fmt: skip
-    if per_class is not None:
-        latents = replace(latents, labels=keep_labels(latents.labels, latents.class_names, per_class, seed))
-    return latents
+    return latents if per_class is None else labelled_per_class(latents, per_class, seed)
 
 
 def fit_mixture(latents: "Latents", device: str, **settings: Any) -> "GaussianMixtureClassifier":

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentcli.errors import UsageError
-from latentcli.files import check_writable
+from latentcli.errors import ModelFileError, UsageError
+from latentcli.files import check_writable, short
 
 if TYPE_CHECKING:
     from latentcli.checkpoint import Checkpoint
@@ -47,15 +47,17 @@ def latents(data: str, vae: Path | None, device: str, output: Path, **options: A
         UsageError: images without a checkpoint to encode them.
         ModelFileError: the latents are of another checkpoint than the one given.
     """
-    from latentcli import artifacts
+    from latentcli import artifacts, checkpoint
     from latentcli.cli import fitting
 
     if artifacts.holds_latents(Path(data)):
         found = artifacts.read_latents(Path(data))
-        if vae is not None:
-            from latentcli import checkpoint
-
-            artifacts.check_fitted_on(found.checkpoint, checkpoint.load(vae).fingerprint, Path(data), vae)
+        if vae is not None and (fingerprint := checkpoint.load(vae).fingerprint) != found.checkpoint:
+            raise ModelFileError(
+                f"{data} holds latents of another checkpoint",
+                f"expected latents of {vae} {short(fingerprint)}, found {short(found.checkpoint)}",
+                f"encode them again: latentcli encode DATA {vae} -o {data}",
+            )
         return found
     if vae is None:
         raise UsageError(

@@ -5,12 +5,14 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from latentcli.data.images import UNLABELLED, ImageSet
 from latentcli.data.opening import open_regular, reason
 from latentcli.errors import DataError
+from latentcli.latents import Latents
 
 _LONGEST_FILE = 2**28  # bytes of a labels file: some millions of rows
 
@@ -160,8 +162,11 @@ def _read(path: Path) -> Iterator[tuple[int, str, str]]:
         raise DataError(f"row {number + 1} of {path.name} is not CSV: {error}") from error
 
 
-def labelled_per_class(images: ImageSet, n: int, seed: int) -> ImageSet:
-    """The same images with only ``n`` labels of each class; all others become unlabelled.
+Labelled = TypeVar("Labelled", ImageSet, Latents)
+
+
+def labelled_per_class(images: Labelled, n: int, seed: int) -> Labelled:
+    """The same images, or latents of images, with only ``n`` labels of each class; all others become unlabelled.
 
     Args:
         images: with labels.

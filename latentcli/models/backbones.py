@@ -1,7 +1,8 @@
 """Encoder and decoder networks, shared by every family, for any image of 8 to 256 pixels a side.
 
-A backbone's encoder maps images to a feature vector, its decoder a feature vector to logits of the image;
-what lies between (a Gaussian posterior, a codebook) is the family's.
+An encoder maps images to a feature vector, a decoder a feature vector to logits of the image; what lies between
+(a Gaussian posterior, a codebook) is the family's. Layer normalisation, unlike batch normalisation, makes the
+latents of an image the same whatever batch it is in, and whether the model is being trained or used.
 """
 
 import math
@@ -9,7 +10,6 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from latentcli.errors import UsageError
 
@@ -19,8 +19,8 @@ MOST_PARAMETERS = 20_000_000
 """No default network is larger: wide layers narrow down for large images."""
 
 
-class MLP(nn.Sequential):
-    """Fully connected layers, each followed by layer normalisation and GELU.
+class Dense(nn.Sequential):
+    """Fully connected layers, each followed by layer normalisation and SiLU.
 
     Args:
         sizes: (input, hidden …, output) features.
@@ -29,8 +29,33 @@ class MLP(nn.Sequential):
     def __init__(self, *sizes: int) -> None:
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
-            layers += [nn.Linear(before, after), nn.LayerNorm(after), nn.GELU()]
+            layers += [nn.Linear(before, after), nn.LayerNorm(after), nn.SiLU()]
         super().__init__(*layers)
+
+
+class FourierFeatures(nn.Module):
+    """Few inputs and, beside them, sines and cosines of learned projections: a decoder that can bend sharply.
+
+    Args:
+        inputs: D.
+        count: projections; the output has D + 2 · count features.
+
+    Source: Tancik et al. 2020, section 4, with learned frequencies.
+    """
+
+    def __init__(self, inputs: int, count: int) -> None:
+        super().__init__()
+        self.features = inputs + 2 * count
+        self.frequencies = nn.Parameter(torch.zeros(inputs, count))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the frequencies anew from the standard normal distribution."""
+        with torch.no_grad():
+            self.frequencies.normal_(generator=generator)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        angles = latents @ self.frequencies
+        return torch.cat([latents, angles.sin(), angles.cos()], dim=1)
 
 
 class MLPEncoder(nn.Module):
@@ -44,9 +69,9 @@ class MLPEncoder(nn.Module):
     def __init__(self, image_shape: Shape, width: int) -> None:
         super().__init__()
         pixels = math.prod(image_shape)
-        width = min(width, MOST_PARAMETERS // (3 * pixels))
+        width = affordable(width, pixels)
         self.features = max(width // 2, 1)
-        self.layers = MLP(pixels, width, self.features)
+        self.layers = Dense(pixels, width, self.features)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.layers(images.flatten(1))  # (N, features)
@@ -59,54 +84,56 @@ class MLPDecoder(nn.Module):
         super().__init__()
         self.image_shape = tuple(image_shape)
         pixels = math.prod(image_shape)
-        width = min(width, MOST_PARAMETERS // (3 * pixels))
-        self.layers = MLP(inputs, max(width // 2, 1), width)
+        width = affordable(width, pixels)
+        self.layers = Dense(inputs, max(width // 2, 1), max(width // 2, 1), width)
         self.to_pixels = nn.Linear(width, pixels)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.to_pixels(self.layers(features)).unflatten(1, self.image_shape)  # (N, C, H, W)
 
 
-def halvings(image_shape: Shape) -> int:
-    """How often a convolutional backbone halves the image: until its shorter side is at most 7 pixels."""
-    return max(1, math.ceil(math.log2(min(image_shape[1:]) / 7.0)))
+def affordable(width: int, pixels: int) -> int:
+    """The width of a layer beside the pixels: less for large images, so that the network stays small."""
+    return max(1, min(width, MOST_PARAMETERS // (3 * pixels)))
 
 
-def padded(image_shape: Shape, times: int) -> tuple[int, int]:
-    """Height and width after padding to a multiple of 2^times."""
-    step = 2**times
-    return math.ceil(image_shape[1] / step) * step, math.ceil(image_shape[2] / step) * step
+class Stages:
+    """How a convolutional backbone halves an image step by step, to about 4 pixels along its shorter side.
 
+    Attributes:
+        channels: of each stage: width/32, doubling up to four times that.
+        map_shape: channels, height and width of the last stage's map.
+    """
 
-def widths(width: int, times: int) -> list[int]:
-    """Channels of each stage: doubling, at most four times the first."""
-    return [width * min(2**stage, 4) for stage in range(times)]
+    def __init__(self, image_shape: Shape, width: int) -> None:
+        times = max(1, round(math.log2(min(image_shape[1:]) / 4)))
+        self.channels = [max(1, width // 32) * min(2**stage, 4) for stage in range(times)]
+        height, breadth = (math.ceil(side / 2**times) for side in image_shape[1:])
+        self.map_shape = (self.channels[-1], height, breadth)
 
 
 class ConvEncoder(nn.Module):
-    """Images to features through strided convolutions (kernel 4, stride 2), batch normalisation and GELU.
+    """Images to features through strided convolutions and one fully connected layer.
 
     Args:
-        image_shape: channels, height, width; padded at the right and below to a multiple of the stride.
-        width: channels of the first stage; each next has twice as many, up to four times the first.
+        image_shape: channels, height, width.
+        width: sets the channels of the stages (see ``Stages``) and, divided by four, the features.
     """
 
     def __init__(self, image_shape: Shape, width: int) -> None:
         super().__init__()
-        times = halvings(image_shape)
-        height, breadth = padded(image_shape, times)
-        self.padding = (0, breadth - image_shape[2], 0, height - image_shape[1])
-        self.map_shape = (widths(width, times)[-1], height >> times, breadth >> times)
-        self.features = math.prod(self.map_shape)
+        stages = Stages(image_shape, width)
+        self.features = max(width // 4, 1)
+        kernels = [5] + [3] * (len(stages.channels) - 1)
         layers: list[nn.Module] = []
-        before = image_shape[0]
-        for after in widths(width, times):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.GELU()]
-            before = after
-        self.layers = nn.Sequential(*layers)
+        for kernel, (before, after) in zip(kernels, pairwise([image_shape[0], *stages.channels]), strict=True):
+            layers += [nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2), nn.SiLU()]
+        flat = math.prod(stages.map_shape)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.LayerNorm(flat), Dense(flat, self.features))
+        self.layers.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers(F.pad(images, self.padding)).flatten(1)  # (N, features)
+        return self.layers(images.contiguous(memory_format=torch.channels_last))  # (N, features)
 
 
 class ConvDecoder(nn.Module):
@@ -114,28 +141,28 @@ class ConvDecoder(nn.Module):
 
     def __init__(self, image_shape: Shape, width: int, inputs: int) -> None:
         super().__init__()
-        times = halvings(image_shape)
-        height, breadth = padded(image_shape, times)
+        stages = Stages(image_shape, width)
         self.size = tuple(image_shape[1:])
-        channels = widths(width, times)[::-1]
-        self.map_shape = (channels[0], height >> times, breadth >> times)
-        self.expand = nn.Linear(inputs, math.prod(self.map_shape))
-        layers: list[nn.Module] = [nn.BatchNorm2d(channels[0]), nn.GELU()]
-        for before, after in pairwise(channels):
-            layers += [
-                nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(after),
-                nn.GELU(),
-            ]
-        layers.append(nn.ConvTranspose2d(channels[-1], image_shape[0], 4, stride=2, padding=1))
-        self.layers = nn.Sequential(*layers)
+        self.expand = nn.Sequential(
+            Dense(inputs, max(width // 4, 1), math.prod(stages.map_shape)), nn.Unflatten(1, stages.map_shape)
+        )
+        layers: list[nn.Module] = []
+        for before, after in pairwise(stages.channels[::-1]):
+            layers += [nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), nn.SiLU()]
+        layers.append(nn.ConvTranspose2d(stages.channels[0], image_shape[0], 4, stride=2, padding=1))
+        self.layers = nn.Sequential(*layers).to(memory_format=torch.channels_last)
 
     def forward(self, features: Tensor) -> Tensor:
-        images = self.layers(self.expand(features).unflatten(1, self.map_shape))
-        return images[:, :, : self.size[0], : self.size[1]]
+        maps = self.expand(features).contiguous(memory_format=torch.channels_last)
+        return self.layers(maps)[:, :, : self.size[0], : self.size[1]]
 
 
-BACKBONES: dict[str, tuple[type, type]] = {"mlp": (MLPEncoder, MLPDecoder), "conv": (ConvEncoder, ConvDecoder)}
+BACKBONES: dict[str, tuple[type, type]] = {
+    "mlp": (MLPEncoder, MLPDecoder),
+    "conv": (ConvEncoder, ConvDecoder),
+    "conv-mlp": (ConvEncoder, MLPDecoder),
+}
+"""Encoder and decoder by name. On a CPU a convolutional encoder with a fully connected decoder learns most a second."""
 
 
 def check_backbone(name: str) -> None:
@@ -150,7 +177,7 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw every weight anew from ``generator``: He's scale for layers before an activation, zero biases.
+    """Draw every weight anew from ``generator``: uniform within ±1/√inputs of the layer, biases likewise.
 
     A module with an ``initialise`` method of its own draws its parameters itself.
     """
@@ -158,11 +185,12 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         own = getattr(module, "initialise", None)
         if own is not None:
             own(generator)
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        elif isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             inputs = module.weight[0].numel()
-            if isinstance(module, nn.ConvTranspose2d):  # its weight is (in, out, k, k); stride 2 lets (k/2)² taps meet
+            if isinstance(module, nn.ConvTranspose2d):  # its weight is (in, out, k, k), and stride² taps miss
                 inputs = module.weight.shape[0] * module.weight[0, 0].numel() // math.prod(module.stride)
+            bound = 1 / math.sqrt(inputs)
             with torch.no_grad():
-                module.weight.normal_(0.0, math.sqrt(2.0 / inputs), generator=generator)
+                module.weight.uniform_(-bound, bound, generator=generator)
                 if module.bias is not None:
-                    module.bias.zero_()
+                    module.bias.uniform_(-bound, bound, generator=generator)

@@ -83,10 +83,12 @@ class ModelConfig:
         for name in settings:
             if name not in known:
                 raise UsageError(f"unknown setting {name!r}", f"expected one of: {', '.join(sorted(known))}")
-        return cls(image_shape=image_shape, **(cls.suggested(image_shape, classes) | settings))
+        return cls(image_shape=image_shape, **(cls.suggested(image_shape, classes, settings) | settings))
 
     @classmethod
-    def suggested(cls, image_shape: tuple[int, int, int], classes: int | None) -> dict[str, Any]:
+    def suggested(
+        cls, image_shape: tuple[int, int, int], classes: int | None, settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Settings that the data itself suggests; a family overrides this where it can do better than constants."""
         return {}
 

@@ -81,25 +81,14 @@ def _window_means(size: int, like: Tensor) -> Tensor:
     return ((offset >= 0) & (offset < SSIM_WINDOW)).to(like.dtype) / SSIM_WINDOW
 
 
-def structural_dissimilarity(logits: Tensor, target: Tensor) -> Tensor:
-    """One minus the structural similarity, scaled to the size of the image.
-
-    Args:
-        logits: (N, C, H, W) log-odds; their sigmoid is compared.
-        target: (N, C, H, W) in [0, 1].
-
-    Returns:
-        (N,) pixels/8 · (1 − SSIM): about as large as the cross-entropy it is added to, for images of any size.
-    """
-    similarity = structural_similarity(torch.sigmoid(logits), target)
-    return (target[0].numel() / 8) * (1 - similarity)
-
-
-TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "bce": bernoulli_nll,
-    "mse": squared_error,
-    "ssim": structural_dissimilarity,
+TERMS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "bce": lambda logits, target, ssim_weight: bernoulli_nll(logits, target),
+    "mse": lambda logits, target, ssim_weight: squared_error(logits, target),
+    "ssim": lambda logits, target, ssim_weight: (
+        ssim_weight * target[0].numel() * (1 - structural_similarity(torch.sigmoid(logits), target))
+    ),
 }
+"""Reconstruction losses by name, of (logits, target, nats a pixel for a structural similarity of 0)."""
 
 
 def parse(loss: str) -> tuple[str, ...]:
@@ -116,16 +105,22 @@ def parse(loss: str) -> tuple[str, ...]:
     return terms
 
 
-def reconstruction(loss: str, logits: Tensor, target: Tensor) -> Tensor:
-    """The sum of the terms that ``loss`` names, (N,): see each term for its units.
+def reconstruction(loss: str, logits: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
+    """The sum of the terms that ``loss`` names.
+
+    Args:
+        loss: names of terms joined by +.
+        logits: (N, C, H, W) log-odds.
+        target: (N, C, H, W) in [0, 1].
+        ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
+
+    Returns:
+        (N,) nats, summed over pixels.
 
     Raises:
         UsageError: a term is unknown or stands twice.
     """
-    total = torch.zeros((), device=logits.device)
-    for term in parse(loss):
-        total = total + TERMS[term](logits, target)
-    return total
+    return torch.stack([TERMS[term](logits, target, ssim_weight) for term in parse(loss)]).sum(dim=0)
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ without any label: the mixture is trained end to end (Jiang et al. 2017), and th
 components and the images, under distortions that leave unchanged what an image shows, is maximised (Ji et al. 2019).
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,36 +18,48 @@ from latentcli.models.augmentation import distort
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_loss, check_range
 from latentcli.models.mixture_prior import MixturePrior, mutual_information
 
+FEW_DIMENSIONS = 4
+"""Latent dimensions up to which the decoder must bend sharply to reach all images."""
+
+MANY_PIXELS = 3 * 64 * 64
+"""Values of an image beyond which a fully connected decoder is a waste."""
+
 
 @dataclass(frozen=True)
 class VAEConfig(ModelConfig):
     """Architecture and loss of a VAE.
 
     Attributes:
-        backbone: "mlp" or "conv".
-        width: features of the widest hidden layer (mlp), or channels of the first stage (conv).
+        backbone: "mlp", "conv" or "conv-mlp" (encoder and decoder).
+        width: features of the widest fully connected layer; convolutions begin with width/32 channels.
         latent_dim: D, dimensions of the latent space.
+        fourier: sines and cosines of the latents that the decoder also sees; 0 for none.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
+        ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
         beta: weight of the KL divergence from the prior (Higgins et al. 2017).
         beta_warmup: fraction of training over which that weight rises from zero.
         components: of the mixture that is the prior; 1 is N(0, I).
-        information: weight of the mutual information, in nats of loss for each nat; 0 distorts no images.
+        information: weight of the mutual information, nats of loss for each nat; 0 distorts no images.
     """
 
-    backbone: str = "mlp"
+    backbone: str = "conv-mlp"
     width: int = 1024
-    latent_dim: int = 24
+    latent_dim: int = 32
+    fourier: int = 0
     loss: str = "bce+ssim"
-    beta: float = 0.5
-    beta_warmup: float = 0.1
+    ssim_weight: float = 0.2
+    beta: float = 0.2
+    beta_warmup: float = 0.0
     components: int = 20
-    information: float = 20.0
+    information: float = 100.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         backbones.check_backbone(self.backbone)
         check_loss(self.loss)
         check_range("width", self.width, 1, 8192)
+        check_range("fourier", self.fourier, 0, 8192)
+        check_range("ssim_weight", self.ssim_weight, 0.0, 1e6, float)
         check_range("latent_dim", self.latent_dim, 1, 4096)
         check_range("beta", self.beta, 0.0, 1e6, float)
         check_range("beta_warmup", self.beta_warmup, 0.0, 1.0, float)
@@ -53,9 +67,17 @@ class VAEConfig(ModelConfig):
         check_range("information", self.information, 0.0, 1e6, float)
 
     @classmethod
-    def suggested(cls, image_shape: tuple[int, int, int], classes: int | None) -> dict[str, Any]:
-        """Twice as many components as the images have classes, where that number is known."""
-        return {} if classes is None else {"components": 2 * classes}
+    def suggested(
+        cls, image_shape: tuple[int, int, int], classes: int | None, settings: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Twice as many components as classes; Fourier features for few dimensions; a conv decoder for many pixels."""
+        suggestions: dict[str, Any] = {} if classes is None else {"components": 2 * classes}
+        dimensions = settings.get("latent_dim", cls.latent_dim)
+        if isinstance(dimensions, int) and dimensions <= FEW_DIMENSIONS:
+            suggestions["fourier"] = 128
+        if math.prod(image_shape) > MANY_PIXELS:
+            suggestions["backbone"] = "conv"
+        return suggestions
 
 
 class VAE(LatentModel):
@@ -71,7 +93,9 @@ class VAE(LatentModel):
         self.posterior = nn.Linear(self.encoder.features, 2 * config.latent_dim)
         self.mixture = MixturePrior(config.components, config.latent_dim)
         self.mixture.requires_grad_(config.components > 1)
-        self.decoder = decoder(config.image_shape, config.width, config.latent_dim)
+        self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
+        inputs = config.latent_dim + 2 * config.fourier
+        self.decoder = decoder(config.image_shape, config.width, inputs)
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (N, D)."""
@@ -83,7 +107,11 @@ class VAE(LatentModel):
         return Encoding(arrays={"mu": mean, "logvar": log_variance}, flat=mean)
 
     def decode(self, latents: Tensor) -> Tensor:
-        return torch.sigmoid(self.decoder(latents).float())
+        return torch.sigmoid(self.logits_of(latents))
+
+    def logits_of(self, latents: Tensor) -> Tensor:
+        """Log-odds of the pixels, (N, C, H, W) float32."""
+        return self.decoder(self.expand(latents)).float()
 
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         return self.mixture.moments()
@@ -95,9 +123,9 @@ class VAE(LatentModel):
         all_means, all_log_variances = self.posterior_of(seen)
         mean, log_variance = all_means[: len(images)], all_log_variances[: len(images)]
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        logits = self.decoder(mean + (0.5 * log_variance).exp() * noise).float()
+        logits = self.logits_of(mean + (0.5 * log_variance).exp() * noise)
         terms = {
-            "reconstruction": losses.reconstruction(config.loss, logits, images).mean(),
+            "reconstruction": losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean(),
             "kl": self.mixture.kl(mean, log_variance).mean(),
         }
         warmup = min(1.0, progress / config.beta_warmup) if config.beta_warmup else 1.0
