@@ -212,6 +212,8 @@ class _Claims:
 
     def check(self, program: bytes) -> None:
         """Raise UnsafePickle unless each record is one whole, dense tensor."""
+        if program[:2] != b"\x80\x02":
+            _refuse("not a file of torch.save: its pickle is not of protocol 2")
         storages: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in _DTYPES.items()}
         functions = {("torch._utils", "_rebuild_tensor_v2"): self.tensor, ("collections", "OrderedDict"): self.hooks}
         loads(program, stand_ins=storages | functions, persistent=self.storage)
