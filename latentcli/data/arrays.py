@@ -7,6 +7,7 @@ import numpy as np
 
 from latentcli.data.images import ImageSet
 from latentcli.data.labels import encode_labels
+from latentcli.data.opening import kind
 from latentcli.errors import DataError
 from latentcli.safe_arrays import UnsafeArrays, read_npy, read_npz
 
@@ -39,7 +40,7 @@ def load(path: Path) -> ImageSet:
             return ImageSet(images, name=name, layout=layout)
         content = read_npz(path)
     except UnsafeArrays as error:
-        if not path.exists():
+        if kind(path) is None:
             raise DataError(f"there is no file {path}") from error
         remedy = (
             "write it again: numpy.savez(file, data=images, labels=labels), with labels that are numbers or strings"

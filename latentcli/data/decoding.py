@@ -74,7 +74,7 @@ def measure(path: Path) -> tuple[int, int]:
         UnreadableImage: it has no header to be read.
     """
     with _image(path) as image:
-        turned = _orientation(image) in (5, 6, 7, 8)
+        turned = _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF"  # whose size is given upright
         return (image.width, image.height) if turned else (image.height, image.width)
 
 

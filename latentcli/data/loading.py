@@ -1,12 +1,14 @@
 """``load``: whatever the user calls DATA, as one ``ImageSet``."""
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from latentcli.data import sizing
 from latentcli.data.images import ImageSet, Shape
+from latentcli.data.opening import kind
 from latentcli.errors import DataError, UsageError
 from latentcli.progress import Progress, silent
 from latentcli.registry import Registry
@@ -91,7 +93,7 @@ def _from_path(
 ) -> ImageSet:
     from latentcli.data import arrays, folders, idx
 
-    if path.is_dir():
+    if kind(path) == stat.S_IFDIR:
         idx_folder = idx.find_folder(path)
         if idx_folder is not None:
             return replace(idx.load(idx_folder, split), name=path.resolve().name)
@@ -99,7 +101,7 @@ def _from_path(
         return folders.load(path, wanted, classes_from_folders=labels is None, max_bad=max_bad, progress=progress)
     if path.suffix.lower() in arrays.SUFFIXES:
         return arrays.load(path)
-    what = "is neither a .npz or .npy file nor a folder" if os.path.lexists(path) else "is no file, folder or data set"
+    what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
     raise DataError(
         f"{path} {what}",
         f"the named data sets are: {', '.join(SOURCES)}",

@@ -34,6 +34,14 @@ def _check_regular(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
+def kind(path: Path) -> int | None:
+    """The type of what a path leads to, as in ``stat.S_IFDIR``; None for nothing, whatever the text is."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except (OSError, ValueError):  # also longer than a path can be, or with a null byte
+        return None
+
+
 def reason(error: OSError) -> str:
     """What went wrong, without the path."""
     return error.strerror or str(error)

@@ -1,0 +1,130 @@
+"""IDX files, plain and gzipped, whole and damaged."""
+
+import gzip
+import struct
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from latentcli.data import load
+from latentcli.data.idx import read
+from latentcli.errors import DataError
+
+
+def idx(array: np.ndarray) -> bytes:
+    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+
+
+def pixels(count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, 9, 8), dtype=np.uint8)
+
+
+def fill(folder, *, zipped, labels=True):
+    """A small MNIST: five training images, three test images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for prefix, count in (("train", 5), ("t10k", 3)):
+        parts = {f"{prefix}-images-idx3-ubyte": idx(pixels(count))}
+        if labels:
+            parts[f"{prefix}-labels-idx1-ubyte"] = idx(np.arange(count) + 5)
+        for name, content in parts.items():
+            if zipped:
+                (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+            else:
+                (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("inner", ["", "raw"])
+def test_a_folder_of_idx_files(tmp_path, zipped, inner):
+    fill(tmp_path / "mine" / inner, zipped=zipped)
+    train, test = load(tmp_path / "mine"), load(tmp_path / "mine", split="test")
+    assert np.array_equal(train.images[:, 0], pixels(5))
+    assert np.array_equal(test.images[:, 0], pixels(3))
+    assert (train.name, train.layout) == ("mine", "NHW")
+    assert train.class_names == ("5", "6", "7", "8", "9")
+    assert test.labels.tolist() == [0, 1, 2]
+    assert isinstance(train.images, np.memmap) != zipped
+
+
+def test_labels_are_optional_and_splits_are_not(tmp_path):
+    fill(tmp_path, zipped=True, labels=False)
+    assert load(tmp_path).labels is None
+    (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
+    with pytest.raises(DataError, match="no IDX images of the test split"):
+        load(tmp_path, split="test")
+
+
+def test_the_names_of_other_copies(tmp_path):
+    (tmp_path / "train-images.idx3-ubyte").write_bytes(idx(pixels(2)))
+    assert len(load(tmp_path)) == 2
+
+
+def test_images_and_labels_of_unlike_number(tmp_path):
+    fill(tmp_path, zipped=False)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(4)))
+    with pytest.raises(DataError, match="5 images and labels of shape"):
+        load(tmp_path)
+
+
+good = idx(pixels(2))
+damaged = {
+    "empty": b"",
+    "short": good[:10],
+    "cut": good[:-1],
+    "longer": good + b"\0",
+    "other type": b"\0\0\x0d" + good[3:],
+    "no magic": b"\1" + good[1:],
+    "two dimensions": b"\0\0\x08\x02" + good[4:],
+    "terabytes": struct.pack(">4B3I", 0, 0, 8, 3, 2**31, 2**31, 2**31) + good[16:],
+}
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("content", damaged.values(), ids=damaged.keys())
+def test_damaged_files_are_data_errors(tmp_path, content, zipped):
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with pytest.raises(DataError, match="not a whole IDX file"):
+        load(tmp_path)
+
+
+def test_a_damaged_gzip_stream(tmp_path):
+    zipped = bytearray(gzip.compress(good))
+    zipped[-6] ^= 1  # its checksum
+    for content in (bytes(zipped), bytes(zipped[:-20]), b"\x1f\x8b rubbish"):
+        (tmp_path / "x").write_bytes(content)
+        with pytest.raises(DataError, match="not a whole IDX file"):
+            read(tmp_path / "x")
+
+
+def test_a_gzip_bomb_is_refused_by_its_header(tmp_path):
+    claimed = struct.pack(">4B3I", 0, 0, 8, 3, 2**20, 16, 16)  # 256 MiB
+    (tmp_path / "x").write_bytes(gzip.compress(claimed + bytes(2**20)))
+    with pytest.raises(DataError, match="may hold"):
+        read(tmp_path / "x")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_bytes_are_an_array_or_a_data_error(tmp_path_factory, data):
+    content = bytearray(good)
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, 20))] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.mktemp("idx") / "x"
+    path.write_bytes(content)
+    with suppress(DataError):
+        assert read(path).size == 2 * 9 * 8
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_the_real_sets(real_data, name):
+    test = load(name, split="test", data_root=real_data)
+    assert test.images.shape == (10_000, 1, 28, 28)
+    assert np.bincount(test.labels).sum() == 10_000
+    first = {"mnist": "7", "fashion-mnist": "Ankle boot"}[name]
+    assert test.class_names[test.labels[0]] == first
+    folder = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
+    assert np.array_equal(test.images, load(real_data / folder, split="test").images)

@@ -1,0 +1,114 @@
+"""Labels beside the images, and few of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latentcli.data import UNLABELLED, ImageSet, labelled_per_class
+from latentcli.data.labels import class_order, encode_labels, with_labels
+from latentcli.errors import DataError
+
+
+def images(count, **known):
+    return ImageSet(np.zeros((count, 1, 8, 8), dtype=np.uint8), name="set", **known)
+
+
+def written(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "labels.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_rows_of_arrays_are_named_by_number(tmp_path):
+    found = with_labels(images(4), written(tmp_path, "File,Label\n3,cat\n0,ant\n"))
+    assert found.class_names == ("ant", "cat")
+    assert found.labels.tolist() == [0, UNLABELLED, UNLABELLED, 1]
+    assert found.labels.dtype == np.int64
+
+
+def test_files_of_folders_are_named_by_path(tmp_path):
+    known = images(3, files=("a/1.png", "b, c.png", "-x\n.png"), bad_files=(("bad.png", "damaged"),))
+    found = with_labels(known, written(tmp_path, 'File,Label\n"b, c.png",10\na/1.png,9\n"-x\n.png",10\nbad.png,9\n'))
+    assert found.class_names == ("9", "10")
+    assert found.labels.tolist() == [0, 1, 1]
+
+
+def test_labels_of_the_source_are_replaced(tmp_path):
+    known = images(2, labels=np.array([0, 1]), class_names=("x", "y"))
+    found = with_labels(known, written(tmp_path, "File,Label\n1,z\n"))
+    assert (found.class_names, found.labels.tolist()) == (("z",), [UNLABELLED, 0])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_text_of_any_alphabet_other_columns_and_line_ends(tmp_path, encoding):
+    text = "note,LABEL, file\r\n,=cmd(),0\r\n\r\nseen,größe,1\r\n"
+    found = with_labels(images(2), written(tmp_path, text, encoding))
+    assert found.class_names == ("=cmd()", "größe")
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ("0,a\n7,b\n", r"row 3 .* labels '7', which set does not have"),
+        ("0,a\n-1,b\n", r"row 3 .* labels '-1'"),
+        ("0,a\nx.png,b\n", r"row 3 .* labels 'x.png'"),
+        ("0,a\n1,b\n00,a\n", r"row 4 .* labels '00' again\n.*row 2"),
+        ("0,a\n1,\n", "row 3 .* lacks"),
+        ("0,a\n1\n", "row 3 .* lacks"),
+        (",a\n", "row 2 .* lacks"),
+        ('0,a\n"1,b\n', "row 3 .* not CSV"),
+        ("²,a\n", "row 2"),
+        ("9" * 5000 + ",a\n", "row 2"),
+    ],
+)
+def test_wrong_rows_are_named(tmp_path, rows, complaint):
+    with pytest.raises(DataError, match=complaint):
+        with_labels(images(2), written(tmp_path, "File,Label\n" + rows))
+
+
+@pytest.mark.parametrize("text", ["", "0,a\n", "File\n0\n", "File,Class\n0,a\n", "File,Label,Label\n0,a,b\n", "\n"])
+def test_a_header_is_required(tmp_path, text):
+    with pytest.raises(DataError, match=r"row 1 .* not the header"):
+        with_labels(images(2), written(tmp_path, text))
+
+
+def test_unreadable_files_of_labels(tmp_path):
+    with pytest.raises(DataError, match="not UTF-8"):
+        with_labels(images(2), written(tmp_path, "File,Label\n0,größe\n", "latin-1"))
+    for path in (tmp_path, tmp_path / "none.csv"):
+        with pytest.raises(DataError, match="cannot read the labels"):
+            with_labels(images(2), path)
+
+
+def test_names_that_are_numbers_are_ordered_by_value():
+    assert class_order(["10", "9", "-1", "9"]) == ("-1", "9", "10")
+    assert class_order(["10", "9", "x"]) == ("10", "9", "x")
+    assert class_order(["01", "1"]) == ("01", "1")
+
+
+@given(st.lists(st.integers(-1, 30), min_size=1))
+def test_encoding_is_undone_by_the_names(values):
+    codes, names = encode_labels(np.array(values), None, "set")
+    assert [-1 if code < 0 else int(names[code]) for code in codes] == values
+    assert sorted(names, key=int) == list(names)
+
+
+@given(st.integers(1, 5), st.integers(0, 3), st.integers(0, 2**31))
+def test_few_labels_are_kept_of_each_class(n, classes, seed):
+    labels = np.repeat(np.arange(classes + 1), 6)
+    known = images(len(labels), labels=labels, class_names=tuple(map(str, range(classes + 1))))
+    found = labelled_per_class(known, n, seed).labels
+    assert (np.bincount(found[found >= 0], minlength=classes + 1) == n).all()
+    assert (found[found >= 0] == labels[found >= 0]).all()
+    assert np.array_equal(found, labelled_per_class(known, n, seed).labels)
+    assert np.array_equal(known.labels, labels)
+
+
+def test_more_labels_than_there_are():
+    known = images(4, labels=np.array([0, 0, 1, -1]), class_names=("a", "b"))
+    with pytest.raises(DataError, match=r"class 'b'\n.*expected 2, found 1"):
+        labelled_per_class(known, 2, 0)
+    for unlabelled in (images(2), images(2, labels=np.array([-1, -1]))):
+        with pytest.raises(DataError, match="no labels"):
+            labelled_per_class(unlabelled, 1, 0)
