@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "latentcli"
 FLOORS = [
     {"errors", "metrics", "progress", "plain_arrays", "pickle_machine"},
-    {"registry", "device", "latents", "files", "batches", "plain_pickle", "safe_arrays", "safe_pickle"},
+    {"registry", "device", "latents", "files", "batches", "matmul", "plain_pickle", "safe_arrays", "safe_pickle"},
     {"tensor_files"},
     {"data", "models", "classifiers", "hybrids", "figures"},
     {"training", "inference", "checkpoint", "artifacts", "experiments"},

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentcli.batches import DeviceImages, generator_for
 from latentcli.errors import FitError
+from latentcli.matmul import FastLinear
 from latentcli.models.base import LatentModel, LossTerms
 from latentcli.training.config import TrainingConfig
 
@@ -143,6 +144,12 @@ class Run:
         self.history, self.best = list(state["history"]), state["best"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, values in self.optimizer.state.items():  # files forget strides, and fused steps rely on them
+            values |= {
+                name: torch.empty_like(parameter).copy_(value)
+                for name, value in values.items()
+                if value.shape == parameter.shape
+            }
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         """The epoch's order, cut into batches: the same whenever it is asked for."""
@@ -156,7 +163,7 @@ class Run:
         generator = generator_for(self.config.seed, "noise", self.step, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, (self.step + 1) / self.total_steps)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with FastLinear(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             losses = self.model.loss(self.images[rows], generator, fraction)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
