@@ -1,0 +1,163 @@
+"""A mixture of Gaussians as an exponential family: densities and sufficient statistics are matrix products.
+
+A Gaussian's log density is linear in φ(z) = (1, z, products of z's coordinates), so that
+
+    log(weight_k · N(z | mean_k, covariance_k)) = η_k · φ(z)          (the natural parameters η, ``natural``)
+
+and the statistics that the maximisation step needs are Σ_i r_ik φ(z_i), r being the responsibilities. Both steps of
+EM over a chunk of n points are thus one (K, F) by (F, n) product each, whatever the covariance type; on
+16-dimensional points that is several times faster than a triangular solve for each component.
+
+The products lose precision with the square of |z| / (a component's standard deviation). Points are therefore taken
+from the data's mean, the ``origin``; in float64 a component a thousand times narrower than the data then still has
+log densities right to 1e-9.
+
+Source: Bishop 2006, sections 2.4 and 9.2; Hastie, Tibshirani & Friedman 2009, section 4.3.
+"""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Weights, means and covariances of K Gaussians in D dimensions, float64.
+
+    Attributes:
+        weights: (K,), sum to 1.
+        means: (K, D).
+        covariances: full (K, D, D); tied (D, D); diag (K, D), variances; spherical (K,), variances.
+        covariance_type: one of ``COVARIANCE_TYPES``.
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    covariance_type: str
+
+    def full_covariances(self) -> np.ndarray:
+        """(K, D, D), whatever the covariance type."""
+        components, dimensions = self.means.shape
+        if self.covariance_type == "full":
+            return self.covariances
+        if self.covariance_type == "tied":
+            return np.broadcast_to(self.covariances, (components, dimensions, dimensions))
+        variances = self.covariances if self.covariance_type == "diag" else self.covariances[:, None]
+        return np.broadcast_to(variances, (components, dimensions))[:, :, None] * np.eye(dimensions)
+
+    def natural(self, origin: np.ndarray) -> np.ndarray:
+        """(K, F) float64: the natural parameters η for the features of points taken from ``origin`` (D,).
+
+        Raises:
+            numpy.linalg.LinAlgError: a covariance is not positive definite.
+        """
+        dimensions = self.means.shape[1]
+        means = self.means - origin
+        with np.errstate(divide="ignore"):  # a weight of 0 is a log weight of -inf, rightly
+            log_weights = np.log(self.weights)
+        if self.covariance_type in ("diag", "spherical"):
+            variances = np.broadcast_to(self.covariances.reshape(len(means), -1), means.shape)
+            if not (variances > 0).all():
+                raise np.linalg.LinAlgError("a variance is not positive")
+            linear, log_determinants = means / variances, np.log(variances).sum(axis=1)
+            quadratic = -0.5 / variances
+        else:
+            factors = np.linalg.cholesky(self.covariances)
+            inverses = np.linalg.inv(factors)
+            precisions = np.swapaxes(inverses, -1, -2) @ inverses
+            log_determinants = 2 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1)
+            linear = np.einsum("...ij,kj->ki" if precisions.ndim == 2 else "kij,kj->ki", precisions, means)
+            rows, columns = np.triu_indices(dimensions)
+            pairs = precisions[..., rows, columns] * np.where(rows == columns, -0.5, -1.0)
+            quadratic = np.broadcast_to(pairs, (len(means), len(rows)))
+        constant = log_weights - 0.5 * (
+            dimensions * np.log(2 * np.pi) + log_determinants + (linear * means).sum(axis=1)
+        )
+        return np.concatenate([constant[:, None], linear, quadratic], axis=1)
+
+
+def features(points: Any, covariance_type: str, xp: ModuleType = np) -> Any:
+    """φ of each point: 1, its coordinates, and their products (full, tied) or squares (diag, spherical).
+
+    Args:
+        points: (n, D) float64, taken from the origin; an array of ``xp``.
+        covariance_type: one of ``COVARIANCE_TYPES``.
+        xp: ``numpy`` or ``torch``.
+
+    Returns:
+        (F, n) float64, F = 1 + D + D (D + 1) / 2 or 1 + 2 D; the products in the order of ``numpy.triu_indices``.
+    """
+    number, dimensions = points.shape
+    squares_only = covariance_type in ("diag", "spherical")
+    count = dimensions if squares_only else dimensions * (dimensions + 1) // 2
+    phi = xp.empty((1 + dimensions + count, number), dtype=xp.float64, device=points.device)
+    phi[0] = 1.0
+    coordinates = phi[1 : dimensions + 1]
+    coordinates[:] = points.T
+    products = phi[dimensions + 1 :]
+    if squares_only:
+        xp.multiply(coordinates, coordinates, out=products)
+        return phi
+    start = 0
+    for row in range(dimensions):
+        xp.multiply(coordinates[row], coordinates[row:], out=products[start : start + dimensions - row])
+        start += dimensions - row
+    return phi
+
+
+def from_statistics(
+    statistics: np.ndarray, origin: np.ndarray, covariance_type: str, floor: np.ndarray, shrinkage: float = 0.0
+) -> Mixture:
+    """The maximisation step: the mixture that the expected sufficient statistics ask for.
+
+    Args:
+        statistics: (K, F) Σ_i r_ik φ(z_i), as ``features`` lays them out; every component has mass.
+        origin: (D,) what the points were taken from.
+        covariance_type: one of ``COVARIANCE_TYPES``.
+        floor: (D,) added to the variances.
+        shrinkage: how firmly each covariance is drawn to the mean of all: as by so many samples, distributed like
+            that mean, for each free parameter of the covariance. Few samples and many dimensions draw strongly.
+    """
+    masses = statistics[:, 0]
+    dimensions = len(origin)
+    means = statistics[:, 1 : dimensions + 1] / masses[:, None]
+    products = statistics[:, dimensions + 1 :] / masses[:, None]
+    weights = masses / masses.sum()
+    if covariance_type in ("diag", "spherical"):
+        covariances = np.maximum(products - means**2, 0.0) + floor
+    else:
+        rows, columns = np.triu_indices(dimensions)
+        covariances = np.empty((len(masses), dimensions, dimensions))
+        covariances[:, rows, columns] = products - means[:, rows] * means[:, columns]
+        covariances[:, columns, rows] = covariances[:, rows, columns]
+        covariances += np.diag(floor)
+    pooled = np.tensordot(weights, covariances, axes=1)
+    if covariance_type == "tied":
+        covariances = pooled
+    else:
+        parameters = {"full": dimensions * (dimensions + 1) // 2, "diag": dimensions, "spherical": 1}[covariance_type]
+        drawn = (shrinkage * parameters / (masses + shrinkage * parameters)).reshape(-1, *(1 for _ in pooled.shape))
+        covariances = (1 - drawn) * covariances + drawn * pooled
+    if covariance_type == "spherical":
+        covariances = covariances.mean(axis=1)
+    return Mixture(weights, means + origin, covariances, covariance_type)
+
+
+def log_joint(points: np.ndarray, mixture: Mixture, origin: np.ndarray) -> np.ndarray:
+    """(K, n) log p(z, component) in nats, of points (n, D); ``origin`` (D,) as near to the points as may be.
+
+    Raises:
+        numpy.linalg.LinAlgError: a covariance is not positive definite.
+    """
+    return mixture.natural(origin) @ features(points.astype(np.float64) - origin, mixture.covariance_type)
+
+
+def log_sum(joint: np.ndarray) -> np.ndarray:
+    """(n,) log Σ_k exp of (K, n), without overflow."""
+    highest = joint.max(axis=0)
+    return highest + np.log(np.exp(joint - highest).sum(axis=0))

@@ -1,0 +1,108 @@
+"""A fitted mixture as a dict of plain arrays and strings, and back, nothing taken on trust."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from latentcli.classifiers.gaussians import COVARIANCE_TYPES, Mixture
+from latentcli.errors import ModelFileError
+
+KIND = "gmm"
+_MOST_COMPONENTS = 10_000
+_MOST_DIMENSIONS = 4_096
+_MOST_NUMBERS = 2**27  # in the covariances, once spread out: a GiB of float64
+
+
+def to_params(mixture: Mixture, component_labels: np.ndarray, classes: np.ndarray) -> dict[str, Any]:
+    """``kind``, ``covariance_type``, ``weights``, ``means``, ``covariances``, ``component_labels`` and ``classes``.
+
+    Classes become strings; everything else keeps its value to the bit.
+    """
+    return {
+        "kind": KIND,
+        "covariance_type": mixture.covariance_type,
+        "weights": mixture.weights.copy(),
+        "means": mixture.means.copy(),
+        "covariances": mixture.covariances.copy(),
+        "component_labels": component_labels.astype(np.int64),
+        "classes": np.array([str(name) for name in classes], dtype=str),
+    }
+
+
+def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndarray]:
+    """The mixture, the class of each component (K,) int64, and the classes (C,) str.
+
+    Raises:
+        ModelFileError: something is missing, of the wrong shape or kind, not finite, or no mixture.
+    """
+    if params.get("kind") != KIND:
+        raise _refusal("this is no Gaussian mixture", f"expected kind {KIND!r}, found {params.get('kind')!r:.40}")
+    covariance_type = params.get("covariance_type")
+    if not isinstance(covariance_type, str) or covariance_type not in COVARIANCE_TYPES:
+        expected = ", ".join(COVARIANCE_TYPES)
+        raise _refusal("unknown covariance type", f"expected one of {expected}, found {covariance_type!r:.40}")
+    weights, means, covariances = (_numbers(params, name) for name in ("weights", "means", "covariances"))
+    _check_shapes(weights, means, covariances, covariance_type)
+    if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
+        raise _refusal("the weights are not a distribution", f"expected a sum of 1, found {weights.sum():.6g}")
+    _check_positive(covariances, covariance_type)
+    owners, classes = _classes(params, len(weights))
+    return Mixture(weights, means, covariances, covariance_type), owners, classes
+
+
+def _refusal(problem: str, found: str | None = None) -> ModelFileError:
+    return ModelFileError(f"not a mixture that can be used: {problem}", found, "fit it again: latentcli fit-gmm")
+
+
+def _numbers(params: Mapping[str, Any], name: str) -> np.ndarray:
+    value = params.get(name)
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        raise _refusal(f"{name} is not an array of floats", f"found {type(value).__name__}")
+    if not np.isfinite(value).all():
+        raise _refusal(f"{name} is not finite")
+    return value.astype(np.float64)
+
+
+def _check_shapes(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, covariance_type: str) -> None:
+    if means.ndim != 2 or 0 in means.shape or weights.shape != means.shape[:1]:
+        raise _refusal("weights and means do not fit together", f"found {weights.shape} and {means.shape}")
+    components, dimensions = means.shape
+    spread_out = components * dimensions**2
+    if components > _MOST_COMPONENTS or dimensions > _MOST_DIMENSIONS or spread_out > _MOST_NUMBERS:
+        raise _refusal("too large", f"{components} components in {dimensions} dimensions")
+    expected = {
+        "full": (components, dimensions, dimensions),
+        "tied": (dimensions, dimensions),
+        "diag": (components, dimensions),
+        "spherical": (components,),
+    }[covariance_type]
+    if covariances.shape != expected:
+        raise _refusal("the covariances do not fit the means", f"expected {expected}, found {covariances.shape}")
+
+
+def _check_positive(covariances: np.ndarray, covariance_type: str) -> None:
+    if covariance_type in ("diag", "spherical"):
+        if not (covariances > 0).all():
+            raise _refusal("a variance is not positive")
+        return
+    transposed = np.swapaxes(covariances, -1, -2)
+    if not np.allclose(covariances, transposed, rtol=1e-6, atol=1e-12 * np.abs(covariances).max()):
+        raise _refusal("a covariance is not symmetric")
+    try:
+        np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        raise _refusal("a covariance is not positive definite") from None
+
+
+def _classes(params: Mapping[str, Any], components: int) -> tuple[np.ndarray, np.ndarray]:
+    classes, owners = params.get("classes"), params.get("component_labels")
+    if not isinstance(classes, np.ndarray) or classes.dtype.kind != "U" or classes.ndim != 1 or not classes.size:
+        raise _refusal("classes is not an array of names", f"found {type(classes).__name__}")
+    if len(np.unique(classes)) < len(classes):
+        raise _refusal("a class is named twice")
+    if not isinstance(owners, np.ndarray) or owners.dtype.kind not in "iu" or owners.shape != (components,):
+        raise _refusal("component_labels is not one integer for each component")
+    if owners.min() < 0 or owners.max() >= len(classes):
+        raise _refusal("component_labels point outside of the classes", f"expected 0 to {len(classes) - 1}")
+    return owners.astype(np.int64), classes
