@@ -26,7 +26,10 @@ def resolve(name: str = "auto") -> "torch.device":
         kind = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])
         return torch.device(kind)
     if not available[kind]:
-        raise UsageError(f"no {kind} device on this machine", f"expected one of: auto, {', '.join(k for k, ok in available.items() if ok)}")
+        raise UsageError(
+            f"no {kind} device on this machine",
+            f"expected one of: auto, {', '.join(k for k, ok in available.items() if ok)}",
+        )
     if index and int(index) >= torch.cuda.device_count():
         raise UsageError(f"no device {name}", f"this machine has {torch.cuda.device_count()} CUDA device(s)")
     return torch.device(name)

@@ -81,7 +81,9 @@ def train(
     latents = fitting.encoded(network, saved.fingerprint, images)
     if naming is not None:
         few_latents = fitting.encoded(network, saved.fingerprint, few) if few else None
-        mixture = fitting.fit_mixture(fitting.labelled(latents, few_latents, labels_per_class, seed), device, seed=seed)
+        mixture = fitting.fit_mixture(
+            fitting.labelled(latents, few_latents, labels_per_class, seed), device, random_state=seed
+        )
         fitting.write_mixture(gmm, mixture, saved.fingerprint)
         written.append(gmm)
     if figures is not None:

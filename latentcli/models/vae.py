@@ -31,6 +31,7 @@ class VAEConfig(ModelConfig):
 
     Attributes:
         backbone: "mlp", "conv" or "conv-mlp" (encoder and decoder).
+        norm: "batch" or "layer" normalisation.
         width: features of the widest fully connected layer; convolutions begin with width/32 channels.
         latent_dim: D, dimensions of the latent space.
         fourier: sines and cosines of the latents that the decoder also sees; 0 for none.
@@ -43,6 +44,7 @@ class VAEConfig(ModelConfig):
     """
 
     backbone: str = "conv-mlp"
+    norm: str = "batch"
     width: int = 1024
     latent_dim: int = 32
     fourier: int = 0
@@ -56,6 +58,7 @@ class VAEConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         backbones.check_backbone(self.backbone)
+        backbones.check_norm(self.norm)
         check_loss(self.loss)
         check_range("width", self.width, 1, 8192)
         check_range("fourier", self.fourier, 0, 8192)
@@ -74,7 +77,7 @@ class VAEConfig(ModelConfig):
         suggestions: dict[str, Any] = {} if classes is None else {"components": 2 * classes}
         dimensions = settings.get("latent_dim", cls.latent_dim)
         if isinstance(dimensions, int) and dimensions <= FEW_DIMENSIONS:
-            suggestions["fourier"] = 128
+            suggestions |= {"fourier": 128, "norm": "layer", "ssim_weight": 1.3}
         if math.prod(image_shape) > MANY_PIXELS:
             suggestions["backbone"] = "conv"
         return suggestions
@@ -89,13 +92,13 @@ class VAE(LatentModel):
         super().__init__()
         self.config = config
         encoder, decoder = backbones.BACKBONES[config.backbone]
-        self.encoder = encoder(config.image_shape, config.width)
+        self.encoder = encoder(config.image_shape, config.width, config.norm)
         self.posterior = nn.Linear(self.encoder.features, 2 * config.latent_dim)
         self.mixture = MixturePrior(config.components, config.latent_dim)
         self.mixture.requires_grad_(config.components > 1)
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
         inputs = config.latent_dim + 2 * config.fourier
-        self.decoder = decoder(config.image_shape, config.width, inputs)
+        self.decoder = decoder(config.image_shape, config.width, config.norm, inputs)
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (N, D)."""

@@ -10,9 +10,10 @@ class TrainingConfig:
     """Settings of the training loop; none of them concerns the model's architecture.
 
     Attributes:
-        epochs: passes over the training images; None takes as many as ``images_seen`` asks for.
-        images_seen: what ``epochs=None`` aims at: images seen in all, in not more than ``most_epochs`` passes.
-        most_epochs: the most passes that ``epochs=None`` takes.
+        epochs: passes over the training images; None takes as many as ``values_seen`` asks for.
+        values_seen: what ``epochs=None`` aims at: values of pixels seen in all, so that a run takes about as long
+            for few large images as for many small ones.
+        least_epochs, most_epochs: the fewest and the most passes that ``epochs=None`` takes.
         batch_size: images a step.
         lr: the highest learning rate of Adam, reached after the warm-up, then lowered to zero along a cosine.
         warmup: fraction of all steps over which the learning rate rises from zero.
@@ -25,12 +26,13 @@ class TrainingConfig:
     """
 
     epochs: int | None = None
-    images_seen: int = 1_000_000
+    values_seen: int = 500_000_000
+    least_epochs: int = 10
     most_epochs: int = 300
     batch_size: int = 128
-    lr: float = 1e-3
-    warmup: float = 0.05
-    weight_decay: float = 1e-4
+    lr: float = 2e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.0
     held_out: float = 0.05
     most_held_out: int = 1_000
     patience: float = 0.34
@@ -39,28 +41,21 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
-            "epochs": (1, 100_000), "images_seen": (1, 10**12), "most_epochs": (1, 100_000),
-            "batch_size": (1, 65_536), "lr": (1e-9, 10.0), "warmup": (0.0, 0.9), "weight_decay": (0.0, 1.0),
-            "held_out": (0.0, 0.5), "most_held_out": (0, 10**9), "patience": (0.0, 1.0),
-            "save_every": (0.0, 1e9), "seed": (0, 2**63 - 1),
+            "epochs": (1, 100_000), "values_seen": (1, 10**15), "least_epochs": (1, 100_000),
+            "most_epochs": (1, 100_000), "batch_size": (1, 65_536), "lr": (1e-9, 10.0), "warmup": (0.0, 0.9),
+            "weight_decay": (0.0, 1.0), "held_out": (0.0, 0.5), "most_held_out": (0, 10**9),
+            "patience": (0.0, 1.0), "save_every": (0.0, 1e9), "seed": (0, 2**63 - 1),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)
-            if value is None and name == "epochs":
+            if name == "epochs" and value is None:
                 continue
-            whole = isinstance(low, int)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int if whole else int | float)
-                or not low <= value <= high
-            ):
-                raise UsageError(
-                    f"{name} is {value!r}",
-                    f"expected {'a whole number' if whole else 'a number'} from {low:g} to {high:g}",
-                )
+            kind, whole = (int, "a whole number") if isinstance(low, int) else (int | float, "a number")
+            if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
+                raise UsageError(f"{name} is {value!r}", f"expected {whole} from {low:g} to {high:g}")
 
-    def epochs_for(self, count: int) -> int:
-        """Passes over ``count`` training images."""
+    def epochs_for(self, images: int, values: int) -> int:
+        """Passes over so many training images, each of so many values (channels × height × width)."""
         if self.epochs is not None:
             return self.epochs
-        return max(1, min(self.most_epochs, round(self.images_seen / count)))
+        return max(self.least_epochs, min(self.most_epochs, round(self.values_seen / (images * values))))

@@ -72,7 +72,7 @@ class Run:
         held_out = min(round(config.held_out * len(images)), config.most_held_out)
         self.train_rows, self.held_out_rows = np.sort(order[held_out:]), np.sort(order[:held_out])
         self.images = DeviceImages(images, self.device)
-        self.epochs = config.epochs_for(len(self.train_rows))
+        self.epochs = config.epochs_for(len(self.train_rows), math.prod(images.shape[1:]))
         self.steps_per_epoch = math.ceil(len(self.train_rows) / config.batch_size)
         self.optimizer = torch.optim.AdamW(
             model.parameters(),
@@ -199,6 +199,7 @@ class Run:
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @torch.no_grad()
+    @FastLinear()
     def validate(self) -> dict[str, float]:
         """The loss and its terms on the images held out, schedules at their end, the same noise each time."""
         self.model.eval()

@@ -154,13 +154,14 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
     assert learning_rate(config, 1.0) == pytest.approx(0.0)
 
 
-@given(st.integers(1, 10**7))
-def test_the_default_number_of_epochs_looks_at_about_as_many_images_whatever_the_set(count):
+@given(st.integers(1, 10**7), st.integers(64, 200_000))
+def test_the_default_number_of_epochs_looks_at_about_as_many_pixels_whatever_the_set(images, values):
     config = TrainingConfig()
-    epochs = config.epochs_for(count)
-    assert 1 <= epochs <= config.most_epochs
-    if 1 < epochs < config.most_epochs:
-        assert abs(epochs * count - config.images_seen) <= count
+    epochs = config.epochs_for(images, values)
+    assert config.least_epochs <= epochs <= config.most_epochs
+    if config.least_epochs < epochs < config.most_epochs:
+        assert abs(epochs * images * values - config.values_seen) <= images * values
+    assert TrainingConfig(epochs=7).epochs_for(images, values) == 7
 
 
 @pytest.mark.parametrize(
