@@ -39,7 +39,7 @@ class Samples:
     Attributes:
         origin: (D,) the points' mean.
         variances: (D,) the points' variances.
-        scale: (D,) the variances, those that vanish beside the others raised to a millionth of their mean.
+        scale: (D,) the variances, a dead dimension's raised to a trace of the others', so that nothing divides by 0.
         finite: whether all coordinates are.
     """
 
@@ -53,7 +53,7 @@ class Samples:
             self.origin = totals / len(points)
             squares = sum(((chunk**2).sum(axis=0) for chunk in self._points(self.origin)), np.zeros(points.shape[1]))
             self.variances = squares / len(points)
-        self.scale = np.maximum(self.variances, 1e-6 * self.variances.mean())
+        self.scale = np.maximum(self.variances, 1e-24 * self.variances.mean())  # a dead dimension
         self.finite = bool(np.isfinite(self.origin).all() and np.isfinite(self.variances).all())
 
     def __len__(self) -> int:

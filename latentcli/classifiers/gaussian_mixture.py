@@ -14,6 +14,9 @@ from latentcli.classifiers import checks, mixture_params
 from latentcli.classifiers.expectation_maximisation import UNLABELLED, CollapsedComponent, Samples
 from latentcli.classifiers.gaussians import Mixture, log_joint, log_sum
 from latentcli.classifiers.semi_supervised import Settings, fit_best
+from latentcli.errors import ModelFileError
+
+QUANTILES = mixture_params.QUANTILES
 
 
 class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
@@ -46,6 +49,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         weights_: (K,) sum to 1.
         means_: (K, D).
         covariances_: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+        log_density_quantiles_: (1001,) ascending: log p(z) of the fitted points, at every thousandth.
         component_labels_: (K,) indices into ``classes_``.
         classes_: (C,) the labels seen; without labels the numbers of the components.
         converged_: whether EM came to rest within ``max_iter``.
@@ -106,6 +110,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         except CollapsedComponent as collapse:
             raise checks.collapsed(collapse, self) from collapse
         self._adopt(fit.mixture, fit.owners, np.arange(len(fit.owners)) if classes is None else classes)
+        self.log_density_quantiles_ = np.quantile(self.score_samples(X), np.linspace(0, 1, QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
         self.lower_bound_ = fit.log_likelihoods[-1]
         self.converged_, self.n_iter_ = fit.converged, fit.iterations
@@ -149,6 +154,27 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         """(N,) float64: log p(z) of each of the points X (N, D), in nats."""
         return self._read(X, 0, log_sum)
 
+    def typicality(self, X: np.ndarray) -> np.ndarray:
+        """(N,) in [0, 1]: the fraction of the fitted points that are less likely than each of X (N, D).
+
+        Points like those the mixture was fitted on are uniform in [0, 1]; strangers lie at 0.
+
+        Raises:
+            ModelFileError: the mixture was read from parameters without ``log_density_quantiles``.
+        """
+        if self.log_density_quantiles_ is None:
+            raise ModelFileError(
+                "the mixture does not say how likely the images it was fitted on are",
+                "expected log_density_quantiles in its file",
+                "fit it again: latentcli fit-gmm",
+            )
+        return np.interp(self.score_samples(X), self.log_density_quantiles_, np.linspace(0, 1, QUANTILES))
+
+    def full_covariances(self) -> np.ndarray:
+        """(K, D, D) float64: the covariances, whatever the covariance type."""
+        check_is_fitted(self, "means_")
+        return self._mixture().full_covariances()
+
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64: p(class | z) of each of the points X (N, D), columns as in ``classes_``; rows sum to 1."""
         check_is_fitted(self, "means_")
@@ -170,7 +196,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "means_")
         generator = np.random.default_rng(seed)
         components = generator.choice(len(self.weights_), size=n, p=self.weights_ / self.weights_.sum())
-        factors = np.linalg.cholesky(self._mixture().full_covariances())
+        factors = np.linalg.cholesky(self.full_covariances())
         noise = generator.standard_normal((n, self.means_.shape[1]))
         points = self.means_[components]
         for component in np.unique(components):
@@ -181,7 +207,8 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
     def to_params(self) -> dict[str, Any]:
         """The fitted mixture as plain arrays and strings; what ``from_params`` reads."""
         check_is_fitted(self, "means_")
-        return mixture_params.to_params(self._mixture(), self.component_labels_, self.classes_)
+        params = mixture_params.to_params(self._mixture(), self.component_labels_, self.classes_)
+        return params | {"log_density_quantiles": self.log_density_quantiles_}
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:
@@ -193,6 +220,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         mixture, owners, classes = mixture_params.from_params(params)
         classifier = cls(n_components=len(mixture.weights), covariance_type=mixture.covariance_type)
         classifier._adopt(mixture, owners, classes)
+        classifier.log_density_quantiles_ = mixture_params.quantiles(params)
         return classifier
 
     def __sklearn_tags__(self) -> Any:

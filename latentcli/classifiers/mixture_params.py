@@ -9,6 +9,9 @@ from latentcli.classifiers.gaussians import COVARIANCE_TYPES, Mixture
 from latentcli.errors import ModelFileError
 
 KIND = "gmm"
+QUANTILES = 1001
+"""How many quantiles of the fitted points' log density are kept: every thousandth."""
+
 _MOST_COMPONENTS = 10_000
 _MOST_DIMENSIONS = 4_096
 _MOST_NUMBERS = 2**27  # in the covariances, once spread out: a GiB of float64
@@ -36,12 +39,13 @@ def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndar
     Raises:
         ModelFileError: something is missing, of the wrong shape or kind, not finite, or no mixture.
     """
-    if params.get("kind") != KIND:
-        raise _refusal("this is no Gaussian mixture", f"expected kind {KIND!r}, found {params.get('kind')!r:.40}")
+    kind = params.get("kind")
+    if not isinstance(kind, str) or kind != KIND:
+        raise _refusal("this is no Gaussian mixture", f"expected kind {KIND!r}, found {_short(kind)}")
     covariance_type = params.get("covariance_type")
     if not isinstance(covariance_type, str) or covariance_type not in COVARIANCE_TYPES:
         expected = ", ".join(COVARIANCE_TYPES)
-        raise _refusal("unknown covariance type", f"expected one of {expected}, found {covariance_type!r:.40}")
+        raise _refusal("unknown covariance type", f"expected one of {expected}, found {_short(covariance_type)}")
     weights, means, covariances = (_numbers(params, name) for name in ("weights", "means", "covariances"))
     _check_shapes(weights, means, covariances, covariance_type)
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
@@ -51,14 +55,34 @@ def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndar
     return Mixture(weights, means, covariances, covariance_type), owners, classes
 
 
+def quantiles(params: Mapping[str, Any]) -> np.ndarray | None:
+    """(QUANTILES,) float64: the log densities of the fitted points, ascending; None where they were not kept.
+
+    Raises:
+        ModelFileError: they are of another number, not finite or not ascending.
+    """
+    if "log_density_quantiles" not in params:
+        return None
+    found = _numbers(params, "log_density_quantiles")
+    if found.shape != (QUANTILES,) or (np.diff(found) < 0).any():
+        raise _refusal("the quantiles of its log density are wrong", f"expected {QUANTILES} ascending numbers")
+    return found
+
+
 def _refusal(problem: str, found: str | None = None) -> ModelFileError:
     return ModelFileError(f"not a mixture that can be used: {problem}", found, "fit it again: latentcli fit-gmm")
+
+
+def _short(value: object) -> str:
+    return repr(value)[:40] if isinstance(value, str) else type(value).__name__
 
 
 def _numbers(params: Mapping[str, Any], name: str) -> np.ndarray:
     value = params.get(name)
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         raise _refusal(f"{name} is not an array of floats", f"found {type(value).__name__}")
+    if value.size > _MOST_NUMBERS:
+        raise _refusal(f"{name} is too large", f"{value.size} numbers")
     if not np.isfinite(value).all():
         raise _refusal(f"{name} is not finite")
     return value.astype(np.float64)
