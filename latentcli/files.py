@@ -119,6 +119,26 @@ def digest(content: Mapping[Any, Any]) -> str:
     return sha256.hexdigest()
 
 
+def digest_in_parts(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Any:
+    """A SHA-256 that becomes ``digest({name: array})`` once it is updated with all of the array's bytes, in C order.
+
+    Args:
+        name: the one key of the mapping.
+        dtype, shape: of the array, which need never be in memory as a whole.
+
+    Returns:
+        an object of ``hashlib``.
+    """
+    sha256 = hashlib.sha256(b"{1:")
+    _absorb(sha256, name)
+    sha256.update(_header(dtype, shape))
+    return sha256
+
+
+def _header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    return f"{dtype.str}{shape}".encode()
+
+
 def _absorb(sha256: Any, value: Any) -> None:
     if isinstance(value, Mapping):
         sha256.update(b"{%d:" % len(value))
@@ -130,7 +150,7 @@ def _absorb(sha256: Any, value: Any) -> None:
         for item in value:
             _absorb(sha256, item)
     elif isinstance(value, np.ndarray):
-        sha256.update(f"{value.dtype.str}{value.shape}".encode())
+        sha256.update(_header(value.dtype, value.shape))
         sha256.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data if value.size else b"")
     else:
         text = repr(value).encode()

@@ -1,9 +1,13 @@
 """Images through a trained model, a batch at a time: the only loop over images outside training."""
 
+import copy
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from latentcli.batches import DeviceImages
 from latentcli.matmul import FastLinear
@@ -34,6 +38,31 @@ def device_of(model: LatentModel) -> torch.device:
     return next(model.parameters()).device
 
 
+def folded(model: LatentModel) -> LatentModel:
+    """The same function with fewer layers: each batch normalisation is folded into the layer before it.
+
+    Args:
+        model: put in evaluation mode, otherwise left as it is.
+
+    Returns:
+        a copy; the model itself when there is nothing to fold.
+    """
+    model.eval()
+    if not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
+        return model
+    result = copy.deepcopy(model)
+    for layers in [module for module in result.modules() if isinstance(module, nn.Sequential)]:
+        for index, (layer, after) in enumerate(pairwise(layers)):
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(after, nn.BatchNorm2d):
+                layers[index] = fuse_conv_bn_eval(layer, after, transpose=isinstance(layer, nn.ConvTranspose2d))
+            elif isinstance(layer, nn.Linear) and isinstance(after, nn.BatchNorm1d):
+                layers[index] = fuse_linear_bn_eval(layer, after)
+            else:
+                continue
+            layers[index + 1] = nn.Identity()
+    return result
+
+
 @torch.inference_mode()
 @FastLinear()
 def encode(model: LatentModel, images: np.ndarray, advance: Advance = lambda count: None) -> dict[str, np.ndarray]:
@@ -47,8 +76,7 @@ def encode(model: LatentModel, images: np.ndarray, advance: Advance = lambda cou
     Returns:
         the family's arrays by name, each with N rows in the images' order (see ``Latents``).
     """
-    model.eval()
-    source = DeviceImages(images, device_of(model))
+    source, model = DeviceImages(images, device_of(model)), folded(model)
     parts: dict[str, list[np.ndarray]] = {}
     for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
         for name, array in model.encode(source[rows]).arrays.items():
@@ -70,8 +98,7 @@ def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda cou
     Returns:
         (N, C, H, W) float32 in [0, 1].
     """
-    model.eval()
-    device = device_of(model)
+    device, model = device_of(model), folded(model)
     parts = []
     for rows in batches(len(points), batch_size(model.config.image_shape, device)):
         latents = torch.from_numpy(np.asarray(points[rows], dtype=np.float32)).to(device)
@@ -80,23 +107,26 @@ def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda cou
     return np.concatenate(parts) if parts else np.empty((0, *model.config.image_shape), np.float32)
 
 
-@torch.inference_mode()
-@FastLinear()
-def reconstruct(model: LatentModel, images: np.ndarray, advance: Advance = lambda count: None) -> np.ndarray:
-    """Images through the encoder and the decoder, deterministically.
+def reconstructions(model: LatentModel, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images through the encoder and the decoder, deterministically, a batch at a time.
 
     Args:
         model: trained, on its device.
         images: (N, C, H, W) uint8.
-        advance: called with the number of images done.
 
-    Returns:
-        (N, C, H, W) float32 in [0, 1].
+    Yields:
+        row numbers, and their reconstructions (n, C, H, W) float32 in [0, 1].
     """
-    model.eval()
-    source = DeviceImages(images, device_of(model))
-    result = np.empty(images.shape, np.float32)
+    source, model = DeviceImages(images, device_of(model)), folded(model)
     for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
-        result[rows] = model.decode(model.encode(source[rows]).flat).cpu().numpy()
-        advance(len(rows))
+        with torch.inference_mode(), FastLinear():
+            decoded = model.decode(model.encode(source[rows]).flat).cpu().numpy()
+        yield rows, decoded
+
+
+def reconstruct(model: LatentModel, images: np.ndarray) -> np.ndarray:
+    """All of ``reconstructions`` at once: (N, C, H, W) float32 in [0, 1]."""
+    result = np.empty(images.shape, np.float32)
+    for rows, decoded in reconstructions(model, images):
+        result[rows] = decoded
     return result

@@ -174,7 +174,9 @@ def test_latents_whose_parts_do_not_fit_are_refused(tmp_path, changes):
 )
 def test_reconstructions_have_the_shape_of_the_input(tmp_path, layout, channels, shape):
     images = np.random.default_rng(0).random((2, channels, 4, 5), dtype=np.float32)
-    artifacts.write_reconstructions(tmp_path / "r.npz", images, layout)
+    with artifacts.reconstructions_writer(tmp_path / "r.npz", images.shape, layout) as write:
+        write(images[:1])
+        write(images[1:])
     data = artifacts.read_arrays(tmp_path / "r.npz")["data"]
     assert data.shape == shape
     assert data.dtype == np.float32
@@ -183,7 +185,7 @@ def test_reconstructions_have_the_shape_of_the_input(tmp_path, layout, channels,
 
 
 def test_hybrids_come_back_and_are_checked(tmp_path):
-    images, points = np.zeros((2, 4, 4), np.uint8), np.zeros((2, 3))
+    images, points = np.zeros((2, 1, 4, 4), np.uint8), np.zeros((2, 3))
     artifacts.write_hybrids(tmp_path / "h.npz", images, np.array([[0.2, 0.8], [1, 0]]), ("4", "8"), points)
     assert artifacts.read_hybrids(tmp_path / "h.npz")["classes"].tolist() == ["4", "8"]
     for soft_labels in (

@@ -5,10 +5,10 @@ from latentcli.artifacts.arrays import (
     read_arrays,
     read_hybrids,
     read_latents,
+    reconstructions_writer,
     write_arrays,
     write_hybrids,
     write_latents,
-    write_reconstructions,
 )
 from latentcli.artifacts.parameters import read_classifier, write_classifier
 from latentcli.artifacts.tables import write_bad_files, write_predictions
@@ -19,11 +19,11 @@ __all__ = [
     "read_classifier",
     "read_hybrids",
     "read_latents",
+    "reconstructions_writer",
     "write_arrays",
     "write_bad_files",
     "write_classifier",
     "write_hybrids",
     "write_latents",
     "write_predictions",
-    "write_reconstructions",
 ]

@@ -1,7 +1,8 @@
 """``.npz`` files: latents, reconstructions, hybrids. The same arrays give the same bytes, with their SHA-256 inside."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -122,27 +123,50 @@ def read_latents(path: Path) -> Latents:
     )
 
 
-def write_reconstructions(path: Path, images: np.ndarray, layout: str = "NHW") -> None:
-    """Write ``vae_reconstructed.npz``: one array ``data``, float32 in [0, 1], in the shape the input had.
+@contextmanager
+def reconstructions_writer(
+    path: Path, shape: tuple[int, int, int, int], layout: str = "NHW"
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write ``vae_reconstructed.npz`` batch by batch: one array ``data``, float32 in [0, 1], in the input's shape.
 
     Args:
-        path: of the file.
-        images: (N, C, H, W) float in [0, 1].
+        path: of the file, replaced whole when the block ends well.
+        shape: N, C, H and W of all images together.
         layout: the input's axes: "NHW" (C must be 1), "NHWC" or "NCHW".
+
+    Yields:
+        a function that takes the next (n, C, H, W) float images; in all it must be given N.
 
     Raises:
         OutputError: the file cannot be written.
     """
+    dtype, whole = np.dtype(np.float32), laid_out(np.empty((0, *shape[1:])), layout).shape[1:]
+    sha256 = files.digest_in_parts("data", dtype, (shape[0], *whole))
+    with files.atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        with archive.open(zipfile.ZipInfo("data.npy", _BEFORE_ZIP), "w", force_zip64=True) as target:
+            header = {"descr": dtype.str, "fortran_order": False, "shape": (shape[0], *whole)}
+            np.lib.format.write_array_header_1_0(target, header)
+
+            def write(images: np.ndarray) -> None:
+                block = np.ascontiguousarray(laid_out(images, layout), dtype=dtype).tobytes()
+                sha256.update(block)
+                target.write(block)
+
+            yield write
+        with archive.open(zipfile.ZipInfo("sha256.npy", _BEFORE_ZIP), "w", force_zip64=True) as target:
+            np.lib.format.write_array(target, np.asarray(sha256.hexdigest()), version=(1, 0), allow_pickle=False)
+
+
+def laid_out(images: np.ndarray, layout: str) -> np.ndarray:
+    """(N, C, H, W) images with the axes of a layout: "NHW" (C must be 1), "NHWC" or "NCHW"."""
     match layout:
         case "NHW":
-            images = images.squeeze(1)
+            return images.squeeze(1)
         case "NHWC":
-            images = images.transpose(0, 2, 3, 1)
+            return images.transpose(0, 2, 3, 1)
         case "NCHW":
-            pass
-        case _:
-            raise ValueError(f"layout {layout!r} is none of NHW, NHWC, NCHW")
-    write_arrays(path, {"data": np.ascontiguousarray(images, dtype=np.float32)})
+            return images
+    raise ValueError(f"layout {layout!r} is none of NHW, NHWC, NCHW")
 
 
 def write_hybrids(
@@ -152,7 +176,7 @@ def write_hybrids(
 
     Args:
         path: of the file.
-        images: (N, H, W) or (N, H, W, C) uint8.
+        images: (N, C, H, W) uint8; written as (N, H, W) or (N, H, W, 3).
         soft_labels: (N, classes) float; each row sums to 1.
         classes: names of the columns of ``soft_labels``.
         latents: (N, D) float, the points.
@@ -161,6 +185,7 @@ def write_hybrids(
         OutputError: the file cannot be written.
     """
     names = np.array(tuple(classes), dtype=str)
+    images = np.ascontiguousarray(laid_out(images, "NHW" if images.shape[1] == 1 else "NHWC"))
     write_arrays(path, {"images": images, "soft_labels": soft_labels, "classes": names, "latents": latents})
 
 

@@ -54,7 +54,9 @@ def fit_gmm(
     latents = inputs.latents(data, vae, device, output, **chosen)
     few = inputs.latents(val, vae, device, output, data_root=data_root, resize=resize) if val else None
     latents = fitting.labelled(latents, few, labels_per_class, seed)
-    mixture = fitting.fit_mixture(latents, device, n_components=components, covariance_type=covariance, seed=seed)
+    mixture = fitting.fit_mixture(
+        latents, device, n_components=components, covariance_type=covariance, random_state=seed
+    )
     fitting.write_mixture(output, mixture, latents.checkpoint)
     written = [output]
     if figures is not None:

@@ -79,14 +79,15 @@ def manifold(path: Path, model: "LatentModel") -> Path:
     return _draw("manifold", path, images, MANIFOLD_SIDE, axes=names)
 
 
-def reconstructions(path: Path, originals: np.ndarray, decoded: np.ndarray) -> Path:
+def reconstructions(path: Path, model: "LatentModel", images: "ImageSet") -> Path:
     """Originals over reconstructions, evenly drawn from the set, each pair with its structural similarity."""
-    from latentcli import metrics
+    from latentcli import inference, metrics
 
-    rows = examples(len(originals))
-    return _draw(
-        "reconstructions", path, originals[rows], decoded[rows], metrics.ssim_per_image(originals[rows], decoded[rows])
-    )
+    count = min(EXAMPLES, len(images))
+    rows = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))
+    originals = images.images[rows]
+    decoded = inference.reconstruct(model, originals)
+    return _draw("reconstructions", path, originals, decoded, metrics.ssim_per_image(originals, decoded))
 
 
 def confusion(path: Path, result: Mapping[str, Any]) -> Path:
@@ -103,25 +104,17 @@ def label_counts(path: Path, classes: Sequence[str], predicted: np.ndarray, trut
     )
 
 
-def examples(count: int) -> np.ndarray:
-    """Rows of a few images, evenly spread over a set of ``count``."""
-    return np.unique(np.linspace(0, count - 1, min(EXAMPLES, count)).round().astype(int))
-
-
 def of_training(
     where: Path, rows: Sequence[Mapping[str, float]], model: "LatentModel", images: "ImageSet", latents: "Latents",
     mixture: "GaussianMixtureClassifier | None",
 ) -> list[Path]:  # fmt: skip
     """All that a training run shows: curves, latents, the decoded plane, reconstructions."""
-    from latentcli import inference
-
     where = folder(where)
-    some = images.take(examples(len(images)))
     return [
         history(where / "history.png", rows),
         latent(where / "latent.png", latents, mixture),
         manifold(where / "manifold.png", model),
-        reconstructions(where / "reconstructions.png", some.images, inference.reconstruct(model, some.images)),
+        reconstructions(where / "reconstructions.png", model, images),
     ]
 
 
@@ -147,10 +140,10 @@ def of_predictions(
     return drawn + ([confusion(where / "confusion.png", result)] if "confusion_matrix" in result else [])
 
 
-def of_reconstructions(where: Path | None, grid: Path | None, images: "ImageSet", decoded: np.ndarray) -> list[Path]:
+def of_reconstructions(where: Path | None, grid: Path | None, model: "LatentModel", images: "ImageSet") -> list[Path]:
     """Originals over reconstructions, wherever they are asked for."""
     targets: Iterable[Path | None] = (grid, folder(where) / "reconstructions.png" if where else None)
-    return [reconstructions(path, images.images, decoded) for path in targets if path is not None]
+    return [reconstructions(path, model, images) for path in targets if path is not None]
 
 
 def of_hybrids(grid: Path | None, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> list[Path]:

@@ -80,7 +80,6 @@ def reconstructions(
     device: options.Device = "auto",
 ) -> None:
     """Originals over reconstructions, each pair with its structural similarity."""
-    from latentcli import inference
     from latentcli.cli import console, inputs, pictures
 
     inputs.check_picture(output, data)
@@ -95,9 +94,8 @@ def reconstructions(
         max_bad=max_bad,
         resize=resize,
     )
-    some = images.take(pictures.examples(len(images)))
-    drawn = pictures.reconstructions(output, some.images, inference.reconstruct(model, some.images))
-    console.result({"images": len(some)}, as_json=False, written=[drawn])
+    drawn = pictures.reconstructions(output, model, images)
+    console.result({"images": len(images)}, as_json=False, written=[drawn])
 
 
 @command(plot)

@@ -41,10 +41,16 @@ def reconstruct(
         data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
         max_bad=max_bad, resize=resize,
     )  # fmt: skip
-    with console.progress("reconstructing", len(images)) as advance:
-        reconstructions = inference.reconstruct(model, images.images, advance)
-    artifacts.write_reconstructions(output, reconstructions, images.layout)
-    result = {"images": len(images), **metrics.reconstruction(images.images, reconstructions)}
-    written = [output, *pictures.of_reconstructions(figures, grid, images, reconstructions)]
+    score = metrics.ReconstructionScore()
+    with (
+        artifacts.reconstructions_writer(output, images.images.shape, images.layout) as write,
+        console.progress("reconstructing", len(images)) as advance,
+    ):
+        for rows, decoded in inference.reconstructions(model, images.images):
+            write(decoded)
+            score.add(images.images[rows], decoded)
+            advance(len(rows))
+    result = {"images": len(images), **score.result()}
+    written = [output, *pictures.of_reconstructions(figures, grid, model, images)]
     console.result(result, as_json=json, written=written)
     console.check_gates(result, gates)

@@ -26,7 +26,7 @@ def train(
     ] = None,
     beta: Annotated[float | None, typer.Option(help=f"Weight of the KL divergence. {FAMILYS_OWN}")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the images. By default as many as they need.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a step.")] = Defaults.batch_size,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step. By default 256, or fewer of few.")] = None,
     lr: Annotated[float, typer.Option(help="The highest learning rate.")] = Defaults.lr,
     image_size: Annotated[int | None, typer.Option(help="Resize the images to this many pixels a side.")] = None,
     settings: Annotated[

@@ -14,7 +14,7 @@ class TrainingConfig:
         values_seen: what ``epochs=None`` aims at: values of pixels seen in all, so that a run takes about as long
             for few large images as for many small ones.
         least_epochs, most_epochs: the fewest and the most passes that ``epochs=None`` takes.
-        batch_size: images a step.
+        batch_size: images a step; None takes 256, or an eighth of the images where these are few.
         lr: the highest learning rate of Adam, reached after the warm-up, then lowered to zero along a cosine.
         warmup: fraction of all steps over which the learning rate rises from zero.
         weight_decay: decoupled weight decay (AdamW).
@@ -29,8 +29,8 @@ class TrainingConfig:
     values_seen: int = 500_000_000
     least_epochs: int = 10
     most_epochs: int = 300
-    batch_size: int = 128
-    lr: float = 2e-3
+    batch_size: int | None = None
+    lr: float = 3e-3
     warmup: float = 0.1
     weight_decay: float = 0.0
     held_out: float = 0.05
@@ -48,11 +48,17 @@ class TrainingConfig:
         }  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)
-            if name == "epochs" and value is None:
+            if name in ("epochs", "batch_size") and value is None:
                 continue
             kind, whole = (int, "a whole number") if isinstance(low, int) else (int | float, "a number")
             if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
                 raise UsageError(f"{name} is {value!r}", f"expected {whole} from {low:g} to {high:g}")
+
+    def batch_size_for(self, images: int) -> int:
+        """Images a step, of so many training images."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return min(256, max(16, images // 8))
 
     def epochs_for(self, images: int, values: int) -> int:
         """Passes over so many training images, each of so many values (channels × height × width)."""

@@ -73,7 +73,8 @@ class Run:
         self.train_rows, self.held_out_rows = np.sort(order[held_out:]), np.sort(order[:held_out])
         self.images = DeviceImages(images, self.device)
         self.epochs = config.epochs_for(len(self.train_rows), math.prod(images.shape[1:]))
-        self.steps_per_epoch = math.ceil(len(self.train_rows) / config.batch_size)
+        self.batch_size = config.batch_size_for(len(self.train_rows))
+        self.steps_per_epoch = math.ceil(len(self.train_rows) / self.batch_size)
         self.optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=config.lr,
@@ -104,7 +105,7 @@ class Run:
             Interrupted: ``callbacks.interrupted`` said so; the state was saved.
         """
         epochs_done, position = divmod(self.step, self.steps_per_epoch)
-        done = epochs_done * len(self.train_rows) + position * self.config.batch_size
+        done = epochs_done * len(self.train_rows) + position * self.batch_size
         callbacks.on_start(self.epochs, len(self.train_rows), done)
         saved_at = time.monotonic()
         while self.step < self.total_steps and not self._out_of_patience():
@@ -154,7 +155,7 @@ class Run:
     def _batches(self, epoch: int) -> list[np.ndarray]:
         """The epoch's order, cut into batches: the same whenever it is asked for."""
         order = torch.randperm(len(self.train_rows), generator=generator_for(self.config.seed, "order", epoch)).numpy()
-        size = self.config.batch_size
+        size = self.batch_size
         return [self.train_rows[order[start : start + size]] for start in range(0, len(order), size)]
 
     def _take_step(self, rows: np.ndarray, callbacks: Callbacks) -> float:
@@ -204,7 +205,7 @@ class Run:
         """The loss and its terms on the images held out, schedules at their end, the same noise each time."""
         self.model.eval()
         sums: dict[str, float] = {}
-        size = 4 * self.config.batch_size
+        size = 4 * self.batch_size
         for start in range(0, len(self.held_out_rows), size):
             rows = self.held_out_rows[start : start + size]
             generator = generator_for(self.config.seed, "validation", start, self.device)

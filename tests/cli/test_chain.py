@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import pickle
 from pathlib import Path
 
@@ -23,7 +24,12 @@ def test_training_leaves_a_checkpoint_a_mixture_and_its_log(trained):
     saved = checkpoint.load(trained.vae)
     assert saved.image_shape == (1, 8, 8)
     assert saved.class_names == ("1", "4", "8")
-    assert [row["epoch"] for row in saved.training["history"]] == [1, 2, 3, 4]
+    epochs = [row["epoch"] for row in saved.training["history"]]
+    assert epochs == list(range(1, len(epochs) + 1))
+    assert 10 < len(epochs) <= 30
+    log = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in log] == epochs
+    assert all(row["images_per_second"] > 0 for row in log)
     assert saved.training["data"]["name"] == "train.npz"
     assert str(trained.folder) not in trained.vae.read_bytes().decode("latin1")
 
@@ -33,7 +39,7 @@ def test_the_mixture_is_a_plain_pickle_of_numpy_arrays(trained):
     assert params["checkpoint"] == checkpoint.load(trained.vae).fingerprint
     assert list(params["classes"]) == ["1", "4", "8"]
     assert params["weights"].sum() == pytest.approx(1)
-    assert params["means"].shape == (len(params["weights"]), 4)
+    assert params["means"].shape == (len(params["weights"]), 8)
 
 
 def test_classify_writes_a_row_an_image_and_reports_what_labels_tell(call, trained):
