@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentcli.batches import DeviceImages, generator_for
-from latentcli.errors import FitError
+from latentcli.errors import DataError, FitError
 from latentcli.matmul import FastLinear
 from latentcli.models.base import LatentModel, LossTerms
 from latentcli.training.config import TrainingConfig
@@ -69,6 +69,8 @@ class Run:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
         order = torch.randperm(len(images), generator=generator_for(config.seed, "split")).numpy()
+        if len(images) < 2:
+            raise DataError("one image is too few to train on", "expected two or more")
         held_out = min(round(config.held_out * len(images)), config.most_held_out)
         self.train_rows, self.held_out_rows = np.sort(order[held_out:]), np.sort(order[:held_out])
         self.images = DeviceImages(images, self.device)
@@ -104,8 +106,7 @@ class Run:
             FitError: the loss is not finite; the weights are the last good ones, and their state was saved.
             Interrupted: ``callbacks.interrupted`` said so; the state was saved.
         """
-        epochs_done, position = divmod(self.step, self.steps_per_epoch)
-        done = epochs_done * len(self.train_rows) + position * self.batch_size
+        done = round(self.step / self.steps_per_epoch * len(self.train_rows))
         callbacks.on_start(self.epochs, len(self.train_rows), done)
         saved_at = time.monotonic()
         while self.step < self.total_steps and not self._out_of_patience():
@@ -153,10 +154,12 @@ class Run:
             }
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
-        """The epoch's order, cut into batches: the same whenever it is asked for."""
+        """The epoch's order, cut into batches of nearly one size: the same whenever it is asked for.
+
+        A last batch of what is left over could be a single image, of which batch normalisation can learn nothing.
+        """
         order = torch.randperm(len(self.train_rows), generator=generator_for(self.config.seed, "order", epoch)).numpy()
-        size = self.batch_size
-        return [self.train_rows[order[start : start + size]] for start in range(0, len(order), size)]
+        return np.array_split(self.train_rows[order], self.steps_per_epoch)
 
     def _take_step(self, rows: np.ndarray, callbacks: Callbacks) -> float:
         """One step of the optimiser; returns the loss."""

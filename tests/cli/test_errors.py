@@ -85,7 +85,7 @@ BAD_CALLS = [
     (3, "nowhere.npz", "classify nowhere.npz vae.pth gmm_params.pkl"),
     (3, "empty", "train empty"),
     (3, "words", "train words"),
-    (3, "could not be read", "train broken"),
+    (3, "cannot be read", "train broken"),
     (3, "text.npz", "train text.npz"),
     (3, "objects.npz", "train objects.npz"),
     (3, "nan.npz", "train nan.npz"),

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentcli.errors import FitError, UsageError
+from latentcli.errors import DataError, FitError, UsageError
 from latentcli.models import create
 from latentcli.models.vae import VAEConfig
 from latentcli.training.config import TrainingConfig
@@ -137,6 +137,20 @@ def test_training_stops_early_and_ends_with_the_best_weights(images, monkeypatch
     history = run.fit(Callbacks(on_epoch=lambda row: kept.update({row["epoch"]: weights(network)})))
     assert len(history) == 2 + 12
     assert weights(network) == kept[2]
+
+
+@pytest.mark.parametrize("count", [2, 17, 33, 49])
+def test_no_batch_is_a_single_image(images, count):
+    run = Run(model(), images[:count], replace(CONFIG, held_out=0.0))
+    sizes = [len(rows) for rows in run._batches(0)]
+    assert sum(sizes) == count
+    assert min(sizes) >= 2
+    assert max(sizes) <= 16
+
+
+def test_one_image_is_too_few(images):
+    with pytest.raises(DataError, match="two or more"):
+        Run(model(), images[:1], CONFIG)
 
 
 def test_validation_images_are_never_trained_on(images):
