@@ -117,6 +117,14 @@ class LatentModel(nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]]
     config: Any
 
+    def reduced_precision(self, batch: Tensor) -> torch.autocast:
+        """A context for the networks alone: bfloat16 products while training on CUDA, nothing changed elsewhere.
+
+        Losses and densities are sums over many terms and stay outside it, in float32.
+        """
+        device = batch.device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.training and device == "cuda")
+
     @abstractmethod
     def encode(self, images: Tensor) -> Encoding:
         """Latents of a batch.

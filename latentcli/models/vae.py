@@ -102,7 +102,9 @@ class VAE(LatentModel):
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (N, D)."""
-        mean, log_variance = self.posterior(self.encoder(images)).float().chunk(2, dim=1)
+        with self.reduced_precision(images):
+            moments = self.posterior(self.encoder(images))
+        mean, log_variance = moments.float().chunk(2, dim=1)
         return mean, log_variance.clamp(-14.0, 10.0)  # exp stays finite whatever the weights
 
     def encode(self, images: Tensor) -> Encoding:
@@ -114,7 +116,9 @@ class VAE(LatentModel):
 
     def logits_of(self, latents: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32."""
-        return self.decoder(self.expand(latents)).float()
+        with self.reduced_precision(latents):
+            logits = self.decoder(self.expand(latents))
+        return logits.float()
 
     def prior_moments(self) -> tuple[Tensor, Tensor]:
         return self.mixture.moments()

@@ -167,7 +167,7 @@ class Run:
         generator = generator_for(self.config.seed, "noise", self.step, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, (self.step + 1) / self.total_steps)
-        with FastLinear(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with FastLinear():
             losses = self.model.loss(self.images[rows], generator, fraction)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()

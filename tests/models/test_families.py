@@ -120,3 +120,15 @@ def test_settings_that_make_no_sense_are_refused_by_name(family, settings):
 def test_images_that_no_backbone_takes_are_refused(family, shape):
     with pytest.raises(UsageError, match="cannot be modelled"):
         build(family, shape)
+
+
+@families
+def test_losses_stay_in_full_precision_where_networks_do_not(family, monkeypatch):
+    """What happens on CUDA, on the CPU: autocast there knows bfloat16 as well."""
+    model, images = build(family), batch((1, 28, 28), 16)
+    exact = model.loss(images, torch.Generator().manual_seed(0))
+    monkeypatch.setattr(model, "reduced_precision", lambda x: torch.autocast("cpu", torch.bfloat16))
+    reduced = model.loss(images, torch.Generator().manual_seed(0))
+    assert reduced.total.dtype == torch.float32
+    assert reduced.total != exact.total
+    assert_close(reduced.total, exact.total, rtol=0.02, atol=1.0)
