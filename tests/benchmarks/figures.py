@@ -131,9 +131,8 @@ def main() -> None:
     extra = [part for setting in chosen.settings for part in ("--set", setting)]
     import torch
 
-    print(
-        f"{os.cpu_count()} processors, {torch.get_num_threads()} threads, Python {platform.python_version()}, torch {torch.__version__}"
-    )
+    machine = f"{os.cpu_count()} processors, {torch.get_num_threads()} threads"
+    print(f"{machine}, Python {platform.python_version()}, torch {torch.__version__}")
     print(f"{PER_CLASS} labels per class, {DRAWS} draws; {chosen.seeds} training(s) a row; device {chosen.device}\n")
     print("| data | average F1: mean, worst draw | accuracy: mean, worst draw | SSIM | 1−MSE | training |")
     print("|---|---|---|---|---|---|")

@@ -13,7 +13,7 @@ import latentcli.cli
 from latentcli import data
 from latentcli.cli.app import run
 
-FAST = "--backbone mlp --set width=128 --latent-dim 8 --batch-size 32 --epochs 30 -q".split()
+FAST = ["--backbone", "mlp", "--set", "width=128", "--latent-dim", "8", "--batch-size", "32", "--epochs", "30", "-q"]
 """Options of a training that is over in a second or two and still tells the classes apart."""
 
 

@@ -60,7 +60,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, uninterrupted, number
     assert again.wait() == 0, again.stderr.read()
     assert outputs(folder) == uninterrupted
     assert not (folder / "vae.pth.partial").exists()
-    assert [name for name in os.listdir(folder) if name.startswith(".")] in ([], leftovers(folder))
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] in ([], leftovers(folder))
 
 
 def leftovers(folder: Path) -> list[str]:
