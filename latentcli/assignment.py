@@ -21,6 +21,8 @@ from latentcli.cli.train import train
 from latentcli.errors import UsageError
 
 LATENT_DIM = 2
+BATCH_SIZE = 64
+"""Images a step: two dimensions take many steps to unfold."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -31,7 +33,7 @@ def run(arguments: Sequence[str]) -> None:
     """
     match list(arguments):
         case [data, val, "train", vae, gmm]:
-            train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM)
+            train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, batch_size=BATCH_SIZE)
         case [data, "test_reconstruction", vae]:
             reconstruct(data, Path(vae))
         case [data, "test_classifier", vae, gmm]:

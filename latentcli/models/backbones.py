@@ -107,13 +107,13 @@ class Stages:
     """How a convolutional backbone halves an image step by step, to about 4 pixels along its shorter side.
 
     Attributes:
-        channels: of each stage: width/32, doubling up to four times that.
+        channels: of each stage: width/64, doubling up to four times that.
         map_shape: channels, height and width of the last stage's map.
     """
 
     def __init__(self, image_shape: Shape, width: int) -> None:
         times = max(1, round(math.log2(min(image_shape[1:]) / 4)))
-        self.channels = [max(1, width // 32) * min(2**stage, 4) for stage in range(times)]
+        self.channels = [max(1, width // 64) * min(2**stage, 4) for stage in range(times)]
         height, breadth = (math.ceil(side / 2**times) for side in image_shape[1:])
         self.map_shape = (self.channels[-1], height, breadth)
 

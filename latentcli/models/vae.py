@@ -32,7 +32,7 @@ class VAEConfig(ModelConfig):
     Attributes:
         backbone: "mlp", "conv" or "conv-mlp" (encoder and decoder).
         norm: "batch" or "layer" normalisation.
-        width: features of the widest fully connected layer; convolutions begin with width/32 channels.
+        width: features of the widest fully connected layer; convolutions begin with width/64 channels.
         latent_dim: D, dimensions of the latent space.
         fourier: sines and cosines of the latents that the decoder also sees; 0 for none.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
@@ -49,7 +49,7 @@ class VAEConfig(ModelConfig):
     latent_dim: int = 32
     fourier: int = 0
     loss: str = "bce+ssim"
-    ssim_weight: float = 0.2
+    ssim_weight: float = 0.3
     beta: float = 0.2
     beta_warmup: float = 0.0
     components: int = 20

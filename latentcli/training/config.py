@@ -26,7 +26,7 @@ class TrainingConfig:
     """
 
     epochs: int | None = None
-    values_seen: int = 500_000_000
+    values_seen: int = 700_000_000
     least_epochs: int = 10
     most_epochs: int = 300
     batch_size: int | None = None

@@ -52,7 +52,9 @@ class Row:
 
 DIGITS = ("1", "4", "8")
 ROWS = {
-    "assignment": Row("MNIST 1/4/8, 2-D (the assignment)", "mnist", "mnist", ("--latent-dim", "2"), DIGITS),
+    "assignment": Row(
+        "MNIST 1/4/8, 2-D (the assignment)", "mnist", "mnist", ("--latent-dim", "2", "--batch-size", "64"), DIGITS
+    ),
     "mnist-148": Row("MNIST 1/4/8", "mnist", "mnist", (), DIGITS),
     "mnist": Row("MNIST, ten digits", "mnist", "mnist"),
     "fashion-mnist": Row("Fashion-MNIST", "fashion-mnist", "fashion-mnist"),
