@@ -32,6 +32,21 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"cannot write {path}", f"the folder {folder} is read-only", "name an output elsewhere")
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a folder that files are to be written to, and that neither is there nor can be made.
+
+    Raises:
+        OutputError: it, or the first folder above it that exists, is no folder or read-only.
+    """
+    above = path
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"cannot write to the folder {path}", f"{above} is no folder that can be written to", "name another"
+        )
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that replaces ``path`` when the block ends well, and leaves no trace when it does not.

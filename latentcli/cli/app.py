@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -97,20 +96,8 @@ def with_guard(run: Callable[[], None]) -> None:
     """
     try:
         run()
-        sys.stdout.flush()
     except LatentError as problem:
         console.error(problem)
         raise typer.Exit(problem.exit_code) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    except BrokenPipeError:
-        _drop_stdout()
-        print("error: cannot write the output: the reader closed the pipe", file=sys.stderr)
-        raise typer.Exit(6) from None
-
-
-def _drop_stdout() -> None:
-    """Send what is still buffered nowhere, so that the interpreter's last flush does not fail again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

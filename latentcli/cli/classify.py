@@ -1,6 +1,6 @@
 """``latentcli classify``: images → latents → labels."""
 
-import sys
+import io
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +8,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
+from latentcli.errors import UsageError
 
 
 @command(app)
@@ -41,7 +42,10 @@ def classify(
     from latentcli.cli import console, fitting, inputs, pictures
 
     gates = console.parse_gates(fail_under)
-    target = inputs.csv_target(output, json, data)
+    target = None if output == "-" else Path(output)
+    if target is None and json:
+        raise UsageError("-o - and --json both want standard output", remedy="write the table to a file: -o vae.csv")
+    inputs.check_outputs(target, given=[data, vae, classifier, labels], folder=figures)
     saved, model = inputs.model(vae, device)
     labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint)
     images = inputs.images(
@@ -50,9 +54,12 @@ def classify(
     )  # fmt: skip
     latents = fitting.encoded(model, saved.fingerprint, images)
     predicted, probability = fitting.predictions(labeller, latents, reject_below)
+    table = io.StringIO()
     artifacts.write_predictions(
-        target or sys.stdout, predicted, files=images.files, probabilities=probability, bad_files=images.bad_files
+        target or table, predicted, files=images.files, probabilities=probability, bad_files=images.bad_files
     )
+    if target is None:
+        console.emit(table.getvalue())
     rejected = None if reject_below is None else int((predicted == "").sum())
     result = {"images": len(images), "rejected": rejected, **fitting.scores(latents, predicted, labeller)}
     written: list[Path] = [target] if target else []

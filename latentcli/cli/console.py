@@ -1,17 +1,18 @@
 """What a person or a script reads: results on stdout, all else on stderr. The only printing there is."""
 
+import errno
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentcli.errors import GateError, LatentError, UsageError
+from latentcli.errors import GateError, LatentError, OutputError, UsageError
 from latentcli.progress import Advance
 
 if TYPE_CHECKING:
@@ -92,6 +93,30 @@ def progress(doing: str, total: int) -> Iterator[Advance]:
         yield lambda count: bar.advance(task, count)
 
 
+def emit(text: str) -> None:
+    """Write to stdout, for a person or a script.
+
+    Raises:
+        OutputError: stdout is closed, full, or a pipe that nobody reads any more.
+    """
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+    except OSError as problem:
+        _drop_stdout()
+        raise OutputError("cannot write to standard output", problem.strerror) from problem
+
+
+def _drop_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's last flush does not fail again."""
+    if sys.stdout is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def result(
     figures: Mapping[str, Any], *, as_json: bool, written: Sequence[Path | str] = (), to_stderr: bool = False
 ) -> None:
@@ -107,35 +132,39 @@ def result(
     kept["seconds"] = round(time.monotonic() - verbosity.started, 3)
     if as_json:
         files = [str(path) for path in written]
-        print(json.dumps(kept | ({"written": files} if files else {}), ensure_ascii=False))
+        emit(json.dumps(kept | ({"written": files} if files else {})) + "\n")
         return
-    if to_stderr and verbosity.quiet:
-        return
-    stream = sys.stderr if to_stderr else sys.stdout
     width = max(len(name) for name in kept)
-    for name, value in kept.items():
-        if name not in ("confusion_matrix", "classes"):
-            print(f"{name:<{width}}  {_readable(value)}", file=stream)
+    lines = [f"{name:<{width}}  {_readable(value)}" for name, value in kept.items() if name not in NOT_LISTED]
     if "confusion_matrix" in kept:
-        _print_confusion(kept["confusion_matrix"], kept["classes"], stream)
+        lines += confusion_lines(kept["confusion_matrix"], kept["classes"])
     if written:
-        print(f"{'written':<{width}}  {printable(', '.join(map(str, written)))}", file=stream)
+        lines.append(f"{'written':<{width}}  {printable(', '.join(map(str, written)))}")
+    if to_stderr:
+        note("\n".join(lines))
+    else:
+        emit("\n".join(lines) + "\n")
 
 
-def _print_confusion(matrix: Sequence[Sequence[int]], classes: Sequence[str], stream: Any) -> None:
-    """Rows are the true classes, columns the predicted ones."""
-    if len(classes) > 20:
-        print(f"confusion matrix of {len(classes)} classes: see --json or --figures", file=stream)
-        return
+NOT_LISTED = ("confusion_matrix", "classes")
+MOST_CLASSES_SHOWN = 20
+
+
+def confusion_lines(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
+    """A confusion matrix as text: rows are the true classes, columns the predicted ones."""
+    if len(classes) > MOST_CLASSES_SHOWN:
+        return [f"confusion matrix of {len(classes)} classes: see --json or --figures"]
     labels = [printable(str(name))[:14] for name in classes]
-    columns = labels + ([""] if matrix and len(matrix[0]) > len(labels) else [])
     cell = max(5, *(len(label) + 1 for label in labels), *(len(str(count)) + 1 for row in matrix for count in row))
-    margin = max(len(label) for label in labels)
-    print(f"\n{'true':<{margin}} {'predicted':>{cell}}", file=stream)
-    print(" " * margin, "".join(f"{label:>{cell}}" for label in columns), file=stream)
-    for label, row in zip(labels, matrix, strict=False):
-        print(f"{label:<{margin}}", "".join(f"{count:>{cell}}" for count in row), file=stream)
-    print(file=stream)
+    margin = max(len("true"), *(len(label) for label in labels))
+    rows = ["".join(f"{count:>{cell}}" for count in row) for row in matrix]
+    return [
+        "",
+        f"{'true':<{margin}} {'predicted':>{cell}}",
+        " " * (margin + 1) + "".join(f"{label:>{cell}}" for label in labels),
+        *(f"{label:<{margin}} {row}" for label, row in zip(labels, rows, strict=True)),
+        "",
+    ]
 
 
 def _infinite(value: Any) -> bool:
@@ -154,6 +183,13 @@ def _readable(value: Any) -> str:
     return printable(str(value))
 
 
+FIGURES = (
+    "accuracy", "macro_f1", "micro_f1", "macro_precision", "micro_precision", "macro_recall", "micro_recall", "images",
+    "mse", "psnr", "ssim", "active_units", "dimensions", "log_likelihood", "components", "iterations", "rejected",
+)  # fmt: skip
+"""Figures that a command may report, and that a gate may ask for."""
+
+
 def parse_gates(gates: Sequence[str] | None) -> dict[str, float]:
     """``name=value`` options as numbers by name.
 
@@ -163,10 +199,15 @@ def parse_gates(gates: Sequence[str] | None) -> dict[str, float]:
     parsed = {}
     for gate in gates or ():
         name, _, value = gate.partition("=")
+        name = name.strip()
         try:
-            parsed[name.strip()] = float(value)
+            parsed[name] = number = float(value)
         except ValueError:
-            raise UsageError(f"--fail-under {gate!r} is not of the form name=number", "such as accuracy=0.95") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise UsageError(f"--fail-under {gate!r} is not of the form name=number", "such as accuracy=0.95")
+        if name not in FIGURES:
+            raise UsageError(f"--fail-under: there is no figure {name!r}", f"expected one of: {', '.join(FIGURES)}")
     return parsed
 
 
@@ -186,6 +227,3 @@ def check_gates(figures: Mapping[str, Any], gates: Mapping[str, float]) -> None:
     missed = [f"{name} {numbers[name]:.4f} < {least:g}" for name, least in gates.items() if not numbers[name] >= least]
     if missed:
         raise GateError(f"gate not met: {'; '.join(missed)}")
-
-
-Report = Callable[[Mapping[str, Any]], None]

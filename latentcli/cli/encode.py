@@ -28,7 +28,7 @@ def encode(
     from latentcli import artifacts, metrics
     from latentcli.cli import console, fitting, inputs
 
-    inputs.check_output(output, data)
+    inputs.check_outputs(output, given=[data, vae, labels])
     gates = console.parse_gates(fail_under)
     saved, model = inputs.model(vae, device)
     images = inputs.images(

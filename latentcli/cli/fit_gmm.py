@@ -42,7 +42,7 @@ def fit_gmm(
     from latentcli.cli import console, fitting, inputs, pictures
 
     gates = console.parse_gates(fail_under)
-    inputs.check_output(output, data, val)
+    inputs.check_outputs(output, given=[data, vae, val, labels], folder=figures)
     chosen = {
         "split": split,
         "classes": options.names(classes),

@@ -40,6 +40,12 @@ def naming(images: "ImageSet", few: "ImageSet | None", per_class: int | None) ->
     source = few if few is not None else images
     if source.labels is None or not (source.labels >= 0).any():
         return None
+    if len(np.unique(source.labels[source.labels >= 0])) < 2:
+        raise DataError(
+            f"all labels of {source.name} are of one class",
+            "expected two classes or more to tell apart",
+            "label images of another class, or take the images of that class without labels",
+        )
     return source if per_class is None else labelled_per_class(source, per_class, 0)
 
 

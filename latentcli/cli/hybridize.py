@@ -31,7 +31,8 @@ def hybridize(
     from latentcli import artifacts, hybrids, inference
     from latentcli.cli import console, inputs, pictures
 
-    inputs.check_output(output)
+    inputs.check_picture(grid)
+    inputs.check_outputs(output, grid, given=[vae, classifier])
     saved, model = inputs.model(vae, device)
     labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint)
     points = hybrids.between(labeller, count, options.names(classes), seed)

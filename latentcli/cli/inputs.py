@@ -1,10 +1,11 @@
 """Loading what a command is given: a checkpoint with its model, and images that fit it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.errors import ModelFileError, UsageError
-from latentcli.files import check_writable, short
+from latentcli.files import check_folder, check_writable, short
 
 if TYPE_CHECKING:
     from latentcli.checkpoint import Checkpoint
@@ -76,38 +77,45 @@ def classifier(path: Path, fitted_on: str) -> Any:
     return CLASSIFIERS[params["kind"]].from_params(params)
 
 
-def csv_target(output: str, json: bool, *given: str) -> Path | None:
-    """The file a table goes to, checked; None is stdout.
+def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], folder: Path | None = None) -> None:
+    """Refuse, before any work, outputs that cannot be written, or that would replace an input or one another.
+
+    Args:
+        outputs: files the command writes; None where one was not asked for.
+        given: every file and folder that the command reads.
+        folder: where pictures go; it need not exist yet.
 
     Raises:
-        UsageError: the table and the JSON result both want stdout, or the output is an input.
-        OutputError: the file cannot be written.
+        OutputError: a folder is missing or read-only, or a path no regular file.
+        UsageError: an output is one of the inputs, which are never modified, or two outputs are one file.
     """
-    if output != "-":
-        check_output(Path(output), *given)
-        return Path(output)
-    if json:
-        raise UsageError("-o - and --json both want standard output", remedy="write the table to a file: -o vae.csv")
-    return None
+    paths = [path for path in outputs if path is not None]
+    for path in paths:
+        if str(path) == "-":
+            raise UsageError("only a table of labels can go to standard output", remedy="name a file: -o FILE")
+        check_writable(path)
+        for read in (Path(name) for name in given if name is not None):
+            if _replaces(path, read):
+                raise UsageError(
+                    f"{path} is an input of this command", "an input is never replaced", "name another output: -o FILE"
+                )
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("two outputs have the same name", f"found {', '.join(map(str, paths))}", "name them apart")
+    if folder is not None:
+        check_folder(folder)
 
 
-def check_output(path: Path, *given: str | None) -> None:
-    """Refuse, before any work, an output that cannot be written or would replace an input.
-
-    Raises:
-        OutputError: the folder is missing or read-only, or the path no regular file.
-        UsageError: the output is one of the inputs: those are never modified.
-    """
-    check_writable(path)
-    for name in given:
-        if name is not None and path.exists() and Path(name).exists() and path.samefile(name):
-            raise UsageError(
-                f"{path} is an input of this command", "an input is never replaced", "name another output: -o FILE"
-            )
+def _replaces(path: Path, read: Path) -> bool:
+    """Whether writing ``path`` would change ``read``: the file itself, or a picture in the folder."""
+    if not path.exists() or not read.exists():
+        return False
+    pictures = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+    within = read.is_dir() and path.suffix.lower() in pictures and path.resolve().is_relative_to(read.resolve())
+    return within or path.samefile(read)
 
 
-def check_picture(path: Path, *given: str | None) -> None:
-    """``check_output`` for a picture, whose name must end in .png or .svg.
+def check_picture(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:
+    """``check_outputs`` for a picture, whose name must end in .png or .svg; None is no picture.
 
     Raises:
         UsageError: it does not, or the picture is one of the inputs.
@@ -115,8 +123,9 @@ def check_picture(path: Path, *given: str | None) -> None:
     """
     from latentcli.figures import format_of
 
-    format_of(path)
-    check_output(path, *given)
+    if path is not None:
+        format_of(path)
+        check_outputs(path, given=given)
 
 
 def report_bad_files(loaded: "ImageSet", output: Path | None) -> None:

@@ -134,7 +134,7 @@ def of_predictions(
     where, names = folder(where), [str(name) for name in mixture.classes_]
     truth = latents.names_of_labels() if latents.labels is not None else None
     drawn = [
-        latent(where / "latent.png", latents, mixture),
+        latent(where / "predictions.png", latents, mixture),
         label_counts(where / "labels.png", names, predicted, truth),
     ]
     return drawn + ([confusion(where / "confusion.png", result)] if "confusion_matrix" in result else [])

@@ -22,7 +22,7 @@ def history(vae: options.CheckpointFile, output: Picture = Path("history.png")) 
     from latentcli import checkpoint
     from latentcli.cli import console, inputs, pictures
 
-    inputs.check_picture(output)
+    inputs.check_picture(output, given=[vae])
     rows = checkpoint.load(vae).training["history"]
     console.result({"epochs": len(rows)}, as_json=False, written=[pictures.history(output, rows)])
 
@@ -44,7 +44,7 @@ def latent(
     """Where DATA lies in the latent space, by class; beyond two dimensions on its principal plane."""
     from latentcli.cli import console, fitting, inputs, pictures
 
-    inputs.check_picture(output, data)
+    inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
     mixture = inputs.classifier(gmm, fitted_on=saved.fingerprint) if gmm else None
     images = inputs.images(
@@ -62,7 +62,7 @@ def manifold(
     """The decoded latent plane: 20×20 images between the 5th and the 95th percentile of the prior."""
     from latentcli.cli import console, inputs, pictures
 
-    inputs.check_picture(output)
+    inputs.check_picture(output, given=[vae])
     _, model = inputs.model(vae, device)
     console.result({"images": pictures.MANIFOLD_SIDE**2}, as_json=False, written=[pictures.manifold(output, model)])
 
@@ -82,7 +82,7 @@ def reconstructions(
     """Originals over reconstructions, each pair with its structural similarity."""
     from latentcli.cli import console, inputs, pictures
 
-    inputs.check_picture(output, data)
+    inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
     images = inputs.images(
         data,
@@ -115,7 +115,7 @@ def confusion(
     """True against predicted classes of labelled DATA."""
     from latentcli.cli import console, fitting, inputs, pictures
 
-    inputs.check_picture(output, data)
+    inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
     labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint)
     images = inputs.images(

@@ -35,7 +35,8 @@ def reconstruct(
     from latentcli.cli import console, inputs, pictures
 
     gates = console.parse_gates(fail_under)
-    inputs.check_output(output, data)
+    inputs.check_picture(grid)
+    inputs.check_outputs(output, grid, given=[data, vae, labels], folder=figures)
     saved, model = inputs.model(vae, device)
     images = inputs.images(
         data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,

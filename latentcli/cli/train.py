@@ -51,8 +51,9 @@ def train(
     from latentcli.cli import configuration, console, fitting, inputs, pictures, watching
     from latentcli.models import create
 
-    for path in (output, gmm, watching.partial(output)):
-        inputs.check_output(path, data, val)
+    inputs.check_outputs(output, given=[data, val, labels], folder=figures)
+    log, partial = watching.log(output), watching.partial(output)
+    inputs.check_outputs(output, gmm, log, partial, given=[data, val, labels])
     images = datasets.load(
         data, split=split, classes=options.names(classes), labels=labels, image_size=image_size,
         data_root=data_root, max_bad=max_bad, progress=console.progress,
@@ -76,7 +77,7 @@ def train(
         state_dict=network.state_dict(), training=configuration.provenance(identity, history),
     )  # fmt: skip
     checkpoint.save(output, saved)
-    written = [output]
+    written = [output, log]
     mixture = None
     latents = fitting.encoded(network, saved.fingerprint, images)
     if naming is not None:
@@ -88,5 +89,5 @@ def train(
         written.append(gmm)
     if figures is not None:
         written += pictures.of_training(figures, history, network, images, latents, mixture)
-    watching.partial(output).unlink(missing_ok=True)
+    partial.unlink(missing_ok=True)
     console.result({"images": len(images), **watching.summary(network, history)}, as_json=json, written=written)

@@ -53,7 +53,7 @@ class Watch:
     def __init__(self, log: Path, rows: list[dict[str, float]]) -> None:
         self.log = log
         self.rows: list[Mapping[str, float]] = list(rows)
-        self.epochs = self.images = self.seen = 0
+        self.epochs = self.images = self.seen = self.seen_before = 0
         self.began = self.epoch_began = time.monotonic()
         self.bar: Any = console.progress_bar("speed", "losses") if console.watched() else None
         self.task: Any = None
@@ -82,8 +82,8 @@ class Watch:
     def epoch(self, row: Mapping[str, float]) -> None:
         """One epoch ended."""
         now = time.monotonic()
-        speed = self.images / max(now - self.epoch_began, 1e-9)
-        self.epoch_began = now
+        speed = (self.seen - self.seen_before) / max(now - self.epoch_began, 1e-9)
+        self.epoch_began, self.seen_before = now, self.seen
         self.rows.append({**row, "images_per_second": round(speed, 1)})
         with atomic_write(self.log) as file:
             file.write("".join(json.dumps(row) + "\n" for row in self.rows).encode())
@@ -133,13 +133,18 @@ def fit(
 
     run = Run(model, images, config, state)
     try:
-        with signals() as interrupted, Watch(output.with_name("metrics.jsonl"), run.history) as watch:
+        with signals() as interrupted, Watch(log(output), run.history) as watch:
             return run.fit(Callbacks(watch.start, watch.step, watch.epoch, save_state, interrupted))
     except Interrupted:
         console.note(
             f"interrupted at step {run.step} of {run.total_steps}; the same call with --resume goes on from there"
         )
         raise
+
+
+def log(output: Path) -> Path:
+    """Where the figures of each epoch are kept."""
+    return output.with_name("metrics.jsonl")
 
 
 def partial(output: Path) -> Path:

@@ -157,12 +157,17 @@ def _read(path: Path) -> Iterator[tuple[int, str, str]]:
                 continue
             if len(row) <= max(file_column, label_column) or not row[file_column] or not row[label_column].strip():
                 raise DataError(f"row {number} of {path.name} lacks a file or a label", f"found {','.join(row)[:80]!r}")
-            yield number, row[file_column], row[label_column].strip()
+            yield number, _unguarded(row[file_column]), _unguarded(row[label_column].strip())
     except csv.Error as error:
         raise DataError(f"row {number + 1} of {path.name} is not CSV: {error}") from error
 
 
 Labelled = TypeVar("Labelled", ImageSet, Latents)
+
+
+def _unguarded(cell: str) -> str:
+    """The cell without the apostrophe that our own tables put before what spreadsheets take for a formula."""
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in tuple("=+-@\t\r") else cell
 
 
 def labelled_per_class(images: Labelled, n: int, seed: int) -> Labelled:

@@ -42,7 +42,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
             "epochs": (1, 100_000), "values_seen": (1, 10**15), "least_epochs": (1, 100_000),
-            "most_epochs": (1, 100_000), "batch_size": (1, 65_536), "lr": (1e-9, 10.0), "warmup": (0.0, 0.9),
+            "most_epochs": (1, 100_000), "batch_size": (2, 65_536), "lr": (1e-9, 10.0), "warmup": (0.0, 0.9),
             "weight_decay": (0.0, 1.0), "held_out": (0.0, 0.5), "most_held_out": (0, 10**9),
             "patience": (0.0, 1.0), "save_every": (0.0, 1e9), "seed": (0, 2**63 - 1),
         }  # fmt: skip

@@ -169,11 +169,15 @@ def test_figures_of_a_training_and_of_a_classification(call, trained, tmp_path, 
     drawn = {path.name for path in (tmp_path / "pictures/a").iterdir()}
     assert drawn == {"history.png", "latent.png", "manifold.png", "reconstructions.png"}
     assert call("classify", trained.test, "vae.pth", "gmm_params.pkl", "--figures", "pictures/b").code == 0
-    assert {path.name for path in (tmp_path / "pictures/b").iterdir()} == {"confusion.png", "labels.png", "latent.png"}
+    assert {path.name for path in (tmp_path / "pictures/b").iterdir()} == {
+        "confusion.png",
+        "labels.png",
+        "predictions.png",
+    }
 
 
 def test_without_labels_train_writes_no_mixture(call, trained, tmp_path, fast):
     np.savez(tmp_path / "images.npz", data=np.load(trained.train)["data"])
     done = call("train", "images.npz", "--json", *fast)
-    assert done.json["written"] == ["vae.pth"]
+    assert done.json["written"] == ["vae.pth", "metrics.jsonl"]
     assert not (tmp_path / "gmm_params.pkl").exists()
