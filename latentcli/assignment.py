@@ -12,9 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
-from latentcli.cli.app import with_guard
+from latentcli.cli.app import exit_code_of
 from latentcli.cli.classify import classify
 from latentcli.cli.reconstruct import reconstruct
 from latentcli.cli.train import train
@@ -47,10 +45,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def main() -> None:
     """The entry point of ``python -m latentcli.assignment``."""
-    try:
-        with_guard(lambda: run(sys.argv[1:]))
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
+    sys.exit(exit_code_of(lambda: run(sys.argv[1:])))
 
 
 if __name__ == "__main__":

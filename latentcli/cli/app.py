@@ -52,7 +52,8 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
             console.verbosity.started = time.monotonic()
-            with_guard(lambda: function(**arguments))
+            if code := exit_code_of(lambda: function(**arguments)):
+                raise typer.Exit(code)
 
         signature = inspect.signature(function)
         extra = [
@@ -88,16 +89,13 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code or 0)
 
 
-def with_guard(run: Callable[[], None]) -> None:
-    """Run a command; every error of a user's becomes a short message and its exit code.
-
-    Raises:
-        typer.Exit: with the code of the error.
-    """
+def exit_code_of(run: Callable[[], None]) -> int:
+    """Run a command; every error of a user's becomes a short message, and its exit code is returned."""
     try:
         run()
     except LatentError as problem:
         console.error(problem)
-        raise typer.Exit(problem.exit_code) from None
+        return problem.exit_code
     except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+        return INTERRUPTED
+    return 0
