@@ -19,7 +19,7 @@ def train(
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("vae.pth"),
     gmm: Annotated[Path, typer.Option(help="The mixture to write when there are labels.")] = Path("gmm_params.pkl"),
     model: Annotated[str, typer.Option(help="Model family.")] = "vae",
-    backbone: Annotated[str | None, typer.Option(metavar="mlp|conv", help=f"Networks. {FAMILYS_OWN}")] = None,
+    backbone: Annotated[str | None, typer.Option(metavar="mlp|conv|conv-mlp", help=f"Networks. {FAMILYS_OWN}")] = None,
     latent_dim: Annotated[int | None, typer.Option(help=f"Dimensions of the latent space. {FAMILYS_OWN}")] = None,
     loss: Annotated[
         str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")
