@@ -110,7 +110,7 @@ def measure(threads: int | None, pairs: int) -> None:
     )
     row("the same, pythae told to use fused Adam", ours, pythae_training(trained, fused=True), TRAINED, pairs, "–")
     embed, size = pythae_encoding(encoded)
-    row(f"encoding, conv 32-64-128 (pythae in batches of {size})", our_encoding(encoded), embed, ENCODED, pairs, "≥ 5")
+    row(f"encoding, conv 16-32-64 (pythae in batches of {size})", our_encoding(encoded), embed, ENCODED, pairs, "≥ 5")
 
 
 def row(what: str, ours: Callable[[], Any], theirs: Callable[[], Any], images: int, pairs: int, wanted: str) -> None:
