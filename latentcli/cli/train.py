@@ -69,6 +69,7 @@ def train(
     )  # fmt: skip
     identity = configuration.identity(model, network_config, loop_config, images)
     network = create(model, network_config, loop_config.seed, devices.resolve(device))
+    console.detail(f"{network_config}\n{loop_config}\non {next(network.parameters()).device}")
     state = watching.state_to_resume(output, identity) if resume else None
     history = watching.fit(network, images.images, loop_config, output, identity, state)
 

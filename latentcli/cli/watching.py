@@ -172,7 +172,10 @@ def state_to_resume(output: Path, identity: Mapping[str, Any]) -> dict[str, Any]
 
 def summary(model: "LatentModel", history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """What a training run came to: the figures of its best epoch."""
+    from latentcli.models.backbones import count_parameters
+
     best = min(history, key=lambda row: row.get("val_loss", row["loss"]))
     figures = {name: value for name, value in best.items() if name not in ("epoch", "lr")}
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return {"epochs": len(history), "best_epoch": int(best["epoch"]), "parameters": parameters, **figures}
+    return {
+        "epochs": len(history), "best_epoch": int(best["epoch"]), "parameters": count_parameters(model), **figures,
+    }  # fmt: skip

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from latentcli.errors import UsageError
-from latentcli.models.losses import parse as parse_loss
 
 SMALLEST, LARGEST = 8, 256
 """Pixels: the range of heights and widths that the backbones are built for."""
@@ -91,11 +90,6 @@ class ModelConfig:
     ) -> dict[str, Any]:
         """Settings that the data itself suggests; a family overrides this where it can do better than constants."""
         return {}
-
-
-def check_loss(loss: str) -> None:
-    """Raise UsageError for an unknown reconstruction loss."""
-    parse_loss(loss)
 
 
 def check_range(name: str, value: Any, low: float, high: float, kind: type = int) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from latentcli.models import backbones, losses
 from latentcli.models.augmentation import distort
-from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_loss, check_range
+from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
 from latentcli.models.mixture_prior import MixturePrior, mutual_information
 
 FEW_DIMENSIONS = 4
@@ -59,7 +59,7 @@ class VAEConfig(ModelConfig):
         super().__post_init__()
         backbones.check_backbone(self.backbone)
         backbones.check_norm(self.norm)
-        check_loss(self.loss)
+        losses.parse(self.loss)
         check_range("width", self.width, 1, 8192)
         check_range("fourier", self.fourier, 0, 8192)
         check_range("ssim_weight", self.ssim_weight, 0.0, 1e6, float)

@@ -176,6 +176,12 @@ def test_figures_of_a_training_and_of_a_classification(call, trained, tmp_path, 
     }
 
 
+def test_v_tells_every_setting_and_q_says_nothing(call, trained, fast):
+    short = [*fast[:-1], "--epochs", 1]
+    assert "latent_dim=8" in call("train", trained.train, "-v", *short).err
+    assert call("train", trained.train, "-q", *short).err == ""
+
+
 def test_without_labels_train_writes_no_mixture(call, trained, tmp_path, fast):
     np.savez(tmp_path / "images.npz", data=np.load(trained.train)["data"])
     done = call("train", "images.npz", "--json", *fast)
