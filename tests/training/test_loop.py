@@ -113,13 +113,23 @@ def test_a_loss_that_is_not_finite_stops_at_that_step_and_keeps_the_last_good_st
     assert all(tensor.isfinite().all() for tensor in network.state_dict().values() if tensor.is_floating_point())
 
 
-def test_gradients_that_are_not_finite_never_reach_the_weights(images, monkeypatch):
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda network, batch: network.encode(batch).flat,  # on its way it passes through every layer of the encoder
+        lambda network, batch: network.decode(torch.zeros(2, 2)),
+        lambda network, batch: network.mixture.means,
+        lambda network, batch: network.mixture.log_variances,
+    ],
+    ids=["encoder", "decoder", "means", "variances"],
+)
+def test_gradients_that_are_not_finite_never_reach_the_weights(images, monkeypatch, part):
     network, saved = model(), []
     run, loss = Run(network, images, CONFIG), network.loss
 
     def broken(batch, generator, progress):  # the loss is finite; sqrt at zero makes its gradient infinite
         terms = loss(batch, generator, progress)
-        return replace(terms, total=terms.total + (0 * next(network.parameters()).sum()).sqrt())
+        return replace(terms, total=terms.total + (0 * part(network, batch).sum()).sqrt())
 
     monkeypatch.setattr(network, "loss", broken)
     with pytest.raises(FitError):
