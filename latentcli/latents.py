@@ -5,6 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from latentcli.errors import UsageError
+
+ARRAYS_OF_FEATURES = {"mean": "mu", "quantized": "quantized", "codes": "codes"}
+"""Which array of ``Latents.arrays`` holds the features of this name. Other features need the images and the model."""
+
 
 @dataclass(frozen=True)
 class Latents:
@@ -30,9 +35,23 @@ class Latents:
 
     @property
     def flat(self) -> np.ndarray:
-        """(N, D) float: what a classifier reads; the posterior mean, or the quantised map in one row."""
-        latents = self.arrays["mu"] if "mu" in self.arrays else self.arrays["quantized"]
-        return latents.reshape(len(latents), -1)
+        """(N, D) float: what a mixture reads; the posterior mean, or the quantised map in one row."""
+        return next(self.features(name) for name in ARRAYS_OF_FEATURES if ARRAYS_OF_FEATURES[name] in self.arrays)
+
+    def features(self, name: str) -> np.ndarray:
+        """(N, F): the features of this name, one row an image.
+
+        Raises:
+            UsageError: these latents do not hold them.
+        """
+        array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, ""))
+        if array is None:
+            known = ", ".join(name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays)
+            raise UsageError(
+                f"latents of this model hold no features {name!r}", f"expected one of: {known}",
+                "the others need the images: give DATA and the checkpoint instead",
+            )  # fmt: skip
+        return array.reshape(len(array), -1)
 
     @property
     def name(self) -> str:

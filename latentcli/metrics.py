@@ -3,7 +3,7 @@
 Arrays in, plain numbers out: what is returned can be written as JSON as it is. Fractions are 0…1.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,18 +182,6 @@ def _check_images(originals: np.ndarray, reconstructions: np.ndarray) -> None:
         raise ValueError(f"images of {originals.shape[-2:]} pixels, but the window has {SSIM_WINDOW}")
 
 
-def latent(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What is worth reporting of latents, by the arrays that they have.
-
-    Args:
-        arrays: as in ``Latents.arrays``.
-
-    Returns:
-        ``active_units`` where there are posterior means.
-    """
-    return {"active_units": active_units(arrays["mu"])} if "mu" in arrays else {}
-
-
 def active_units(mu: np.ndarray) -> int:
     """How many latent dimensions carry information: those whose posterior mean varies over the data.
 
@@ -205,17 +193,17 @@ def active_units(mu: np.ndarray) -> int:
     return int((np.var(mu, axis=0, dtype=np.float64) > ACTIVE_VARIANCE).sum())
 
 
-def kl(mu: np.ndarray, logvar: np.ndarray) -> float:
-    """KL divergence of the diagonal Gaussian posteriors from the prior N(0, I).
+def codes(numbers: np.ndarray, size: int) -> dict[str, float]:
+    """How evenly the codes of a codebook are used.
 
     Args:
-        mu: (N, D) posterior means.
-        logvar: (N, D) logarithms of the posterior variances.
+        numbers: integers of any shape in 0 … size − 1.
+        size: of the codebook.
 
     Returns:
-        Nats per image: summed over the D dimensions, mean over the images.
-
-    Source: Kingma & Welling 2014, appendix B.
+        ``perplexity``, the exponential of the entropy of the codes (1 … size), and ``codes_used``, the fraction of
+        the codebook that occurs.
     """
-    mean, log_variance = mu.astype(np.float64), logvar.astype(np.float64)
-    return float(0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1).sum(axis=1).mean())
+    counts = np.bincount(numbers.ravel(), minlength=size)
+    shares = counts[counts > 0] / counts.sum()
+    return {"perplexity": float(np.exp(-(shares * np.log(shares)).sum())), "codes_used": float((counts > 0).mean())}

@@ -1,7 +1,6 @@
 """The metrics agree with scikit-learn, scikit-image and closed forms."""
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -118,19 +117,13 @@ def test_images_that_cannot_be_compared_are_refused(shape, other):
         metrics.reconstruction(np.zeros(shape), np.zeros(other))
 
 
-def test_kl_agrees_with_the_integral():
-    from scipy import integrate, stats
-
-    mean, deviation = 0.7, 0.4
-
-    def integrand(z):
-        posterior = stats.norm(mean, deviation)
-        return posterior.pdf(z) * (posterior.logpdf(z) - stats.norm.logpdf(z))
-
-    one, _ = integrate.quad(integrand, -5, 5)
-    mu = np.array([[mean, 0.0], [0.0, 0.0]])
-    logvar = np.array([[2 * math.log(deviation), 0.0], [0.0, 0.0]])
-    assert metrics.kl(mu, logvar) == pytest.approx(one / 2, rel=1e-6)
+@pytest.mark.parametrize(
+    ("numbers", "size", "perplexity", "used"),
+    [([[0, 1], [2, 3]], 4, 4.0, 1.0), ([[5, 5, 5]], 10, 1.0, 0.1), ([0, 0, 1, 1], 4, 2.0, 0.5)],
+    ids=["all alike", "one code", "half"],
+)
+def test_perplexity_is_the_number_of_codes_where_they_are_used_alike(numbers, size, perplexity, used):
+    assert metrics.codes(np.array(numbers), size) == pytest.approx({"perplexity": perplexity, "codes_used": used})
 
 
 def test_active_units_are_the_dimensions_that_vary():

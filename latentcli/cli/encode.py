@@ -24,8 +24,8 @@ def encode(
     json: options.Json = False,
     fail_under: options.FailUnder = None,
 ) -> None:
-    """Write the latents of every image of DATA: posterior means and log-variances."""
-    from latentcli import artifacts, metrics
+    """Write the latents of every image of DATA: posterior means and log-variances, or codes and their vectors."""
+    from latentcli import artifacts
     from latentcli.cli import console, fitting, inputs
 
     inputs.check_outputs(output, given=[data, vae, labels])
@@ -37,6 +37,6 @@ def encode(
     )  # fmt: skip
     latents = fitting.encoded(model, saved.fingerprint, images)
     artifacts.write_latents(output, latents)
-    figures = {"images": len(images), "dimensions": latents.flat.shape[1], **metrics.latent(latents.arrays)}
+    figures = {"images": len(images), "dimensions": latents.flat.shape[1], **model.measures(latents.arrays)}
     console.result(figures, as_json=json, written=[output])
     console.check_gates(figures, gates)

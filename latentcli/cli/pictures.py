@@ -61,20 +61,9 @@ def manifold(path: Path, model: "LatentModel") -> Path:
     from latentcli import inference
     from latentcli.figures.manifold import grid_points
 
-    mean, covariance = (moment.detach().cpu().double().numpy() for moment in model.prior_moments())
-    values, vectors = np.linalg.eigh(covariance)
-    plane = vectors[:, ::-1][:, :2].T * np.sqrt(values[::-1][:2, None])  # (2, D), one standard deviation each
-    names = ("principal direction 1 (standard deviations)", "principal direction 2 (standard deviations)")
-    if len(mean) == 2:
-        plane, names = (
-            np.diag(np.sqrt(np.diag(covariance))),
-            ("latent dimension 1 (standard deviations)", "latent dimension 2 (standard deviations)"),
-        )
-    if len(mean) == 1:
-        plane, names = (
-            np.vstack([np.sqrt(covariance), np.zeros((1, 1))]),
-            ("latent dimension 1 (standard deviations)", ""),
-        )
+    mean, plane = (part.detach().cpu().double().numpy() for part in model.prior_plane())
+    kind = "latent dimension" if len(mean) <= 2 else "principal direction"
+    names = (f"{kind} 1 (standard deviations)", f"{kind} 2 (standard deviations)" if len(mean) > 1 else "")
     images = inference.decode(model, mean + grid_points(MANIFOLD_SIDE) @ plane)
     return _draw("manifold", path, images, MANIFOLD_SIDE, axes=names)
 

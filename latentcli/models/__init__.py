@@ -9,7 +9,14 @@ if TYPE_CHECKING:
 
     from latentcli.models.base import LatentModel, ModelConfig
 
-FAMILIES = Registry("model family", {"vae": "latentcli.models.vae:VAE"})
+FAMILIES = Registry(
+    "model family",
+    {
+        "vae": "latentcli.models.vae:VAE",
+        "vqvae": "latentcli.models.vqvae:VQVAE",
+        "fsq": "latentcli.models.fsq:FSQAutoencoder",
+    },
+)
 
 
 def create(family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu") -> "LatentModel":

@@ -5,37 +5,21 @@ An encoder maps images to a feature vector, a decoder a feature vector to logits
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from latentcli.errors import UsageError
-
-Shape = tuple[int, int, int]
+from latentcli.models.base import check_range
+from latentcli.models.layers import NORMS, Shape, channels_last, dense, layer
+from latentcli.models.map_backbones import MAPS, Halvings, usual_stages
 
 MOST_PARAMETERS = 20_000_000
 """No default network is larger: wide layers narrow down for large images."""
-
-
-NORMS = ("batch", "layer")
-
-
-def layer(weights: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, norm: str) -> list[nn.Module]:
-    """A layer's weights, its normalisation and its activation.
-
-    Batch normalisation (Ioffe & Szegedy 2015) learns most a step. Layer normalisation (Ba et al. 2016), here of
-    fully connected layers alone, leaves an image's latents to the image, which serves latent spaces of few dimensions.
-    """
-    if isinstance(weights, nn.Linear):
-        features = weights.out_features
-        return [weights, nn.BatchNorm1d(features) if norm == "batch" else nn.LayerNorm(features), nn.SiLU()]
-    return [weights, *([nn.BatchNorm2d(weights.out_channels)] if norm == "batch" else []), nn.SiLU()]
-
-
-def dense(norm: str, *sizes: int) -> nn.Sequential:
-    """Fully connected layers of (input, hidden …, output) features."""
-    return nn.Sequential(*(part for before, after in pairwise(sizes) for part in layer(nn.Linear(before, after), norm)))
 
 
 class FourierFeatures(nn.Module):
@@ -69,10 +53,11 @@ class MLPEncoder(nn.Module):
     Args:
         image_shape: channels, height, width.
         width: features of the widest layer; the next has half of it.
-        norm: "batch" or "layer".
+        norm: "batch", "layer" or "none".
+        stages: of convolutions, for networks that have them.
     """
 
-    def __init__(self, image_shape: Shape, width: int, norm: str) -> None:
+    def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
         super().__init__()
         pixels = math.prod(image_shape)
         width = affordable(width, pixels)
@@ -86,7 +71,7 @@ class MLPEncoder(nn.Module):
 class MLPDecoder(nn.Module):
     """Features to image logits through fully connected layers, the mirror of ``MLPEncoder``."""
 
-    def __init__(self, image_shape: Shape, width: int, norm: str, inputs: int) -> None:
+    def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None, inputs: int) -> None:
         super().__init__()
         self.image_shape = tuple(image_shape)
         pixels = math.prod(image_shape)
@@ -111,8 +96,8 @@ class Stages:
         map_shape: channels, height and width of the last stage's map.
     """
 
-    def __init__(self, image_shape: Shape, width: int) -> None:
-        times = max(1, round(math.log2(min(image_shape[1:]) / 4)))
+    def __init__(self, image_shape: Shape, width: int, stages: int | None) -> None:
+        times = stages or max(1, round(math.log2(min(image_shape[1:]) / 4)))
         self.channels = [max(1, width // 64) * min(2**stage, 4) for stage in range(times)]
         height, breadth = (math.ceil(side / 2**times) for side in image_shape[1:])
         self.map_shape = (self.channels[-1], height, breadth)
@@ -124,65 +109,90 @@ class ConvEncoder(nn.Module):
     Args:
         image_shape: channels, height, width.
         width: sets the channels of the stages (see ``Stages``) and, divided by four, the features.
-        norm: "batch" or "layer".
+        norm: "batch", "layer" or "none".
+        stages: of convolutions, for networks that have them.
     """
 
-    def __init__(self, image_shape: Shape, width: int, norm: str) -> None:
+    def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
         super().__init__()
-        stages = Stages(image_shape, width)
+        halvings = Stages(image_shape, width, stages)
         self.features = max(width // 4, 1)
-        kernels = [5] + [3] * (len(stages.channels) - 1)
+        kernels = [5] + [3] * (len(halvings.channels) - 1)
         layers: list[nn.Module] = []
-        for kernel, (before, after) in zip(kernels, pairwise([image_shape[0], *stages.channels]), strict=True):
+        for kernel, (before, after) in zip(kernels, pairwise([image_shape[0], *halvings.channels]), strict=True):
             layers += layer(nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2), norm)
-        flat = math.prod(stages.map_shape)
+        flat = math.prod(halvings.map_shape)
         flatten = [nn.Flatten(), *([nn.LayerNorm(flat)] if norm == "layer" else [])]
         self.layers = nn.Sequential(*layers, *flatten, dense(norm, flat, self.features))
 
     def forward(self, images: Tensor) -> Tensor:
-        # channels last is twice as fast on a CPU; only the images change their layout, so that weights look the
-        # same in memory whether they were trained just now or read from a file
-        return self.layers(images.contiguous(memory_format=torch.channels_last))  # (N, features)
+        return self.layers(channels_last(images))  # (N, features)
 
 
 class ConvDecoder(nn.Module):
     """Features to image logits through transposed convolutions, the mirror of ``ConvEncoder``."""
 
-    def __init__(self, image_shape: Shape, width: int, norm: str, inputs: int) -> None:
+    def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None, inputs: int) -> None:
         super().__init__()
-        stages = Stages(image_shape, width)
+        halvings = Stages(image_shape, width, stages)
         self.size = tuple(image_shape[1:])
-        flat = math.prod(stages.map_shape)
-        self.expand = nn.Sequential(dense(norm, inputs, max(width // 4, 1), flat), nn.Unflatten(1, stages.map_shape))
+        flat = math.prod(halvings.map_shape)
+        self.expand = nn.Sequential(dense(norm, inputs, max(width // 4, 1), flat), nn.Unflatten(1, halvings.map_shape))
         layers: list[nn.Module] = []
-        for before, after in pairwise(stages.channels[::-1]):
+        for before, after in pairwise(halvings.channels[::-1]):
             layers += layer(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), norm)
-        layers.append(nn.ConvTranspose2d(stages.channels[0], image_shape[0], 4, stride=2, padding=1))
+        layers.append(nn.ConvTranspose2d(halvings.channels[0], image_shape[0], 4, stride=2, padding=1))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:
-        maps = self.expand(features).contiguous(memory_format=torch.channels_last)
-        return self.layers(maps)[:, :, : self.size[0], : self.size[1]]
+        return self.layers(channels_last(self.expand(features)))[:, :, : self.size[0], : self.size[1]]
 
 
-BACKBONES: dict[str, tuple[type, type]] = {
+class FlatEncoder(nn.Module):
+    """An encoder of maps whose map is read as one vector."""
+
+    def __init__(self, maps: str, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
+        super().__init__()
+        self.maps = MAPS[maps][0](image_shape, width, norm, stages or usual_stages(image_shape))
+        self.features: int = self.maps.features
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.maps(images).flatten(1)  # (N, features)
+
+
+class FlatDecoder(nn.Module):
+    """A decoder of maps that begins with a vector, the mirror of ``FlatEncoder``."""
+
+    def __init__(self, maps: str, image_shape: Shape, width: int, norm: str, stages: int | None, inputs: int) -> None:
+        super().__init__()
+        halvings = Halvings(image_shape, width, stages or usual_stages(image_shape))
+        self.expand = nn.Sequential(
+            *layer(nn.Linear(inputs, math.prod(halvings.map_shape)), "none"), nn.Unflatten(1, halvings.map_shape)
+        )
+        self.maps = MAPS[maps][1](image_shape, width, norm, len(halvings.sizes) - 1, halvings.map_shape[0])
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.maps(self.expand(features))  # (N, C, H, W)
+
+
+BACKBONES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "mlp": (MLPEncoder, MLPDecoder),
     "conv": (ConvEncoder, ConvDecoder),
     "conv-mlp": (ConvEncoder, MLPDecoder),
+    **{name: (partial(FlatEncoder, name), partial(FlatDecoder, name)) for name in MAPS},
 }
 """Encoder and decoder by name. On a CPU a convolutional encoder with a fully connected decoder learns most a second."""
 
 
-def check_backbone(name: str) -> None:
-    """Raise UsageError for an unknown backbone."""
+def check(name: str, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
+    """Raise UsageError for an unknown backbone or normalisation, or a size out of range."""
     if name not in BACKBONES:
         raise UsageError(f"unknown backbone {name!r}", f"expected one of: {', '.join(BACKBONES)}")
-
-
-def check_norm(name: str) -> None:
-    """Raise UsageError for an unknown normalisation."""
-    if name not in NORMS:
-        raise UsageError(f"unknown norm {name!r}", f"expected one of: {', '.join(NORMS)}")
+    if norm not in NORMS:
+        raise UsageError(f"unknown norm {norm!r}", f"expected one of: {', '.join(NORMS)}")
+    check_range("width", width, 1, 8192)
+    if stages is not None:
+        check_range("stages", stages, 1, int(math.log2(min(image_shape[1:]))))
 
 
 def count_parameters(network: nn.Module) -> int:

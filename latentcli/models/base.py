@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentcli.errors import UsageError
+from latentcli.errors import DataError, UsageError
+from latentcli.latents import ARRAYS_OF_FEATURES
 
 SMALLEST, LARGEST = 8, 256
 """Pixels: the range of heights and widths that the backbones are built for."""
@@ -109,6 +111,8 @@ class LatentModel(nn.Module, ABC):
     """
 
     Config: ClassVar[type[ModelConfig]]
+    FEATURES: ClassVar[tuple[str, ...]]
+    """Names that ``features`` knows, the first being ``Encoding.flat``."""
     config: Any
 
     def reduced_precision(self, batch: Tensor) -> torch.autocast:
@@ -138,9 +142,55 @@ class LatentModel(nn.Module, ABC):
             (N, C, H, W) float in [0, 1].
         """
 
+    def flat_of(self, arrays: Mapping[str, Tensor]) -> Tensor:
+        """(N, D), as in ``Encoding.flat``, of arrays by the names that ``latents.npz`` gives them.
+
+        Raises:
+            DataError: the arrays are not of this model's latents.
+        """
+        name = ARRAYS_OF_FEATURES[self.FEATURES[0]]
+        dimensions = len(self.prior_plane()[0])
+        if name not in arrays or arrays[name].flatten(1).shape[1] != dimensions:
+            raise self.unfit(name, f"(N, {dimensions}) numbers")
+        return arrays[name].flatten(1).float()
+
+    def unfit(self, name: str, expected: str) -> DataError:
+        """The error for arrays that are not of this model's latents."""
+        return DataError(
+            "these are not latents of this model",
+            f"expected {name}: {expected}",
+            "encode the images with this checkpoint: latentcli encode DATA vae.pth",
+        )
+
+    def features(self, images: Tensor, name: str) -> Tensor:
+        """(N, F): what a probe can be given of a batch.
+
+        Args:
+            images: (N, C, H, W) float in [0, 1].
+            name: one of ``FEATURES``.
+
+        Raises:
+            UsageError: this family has no such features.
+        """
+        if name == "pixels":
+            return images.flatten(1)
+        raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(self.FEATURES)}")
+
     @abstractmethod
-    def prior_moments(self) -> tuple[Tensor, Tensor]:
-        """Mean (D,) and covariance (D, D) of the prior over ``Encoding.flat``."""
+    def prior_plane(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) of the prior over ``Encoding.flat``, and its two directions (2, D) of most variance.
+
+        Each direction has the length of one standard deviation; of a latent space with two dimensions they are its
+        axes, with one the second is zero.
+        """
+
+    @abstractmethod
+    def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """What is worth reporting of the latents of a set of images, under the keys that all commands share.
+
+        Args:
+            arrays: of ``encode``, all batches together.
+        """
 
     @abstractmethod
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:

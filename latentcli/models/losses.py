@@ -121,18 +121,3 @@ def reconstruction(loss: str, logits: Tensor, target: Tensor, ssim_weight: float
         UsageError: a term is unknown or stands twice.
     """
     return torch.stack([TERMS[term](logits, target, ssim_weight) for term in parse(loss)]).sum(dim=0)
-
-
-def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL divergence of a diagonal Gaussian posterior from the prior N(0, I).
-
-    Args:
-        mean: (N, D) posterior means.
-        log_variance: (N, D) logarithms of the posterior variances.
-
-    Returns:
-        (N,) nats, summed over the D latent dimensions.
-
-    Source: Kingma & Welling 2014, appendix B.
-    """
-    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1)

@@ -8,11 +8,13 @@ components and the images, under distortions that leave unchanged what an image 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latentcli import metrics
 from latentcli.models import backbones, losses
 from latentcli.models.augmentation import distort
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
@@ -30,9 +32,10 @@ class VAEConfig(ModelConfig):
     """Architecture and loss of a VAE.
 
     Attributes:
-        backbone: "mlp", "conv" or "conv-mlp" (encoder and decoder).
-        norm: "batch" or "layer" normalisation.
+        backbone: encoder and decoder, a name in ``backbones.BACKBONES``.
+        norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; convolutions begin with width/64 channels.
+        stages: halvings of the image by convolutions; None takes as many as suit its size.
         latent_dim: D, dimensions of the latent space.
         fourier: sines and cosines of the latents that the decoder also sees; 0 for none.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
@@ -46,6 +49,7 @@ class VAEConfig(ModelConfig):
     backbone: str = "conv-mlp"
     norm: str = "batch"
     width: int = 1024
+    stages: int | None = None
     latent_dim: int = 32
     fourier: int = 0
     loss: str = "bce+ssim"
@@ -57,10 +61,8 @@ class VAEConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        backbones.check_backbone(self.backbone)
-        backbones.check_norm(self.norm)
+        backbones.check(self.backbone, self.image_shape, self.width, self.norm, self.stages)
         losses.parse(self.loss)
-        check_range("width", self.width, 1, 8192)
         check_range("fourier", self.fourier, 0, 8192)
         check_range("ssim_weight", self.ssim_weight, 0.0, 1e6, float)
         check_range("latent_dim", self.latent_dim, 1, 4096)
@@ -87,18 +89,20 @@ class VAE(LatentModel):
     """A diagonal Gaussian posterior q(z | x), a mixture prior p(z), and a decoder p(x | z)."""
 
     Config = VAEConfig
+    FEATURES: ClassVar[tuple[str, ...]] = ("mean", "encoder", "pixels")
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
         encoder, decoder = backbones.BACKBONES[config.backbone]
-        self.encoder = encoder(config.image_shape, config.width, config.norm)
+        layout = (config.image_shape, config.width, config.norm, config.stages)
+        self.encoder = encoder(*layout)
         self.posterior = nn.Linear(self.encoder.features, 2 * config.latent_dim)
         self.mixture = MixturePrior(config.components, config.latent_dim)
         self.mixture.requires_grad_(config.components > 1)
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
         inputs = config.latent_dim + 2 * config.fourier
-        self.decoder = decoder(config.image_shape, config.width, config.norm, inputs)
+        self.decoder = decoder(*layout, inputs)
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (N, D)."""
@@ -120,8 +124,30 @@ class VAE(LatentModel):
             logits = self.decoder(self.expand(latents))
         return logits.float()
 
-    def prior_moments(self) -> tuple[Tensor, Tensor]:
-        return self.mixture.moments()
+    def features(self, images: Tensor, name: str) -> Tensor:
+        match name:
+            case "mean":
+                return self.encode(images).flat
+            case "encoder":
+                with self.reduced_precision(images):
+                    return self.encoder(images).float()
+        return super().features(images, name)
+
+    def prior_plane(self) -> tuple[Tensor, Tensor]:
+        mean, covariance = self.mixture.moments()
+        if len(mean) <= 2:
+            axes = covariance.diag().sqrt().diag()
+            return mean, nn.functional.pad(axes, (0, 0, 0, 2 - len(mean)))
+        values, vectors = torch.linalg.eigh(covariance.double())
+        directions = vectors.flip(1)[:, :2].T * values.flip(0)[:2, None].sqrt()
+        return mean, directions.to(mean.dtype)
+
+    @torch.no_grad()
+    def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        device = self.mixture.means.device
+        mean, log_variance = (torch.from_numpy(arrays[name]).to(device) for name in ("mu", "logvar"))
+        kl = float(self.mixture.kl(mean, log_variance).double().mean()) if len(mean) else 0.0
+        return {"kl": kl, "active_units": metrics.active_units(arrays["mu"])}
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
         config = self.config

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from latentcli.errors import UsageError
+from latentcli.errors import DataError, UsageError
 from latentcli.models import FAMILIES, create
 from latentcli.models.backbones import BACKBONES, MOST_PARAMETERS, count_parameters
 
@@ -59,13 +59,13 @@ def test_encoding_is_deterministic_and_each_image_on_its_own(family, backbone):
 @families
 @small
 def test_the_loss_is_a_function_of_its_generator_and_reaches_every_weight(family, backbone):
-    model, images = build(family, backbone=backbone), batch((1, 28, 28), 8)
-    first, again, other = (model.loss(images, torch.Generator().manual_seed(seed), 1.0) for seed in (1, 1, 2))
+    images, models = batch((1, 28, 28), 8), [build(family, backbone=backbone) for _ in range(2)]
+    first, again = (model.loss(images, torch.Generator().manual_seed(1), 1.0) for model in models)
     assert first.total.isfinite()
-    assert_close(first.total, again.total)
-    assert first.total != other.total
-    first.total.backward()
-    unreached = [name for name, weight in model.named_parameters() if weight.requires_grad and weight.grad is None]
+    assert torch.equal(first.total, again.total)
+    again.total.backward()
+    named = models[1].named_parameters()
+    unreached = [name for name, weight in named if weight.requires_grad and weight.grad is None]
     assert unreached == []
 
 
@@ -88,13 +88,49 @@ def test_a_model_is_rebuilt_from_its_own_configuration(family):
 
 
 @families
-def test_prior_moments_fit_what_a_classifier_reads(family):
-    model = build(family).eval()
-    mean, covariance = model.prior_moments()
+@pytest.mark.parametrize("latent_dim", [1, 2, 5])
+def test_the_plane_of_the_prior_lies_in_the_space_that_a_classifier_reads(family, latent_dim):
+    model = build(family, latent_dim=latent_dim).eval()
+    mean, directions = model.prior_plane()
     dimensions = model.encode(batch((1, 28, 28))).flat.shape[1]
     assert mean.shape == (dimensions,)
-    assert covariance.shape == (dimensions, dimensions)
-    assert (torch.linalg.eigvalsh(covariance) > 0).all()
+    assert directions.shape == (2, dimensions)
+    assert latent_dim == 2 or directions[0].norm() >= directions[1].norm()  # two dimensions are drawn as they are
+    assert_close(directions[0] @ directions[1], torch.tensor(0.0), atol=1e-4, rtol=0)
+    assert model.decode(mean + directions).shape == (2, 1, 28, 28)
+
+
+@families
+def test_a_reconstruction_is_the_decoded_code_of_its_image(family):
+    """What is stored of an image is all that its reconstruction needs, and decoding finds valid latents by itself."""
+    model, images = build(family).eval(), batch((1, 28, 28))
+    with torch.inference_mode():
+        encoding = model.encode(images)
+        for name, array in encoding.arrays.items():
+            if name in ("mu", "codes", "quantized"):
+                assert torch.equal(model.flat_of({name: array}), encoding.flat)
+        assert len(model.measures({name: array.numpy() for name, array in encoding.arrays.items()})) >= 2
+
+
+@families
+@pytest.mark.parametrize(
+    "arrays", [{}, {"mu": torch.zeros(3, 999)}, {"codes": torch.zeros(3, 2, 2, dtype=int)}], ids=str
+)
+def test_latents_of_another_model_are_refused(family, arrays):
+    with pytest.raises(DataError, match="not latents of this model"):
+        build(family).flat_of(arrays)
+
+
+@families
+def test_every_feature_is_one_row_an_image_and_the_first_is_what_a_classifier_reads(family):
+    model, images = build(family).eval(), batch((1, 28, 28))
+    with torch.inference_mode():
+        features = {name: model.features(images, name) for name in model.FEATURES}
+        assert torch.equal(next(iter(features.values())), model.encode(images).flat)
+    assert all(array.shape[0] == 4 and array.dim() == 2 for array in features.values())
+    assert torch.equal(features["pixels"], images.flatten(1))
+    with pytest.raises(UsageError, match="no features 'colours'"):
+        model.features(images, "colours")
 
 
 @families

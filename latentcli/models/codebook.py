@@ -1,0 +1,140 @@
+"""A learned codebook: each place takes its nearest vector (van den Oord et al. 2017)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latentcli.models.quantiser import Quantised, Quantiser, straight_through
+
+LEARNING = ("ema", "gradient")
+"""How the vectors follow what is encoded: as moving averages, or by a loss of their own."""
+
+KMEANS_ITERATIONS = 10
+KMEANS_POINTS = 50
+"""Vectors of the first batch, for each code, that the codebook begins with."""
+
+DEAD = 0.05
+"""A code used less than this fraction of the average is dead, and gets a new vector."""
+
+REVIVAL_ENDS = 0.8
+"""The fraction of training after which the codebook is left to settle."""
+
+
+class Codebook(Quantiser):
+    """K vectors of D dimensions, which begin as the k-means centres of the first batch.
+
+    With ``ema`` each vector is the moving average of what fell to it; with ``gradient`` it is drawn there by a loss.
+    In both cases the counts of use are moving averages, and a code that falls out of use begins anew at a random
+    vector of the batch.
+
+    Args:
+        size: K.
+        dimensions: D.
+        learning: "ema" or "gradient".
+        decay: of the moving averages, per step.
+
+    Source: van den Oord, Vinyals & Kavukcuoglu 2017, section 3 and appendix A.1; the start and the revival are
+    those of Łańcucki et al. 2020 and Dhariwal et al. 2020.
+    """
+
+    started: Tensor
+    counts: Tensor
+    sums: Tensor
+
+    def __init__(self, size: int, dimensions: int, learning: str = "ema", decay: float = 0.99) -> None:
+        super().__init__()
+        self.size, self.dimensions, self.learning, self.decay = size, dimensions, learning, decay
+        self.vectors = nn.Parameter(torch.zeros(size, dimensions), requires_grad=learning == "gradient")
+        self.register_buffer("started", torch.tensor(False))
+        self.register_buffer("counts", torch.ones(size))
+        self.register_buffer("sums", torch.zeros(size, dimensions))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the vectors anew: they serve until the first batch is seen."""
+        with torch.no_grad():
+            self.vectors.normal_(generator=generator)
+            self.sums.copy_(self.vectors)
+
+    def forward(self, maps: Tensor, generator: torch.Generator, progress: float = 1.0) -> Quantised:
+        points = maps.movedim(1, -1).reshape(-1, self.dimensions)  # (M, D)
+        detached = points.detach()
+        if self.training and not self.started:
+            self._start(detached, generator)
+        codes = nearest(detached, self.vectors)
+        values = F.embedding(codes, self.vectors)
+        terms = {"commitment": (points - values.detach()).square().mean()}
+        if self.learning == "gradient":
+            terms["codebook"] = (values - detached).square().mean()
+        if self.training:
+            self._follow(detached, codes, generator, progress)
+        height, width = maps.shape[2:]
+        values = values.detach().unflatten(0, (-1, height, width)).movedim(-1, 1)
+        return Quantised(straight_through(maps, values), codes.unflatten(0, (-1, height, width)), terms)
+
+    def codes_of(self, maps: Tensor) -> Tensor:
+        return self.nearest(maps)
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        height, width = vectors.shape[2:]
+        points = vectors.movedim(1, -1).reshape(-1, self.dimensions)
+        return nearest(points, self.vectors).unflatten(0, (-1, height, width))
+
+    def vectors_of(self, codes: Tensor) -> Tensor:
+        return F.embedding(codes, self.vectors)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        shares = self.counts / self.counts.sum()
+        mean = shares @ self.vectors
+        spread = self.vectors - mean
+        return mean, (spread * shares[:, None]).T @ spread
+
+    @torch.no_grad()
+    def _start(self, points: Tensor, generator: torch.Generator) -> None:
+        rows = torch.randperm(len(points), generator=generator, device=points.device)[: KMEANS_POINTS * self.size]
+        self.vectors.copy_(kmeans(points[rows], self.size, generator))
+        self.sums.copy_(self.vectors)
+        self.started.fill_(True)
+
+    @torch.no_grad()
+    def _follow(self, points: Tensor, codes: Tensor, generator: torch.Generator, progress: float) -> None:
+        counts = torch.bincount(codes, minlength=self.size).to(points.dtype)
+        sums = torch.zeros_like(self.sums).index_add_(0, codes, points)
+        if not sums.isfinite().all():
+            return  # the step will be refused; what was learned so far must not be lost with it
+        average = len(points) / self.size
+        self.counts.lerp_(counts / average, 1 - self.decay)  # in units of the average
+        self.sums.lerp_(sums / average, 1 - self.decay)
+        if self.learning == "ema":
+            self.vectors.copy_(self.sums / self.counts.clamp_min(1e-5)[:, None])
+        dead = self.counts < DEAD
+        if progress < REVIVAL_ENDS and dead.any():
+            drawn = torch.randint(len(points), (self.size,), generator=generator, device=points.device)[dead]
+            self.vectors[dead] = points[drawn]
+            self.sums[dead], self.counts[dead] = points[drawn], 1.0
+
+
+def nearest(points: Tensor, vectors: Tensor) -> Tensor:
+    """(M,) int64: the row of ``vectors`` (K, D) nearest to each of ``points`` (M, D), the first where several are.
+
+    |p − v|² is |v|² − 2 p·v up to what all v have in common: one product of matrices.
+    """
+    return torch.addmm(vectors.square().sum(dim=1), points, vectors.T, alpha=-2.0).argmin(dim=1)
+
+
+def kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """(count, D): centres by Lloyd's algorithm from random points; where points are too few, some stand twice.
+
+    Args:
+        points: (M, D).
+        count: centres.
+        generator: of the first centres, on the points' device.
+    """
+    order = torch.randperm(len(points), generator=generator, device=points.device)
+    centres = points[order.repeat(-(-count // len(points)))[:count]].clone()
+    for _ in range(KMEANS_ITERATIONS):
+        owners = nearest(points, centres)
+        counts = torch.bincount(owners, minlength=count)
+        sums = torch.zeros_like(centres).index_add_(0, owners, points)
+        taken = counts > 0
+        centres[taken] = sums[taken] / counts[taken][:, None]
+    return centres

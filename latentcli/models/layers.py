@@ -1,0 +1,42 @@
+"""Layers that all networks are made of."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+Shape = tuple[int, int, int]
+
+NORMS = ("batch", "layer", "none")
+
+
+def layer(
+    weights: nn.Linear | nn.Conv2d | nn.ConvTranspose2d,
+    norm: str,
+    activation: Callable[[], nn.Module] | None = nn.SiLU,
+) -> list[nn.Module]:
+    """A layer's weights, its normalisation and its activation (None for none).
+
+    Batch normalisation (Ioffe & Szegedy 2015) learns most a step. Layer normalisation (Ba et al. 2016), here of
+    fully connected layers alone, leaves an image's latents to the image, which serves latent spaces of few dimensions.
+    """
+    after = [] if activation is None else [activation()]
+    if isinstance(weights, nn.Linear):
+        kinds: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+        return [weights, *([kinds[norm](weights.out_features)] if norm in kinds else []), *after]
+    return [weights, *([nn.BatchNorm2d(weights.out_channels)] if norm == "batch" else []), *after]
+
+
+def dense(norm: str, *sizes: int) -> nn.Sequential:
+    """Fully connected layers of (input, hidden …, output) features."""
+    return nn.Sequential(*(part for before, after in pairwise(sizes) for part in layer(nn.Linear(before, after), norm)))
+
+
+def channels_last(maps: Tensor) -> Tensor:
+    """The same maps, their channels next to each other in memory: twice as fast to convolve on a CPU.
+
+    Only maps change their layout, so that weights look the same in memory whether they were trained just now or read
+    from a file.
+    """
+    return maps.contiguous(memory_format=torch.channels_last)

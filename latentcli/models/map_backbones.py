@@ -1,0 +1,128 @@
+"""Convolutional networks that keep where things are: images to maps of features, and back.
+
+The maps are what a quantiser turns into codes, one for each place; flattened they serve a vector latent space too.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from latentcli.models.layers import Shape, channels_last, layer
+
+Activation = Callable[[], nn.Module]
+
+
+class Halvings:
+    """How strided convolutions halve an image, stage by stage.
+
+    Args:
+        image_shape: channels, height, width.
+        width: the stages have width/32 channels, doubling up to four times that.
+        stages: how many times the sides are halved (rounded down).
+
+    Attributes:
+        channels: the image's, then each stage's.
+        sizes: (height, width) of the image, then of each stage's map.
+    """
+
+    def __init__(self, image_shape: Shape, width: int, stages: int) -> None:
+        self.channels = [image_shape[0], *(max(1, width // 32) * min(2**stage, 4) for stage in range(stages))]
+        self.sizes = [(image_shape[1] >> stage, image_shape[2] >> stage) for stage in range(stages + 1)]
+        self.map_shape: Shape = (self.channels[-1], *self.sizes[-1])
+
+
+class ResidualBlock(nn.Module):
+    """A 3×3 and a 1×1 convolution whose output is added to their input (He et al. 2016)."""
+
+    def __init__(self, channels: int, norm: str, activation: Activation) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *layer(nn.Conv2d(channels, channels, 3, padding=1), norm, activation),
+            *layer(nn.Conv2d(channels, channels, 1), norm, None),
+        )
+        self.activation = activation()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.activation(maps + self.layers(maps))
+
+
+class MapEncoder(nn.Module):
+    """Images to a map of features: convolutions of kernel 4 and stride 2, then residual blocks.
+
+    Args:
+        image_shape: channels, height, width.
+        width: sets the channels (see ``Halvings``).
+        norm: "batch"; any other leaves convolutions without normalisation.
+        stages: halvings of the sides.
+        blocks: residual blocks.
+        activation: between the layers.
+
+    Attributes:
+        map_shape: channels, height and width of the map.
+        features: their product.
+    """
+
+    def __init__(
+        self, image_shape: Shape, width: int, norm: str, stages: int, blocks: int, activation: Activation
+    ) -> None:
+        super().__init__()
+        halvings = Halvings(image_shape, width, stages)
+        self.map_shape, self.features = halvings.map_shape, math.prod(halvings.map_shape)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(halvings.channels):
+            layers += layer(nn.Conv2d(before, after, 4, stride=2, padding=1), norm, activation)
+        layers += [ResidualBlock(halvings.channels[-1], norm, activation) for _ in range(blocks)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(channels_last(images))  # (N, C, h, w)
+
+
+class MapDecoder(nn.Module):
+    """A map to image logits, the mirror of ``MapEncoder``.
+
+    Args:
+        inputs: channels of the map.
+    """
+
+    def __init__(
+        self, image_shape: Shape, width: int, norm: str, stages: int, inputs: int, blocks: int, activation: Activation
+    ) -> None:
+        super().__init__()
+        halvings = Halvings(image_shape, width, stages)
+        first = halvings.channels[-1]
+        layers: list[nn.Module] = layer(nn.Conv2d(inputs, first, 3, padding=1), norm, activation)
+        layers += [ResidualBlock(first, norm, activation) for _ in range(blocks)]
+        for stage in range(stages, 0, -1):
+            odd = tuple(
+                side - 2 * half for side, half in zip(halvings.sizes[stage - 1], halvings.sizes[stage], strict=True)
+            )
+            before, after = halvings.channels[stage], halvings.channels[stage - 1]
+            up = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=(height % 2, breadth % 2))
+            layers += layer(up, norm, activation) if stage > 1 else [up]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.layers(channels_last(maps))  # (N, C, H, W)
+
+
+def usual_stages(image_shape: Shape) -> int:
+    """Halvings to about a quarter of the sides; of large images more, so that a map has 16 places a side."""
+    side = min(image_shape[1:])
+    return max(1, min(2 + max(0, round(math.log2(side / 80))), round(math.log2(side / 4))))
+
+
+MAPS: dict[str, tuple[Callable[..., MapEncoder], Callable[..., MapDecoder]]] = {
+    "residual": (
+        partial(MapEncoder, blocks=2, activation=nn.SiLU),
+        partial(MapDecoder, blocks=2, activation=nn.SiLU),
+    ),
+    "strided": (
+        partial(MapEncoder, blocks=0, activation=nn.LeakyReLU),
+        partial(MapDecoder, blocks=0, activation=nn.LeakyReLU),
+    ),
+}
+"""Encoder and decoder of maps by name; both take (image_shape, width, norm, stages), the decoder also inputs."""

@@ -1,0 +1,161 @@
+"""An autoencoder whose latent space is a map of codes: what all families with a quantiser have in common."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latentcli import metrics
+from latentcli.models import backbones, losses
+from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
+from latentcli.models.map_backbones import MAPS, Halvings, usual_stages
+from latentcli.models.quantiser import Quantiser, perplexity
+
+
+@dataclass(frozen=True)
+class QuantisedConfig(ModelConfig):
+    """Architecture and loss around the quantiser.
+
+    Attributes:
+        backbone: encoder and decoder, a name in ``backbones.BACKBONES``; "residual" and "strided" keep places apart.
+        norm: "batch", "layer" or "none".
+        width: features of the widest fully connected layer; the last convolutions have width/32 channels or more.
+        stages: halvings of the image down to the map of codes; None: to about a quarter of the sides.
+        loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
+        ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
+    """
+
+    backbone: str = "residual"
+    norm: str = "batch"
+    width: int = 1024
+    stages: int | None = None
+    loss: str = "bce+ssim"
+    ssim_weight: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        backbones.check(self.backbone, self.image_shape, self.width, self.norm, self.stages)
+        losses.parse(self.loss)
+        check_range("ssim_weight", self.ssim_weight, 0.0, 1e6, float)
+
+    @property
+    def halvings(self) -> int:
+        """Halvings from the image to the map of codes; fully connected layers afford about 7 places a side."""
+        usual = usual_stages(self.image_shape)
+        if self.backbone not in MAPS:
+            usual = max(usual, round(math.log2(min(self.image_shape[1:]) / 7)))
+        return self.stages or usual
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the map of codes."""
+        return Halvings(self.image_shape, self.width, self.halvings).map_shape[1:]
+
+
+class QuantisedAutoencoder(LatentModel):
+    """Encoder, quantiser, decoder.
+
+    Args:
+        config: of the networks.
+        quantiser: between them.
+    """
+
+    FEATURES: ClassVar[tuple[str, ...]] = ("quantized", "codes", "encoder", "pixels")
+    config: QuantisedConfig
+
+    def __init__(self, config: QuantisedConfig, quantiser: Quantiser) -> None:
+        super().__init__()
+        self.config, self.quantiser = config, quantiser
+        size, norm = (config.image_shape, config.width), config.norm
+        dimensions, (height, width) = quantiser.dimensions, config.grid
+        if config.backbone in MAPS:
+            encoder, decoder = MAPS[config.backbone]
+            self.encoder = encoder(*size, norm, config.halvings)
+            self.to_vectors: nn.Module = nn.Conv2d(self.encoder.map_shape[0], dimensions, 1)
+            self.decoder: nn.Module = decoder(*size, norm, config.halvings, dimensions)
+        else:
+            encoder, decoder = backbones.BACKBONES[config.backbone]
+            self.encoder = encoder(*size, norm, config.stages)
+            map_shape = (dimensions, height, width)
+            to_map = nn.Linear(self.encoder.features, math.prod(map_shape))
+            self.to_vectors = nn.Sequential(to_map, nn.Unflatten(1, map_shape))
+            self.decoder = nn.Sequential(nn.Flatten(), decoder(*size, norm, config.stages, math.prod(map_shape)))
+
+    @abstractmethod
+    def weights(self) -> Mapping[str, float]:
+        """Weight of each of the quantiser's loss terms; they are means, which count once for each value of a pixel."""
+
+    def maps_of(self, images: Tensor) -> Tensor:
+        """(N, D, h, w) float32: what the quantiser takes."""
+        with self.reduced_precision(images):
+            maps = self.to_vectors(self.encoder(images))
+        return maps.float()
+
+    def encode(self, images: Tensor) -> Encoding:
+        codes = self.quantiser.codes_of(self.maps_of(images))
+        vectors = self.quantiser.vectors_of(codes)
+        return Encoding(arrays={"codes": codes, "quantized": vectors}, flat=vectors.flatten(1))
+
+    def flat_of(self, arrays: Mapping[str, Tensor]) -> Tensor:
+        if "codes" not in arrays:
+            return super().flat_of(arrays)
+        codes, grid, last = arrays["codes"], self.config.grid, self.quantiser.size - 1
+        whole = not codes.is_floating_point() and tuple(codes.shape[1:]) == grid
+        if not whole or not bool(((codes >= 0) & (codes <= last)).all()):
+            raise self.unfit("codes", f"(N, {grid[0]}, {grid[1]}) whole numbers from 0 to {last}")
+        return self.quantiser.vectors_of(codes.long()).flatten(1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        vectors = latents.unflatten(1, (*self.config.grid, self.quantiser.dimensions)).movedim(-1, 1)
+        codes = self.quantiser.nearest(vectors)  # any point becomes a map of valid codes
+        return torch.sigmoid(self.logits_of(self.quantiser.vectors_of(codes).movedim(-1, 1)))
+
+    def logits_of(self, values: Tensor) -> Tensor:
+        """Log-odds of the pixels, (N, C, H, W) float32, of quantised maps (N, D, h, w)."""
+        with self.reduced_precision(values):
+            logits = self.decoder(values)
+        return logits.float()
+
+    def features(self, images: Tensor, name: str) -> Tensor:
+        match name:
+            case "quantized":
+                return self.encode(images).flat
+            case "codes":
+                return self.encode(images).arrays["codes"].flatten(1)
+            case "encoder":
+                return self.maps_of(images).flatten(1)
+        return super().features(images, name)
+
+    def prior_plane(self) -> tuple[Tensor, Tensor]:
+        """All places change alike, along the two directions in which the vectors vary most."""
+        mean, covariance = self.quantiser.moments()
+        values, vectors = torch.linalg.eigh(covariance.double())
+        directions = vectors.flip(1)[:, :2].T * values.flip(0)[:2, None].clamp_min(0).sqrt()
+        directions = nn.functional.pad(directions, (0, 0, 0, 2 - len(directions)))  # one dimension has one direction
+        places = math.prod(self.config.grid)
+        return mean.repeat(places), directions.to(mean.dtype).repeat(1, places)
+
+    def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        bits = math.prod(self.config.grid) * math.log2(self.quantiser.size)
+        return {
+            **metrics.codes(arrays["codes"], self.quantiser.size),
+            "bits_per_image": bits,
+            "compression": 8 * math.prod(self.config.image_shape) / bits,
+        }
+
+    def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
+        config = self.config
+        quantised = self.quantiser(self.maps_of(images), generator, progress)
+        logits = self.logits_of(quantised.values)
+        reconstruction = losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean()
+        total, pixels = reconstruction, math.prod(config.image_shape)
+        for name, weight in self.weights().items():
+            total = total + weight * pixels * quantised.terms[name]
+        spread, used = perplexity(quantised.codes, self.quantiser.size)
+        terms = {"reconstruction": reconstruction, **quantised.terms, "perplexity": spread, "codes_used": used}
+        return LossTerms(total, terms)

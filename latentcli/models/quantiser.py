@@ -1,0 +1,81 @@
+"""What every quantiser promises: maps of vectors to maps of codes, and codes to vectors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A batch of maps after quantising.
+
+    Attributes:
+        values: (N, D, h, w), each place one of the quantiser's vectors; gradients pass straight through to the input.
+        codes: (N, h, w) int64 in 0 … K − 1.
+        terms: scalars of the quantiser's own loss, means over all places and dimensions.
+    """
+
+    values: Tensor
+    codes: Tensor
+    terms: Mapping[str, Tensor]
+
+
+class Quantiser(nn.Module, ABC):
+    """Maps each place's vector to one of K vectors.
+
+    Attributes:
+        size: K, the number of codes.
+        dimensions: D, of the vectors it takes and gives.
+    """
+
+    size: int
+    dimensions: int
+
+    @abstractmethod
+    def forward(self, maps: Tensor, generator: torch.Generator, progress: float = 1.0) -> Quantised:
+        """Quantise, and in training mode learn.
+
+        Args:
+            maps: (N, D, h, w).
+            generator: where all randomness comes from, on the maps' device.
+            progress: the fraction of training that is done, in [0, 1].
+        """
+
+    @abstractmethod
+    def codes_of(self, maps: Tensor) -> Tensor:
+        """(N, h, w) int64: the code of each place of maps (N, D, h, w), such as ``forward`` takes."""
+
+    @abstractmethod
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """(N, h, w) int64: the code of the nearest vector at each place of (N, D, h, w), such as ``forward`` gives."""
+
+    @abstractmethod
+    def vectors_of(self, codes: Tensor) -> Tensor:
+        """(..., D): the vectors of codes of any shape, each in 0 … K − 1."""
+
+    @abstractmethod
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and covariance (D, D) of the vectors, each weighted by how often it occurs where that is known."""
+
+
+def straight_through(maps: Tensor, values: Tensor) -> Tensor:
+    """``values`` in the forward pass; their gradient becomes that of ``maps`` (Bengio et al. 2013)."""
+    return maps + (values - maps).detach()
+
+
+def perplexity(codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """How evenly codes are used: the exponential of their entropy, 1 … K, and the fraction of the K that occur.
+
+    Args:
+        codes: int64 of any shape, in 0 … K − 1.
+        size: K.
+
+    Returns:
+        two scalars.
+    """
+    shares = torch.bincount(codes.flatten(), minlength=size) / codes.numel()
+    entropy = torch.special.entr(shares).sum()
+    return entropy.exp(), (shares > 0).float().mean()
