@@ -122,15 +122,23 @@ def nearest(points: Tensor, vectors: Tensor) -> Tensor:
 
 
 def kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """(count, D): centres by Lloyd's algorithm from random points; where points are too few, some stand twice.
+    """(count, D): centres by Lloyd's algorithm; where points are too few, some stand twice.
+
+    The first centres are points drawn one by one, each with a probability that grows with its squared distance from
+    those drawn before (Arthur & Vassilvitskii 2007, k-means++).
 
     Args:
         points: (M, D).
         count: centres.
         generator: of the first centres, on the points' device.
     """
-    order = torch.randperm(len(points), generator=generator, device=points.device)
-    centres = points[order.repeat(-(-count // len(points)))[:count]].clone()
+    centres = points.new_empty(count, points.shape[1])
+    distances = points.new_ones(len(points))
+    for index in range(count):
+        weights = distances if distances.sum() > 0 else torch.ones_like(distances)
+        centres[index] = points[torch.multinomial(weights, 1, generator=generator)[0]]
+        to_last = (points - centres[index]).square().sum(dim=1)
+        distances = torch.minimum(distances, to_last) if index else to_last
     for _ in range(KMEANS_ITERATIONS):
         owners = nearest(points, centres)
         counts = torch.bincount(owners, minlength=count)

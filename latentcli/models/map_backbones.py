@@ -97,9 +97,7 @@ class MapDecoder(nn.Module):
         layers: list[nn.Module] = layer(nn.Conv2d(inputs, first, 3, padding=1), norm, activation)
         layers += [ResidualBlock(first, norm, activation) for _ in range(blocks)]
         for stage in range(stages, 0, -1):
-            odd = tuple(
-                side - 2 * half for side, half in zip(halvings.sizes[stage - 1], halvings.sizes[stage], strict=True)
-            )
+            height, breadth = halvings.sizes[stage - 1]
             before, after = halvings.channels[stage], halvings.channels[stage - 1]
             up = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=(height % 2, breadth % 2))
             layers += layer(up, norm, activation) if stage > 1 else [up]
