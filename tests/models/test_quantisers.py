@@ -124,7 +124,7 @@ def test_a_codebook_finds_the_clusters_of_what_it_is_shown():
     for step in range(300):
         book(points.T[None, :, :, None], generator(step), progress=step / 300)
     distances = torch.cdist(centres, book.vectors).min(dim=1).values
-    assert (distances < 0.5).all()  # the mean of 40 points lies within 4 · 1/√40 of their centre, mostly
+    assert (distances < 1).all()  # of 20 between the centres
 
 
 def test_codes_out_of_use_are_revived_and_left_alone_at_the_end():

@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcli.errors import DataError, FitError, UsageError
-from latentcli.models import create
-from latentcli.models.vae import VAEConfig
+from latentcli.models import FAMILIES, create
 from latentcli.training.config import TrainingConfig
 from latentcli.training.loop import Callbacks, Interrupted, Run, learning_rate
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, held_out=0.2, save_every=0.0, seed=3)
+
+
+families = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.fixture(scope="module")
@@ -24,23 +26,25 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (70, 1, 8, 8), dtype=np.uint8)
 
 
-def model(seed: int = 3):
-    return create("vae", VAEConfig((1, 8, 8), width=16, latent_dim=2, components=2), seed)
+def model(seed: int = 3, family: str = "vae"):
+    settings = {"components": 2} if family == "vae" else {}
+    return create(family, FAMILIES[family].Config((1, 8, 8), width=32, latent_dim=2, **settings), seed)
 
 
 def weights(network) -> bytes:
     return b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
 
 
-def finished(images, config=CONFIG, **callbacks) -> tuple[bytes, list]:
-    network = model()
+def finished(images, config=CONFIG, family="vae", **callbacks) -> tuple[bytes, list]:
+    network = model(family=family)
     history = Run(network, images, config).fit(Callbacks(**callbacks))
     return weights(network), history
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(images):
-    assert finished(images) == finished(images)
-    assert finished(images)[0] != finished(images, replace(CONFIG, seed=4))[0]
+@families
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(images, family):
+    assert finished(images, family=family) == finished(images, family=family)
+    assert finished(images, family=family)[0] != finished(images, replace(CONFIG, seed=4), family)[0]
 
 
 def test_global_randomness_is_neither_used_nor_disturbed(images):
@@ -53,8 +57,9 @@ def test_global_randomness_is_neither_used_nor_disturbed(images):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@families
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 15])
-def test_a_run_resumed_at_any_step_ends_as_one_never_stopped(images, stop_after):
+def test_a_run_resumed_at_any_step_ends_as_one_never_stopped(images, stop_after, family):
     saved: list[dict] = []
     steps = iter(range(1, 1000))
 
@@ -62,11 +67,13 @@ def test_a_run_resumed_at_any_step_ends_as_one_never_stopped(images, stop_after)
         saved.append(torch.load(dump(state), weights_only=True))
 
     with pytest.raises(Interrupted):
-        Run(model(), images, CONFIG).fit(Callbacks(save_state=keep, interrupted=lambda: next(steps) == stop_after))
+        Run(model(family=family), images, CONFIG).fit(
+            Callbacks(save_state=keep, interrupted=lambda: next(steps) == stop_after)
+        )
     assert saved[-1]["step"] == stop_after
-    network = model(seed=99)  # the state alone must decide
+    network = model(seed=99, family=family)  # the state alone must decide
     history = Run(network, images, CONFIG, saved[-1]).fit(Callbacks())
-    assert (weights(network), history) == finished(images)
+    assert (weights(network), history) == finished(images, family=family)
 
 
 def dump(state):
