@@ -16,7 +16,7 @@ from latentcli.errors import DataError, FitError, UsageError
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
 
-_ROWS_AT_ONCE = 65536
+_VALUES_AT_ONCE = 2**22
 
 
 class InvalidSetting(UsageError, ValueError):
@@ -42,6 +42,7 @@ def settings(estimator: "GaussianMixtureClassifier") -> str:
         "max_iter": (estimator.max_iter >= 1, "at least 1"),
         "n_init": (estimator.n_init >= 1, "at least 1"),
         "chunk_size": (estimator.chunk_size is None or estimator.chunk_size >= 1, "None or at least 1"),
+        "max_dimensions": (estimator.max_dimensions >= 1, "at least 1"),
     }
     for name, (within, expected) in ranges.items():
         if not within:
@@ -60,8 +61,9 @@ def points(X: np.ndarray, finite: bool = False) -> np.ndarray:
     Raises:
         DataError: there are some.
     """
-    for first in range(0, len(X) if finite else 0, _ROWS_AT_ONCE):
-        bad = ~np.isfinite(X[first : first + _ROWS_AT_ONCE]).all(axis=1)
+    step = max(1, _VALUES_AT_ONCE // X.shape[1])
+    for first in range(0, len(X) if finite else 0, step):
+        bad = ~np.isfinite(X[first : first + step]).all(axis=1)
         if bad.any():
             raise InvalidSamples(
                 "the points are not finite",

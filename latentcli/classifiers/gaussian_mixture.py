@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentcli.classifiers import checks, mixture_params
+from latentcli.classifiers import checks, mixture_params, principal
 from latentcli.classifiers.expectation_maximisation import UNLABELLED, CollapsedComponent, Samples
 from latentcli.classifiers.gaussians import Mixture, log_joint, log_sum
 from latentcli.classifiers.semi_supervised import Settings, fit_best
@@ -19,7 +19,7 @@ from latentcli.errors import ModelFileError
 QUANTILES = mixture_params.QUANTILES
 
 
-class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
+class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
     """A mixture of Gaussians fitted by EM to labelled and unlabelled points, and read as a classifier.
 
     p(class | z) is the sum of the responsibilities of the class's components. With as many components as classes,
@@ -27,6 +27,9 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
     counts for its class's component alone. With more, EM first finds the shape of the data without the labels,
     from the class means and further points spread over the data; then the labels name the components
     (``component_classes``), and EM goes on with each labelled point held to its own class's components.
+
+    In a space of more than ``max_dimensions`` the mixture lives on the principal plane of the points, of so many
+    dimensions. Points are always those of the whole space; densities are then those of their projections.
 
     Args:
         n_components: how many Gaussians, at least one for each class. None: one for each class where these tell the
@@ -44,11 +47,14 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         device: ``cpu``, where numpy computes and torch is not needed, or ``auto``, ``cuda``, ``cuda:N``.
             ``mps`` has no float64: the CPU computes.
         chunk_size: points at a time; None: 1024 on the CPU, 65536 on an accelerator.
+        max_dimensions: D up to which the mixture is fitted in the space itself, and d, the dimensions of the
+            principal plane in a larger one.
 
     Attributes:
         weights_: (K,) sum to 1.
-        means_: (K, D).
-        covariances_: (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical.
+        means_: (K, d), in the plane; d is D where there is none.
+        covariances_: (K, d, d) full, (d, d) tied, (K, d) diag, (K,) spherical.
+        projection_: the principal plane (``principal.Projection``), or None.
         log_density_quantiles_: (1001,) ascending: log p(z) of the fitted points, at every thousandth.
         component_labels_: (K,) indices into ``classes_``.
         classes_: (C,) the labels seen; without labels the numbers of the components.
@@ -74,6 +80,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         random_state: Any = 0,
         device: str = "cpu",
         chunk_size: int | None = None,
+        max_dimensions: int = 32,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -85,6 +92,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.device = device
         self.chunk_size = chunk_size
+        self.max_dimensions = max_dimensions
 
     def fit(self, X: np.ndarray, y: np.ndarray | None = None) -> Self:
         """Fit the mixture to points, some or all of which may carry a label.
@@ -102,15 +110,22 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         device = checks.settings(self)
         X = checks.points(validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False))
         classes, labels = (None, np.full(len(X), UNLABELLED)) if y is None else checks.labels(y, len(X))
-        samples = Samples(X, labels, self.chunk_size or (1024 if device == "cpu" else 65536), device)
+        wide = X.shape[1] > self.max_dimensions
+        chunk_size = self.chunk_size or (1024 if device == "cpu" else 65536)
+        samples = Samples(X, labels, principal.rows_at_once(X.shape[1]) if wide else chunk_size, device)
         checks.samples(samples, self.n_components or (1 if classes is None else len(classes)), classes)
+        settings, projection = self._settings(), None
+        if wide:
+            projection = principal.fit(samples, self.max_dimensions, np.random.default_rng(settings.seed))
+            samples = Samples(projection.transform(X), labels, chunk_size, device)
         count = 0 if classes is None else len(classes)
         try:
-            fit = fit_best(samples, self.n_components, count, self._settings())
+            fit = fit_best(samples, self.n_components, count, settings)
         except CollapsedComponent as collapse:
             raise checks.collapsed(collapse, self) from collapse
-        self._adopt(fit.mixture, fit.owners, np.arange(len(fit.owners)) if classes is None else classes)
-        self.log_density_quantiles_ = np.quantile(self.score_samples(X), np.linspace(0, 1, QUANTILES))
+        self._adopt(fit.mixture, projection, fit.owners, np.arange(len(fit.owners)) if classes is None else classes)
+        densities = self._of_reduced(samples.points, 0, log_sum)
+        self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
         self.lower_bound_ = fit.log_likelihoods[-1]
         self.converged_, self.n_iter_ = fit.converged, fit.iterations
@@ -130,24 +145,39 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
             seed=check_random_state(self.random_state).randint(2**31 - 1),
         )
 
-    def _adopt(self, mixture: Mixture, owners: np.ndarray, classes: np.ndarray) -> None:
+    def _adopt(
+        self, mixture: Mixture, projection: principal.Projection | None, owners: np.ndarray, classes: np.ndarray
+    ) -> None:
         self.weights_, self.means_, self.covariances_ = mixture.weights, mixture.means, mixture.covariances
         self.component_labels_, self.classes_ = owners, classes
-        self.n_features_in_ = self.means_.shape[1]
+        self.projection_ = projection
+        self.n_features_in_ = self.means_.shape[1] if projection is None else len(projection.offset)
 
     def _mixture(self) -> Mixture:
         return Mixture(self.weights_, self.means_, self.covariances_, self.covariance_type)
 
-    def _read(self, X: np.ndarray, width: int, reduce: Any) -> np.ndarray:
-        """``reduce`` of each chunk's log joint density (K, n), as rows of an array (N,) or (N, width)."""
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """(N, d) floats: the points X (N, D) in the space of ``means_``; themselves where that is the whole space."""
         check_is_fitted(self, "means_")
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False, ensure_all_finite=False)
         checks.points(X, finite=True)
+        return X if self.projection_ is None else self.projection_.transform(X)
+
+    def inverse_transform(self, points: np.ndarray) -> np.ndarray:
+        """(N, D) floats: points (N, d) of the space of ``means_`` in the whole space."""
+        check_is_fitted(self, "means_")
+        return points if self.projection_ is None else self.projection_.inverse_transform(points)
+
+    def _read(self, X: np.ndarray, width: int, reduce: Any) -> np.ndarray:
+        return self._of_reduced(self.transform(X), width, reduce)
+
+    def _of_reduced(self, points: np.ndarray, width: int, reduce: Any) -> np.ndarray:
+        """``reduce`` of each chunk's log joint density (K, n), as rows of an array (N,) or (N, width)."""
         mixture, origin = self._mixture(), self.weights_ @ self.means_
-        result = np.empty((len(X), width) if width else len(X))
+        result = np.empty((len(points), width) if width else len(points))
         step = self.chunk_size or 1024
-        for first in range(0, len(X), step):
-            result[first : first + step] = reduce(log_joint(X[first : first + step], mixture, origin)).T
+        for first in range(0, len(points), step):
+            result[first : first + step] = reduce(log_joint(points[first : first + step], mixture, origin)).T
         return result
 
     def score_samples(self, X: np.ndarray) -> np.ndarray:
@@ -171,7 +201,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         return np.interp(self.score_samples(X), self.log_density_quantiles_, np.linspace(0, 1, QUANTILES))
 
     def full_covariances(self) -> np.ndarray:
-        """(K, D, D) float64: the covariances, whatever the covariance type."""
+        """(K, d, d) float64: the covariances, whatever the covariance type."""
         check_is_fitted(self, "means_")
         return self._mixture().full_covariances()
 
@@ -202,12 +232,12 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         for component in np.unique(components):
             rows = components == component
             points[rows] += noise[rows] @ factors[component].T
-        return points, components
+        return self.inverse_transform(points), components
 
     def to_params(self) -> dict[str, Any]:
         """The fitted mixture as plain arrays and strings; what ``from_params`` reads."""
         check_is_fitted(self, "means_")
-        params = mixture_params.to_params(self._mixture(), self.component_labels_, self.classes_)
+        params = mixture_params.to_params(self._mixture(), self.projection_, self.component_labels_, self.classes_)
         return params | {"log_density_quantiles": self.log_density_quantiles_}
 
     @classmethod
@@ -219,7 +249,7 @@ class GaussianMixtureClassifier(ClassifierMixin, BaseEstimator):
         """
         mixture, owners, classes = mixture_params.from_params(params)
         classifier = cls(n_components=len(mixture.weights), covariance_type=mixture.covariance_type)
-        classifier._adopt(mixture, owners, classes)
+        classifier._adopt(mixture, mixture_params.projection(params, mixture), owners, classes)
         classifier.log_density_quantiles_ = mixture_params.quantiles(params)
         return classifier
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from latentcli.classifiers.gaussians import COVARIANCE_TYPES, Mixture
+from latentcli.classifiers.principal import Projection
 from latentcli.errors import ModelFileError
 
 KIND = "gmm"
@@ -14,15 +15,20 @@ QUANTILES = 1001
 
 _MOST_COMPONENTS = 10_000
 _MOST_DIMENSIONS = 4_096
+_MOST_PROJECTED = 300_000  # dimensions: more than 64 × 64 places of 64 have
 _MOST_NUMBERS = 2**27  # in the covariances, once spread out: a GiB of float64
 
 
-def to_params(mixture: Mixture, component_labels: np.ndarray, classes: np.ndarray) -> dict[str, Any]:
+def to_params(
+    mixture: Mixture, projection: Projection | None, component_labels: np.ndarray, classes: np.ndarray
+) -> dict[str, Any]:
     """``kind``, ``covariance_type``, ``weights``, ``means``, ``covariances``, ``component_labels`` and ``classes``.
 
-    Classes become strings; everything else keeps its value to the bit.
+    Where the mixture lives on a plane of the space, also ``projection`` (d, D), the plane's directions, and
+    ``offset`` (D,). Classes become strings; everything else keeps its value to the bit.
     """
-    return {
+    plane = {} if projection is None else {"projection": projection.directions, "offset": projection.offset}
+    return plane | {
         "kind": KIND,
         "covariance_type": mixture.covariance_type,
         "weights": mixture.weights.copy(),
@@ -53,6 +59,26 @@ def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndar
     _check_positive(covariances, covariance_type)
     owners, classes = _classes(params, len(weights))
     return Mixture(weights, means, covariances, covariance_type), owners, classes
+
+
+def projection(params: Mapping[str, Any], mixture: Mixture) -> Projection | None:
+    """The plane that the mixture lives on; None where it is the whole space.
+
+    Raises:
+        ModelFileError: half of it is missing, of the wrong shape, not finite, or its directions are not orthonormal.
+    """
+    if "projection" not in params and "offset" not in params:
+        return None
+    directions, offset = _numbers(params, "projection"), _numbers(params, "offset")
+    dimensions = mixture.means.shape[1]
+    if directions.ndim != 2 or len(directions) != dimensions or offset.shape != directions.shape[1:]:
+        found = f"found {directions.shape} and {offset.shape} for means {mixture.means.shape}"
+        raise _refusal("projection, offset and means do not fit together", found)
+    if not dimensions <= len(offset) <= _MOST_PROJECTED:
+        raise _refusal("its projection is too large or too small", f"{dimensions} of {len(offset)} dimensions")
+    if np.abs(directions).max() > 1.001 or not np.allclose(directions @ directions.T, np.eye(dimensions), atol=1e-6):
+        raise _refusal("the directions of its projection are not orthonormal")
+    return Projection(directions, offset)
 
 
 def quantiles(params: Mapping[str, Any]) -> np.ndarray | None:
