@@ -20,15 +20,16 @@ def encode(
     data_root: options.DataRoot = None,
     max_bad: options.MaxBad = "1%",
     resize: options.Resize = False,
+    figures: options.Figures = None,
     device: options.Device = "auto",
     json: options.Json = False,
     fail_under: options.FailUnder = None,
 ) -> None:
     """Write the latents of every image of DATA: posterior means and log-variances, or codes and their vectors."""
     from latentcli import artifacts
-    from latentcli.cli import console, fitting, inputs
+    from latentcli.cli import console, fitting, inputs, pictures
 
-    inputs.check_outputs(output, given=[data, vae, labels])
+    inputs.check_outputs(output, given=[data, vae, labels], folder=figures)
     gates = console.parse_gates(fail_under)
     saved, model = inputs.model(vae, device)
     images = inputs.images(
@@ -37,6 +38,6 @@ def encode(
     )  # fmt: skip
     latents = fitting.encoded(model, saved.fingerprint, images)
     artifacts.write_latents(output, latents)
-    figures = {"images": len(images), "dimensions": latents.flat.shape[1], **model.measures(latents.arrays)}
-    console.result(figures, as_json=json, written=[output])
-    console.check_gates(figures, gates)
+    result = {"images": len(images), "dimensions": latents.flat.shape[1], **model.measures(latents.arrays)}
+    console.result(result, as_json=json, written=[output, *pictures.of_encoding(figures, model, images, latents)])
+    console.check_gates(result, gates)

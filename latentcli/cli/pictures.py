@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from latentcli.errors import OutputError
+from latentcli.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -72,11 +72,41 @@ def reconstructions(path: Path, model: "LatentModel", images: "ImageSet") -> Pat
     """Originals over reconstructions, evenly drawn from the set, each pair with its structural similarity."""
     from latentcli import inference, metrics
 
-    count = min(EXAMPLES, len(images))
-    rows = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))
+    rows = _evenly(len(images), EXAMPLES)
     originals = images.images[rows]
     decoded = inference.reconstruct(model, originals)
     return _draw("reconstructions", path, originals, decoded, metrics.ssim_per_image(originals, decoded))
+
+
+def codes(path: Path, model: "LatentModel", images: "ImageSet", latents: "Latents") -> Path:
+    """Images with their reconstructions and maps of codes, evenly drawn from the set, and the use of the codebook.
+
+    Raises:
+        UsageError: the model has no codes.
+    """
+    import torch
+
+    from latentcli import inference
+    from latentcli.figures.codes import MOST_IMAGES
+    from latentcli.models import FAMILIES
+    from latentcli.models.quantiser import Quantiser
+
+    if "codes" not in latents.arrays:
+        families = [name for name in FAMILIES if "codes" in FAMILIES[name].FEATURES]
+        raise UsageError(f"this model has no codes to draw; the families that have are {', '.join(families)}")
+    rows = _evenly(len(images), MOST_IMAGES)
+    quantiser = cast(Quantiser, model.quantiser)
+    vectors = quantiser.vectors_of(torch.arange(quantiser.size, device=inference.device_of(model)))
+    numbers = latents.arrays["codes"]
+    return _draw(
+        "codes", path, images.images[rows], inference.decode(model, latents.flat[rows]), numbers[rows], numbers,
+        vectors.detach().cpu().numpy(),
+    )  # fmt: skip
+
+
+def tsne(path: Path, latents: "Latents", seed: int) -> Path:
+    """Which latents are near to each other, by class."""
+    return _draw("tsne", path, latents.flat, latents.labels, list(latents.class_names), seed)
 
 
 def confusion(path: Path, result: Mapping[str, Any]) -> Path:
@@ -105,6 +135,14 @@ def of_training(
         manifold(where / "manifold.png", model),
         reconstructions(where / "reconstructions.png", model, images),
     ]
+
+
+def of_encoding(where: Path | None, model: "LatentModel", images: "ImageSet", latents: "Latents") -> list[Path]:
+    """The latents by class and, where they are codes, the images with their maps."""
+    if where is None:
+        return []
+    drawn = [latent(folder(where) / "latent.png", latents, None)]
+    return drawn + ([codes(where / "codes.png", model, images, latents)] if "codes" in latents.arrays else [])
 
 
 def of_mixture(where: Path, latents: "Latents", mixture: "GaussianMixtureClassifier") -> list[Path]:
@@ -141,6 +179,11 @@ def of_hybrids(grid: Path | None, images: np.ndarray, soft_labels: np.ndarray, c
         return []
     rows = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
     return [_draw("hybrids", grid, images[rows], soft_labels[rows], classes)]
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most ``most`` of ``count`` row numbers, spread over all of them."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 
 
 def _draw(kind: str, path: Path, *arguments: Any, **named: Any) -> Path:

@@ -99,6 +99,64 @@ def reconstructions(
 
 
 @command(plot)
+def codes(
+    data: options.Data,
+    vae: options.CheckpointFile,
+    output: Picture = Path("codes.png"),
+    classes: options.Classes = None,
+    split: options.Split = "test",
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    resize: options.Resize = False,
+    device: options.Device = "auto",
+) -> None:
+    """Images of DATA with their reconstructions and maps of codes, and how DATA uses the codebook."""
+    from latentcli.cli import console, fitting, inputs, pictures
+
+    inputs.check_picture(output, given=[data, vae])
+    saved, model = inputs.model(vae, device)
+    images = inputs.images(
+        data, saved, output, split=split, classes=options.names(classes), data_root=data_root, max_bad=max_bad,
+        resize=resize,
+    )  # fmt: skip
+    latents = fitting.encoded(model, saved.fingerprint, images)
+    drawn = pictures.codes(output, model, images, latents)
+    console.result({"images": len(images), **model.measures(latents.arrays)}, as_json=False, written=[drawn])
+
+
+@command(plot)
+def tsne(
+    data: options.Data,
+    vae: options.CheckpointFile,
+    output: Picture = Path("tsne.png"),
+    points: Annotated[
+        int, typer.Option(min=1, max=20_000, help="Images that are drawn, as many of each class; all where fewer.")
+    ] = 2_000,
+    classes: options.Classes = None,
+    split: options.Split = "test",
+    labels: options.Labels = None,
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    resize: options.Resize = False,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+) -> None:
+    """Which images of DATA are near to each other in the latent space, by class (t-SNE)."""
+    from latentcli.cli import console, fitting, inputs, pictures
+    from latentcli.figures.tsne import evenly_by_class
+
+    inputs.check_picture(output, given=[data, vae, labels])
+    saved, model = inputs.model(vae, device)
+    images = inputs.images(
+        data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
+        max_bad=max_bad, resize=resize,
+    )  # fmt: skip
+    found = images.take(evenly_by_class(images.labels, len(images), points, seed))
+    drawn = pictures.tsne(output, fitting.encoded(model, saved.fingerprint, found), seed)
+    console.result({"images": len(images), "points": len(found)}, as_json=False, written=[drawn])
+
+
+@command(plot)
 def confusion(
     data: options.Data,
     vae: options.CheckpointFile,

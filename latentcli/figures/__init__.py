@@ -24,6 +24,8 @@ FIGURES = Registry(
         "confusion": "latentcli.figures.confusion:draw",
         "hybrids": "latentcli.figures.hybrids:draw",
         "labels": "latentcli.figures.labels:draw",
+        "codes": "latentcli.figures.codes:draw",
+        "tsne": "latentcli.figures.tsne:draw",
     },
 )
 """Kinds of figures, each a function that returns a ``matplotlib.figure.Figure``."""

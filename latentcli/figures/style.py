@@ -179,6 +179,9 @@ class Sheet:
     Args:
         width, height: pixels of the PNG file; (0, 0) is the upper left corner. Widened where the title needs it.
         title: in the uppermost 50 pixels, which are the caller's to leave free.
+
+    Attributes:
+        width, height: pixels of the file, after widening.
     """
 
     def __init__(self, width: int, height: int, title: str = "") -> None:
@@ -186,7 +189,7 @@ class Sheet:
         width = max(width, TITLE_MARGIN * 2 + _TITLE_LETTER * len(title))
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
         self.axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        self._limits = (width, height)
+        self.width, self.height = width, height
         self.axes.set_axis_off()
         self._restore()
         if title:
@@ -209,9 +212,13 @@ class Sheet:
         defaults: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": size}
         self.axes.text(x, y, text, **(defaults | settings))
 
+    def panel(self, x: float, y: float, width: float, height: float) -> Axes:
+        """Axes for a chart, the upper left corner of its frame at (x, y); its ticks and names lie outside of it."""
+        across, down = self.width, self.height
+        return self.figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down))
+
     def _restore(self) -> None:
-        width, height = self._limits
-        self.axes.set(xlim=(0, width), ylim=(height, 0))
+        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))
 
 
 def as_pixels(image: np.ndarray) -> np.ndarray:

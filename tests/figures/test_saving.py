@@ -24,6 +24,8 @@ ARGUMENTS = {
     "confusion": (np.eye(5, dtype=int), NASTY),
     "hybrids": (IMAGES[:5], np.full((5, 5), 0.2), NASTY),
     "labels": (NASTY, {"$x$": np.arange(5)}),
+    "codes": (IMAGES[:5], IMAGES[:5], np.arange(80).reshape(5, 4, 4), np.arange(80).reshape(5, 4, 4), np.eye(80)),
+    "tsne": (POINTS, np.arange(60) % 5, NASTY),
 }
 TITLED = sorted(set(FIGURES) - {"history"})
 
@@ -70,7 +72,7 @@ def test_no_text_is_clipped(kind):
     for text in figure.findobj(Text):
         if text.get_text() and text.get_visible():
             box = text.get_window_extent()
-            ticks = kind in ("latent", "history", "labels")  # theirs beyond the axes exist, but are not drawn
+            ticks = kind in ("latent", "history", "labels", "codes")  # theirs beyond the axes exist, but are not drawn
             assert ticks or (box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1), text.get_text()
             assert ticks or (box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1), text.get_text()
 
