@@ -107,6 +107,37 @@ def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda cou
     return np.concatenate(parts) if parts else np.empty((0, *model.config.image_shape), np.float32)
 
 
+@torch.inference_mode()
+@FastLinear()
+def features(
+    model: LatentModel, images: np.ndarray, name: str, advance: Advance = lambda count: None
+) -> np.ndarray:
+    """What a probe is given of images.
+
+    Args:
+        model: trained, on its device.
+        images: (N, C, H, W) uint8.
+        name: one of the model's ``FEATURES``.
+        advance: called with the number of images done.
+
+    Returns:
+        (N, F) float32, or int32 where the features are codes.
+
+    Raises:
+        UsageError: the model has no such features.
+    """
+    source, model = DeviceImages(images, device_of(model)), folded(model)
+    result = np.empty((0, 0), np.float32)
+    for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
+        batch = model.features(source[rows], name)
+        part = (batch.float() if batch.is_floating_point() else batch.int()).cpu().numpy()
+        if not len(result):  # filled in place: pixels and maps are large
+            result = np.empty((len(images), part.shape[1]), part.dtype)
+        result[rows] = part
+        advance(len(rows))
+    return result
+
+
 def reconstructions(model: LatentModel, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Images through the encoder and the decoder, deterministically, a batch at a time.
 

@@ -17,7 +17,8 @@ class Latents:
 
     Attributes:
         arrays: by name, each with N rows. VAE: ``mu`` and ``logvar`` (N, D) float32, the mean and log-variance
-            of the posterior. VQ-VAE: ``codes`` (N, h, w) integers and ``quantized`` (N, h, w, D) float32.
+            of the posterior. VQ-VAE: ``codes`` (N, h, w) integers and ``quantized`` (N, h, w, D) float32. In memory
+            also other features, by their own name.
         checkpoint: fingerprint (SHA-256) of the checkpoint that encoded them.
         labels: (N,) int64 indices into ``class_names``, -1 where unlabelled; None when no label is known.
         class_names: the names that labels point to.
@@ -44,7 +45,7 @@ class Latents:
         Raises:
             UsageError: these latents do not hold them.
         """
-        array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, ""))
+        array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
         if array is None:
             known = ", ".join(name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays)
             raise UsageError(

@@ -13,7 +13,7 @@ FLOORS = [
     {"registry", "device", "latents", "files", "batches", "matmul", "plain_pickle", "safe_arrays", "safe_pickle"},
     {"tensor_files"},
     {"data", "models", "classifiers", "hybrids", "figures"},
-    {"training", "inference", "checkpoint", "artifacts", "experiments"},
+    {"training", "inference", "checkpoint", "probe_files", "artifacts", "experiments"},
     {"cli"},
     {"__main__", "assignment"},
 ]

@@ -5,7 +5,15 @@ A new one is a file of its own and a line here.
 
 from latentcli.registry import Registry
 
+_PROBES = {
+    "mlp": "latentcli.classifiers.network_probes:MLPProbe",
+    "linear": "latentcli.classifiers.network_probes:LinearProbe",
+    "knn": "latentcli.classifiers.nearest:NearestNeighbours",
+}
+PROBES = Registry("probe", _PROBES)
+"""Those that learn from labelled images alone, of any features (``probe.Probe``)."""
+
 CLASSIFIERS = Registry(
     "classifier",
-    {"gmm": "latentcli.classifiers.gaussian_mixture:GaussianMixtureClassifier"},
+    {"gmm": "latentcli.classifiers.gaussian_mixture:GaussianMixtureClassifier", **_PROBES},
 )

@@ -67,6 +67,8 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     Source: Dempster, Laird & Rubin 1977; Nigam et al. 2000.
     """
 
+    features: str | None = None  # those that come first in the model's family
+
     def __init__(
         self,
         n_components: int | None = None,

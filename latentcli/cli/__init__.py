@@ -1,9 +1,21 @@
 """The command line: one file per command, each no more than a recipe over the library."""
 
-from latentcli.cli import classify, encode, fit_gmm, hybridize, plot, reconstruct, train
+from latentcli.cli import classify, encode, evaluate, fit_gmm, fit_probe, hybridize, plot, reconstruct, train
 from latentcli.cli.app import app, run
 
-__all__ = ["app", "classify", "encode", "fit_gmm", "hybridize", "main", "plot", "reconstruct", "train"]
+__all__ = [
+    "app",
+    "classify",
+    "encode",
+    "evaluate",
+    "fit_gmm",
+    "fit_probe",
+    "hybridize",
+    "main",
+    "plot",
+    "reconstruct",
+    "train",
+]
 
 
 def main() -> None:

@@ -48,11 +48,12 @@ def classify(
     inputs.check_outputs(target, given=[data, vae, classifier, labels], folder=figures)
     saved, model = inputs.model(vae, device)
     labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint)
+    fitting.check_rejects(labeller, reject_below)
     images = inputs.images(
         data, saved, target, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
         max_bad=max_bad, resize=resize,
     )  # fmt: skip
-    latents = fitting.encoded(model, saved.fingerprint, images)
+    latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
     predicted, probability = fitting.predictions(labeller, latents, reject_below)
     table = io.StringIO()
     artifacts.write_predictions(

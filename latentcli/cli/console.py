@@ -185,7 +185,8 @@ def _readable(value: Any) -> str:
 
 FIGURES = (
     "accuracy", "macro_f1", "micro_f1", "macro_precision", "micro_precision", "macro_recall", "micro_recall", "images",
-    "mse", "psnr", "ssim", "active_units", "dimensions", "log_likelihood", "components", "iterations", "rejected",
+    "mse", "psnr", "ssim", "kl", "active_units", "perplexity", "codes_used", "bits_per_image", "compression",
+    "dimensions", "log_likelihood", "components", "iterations", "rejected", "train_accuracy", "val_accuracy", "epochs",
 )  # fmt: skip
 """Figures that a command may report, and that a gate may ask for."""
 

@@ -1,7 +1,7 @@
 """``latentcli fit-gmm``: latents → mixture → parameters."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,7 +43,7 @@ def fit_gmm(
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(output, given=[data, vae, val, labels], folder=figures)
-    chosen = {
+    chosen: dict[str, Any] = {
         "split": split,
         "classes": options.names(classes),
         "labels": labels,

@@ -5,24 +5,93 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentcli.errors import DataError
+from latentcli.errors import DataError, ModelFileError, UsageError
 
 if TYPE_CHECKING:
+    from latentcli.classifiers.base import LatentClassifier
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.probe import Probe
     from latentcli.data import ImageSet
     from latentcli.latents import Latents
     from latentcli.models.base import LatentModel
 
 
-def encoded(model: "LatentModel", fingerprint: str, images: "ImageSet") -> "Latents":
-    """The latents of images, with a progress bar."""
+def check_features(model: "LatentModel", name: str | None) -> None:
+    """Refuse the name of features that the model's family does not have; None is fine.
+
+    Raises:
+        UsageError: the message lists those it has.
+    """
+    if name is not None and name not in model.FEATURES:
+        raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(model.FEATURES)}")
+
+
+def encoded(model: "LatentModel", fingerprint: str, images: "ImageSet", features: str | None = None) -> "Latents":
+    """The latents of images, with a progress bar.
+
+    Args:
+        model: on its device.
+        fingerprint: of its checkpoint.
+        images: of its shape.
+        features: needed beside what encoding gives, one of the model's ``FEATURES``; None: no others.
+    """
     from latentcli import inference
     from latentcli.cli import console
-    from latentcli.latents import Latents
+    from latentcli.latents import ARRAYS_OF_FEATURES, Latents
 
     with console.progress("encoding", len(images)) as advance:
         arrays = inference.encode(model, images.images, advance)
+    if features is not None and ARRAYS_OF_FEATURES.get(features) not in arrays:
+        with console.progress(f"features: {features}", len(images)) as advance:
+            arrays[features] = inference.features(model, images.images, features, advance)
     return Latents(arrays, fingerprint, images.labels, images.class_names, images.files)
+
+
+def encoded_for(labeller: "LatentClassifier", model: "LatentModel", fingerprint: str, images: "ImageSet") -> "Latents":
+    """The latents of images, with the features that a classifier reads.
+
+    Raises:
+        ModelFileError: the classifier does not fit the model, though it claims to.
+    """
+    if labeller.features not in (None, *model.FEATURES):
+        raise ModelFileError(
+            f"the classifier reads features that this model does not have: {labeller.features!r}",
+            f"expected one of: {', '.join(model.FEATURES)}",
+            "fit it again on this checkpoint",
+        )
+    return encoded(model, fingerprint, images, labeller.features)
+
+
+def features_for(labeller: "LatentClassifier", latents: "Latents") -> np.ndarray:
+    """(N, F): the features that a classifier reads.
+
+    Raises:
+        ModelFileError: the classifier reads another number of features.
+    """
+    found = latents.flat if labeller.features is None else latents.features(labeller.features)
+    if found.shape[1] != labeller.n_features_in_:
+        raise ModelFileError(
+            "the classifier does not fit this model",
+            f"it reads {labeller.n_features_in_} features, and the model has {found.shape[1]}",
+            "fit it again on this checkpoint",
+        )
+    return found
+
+
+def check_rejects(labeller: "LatentClassifier", reject_below: float | None) -> None:
+    """Refuse to reject images by how likely they are where the classifier does not know.
+
+    Raises:
+        UsageError: it is no mixture.
+    """
+    from latentcli.classifiers.base import DensityClassifier
+
+    if reject_below is not None and not isinstance(labeller, DensityClassifier):
+        raise UsageError(
+            "--reject-below needs a mixture",
+            "a probe tells classes apart, not how likely an image is",
+            "fit a mixture: latentcli fit-gmm DATA vae.pth",
+        )
 
 
 def naming(images: "ImageSet", few: "ImageSet | None", per_class: int | None) -> "ImageSet | None":
@@ -104,27 +173,47 @@ def summary(mixture: "GaussianMixtureClassifier") -> dict[str, Any]:
 
 
 def predictions(
-    mixture: "GaussianMixtureClassifier", latents: "Latents", reject_below: float | None = None
+    labeller: "LatentClassifier", latents: "Latents", reject_below: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Class names, "" where rejected, and the probability of each image's most likely class.
 
     Args:
-        mixture: fitted.
-        latents: of N images.
+        labeller: fitted.
+        latents: of N images, with the features that it reads.
         reject_below: reject an image that is less likely under the mixture than this fraction of those it was
             fitted on; None rejects none.
+
+    Raises:
+        UsageError: there is something to reject, and the classifier is no mixture.
     """
-    probabilities = mixture.predict_proba(latents.flat)
-    names = np.array([str(name) for name in mixture.classes_], dtype=object)[probabilities.argmax(axis=1)]
-    if reject_below is not None:
-        names[mixture.typicality(latents.flat) < reject_below] = ""
+    from latentcli.classifiers.base import DensityClassifier
+
+    check_rejects(labeller, reject_below)
+    features = features_for(labeller, latents)
+    probabilities = labeller.predict_proba(features)
+    names = np.array([str(name) for name in labeller.classes_], dtype=object)[probabilities.argmax(axis=1)]
+    if reject_below is not None and isinstance(labeller, DensityClassifier):
+        names[labeller.typicality(features) < reject_below] = ""
     return names, probabilities.max(axis=1)
 
 
-def scores(latents: "Latents", predicted: np.ndarray, mixture: "GaussianMixtureClassifier") -> dict[str, Any]:
+def scores(latents: "Latents", predicted: np.ndarray, labeller: "LatentClassifier") -> dict[str, Any]:
     """The figures of a classification, as far as labels are known; none when there are none."""
     from latentcli import metrics
 
     if latents.labels is None:
         return {}
-    return metrics.classification(latents.names_of_labels(), predicted, [str(name) for name in mixture.classes_])
+    return metrics.classification(latents.names_of_labels(), predicted, [str(name) for name in labeller.classes_])
+
+
+def probe_summary(probe: "Probe") -> dict[str, Any]:
+    """What a probe's fit came to: of those with epochs the figures of the best."""
+    classes = {"classes": [str(name) for name in probe.classes_], "dimensions": probe.n_features_in_}
+    if not probe.history_:
+        return classes
+    best = probe.history_[probe.best_epoch() - 1]
+    figures = {name: value for name, value in best.items() if name.startswith("val_")}
+    return {
+        **classes, "epochs": len(probe.history_), "best_epoch": probe.best_epoch(),
+        "train_loss": best["loss"], "train_accuracy": best["accuracy"], **figures,
+    }  # fmt: skip

@@ -34,7 +34,7 @@ def hybridize(
     inputs.check_picture(grid)
     inputs.check_outputs(output, grid, given=[vae, classifier])
     saved, model = inputs.model(vae, device)
-    labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint)
+    labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint)
     points = hybrids.between(labeller, count, options.names(classes), seed)
     soft_labels = labeller.predict_proba(points)
     with console.progress("decoding", count) as advance:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.errors import ModelFileError, UsageError
-from latentcli.files import check_folder, check_writable, short
+from latentcli.files import check_folder, check_writable, short, shown
 
 if TYPE_CHECKING:
     from latentcli.checkpoint import Checkpoint
@@ -41,11 +41,21 @@ def images(data: str, saved: "Checkpoint", output: Path | None, **options: Any) 
     return loaded
 
 
-def latents(data: str, vae: Path | None, device: str, output: Path, **options: Any) -> "Latents":
+def latents(
+    data: str, vae: Path | None, device: str, output: Path, features: str | None = None, **options: Any
+) -> "Latents":
     """Latents from a file that ``encode`` wrote, or of images through a checkpoint.
 
+    Args:
+        data: as on the command line.
+        vae: the checkpoint.
+        device: where it computes.
+        output: what the command writes.
+        features: that are needed beside what ``encode`` gives; None: no others.
+        options: for ``data.load``.
+
     Raises:
-        UsageError: images without a checkpoint to encode them.
+        UsageError: images without a checkpoint to encode them, or features that these latents do not hold.
         ModelFileError: the latents are of another checkpoint than the one given.
     """
     from latentcli import artifacts, checkpoint
@@ -59,22 +69,51 @@ def latents(data: str, vae: Path | None, device: str, output: Path, **options: A
                 f"expected latents of {vae} {short(fingerprint)}, found {short(found.checkpoint)}",
                 f"encode them again: latentcli encode DATA {vae} -o {data}",
             )
+        if features is not None:
+            found.features(features)
         return found
     if vae is None:
         raise UsageError(
-            f"{data} holds images, and there is no checkpoint to encode them", remedy="name it: fit-gmm DATA vae.pth"
+            f"{data} holds images, and there is no checkpoint to encode them", remedy="name it behind DATA: vae.pth"
         )
     saved, network = model(vae, device)
-    return fitting.encoded(network, saved.fingerprint, images(data, saved, output, **options))
+    fitting.check_features(network, features)
+    return fitting.encoded(network, saved.fingerprint, images(data, saved, output, **options), features)
 
 
 def classifier(path: Path, fitted_on: str) -> Any:
-    """A fitted classifier, refused unless it was fitted on the latents of this checkpoint."""
-    from latentcli import artifacts
+    """A fitted mixture or probe, refused unless it was fitted on what this checkpoint makes of images.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, unsafe, no classifier, or of another checkpoint.
+    """
+    from latentcli import artifacts, probe_files
     from latentcli.classifiers import CLASSIFIERS
 
-    params = artifacts.read_classifier(path, fitted_on=fitted_on)
+    read = probe_files.read if probe_files.is_archive(path) else artifacts.read_classifier
+    params = read(path, fitted_on=fitted_on)
+    if params["kind"] not in CLASSIFIERS:
+        expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
+        raise ModelFileError(f"{shown(path)} holds a classifier of an unknown kind", expected)
     return CLASSIFIERS[params["kind"]].from_params(params)
+
+
+def mixture(path: Path, fitted_on: str) -> Any:
+    """A fitted classifier that points can be drawn from.
+
+    Raises:
+        ModelFileError: as for ``classifier``, or it is one that only tells classes apart.
+    """
+    from latentcli.classifiers.base import DensityClassifier
+
+    found = classifier(path, fitted_on)
+    if not isinstance(found, DensityClassifier):
+        raise ModelFileError(
+            f"{shown(path)} is no mixture",
+            "a probe tells classes apart, and there is nothing to draw from it",
+            "fit a mixture: latentcli fit-gmm DATA vae.pth -o gmm_params.pkl",
+        )
+    return found
 
 
 def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], folder: Path | None = None) -> None:

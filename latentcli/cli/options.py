@@ -14,7 +14,8 @@ Data = Annotated[
 ]
 CheckpointFile = Annotated[Path, typer.Argument(metavar="VAE.PTH", help="A checkpoint written by `latentcli train`.")]
 ClassifierFile = Annotated[
-    Path, typer.Argument(metavar="GMM_PARAMS.PKL", help="A classifier fitted on that checkpoint's latents.")
+    Path,
+    typer.Argument(metavar="GMM_PARAMS.PKL|PROBE.PTH", help="A mixture or a probe fitted on that checkpoint."),
 ]
 Val = Annotated[
     str | None, typer.Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")
@@ -27,7 +28,7 @@ Labels = Annotated[
 ]
 LabelsPerClass = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Let the mixture see only N labels of each class, drawn by the seed."),
+    typer.Option(min=1, metavar="N", help="Let the classifier see only N labels of each class, drawn by the seed."),
 ]
 OutputOrStdout = Annotated[
     str, typer.Option("-o", "--output", metavar="FILE.csv|-", help="The CSV to write; - is stdout.")

@@ -9,6 +9,7 @@ import numpy as np
 from latentcli.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from latentcli.classifiers.base import LatentClassifier
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
     from latentcli.latents import Latents
@@ -36,16 +37,20 @@ def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:
     return _draw("history", path, [{name: value for name, value in row.items() if name != "lr"} for row in rows])
 
 
-def latent(path: Path, latents: "Latents", mixture: "GaussianMixtureClassifier | None") -> Path:
-    """The latents by class, with the ellipses of a mixture when there is one."""
+def latent(path: Path, latents: "Latents", labeller: "LatentClassifier | None") -> Path:
+    """The latents by class, those of a classifier when there is one; with the ellipses of a mixture."""
+    from latentcli.classifiers.base import DensityClassifier
+
     labels, names = latents.labels, list(latents.class_names)
     drawn = None
-    if mixture is not None:
-        known = [str(name) for name in mixture.classes_]
+    if labeller is not None:
+        known = [str(name) for name in labeller.classes_]
         if labels is not None:
             renumbered = np.array([known.index(name) if name in known else -1 for name in names] + [-1])
             labels = renumbered[labels]
         names = known
+    if isinstance(labeller, DensityClassifier):
+        mixture: Any = labeller
         drawn = {
             "weights": mixture.weights_, "means": mixture.means_, "covariances": mixture.full_covariances(),
             "component_labels": mixture.component_labels_,
@@ -153,15 +158,15 @@ def of_mixture(where: Path, latents: "Latents", mixture: "GaussianMixtureClassif
 def of_predictions(
     where: Path,
     latents: "Latents",
-    mixture: "GaussianMixtureClassifier",
+    labeller: "LatentClassifier",
     predicted: np.ndarray,
     result: Mapping[str, Any],
 ) -> list[Path]:
     """The latents, the counts of the labels and, where the truth is known, the confusion matrix."""
-    where, names = folder(where), [str(name) for name in mixture.classes_]
+    where, names = folder(where), [str(name) for name in labeller.classes_]
     truth = latents.names_of_labels() if latents.labels is not None else None
     drawn = [
-        latent(where / "predictions.png", latents, mixture),
+        latent(where / "predictions.png", latents, labeller),
         label_counts(where / "labels.png", names, predicted, truth),
     ]
     return drawn + ([confusion(where / "confusion.png", result)] if "confusion_matrix" in result else [])

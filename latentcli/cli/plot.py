@@ -46,12 +46,12 @@ def latent(
 
     inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
-    mixture = inputs.classifier(gmm, fitted_on=saved.fingerprint) if gmm else None
+    labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint) if gmm else None
     images = inputs.images(
         data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
         max_bad=max_bad, resize=resize,
     )  # fmt: skip
-    drawn = pictures.latent(output, fitting.encoded(model, saved.fingerprint, images), mixture)
+    drawn = pictures.latent(output, fitting.encoded(model, saved.fingerprint, images), labeller)
     console.result({"images": len(images)}, as_json=False, written=[drawn])
 
 
@@ -180,7 +180,7 @@ def confusion(
         data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
         max_bad=max_bad, resize=resize,
     )  # fmt: skip
-    latents = fitting.encoded(model, saved.fingerprint, images)
+    latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
     predicted, _ = fitting.predictions(labeller, latents)
     result = fitting.scores(latents, predicted, labeller)
     if not result:

@@ -100,6 +100,21 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
+@contextmanager
+def epochs(doing: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Shows the epochs of a short fit by their rows: one changing line on a terminal, a line an epoch elsewhere."""
+
+    def figures(row: Mapping[str, float]) -> str:
+        return "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+
+    if not console.watched():
+        yield lambda row: console.note(f"epoch {row['epoch']:.0f}  {figures(row)}")
+        return
+    with console.progress_bar("figures") as bar:
+        task = bar.add_task(doing, total=None, figures="")
+        yield lambda row: bar.update(task, completed=row["epoch"], figures=figures(row))
+
+
 def fit(
     model: "LatentModel",
     images: "np.ndarray",

@@ -1,0 +1,161 @@
+"""Probes that are trained by gradient descent: logistic regression, and a network with two hidden layers."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from latentcli import device as devices
+from latentcli.batches import generator_for
+from latentcli.classifiers import probe_training
+from latentcli.classifiers.probe import Arrays, OnEpoch, Probe, labelled_rows, standardisation
+from latentcli.classifiers.probe_network import OneHotLinear, ProbeNetwork, StandardisedLinear
+
+LARGEST_TABLE = 2**22
+"""Numbers in the first layer for codes, beyond which it becomes narrower than asked for."""
+
+
+class NetworkProbe(Probe):
+    """A network trained with AdamW; ``_hidden`` says which."""
+
+    RANGES: ClassVar = {
+        "epochs": (1, 100_000), "batch_size": (2, 65_536), "lr": (1e-9, 10.0), "weight_decay": (0.0, 10.0),
+        "held_out": (0.0, 0.5), "random_state": (0, 2**63 - 1),
+    }  # fmt: skip
+    OPTIONAL: ClassVar = ("epochs", "batch_size")
+
+    epochs: int | None
+    batch_size: int | None
+    lr: float
+    weight_decay: float
+    held_out: float
+    random_state: int
+    device: str
+
+    def _hidden(self) -> tuple[list[int], float]:
+        """Widths of the hidden layers, and the fraction dropped."""
+        return [], 0.0
+
+    def _network(self) -> ProbeNetwork:
+        hidden, dropout = self._hidden()
+        return ProbeNetwork(self.n_features_in_, self.codes_, len(self.classes_), hidden, dropout)
+
+    def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
+        device = devices.resolve(self.device)
+        network = self._network()
+        network.initialise(generator_for(self.random_state, "probe/weights"))
+        first = network.layers[0]
+        if isinstance(first, StandardisedLinear):
+            mean, scale = standardisation(X)
+            first.mean, first.scale = torch.from_numpy(mean), torch.from_numpy(scale)
+        elif isinstance(first, OneHotLinear):
+            first.see(torch.from_numpy(X[labelled_rows(labels)]))
+        schedule = probe_training.Schedule(
+            self.epochs, self.batch_size, self.lr, self.weight_decay, self.held_out, self.random_state
+        )
+        network.to(device)
+        self.history_ = probe_training.train(network, X, labels, schedule, device, on_epoch)
+        self.network_ = network.cpu()
+
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
+        return probe_training.probabilities(self.network_, X)
+
+    def _arrays(self) -> Arrays:
+        return {name: tensor.numpy() for name, tensor in self.network_.state_dict().items()}
+
+    def _adopt(self, arrays: Arrays) -> None:
+        with torch.device("meta"):
+            network = self._network()
+        found = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
+        if {name: (tensor.shape, tensor.dtype) for name, tensor in found.items()} != expected:
+            raise ValueError("its weights are not those of the network that its settings describe")
+        network.load_state_dict(found, assign=True)
+        self.network_ = network.eval()
+
+
+class LinearProbe(NetworkProbe):
+    """Logistic regression: what a linear boundary can tell of the features.
+
+    Args:
+        features: the name of the features, kept with the probe.
+        epochs: passes over the labelled rows; None takes as many as they need.
+        batch_size: rows a step; None takes 512, or fewer of few.
+        lr: the learning rate at the beginning.
+        weight_decay: decoupled weight decay.
+        held_out: fraction of the labelled rows that early stopping looks at.
+        random_state: seed of all randomness.
+        device: where to compute: cpu, auto, cuda, cuda:N, mps.
+    """
+
+    KIND = "linear"
+
+    def __init__(
+        self,
+        *,
+        features: str | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float = 5e-3,
+        weight_decay: float = 1e-2,
+        held_out: float = 0.1,
+        random_state: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.features = features
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.held_out = held_out
+        self.random_state = random_state
+        self.device = device
+
+
+class MLPProbe(NetworkProbe):
+    """A network with two hidden layers, batch normalisation and dropout: what the features hold, however bent.
+
+    Args:
+        features: the name of the features, kept with the probe.
+        hidden: width of each hidden layer; the first has less for many codes, so that its table stays small.
+        dropout: fraction of the hidden features that are dropped in training.
+        epochs: passes over the labelled rows; None takes as many as they need.
+        batch_size: rows a step; None takes 512, or fewer of few.
+        lr: the learning rate at the beginning.
+        weight_decay: decoupled weight decay.
+        held_out: fraction of the labelled rows that early stopping looks at.
+        random_state: seed of all randomness.
+        device: where to compute: cpu, auto, cuda, cuda:N, mps.
+    """
+
+    KIND = "mlp"
+    RANGES: ClassVar = {"hidden": (1, 65_536), "dropout": (0.0, 0.95), **NetworkProbe.RANGES}
+
+    def __init__(
+        self,
+        *,
+        features: str | None = None,
+        hidden: int = 512,
+        dropout: float = 0.4,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float = 2e-3,
+        weight_decay: float = 1e-2,
+        held_out: float = 0.1,
+        random_state: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.features = features
+        self.hidden = hidden
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.held_out = held_out
+        self.random_state = random_state
+        self.device = device
+
+    def _hidden(self) -> tuple[list[int], float]:
+        rows = self.n_features_in_ * (self.codes_ + 1) if self.codes_ else 1
+        return [max(1, min(self.hidden, LARGEST_TABLE // rows)), self.hidden], self.dropout

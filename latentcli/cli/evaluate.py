@@ -1,0 +1,63 @@
+"""``latentcli evaluate``: every figure of a model, and of a classifier, on one set of images."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from latentcli.cli import options
+from latentcli.cli.app import app, command
+
+
+@command(app)
+def evaluate(
+    data: options.Data,
+    vae: options.CheckpointFile,
+    classifier: Annotated[
+        Path | None,
+        typer.Argument(metavar="GMM_PARAMS.PKL|PROBE.PTH", help="A mixture or a probe fitted on that checkpoint."),
+    ] = None,
+    classes: options.Classes = None,
+    split: options.Split = "test",
+    labels: options.Labels = None,
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    resize: options.Resize = False,
+    figures: options.Figures = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    fail_under: options.FailUnder = None,
+) -> None:
+    """Measure on DATA how well a model reconstructs, what its latents are like, and how a classifier reads them."""
+    from latentcli import inference, metrics
+    from latentcli.cli import console, fitting, inputs, pictures
+
+    gates = console.parse_gates(fail_under)
+    inputs.check_outputs(given=[data, vae, classifier, labels], folder=figures)
+    saved, model = inputs.model(vae, device)
+    labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint) if classifier else None
+    images = inputs.images(
+        data, saved, None, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
+        max_bad=max_bad, resize=resize,
+    )  # fmt: skip
+    if labeller is None:
+        latents = fitting.encoded(model, saved.fingerprint, images)
+    else:
+        latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
+    score = metrics.ReconstructionScore()
+    with console.progress("decoding", len(images)) as advance:
+        for rows, decoded in inference.decodings_of_arrays(model, latents.arrays):
+            score.add(images.images[rows], decoded)
+            advance(len(rows))
+    result: dict[str, Any] = {**score.result(), **model.measures(latents.arrays)}
+    written: list[Path] = []
+    if figures is not None:
+        written += pictures.of_reconstructions(figures, None, model, images)
+    if labeller is not None:
+        predicted, _ = fitting.predictions(labeller, latents)
+        result |= fitting.scores(latents, predicted, labeller)
+        if figures is not None:
+            written += pictures.of_predictions(figures, latents, labeller, predicted, result)
+    result["images"] = len(images)
+    console.result(result, as_json=json, written=written)
+    console.check_gates(result, gates)
