@@ -24,7 +24,7 @@ def between(mixture: "GaussianMixtureClassifier", count: int, classes: Sequence[
         seed: of all draws.
 
     Returns:
-        (count, D) float64.
+        (count, d) float64, in the space of the mixture's means: ``mixture.inverse_transform`` makes latents of them.
 
     Raises:
         UsageError: a class is unknown to the mixture, or there are fewer than two.
@@ -45,7 +45,7 @@ def between(mixture: "GaussianMixtureClassifier", count: int, classes: Sequence[
 
 
 def draw(mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """One latent point from each of these classes' parts of the mixture.
+    """One point from each of these classes' parts of the mixture.
 
     Args:
         mixture: fitted.
@@ -53,7 +53,7 @@ def draw(mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.r
         random: where the draws come from.
 
     Returns:
-        (N, D) float64.
+        (N, d) float64, in the space of the mixture's means.
     """
     covariances = mixture.full_covariances()
     points = np.empty((len(classes), mixture.means_.shape[1]))

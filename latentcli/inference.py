@@ -1,7 +1,7 @@
 """Images through a trained model, a batch at a time: the only loop over images outside training."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -74,19 +74,42 @@ def encode(model: LatentModel, images: np.ndarray, advance: Advance = lambda cou
         advance: called with the number of images done.
 
     Returns:
-        the family's arrays by name, each with N rows in the images' order (see ``Latents``).
+        the family's arrays by name, each with N rows in the images' order (see ``Latents``); whole numbers as int32.
     """
     source, model = DeviceImages(images, device_of(model)), folded(model)
-    parts: dict[str, list[np.ndarray]] = {}
+    result: dict[str, np.ndarray] = {}
     for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
         for name, array in model.encode(source[rows]).arrays.items():
-            parts.setdefault(name, []).append(array.cpu().numpy())
+            part = (array if array.is_floating_point() else array.int()).cpu().numpy()
+            if name not in result:  # maps of vectors are large: never held twice
+                result[name] = np.empty((len(images), *part.shape[1:]), part.dtype)
+            result[name][rows[0] : rows[-1] + 1] = part
         advance(len(rows))
-    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    return result
 
 
-@torch.inference_mode()
-@FastLinear()
+def decodings(
+    model: LatentModel, points: np.ndarray, lift: Callable[[np.ndarray], np.ndarray] = lambda points: points
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Images of latent points, a batch at a time.
+
+    Args:
+        model: trained, on its device.
+        points: (N, d) float.
+        lift: makes (n, D) latent points of some of them, where they are of another space.
+
+    Yields:
+        row numbers, the valid latents (n, D) float32 nearest to these points, and their images (n, C, H, W) float32
+        in [0, 1].
+    """
+    device, model = device_of(model), folded(model)
+    for rows in batches(len(points), batch_size(model.config.image_shape, device)):
+        with torch.inference_mode(), FastLinear():
+            latents = model.valid(torch.from_numpy(np.asarray(lift(points[rows]), dtype=np.float32)).to(device))
+            decoded = model.decode(latents).cpu().numpy()
+        yield rows, latents.cpu().numpy(), decoded
+
+
 def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda count: None) -> np.ndarray:
     """Images of latent points.
 
@@ -98,20 +121,43 @@ def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda cou
     Returns:
         (N, C, H, W) float32 in [0, 1].
     """
-    device, model = device_of(model), folded(model)
-    parts = []
-    for rows in batches(len(points), batch_size(model.config.image_shape, device)):
-        latents = torch.from_numpy(np.asarray(points[rows], dtype=np.float32)).to(device)
-        parts.append(model.decode(latents).cpu().numpy())
+    result = np.empty((len(points), *model.config.image_shape), np.float32)
+    for rows, _, decoded in decodings(model, points):
+        result[rows] = decoded
         advance(len(rows))
-    return np.concatenate(parts) if parts else np.empty((0, *model.config.image_shape), np.float32)
+    return result
+
+
+def decodings_of_arrays(
+    model: LatentModel, arrays: Mapping[str, np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images of what ``encode`` made of them, a batch at a time.
+
+    Args:
+        model: trained, on its device.
+        arrays: by the names that ``encode`` gives them, each with N rows; codes alone will do.
+
+    Yields:
+        row numbers, and their images (n, C, H, W) float32 in [0, 1].
+
+    Raises:
+        DataError: the arrays are not of this model's latents.
+    """
+    device, model = device_of(model), folded(model)
+    count = len(next(iter(arrays.values())))
+    for rows in batches(count, batch_size(model.config.image_shape, device)):
+        some = {
+            name: torch.from_numpy(array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64)).to(device)
+            for name, array in arrays.items()
+        }
+        with torch.inference_mode(), FastLinear():
+            decoded = model.decode(model.flat_of(some)).cpu().numpy()
+        yield rows, decoded
 
 
 @torch.inference_mode()
 @FastLinear()
-def features(
-    model: LatentModel, images: np.ndarray, name: str, advance: Advance = lambda count: None
-) -> np.ndarray:
+def features(model: LatentModel, images: np.ndarray, name: str, advance: Advance = lambda count: None) -> np.ndarray:
     """What a probe is given of images.
 
     Args:

@@ -56,3 +56,17 @@ def test_classes_that_make_no_pair_are_refused(mixture, classes, says):
 
 def test_bytes_are_rounded_and_clipped():
     assert hybrids.to_bytes(np.array([-0.1, 0.0, 0.5, 0.999, 1.2])).tolist() == [0, 0, 128, 255, 255]
+
+
+def test_on_a_plane_of_a_larger_space_points_are_those_of_the_plane(mixture):
+    plane = np.array([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    offset = np.array([5.0, 0.0, 7.0, 0.0])
+    params = {name: value for name, value in mixture.to_params().items() if value is not None}
+    lifted = GaussianMixtureClassifier.from_params(params | {"projection": plane, "offset": offset})
+    points = hybrids.between(lifted, 50, None, seed=1)
+    assert_allclose(points, hybrids.between(mixture, 50, None, seed=1), rtol=0, atol=0)
+    latents = lifted.inverse_transform(points)
+    assert_allclose(latents[:, [1, 3]], points)
+    assert_allclose(latents[:, [0, 2]], np.tile([5.0, 7.0], (50, 1)))
+    assert_allclose(lifted.predict_proba(latents), mixture.predict_proba(points))
+    assert_allclose(lifted.principal_plane()[0], offset + mixture.principal_plane()[0] @ plane)

@@ -207,6 +207,17 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         check_is_fitted(self, "means_")
         return self._mixture().full_covariances()
 
+    def principal_plane(self) -> tuple[np.ndarray, np.ndarray]:
+        """The whole mixture's mean (D,), and its two directions (2, D) of most variance, as long as its deviations."""
+        mean = self.weights_ @ self.means_
+        spread = (self.means_ - mean) * np.sqrt(self.weights_)[:, None]
+        covariance = np.tensordot(self.weights_, self.full_covariances(), axes=1) + spread.T @ spread
+        values, vectors = np.linalg.eigh(covariance)
+        directions = np.zeros((2, len(mean)))
+        directions[: len(mean)] = (vectors * np.sqrt(np.maximum(values, 0.0)))[:, ::-1][:, :2].T
+        centre = self.inverse_transform(mean)
+        return centre, self.inverse_transform(mean + directions) - centre
+
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64: p(class | z) of each of the points X (N, D), columns as in ``classes_``; rows sum to 1."""
         check_is_fitted(self, "means_")

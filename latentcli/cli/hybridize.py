@@ -28,6 +28,8 @@ def hybridize(
     json: options.Json = False,
 ) -> None:
     """Decode points that lie between the classes, each with the likelihood of every class as its soft label."""
+    import numpy as np
+
     from latentcli import artifacts, hybrids, inference
     from latentcli.cli import console, inputs, pictures
 
@@ -36,11 +38,15 @@ def hybridize(
     saved, model = inputs.model(vae, device)
     labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint)
     points = hybrids.between(labeller, count, options.names(classes), seed)
-    soft_labels = labeller.predict_proba(points)
+    images = np.empty((count, *saved.image_shape), np.uint8)
+    latents = np.empty((count, labeller.n_features_in_), np.float32)
     with console.progress("decoding", count) as advance:
-        images = hybrids.to_bytes(inference.decode(model, points, advance))
+        for rows, valid, decoded in inference.decodings(model, points, labeller.inverse_transform):
+            latents[rows], images[rows] = valid, hybrids.to_bytes(decoded)
+            advance(len(rows))
+    soft_labels = labeller.predict_proba(latents)
     names = [str(name) for name in labeller.classes_]
-    artifacts.write_hybrids(output, images, soft_labels, names, points)
+    artifacts.write_hybrids(output, images, soft_labels, names, latents)
     written = [output, *pictures.of_hybrids(grid, images, soft_labels, names)]
     result = {"images": count, "classes": names, "mean_confidence": float(soft_labels.max(axis=1).mean())}
     console.result(result, as_json=json, written=written)

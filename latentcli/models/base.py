@@ -136,11 +136,15 @@ class LatentModel(nn.Module, ABC):
         """Images of latent points.
 
         Args:
-            latents: (N, D), as in ``Encoding.flat``.
+            latents: (N, D), as in ``Encoding.flat``; what is not ``valid`` is made so.
 
         Returns:
             (N, C, H, W) float in [0, 1].
         """
+
+    def valid(self, latents: Tensor) -> Tensor:
+        """(N, D): for each of any points (N, D) the nearest that an image can have; here that is any point."""
+        return latents
 
     def flat_of(self, arrays: Mapping[str, Tensor]) -> Tensor:
         """(N, D), as in ``Encoding.flat``, of arrays by the names that ``latents.npz`` gives them.

@@ -110,10 +110,15 @@ class QuantisedAutoencoder(LatentModel):
             raise self.unfit("codes", f"(N, {grid[0]}, {grid[1]}) whole numbers from 0 to {last}")
         return self.quantiser.vectors_of(codes.long()).flatten(1)
 
+    def valid(self, latents: Tensor) -> Tensor:
+        return self.quantiser.vectors_of(self.quantiser.nearest(self.as_maps(latents))).flatten(1)
+
     def decode(self, latents: Tensor) -> Tensor:
-        vectors = latents.unflatten(1, (*self.config.grid, self.quantiser.dimensions)).movedim(-1, 1)
-        codes = self.quantiser.nearest(vectors)  # any point becomes a map of valid codes
-        return torch.sigmoid(self.logits_of(self.quantiser.vectors_of(codes).movedim(-1, 1)))
+        return torch.sigmoid(self.logits_of(self.as_maps(self.valid(latents))))
+
+    def as_maps(self, latents: Tensor) -> Tensor:
+        """(N, D, h, w) of latents in one row, (N, h·w·D)."""
+        return latents.unflatten(1, (*self.config.grid, self.quantiser.dimensions)).movedim(-1, 1)
 
     def logits_of(self, values: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32, of quantised maps (N, D, h, w)."""
