@@ -9,7 +9,7 @@ import numpy as np
 
 from latentcli import files, safe_arrays
 from latentcli.errors import DataError
-from latentcli.latents import Latents
+from latentcli.latents import ARRAYS_OF_FEATURES, Latents
 
 _BEFORE_ZIP = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name: times would make the same content differ
 
@@ -77,18 +77,23 @@ def holds_latents(path: Path) -> bool:
         if not path.is_file():
             return False
         with zipfile.ZipFile(path) as archive:
-            return not {"mu.npy", "quantized.npy"}.isdisjoint(archive.namelist())
+            return not {f"{name}.npy" for name in ARRAYS_OF_FEATURES.values()}.isdisjoint(archive.namelist())
     except (OSError, zipfile.BadZipFile, ValueError, RuntimeError):
         return False
 
 
-def read_latents(path: Path) -> Latents:
+def read_latents(path: Path, *, sealed: bool = True) -> Latents:
     """Latents from a file that ``write_latents`` wrote.
+
+    Args:
+        path: of the file.
+        sealed: insist on what ``write_latents`` writes with them. Otherwise a checkpoint ("" if missing) need not be
+            there, nor more than codes, which only the model can make points of.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
     """
-    arrays = read_arrays(path, sealed=True)
+    arrays = read_arrays(path, sealed=sealed)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)
 
@@ -100,12 +105,15 @@ def read_latents(path: Path) -> Latents:
                 f"encode again: latentcli encode DATA vae.pth -o {files.shown(path)}",
             )
 
-    check("mu" in arrays or "quantized" in arrays, "expected an array mu or quantized")
+    enough = ("mu", "quantized") if sealed else tuple(ARRAYS_OF_FEATURES.values())
+    check(not set(enough).isdisjoint(arrays), f"expected an array {' or '.join(enough)}")
     rows = {name: array.shape[:1] for name, array in arrays.items()}
     check(len(set(rows.values())) == 1 and () not in rows.values(), "expected one row per image in each array")
+    check((0,) not in rows.values(), "expected one image or more")
     check(all(array.dtype.kind in "fiu" and array.ndim >= 2 for array in arrays.values()), "expected rows of numbers")
     check(all(np.isfinite(array).all() for array in arrays.values()), "found numbers that are not finite")
-    check(checkpoint is not None and files.is_digest(str(checkpoint)), "expected the SHA-256 of a checkpoint")
+    named = checkpoint is not None and files.is_digest(str(checkpoint))
+    check(named or (checkpoint is None and not sealed), "expected the SHA-256 of a checkpoint")
     count = next(iter(rows.values()))
     if labels is not None:
         check(labels.dtype.kind in "iu" and labels.shape == count, "expected one label per image")
@@ -116,7 +124,7 @@ def read_latents(path: Path) -> Latents:
         check(names.dtype.kind == "U" and names.shape == count, "expected one file name per image")
     return Latents(
         arrays=arrays,
-        checkpoint=str(checkpoint),
+        checkpoint="" if checkpoint is None else str(checkpoint),
         labels=None if labels is None else labels.astype(np.int64),
         class_names=() if labels is None else tuple(class_names.tolist()),
         files=None if names is None else tuple(names.tolist()),

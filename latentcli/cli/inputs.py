@@ -63,12 +63,8 @@ def latents(
 
     if artifacts.holds_latents(Path(data)):
         found = artifacts.read_latents(Path(data))
-        if vae is not None and (fingerprint := checkpoint.load(vae).fingerprint) != found.checkpoint:
-            raise ModelFileError(
-                f"{data} holds latents of another checkpoint",
-                f"expected latents of {vae} {short(fingerprint)}, found {short(found.checkpoint)}",
-                f"encode them again: latentcli encode DATA {vae} -o {data}",
-            )
+        if vae is not None:
+            check_latents(data, found, vae, checkpoint.load(vae).fingerprint)
         if features is not None:
             found.features(features)
         return found
@@ -79,6 +75,25 @@ def latents(
     saved, network = model(vae, device)
     fitting.check_features(network, features)
     return fitting.encoded(network, saved.fingerprint, images(data, saved, output, **options), features)
+
+
+def check_latents(data: str, found: "Latents", vae: Path, fingerprint: str) -> None:
+    """Refuse latents that name another checkpoint than the one given.
+
+    Args:
+        data, vae: what the files are called.
+        found: what ``data`` holds.
+        fingerprint: of the checkpoint ``vae``.
+
+    Raises:
+        ModelFileError: they do.
+    """
+    if found.checkpoint not in ("", fingerprint):
+        raise ModelFileError(
+            f"{data} holds latents of another checkpoint",
+            f"expected latents of {vae} {short(fingerprint)}, found {short(found.checkpoint)}",
+            f"encode them again: latentcli encode DATA {vae} -o {data}",
+        )
 
 
 def classifier(path: Path, fitted_on: str) -> Any:

@@ -41,7 +41,7 @@ def latent(path: Path, latents: "Latents", labeller: "LatentClassifier | None") 
     """The latents by class, those of a classifier when there is one; with the ellipses of a mixture."""
     from latentcli.classifiers.base import DensityClassifier
 
-    labels, names = latents.labels, list(latents.class_names)
+    points, labels, names = latents.flat, latents.labels, list(latents.class_names)
     drawn = None
     if labeller is not None:
         known = [str(name) for name in labeller.classes_]
@@ -51,22 +51,26 @@ def latent(path: Path, latents: "Latents", labeller: "LatentClassifier | None") 
         names = known
     if isinstance(labeller, DensityClassifier):
         mixture: Any = labeller
+        points = mixture.transform(points)
         drawn = {
             "weights": mixture.weights_, "means": mixture.means_, "covariances": mixture.full_covariances(),
             "component_labels": mixture.component_labels_,
         }  # fmt: skip
-    return _draw("latent", path, latents.flat, labels, names, drawn)
+    return _draw("latent", path, points, labels, names, drawn, shares=points.shape == latents.flat.shape)
 
 
-def manifold(path: Path, model: "LatentModel") -> Path:
+def manifold(path: Path, model: "LatentModel", mixture: "GaussianMixtureClassifier | None" = None) -> Path:
     """The decoded plane: of a latent space with two dimensions all of it, else its prior's two principal directions.
 
-    The grid lies at the 5th to 95th percentiles of the prior along each axis.
+    The grid lies at the 5th to 95th percentiles of the prior along each axis; of a mixture, where there is one.
     """
     from latentcli import inference
     from latentcli.figures.manifold import grid_points
 
-    mean, plane = (part.detach().cpu().double().numpy() for part in model.prior_plane())
+    if mixture is None:
+        mean, plane = (part.detach().cpu().double().numpy() for part in model.prior_plane())
+    else:
+        mean, plane = mixture.principal_plane()
     kind = "latent dimension" if len(mean) <= 2 else "principal direction"
     names = (f"{kind} 1 (standard deviations)", f"{kind} 2 (standard deviations)" if len(mean) > 1 else "")
     images = inference.decode(model, mean + grid_points(MANIFOLD_SIDE) @ plane)
@@ -134,10 +138,12 @@ def of_training(
 ) -> list[Path]:  # fmt: skip
     """All that a training run shows: curves, latents, the decoded plane, reconstructions."""
     where = folder(where)
+    # A map of codes has no prior of its own: of places that are alike it shows textures, the mixture shows images.
+    on_a_plane = mixture if mixture is not None and mixture.projection_ is not None else None
     return [
         history(where / "history.png", rows),
         latent(where / "latent.png", latents, mixture),
-        manifold(where / "manifold.png", model),
+        manifold(where / "manifold.png", model, on_a_plane),
         reconstructions(where / "reconstructions.png", model, images),
     ]
 
@@ -174,8 +180,24 @@ def of_predictions(
 
 def of_reconstructions(where: Path | None, grid: Path | None, model: "LatentModel", images: "ImageSet") -> list[Path]:
     """Originals over reconstructions, wherever they are asked for."""
+    return [reconstructions(path, model, images) for path in _targets(where, grid)]
+
+
+def of_decodings(
+    where: Path | None, grid: Path | None, model: "LatentModel", arrays: Mapping[str, np.ndarray]
+) -> list[Path]:
+    """Decoded images of latents, without their originals, wherever they are asked for."""
+    from latentcli import inference
+
+    rows = _evenly(len(next(iter(arrays.values()))), EXAMPLES)
+    some = {name: array[rows] for name, array in arrays.items()}
+    decoded = np.concatenate([images for _, images in inference.decodings_of_arrays(model, some)])
+    return [_draw("reconstructions", path, None, decoded) for path in _targets(where, grid)]
+
+
+def _targets(where: Path | None, grid: Path | None) -> list[Path]:
     targets: Iterable[Path | None] = (grid, folder(where) / "reconstructions.png" if where else None)
-    return [reconstructions(path, model, images) for path in targets if path is not None]
+    return [path for path in targets if path is not None]
 
 
 def of_hybrids(grid: Path | None, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> list[Path]:

@@ -57,14 +57,21 @@ def latent(
 
 @command(plot)
 def manifold(
-    vae: options.CheckpointFile, output: Picture = Path("manifold.png"), device: options.Device = "auto"
+    vae: options.CheckpointFile,
+    gmm: Annotated[
+        Path | None, typer.Argument(metavar="GMM_PARAMS.PKL", help="A mixture to draw the plane of, not the prior's.")
+    ] = None,
+    output: Picture = Path("manifold.png"),
+    device: options.Device = "auto",
 ) -> None:
     """The decoded latent plane: 20×20 images between the 5th and the 95th percentile of the prior."""
     from latentcli.cli import console, inputs, pictures
 
-    inputs.check_picture(output, given=[vae])
-    _, model = inputs.model(vae, device)
-    console.result({"images": pictures.MANIFOLD_SIDE**2}, as_json=False, written=[pictures.manifold(output, model)])
+    inputs.check_picture(output, given=[vae, gmm])
+    saved, model = inputs.model(vae, device)
+    mixture = inputs.mixture(gmm, fitted_on=saved.fingerprint) if gmm else None
+    drawn = pictures.manifold(output, model, mixture)
+    console.result({"images": pictures.MANIFOLD_SIDE**2}, as_json=False, written=[drawn])
 
 
 @command(plot)

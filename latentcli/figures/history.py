@@ -16,7 +16,9 @@ NOT_CURVES = frozenset({"epoch", "epochs", "step", "seconds", "images_per_second
 
 UNITS = {
     "perplexity": "codes",
-    "codes_used": "codes",
+    "codes_used": "fraction of all codes",
+    "commitment": "squared distance",
+    "codebook": "squared distance",
     "active_units": "dimensions",
     "ssim": "similarity, at most 1",
     "beta": "weight",

@@ -15,7 +15,7 @@ from latentcli.figures import style
 from latentcli.figures.spread import spread_apart
 
 MOST_POINTS = 5_000
-"""Points that are drawn; of more, a fixed random choice."""
+"""Points that are drawn; of more, a fixed random choice, in which a few labelled ones are not lost."""
 
 MOST_IN_LEGEND = 10
 """Classes up to which there is a legend beside the names at their centres."""
@@ -53,6 +53,7 @@ def draw(
     class_names: Sequence[str] = (),
     mixture: Mapping[str, Any] | None = None,
     title: str = "",
+    shares: bool = True,
 ) -> Figure:
     """Points coloured by class, under the 1 σ and 2 σ ellipses of the mixture's components in their class's colour.
 
@@ -66,14 +67,18 @@ def draw(
         mixture: ``weights`` (K,), ``means`` (K, D), ``covariances`` (K, D, D) and ``component_labels`` (K,), the
             latter indices into ``class_names``, -1 for none.
         title: above the picture.
+        shares: name the principal components' shares of the variance; not where the points are a projection already.
 
     Raises:
         DataError: there are no points, a shape does not fit, a label has no name, or a value is not finite.
     """
-    points = np.asarray(points, dtype=np.float64)
     labels = np.full(len(points), -1) if labels is None else np.asarray(labels)
     components = None if mixture is None else _checked_mixture(mixture, points, len(class_names))
     _check(points, labels, len(class_names))
+    rows = chosen(labels)
+    points, labels = points[rows], labels[rows]
+    if not np.isfinite(points).all():
+        raise DataError("cannot draw latents that are not finite")
     names = style.shown_names(class_names)
     crowd = float(np.clip(np.sqrt(len(names) / 15), 1, 2))  # many names need much room
     figure = style.new_figure(6.4 * crowd + 0.085 * max(map(len, names), default=0), 5.8 * crowd)
@@ -81,7 +86,7 @@ def draw(
     axes.set_title(style.shown(title, 90), loc="left")
     axes_names = ["latent dimension 1", "latent dimension 2"]
     if points.shape[1] > 2:
-        points, components, axes_names = _on_principal_plane(points, components)
+        points, components, axes_names = _on_principal_plane(points, components, shares)
     present = np.unique(np.concatenate([labels, [] if components is None else components.labels])).astype(int)
     if points.shape[1] == 1:
         _draw_line(axes, points[:, 0], labels, present, components)
@@ -98,8 +103,6 @@ def draw(
 def _check(points: np.ndarray, labels: np.ndarray, classes: int) -> None:
     if points.ndim != 2 or not points.size or labels.shape != points.shape[:1]:
         raise DataError(f"cannot draw latents of shape {points.shape} with labels of shape {labels.shape}")
-    if not np.isfinite(points).all():
-        raise DataError("cannot draw latents that are not finite")
     if labels.max() >= classes or labels.min() < -1:
         raise DataError(f"cannot draw labels from {labels.min()} to {labels.max()} with {classes} class names")
 
@@ -119,7 +122,9 @@ def _checked_mixture(mixture: Mapping[str, Any], points: np.ndarray, classes: in
     return Mixture(weights, means, covariances, labels)
 
 
-def _on_principal_plane(points: np.ndarray, mixture: Mixture | None) -> tuple[np.ndarray, Mixture | None, list[str]]:
+def _on_principal_plane(
+    points: np.ndarray, mixture: Mixture | None, shares: bool
+) -> tuple[np.ndarray, Mixture | None, list[str]]:
     """Points and mixture on the two directions of the points' largest variance, and the names of these axes."""
     from sklearn.decomposition import PCA
 
@@ -131,21 +136,31 @@ def _on_principal_plane(points: np.ndarray, mixture: Mixture | None) -> tuple[np
         origin, directions = pca.mean_, pca.components_
         explained = np.nan_to_num(pca.explained_variance_ratio_)
     plane = None if mixture is None else mixture.project(origin, directions)
-    names = [f"principal component {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(explained)]
+    names = [
+        f"principal component {i + 1}" + (f" ({share:.0%} of the variance)" if shares else "")
+        for i, share in enumerate(explained)
+    ]
     return (points - origin) @ directions.T, plane, names
 
 
-def chosen(count: int) -> np.ndarray:
-    """Which of ``count`` points are drawn, in a fixed random order, so that no class lies over the others."""
-    return np.random.default_rng(0).permutation(count)[:MOST_POINTS]
+def chosen(labels: np.ndarray) -> np.ndarray:
+    """Which points are drawn, in a fixed random order, so that no class lies over the others.
+
+    Args:
+        labels: (N,), negative where unlabelled. Where few are labelled these are drawn, as up to half of the picture.
+    """
+    random = np.random.default_rng(0)
+    order = random.permutation(len(labels))
+    kept = order[labels[order] >= 0][: MOST_POINTS // 2]
+    others = order[~np.isin(order, kept)][: MOST_POINTS - len(kept)]
+    return random.permutation(np.concatenate([kept, others]))
 
 
 def _draw_plane(axes: Axes, points: np.ndarray, labels: np.ndarray, mixture: Mixture | None) -> None:
-    rows = chosen(len(points))
     shapes = np.where(labels >= 0, labels // len(style.PALETTE), -1)
-    size = float(np.clip(9_000 / max(1, len(rows)), 6, 30))
+    size = float(np.clip(9_000 / max(1, len(points)), 6, 30))
     for shape in np.unique(shapes):  # one collection a shape: within it the classes mix
-        drawn = rows[shapes[rows] == shape]
+        drawn = shapes == shape
         axes.scatter(
             points[drawn, 0],
             points[drawn, 1],

@@ -20,7 +20,7 @@ _LEFT, _EDGE, _LETTER = 150, 20, 12
 
 @style.look()
 def draw(
-    originals: np.ndarray,
+    originals: np.ndarray | None,
     reconstructions: np.ndarray,
     ssim: np.ndarray | Sequence[float] | None = None,
     captions: Sequence[str] | None = None,
@@ -29,8 +29,8 @@ def draw(
     """Bands of up to ten pairs: the original, its reconstruction, and below the structural similarity.
 
     Args:
-        originals: (N, C, H, W) float in [0, 1] or uint8; the first 40 are drawn.
-        reconstructions: (N, C, H, W) likewise.
+        originals: (N, C, H, W) float in [0, 1] or uint8; None where only their latents are known.
+        reconstructions: (N, C, H, W) likewise; the first 40 are drawn.
         ssim: (N,) structural similarity of each pair; None leaves it out.
         captions: N names, above the originals.
         title: above the picture.
@@ -38,36 +38,41 @@ def draw(
     Raises:
         DataError: there are no images, or the numbers or shapes differ.
     """
-    style.check_images(originals, "originals")
+    shown = {"original": originals, "reconstruction": reconstructions}
+    rows = {name: images for name, images in shown.items() if images is not None}
+    for name, images in rows.items():
+        style.check_images(images, f"{name}s")
     beside = [len(values) for values in (ssim, captions) if values is not None]
-    if originals.shape != reconstructions.shape or any(length != len(originals) for length in beside):
+    alike = originals is None or originals.shape == reconstructions.shape
+    if not alike or any(length != len(reconstructions) for length in beside):
+        of_originals = "" if originals is None else f"originals of shape {originals.shape} with "
         raise DataError(
-            f"cannot pair originals of shape {originals.shape} with reconstructions of shape {reconstructions.shape}",
+            f"cannot pair {of_originals}reconstructions of shape {reconstructions.shape}",
             f"found {' and '.join(map(str, beside))} captions or similarities" if beside else None,
         )
-    count = min(len(originals), MOST_IMAGES)
+    count = min(len(reconstructions), MOST_IMAGES)
     columns = min(count, COLUMNS)
     bands = -(-count // columns)
-    height, width = style.tile_size(originals.shape[2], originals.shape[3], _ROOM)
+    height, width = style.tile_size(reconstructions.shape[2], reconstructions.shape[3], _ROOM)
     letters = 6 if captions is None else min(12, max(map(len, captions)))
     cell = max(width, _LETTER * letters) + _GAP
     above, below = (0 if captions is None else _LINE), (0 if ssim is None else _LINE)
-    band = above + 2 * height + _GAP // 2 + below + 2 * _GAP
+    step = height + _GAP // 2
+    band = above + len(rows) * step + below + _GAP + _GAP // 2
     top = 64 if title else _EDGE
     sheet = style.Sheet(_LEFT + columns * cell + _EDGE, top + bands * band - 2 * _GAP + _EDGE, title)
     for index in range(count):
         y = top + index // columns * band + above
         x = _LEFT + index % columns * cell + (cell - width) / 2
-        lower = y + height + _GAP // 2
-        sheet.image(x, y, width, height, originals[index], gid="original")
-        sheet.image(x, lower, width, height, reconstructions[index], gid="reconstruction")
+        lower = y + (len(rows) - 1) * step
+        for number, (name, images) in enumerate(rows.items()):
+            sheet.image(x, y + number * step, width, height, images[index], gid=name)
+            if index % columns == 0:
+                sheet.text(_LEFT, y + number * step + height / 2, name, ha="right", va="center")
         if captions is not None:
             sheet.text(x + width / 2, y - 4, style.shown(captions[index], cell // _LETTER), va="bottom")
         if ssim is not None:
             sheet.text(x + width / 2, lower + height + 3, f"{ssim[index]:.3f}".replace("-", "−"))
-        if index % columns == 0:
-            sheet.text(_LEFT, y + height / 2, "original", ha="right", va="center")
-            sheet.text(_LEFT, lower + height / 2, "reconstruction", ha="right", va="center")
-            if ssim is not None:
+            if index % columns == 0:
                 sheet.text(_LEFT, lower + height + 3, "SSIM", ha="right")
     return sheet.figure

@@ -21,6 +21,12 @@ def test_a_panel_for_the_loss_and_each_term_with_units():
     assert [panel.get_ylabel() for panel in figure.axes] == ["nats per image"] * 3 + ["codes"]
 
 
+def test_what_is_no_loss_has_a_unit_of_its_own():
+    row = {"epoch": 1, "loss": 9.0, "commitment": 0.1, "codebook": 0.1, "perplexity": 3.0, "codes_used": 0.5}
+    units = [panel.get_ylabel() for panel in history.draw([row]).axes]
+    assert units == ["nats per image", "squared distance", "squared distance", "codes", "fraction of all codes"]
+
+
 def test_curves_are_the_numbers_and_the_best_epoch_is_that_of_the_lowest_validation_loss():
     figure = history.draw(HISTORY)
     training, validation, best = figure.axes[0].lines

@@ -119,3 +119,13 @@ def test_each_hybrid_has_its_caption():
     assert len(figure.axes[0].images) == 11
     with pytest.raises(DataError, match="cannot caption 11 images"):
         hybrids.draw(random.random((11, 1, 8, 8)), soft_labels[:5], ["4", "8"])
+
+
+def test_without_originals_reconstructions_stand_alone():
+    images = random.random((12, 1, 8, 8))
+    figure, pairs = reconstructions.draw(None, images), reconstructions.draw(images, images)
+    assert words(figure) == ["reconstruction"] * 2
+    assert words(pairs) == ["original", "reconstruction"] * 2
+    assert figure.get_figheight() < pairs.get_figheight()
+    with pytest.raises(DataError, match="cannot pair reconstructions"):
+        reconstructions.draw(None, images, ssim=[0.5])

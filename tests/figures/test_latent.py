@@ -66,8 +66,22 @@ def test_at_most_five_thousand_points_are_drawn_always_the_same():
     labels = np.zeros(6_000, dtype=int)
     labels[:2_000] = -1
     assert points_drawn(latent.draw(points, labels, ["a"])) == latent.MOST_POINTS
-    np.testing.assert_array_equal(latent.chosen(6_000), latent.chosen(6_000))
+    np.testing.assert_array_equal(latent.chosen(labels), latent.chosen(labels))
     assert points_drawn(latent.draw(points[:70])) == 70
+
+
+def test_a_few_labelled_points_among_very_many_are_all_drawn():
+    labels = np.full(60_000, -1)
+    labels[::12_345] = 0
+    assert set(np.flatnonzero(labels == 0)) < set(latent.chosen(labels))
+    drawn = latent.chosen(np.arange(60_000) % 2 - 1)
+    assert len(set(drawn)) == latent.MOST_POINTS
+    assert 0.5 <= np.mean(drawn % 2) < 0.8  # many labelled ones do not crowd out the others
+
+
+def test_a_projection_does_not_claim_shares_of_the_variance():
+    figure = latent.draw(random.normal(size=(50, 4)), shares=False)
+    assert figure.axes[0].get_xlabel() == "principal component 1"
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 10, 20, 100])
