@@ -13,7 +13,7 @@ KMEANS_ITERATIONS = 10
 KMEANS_POINTS = 50
 """Vectors of the first batch, for each code, that the codebook begins with."""
 
-DEAD = 0.05
+DEAD = 0.1
 """A code used less than this fraction of the average is dead, and gets a new vector."""
 
 REVIVAL_ENDS = 0.8
@@ -31,13 +31,13 @@ class Codebook(Quantiser):
         size: K.
         dimensions: D.
         learning: "ema" or "gradient".
-        decay: of the moving averages, per step.
+        decay: of the moving averages, per step; less at the start.
 
     Source: van den Oord, Vinyals & Kavukcuoglu 2017, section 3 and appendix A.1; the start and the revival are
     those of Łańcucki et al. 2020 and Dhariwal et al. 2020.
     """
 
-    started: Tensor
+    updates: Tensor
     counts: Tensor
     sums: Tensor
 
@@ -45,7 +45,7 @@ class Codebook(Quantiser):
         super().__init__()
         self.size, self.dimensions, self.learning, self.decay = size, dimensions, learning, decay
         self.vectors = nn.Parameter(torch.zeros(size, dimensions), requires_grad=learning == "gradient")
-        self.register_buffer("started", torch.tensor(False))
+        self.register_buffer("updates", torch.tensor(0))
         self.register_buffer("counts", torch.ones(size))
         self.register_buffer("sums", torch.zeros(size, dimensions))
 
@@ -58,7 +58,7 @@ class Codebook(Quantiser):
     def forward(self, maps: Tensor, generator: torch.Generator, progress: float = 1.0) -> Quantised:
         points = maps.movedim(1, -1).reshape(-1, self.dimensions)  # (M, D)
         detached = points.detach()
-        if self.training and not self.started:
+        if self.training and not self.updates:
             self._start(detached, generator)
         codes = nearest(detached, self.vectors)
         values = F.embedding(codes, self.vectors)
@@ -93,7 +93,6 @@ class Codebook(Quantiser):
         rows = torch.randperm(len(points), generator=generator, device=points.device)[: KMEANS_POINTS * self.size]
         self.vectors.copy_(kmeans(points[rows], self.size, generator))
         self.sums.copy_(self.vectors)
-        self.started.fill_(True)
 
     @torch.no_grad()
     def _follow(self, points: Tensor, codes: Tensor, generator: torch.Generator, progress: float) -> None:
@@ -102,8 +101,11 @@ class Codebook(Quantiser):
         if not sums.isfinite().all():
             return  # the step will be refused; what was learned so far must not be lost with it
         average = len(points) / self.size
-        self.counts.lerp_(counts / average, 1 - self.decay)  # in units of the average
-        self.sums.lerp_(sums / average, 1 - self.decay)
+        done = self.updates.item()
+        share = 1 - min(self.decay, (1 + done) / (10 + done))  # an encoder that has just begun moves fast
+        self.counts.lerp_(counts / average, share)  # in units of the average
+        self.sums.lerp_(sums / average, share)
+        self.updates.add_(1)
         if self.learning == "ema":
             self.vectors.copy_(self.sums / self.counts.clamp_min(1e-5)[:, None])
         dead = self.counts < DEAD

@@ -154,8 +154,12 @@ class QuantisedAutoencoder(LatentModel):
         }
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
+        return self.loss_of(self.maps_of(images), images, generator, progress)
+
+    def loss_of(self, maps: Tensor, images: Tensor, generator: torch.Generator, progress: float) -> LossTerms:
+        """The training loss of images (N, C, H, W) whose ``maps_of`` are these, (N, D, h, w)."""
         config = self.config
-        quantised = self.quantiser(self.maps_of(images), generator, progress)
+        quantised = self.quantiser(maps, generator, progress)
         logits = self.logits_of(quantised.values)
         reconstruction = losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean()
         total, pixels = reconstruction, math.prod(config.image_shape)

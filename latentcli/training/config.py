@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from latentcli.errors import UsageError
 
+SCHEDULES = ("cosine", "constant")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -15,7 +17,8 @@ class TrainingConfig:
             for few large images as for many small ones.
         least_epochs, most_epochs: the fewest and the most passes that ``epochs=None`` takes.
         batch_size: images a step; None takes 256, or an eighth of the images where these are few.
-        lr: the highest learning rate of Adam, reached after the warm-up, then lowered to zero along a cosine.
+        lr: the highest learning rate of Adam, reached after the warm-up.
+        schedule: what becomes of it then: "cosine" lowers it to zero, "constant" leaves it.
         warmup: fraction of all steps over which the learning rate rises from zero.
         weight_decay: decoupled weight decay (AdamW).
         held_out: fraction of the images kept for the validation loss, at most ``most_held_out``.
@@ -31,6 +34,7 @@ class TrainingConfig:
     most_epochs: int = 300
     batch_size: int | None = None
     lr: float = 3e-3
+    schedule: str = "cosine"
     warmup: float = 0.1
     weight_decay: float = 0.0
     held_out: float = 0.05
@@ -53,6 +57,9 @@ class TrainingConfig:
             kind, whole = (int, "a whole number") if isinstance(low, int) else (int | float, "a number")
             if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
                 raise UsageError(f"{name} is {value!r}", f"expected {whole} from {low:g} to {high:g}")
+
+        if self.schedule not in SCHEDULES:
+            raise UsageError(f"unknown schedule {self.schedule!r}", f"expected one of: {', '.join(SCHEDULES)}")
 
     def batch_size_for(self, images: int) -> int:
         """Images a step, of so many training images."""

@@ -50,6 +50,8 @@ def learning_rate(config: TrainingConfig, fraction: float) -> float:
     """
     if fraction < config.warmup:
         return config.lr * fraction / config.warmup
+    if config.schedule == "constant":
+        return config.lr
     return config.lr * 0.5 * (1 + math.cos(math.pi * (fraction - config.warmup) / (1 - config.warmup)))
 
 

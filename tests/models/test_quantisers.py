@@ -131,7 +131,7 @@ def test_codes_out_of_use_are_revived_and_left_alone_at_the_end():
     points, _ = clusters(6, 50)
     for progress, revived in ((0.0, True), (0.9, False)):
         book = codebook(12, 4).train()
-        book.started.fill_(True)
+        book.updates.fill_(1_000)
         with torch.no_grad():
             book.vectors[1:] = 1e4 * torch.arange(1.0, 12.0)[:, None]  # only the first is ever nearest
             book.sums.copy_(book.vectors)

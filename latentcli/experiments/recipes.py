@@ -1,0 +1,62 @@
+"""How the models of a comparison are trained: the settings of each family, by recipe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from latentcli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings that differ from a family's and the training loop's own.
+
+    Attributes:
+        model: fields of the family's configuration.
+        training: fields of ``TrainingConfig``.
+        probe: settings of the probe.
+    """
+
+    model: Mapping[str, Any]
+    training: Mapping[str, Any]
+    probe: Mapping[str, Any]
+
+
+def paper(family: str, image_shape: tuple[int, int, int]) -> Recipe:
+    """The protocol of a published comparison, as far as it is stated.
+
+    Three strided convolutions of kernel 4 with leaky ReLU, batch normalisation for colour, squared error, Adam at
+    1e-3, batches of 64, 10 epochs; 512 codes of 64 dimensions, commitment weight 0.25. It states neither the widths
+    (here 32, 64 and 128 channels) nor the size of the VAE's latent space (here 128) nor the weight of its KL
+    divergence (here 0.01, with which its errors are of the size that the paper reports).
+    """
+    own: Mapping[str, Mapping[str, Any]] = {
+        "vae": {"latent_dim": 128, "beta": 0.01, "components": 1, "information": 0.0},
+        "vqvae": {"codes": 512, "latent_dim": 64, "beta": 0.25},
+    }
+    shared = {"backbone": "strided", "stages": 3, "norm": "none" if image_shape[0] == 1 else "batch", "loss": "mse"}
+    training = {"epochs": 10, "batch_size": 64, "lr": 1e-3, "warmup": 0.0, "schedule": "constant"}
+    return Recipe(shared | own.get(family, {}), training, {})
+
+
+def best(family: str, image_shape: tuple[int, int, int]) -> Recipe:
+    """latentcli's own: each family's defaults, but for a VAE that is to reconstruct rather than to cluster."""
+    own: Mapping[str, Mapping[str, Any]] = {
+        "vae": {"latent_dim": 128, "beta": 0.01, "components": 1, "information": 0.0},
+    }
+    return Recipe(own.get(family, {}), {}, {})
+
+
+RECIPES = {"paper": paper, "best": best}
+"""Functions of (family, image shape) by name."""
+
+
+def recipe(name: str, family: str, image_shape: tuple[int, int, int]) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"unknown recipe {name!r}", f"expected one of: {', '.join(RECIPES)}")
+    return RECIPES[name](family, image_shape)

@@ -1,0 +1,96 @@
+"""The results of a study as one table: JSON, CSV and Markdown of means and spreads over seeds."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from latentcli.experiments.cells import Result
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of a table.
+
+    Attributes:
+        key: of the results.
+        title: over the column, with its unit.
+        form: how a value is written.
+        scale: factor on the value.
+    """
+
+    key: str
+    title: str
+    form: str
+    scale: float = 1.0
+
+
+LATENTS = (
+    Column("accuracy", "probe accuracy, %", ".2f", 100.0),
+    Column("mse", "MSE", ".4f"),
+    Column("ssim", "SSIM", ".4f"),
+    Column("psnr", "PSNR, dB", ".2f"),
+    Column("bits_per_image", "bits per image", ",.0f"),
+    Column("codes_used", "codes used, %", ".1f", 100.0),
+    Column("perplexity", "perplexity", ".0f"),
+    Column("training_seconds", "training, s", ",.0f"),
+)
+
+
+def grouped(results: Sequence[Result], by: Sequence[str]) -> dict[tuple[str, ...], list[Result]]:
+    """Results by the values under these keys, in the order in which they first occur."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        groups.setdefault(tuple(str(result[key]) for key in by), []).append(result)
+    return groups
+
+
+def summary(results: Sequence[Result], key: str) -> dict[str, float] | None:
+    """Mean and sample standard deviation (0 of one) of a figure over seeds; None where no result has it."""
+    values = [result[key] for result in results if key in result]
+    if not values:
+        return None
+    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0}
+
+
+def written(value: Mapping[str, float] | None, column: Column, several: bool) -> str:
+    """Mean ± standard deviation, a dash where there is none."""
+    if value is None:
+        return "–"
+    mean = format(value["mean"] * column.scale, column.form)
+    return f"{mean} ± {format(value['sd'] * column.scale, column.form)}" if several else mean
+
+
+def markdown(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> str:
+    """A table with a row for each group."""
+    lines = ["| " + " | ".join([*by, *(column.title for column in columns)]) + " |"]
+    lines.append("|" + "---|" * (len(by) + len(columns)))
+    for names, group in grouped(results, by).items():
+        cells = [written(summary(group, column.key), column, len(group) > 1) for column in columns]
+        lines.append("| " + " | ".join([*names, *cells]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def comma_separated(results: Sequence[Result]) -> str:
+    """Every result as a row, every figure as a column; empty where a result lacks it."""
+    names = list(dict.fromkeys(name for result in results for name in result))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(results)
+    return text.getvalue()
+
+
+def as_json(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> str:
+    """The groups with the mean and spread of each figure, and all results."""
+    rows = [
+        {
+            **dict(zip(by, names, strict=True)), "seeds": len(group),
+            **{column.key: found for column in columns if (found := summary(group, column.key)) is not None},
+        }
+        for names, group in grouped(results, by).items()
+    ]  # fmt: skip
+    return json.dumps({"rows": rows, "cells": list(results)}, indent=1) + "\n"
