@@ -62,7 +62,10 @@ class Source:
 
     def __init__(self, X: np.ndarray, device: torch.device) -> None:
         self.X, self.device = X, device
-        self.resident = None if device.type == "cpu" else torch.from_numpy(np.array(X)).to(device)
+        self.resident: Tensor | None = None
+        if device.type != "cpu":
+            kind = np.float32 if X.dtype.kind == "f" else np.int32  # MPS has no float64
+            self.resident = torch.from_numpy(X.astype(kind)).to(device)
 
     def __getitem__(self, rows: np.ndarray) -> Tensor:
         if self.resident is not None:
