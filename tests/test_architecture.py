@@ -14,6 +14,7 @@ FLOORS = [
     {"tensor_files"},
     {"data", "models", "classifiers", "hybrids", "figures"},
     {"training", "inference", "checkpoint", "probe_files", "artifacts", "experiments"},
+    {"experiments"},
     {"cli"},
     {"__main__", "assignment"},
 ]

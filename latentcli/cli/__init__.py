@@ -1,6 +1,6 @@
 """The command line: one file per command, each no more than a recipe over the library."""
 
-from latentcli.cli import classify, encode, evaluate, fit_gmm, fit_probe, hybridize, plot, reconstruct, train
+from latentcli.cli import classify, encode, evaluate, fit_gmm, fit_probe, hybridize, plot, reconstruct, study, train
 from latentcli.cli.app import app, run
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "main",
     "plot",
     "reconstruct",
+    "study",
     "train",
 ]
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
+    from latentcli.experiments.latents import Task
     from latentcli.latents import Latents
     from latentcli.models.base import LatentModel
 
@@ -181,6 +182,31 @@ def of_predictions(
 def of_reconstructions(where: Path | None, grid: Path | None, model: "LatentModel", images: "ImageSet") -> list[Path]:
     """Originals over reconstructions, wherever they are asked for."""
     return [reconstructions(path, model, images) for path in _targets(where, grid)]
+
+
+def of_study(
+    where: Path, tasks: "Sequence[Task]", families: Sequence[str], results: Sequence[Mapping[str, Any]]
+) -> list[Path]:
+    """The results beside each other, and of each data set and family the first model: reconstructions and t-SNE."""
+    from latentcli import checkpoint
+    from latentcli.cli import fitting
+    from latentcli.experiments.latents import checkpoint_of
+
+    panels = []
+    for key, title in (("accuracy", "Probe accuracy"), ("mse", "MSE"), ("ssim", "SSIM")):
+        values: dict[str, dict[str, list[float]]] = {}
+        for row in results:
+            if key in row:
+                values.setdefault(row["data"], {}).setdefault(row["model"], []).append(row[key])
+        panels.append((title, values))
+    drawn = [_draw("comparison", where / "comparison.png", [panel for panel in panels if panel[1]])]
+    for task in tasks:
+        for family in families:
+            saved = checkpoint.load(checkpoint_of(where, task, family, 0))
+            network, name = checkpoint.build(saved), f"{task.name}-{family}.png"
+            drawn.append(reconstructions(where / f"reconstructions-{name}", network, task.test))
+            drawn.append(tsne(where / f"tsne-{name}", fitting.encoded(network, saved.fingerprint, task.test), 0))
+    return drawn
 
 
 def of_decodings(

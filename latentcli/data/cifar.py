@@ -7,7 +7,7 @@ is ever written to a path that they name.
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from gzip import BadGzipFile, GzipFile
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class _Variant:
     """Where one of the two sets lies, and what its files call things."""
 
     name: str
+    published_as: str
     folder: str
     archive: str
     batches: Mapping[str, tuple[str, ...]]
@@ -42,6 +43,7 @@ class _Variant:
 
 _CIFAR10 = _Variant(
     name="cifar10",
+    published_as="cifar10",
     folder="cifar-10-batches-py",
     archive="cifar-10-python.tar.gz",
     batches={"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)},
@@ -51,6 +53,7 @@ _CIFAR10 = _Variant(
 )
 _CIFAR100 = _Variant(
     name="cifar100",
+    published_as="cifar100",
     folder="cifar-100-python",
     archive="cifar-100-python.tar.gz",
     batches={"train": ("train",), "test": ("test",)},
@@ -58,6 +61,8 @@ _CIFAR100 = _Variant(
     labels="fine_labels",
     class_names="fine_label_names",
 )
+
+_CIFAR100_COARSE = replace(_CIFAR100, name="cifar100-coarse", labels="coarse_labels", class_names="coarse_label_names")
 
 
 def cifar10(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
@@ -70,11 +75,16 @@ def cifar100(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
     return _load(_CIFAR100, split, roots, progress)
 
 
+def cifar100_coarse(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
+    """CIFAR-100 in its twenty superclasses."""
+    return _load(_CIFAR100_COARSE, split, roots, progress)
+
+
 def _load(variant: _Variant, split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
     batches = variant.batches[split]
     wanted = (*batches, variant.meta)
     places = [root / name for root in roots for name in (variant.folder, variant.archive)]
-    archive = Archive(variant.name, ".", f"{variant.archive}, or the folder {variant.folder} that is in it")
+    archive = Archive(variant.published_as, ".", f"{variant.archive}, or the folder {variant.folder} that is in it")
     place = find_or_download(archive, places, lambda path: _is_complete(path, wanted), progress)
     images = labels = class_names = None
     for name, data in (_folder_members if place.is_dir() else _archive_members)(place, variant.folder, wanted):

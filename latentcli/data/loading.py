@@ -23,6 +23,7 @@ SOURCES = Registry(
         "fashion-mnist": "latentcli.data.idx:fashion_mnist",
         "cifar10": "latentcli.data.cifar:cifar10",
         "cifar100": "latentcli.data.cifar:cifar100",
+        "cifar100-coarse": "latentcli.data.cifar:cifar100_coarse",
     },
 )
 """Named data sets: functions of (split, roots, progress) that give an ``ImageSet``."""

@@ -6,8 +6,9 @@ pixels themselves.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,27 @@ from latentcli.files import digest
 
 if TYPE_CHECKING:
     from latentcli.data import ImageSet
-    from latentcli.training.loop import Callbacks
+    from latentcli.models.base import LatentModel
+    from latentcli.training.config import TrainingConfig
+
+Fit = Callable[["LatentModel", np.ndarray, "TrainingConfig", Path, Mapping[str, Any]], Sequence[Mapping[str, float]]]
+"""Trains a model in place on images (N, C, H, W) uint8 and gives the history. The path is where its checkpoint will
+be, the mapping what makes the run the same run: enough to keep its state, and to go on from it."""
+
+
+def plain_fit(
+    model: "LatentModel", images: np.ndarray, config: "TrainingConfig", path: Path, identity: Mapping[str, Any]
+) -> Sequence[Mapping[str, float]]:
+    """A training run that nobody watches and nothing interrupts."""
+    from latentcli.training.loop import Callbacks, Run
+
+    return Run(model, images, config).fit(Callbacks())
+
 
 PIXELS = "pixels"
 """The control: no model, the probe reads the images."""
+LABELLED = "vqvae-with-labels"
+"""A VQ-VAE that is shown the labels (see ``label_embedding``)."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +83,8 @@ class Task:
 
 
 def cells(
-    tasks: Sequence[Task], families: Sequence[str], seeds: int, protocol: Protocol, folder: Path,
-    watch: "Callable[[], Callbacks]",
-) -> list[Cell]:  # fmt: skip
+    tasks: Sequence[Task], families: Sequence[str], seeds: int, protocol: Protocol, folder: Path, fit: Fit = plain_fit
+) -> list[Cell]:
     """All cells of a study: for each data set and seed the control, then each family.
 
     Args:
@@ -76,38 +93,34 @@ def cells(
         seeds: how many, from 0.
         protocol: shared by all.
         folder: of the study; checkpoints go to its ``models``.
-        watch: makes the listener of a training run.
+        fit: how a model is trained.
     """
     made = []
     for task in tasks:
         images = task.identity()
         for seed in range(seeds):
-            for family in (PIXELS, *families):
-                identity = {
-                    "data": images, "family": family, "seed": seed, "recipe": protocol.recipe,
-                    "probe": protocol.probe, "settings": dict(protocol.settings),
-                    "label_embedding": protocol.label_embedding,
-                }  # fmt: skip
+            for family in (PIXELS, *families, *([LABELLED] if protocol.label_embedding else [])):
+                identity: dict[str, Any] = {"data": images, "family": family, "seed": seed, "probe": protocol.probe}
                 if family != PIXELS:
-                    identity["how"] = asdict(recipe(protocol.recipe, family, task.train.shape))
-                name = f"{task.name}-{family}-{seed}"
-                made.append(Cell(name, identity, _work(task, family, seed, protocol, folder / "models", name, watch)))
+                    plan = recipe(protocol.recipe, family, task.train.shape)
+                    identity |= {"recipe": asdict(plan), "settings": dict(protocol.settings)}
+                path = checkpoint_of(folder, task, family, seed)
+                work = partial(KINDS.get(family, trained), task, family, seed, protocol, path, identity, fit)
+                made.append(Cell(path.parent.name, identity, work))
     return made
 
 
-def _work(
-    task: Task, family: str, seed: int, protocol: Protocol, folder: Path, name: str, watch: "Callable[[], Callbacks]"
-) -> Callable[[], Result]:
-    def work() -> Result:
-        about = {"data": task.train.name, "family": family, "seed": seed}
-        if family == PIXELS:
-            pixels = [
-                images.images.reshape(len(images), -1).astype(np.float32) / 255 for images in (task.train, task.test)
-            ]
-            return about | probed(task, *pixels, protocol, seed, {})
-        return about | trained(task, family, seed, protocol, folder / f"{name}.pth", watch())
+def checkpoint_of(folder: Path, task: Task, family: str, seed: int) -> Path:
+    """Where the model of a cell is kept, in a folder that is called like the cell."""
+    return folder / "models" / f"{task.name}-{family}-{seed}" / "vae.pth"
 
-    return work
+
+def control(
+    task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
+) -> Result:
+    """The probe on pixels."""
+    train, test = (half.images.reshape(len(half), -1).astype(np.float32) / 255 for half in (task.train, task.test))
+    return {"data": task.train.name, "model": family, "seed": seed, **probed(task, train, test, protocol, seed, {})}
 
 
 def probed(
@@ -134,15 +147,14 @@ def probed(
 
 
 def trained(
-    task: Task, family: str, seed: int, protocol: Protocol, path: Path, callbacks: "Callbacks"
-) -> Result:  # fmt: skip
+    task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
+) -> Result:
     """Train a model, keep it, and measure it and a probe of its latents on the test images."""
     from latentcli import checkpoint, inference, metrics
     from latentcli import device as devices
     from latentcli.models import FAMILIES, create
     from latentcli.models.backbones import count_parameters
     from latentcli.training.config import TrainingConfig
-    from latentcli.training.loop import Run
 
     plan, own = recipe(protocol.recipe, family, task.train.shape), dict(protocol.settings)
     of_training = {name: value for name, value in own.items() if name in TrainingConfig.__dataclass_fields__}
@@ -150,35 +162,35 @@ def trained(
     config = FAMILIES[family].Config.for_data(task.train.shape, None, **(dict(plan.model) | of_model))
     training = TrainingConfig(**(dict(plan.training) | of_training | {"seed": seed}))
     network = create(family, config, seed, devices.resolve(protocol.device))
-    began = time.monotonic()
-    history = Run(network, task.train.images, training).fit(callbacks)
-    seconds = time.monotonic() - began
     path.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    history = fit(network, task.train.images, training, path, identity)
+    seconds = time.monotonic() - began
     checkpoint.save(
         path,
         checkpoint.Checkpoint(
             family, asdict(config), task.train.shape, task.train.class_names, network.state_dict(),
-            {"seed": seed, "settings": asdict(training), "history": history},
+            {"seed": seed, "settings": asdict(training), "history": list(history)},
         ),
     )  # fmt: skip
-    name = network.FEATURES[0]
-    scores = probed(
-        task, *(inference.features(network, half.images, name) for half in (task.train, task.test)),
-        protocol, seed, dict(plan.probe),
-    )  # fmt: skip
+    train, test = (inference.features(network, half.images, network.FEATURES[0]) for half in (task.train, task.test))
+    scores = probed(task, train, test, protocol, seed, dict(plan.probe))
     quality = metrics.reconstruction(task.test.images, inference.reconstruct(network, task.test.images))
     measures = network.measures(inference.encode(network, task.test.images))
     return {
-        **scores, **quality, **measures, "training_seconds": seconds, "epochs": len(history),
-        "parameters": count_parameters(network),
+        "data": task.train.name, "model": family, "seed": seed, **scores, **quality, **measures,
+        "training_seconds": seconds, "epochs": len(history), "parameters": count_parameters(network),
     }  # fmt: skip
 
 
-def leaks(task: Task, seed: int, protocol: Protocol, callbacks: "Callbacks") -> Result:
-    """What a probe reads in codes made with labels: the three accuracies of ``label_embedding``.
+def leaking(
+    task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
+) -> Result:
+    """What a probe reads in codes made with labels, by where the labels were given.
 
-    ``leaked``: labels given when the probe is fitted and when it is tested. ``labels_at_fitting``: when it is fitted
-    only. ``without_labels``: never, though the model was trained with them.
+    Returns:
+        ``leaked``: accuracy with labels when the probe is fitted and when it is tested; ``labels_at_fitting``: when
+        it is fitted only; ``without_labels``: never, though the model was trained with them.
     """
     from latentcli import device as devices
     from latentcli import inference
@@ -186,27 +198,30 @@ def leaks(task: Task, seed: int, protocol: Protocol, callbacks: "Callbacks") -> 
     from latentcli.experiments.label_embedding import LabelledVQVAE, labelled
     from latentcli.models.backbones import initialise
     from latentcli.training.config import TrainingConfig
-    from latentcli.training.loop import Run
 
     plan = recipe(protocol.recipe, "vqvae", task.train.shape)
     config = LabelledVQVAE.Config.for_data(task.train.shape, None, **plan.model)
     network = LabelledVQVAE(config, len(task.train.class_names))
     initialise(network, generator_for(seed, "weights"))
     network.to(devices.resolve(protocol.device))
+    path.parent.mkdir(parents=True, exist_ok=True)
     training = TrainingConfig(**(dict(plan.training) | {"seed": seed}))
-    Run(network, labelled(task.train.images, task.train.labels), training).fit(callbacks)
-    shown, hidden = (
-        [inference.features(network, labelled(half.images, labels), network.FEATURES[0]) for half, labels in halves]
-        for halves in (
-            [(half, half.labels) for half in (task.train, task.test)],
-            [(half, None) for half in (task.train, task.test)],
-        )
-    )
+    fit(network, labelled(task.train.images, task.train.labels), training, path, identity)
+
+    def features(half: "ImageSet", shown: bool) -> np.ndarray:
+        images = labelled(half.images, half.labels if shown else None)
+        return inference.features(network, images, network.FEATURES[0])
+
+    shown, hidden = ([features(half, given) for half in (task.train, task.test)] for given in (True, False))
     pairs = {
         "leaked": (shown[0], shown[1]), "labels_at_fitting": (shown[0], hidden[1]),
         "without_labels": (hidden[0], hidden[1]),
     }  # fmt: skip
-    accuracies = {
-        name: probed(task, *pair, protocol, seed, dict(plan.probe))["accuracy"] for name, pair in pairs.items()
-    }
-    return {"data": task.train.name, "seed": seed, **accuracies}
+    return {
+        "data": task.train.name, "model": family, "seed": seed,
+        **{name: probed(task, *pair, protocol, seed, dict(plan.probe))["accuracy"] for name, pair in pairs.items()},
+    }  # fmt: skip
+
+
+KINDS = {PIXELS: control, LABELLED: leaking}
+"""What computes a cell that is no registered family's."""

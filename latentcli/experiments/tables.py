@@ -39,6 +39,16 @@ LATENTS = (
     Column("training_seconds", "training, s", ",.0f"),
 )
 
+LEAKS = (
+    Column("leaked", "probe given labels at fitting and test (leaked), %", ".2f", 100.0),
+    Column("labels_at_fitting", "at fitting only (leaked), %", ".2f", 100.0),
+    Column("without_labels", "never (honest), %", ".2f", 100.0),
+)
+LEAKED = (
+    "The VQ-VAE that is shown the labels: codes made with labels hold the labels, so the first two accuracies say "
+    "nothing of the latent space; only the last is comparable with the table above."
+)
+
 
 def grouped(results: Sequence[Result], by: Sequence[str]) -> dict[tuple[str, ...], list[Result]]:
     """Results by the values under these keys, in the order in which they first occur."""

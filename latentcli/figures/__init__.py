@@ -26,6 +26,7 @@ FIGURES = Registry(
         "labels": "latentcli.figures.labels:draw",
         "codes": "latentcli.figures.codes:draw",
         "tsne": "latentcli.figures.tsne:draw",
+        "comparison": "latentcli.figures.comparison:draw",
     },
 )
 """Kinds of figures, each a function that returns a ``matplotlib.figure.Figure``."""

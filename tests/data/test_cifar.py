@@ -44,10 +44,13 @@ def files(name):
         batches = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
         found = {batch: batch_of_python_2(pixels(n), [n, 1, 2, 9], b"labels") for n, batch in enumerate(batches)}
         return found | {"batches.meta": pickle.dumps({"label_names": list("abcdefghij"), "num_vis": 3072}, 2)}
-    found = {
+    fine = {
         batch: batch_of_python_2(pixels(n), [n, 1, 2, 99], b"fine_labels") for n, batch in enumerate(("train", "test"))
     }
-    return found | {"meta": pickle.dumps({"fine_label_names": [f"c{n}" for n in range(100)]}, 2)}
+    coarse = b"".join([string(b"coarse_labels"), b"](", *(b"K" + bytes([label]) for label in (19, 0, 7, 7)), b"e"])
+    found = {batch: content[:-2] + coarse + b"u." for batch, content in fine.items()}
+    names = {"fine_label_names": [f"c{n}" for n in range(100)], "coarse_label_names": [f"s{n}" for n in range(20)]}
+    return found | {"meta": pickle.dumps(names, 2)}
 
 
 FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
@@ -180,3 +183,13 @@ def test_archives_that_inflate_without_end(tmp_path, monkeypatch):
     root = packed(tmp_path, "cifar10", before=[member("zeros", size=2**23)])
     with pytest.raises(DataError, match="inflates to more"):
         load("cifar10", data_root=root)
+
+
+@pytest.mark.parametrize("put", [unpacked, packed])
+def test_cifar100_is_also_known_by_its_superclasses(tmp_path, put):
+    put(tmp_path, "cifar100")
+    fine, coarse = (load(name, split="test", data_root=tmp_path) for name in ("cifar100", "cifar100-coarse"))
+    assert coarse.labels.tolist() == [19, 0, 7, 7]
+    assert coarse.class_names == tuple(f"s{n}" for n in range(20))
+    assert coarse.name == "cifar100-coarse"
+    assert np.array_equal(coarse.images, fine.images)

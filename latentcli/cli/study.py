@@ -1,0 +1,199 @@
+"""``latentcli study``: many trainings under one protocol, one table of them all."""
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latentcli.cli import options
+from latentcli.cli.app import app, command
+from latentcli.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from latentcli.data import ImageSet
+    from latentcli.experiments.cells import Cell
+    from latentcli.experiments.latents import Task
+    from latentcli.models.base import LatentModel
+    from latentcli.training.config import TrainingConfig
+
+study = typer.Typer(help="Compare models under one protocol; what is finished is kept.", no_args_is_help=True)
+app.add_typer(study, name="study")
+
+HELD_OUT = 6
+"""Of a file without a test part of its own every sixth image is kept for the test."""
+
+
+@command(study)
+def latents(
+    data: Annotated[list[str], typer.Argument(metavar="DATA…", help="Labelled data sets: names, files or folders.")],
+    test: Annotated[
+        list[str] | None,
+        typer.Option(help="The test part of a DATA that has none by its name, in their order. Else a sixth is kept."),
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the study.")] = Path(
+        "study"
+    ),
+    models: Annotated[str, typer.Option(metavar="A,B,…", help="Model families.")] = "vae,vqvae",
+    recipe: Annotated[str, typer.Option(metavar="paper|best", help="How they are trained.")] = "best",
+    probe: Annotated[str, typer.Option(metavar="mlp|linear|knn", help="What reads the latents.")] = "mlp",
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each model.")] = 3,
+    label_embedding: Annotated[
+        bool, typer.Option("--label-embedding", help="Also a VQ-VAE that is shown the labels, and what leaks of them.")
+    ] = False,
+    superclasses: Annotated[
+        str | None, typer.Option("--labels", metavar="coarse|fine", help="Of cifar100: 20 superclasses or 100 classes.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Of all models or of their training."),
+    ] = None,
+    data_root: options.DataRoot = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Train model families side by side; compare probe accuracy, reconstructions and bits, beside raw pixels."""
+    from latentcli.cli import configuration, console, pictures
+    from latentcli.experiments import cells, tables
+    from latentcli.experiments.latents import Protocol
+    from latentcli.experiments.latents import cells as cells_of
+    from latentcli.files import check_folder
+    from latentcli.models import FAMILIES
+
+    families = options.names(models) or []
+    for family in families:
+        FAMILIES[family]  # an unknown name is refused before anything is loaded
+    check_folder(output)
+    tasks = tasks_of(data, test or [], superclasses, data_root)
+    own = tuple(map(configuration.parse, settings or []))
+    protocol = Protocol(recipe, probe, label_embedding, device, own)
+    plan = cells_of(tasks, families, seeds, protocol, pictures.folder(output), fit)
+    results = cells.run(plan, output, Announcer(len(plan)))
+
+    written = write_tables(output, results)
+    written += pictures.of_study(output, tasks, families, results)
+    table = tables.markdown([row for row in results if "leaked" not in row], ("data", "model"), tables.LATENTS)
+    leaks = [row for row in results if "leaked" in row]
+    if json:
+        console.result({"cells": results}, as_json=True, written=written)
+        return
+    console.emit(table + (f"\n{tables.markdown(leaks, ('data', 'model'), tables.LEAKS)}" if leaks else ""))
+    console.note(f"written: {output}")
+
+
+def tasks_of(
+    data: Sequence[str], tests: Sequence[str], superclasses: str | None, data_root: Path | None
+) -> "list[Task]":
+    """The data sets of a study, each in two parts.
+
+    Raises:
+        UsageError: more test parts than data sets that lack one, or superclasses of another set than CIFAR-100.
+        DataError: a set has no labels, or its parts do not fit each other.
+    """
+    from latentcli import data as datasets
+    from latentcli.cli import console
+    from latentcli.experiments.latents import Task
+
+    if superclasses not in (None, "coarse", "fine"):
+        raise UsageError(f"--labels {superclasses!r} is neither coarse nor fine")
+    names = list(data)
+    if superclasses == "coarse":
+        names = [f"{name}-coarse" if f"{name}-coarse" in datasets.SOURCES else name for name in data]
+    lacking = [name for name in names if name not in datasets.SOURCES]
+    if len(tests) > len(lacking):
+        raise UsageError(f"{len(tests)} test parts for {len(lacking)} DATA without one", "named sets have their own")
+    parts = dict(zip(lacking, tests, strict=False))
+    tasks = []
+    for name in names:
+        load = partial(datasets.load, data_root=data_root, progress=console.progress)
+        train = load(name, split="train")
+        if name in datasets.SOURCES or name in parts:
+            held = load(parts.get(name, name), split="test", image_shape=train.shape)
+        else:
+            train, held = divided(train)
+        tasks.append(Task(known(train), known(held)))
+        if tasks[-1].train.class_names != tasks[-1].test.class_names:
+            raise DataError(f"the two parts of {train.name} have unlike classes")
+    if len({task.name for task in tasks}) < len(tasks):
+        raise UsageError("two data sets have the same name", f"found {', '.join(task.name for task in tasks)}")
+    return tasks
+
+
+def divided(images: "ImageSet") -> "tuple[ImageSet, ImageSet]":
+    """Training and test part of a set that has only one: the same for the same number of images."""
+    import numpy as np
+
+    order = np.random.default_rng(0).permutation(len(images))
+    count = len(images) // HELD_OUT
+    return images.take(np.sort(order[count:])), images.take(np.sort(order[:count]))
+
+
+def known(images: "ImageSet") -> "ImageSet":
+    """The labelled images.
+
+    Raises:
+        DataError: there are none of two classes or more.
+    """
+    import numpy as np
+
+    if images.labels is None or len(np.unique(images.labels[images.labels >= 0])) < 2:
+        raise DataError(f"{images.name} has no labels of two classes", "a study measures how well they are told apart")
+    return images.take(images.labels >= 0)
+
+
+class Announcer:
+    """Says which cell comes next, and how long the rest will take: as long as those before, each of its kind."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.began = count, 0.0
+        self.seconds: list[float] = []
+
+    def __call__(self, cell: "Cell", number: int, known: bool) -> None:
+        from latentcli.cli import console
+        from latentcli.cli.watching import clock
+
+        now = time.monotonic()
+        if self.began:
+            self.seconds.append(now - self.began)
+        self.began = 0.0 if known else now
+        said = "kept from before" if known else "begins"
+        if self.seconds and not known:
+            said += f", about {clock(sum(self.seconds) / len(self.seconds) * (self.count - number))} left"
+        console.note(f"{number + 1}/{self.count} {cell.name}: {said}")
+
+
+def fit(
+    model: "LatentModel", images: "np.ndarray", config: "TrainingConfig", path: Path, identity: Mapping[str, Any]
+) -> Sequence[Mapping[str, float]]:
+    """A training run as ``train`` runs it: watched, stoppable, and going on where it stopped."""
+    from latentcli.cli import watching
+
+    wanted = {"cell": dict(identity)}
+    state = watching.state_to_resume(path, wanted) if watching.partial(path).exists() else None
+    history = watching.fit(model, images, config, path, wanted, state)
+    watching.partial(path).unlink(missing_ok=True)
+    return history
+
+
+def write_tables(folder: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
+    """The results as JSON, CSV and Markdown."""
+    from latentcli.experiments import tables
+    from latentcli.files import atomic_write
+
+    measured, leaks = ([row for row in results if ("leaked" in row) == leaking] for leaking in (False, True))
+    text = tables.markdown(measured, ("data", "model"), tables.LATENTS)
+    if leaks:
+        text += f"\n{tables.LEAKED}\n\n{tables.markdown(leaks, ('data', 'model'), tables.LEAKS)}"
+    contents = {
+        "table.json": tables.as_json(results, ("data", "model"), (*tables.LATENTS, *tables.LEAKS)),
+        "table.csv": tables.comma_separated(results),
+        "table.md": text,
+    }
+    for name, content in contents.items():
+        with atomic_write(folder / name) as file:
+            file.write(content.encode())
+    return [folder / name for name in contents]

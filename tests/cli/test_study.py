@@ -1,0 +1,103 @@
+"""``latentcli study`` from the shell: a whole small comparison, stopped and gone on with."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """120 images of two classes, which differ in where they are bright."""
+    folder, random = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    labels = random.integers(0, 2, 120)
+    images = random.integers(0, 120, (120, 8, 8))
+    images[labels == 0, :4] += 120
+    np.savez(folder / "halves.npz", data=images.astype(np.uint8), labels=labels)
+    np.savez(folder / "unlabelled.npz", data=images.astype(np.uint8))
+    return folder
+
+
+SMALL = ["--set", "epochs=2", "--set", "width=64", "--seeds", "2", "--device", "cpu"]
+
+
+def call(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "latentcli", "study", "latents", *map(str, arguments)],
+        capture_output=True, text=True, check=False, **options,
+    )  # fmt: skip
+
+
+def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(data, tmp_path):
+    first = call(data / "halves.npz", "-o", tmp_path / "study", *SMALL, "--label-embedding")
+    assert first.returncode == 0, first.stderr
+    lines = first.stdout.splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:5]] == ["pixels", "vae", "vqvae"]
+    assert "leaked" in first.stdout
+    kept = json.loads((tmp_path / "study" / "table.json").read_text())
+    pixels = next(row for row in kept["rows"] if row["model"] == "pixels")
+    assert pixels["accuracy"]["mean"] == 1.0
+    leak = [row for row in kept["cells"] if "leaked" in row]
+    assert len(leak) == 2
+    assert len(list(csv.DictReader(io.StringIO((tmp_path / "study" / "table.csv").read_text())))) == 8
+    assert "say nothing of the latent space" in " ".join((tmp_path / "study" / "table.md").read_text().split())
+    pictures = {path.name for path in (tmp_path / "study").glob("*.png")}
+    names = {f"{kind}-halves_npz-{family}.png" for kind in ("tsne", "reconstructions") for family in ("vae", "vqvae")}
+    assert pictures == names | {"comparison.png"}
+
+    began = time.monotonic()
+    again = call(data / "halves.npz", "-o", tmp_path / "study", *SMALL, "--label-embedding", "--json")
+    assert again.stderr.count("kept from before") == 8, time.monotonic() - began
+    assert json.loads(again.stdout)["cells"] == kept["cells"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, number):
+    arguments = [data / "halves.npz", "--models", "fsq", *SMALL, "--set", "epochs=12"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "latentcli", "study", "latents", *map(str, arguments), "-o", str(tmp_path / "study")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        for line in process.stderr:
+            if line.startswith("epoch 3/"):
+                process.send_signal(number)
+                break
+    assert process.returncode in (130, -signal.SIGKILL)
+    for folder in ("study", "other"):
+        assert call(*arguments, "-o", tmp_path / folder).returncode == 0
+    timeless = [
+        [{name: value for name, value in row.items() if "seconds" not in name} for row in cells]
+        for cells in (
+            json.loads((tmp_path / folder / "table.json").read_text())["cells"] for folder in ("study", "other")
+        )
+    ]
+    assert timeless[0] == timeless[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nowhere.npz"], 3, "nowhere.npz"),
+        (["unlabelled.npz"], 3, "no labels"),
+        (["halves.npz", "--models", "gan"], 2, "unknown model family"),
+        (["halves.npz", "--recipe", "worst"], 2, "unknown recipe"),
+        (["halves.npz", "--probe", "oracle"], 2, "oracle"),
+        (["halves.npz", "--set", "colour=1"], 2, "colour"),
+        (["halves.npz", "--labels", "medium"], 2, "neither coarse nor fine"),
+        (["halves.npz", "halves.npz"], 2, "the same name"),
+        (["halves.npz", "--test", "halves.npz", "--test", "halves.npz"], 2, "2 test parts"),
+    ],
+    ids=str,
+)
+def test_bad_calls_end_with_their_code_before_any_training(data, tmp_path, arguments, code, said):
+    done = call(*arguments, "-o", tmp_path / "study", cwd=data, env=os.environ)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert "Traceback" not in done.stderr

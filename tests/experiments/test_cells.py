@@ -1,0 +1,66 @@
+"""Finished work is kept and not done again; other work under the same name is."""
+
+import json
+
+import pytest
+
+from latentcli.errors import DataError
+from latentcli.experiments.cells import Cell, run
+
+
+def cells(done: list[str], **identity):
+    def cell(name):
+        def work():
+            done.append(name)
+            return {"name": name, "value": len(name) / 3}
+
+        return Cell(name, {"of": name} | identity, work)
+
+    return [cell("one"), cell("two"), cell("three")]
+
+
+def test_results_come_in_order_and_are_not_computed_again(tmp_path):
+    done, said = [], []
+    first = run(cells(done), tmp_path)
+    assert [result["name"] for result in first] == ["one", "two", "three"]
+    again = run(cells(done), tmp_path, lambda cell, number, known: said.append((cell.name, number, known)))
+    assert again == first
+    assert done == ["one", "two", "three"]
+    assert said == [("one", 0, True), ("two", 1, True), ("three", 2, True)]
+
+
+def test_an_interrupted_study_goes_on_with_the_cell_it_stopped_in(tmp_path):
+    done = []
+    plan = cells(done)
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run([plan[0], Cell(plan[1].name, plan[1].identity, stop), plan[2]], tmp_path)
+    run(plan, tmp_path)
+    assert done == ["one", "two", "three"]
+
+
+def test_the_same_name_with_other_settings_is_other_work(tmp_path):
+    done = []
+    run(cells(done, seed=0), tmp_path)
+    run(cells(done, seed=1), tmp_path)
+    assert len(done) == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_a_damaged_result_is_named(tmp_path, content):
+    run(cells([]), tmp_path)
+    (tmp_path / "cells" / "two.json").write_bytes(content)
+    with pytest.raises(DataError, match="delete it"):
+        run(cells([]), tmp_path)
+
+
+@pytest.mark.parametrize("content", [[1], {}, {"fingerprint": 3}, {"result": {"value": 1}}])
+def test_what_is_no_result_of_the_cell_is_never_taken_for_one(tmp_path, content):
+    done = []
+    run(cells([]), tmp_path)
+    (tmp_path / "cells" / "two.json").write_text(json.dumps(content))
+    run(cells(done), tmp_path)
+    assert done == ["two"]
