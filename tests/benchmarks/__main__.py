@@ -1,13 +1,13 @@
 """Every benchmark, one after another, each in a process of its own: ``python tests/benchmarks``.
 
-Together they take about an hour on two cores. Each can be run alone: ``python tests/benchmarks/figures.py --help``.
+Together they take some hours on two cores. Each can be run alone: ``python tests/benchmarks/figures.py --help``.
 """
 
 import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("figures", "pythae_speed", "mixture_speed")
+BENCHMARKS = ("figures", "latent_spaces", "pythae_speed", "mixture_speed")
 
 if __name__ == "__main__":
     for name in BENCHMARKS:

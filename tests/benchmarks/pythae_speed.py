@@ -15,7 +15,9 @@ Training, batch 64, all images trained on, no validation, no logging, no progres
    A second row gives it fused Adam too, which its users can ask for.
 Loss on both sides: Bernoulli likelihood + KL from N(0, I), as each writes it.
 
-Encoding, posterior of every image as an array:
+The same for a VQ-VAE: residual network, 7×7 codes of 512 × 64 learned as moving averages, squared error.
+
+Encoding, posterior (or codes and their vectors) of every image as an array:
  - ours: ``latentcli.inference.encode`` from bytes, in its own batches;
  - pythae: ``embed`` of the images as floats made beforehand, in ``eval`` and without gradients, in batches of
    whichever size of 64 to 2048 suits it best here.
@@ -46,7 +48,7 @@ NEEDED = [
 ]  # not its backport of dataclasses
 SHAPE = (1, 28, 28)
 LATENT = 16
-TRAINED, ENCODED = 6_400, 10_000
+TRAINED, ENCODED, FEW = 6_400, 10_000, 2_048
 """Images in one measurement."""
 
 
@@ -109,8 +111,28 @@ def measure(threads: int | None, pairs: int) -> None:
         "≥ 1.5",
     )
     row("the same, pythae told to use fused Adam", ours, pythae_training(trained, fused=True), TRAINED, pairs, "–")
-    embed, size = pythae_encoding(encoded)
-    row(f"encoding, conv 16-32-64 (pythae in batches of {size})", our_encoding(encoded), embed, ENCODED, pairs, "≥ 5")
+    plain = network("conv", 1024)
+    embed, size = pythae_encoding(in_pythae(plain), encoded)
+    row(
+        f"encoding, conv 16-32-64 (pythae in batches of {size})",
+        our_encoding(plain, encoded),
+        embed,
+        ENCODED,
+        pairs,
+        "≥ 5",
+    )
+    few, some = trained[:FEW], encoded[:FEW]
+    row(
+        "training, VQ-VAE, residual 32-64, batch 64",
+        our_training(few, vqvae),
+        pythae_vqvae_training(few),
+        FEW,
+        pairs,
+        "≥ 1",
+    )
+    quantised = vqvae()
+    embed, size = pythae_encoding(vqvae_in_pythae(quantised), some)
+    row(f"encoding by it (pythae in batches of {size})", our_encoding(quantised, some), embed, FEW, pairs, "≥ 3")
 
 
 def row(what: str, ours: Callable[[], Any], theirs: Callable[[], Any], images: int, pairs: int, wanted: str) -> None:
@@ -176,16 +198,57 @@ def in_pythae(vae: Any) -> Any:
     return VAE(settings, encoder=Encoder(), decoder=Decoder())
 
 
-def our_training(images: Any) -> Callable[[], Any]:
+def vqvae() -> Any:
+    """Our VQ-VAE with squared error."""
+    from latentcli.models import create
+    from latentcli.models.vqvae import VQVAEConfig
+
+    return create("vqvae", VQVAEConfig(SHAPE, loss="mse"), seed=0)
+
+
+def vqvae_in_pythae(ours: Any) -> Any:
+    """pythae's VQ-VAE around the encoder and decoder layers of ours."""
+    import torch
+    from pythae.models import VQVAE, VQVAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.Sequential(ours.encoder, ours.to_vectors)
+
+        def forward(self, images: Any) -> Any:
+            return ModelOutput(embedding=self.layers(images))
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = ours.decoder
+
+        def forward(self, maps: Any) -> Any:
+            return ModelOutput(reconstruction=self.layers(maps).sigmoid())
+
+    settings = VQVAEConfig(input_dim=SHAPE, latent_dim=64, num_embeddings=512, use_ema=True)
+    return VQVAE(settings, encoder=Encoder(), decoder=Decoder())
+
+
+def our_training(images: Any, made: "Callable[[], Any] | None" = None) -> Callable[[], Any]:
     """One epoch of our loop on a fresh network."""
     from latentcli.training.config import TrainingConfig
     from latentcli.training.loop import Callbacks, Run
 
     config = TrainingConfig(epochs=1, batch_size=64, held_out=0.0)
-    return lambda: Run(network("mlp", 1024), images, config).fit(Callbacks())
+    make = made or (lambda: network("mlp", 1024))
+    return lambda: Run(make(), images, config).fit(Callbacks())
 
 
-def pythae_training(images: Any, fused: bool = False) -> Callable[[], Any]:
+def pythae_vqvae_training(images: Any) -> Callable[[], Any]:
+    """One epoch of pythae's loop on its VQ-VAE."""
+    return pythae_training(images, made=lambda: vqvae_in_pythae(vqvae()))
+
+
+def pythae_training(images: Any, fused: bool = False, made: "Callable[[], Any] | None" = None) -> Callable[[], Any]:
     """One epoch of pythae's loop on a fresh network."""
     import torch
     from pythae.data.datasets import BaseDataset
@@ -193,13 +256,14 @@ def pythae_training(images: Any, fused: bool = False) -> Callable[[], Any]:
     from pythae.trainers.training_callbacks import CallbackHandler
 
     data = BaseDataset(torch.from_numpy(images).float() / 255, torch.zeros(len(images)))
+    make = made or (lambda: in_pythae(network("mlp", 1024)))
 
     def epoch() -> None:
         config = BaseTrainerConfig(
             output_dir="runs", per_device_train_batch_size=64, num_epochs=1, learning_rate=1e-3, no_cuda=True,
             optimizer_params={"fused": True} if fused else None,
         )  # fmt: skip
-        trainer = BaseTrainer(in_pythae(network("mlp", 1024)), data, training_config=config)
+        trainer = BaseTrainer(make(), data, training_config=config)
         trainer.prepare_training()
         trainer.callback_handler = CallbackHandler([], trainer.model)  # no progress bar
         trainer.train_step(1)
@@ -207,20 +271,19 @@ def pythae_training(images: Any, fused: bool = False) -> Callable[[], Any]:
     return epoch
 
 
-def our_encoding(images: Any) -> Callable[[], Any]:
+def our_encoding(model: Any, images: Any) -> Callable[[], Any]:
     """All images through our ``encode``."""
     from latentcli.inference import encode
 
-    model = network("conv", 1024)
     return lambda: encode(model, images)
 
 
-def pythae_encoding(images: Any) -> tuple[Callable[[], Any], int]:
+def pythae_encoding(theirs: Any, images: Any) -> tuple[Callable[[], Any], int]:
     """All images through pythae's ``embed``, and the batch size at which that is fastest."""
     import numpy as np
     import torch
 
-    model, data = in_pythae(network("conv", 1024)).eval(), torch.from_numpy(images).float() / 255
+    model, data = theirs.eval(), torch.from_numpy(images).float() / 255
 
     @torch.no_grad()
     def embed(size: int) -> Any:
