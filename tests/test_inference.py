@@ -7,7 +7,9 @@ from numpy.testing import assert_allclose
 
 from latentcli import inference
 from latentcli.models import create
-from latentcli.models.backbones import BACKBONES, NORMS
+from latentcli.models.backbones import BACKBONES
+from latentcli.models.layers import NORMS
+from latentcli.models.map_backbones import MAPS
 from latentcli.models.vae import VAEConfig
 
 
@@ -25,7 +27,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (300, 1, 12, 12), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", [*BACKBONES, *MAPS])
 @pytest.mark.parametrize("norm", NORMS)
 def test_batches_and_folded_normalisations_change_nothing(images, backbone, norm):
     model = trained(backbone, norm)

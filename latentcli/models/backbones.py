@@ -6,7 +6,6 @@ An encoder maps images to a feature vector, a decoder a feature vector to logits
 
 import math
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from latentcli.errors import UsageError
 from latentcli.models.base import check_range
 from latentcli.models.layers import NORMS, Shape, channels_last, dense, layer
-from latentcli.models.map_backbones import MAPS, Halvings, usual_stages
+from latentcli.models.map_backbones import MAPS
 
 MOST_PARAMETERS = 20_000_000
 """No default network is larger: wide layers narrow down for large images."""
@@ -148,46 +147,21 @@ class ConvDecoder(nn.Module):
         return self.layers(channels_last(self.expand(features)))[:, :, : self.size[0], : self.size[1]]
 
 
-class FlatEncoder(nn.Module):
-    """An encoder of maps whose map is read as one vector."""
-
-    def __init__(self, maps: str, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
-        super().__init__()
-        self.maps = MAPS[maps][0](image_shape, width, norm, stages or usual_stages(image_shape))
-        self.features: int = self.maps.features
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.maps(images).flatten(1)  # (N, features)
-
-
-class FlatDecoder(nn.Module):
-    """A decoder of maps that begins with a vector, the mirror of ``FlatEncoder``."""
-
-    def __init__(self, maps: str, image_shape: Shape, width: int, norm: str, stages: int | None, inputs: int) -> None:
-        super().__init__()
-        halvings = Halvings(image_shape, width, stages or usual_stages(image_shape))
-        self.expand = nn.Sequential(
-            *layer(nn.Linear(inputs, math.prod(halvings.map_shape)), "none"), nn.Unflatten(1, halvings.map_shape)
-        )
-        self.maps = MAPS[maps][1](image_shape, width, norm, len(halvings.sizes) - 1, halvings.map_shape[0])
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.maps(self.expand(features))  # (N, C, H, W)
-
-
 BACKBONES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "mlp": (MLPEncoder, MLPDecoder),
     "conv": (ConvEncoder, ConvDecoder),
     "conv-mlp": (ConvEncoder, MLPDecoder),
-    **{name: (partial(FlatEncoder, name), partial(FlatDecoder, name)) for name in MAPS},
 }
-"""Encoder and decoder by name. On a CPU a convolutional encoder with a fully connected decoder learns most a second."""
+"""Encoder and decoder of vectors by name; both take (image_shape, width, norm, stages), the decoder also inputs.
+
+On a CPU a convolutional encoder with a fully connected decoder learns most a second. ``MAPS`` has those of maps.
+"""
 
 
 def check(name: str, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
     """Raise UsageError for an unknown backbone or normalisation, or a size out of range."""
-    if name not in BACKBONES:
-        raise UsageError(f"unknown backbone {name!r}", f"expected one of: {', '.join(BACKBONES)}")
+    if name not in BACKBONES and name not in MAPS:
+        raise UsageError(f"unknown backbone {name!r}", f"expected one of: {', '.join([*BACKBONES, *MAPS])}")
     if norm not in NORMS:
         raise UsageError(f"unknown norm {norm!r}", f"expected one of: {', '.join(NORMS)}")
     check_range("width", width, 1, 8192)

@@ -153,9 +153,8 @@ class LatentModel(nn.Module, ABC):
             DataError: the arrays are not of this model's latents.
         """
         name = ARRAYS_OF_FEATURES[self.FEATURES[0]]
-        dimensions = len(self.prior_plane()[0])
-        if name not in arrays or arrays[name].flatten(1).shape[1] != dimensions:
-            raise self.unfit(name, f"(N, {dimensions}) numbers")
+        if name not in arrays or arrays[name].flatten(1).shape[1] != self.dimensions:
+            raise self.unfit(name, f"(N, {self.dimensions}) numbers")
         return arrays[name].flatten(1).float()
 
     def unfit(self, name: str, expected: str) -> DataError:
@@ -167,7 +166,7 @@ class LatentModel(nn.Module, ABC):
         )
 
     def features(self, images: Tensor, name: str) -> Tensor:
-        """(N, F): what a probe can be given of a batch.
+        """(N, F): what a probe can be given of a batch; maps in rows, place by place, the channels of a place together.
 
         Args:
             images: (N, C, H, W) float in [0, 1].
@@ -177,8 +176,22 @@ class LatentModel(nn.Module, ABC):
             UsageError: this family has no such features.
         """
         if name == "pixels":
-            return images.flatten(1)
+            return images.movedim(1, -1).flatten(1)
         raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(self.FEATURES)}")
+
+    @property
+    @abstractmethod
+    def dimensions(self) -> int:
+        """D, of ``Encoding.flat``."""
+
+    def feature_shape(self, name: str) -> tuple[int, int, int] | None:
+        """Height, width and channels of the maps that the rows of ``features(images, name)`` are; None: no maps.
+
+        Args:
+            name: one of ``FEATURES``.
+        """
+        channels, height, width = self.config.image_shape
+        return (height, width, channels) if name == "pixels" else None
 
     @abstractmethod
     def prior_plane(self) -> tuple[Tensor, Tensor]:

@@ -56,7 +56,7 @@ class MapEncoder(nn.Module):
         image_shape: channels, height, width.
         width: sets the channels (see ``Halvings``).
         norm: "batch"; any other leaves convolutions without normalisation.
-        stages: halvings of the sides.
+        stages: halvings of the sides; None: ``usual_stages``.
         blocks: residual blocks.
         activation: between the layers.
 
@@ -66,10 +66,10 @@ class MapEncoder(nn.Module):
     """
 
     def __init__(
-        self, image_shape: Shape, width: int, norm: str, stages: int, blocks: int, activation: Activation
+        self, image_shape: Shape, width: int, norm: str, stages: int | None, blocks: int, activation: Activation
     ) -> None:
         super().__init__()
-        halvings = Halvings(image_shape, width, stages)
+        halvings = Halvings(image_shape, width, stages or usual_stages(image_shape))
         self.map_shape, self.features = halvings.map_shape, math.prod(halvings.map_shape)
         layers: list[nn.Module] = []
         for before, after in pairwise(halvings.channels):
@@ -89,14 +89,21 @@ class MapDecoder(nn.Module):
     """
 
     def __init__(
-        self, image_shape: Shape, width: int, norm: str, stages: int, inputs: int, blocks: int, activation: Activation
+        self,
+        image_shape: Shape,
+        width: int,
+        norm: str,
+        stages: int | None,
+        inputs: int,
+        blocks: int,
+        activation: Activation,
     ) -> None:
         super().__init__()
-        halvings = Halvings(image_shape, width, stages)
+        halvings = Halvings(image_shape, width, stages or usual_stages(image_shape))
         first = halvings.channels[-1]
         layers: list[nn.Module] = layer(nn.Conv2d(inputs, first, 3, padding=1), norm, activation)
         layers += [ResidualBlock(first, norm, activation) for _ in range(blocks)]
-        for stage in range(stages, 0, -1):
+        for stage in range(len(halvings.sizes) - 1, 0, -1):
             height, breadth = halvings.sizes[stage - 1]
             before, after = halvings.channels[stage], halvings.channels[stage - 1]
             up = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=(height % 2, breadth % 2))
@@ -111,6 +118,21 @@ def usual_stages(image_shape: Shape) -> int:
     """Halvings to about a quarter of the sides; of large images more, so that a map has 16 places a side."""
     side = min(image_shape[1:])
     return max(1, min(2 + max(0, round(math.log2(side / 80))), round(math.log2(side / 4))))
+
+
+def places_of(image_shape: Shape, width: int, stages: int | None) -> tuple[int, int]:
+    """Height and width of the map that an image becomes."""
+    return Halvings(image_shape, width, stages or usual_stages(image_shape)).sizes[-1]
+
+
+def to_rows(maps: Tensor) -> Tensor:
+    """(N, C, h, w) maps as (N, h · w · C) rows: place by place, the channels of each together."""
+    return maps.movedim(1, -1).flatten(1)
+
+
+def to_maps(rows: Tensor, places: tuple[int, int]) -> Tensor:
+    """(N, C, h, w) maps of rows that ``to_rows`` made, of (h, w) places."""
+    return rows.unflatten(1, (*places, -1)).movedim(-1, 1)
 
 
 MAPS: dict[str, tuple[Callable[..., MapEncoder], Callable[..., MapDecoder]]] = {

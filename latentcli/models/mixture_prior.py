@@ -65,6 +65,20 @@ class MixturePrior(nn.Module):
         spread = self.means - mean
         return mean, spread.T @ spread / len(spread) + self.log_variances.exp().mean(dim=0).diag()
 
+    def widest_plane(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and two directions (2, D), one standard deviation long, in which the means spread most.
+
+        Where means are too few to spread, the dimensions of the largest variance; no (D, D) covariance is made.
+        """
+        mean, variances = self.means.mean(dim=0), self.log_variances.exp().mean(dim=0)
+        spread = self.means - mean
+        directions = torch.nn.functional.one_hot(variances.topk(2).indices, len(mean)).to(mean.dtype)
+        if len(self.means) > 2:
+            directions = torch.linalg.svd(spread, full_matrices=False).Vh[:2]
+        along = (spread @ directions.T).square().mean(dim=0) + directions.square() @ variances
+        order = along.argsort(descending=True)
+        return mean, (directions * along.sqrt()[:, None])[order]
+
 
 def mutual_information(first: Tensor, second: Tensor) -> Tensor:
     """Mutual information between the components assigned to two views of the same images.

@@ -133,8 +133,17 @@ class QuantisedAutoencoder(LatentModel):
             case "codes":
                 return self.encode(images).arrays["codes"].flatten(1)
             case "encoder":
-                return self.maps_of(images).flatten(1)
+                return self.maps_of(images).movedim(1, -1).flatten(1)
         return super().features(images, name)
+
+    def feature_shape(self, name: str) -> tuple[int, int, int] | None:
+        if name in ("quantized", "encoder"):
+            return (*self.config.grid, self.quantiser.dimensions)
+        return super().feature_shape(name)
+
+    @property
+    def dimensions(self) -> int:
+        return math.prod(self.config.grid) * self.quantiser.dimensions
 
     def prior_plane(self) -> tuple[Tensor, Tensor]:
         """All places change alike, along the two directions in which the vectors vary most."""

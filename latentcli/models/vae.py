@@ -15,13 +15,18 @@ import torch
 from torch import Tensor, nn
 
 from latentcli import metrics
+from latentcli.errors import UsageError
 from latentcli.models import backbones, losses
 from latentcli.models.augmentation import distort
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
+from latentcli.models.map_backbones import MAPS, places_of, to_maps, to_rows
 from latentcli.models.mixture_prior import MixturePrior, mutual_information
 
 FEW_DIMENSIONS = 4
 """Latent dimensions up to which the decoder must bend sharply to reach all images."""
+
+MANY_DIMENSIONS = 1024
+"""Latent dimensions beyond which their covariance is not decomposed as a whole."""
 
 MANY_PIXELS = 3 * 64 * 64
 """Values of an image beyond which a fully connected decoder is a waste."""
@@ -32,11 +37,11 @@ class VAEConfig(ModelConfig):
     """Architecture and loss of a VAE.
 
     Attributes:
-        backbone: encoder and decoder, a name in ``backbones.BACKBONES``.
+        backbone: encoder and decoder, a name in ``BACKBONES``, or in ``MAPS`` for a latent space that is a map.
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; convolutions begin with width/64 channels.
         stages: halvings of the image by convolutions; None takes as many as suit its size.
-        latent_dim: D, dimensions of the latent space.
+        latent_dim: dimensions of the latent space; with a backbone that keeps places apart, of each place.
         fourier: sines and cosines of the latents that the decoder also sees; 0 for none.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
@@ -70,13 +75,25 @@ class VAEConfig(ModelConfig):
         check_range("beta_warmup", self.beta_warmup, 0.0, 1.0, float)
         check_range("components", self.components, 1, 4096)
         check_range("information", self.information, 0.0, 1e6, float)
+        if self.fourier and self.backbone in MAPS:
+            raise UsageError("fourier features are of vectors", f"the backbone {self.backbone} makes maps", "fourier=0")
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Height and width of the latent map; one place where the latent space is a vector."""
+        return places_of(self.image_shape, self.width, self.stages) if self.backbone in MAPS else (1, 1)
 
     @classmethod
     def suggested(
         cls, image_shape: tuple[int, int, int], classes: int | None, settings: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Twice as many components as classes; Fourier features for few dimensions; a conv decoder for many pixels."""
+        """Twice as many components as classes; Fourier features for few dimensions; a conv decoder for many pixels.
+
+        A map has eight dimensions a place.
+        """
         suggestions: dict[str, Any] = {} if classes is None else {"components": 2 * classes}
+        if settings.get("backbone") in MAPS:
+            return suggestions | {"latent_dim": 8}
         dimensions = settings.get("latent_dim", cls.latent_dim)
         if isinstance(dimensions, int) and dimensions <= FEW_DIMENSIONS:
             suggestions |= {"fourier": 128, "norm": "layer", "ssim_weight": 1.3}
@@ -94,11 +111,14 @@ class VAE(LatentModel):
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
-        encoder, decoder = backbones.BACKBONES[config.backbone]
+        encoder, decoder = {**backbones.BACKBONES, **MAPS}[config.backbone]
         layout = (config.image_shape, config.width, config.norm, config.stages)
-        self.encoder = encoder(*layout)
-        self.posterior = nn.Linear(self.encoder.features, 2 * config.latent_dim)
-        self.mixture = MixturePrior(config.components, config.latent_dim)
+        self.encoder, moments = encoder(*layout), 2 * config.latent_dim
+        self.is_map = config.backbone in MAPS
+        self.posterior: nn.Module = nn.Linear(self.encoder.features, moments)
+        if self.is_map:
+            self.posterior = nn.Conv2d(self.encoder.map_shape[0], moments, 1)
+        self.mixture = MixturePrior(config.components, config.latent_dim * math.prod(config.places))
         self.mixture.requires_grad_(config.components > 1)
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
         inputs = config.latent_dim + 2 * config.fourier
@@ -108,7 +128,7 @@ class VAE(LatentModel):
         """Mean and log-variance of q(z | x), each (N, D)."""
         with self.reduced_precision(images):
             moments = self.posterior(self.encoder(images))
-        mean, log_variance = moments.float().chunk(2, dim=1)
+        mean, log_variance = (to_rows(half) if self.is_map else half for half in moments.float().chunk(2, dim=1))
         return mean, log_variance.clamp(-14.0, 10.0)  # exp stays finite whatever the weights
 
     def encode(self, images: Tensor) -> Encoding:
@@ -121,7 +141,7 @@ class VAE(LatentModel):
     def logits_of(self, latents: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32."""
         with self.reduced_precision(latents):
-            logits = self.decoder(self.expand(latents))
+            logits = self.decoder(to_maps(latents, self.config.places) if self.is_map else self.expand(latents))
         return logits.float()
 
     def features(self, images: Tensor, name: str) -> Tensor:
@@ -130,10 +150,21 @@ class VAE(LatentModel):
                 return self.encode(images).flat
             case "encoder":
                 with self.reduced_precision(images):
-                    return self.encoder(images).float()
+                    found = self.encoder(images).float()
+                return to_rows(found) if self.is_map else found
         return super().features(images, name)
 
+    def feature_shape(self, name: str) -> tuple[int, int, int] | None:
+        channels = {"mean": self.config.latent_dim, "encoder": self.encoder.map_shape[0]} if self.is_map else {}
+        return (*self.config.places, channels[name]) if name in channels else super().feature_shape(name)
+
+    @property
+    def dimensions(self) -> int:
+        return self.mixture.means.shape[1]
+
     def prior_plane(self) -> tuple[Tensor, Tensor]:
+        if self.dimensions > MANY_DIMENSIONS:
+            return self.mixture.widest_plane()
         mean, covariance = self.mixture.moments()
         if len(mean) <= 2:
             axes = covariance.diag().sqrt().diag()

@@ -9,9 +9,10 @@ from torch.testing import assert_close
 from latentcli.errors import DataError, UsageError
 from latentcli.models import FAMILIES, create
 from latentcli.models.backbones import BACKBONES, MOST_PARAMETERS, count_parameters
+from latentcli.models.map_backbones import MAPS
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 80, 80), (3, 9, 40), (3, 256, 256)]
-small = pytest.mark.parametrize("backbone", BACKBONES)
+small = pytest.mark.parametrize("backbone", [*BACKBONES, *MAPS])
 families = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -93,7 +94,7 @@ def test_the_plane_of_the_prior_lies_in_the_space_that_a_classifier_reads(family
     model = build(family, latent_dim=latent_dim).eval()
     mean, directions = model.prior_plane()
     dimensions = model.encode(batch((1, 28, 28))).flat.shape[1]
-    assert mean.shape == (dimensions,)
+    assert mean.shape == (dimensions,) == (model.dimensions,)
     assert directions.shape == (2, dimensions)
     assert latent_dim == 2 or directions[0].norm() >= directions[1].norm()  # two dimensions are drawn as they are
     assert_close(directions[0] @ directions[1], torch.tensor(0.0), atol=1e-4, rtol=0)
@@ -128,7 +129,7 @@ def test_every_feature_is_one_row_an_image_and_the_first_is_what_a_classifier_re
         features = {name: model.features(images, name) for name in model.FEATURES}
         assert torch.equal(next(iter(features.values())), model.encode(images).flat)
     assert all(array.shape[0] == 4 and array.dim() == 2 for array in features.values())
-    assert torch.equal(features["pixels"], images.flatten(1))
+    assert torch.equal(features["pixels"], images.movedim(1, -1).flatten(1))
     with pytest.raises(UsageError, match="no features 'colours'"):
         model.features(images, "colours")
 

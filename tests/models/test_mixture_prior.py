@@ -79,3 +79,24 @@ def test_mutual_information_is_zero_for_unrelated_or_collapsed_views():
     collapsed = torch.zeros(16, 4).index_fill(1, torch.tensor([0]), 1.0)
     assert mutual_information(view, unrelated).item() == pytest.approx(0, abs=1e-4)
     assert mutual_information(collapsed, collapsed).item() == pytest.approx(0, abs=1e-4)
+
+
+def test_the_widest_plane_is_that_of_the_covariance_where_the_means_decide():
+    mixture = prior(6, 5)
+    with torch.no_grad():
+        mixture.means.mul_(100)
+        mixture.log_variances.zero_()
+    mean, directions = mixture.widest_plane()
+    values, vectors = torch.linalg.eigh(mixture.moments()[1])
+    assert_close(mean, mixture.means.mean(dim=0))
+    assert_close(directions.norm(dim=1), values.flip(0)[:2].sqrt())
+    assert_close((directions[0] @ vectors[:, -1]).abs(), values[-1].sqrt())
+
+
+def test_the_widest_plane_of_one_gaussian_are_its_widest_dimensions():
+    mixture = prior(1, 4)
+    with torch.no_grad():
+        mixture.log_variances.copy_(torch.tensor([[0.0, 4.0, 1.0, 2.0]]))
+    expected = torch.zeros(2, 4, dtype=torch.float64)
+    expected[0, 1], expected[1, 3] = math.exp(2), math.exp(1)
+    assert_close(mixture.widest_plane()[1], expected)
