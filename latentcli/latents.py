@@ -1,7 +1,7 @@
 """What an encoder makes of images, as numpy arrays: the currency between commands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Latents:
         labels: (N,) int64 indices into ``class_names``, -1 where unlabelled; None when no label is known.
         class_names: the names that labels point to.
         files: paths within the folder the images came from; None for arrays.
+        shapes: height, width and channels by name of those features that are maps, though their array is flat.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -30,6 +31,7 @@ class Latents:
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
     files: tuple[str, ...] | None = None
+    shapes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
@@ -54,6 +56,19 @@ class Latents:
             )  # fmt: skip
         return array.reshape(len(array), -1)
 
+    def feature_shape(self, name: str | None) -> tuple[int, int, int] | None:
+        """Height, width and channels of features that are maps; None of others.
+
+        Args:
+            name: as for ``features``; None: those that are ``flat``.
+        """
+        name = name or next(name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays)
+        array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
+        if array is None or array.ndim != 4:
+            return self.shapes.get(name)
+        _, height, width, channels = array.shape
+        return height, width, channels
+
     @property
     def name(self) -> str:
         """How to call them in messages."""
@@ -76,4 +91,5 @@ class Latents:
             checkpoint=self.checkpoint,
             labels=np.concatenate([np.full(len(self), -1, np.int64), labels]),
             class_names=other.class_names,
+            shapes=self.shapes,
         )

@@ -7,6 +7,7 @@ from latentcli.registry import Registry
 
 _PROBES = {
     "mlp": "latentcli.classifiers.network_probes:MLPProbe",
+    "conv": "latentcli.classifiers.convolutional_probe:ConvolutionalProbe",
     "linear": "latentcli.classifiers.network_probes:LinearProbe",
     "knn": "latentcli.classifiers.nearest:NearestNeighbours",
 }

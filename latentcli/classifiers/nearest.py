@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from latentcli.classifiers.probe import Arrays, OnEpoch, Probe, labelled_rows, standardisation
+from latentcli.classifiers.probe import Arrays, MapShape, OnEpoch, Probe, labelled_rows, standardisation
 
 
 class NearestNeighbours(Probe):
@@ -16,16 +16,23 @@ class NearestNeighbours(Probe):
     Args:
         features: the name of the features, kept with the probe.
         n_neighbors: how many vote; all where there are fewer.
-        random_state, device: not used; every probe takes them.
+        shape, random_state, device: not used; every probe takes them.
     """
 
     KIND = "knn"
     RANGES: ClassVar = {"n_neighbors": (1, 10_000)}
 
     def __init__(
-        self, *, features: str | None = None, n_neighbors: int = 5, random_state: int = 0, device: str = "cpu"
+        self,
+        *,
+        features: str | None = None,
+        shape: MapShape | None = None,
+        n_neighbors: int = 5,
+        random_state: int = 0,
+        device: str = "cpu",
     ) -> None:
         self.features = features
+        self.shape = shape
         self.n_neighbors = n_neighbors
         self.random_state = random_state
         self.device = device

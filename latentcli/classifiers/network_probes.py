@@ -8,15 +8,15 @@ import torch
 from latentcli import device as devices
 from latentcli.batches import generator_for
 from latentcli.classifiers import probe_training
-from latentcli.classifiers.probe import Arrays, OnEpoch, Probe, labelled_rows, standardisation
-from latentcli.classifiers.probe_network import OneHotLinear, ProbeNetwork, StandardisedLinear
+from latentcli.classifiers.probe import Arrays, MapShape, OnEpoch, Probe, labelled_rows
+from latentcli.classifiers.probe_network import DenseNetwork, ProbeNetwork
 
 LARGEST_TABLE = 2**22
 """Numbers in the first layer for codes, beyond which it becomes narrower than asked for."""
 
 
 class NetworkProbe(Probe):
-    """A network trained with AdamW; ``_hidden`` says which."""
+    """A network trained with AdamW; ``_network`` says which, here of fully connected layers."""
 
     RANGES: ClassVar = {
         "epochs": (1, 100_000), "batch_size": (2, 65_536), "lr": (1e-9, 10.0), "weight_decay": (0.0, 10.0),
@@ -38,23 +38,20 @@ class NetworkProbe(Probe):
 
     def _network(self) -> ProbeNetwork:
         hidden, dropout = self._hidden()
-        return ProbeNetwork(self.n_features_in_, self.codes_, len(self.classes_), hidden, dropout)
+        return DenseNetwork(self.n_features_in_, self.codes_, len(self.classes_), hidden, dropout)
+
+    def _schedule(self) -> probe_training.Schedule:
+        return probe_training.Schedule(
+            self.epochs, self.batch_size, self.lr, self.weight_decay, self.held_out, self.random_state
+        )
 
     def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
         device = devices.resolve(self.device)
         network = self._network()
         network.initialise(generator_for(self.random_state, "probe/weights"))
-        first = network.layers[0]
-        if isinstance(first, StandardisedLinear):
-            mean, scale = standardisation(X)
-            first.mean, first.scale = torch.from_numpy(mean), torch.from_numpy(scale)
-        elif isinstance(first, OneHotLinear):
-            first.see(torch.from_numpy(X[labelled_rows(labels)]))
-        schedule = probe_training.Schedule(
-            self.epochs, self.batch_size, self.lr, self.weight_decay, self.held_out, self.random_state
-        )
+        network.prepare(X, labelled_rows(labels))
         network.to(device)
-        self.history_ = probe_training.train(network, X, labels, schedule, device, on_epoch)
+        self.history_ = probe_training.train(network, X, labels, self._schedule(), device, on_epoch)
         self.network_ = network.cpu()
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
@@ -79,6 +76,7 @@ class LinearProbe(NetworkProbe):
 
     Args:
         features: the name of the features, kept with the probe.
+        shape: height, width, channels where the features are maps; not used, kept with the probe.
         epochs: passes over the labelled rows; None takes as many as they need.
         batch_size: rows a step; None takes 512, or fewer of few.
         lr: the learning rate at the beginning.
@@ -94,6 +92,7 @@ class LinearProbe(NetworkProbe):
         self,
         *,
         features: str | None = None,
+        shape: MapShape | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         lr: float = 5e-3,
@@ -103,6 +102,7 @@ class LinearProbe(NetworkProbe):
         device: str = "cpu",
     ) -> None:
         self.features = features
+        self.shape = shape
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -117,6 +117,7 @@ class MLPProbe(NetworkProbe):
 
     Args:
         features: the name of the features, kept with the probe.
+        shape: height, width, channels where the features are maps; not used, kept with the probe.
         hidden: width of each hidden layer; the first has less for many codes, so that its table stays small.
         dropout: fraction of the hidden features that are dropped in training.
         epochs: passes over the labelled rows; None takes as many as they need.
@@ -135,6 +136,7 @@ class MLPProbe(NetworkProbe):
         self,
         *,
         features: str | None = None,
+        shape: MapShape | None = None,
         hidden: int = 512,
         dropout: float = 0.2,
         epochs: int | None = None,
@@ -146,6 +148,7 @@ class MLPProbe(NetworkProbe):
         device: str = "cpu",
     ) -> None:
         self.features = features
+        self.shape = shape
         self.hidden = hidden
         self.dropout = dropout
         self.epochs = epochs

@@ -6,6 +6,7 @@ labelled images alone.
 Source: Alain & Bengio 2017 (linear probes).
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
@@ -20,6 +21,8 @@ from latentcli.errors import LatentError, ModelFileError
 
 OnEpoch = Callable[[Mapping[str, float]], None]
 Arrays = dict[str, np.ndarray]
+MapShape = tuple[int, int, int]
+"""Height, width and channels of features that are maps; a row holds them place by place, channels last."""
 
 MOST_CODES = 2**16
 MOST_FEATURES = 2**24
@@ -31,6 +34,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
 
     Attributes:
         features: the name of the features, kept with the probe; None: the first of the model's family.
+        shape: of the maps that the features are; None: unknown, or they are none.
         classes_: (C,) the labels seen.
         codes_: K, when it was fitted to codes 0 … K − 1; 0 when it was fitted to floats.
         history_: one row an epoch; empty where there are none.
@@ -42,8 +46,11 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
     """The settings that are kept with the fitted probe, and their ranges."""
     OPTIONAL: ClassVar[tuple[str, ...]] = ()
     """Those that may also be None."""
+    READS_MAPS: ClassVar[bool] = False
+    """Whether it reads nothing but maps of floats, and needs their shape."""
 
     features: str | None
+    shape: MapShape | None
     classes_: np.ndarray
     codes_: int
     history_: list[dict[str, float]]
@@ -87,6 +94,10 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         if y is None:
             raise checks.InvalidSamples("a probe requires y to be passed, but the target y is None")
         X = self._checked(X, reset=True)
+        self._map_shape()
+        if self.READS_MAPS and X.dtype.kind != "f":
+            found = f"found {X.dtype}, which are codes: names without an order"
+            raise checks.InvalidSamples(f"{self.KIND} reads maps of floats", found, "take --features quantized")
         self.codes_ = 0 if X.dtype.kind == "f" else int(X.max()) + 1
         if self.codes_ and (X.min() < 0 or self.codes_ > MOST_CODES):
             found = f"found integers from {X.min()} to {X.max()}"
@@ -133,13 +144,32 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
                 found = f"expected {whole} from {low:g} to {high:g}, found {value!r}"
                 raise checks.InvalidSetting(f"{name} is out of range", found)
 
+    def _map_shape(self) -> MapShape | None:
+        """``shape``, if it can be that of the features.
+
+        Raises:
+            UsageError: it cannot, or there is none though one is needed.
+        """
+        if self.shape is None:
+            if self.READS_MAPS:
+                problem = f"{self.KIND} reads maps, and the shape of these features is not known"
+                remedy = "take features that are maps (--features quantized, pixels), or --probe mlp"
+                raise checks.InvalidSetting(problem, None, remedy)
+            return None
+        whole = len(self.shape) == 3 and all(type(size) is int and size > 0 for size in self.shape)
+        if not whole or math.prod(self.shape) != self.n_features_in_:
+            found = f"found {self.shape!r:.80} and {self.n_features_in_} features"
+            raise checks.InvalidSetting("shape is not (height, width, channels) of the features", found)
+        height, width, channels = self.shape
+        return height, width, channels
+
     def to_params(self) -> dict[str, Any]:
         """The fitted probe as plain values and arrays; what ``from_params`` reads. Classes become strings."""
         check_is_fitted(self, "classes_")
         return {
             "kind": self.KIND, "features": self.features, "classes": [str(name) for name in self.classes_],
             "inputs": int(self.n_features_in_), "codes": self.codes_,
-            "settings": {name: getattr(self, name) for name in self.RANGES},
+            "settings": {"shape": self.shape} | {name: getattr(self, name) for name in self.RANGES},
             "arrays": self._arrays(), "history": self.history_,
         }  # fmt: skip
 
@@ -162,8 +192,12 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         if not whole or not (0 < sizes[0] <= MOST_FEATURES and 0 <= sizes[1] <= MOST_CODES):
             raise _refusal(f"its sizes are not numbers of features and codes: {str(sizes)[:60]}")
         settings, arrays, history = params["settings"], params["arrays"], params["history"]
-        if type(settings) is not dict or set(settings) != set(cls.RANGES):
-            raise _refusal(f"expected the settings {', '.join(cls.RANGES)}")
+        if type(settings) is not dict or set(settings) != {"shape", *cls.RANGES}:
+            raise _refusal(f"expected the settings shape, {', '.join(cls.RANGES)}")
+        if type(settings["shape"]) not in (tuple, list, type(None)):
+            raise _refusal("its shape is not one of maps")
+        if cls.READS_MAPS and sizes[1]:
+            raise _refusal("it reads maps, and no codes")
         if type(history) is not list or not all(_is_row(row) for row in history):
             raise _refusal("its history is not one of named numbers")
         if type(arrays) is not dict or not all(_is_finite(array) for array in arrays.values()):
@@ -173,6 +207,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         probe.n_features_in_, probe.codes_ = sizes
         try:
             probe._check_settings()
+            probe._map_shape()
             probe._adopt(arrays)
         except (ValueError, LatentError) as error:
             raise _refusal(getattr(error, "problem", None) or str(error)) from error

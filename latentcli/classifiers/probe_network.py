@@ -1,12 +1,17 @@
 """The networks that probes are made of: a first layer for floats or for codes, then fully connected ones."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from latentcli.classifiers.probe import standardisation
 
 
 class StandardisedLinear(nn.Module):
@@ -60,8 +65,48 @@ class OneHotLinear(nn.Module):
         self.weight[~seen] = 0.0
 
 
-class ProbeNetwork(nn.Module):
+def dropped(x: Tensor, fraction: float, generator: torch.Generator | None) -> Tensor:
+    """x without a random fraction of its values, the others scaled up; x itself where there is no generator."""
+    if generator is None or not fraction:
+        return x
+    return x * torch.empty_like(x).bernoulli_(1 - fraction, generator=generator) / (1 - fraction)
+
+
+class ProbeNetwork(nn.Module, ABC):
     """Features to the logarithms of class probabilities, up to a constant.
+
+    Args:
+        classes: how many.
+    """
+
+    ROWS_AT_ONCE: ClassVar[int] = 4096
+    """How many go through it at once where nothing is learnt."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the weights: uniform within ±1/√inputs of the layer, of which a code is one; biases begin at zero."""
+        with torch.no_grad():
+            for layer in self.modules():
+                if isinstance(layer, nn.Linear | nn.Conv2d | OneHotLinear):
+                    inputs = layer.positions if isinstance(layer, OneHotLinear) else layer.weight[0].numel()
+                    layer.weight.uniform_(-1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
+                    if layer.bias is not None:
+                        layer.bias.zero_()
+
+    @abstractmethod
+    def prepare(self, X: np.ndarray, labelled: np.ndarray) -> None:
+        """Take over from features X (N, F) what is not learnt by descent; ``labelled`` rows are learnt from."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """(N, C) logits of features (N, F); the generator, given in training alone, draws all that is random."""
+
+
+class DenseNetwork(ProbeNetwork):
+    """Fully connected layers with batch normalisation and dropout.
 
     Args:
         inputs: features of an image.
@@ -72,28 +117,23 @@ class ProbeNetwork(nn.Module):
     """
 
     def __init__(self, inputs: int, codes: int, classes: int, hidden: Sequence[int], dropout: float) -> None:
-        super().__init__()
+        super().__init__(classes)
         widths = [*hidden, classes]
         first = OneHotLinear(inputs, codes, widths[0]) if codes else StandardisedLinear(inputs, widths[0])
         self.layers = nn.ModuleList([first, *(nn.Linear(*sizes) for sizes in pairwise(widths))])
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in hidden)
-        self.dropout, self.classes = dropout, classes
+        self.dropout = dropout
 
-    def initialise(self, generator: torch.Generator) -> None:
-        """Draw the weights: uniform within ±1/√inputs of the layer, of which a code is one; biases begin at zero."""
-        with torch.no_grad():
-            for layer in self.modules():
-                if isinstance(layer, nn.Linear | OneHotLinear):
-                    inputs = layer.in_features if isinstance(layer, nn.Linear) else layer.positions
-                    layer.weight.uniform_(-1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
-                    layer.bias.zero_()
+    def prepare(self, X: np.ndarray, labelled: np.ndarray) -> None:
+        first = self.layers[0]
+        if isinstance(first, StandardisedLinear):
+            mean, scale = standardisation(X)
+            first.mean, first.scale = torch.from_numpy(mean), torch.from_numpy(scale)
+        elif isinstance(first, OneHotLinear):
+            first.see(torch.from_numpy(X[labelled]))
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """(N, C) logits of features (N, F); the generator, needed in training alone, draws what is dropped."""
         x = self.layers[0](x)
         for norm, layer in zip(self.norms, self.layers[1:], strict=True):
-            x = F.relu(norm(x))
-            if generator is not None and self.dropout:
-                x = x * torch.empty_like(x).bernoulli_(1 - self.dropout, generator=generator) / (1 - self.dropout)
-            x = layer(x)
+            x = layer(dropped(F.relu(norm(x)), self.dropout, generator))
         return x

@@ -19,8 +19,6 @@ from latentcli.matmul import FastLinear
 FEWEST_HELD_OUT = 30
 """Rows: the accuracy on fewer says too little to choose weights by, and they are better used to learn from."""
 
-_ROWS_AT_ONCE = 4096
-
 
 @dataclass(frozen=True)
 class Schedule:
@@ -28,13 +26,15 @@ class Schedule:
 
     Attributes:
         epochs: passes over the training rows, at most; None takes as many as make ``rows_seen``, 10 to 100.
-        batch_size: rows a step; None takes 512, or an eighth of the rows where these are few.
+        batch_size: rows a step; None takes ``largest_batch``, or an eighth of the rows where these are few.
         lr: the learning rate at the beginning; it falls to zero along half a cosine (Loshchilov & Hutter 2017).
         weight_decay: decoupled (AdamW).
         held_out: fraction of each class's rows that the accuracy is measured on, at most ``most_held_out`` in all.
         most_held_out: rows.
         patience: fraction of all epochs that may pass without a better accuracy.
         rows_seen: what ``epochs=None`` aims at.
+        largest_batch: what ``batch_size=None`` takes of many rows.
+        label_smoothing: probability that the targets give to all classes alike (Szegedy et al. 2016).
         seed: of the weights, the order, the rows held out and what is dropped.
     """
 
@@ -47,6 +47,8 @@ class Schedule:
     most_held_out: int = 5_000
     patience: float = 0.34
     rows_seen: int = 1_000_000
+    largest_batch: int = 512
+    label_smoothing: float = 0.0
 
     def epochs_for(self, rows: int) -> int:
         """Passes over so many training rows."""
@@ -54,7 +56,7 @@ class Schedule:
 
     def batch_size_for(self, rows: int) -> int:
         """Rows a step, of so many."""
-        return self.batch_size or min(512, max(8, rows // 8))
+        return self.batch_size or min(self.largest_batch, max(8, rows // 8))
 
 
 class Source:
@@ -134,7 +136,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * (epoch + step / steps) / epochs))
             logits, truth = network(source[batch], generator), targets[torch.from_numpy(batch).to(device)]
-            loss = F.cross_entropy(logits, truth)
+            loss = F.cross_entropy(logits, truth, label_smoothing=schedule.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -165,8 +167,8 @@ def validate(network: ProbeNetwork, source: Source, targets: Tensor, rows: np.nd
     """``val_loss`` and ``val_accuracy`` of these rows."""
     network.eval()
     loss = hits = 0.0
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        batch = rows[start : start + _ROWS_AT_ONCE]
+    for start in range(0, len(rows), network.ROWS_AT_ONCE):
+        batch = rows[start : start + network.ROWS_AT_ONCE]
         logits, truth = network(source[batch]), targets[torch.from_numpy(batch).to(source.device)]
         loss += F.cross_entropy(logits, truth, reduction="sum").item()
         hits += (logits.argmax(dim=1) == truth).sum().item()
@@ -179,7 +181,7 @@ def probabilities(network: ProbeNetwork, X: np.ndarray) -> np.ndarray:
     """(N, C) float64 of features X (N, F), a few thousand at a time; on the CPU."""
     network.eval()
     parts = [np.zeros((0, network.classes))]
-    for start in range(0, len(X), _ROWS_AT_ONCE):
-        logits = network(torch.from_numpy(np.array(X[start : start + _ROWS_AT_ONCE])))
+    for start in range(0, len(X), network.ROWS_AT_ONCE):
+        logits = network(torch.from_numpy(np.array(X[start : start + network.ROWS_AT_ONCE])))
         parts.append(logits.double().softmax(dim=1).numpy())
     return np.concatenate(parts)

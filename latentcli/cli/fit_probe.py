@@ -19,7 +19,9 @@ def fit_probe(
         str | None, typer.Option(help="Labelled images to learn from; DATA's labels do not count then.")
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The probe to write.")] = Path("probe.pth"),
-    probe: Annotated[str, typer.Option(metavar="mlp|linear|knn", help="What learns.")] = "mlp",
+    probe: Annotated[
+        str, typer.Option(metavar="mlp|conv|linear|knn", help="What learns; conv reads maps (quantized, pixels).")
+    ] = "mlp",
     features: Annotated[
         str | None,
         typer.Option(
@@ -47,7 +49,7 @@ def fit_probe(
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(output, given=[data, vae, val, labels])
-    learner = PROBES[probe](features=features, random_state=seed, device=device)
+    kind = PROBES[probe]
     chosen: dict[str, Any] = {
         "split": split, "classes": options.names(classes), "labels": labels, "data_root": data_root,
         "max_bad": max_bad, "resize": resize,
@@ -56,6 +58,7 @@ def fit_probe(
     few = inputs.latents(val, vae, device, output, features, data_root=data_root, resize=resize) if val else None
     latents = fitting.labelled(latents, few, labels_per_class, seed)
     names = latents.names_of_labels()
+    learner = kind(features=features, shape=latents.feature_shape(features), random_state=seed, device=device)
     with watching.epochs(f"fitting {probe}") as on_epoch:
         learner.fit(latents.flat if features is None else latents.features(features), names, on_epoch)
     probe_files.write(output, learner.to_params() | {"checkpoint": latents.checkpoint})

@@ -44,7 +44,8 @@ def encoded(model: "LatentModel", fingerprint: str, images: "ImageSet", features
     if features is not None and ARRAYS_OF_FEATURES.get(features) not in arrays:
         with console.progress(f"features: {features}", len(images)) as advance:
             arrays[features] = inference.features(model, images.images, features, advance)
-    return Latents(arrays, fingerprint, images.labels, images.class_names, images.files)
+    shapes = {name: shape for name in model.FEATURES if (shape := model.feature_shape(name)) is not None}
+    return Latents(arrays, fingerprint, images.labels, images.class_names, images.files, shapes)
 
 
 def encoded_for(labeller: "LatentClassifier", model: "LatentModel", fingerprint: str, images: "ImageSet") -> "Latents":

@@ -40,7 +40,7 @@ def latents(
     ),
     models: Annotated[str, typer.Option(metavar="A,B,…", help="Model families.")] = "vae,vqvae",
     recipe: Annotated[str, typer.Option(metavar="paper|best", help="How they are trained.")] = "best",
-    probe: Annotated[str, typer.Option(metavar="mlp|linear|knn", help="What reads the latents.")] = "mlp",
+    probe: Annotated[str, typer.Option(metavar="mlp|conv|linear|knn", help="What reads the latents.")] = "mlp",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each model.")] = 3,
     label_embedding: Annotated[
         bool, typer.Option("--label-embedding", help="Also a VQ-VAE that is shown the labels, and what leaks of them.")

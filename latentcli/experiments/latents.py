@@ -119,28 +119,41 @@ def control(
     task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
 ) -> Result:
     """The probe on pixels."""
-    train, test = (half.images.reshape(len(half), -1).astype(np.float32) / 255 for half in (task.train, task.test))
-    return {"data": task.train.name, "model": family, "seed": seed, **probed(task, train, test, protocol, seed, {})}
+    train, test = (
+        np.moveaxis(half.images, 1, -1).reshape(len(half), -1).astype(np.float32) / 255
+        for half in (task.train, task.test)
+    )
+    channels, height, width = task.train.shape
+    scores = probed(task, train, test, (height, width, channels), protocol, seed, {})
+    return {"data": task.train.name, "model": family, "seed": seed, **scores}
 
 
 def probed(
-    task: Task, train: np.ndarray, test: np.ndarray, protocol: Protocol, seed: int, settings: dict[str, Any]
+    task: Task,
+    train: np.ndarray,
+    test: np.ndarray,
+    shape: tuple[int, int, int] | None,
+    protocol: Protocol,
+    seed: int,
+    settings: dict[str, Any],
 ) -> Result:
     """Accuracy on the test images of a probe fitted to features of the training images.
 
     Args:
         task: whose labels they are.
         train, test: (N, F) features.
+        shape: height, width and channels where they are maps.
         protocol: names the probe.
         seed: of the probe.
         settings: of the probe.
     """
     from latentcli import metrics
-    from latentcli.classifiers import CLASSIFIERS
+    from latentcli.classifiers import PROBES
 
     names = [np.array([*half.class_names, ""])[half.labels] for half in (task.train, task.test)]
     began = time.monotonic()
-    probe = CLASSIFIERS[protocol.probe](random_state=seed, device=protocol.device, **settings).fit(train, names[0])
+    probe = PROBES[protocol.probe](shape=shape, random_state=seed, device=protocol.device, **settings)
+    probe.fit(train, names[0])
     seconds = time.monotonic() - began
     scores = metrics.classification(names[1], probe.predict(test), list(task.train.class_names))
     return {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"], "probe_seconds": seconds}
@@ -174,7 +187,7 @@ def trained(
         ),
     )  # fmt: skip
     train, test = (inference.features(network, half.images, network.FEATURES[0]) for half in (task.train, task.test))
-    scores = probed(task, train, test, protocol, seed, dict(plan.probe))
+    scores = probed(task, train, test, network.feature_shape(network.FEATURES[0]), protocol, seed, dict(plan.probe))
     quality = metrics.reconstruction(task.test.images, inference.reconstruct(network, task.test.images))
     measures = network.measures(inference.encode(network, task.test.images))
     return {
@@ -212,15 +225,15 @@ def leaking(
         images = labelled(half.images, half.labels if shown else None)
         return inference.features(network, images, network.FEATURES[0])
 
+    shape = network.feature_shape(network.FEATURES[0])
     shown, hidden = ([features(half, given) for half in (task.train, task.test)] for given in (True, False))
     pairs = {
         "leaked": (shown[0], shown[1]), "labels_at_fitting": (shown[0], hidden[1]),
         "without_labels": (hidden[0], hidden[1]),
     }  # fmt: skip
-    return {
-        "data": task.train.name, "model": family, "seed": seed,
-        **{name: probed(task, *pair, protocol, seed, dict(plan.probe))["accuracy"] for name, pair in pairs.items()},
-    }  # fmt: skip
+    read = {name: probed(task, *pair, shape, protocol, seed, dict(plan.probe)) for name, pair in pairs.items()}
+    scores = {name: result["accuracy"] for name, result in read.items()}
+    return {"data": task.train.name, "model": family, "seed": seed, **scores}
 
 
 KINDS = {PIXELS: control, LABELLED: leaking}

@@ -16,12 +16,19 @@ from latentcli.errors import DataError, FitError, ModelFileError, UsageError
 
 probes = pytest.mark.parametrize("kind", PROBES)
 trained = pytest.mark.parametrize("kind", [kind for kind in PROBES if "epochs" in PROBES[kind].RANGES])
+READERS_OF_CODES = [kind for kind in PROBES if not PROBES[kind].READS_MAPS]
 
 
-def small(kind, **settings):
+def probe_of(kind, inputs=4, **settings):
+    """A probe of so many features, which those that read maps find at a single place."""
+    shape = (1, 1, inputs) if PROBES[kind].READS_MAPS else None
+    return PROBES[kind](**{"shape": shape} | settings)
+
+
+def small(kind, inputs=4, **settings):
     """A probe of that kind that is fitted in no time."""
-    few = {"epochs": 30, "hidden": 64, "lr": 0.01}
-    return PROBES[kind](**{name: value for name, value in few.items() if name in PROBES[kind].RANGES} | settings)
+    few = {"epochs": 30, "hidden": 64, "width": 32, "lr": 0.01}
+    return probe_of(kind, inputs, **{name: few[name] for name in few if name in PROBES[kind].RANGES} | settings)
 
 
 def blobs(samples=300, classes=3, dimensions=4, seed=0, spread=6.0):
@@ -42,13 +49,29 @@ def maps(samples=300, positions=6, codes=20, seed=0):
     return np.where(generator.random((samples, positions)) < 0.6, preferred, noise).astype(np.int32), truth
 
 
+class OfAnyNumber(PROBES["conv"]):
+    """Without a shape it takes any number of features for those of a single place."""
+
+    def _map_shape(self):
+        return self.shape or (1, 1, self.n_features_in_)
+
+
+readings = pytest.mark.parametrize(
+    ("kind", "make"), [*((kind, blobs) for kind in PROBES), *((kind, maps) for kind in READERS_OF_CODES)]
+)
+
+
 @probes
 @pytest.mark.filterwarnings("ignore")
 def test_keeps_the_contract_of_scikit_learn(kind):
-    settings = {"epochs": 8, "lr": 0.03} if "epochs" in PROBES[kind].RANGES else {}
-    settings |= {"hidden": 64} if "hidden" in PROBES[kind].RANGES else {}
+    few = {"epochs": 8, "lr": 0.03, "hidden": 64, "width": 32}
+    settings = {name: few[name] for name in few if name in PROBES[kind].RANGES}
     expected = {"check_classifiers_classes": "uses the label -1 as a class: here it says unlabelled"}
-    results = check_estimator(PROBES[kind](**settings), expected_failed_checks=expected, on_skip=None, on_fail=None)
+    probe = (OfAnyNumber if PROBES[kind].READS_MAPS else PROBES[kind])(**settings)
+    if PROBES[kind].READS_MAPS:
+        for name in ("check_estimators_dtypes", "check_classifier_data_not_an_array"):
+            expected[name] = "fits whole numbers, which are codes and no maps"
+    results = check_estimator(probe, expected_failed_checks=expected, on_skip=None, on_fail=None)
     assert [(r["check_name"], r["exception"]) for r in results if r["status"] == "failed"] == []
 
 
@@ -64,8 +87,7 @@ def test_a_mixture_is_more_than_a_classifier():
     assert isinstance(CLASSIFIERS["gmm"]().fit(points, names), DensityClassifier)
 
 
-@probes
-@pytest.mark.parametrize("make", [blobs, maps])
+@readings
 def test_learns_what_can_be_learnt(kind, make):
     points, names = make(600)
     unseen, truth = make(300, seed=1)
@@ -105,7 +127,7 @@ def test_rows_without_a_label_have_no_class(kind, unlabelled):
 def test_a_row_an_epoch_is_told_and_kept(kind):
     points, names = blobs()
     rows = []
-    fitted = PROBES[kind](epochs=4).fit(points, names, rows.append)
+    fitted = probe_of(kind, epochs=4).fit(points, names, rows.append)
     assert rows == fitted.history_
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
     assert {*rows[0]} == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
@@ -116,11 +138,11 @@ def test_a_row_an_epoch_is_told_and_kept(kind):
 def test_the_best_weights_are_kept_and_patience_ends(kind):
     generator = np.random.default_rng(0)
     points, names = generator.normal(size=(400, 30)).astype(np.float32), generator.integers(0, 2, 400)  # noise
-    fitted = PROBES[kind](epochs=60).fit(points, names)
+    fitted = probe_of(kind, 30, epochs=60).fit(points, names)
     assert len(fitted.history_) < 60
     best = fitted.history_[fitted.best_epoch() - 1]
     assert best["val_accuracy"] == max(row["val_accuracy"] for row in fitted.history_)
-    stopped = PROBES[kind](epochs=60).fit(points, names)
+    stopped = probe_of(kind, 30, epochs=60).fit(points, names)
     assert_array_equal(stopped.predict_proba(points), fitted.predict_proba(points))
     assert stopped.best_epoch() == fitted.best_epoch()
 
@@ -137,8 +159,7 @@ def test_classes_are_held_out_alike(kind):
     assert probe_training.split(labels[:200], schedule)[1].size == 0
 
 
-@probes
-@pytest.mark.parametrize("make", [blobs, maps])
+@readings
 def test_the_same_seed_gives_the_same_bytes(kind, make):
     points, names = make()
     torch.manual_seed(1)
@@ -189,7 +210,7 @@ def test_rows_of_codes_sum_to_a_dense_layer_of_one_hot_codes():
     torch.testing.assert_close(layer(codes), dense @ layer.weight + layer.bias)
 
 
-@trained
+@pytest.mark.parametrize("kind", ["mlp", "linear"])
 def test_codes_that_were_never_seen_add_nothing_of_their_own(kind):
     codes, classes = maps(codes=10)
     fitted = PROBES[kind](epochs=5).fit(codes, classes)
@@ -209,14 +230,15 @@ def test_dead_features_are_not_blown_up():
     assert np.mean(fitted.predict(np.hstack([points, rare + 1e-3])) == names) > 0.98
 
 
-@probes
-def test_what_is_kept_gives_the_probe_back(kind):
-    for points, names in (blobs(), maps()):
-        fitted = small(kind, features="encoder").fit(points, names)
-        again = PROBES[kind].from_params(fitted.to_params())
-        assert_array_equal(again.predict_proba(points), fitted.predict_proba(points))
-        assert [str(name) for name in fitted.classes_] == list(again.classes_)
-        assert (again.features, again.history_) == ("encoder", fitted.history_)
+@readings
+def test_what_is_kept_gives_the_probe_back(kind, make):
+    points, names = make()
+    shape = (1, 1, points.shape[1])
+    fitted = small(kind, features="encoder", shape=shape).fit(points, names)
+    again = PROBES[kind].from_params(fitted.to_params())
+    assert_array_equal(again.predict_proba(points), fitted.predict_proba(points))
+    assert [str(name) for name in fitted.classes_] == list(again.classes_)
+    assert (again.features, again.shape, again.history_) == ("encoder", shape, fitted.history_)
 
 
 FORGERIES = {
@@ -273,9 +295,19 @@ def test_bad_data_is_refused(kind):
         (points, np.full(30, "one")), (codes - 50, classes), (codes * 100_000, classes), (points, None),
     ]:  # fmt: skip
         with pytest.raises(DataError):
-            small(kind).fit(X, y)
+            small(kind, X.shape[1]).fit(X, y)
     with pytest.raises(DataError):
-        small(kind).fit(codes, classes).predict(codes.astype(np.float32))
+        small(kind, 6).fit(codes, classes).predict(codes.astype(np.float32))
+
+
+@probes
+@pytest.mark.parametrize("shape", [(2, 2, 2), (4,), (-1, -1, 4), (1.0, 1.0, 4.0), (4, 0, 0), "141"])
+def test_a_shape_that_is_not_that_of_the_features_is_refused(kind, shape):
+    with pytest.raises(UsageError, match="shape is not"):
+        small(kind, shape=shape).fit(*blobs(30))
+    fitted = small(kind, shape=(1, 2, 2)).fit(*blobs(30)).to_params()
+    with pytest.raises(ModelFileError):
+        PROBES[kind].from_params(fitted | {"settings": fitted["settings"] | {"shape": shape}})
 
 
 @trained
@@ -284,6 +316,6 @@ def test_bad_settings_and_a_loss_that_is_not_finite_are_refused(kind):
     points, names = blobs(30)
     for settings in ({"epochs": 0}, {"lr": -1.0}, {"held_out": 0.9}, {"batch_size": 1}, {"device": "tpu"}):
         with pytest.raises(UsageError):
-            PROBES[kind](**settings).fit(points, names)
+            probe_of(kind, **settings).fit(points, names)
     with pytest.raises(FitError):
         small(kind).fit(points.astype(np.float64) * 1e200, names)

@@ -60,6 +60,8 @@ def test_the_whole_chain_on_the_sample_data(call, models, family):
 def test_every_probe_reads_every_feature(call, models, family, probe, tmp_path):
     vae = models / f"{family}.pth"
     names = FAMILIES[checkpoint.load(vae).family].FEATURES
+    if probe == "conv":
+        names = names[-1:]
     for name in names if probe == "knn" else names[:2]:
         done = call("fit-probe", SAMPLES / "val.npz", vae, "--probe", probe, "--features", name, "--json", "-q")
         assert done.code == 0, done.err
@@ -81,6 +83,19 @@ def test_latents_and_images_give_the_same_probe(call, models, family):
     done = call("fit-probe", "latents.npz", "--features", "pixels")
     assert done.code == 2
     assert "need the images" in done.err
+
+
+def test_conv_reads_maps_and_says_what_to_do_with_others(call, models):
+    vae = models / "vqvae.pth"
+    assert call("encode", SAMPLES / "val.npz", vae).code == 0
+    for arguments in (["latents.npz", "-o", "a.pth"], [SAMPLES / "val.npz", vae, "-o", "b.pth"]):
+        assert call("fit-probe", *arguments, "--probe", "conv", "-q").code == 0
+    assert Path("a.pth").read_bytes() == Path("b.pth").read_bytes()
+    assert probe_files.read(Path("a.pth"))["settings"]["shape"] == (7, 7, 64)
+    done = call("fit-probe", "latents.npz", "--probe", "conv", "--features", "codes")
+    assert (done.code, "--features quantized" in done.err) == (2, True), done.err
+    done = call("fit-probe", SAMPLES / "val.npz", models / "vae.pth", "--probe", "conv")
+    assert (done.code, "conv reads maps" in done.err) == (2, True), done.err
 
 
 def test_the_epochs_are_logged_and_the_history_is_kept(call, trained):
@@ -166,8 +181,8 @@ def test_forged_probes_end_with_four(call, trained, probe):
 
 def test_bad_calls_say_what_is_known(call, trained):
     for arguments, code, said in [
-        (["--probe", "forest"], 2, "mlp, linear, knn"),
-        (["--probe", "gmm"], 2, "mlp, linear, knn"),
+        (["--probe", "forest"], 2, "mlp, conv, linear, knn"),
+        (["--probe", "gmm"], 2, "mlp, conv, linear, knn"),
         (["--features", "codes"], 2, "mean, encoder, pixels"),
         (["-o", trained.vae], 2, "is an input"),
         (["--device", "tpu"], 2, "unknown device"),
