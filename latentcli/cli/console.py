@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,9 +37,10 @@ def error(problem: LatentError) -> None:
 
 
 def note(text: str) -> None:
-    """Something worth knowing that is no result."""
+    """Something worth knowing that is no result; nobody need listen."""
     if not verbosity.quiet:
-        print(printable(text), file=sys.stderr)
+        with suppress(OSError):
+            print(printable(text), file=sys.stderr)
 
 
 def detail(text: str) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
     from latentcli.experiments.latents import Task
+    from latentcli.experiments.tables import Column
     from latentcli.latents import Latents
     from latentcli.models.base import LatentModel
 
@@ -185,20 +186,22 @@ def of_reconstructions(where: Path | None, grid: Path | None, model: "LatentMode
 
 
 def of_study(
-    where: Path, tasks: "Sequence[Task]", families: Sequence[str], results: Sequence[Mapping[str, Any]]
-) -> list[Path]:
+    where: Path, tasks: "Sequence[Task]", families: Sequence[str], results: Sequence[Mapping[str, Any]],
+    columns: "Sequence[Column]",
+) -> list[Path]:  # fmt: skip
     """The results beside each other, and of each data set and family the first model: reconstructions and t-SNE."""
     from latentcli import checkpoint
     from latentcli.cli import fitting
     from latentcli.experiments.latents import checkpoint_of
 
     panels = []
-    for key, title in (("accuracy", "Probe accuracy"), ("mse", "MSE"), ("ssim", "SSIM")):
+    for column in columns:
         values: dict[str, dict[str, list[float]]] = {}
         for row in results:
-            if key in row:
-                values.setdefault(row["data"], {}).setdefault(row["model"], []).append(row[key])
-        panels.append((title, values))
+            if column.key in row:
+                of_model = values.setdefault(row["data"], {}).setdefault(row["model"], [])
+                of_model.append(row[column.key] * column.scale)
+        panels.append((column.title, values))
     drawn = [_draw("comparison", where / "comparison.png", [panel for panel in panels if panel[1]])]
     for task in tasks:
         for family in families:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from latentcli.data import ImageSet
     from latentcli.experiments.cells import Cell
     from latentcli.experiments.latents import Task
+    from latentcli.experiments.tables import Column
     from latentcli.models.base import LatentModel
     from latentcli.training.config import TrainingConfig
 
@@ -40,7 +41,9 @@ def latents(
     ),
     models: Annotated[str, typer.Option(metavar="A,B,…", help="Model families.")] = "vae,vqvae",
     recipe: Annotated[str, typer.Option(metavar="paper|best", help="How they are trained.")] = "best",
-    probe: Annotated[str, typer.Option(metavar="mlp|conv|linear|knn", help="What reads the latents.")] = "mlp",
+    probes: Annotated[
+        str, typer.Option("--probe", metavar="mlp,conv,…", help="What reads the latents: kinds of probes.")
+    ] = "mlp",
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each model.")] = 3,
     label_embedding: Annotated[
         bool, typer.Option("--label-embedding", help="Also a VQ-VAE that is shown the labels, and what leaks of them.")
@@ -70,13 +73,15 @@ def latents(
     check_folder(output)
     tasks = tasks_of(data, test or [], superclasses, data_root)
     own = tuple(map(configuration.parse, settings or []))
-    protocol = Protocol(recipe, probe, label_embedding, device, own)
+    kinds = tuple(options.names(probes) or ())
+    protocol = Protocol(recipe, kinds, label_embedding, device, own)
     plan = cells_of(tasks, families, seeds, protocol, pictures.folder(output), fit)
     results = cells.run(plan, output, Announcer(len(plan)))
 
-    written = write_tables(output, results)
-    written += pictures.of_study(output, tasks, families, results)
-    table = tables.markdown([row for row in results if "leaked" not in row], ("data", "model"), tables.LATENTS)
+    columns = tables.latents(kinds)
+    written = write_tables(output, results, columns)
+    written += pictures.of_study(output, tasks, families, results, columns[:4])
+    table = tables.markdown([row for row in results if "leaked" not in row], ("data", "model"), columns)
     leaks = [row for row in results if "leaked" in row]
     if json:
         console.result({"cells": results}, as_json=True, written=written)
@@ -179,17 +184,17 @@ def fit(
     return history
 
 
-def write_tables(folder: Path, results: Sequence[dict[str, Any]]) -> list[Path]:
+def write_tables(folder: Path, results: Sequence[dict[str, Any]], columns: "Sequence[Column]") -> list[Path]:
     """The results as JSON, CSV and Markdown."""
     from latentcli.experiments import tables
     from latentcli.files import atomic_write
 
     measured, leaks = ([row for row in results if ("leaked" in row) == leaking] for leaking in (False, True))
-    text = tables.markdown(measured, ("data", "model"), tables.LATENTS)
+    text = tables.markdown(measured, ("data", "model"), columns)
     if leaks:
         text += f"\n{tables.LEAKED}\n\n{tables.markdown(leaks, ('data', 'model'), tables.LEAKS)}"
     contents = {
-        "table.json": tables.as_json(results, ("data", "model"), (*tables.LATENTS, *tables.LEAKS)),
+        "table.json": tables.as_json(results, ("data", "model"), (*columns, *tables.LEAKS)),
         "table.csv": tables.comma_separated(results),
         "table.md": text,
     }

@@ -7,7 +7,7 @@ pixels themselves.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from latentcli.files import digest
 
 if TYPE_CHECKING:
     from latentcli.data import ImageSet
-    from latentcli.models.base import LatentModel
+    from latentcli.models.base import LatentModel, ModelConfig
     from latentcli.training.config import TrainingConfig
 
 Fit = Callable[["LatentModel", np.ndarray, "TrainingConfig", Path, Mapping[str, Any]], Sequence[Mapping[str, float]]]
@@ -49,14 +49,14 @@ class Protocol:
 
     Attributes:
         recipe: a name in ``recipes.RECIPES``.
-        probe: a registered kind of probe.
+        probes: registered kinds of probes.
         label_embedding: also train a VQ-VAE that is shown the labels, and measure what leaks.
         device: where everything runs.
         settings: of models or training, that go before the recipe's; for trials.
     """
 
     recipe: str = "best"
-    probe: str = "mlp"
+    probes: tuple[str, ...] = ("mlp",)
     label_embedding: bool = False
     device: str = "cpu"
     settings: tuple[tuple[str, Any], ...] = ()
@@ -94,20 +94,39 @@ def cells(
         protocol: shared by all.
         folder: of the study; checkpoints go to its ``models``.
         fit: how a model is trained.
+
+    Raises:
+        UsageError: an unknown family, recipe, probe or setting, or a value out of range.
     """
+    from latentcli.classifiers import PROBES
+
+    probes = {kind: {**PROBES[kind]().get_params(), "device": protocol.device} for kind in protocol.probes}
     made = []
     for task in tasks:
         images = task.identity()
         for seed in range(seeds):
             for family in (PIXELS, *families, *([LABELLED] if protocol.label_embedding else [])):
-                identity: dict[str, Any] = {"data": images, "family": family, "seed": seed, "probe": protocol.probe}
+                identity: dict[str, Any] = {"data": images, "family": family, "seed": seed, "probes": probes}
                 if family != PIXELS:
-                    plan = recipe(protocol.recipe, family, task.train.shape)
-                    identity |= {"recipe": asdict(plan), "settings": dict(protocol.settings)}
+                    config, training = configured(task, family, seed, protocol)
+                    identity |= {"model": asdict(config), "training": asdict(training)}
                 path = checkpoint_of(folder, task, family, seed)
                 work = partial(KINDS.get(family, trained), task, family, seed, protocol, path, identity, fit)
                 made.append(Cell(path.parent.name, identity, work))
     return made
+
+
+def configured(task: Task, family: str, seed: int, protocol: Protocol) -> "tuple[ModelConfig, TrainingConfig]":
+    """The configurations of one training: the recipe's, and before it the protocol's own settings."""
+    from latentcli.models import FAMILIES
+    from latentcli.training.config import TrainingConfig
+
+    family = "vqvae" if family == LABELLED else family
+    plan, own = recipe(protocol.recipe, family, task.train.shape), dict(protocol.settings)
+    of_training = {name: value for name, value in own.items() if name in TrainingConfig.__dataclass_fields__}
+    of_model = {name: value for name, value in own.items() if name not in of_training}
+    config = FAMILIES[family].Config.for_data(task.train.shape, None, **(dict(plan.model) | of_model))
+    return config, TrainingConfig(**(dict(plan.training) | of_training | {"seed": seed}))
 
 
 def checkpoint_of(folder: Path, task: Task, family: str, seed: int) -> Path:
@@ -124,39 +143,33 @@ def control(
         for half in (task.train, task.test)
     )
     channels, height, width = task.train.shape
-    scores = probed(task, train, test, (height, width, channels), protocol, seed, {})
+    scores = probed(task, train, test, (height, width, channels), protocol, seed)
     return {"data": task.train.name, "model": family, "seed": seed, **scores}
 
 
 def probed(
-    task: Task,
-    train: np.ndarray,
-    test: np.ndarray,
-    shape: tuple[int, int, int] | None,
-    protocol: Protocol,
-    seed: int,
-    settings: dict[str, Any],
+    task: Task, train: np.ndarray, test: np.ndarray, shape: tuple[int, int, int] | None, protocol: Protocol, seed: int
 ) -> Result:
-    """Accuracy on the test images of a probe fitted to features of the training images.
+    """Accuracy on the test images of probes fitted to features of the training images, as ``KIND_accuracy``.
 
     Args:
         task: whose labels they are.
         train, test: (N, F) features.
-        shape: height, width and channels where they are maps.
-        protocol: names the probe.
-        seed: of the probe.
-        settings: of the probe.
+        shape: (height, width, channels) of the features where they are maps.
+        protocol: names the probes.
+        seed: of the probes.
     """
     from latentcli import metrics
     from latentcli.classifiers import PROBES
 
     names = [np.array([*half.class_names, ""])[half.labels] for half in (task.train, task.test)]
-    began = time.monotonic()
-    probe = PROBES[protocol.probe](shape=shape, random_state=seed, device=protocol.device, **settings)
-    probe.fit(train, names[0])
-    seconds = time.monotonic() - began
-    scores = metrics.classification(names[1], probe.predict(test), list(task.train.class_names))
-    return {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"], "probe_seconds": seconds}
+    result: Result = {}
+    for kind in protocol.probes:
+        began = time.monotonic()
+        probe = PROBES[kind](random_state=seed, device=protocol.device, shape=shape).fit(train, names[0])
+        scores = metrics.classification(names[1], probe.predict(test), list(task.train.class_names))
+        result |= {f"{kind}_accuracy": scores["accuracy"], f"{kind}_seconds": time.monotonic() - began}
+    return result
 
 
 def trained(
@@ -165,15 +178,10 @@ def trained(
     """Train a model, keep it, and measure it and a probe of its latents on the test images."""
     from latentcli import checkpoint, inference, metrics
     from latentcli import device as devices
-    from latentcli.models import FAMILIES, create
+    from latentcli.models import create
     from latentcli.models.backbones import count_parameters
-    from latentcli.training.config import TrainingConfig
 
-    plan, own = recipe(protocol.recipe, family, task.train.shape), dict(protocol.settings)
-    of_training = {name: value for name, value in own.items() if name in TrainingConfig.__dataclass_fields__}
-    of_model = {name: value for name, value in own.items() if name not in of_training}
-    config = FAMILIES[family].Config.for_data(task.train.shape, None, **(dict(plan.model) | of_model))
-    training = TrainingConfig(**(dict(plan.training) | of_training | {"seed": seed}))
+    config, training = configured(task, family, seed, protocol)
     network = create(family, config, seed, devices.resolve(protocol.device))
     path.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
@@ -186,8 +194,9 @@ def trained(
             {"seed": seed, "settings": asdict(training), "history": list(history)},
         ),
     )  # fmt: skip
-    train, test = (inference.features(network, half.images, network.FEATURES[0]) for half in (task.train, task.test))
-    scores = probed(task, train, test, network.feature_shape(network.FEATURES[0]), protocol, seed, dict(plan.probe))
+    name = network.FEATURES[0]
+    train, test = (inference.features(network, half.images, name) for half in (task.train, task.test))
+    scores = probed(task, train, test, network.feature_shape(name), protocol, seed)
     quality = metrics.reconstruction(task.test.images, inference.reconstruct(network, task.test.images))
     measures = network.measures(inference.encode(network, task.test.images))
     return {
@@ -210,15 +219,14 @@ def leaking(
     from latentcli.batches import generator_for
     from latentcli.experiments.label_embedding import LabelledVQVAE, labelled
     from latentcli.models.backbones import initialise
-    from latentcli.training.config import TrainingConfig
+    from latentcli.models.vqvae import VQVAEConfig
 
-    plan = recipe(protocol.recipe, "vqvae", task.train.shape)
-    config = LabelledVQVAE.Config.for_data(task.train.shape, None, **plan.model)
+    config, training = configured(task, family, seed, protocol)
+    assert isinstance(config, VQVAEConfig)
     network = LabelledVQVAE(config, len(task.train.class_names))
     initialise(network, generator_for(seed, "weights"))
     network.to(devices.resolve(protocol.device))
     path.parent.mkdir(parents=True, exist_ok=True)
-    training = TrainingConfig(**(dict(plan.training) | {"seed": seed}))
     fit(network, labelled(task.train.images, task.train.labels), training, path, identity)
 
     def features(half: "ImageSet", shown: bool) -> np.ndarray:
@@ -231,8 +239,9 @@ def leaking(
         "leaked": (shown[0], shown[1]), "labels_at_fitting": (shown[0], hidden[1]),
         "without_labels": (hidden[0], hidden[1]),
     }  # fmt: skip
-    read = {name: probed(task, *pair, shape, protocol, seed, dict(plan.probe)) for name, pair in pairs.items()}
-    scores = {name: result["accuracy"] for name, result in read.items()}
+    first = replace(protocol, probes=protocol.probes[:1])
+    read = {name: probed(task, *pair, shape, first, seed) for name, pair in pairs.items()}
+    scores = {name: result[f"{first.probes[0]}_accuracy"] for name, result in read.items()}
     return {"data": task.train.name, "model": family, "seed": seed, **scores}
 
 

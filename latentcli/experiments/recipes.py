@@ -14,12 +14,10 @@ class Recipe:
     Attributes:
         model: fields of the family's configuration.
         training: fields of ``TrainingConfig``.
-        probe: settings of the probe.
     """
 
     model: Mapping[str, Any]
     training: Mapping[str, Any]
-    probe: Mapping[str, Any]
 
 
 def paper(family: str, image_shape: tuple[int, int, int]) -> Recipe:
@@ -41,7 +39,7 @@ def paper(family: str, image_shape: tuple[int, int, int]) -> Recipe:
         "loss": "mse",
     }
     training = {"epochs": 10, "batch_size": 64, "lr": 1e-3, "warmup": 0.0, "schedule": "constant"}
-    return Recipe(shared | dict(own.get(family, {})), training, {})
+    return Recipe(shared | dict(own.get(family, {})), training)
 
 
 def best(family: str, image_shape: tuple[int, int, int]) -> Recipe:
@@ -53,7 +51,7 @@ def best(family: str, image_shape: tuple[int, int, int]) -> Recipe:
     plain = {"backbone": "residual", "beta": 0.01, "components": 1, "information": 0.0}
     own: Mapping[str, Mapping[str, Any]] = {"vae": plain | {"latent_dim": 8 if image_shape[0] == 1 else 16}}
     usual = {} if image_shape[0] == 1 else {"stages": 1}
-    return Recipe(own.get(family, usual), {}, {})
+    return Recipe(own.get(family, usual), {})
 
 
 RECIPES = {"paper": paper, "best": best}

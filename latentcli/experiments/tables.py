@@ -28,8 +28,7 @@ class Column:
     scale: float = 1.0
 
 
-LATENTS = (
-    Column("accuracy", "probe accuracy, %", ".2f", 100.0),
+QUALITY = (
     Column("mse", "MSE", ".4f"),
     Column("ssim", "SSIM", ".4f"),
     Column("psnr", "PSNR, dB", ".2f"),
@@ -48,6 +47,11 @@ LEAKED = (
     "The VQ-VAE that is shown the labels: codes made with labels hold the labels, so the first two accuracies say "
     "nothing of the latent space; only the last is comparable with the table above."
 )
+
+
+def latents(probes: Sequence[str]) -> tuple[Column, ...]:
+    """The columns of a comparison of latent spaces: what each probe reads, then how images come back."""
+    return (*(Column(f"{kind}_accuracy", f"{kind} probe, %", ".2f", 100.0) for kind in probes), *QUALITY)
 
 
 def grouped(results: Sequence[Result], by: Sequence[str]) -> dict[tuple[str, ...], list[Result]]:

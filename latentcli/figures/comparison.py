@@ -39,7 +39,7 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]
                     np.full(len(ys), x), ys, linestyle="", markersize=6, alpha=0.85,
                     color=style.PALETTE[number % len(style.PALETTE)], marker=style.MARKERS[number % len(style.MARKERS)],
                 )  # fmt: skip
-        panel.set_title(title)
+        panel.set_title(style.shown(title))
         panel.set_xticks(range(len(sets)), [style.shown(name) for name in sets], rotation=20, ha="right")
         panel.set_xlim(-0.6, len(sets) - 0.4)
         panel.margins(y=0.15)

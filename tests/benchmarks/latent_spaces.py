@@ -79,6 +79,7 @@ def main() -> None:
         folder = chosen.output / (f"{name}-held-out" if chosen.held_out else name)
         folder.mkdir(parents=True, exist_ok=True)
         call = [sys.executable, "-m", "latentcli", "study", "latents", *parts(ROWS[name], chosen.held_out, folder)]
+        call += ["--probe", "mlp,conv"]
         call += ["-o", str(folder), "--seeds", str(chosen.seeds), "--device", chosen.device, *ROWS[name].arguments]
         call += [part for setting in chosen.settings for part in ("--set", setting)]
         print(f"\n{name}\n", flush=True)

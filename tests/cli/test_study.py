@@ -43,7 +43,7 @@ def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(da
     assert "leaked" in first.stdout
     kept = json.loads((tmp_path / "study" / "table.json").read_text())
     pixels = next(row for row in kept["rows"] if row["model"] == "pixels")
-    assert pixels["accuracy"]["mean"] == 1.0
+    assert pixels["mlp_accuracy"]["mean"] == 1.0
     leak = [row for row in kept["cells"] if "leaked" in row]
     assert len(leak) == 2
     assert len(list(csv.DictReader(io.StringIO((tmp_path / "study" / "table.csv").read_text())))) == 8
@@ -68,6 +68,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, numbe
         for line in process.stderr:
             if line.startswith("epoch 3/"):
                 process.send_signal(number)
+                process.communicate()
                 break
     assert process.returncode in (130, -signal.SIGKILL)
     for folder in ("study", "other"):

@@ -21,7 +21,7 @@ def test_without_labels_the_maps_are_those_of_a_plain_vqvae():
     network, images = model(), torch.from_numpy(IMAGES) / 255
     with torch.no_grad():
         hidden = network.maps_of(torch.from_numpy(labelled(IMAGES, None)) / 255)
-        assert torch.equal(hidden, super(LabelledVQVAE, network).maps_of(images))
+        torch.testing.assert_close(hidden, super(LabelledVQVAE, network).maps_of(images))
 
 
 def test_a_label_moves_every_place_by_its_embedding():

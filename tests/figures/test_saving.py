@@ -26,8 +26,9 @@ ARGUMENTS = {
     "labels": (NASTY, {"$x$": np.arange(5)}),
     "codes": (IMAGES[:5], IMAGES[:5], np.arange(80).reshape(5, 4, 4), np.arange(80).reshape(5, 4, 4), np.eye(80)),
     "tsne": (POINTS, np.arange(60) % 5, NASTY),
+    "comparison": ([("$x_1$", {name: {"a_b^c\\frac": [1.0, 2.0], "$y$": [0.5]} for name in NASTY})],),
 }
-TITLED = sorted(set(FIGURES) - {"history"})
+TITLED = sorted(set(FIGURES) - {"history", "comparison"})
 
 
 def draw(kind):
