@@ -5,6 +5,7 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn
 
 import typer
@@ -14,6 +15,7 @@ from latentcli.cli import console, options
 from latentcli.errors import LatentError, UsageError
 
 INTERRUPTED = 130
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 app = typer.Typer(
     name="latentcli",
@@ -40,7 +42,7 @@ def _latentcli(
 
 
 def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as a command, with ``-q``, ``-v`` and the guard.
+    """Register a function as a command, with ``-q``, ``-v``, its bundles of options laid out, and the guard.
 
     Args:
         group: the application or sub-application that it belongs to.
@@ -48,24 +50,45 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
+        bundles, parameters = _laid_out(inspect.signature(function))
+
         @functools.wraps(function)
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
             console.verbosity.started = time.monotonic()
+            for bundle_name, bundle in bundles.items():
+                arguments[bundle_name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})
             if code := exit_code_of(lambda: function(**arguments)):
                 raise typer.Exit(code)
 
-        signature = inspect.signature(function)
-        extra = [
-            inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=options.Quiet),
-            inspect.Parameter("verbose", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=options.Verbose),
-        ]
-        guarded.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *extra])  # type: ignore[attr-defined]
-        guarded.__annotations__ = {**function.__annotations__, "quiet": options.Quiet, "verbose": options.Verbose}
+        for flag, annotation in (("quiet", options.Quiet), ("verbose", options.Verbose)):
+            parameters.append(inspect.Parameter(flag, KEYWORD, default=False, annotation=annotation))
+        guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        guarded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         group.command(name or function.__name__.replace("_", "-"))(guarded)
         return function
 
     return register
+
+
+def _laid_out(signature: inspect.Signature) -> tuple[dict[str, Any], list[inspect.Parameter]]:
+    """The parameters that are bundles of options, by name, and all parameters with each bundle's options in its place.
+
+    A bundle is a frozen dataclass whose fields are options; the parameter's default holds theirs.
+    """
+    bundles, parameters = {}, []
+    for parameter in signature.parameters.values():
+        if not is_dataclass(parameter.annotation):
+            parameters.append(parameter.replace(kind=KEYWORD))
+            continue
+        bundles[parameter.name] = parameter.annotation
+        parameters += [
+            inspect.Parameter(
+                field.name, KEYWORD, default=getattr(parameter.default, field.name), annotation=field.type
+            )
+            for field in fields(parameter.annotation)
+        ]
+    return bundles, parameters
 
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:

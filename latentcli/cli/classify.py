@@ -26,12 +26,7 @@ def classify(
             help="Leave images unlabelled that are less likely than this fraction of those the mixture was fitted on.",
         ),
     ] = None,
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    labels: options.Labels = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -45,14 +40,11 @@ def classify(
     target = None if output == "-" else Path(output)
     if target is None and json:
         raise UsageError("-o - and --json both want standard output", remedy="write the table to a file: -o vae.csv")
-    inputs.check_outputs(target, given=[data, vae, classifier, labels], folder=figures)
+    inputs.check_outputs(target, given=[data, vae, classifier, reading.labels], folder=figures)
     saved, model = inputs.model(vae, device)
     labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint)
     fitting.check_rejects(labeller, reject_below)
-    images = inputs.images(
-        data, saved, target, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
-        max_bad=max_bad, resize=resize,
-    )  # fmt: skip
+    images = inputs.images(data, saved, target, **reading.options())
     latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
     predicted, probability = fitting.predictions(labeller, latents, reject_below)
     table = io.StringIO()

@@ -14,12 +14,7 @@ def encode(
     data: options.Data,
     vae: options.CheckpointFile,
     output: Annotated[Path, typer.Option("-o", "--output", help="The latents to write.")] = Path("latents.npz"),
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    labels: options.Labels = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -29,13 +24,10 @@ def encode(
     from latentcli import artifacts
     from latentcli.cli import console, fitting, inputs, pictures
 
-    inputs.check_outputs(output, given=[data, vae, labels], folder=figures)
+    inputs.check_outputs(output, given=[data, vae, reading.labels], folder=figures)
     gates = console.parse_gates(fail_under)
     saved, model = inputs.model(vae, device)
-    images = inputs.images(
-        data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
-        max_bad=max_bad, resize=resize,
-    )  # fmt: skip
+    images = inputs.images(data, saved, output, **reading.options())
     latents = fitting.encoded(model, saved.fingerprint, images)
     artifacts.write_latents(output, latents)
     result = {"images": len(images), "dimensions": latents.flat.shape[1], **model.measures(latents.arrays)}

@@ -17,12 +17,7 @@ def evaluate(
         Path | None,
         typer.Argument(metavar="GMM_PARAMS.PKL|PROBE.PTH", help="A mixture or a probe fitted on that checkpoint."),
     ] = None,
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    labels: options.Labels = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -33,13 +28,10 @@ def evaluate(
     from latentcli.cli import console, fitting, inputs, pictures
 
     gates = console.parse_gates(fail_under)
-    inputs.check_outputs(given=[data, vae, classifier, labels], folder=figures)
+    inputs.check_outputs(given=[data, vae, classifier, reading.labels], folder=figures)
     saved, model = inputs.model(vae, device)
     labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint) if classifier else None
-    images = inputs.images(
-        data, saved, None, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
-        max_bad=max_bad, resize=resize,
-    )  # fmt: skip
+    images = inputs.images(data, saved, None, **reading.options())
     if labeller is None:
         latents = fitting.encoded(model, saved.fingerprint, images)
     else:

@@ -1,7 +1,7 @@
 """``latentcli fit-gmm``: latents → mixture → parameters."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,13 +25,8 @@ def fit_gmm(
     covariance: Annotated[
         str | None, typer.Option(metavar="full|diag|tied|spherical", help="Shape of the covariances. By default full.")
     ] = None,
-    classes: options.Classes = None,
-    split: options.Split = "train",
-    labels: options.Labels = None,
+    reading: options.Reading = options.READ_TRAIN,
     labels_per_class: options.LabelsPerClass = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
     figures: options.Figures = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -42,17 +37,9 @@ def fit_gmm(
     from latentcli.cli import console, fitting, inputs, pictures
 
     gates = console.parse_gates(fail_under)
-    inputs.check_outputs(output, given=[data, vae, val, labels], folder=figures)
-    chosen: dict[str, Any] = {
-        "split": split,
-        "classes": options.names(classes),
-        "labels": labels,
-        "data_root": data_root,
-        "max_bad": max_bad,
-        "resize": resize,
-    }
-    latents = inputs.latents(data, vae, device, output, **chosen)
-    few = inputs.latents(val, vae, device, output, data_root=data_root, resize=resize) if val else None
+    inputs.check_outputs(output, given=[data, vae, val, reading.labels], folder=figures)
+    latents = inputs.latents(data, vae, device, output, **reading.options())
+    few = inputs.latents(val, vae, device, output, data_root=reading.data_root, resize=reading.resize) if val else None
     latents = fitting.labelled(latents, few, labels_per_class, seed)
     mixture = fitting.fit_mixture(
         latents, device, n_components=components, covariance_type=covariance, random_state=seed

@@ -1,7 +1,7 @@
 """``latentcli fit-probe``: features → probe → its file."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -30,13 +30,8 @@ def fit_probe(
             "By default what a mixture reads.",
         ),
     ] = None,
-    classes: options.Classes = None,
-    split: options.Split = "train",
-    labels: options.Labels = None,
+    reading: options.Reading = options.READ_TRAIN,
     labels_per_class: options.LabelsPerClass = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -48,14 +43,14 @@ def fit_probe(
     from latentcli.cli import console, fitting, inputs, watching
 
     gates = console.parse_gates(fail_under)
-    inputs.check_outputs(output, given=[data, vae, val, labels])
+    inputs.check_outputs(output, given=[data, vae, val, reading.labels])
     kind = PROBES[probe]
-    chosen: dict[str, Any] = {
-        "split": split, "classes": options.names(classes), "labels": labels, "data_root": data_root,
-        "max_bad": max_bad, "resize": resize,
-    }  # fmt: skip
-    latents = inputs.latents(data, vae, device, output, features, **chosen)
-    few = inputs.latents(val, vae, device, output, features, data_root=data_root, resize=resize) if val else None
+    latents = inputs.latents(data, vae, device, output, features, **reading.options())
+    few = (
+        inputs.latents(val, vae, device, output, features, data_root=reading.data_root, resize=reading.resize)
+        if val
+        else None
+    )
     latents = fitting.labelled(latents, few, labels_per_class, seed)
     names = latents.names_of_labels()
     learner = kind(features=features, shape=latents.feature_shape(features), random_state=seed, device=device)

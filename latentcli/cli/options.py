@@ -1,7 +1,8 @@
 """The arguments and options that commands share, each declared once."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,6 +52,26 @@ FailUnder = Annotated[
 Figures = Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures of the result there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More notes on what is done.")]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which images of DATA a command reads, and how: options that come together, and that ``command`` lays out."""
+
+    classes: Classes = None
+    split: Split = "test"
+    labels: Labels = None
+    data_root: DataRoot = None
+    max_bad: MaxBad = "1%"
+    resize: Resize = False
+
+    def options(self) -> dict[str, Any]:
+        """As ``data.load`` takes them."""
+        return {**vars(self), "classes": names(self.classes)}
+
+
+READ_TEST, READ_TRAIN = Reading(), Reading(split="train")
+"""What commands that measure read of a named set by default, and what commands that fit."""
 
 
 def names(text: str | None) -> list[str] | None:

@@ -33,12 +33,7 @@ def latent(
     vae: options.CheckpointFile,
     gmm: Mixture = None,
     output: Picture = Path("latent.png"),
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    labels: options.Labels = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     device: options.Device = "auto",
 ) -> None:
     """Where DATA lies in the latent space, by class; beyond two dimensions on its principal plane."""
@@ -47,10 +42,7 @@ def latent(
     inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
     labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint) if gmm else None
-    images = inputs.images(
-        data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
-        max_bad=max_bad, resize=resize,
-    )  # fmt: skip
+    images = inputs.images(data, saved, output, **reading.options())
     drawn = pictures.latent(output, fitting.encoded(model, saved.fingerprint, images), labeller)
     console.result({"images": len(images)}, as_json=False, written=[drawn])
 
@@ -79,11 +71,7 @@ def reconstructions(
     data: options.Data,
     vae: options.CheckpointFile,
     output: Picture = Path("reconstructions.png"),
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     device: options.Device = "auto",
 ) -> None:
     """Originals over reconstructions, each pair with its structural similarity."""
@@ -91,16 +79,7 @@ def reconstructions(
 
     inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
-    images = inputs.images(
-        data,
-        saved,
-        output,
-        split=split,
-        classes=options.names(classes),
-        data_root=data_root,
-        max_bad=max_bad,
-        resize=resize,
-    )
+    images = inputs.images(data, saved, output, **reading.options())
     drawn = pictures.reconstructions(output, model, images)
     console.result({"images": len(images)}, as_json=False, written=[drawn])
 
@@ -110,11 +89,7 @@ def codes(
     data: options.Data,
     vae: options.CheckpointFile,
     output: Picture = Path("codes.png"),
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     device: options.Device = "auto",
 ) -> None:
     """Images of DATA with their reconstructions and maps of codes, and how DATA uses the codebook."""
@@ -122,10 +97,7 @@ def codes(
 
     inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
-    images = inputs.images(
-        data, saved, output, split=split, classes=options.names(classes), data_root=data_root, max_bad=max_bad,
-        resize=resize,
-    )  # fmt: skip
+    images = inputs.images(data, saved, output, **reading.options())
     latents = fitting.encoded(model, saved.fingerprint, images)
     drawn = pictures.codes(output, model, images, latents)
     console.result({"images": len(images), **model.measures(latents.arrays)}, as_json=False, written=[drawn])
@@ -139,12 +111,7 @@ def tsne(
     points: Annotated[
         int, typer.Option(min=1, max=20_000, help="Images that are drawn, as many of each class; all where fewer.")
     ] = 2_000,
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    labels: options.Labels = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:
@@ -152,12 +119,9 @@ def tsne(
     from latentcli.cli import console, fitting, inputs, pictures
     from latentcli.figures.tsne import evenly_by_class
 
-    inputs.check_picture(output, given=[data, vae, labels])
+    inputs.check_picture(output, given=[data, vae, reading.labels])
     saved, model = inputs.model(vae, device)
-    images = inputs.images(
-        data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
-        max_bad=max_bad, resize=resize,
-    )  # fmt: skip
+    images = inputs.images(data, saved, output, **reading.options())
     found = images.take(evenly_by_class(images.labels, len(images), points, seed))
     drawn = pictures.tsne(output, fitting.encoded(model, saved.fingerprint, found), seed)
     console.result({"images": len(images), "points": len(found)}, as_json=False, written=[drawn])
@@ -169,12 +133,7 @@ def confusion(
     vae: options.CheckpointFile,
     gmm: options.ClassifierFile,
     output: Picture = Path("confusion.png"),
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    labels: options.Labels = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     device: options.Device = "auto",
 ) -> None:
     """True against predicted classes of labelled DATA."""
@@ -183,10 +142,7 @@ def confusion(
     inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
     labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint)
-    images = inputs.images(
-        data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
-        max_bad=max_bad, resize=resize,
-    )  # fmt: skip
+    images = inputs.images(data, saved, output, **reading.options())
     latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
     predicted, _ = fitting.predictions(labeller, latents)
     result = fitting.scores(latents, predicted, labeller)

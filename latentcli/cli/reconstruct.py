@@ -24,12 +24,7 @@ def reconstruct(
     grid: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw originals over reconstructions there.")
     ] = None,
-    classes: options.Classes = None,
-    split: options.Split = "test",
-    labels: options.Labels = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -41,17 +36,14 @@ def reconstruct(
 
     gates = console.parse_gates(fail_under)
     inputs.check_picture(grid)
-    inputs.check_outputs(output, grid, given=[data, vae, labels], folder=figures)
+    inputs.check_outputs(output, grid, given=[data, vae, reading.labels], folder=figures)
     saved, model = inputs.model(vae, device)
     if artifacts.holds_latents(Path(data)):
         latents = artifacts.read_latents(Path(data), sealed=False)
         inputs.check_latents(data, latents, vae, saved.fingerprint)
         result, pictured = _decode(model, latents, output, grid, figures)
     else:
-        images = inputs.images(
-            data, saved, output, split=split, classes=options.names(classes), labels=labels, data_root=data_root,
-            max_bad=max_bad, resize=resize,
-        )  # fmt: skip
+        images = inputs.images(data, saved, output, **reading.options())
         result, pictured = _reconstruct(model, images, output, grid, figures)
     console.result(result, as_json=json, written=[output, *pictured])
     console.check_gates(result, gates)
