@@ -48,7 +48,7 @@ def best(family: str, image_shape: tuple[int, int, int]) -> Recipe:
     A VAE here has a plain prior of little weight and a convolutional decoder, where its defaults are made to cluster
     and to learn fast. Codes stand for 4×4 pixels of grey images and for 2×2 of colour images, which hold more.
     """
-    plain = {"backbone": "residual", "beta": 0.01, "components": 1, "information": 0.0}
+    plain = {"backbone": "residual", "beta": 0.003, "components": 1, "information": 0.0}
     own: Mapping[str, Mapping[str, Any]] = {"vae": plain | {"latent_dim": 8 if image_shape[0] == 1 else 16}}
     usual = {} if image_shape[0] == 1 else {"stages": 1}
     return Recipe(own.get(family, usual), {})
