@@ -116,11 +116,12 @@ class Codebook(Quantiser):
 
 
 def nearest(points: Tensor, vectors: Tensor) -> Tensor:
-    """(M,) int64: the row of ``vectors`` (K, D) nearest to each of ``points`` (M, D), the first where several are.
+    """(M,) int64: the row of ``vectors`` (K, D) nearest to each of ``points`` (M, D).
 
-    |p − v|² is |v|² − 2 p·v up to what all v have in common: one product of matrices.
+    |p − v|² is |v|² − 2 p·v up to what all v have in common: one product of matrices, here as a linear layer. Of the
+    ways to find the smallest in a row, ``min`` is the fastest on a CPU.
     """
-    return torch.addmm(vectors.square().sum(dim=1), points, vectors.T, alpha=-2.0).argmin(dim=1)
+    return F.linear(points, -2.0 * vectors, vectors.square().sum(dim=1)).min(dim=1).indices
 
 
 def kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
