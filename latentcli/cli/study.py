@@ -26,7 +26,7 @@ study = typer.Typer(help="Compare models under one protocol; what is finished is
 app.add_typer(study, name="study")
 
 HELD_OUT = 6
-"""Of a file without a test part of its own every sixth image is kept for the test."""
+"""One image of so many is kept for the test, drawn at random, where a file has no test part of its own."""
 
 
 @command(study)
@@ -151,7 +151,7 @@ def known(images: "ImageSet") -> "ImageSet":
 
 
 class Announcer:
-    """Says which cell comes next, and how long the rest will take: as long as those before, each of its kind."""
+    """Says which cell comes next, and how long the rest will take: each as long as those before on average."""
 
     def __init__(self, count: int) -> None:
         self.count, self.began = count, 0.0

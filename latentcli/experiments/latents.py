@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latentcli.errors import UsageError
 from latentcli.experiments.cells import Cell, Result
 from latentcli.experiments.recipes import recipe
 from latentcli.files import digest
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
 Fit = Callable[["LatentModel", np.ndarray, "TrainingConfig", Path, Mapping[str, Any]], Sequence[Mapping[str, float]]]
 """Trains a model in place on images (N, C, H, W) uint8 and gives the history. The path is where its checkpoint will
 be, the mapping what makes the run the same run: enough to keep its state, and to go on from it."""
-
-
-def plain_fit(
-    model: "LatentModel", images: np.ndarray, config: "TrainingConfig", path: Path, identity: Mapping[str, Any]
-) -> Sequence[Mapping[str, float]]:
-    """A training run that nobody watches and nothing interrupts."""
-    from latentcli.training.loop import Callbacks, Run
-
-    return Run(model, images, config).fit(Callbacks())
 
 
 PIXELS = "pixels"
@@ -83,7 +75,7 @@ class Task:
 
 
 def cells(
-    tasks: Sequence[Task], families: Sequence[str], seeds: int, protocol: Protocol, folder: Path, fit: Fit = plain_fit
+    tasks: Sequence[Task], families: Sequence[str], seeds: int, protocol: Protocol, folder: Path, fit: Fit
 ) -> list[Cell]:
     """All cells of a study: for each data set and seed the control, then each family.
 
@@ -100,6 +92,8 @@ def cells(
     """
     from latentcli.classifiers import PROBES
 
+    if not protocol.probes:
+        raise UsageError("there is no probe to read the latents with", f"expected some of: {', '.join(PROBES)}")
     probes = {kind: {**PROBES[kind]().get_params(), "device": protocol.device} for kind in protocol.probes}
     made = []
     for task in tasks:
@@ -117,7 +111,11 @@ def cells(
 
 
 def configured(task: Task, family: str, seed: int, protocol: Protocol) -> "tuple[ModelConfig, TrainingConfig]":
-    """The configurations of one training: the recipe's, and before it the protocol's own settings."""
+    """The configurations of one training: the recipe's settings, and the protocol's own, which go before them.
+
+    Raises:
+        UsageError: an unknown family, recipe or setting, or a value out of range.
+    """
     from latentcli.models import FAMILIES
     from latentcli.training.config import TrainingConfig
 

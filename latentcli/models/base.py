@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latentcli.errors import DataError, UsageError
 from latentcli.latents import ARRAYS_OF_FEATURES
+from latentcli.models.map_backbones import to_rows
 
 SMALLEST, LARGEST = 8, 256
 """Pixels: the range of heights and widths that the backbones are built for."""
@@ -176,7 +177,7 @@ class LatentModel(nn.Module, ABC):
             UsageError: this family has no such features.
         """
         if name == "pixels":
-            return images.movedim(1, -1).flatten(1)
+            return to_rows(images)
         raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(self.FEATURES)}")
 
     @property

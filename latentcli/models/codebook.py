@@ -56,7 +56,7 @@ class Codebook(Quantiser):
             self.sums.copy_(self.vectors)
 
     def forward(self, maps: Tensor, generator: torch.Generator, progress: float = 1.0) -> Quantised:
-        points = maps.movedim(1, -1).reshape(-1, self.dimensions)  # (M, D)
+        points = points_of(maps)  # (M, D)
         detached = points.detach()
         if self.training and not self.updates:
             self._start(detached, generator)
@@ -76,8 +76,7 @@ class Codebook(Quantiser):
 
     def nearest(self, vectors: Tensor) -> Tensor:
         height, width = vectors.shape[2:]
-        points = vectors.movedim(1, -1).reshape(-1, self.dimensions)
-        return nearest(points, self.vectors).unflatten(0, (-1, height, width))
+        return nearest(points_of(vectors), self.vectors).unflatten(0, (-1, height, width))
 
     def vectors_of(self, codes: Tensor) -> Tensor:
         return F.embedding(codes, self.vectors)
@@ -113,6 +112,11 @@ class Codebook(Quantiser):
             drawn = torch.randint(len(points), (self.size,), generator=generator, device=points.device)[dead]
             self.vectors[dead] = points[drawn]
             self.sums[dead], self.counts[dead] = points[drawn], 1.0
+
+
+def points_of(maps: Tensor) -> Tensor:
+    """(N · h · w, D): the vector of each place of maps (N, D, h, w)."""
+    return maps.movedim(1, -1).reshape(-1, maps.shape[1])
 
 
 def nearest(points: Tensor, vectors: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Convolutional networks that keep where things are: images to maps of features, and back.
 
-The maps are what a quantiser turns into codes, one for each place; flattened they serve a vector latent space too.
+The maps are what a quantiser turns into codes, one for each place, and what a VAE's posterior is read from.
 """
 
 import math
@@ -62,7 +62,6 @@ class MapEncoder(nn.Module):
 
     Attributes:
         map_shape: channels, height and width of the map.
-        features: their product.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class MapEncoder(nn.Module):
     ) -> None:
         super().__init__()
         halvings = Halvings(image_shape, width, stages or usual_stages(image_shape))
-        self.map_shape, self.features = halvings.map_shape, math.prod(halvings.map_shape)
+        self.map_shape = halvings.map_shape
         layers: list[nn.Module] = []
         for before, after in pairwise(halvings.channels):
             layers += layer(nn.Conv2d(before, after, 4, stride=2, padding=1), norm, activation)
@@ -120,9 +119,10 @@ def usual_stages(image_shape: Shape) -> int:
     return max(1, min(2 + max(0, round(math.log2(side / 80))), round(math.log2(side / 4))))
 
 
-def places_of(image_shape: Shape, width: int, stages: int | None) -> tuple[int, int]:
-    """Height and width of the map that an image becomes."""
-    return Halvings(image_shape, width, stages or usual_stages(image_shape)).sizes[-1]
+def places_of(image_shape: Shape, stages: int | None) -> tuple[int, int]:
+    """Height and width of the map that an image becomes; ``stages`` as for the networks."""
+    stages = stages or usual_stages(image_shape)
+    return image_shape[1] >> stages, image_shape[2] >> stages
 
 
 def to_rows(maps: Tensor) -> Tensor:

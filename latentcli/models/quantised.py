@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from latentcli import metrics
 from latentcli.models import backbones, losses
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
-from latentcli.models.map_backbones import MAPS, Halvings, usual_stages
+from latentcli.models.map_backbones import MAPS, places_of, to_maps, to_rows, usual_stages
 from latentcli.models.quantiser import Quantiser, perplexity
 
 
@@ -22,7 +22,7 @@ class QuantisedConfig(ModelConfig):
     """Architecture and loss around the quantiser.
 
     Attributes:
-        backbone: encoder and decoder, a name in ``backbones.BACKBONES``; "residual" and "strided" keep places apart.
+        backbone: encoder and decoder, a name in ``BACKBONES``, or in ``MAPS``, whose networks keep places apart.
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; the last convolutions have width/32 channels or more.
         stages: halvings of the image down to the map of codes; None: to about a quarter of the sides.
@@ -54,7 +54,7 @@ class QuantisedConfig(ModelConfig):
     @property
     def grid(self) -> tuple[int, int]:
         """Height and width of the map of codes."""
-        return Halvings(self.image_shape, self.width, self.halvings).map_shape[1:]
+        return places_of(self.image_shape, self.halvings)
 
 
 class QuantisedAutoencoder(LatentModel):
@@ -75,7 +75,7 @@ class QuantisedAutoencoder(LatentModel):
         dimensions, (height, width) = quantiser.dimensions, config.grid
         if config.backbone in MAPS:
             encoder, decoder = MAPS[config.backbone]
-            self.encoder = encoder(*size, norm, config.halvings)
+            self.encoder: Any = encoder(*size, norm, config.halvings)
             self.to_vectors: nn.Module = nn.Conv2d(self.encoder.map_shape[0], dimensions, 1)
             self.decoder: nn.Module = decoder(*size, norm, config.halvings, dimensions)
         else:
@@ -111,14 +111,10 @@ class QuantisedAutoencoder(LatentModel):
         return self.quantiser.vectors_of(codes.long()).flatten(1)
 
     def valid(self, latents: Tensor) -> Tensor:
-        return self.quantiser.vectors_of(self.quantiser.nearest(self.as_maps(latents))).flatten(1)
+        return self.quantiser.vectors_of(self.quantiser.nearest(to_maps(latents, self.config.grid))).flatten(1)
 
     def decode(self, latents: Tensor) -> Tensor:
-        return torch.sigmoid(self.logits_of(self.as_maps(self.valid(latents))))
-
-    def as_maps(self, latents: Tensor) -> Tensor:
-        """(N, D, h, w) of latents in one row, (N, h·w·D)."""
-        return latents.unflatten(1, (*self.config.grid, self.quantiser.dimensions)).movedim(-1, 1)
+        return torch.sigmoid(self.logits_of(to_maps(self.valid(latents), self.config.grid)))
 
     def logits_of(self, values: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32, of quantised maps (N, D, h, w)."""
@@ -133,7 +129,7 @@ class QuantisedAutoencoder(LatentModel):
             case "codes":
                 return self.encode(images).arrays["codes"].flatten(1)
             case "encoder":
-                return self.maps_of(images).movedim(1, -1).flatten(1)
+                return to_rows(self.maps_of(images))
         return super().features(images, name)
 
     def feature_shape(self, name: str) -> tuple[int, int, int] | None:

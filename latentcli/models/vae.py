@@ -81,7 +81,7 @@ class VAEConfig(ModelConfig):
     @property
     def places(self) -> tuple[int, int]:
         """Height and width of the latent map; one place where the latent space is a vector."""
-        return places_of(self.image_shape, self.width, self.stages) if self.backbone in MAPS else (1, 1)
+        return places_of(self.image_shape, self.stages) if self.backbone in MAPS else (1, 1)
 
     @classmethod
     def suggested(
@@ -115,9 +115,11 @@ class VAE(LatentModel):
         layout = (config.image_shape, config.width, config.norm, config.stages)
         self.encoder, moments = encoder(*layout), 2 * config.latent_dim
         self.is_map = config.backbone in MAPS
-        self.posterior: nn.Module = nn.Linear(self.encoder.features, moments)
+        self.posterior: nn.Module
         if self.is_map:
             self.posterior = nn.Conv2d(self.encoder.map_shape[0], moments, 1)
+        else:
+            self.posterior = nn.Linear(self.encoder.features, moments)
         self.mixture = MixturePrior(config.components, config.latent_dim * math.prod(config.places))
         self.mixture.requires_grad_(config.components > 1)
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()

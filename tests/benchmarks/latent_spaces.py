@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each model")
     parser.add_argument("--held-out", action="store_true", help="measure on training images kept apart")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
-    parser.add_argument("--output", type=Path, default=Path("latent_spaces"), help="where results are kept")
+    parser.add_argument("--output", type=Path, default=Path(".benchmarks/latent_spaces"), help="where results are kept")
     parser.add_argument("--set", action="append", default=[], dest="settings", help="passed on to the study")
     chosen = parser.parse_args()
     import torch

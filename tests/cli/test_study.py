@@ -90,6 +90,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, numbe
         (["halves.npz", "--models", "gan"], 2, "unknown model family"),
         (["halves.npz", "--recipe", "worst"], 2, "unknown recipe"),
         (["halves.npz", "--probe", "oracle"], 2, "oracle"),
+        (["halves.npz", "--probe", ""], 2, "no probe"),
         (["halves.npz", "--set", "colour=1"], 2, "colour"),
         (["halves.npz", "--labels", "medium"], 2, "neither coarse nor fine"),
         (["halves.npz", "halves.npz"], 2, "the same name"),
