@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from latentcli import files, tensor_files
+from latentcli import files
 from latentcli.errors import ModelFileError, UsageError
 from latentcli.models import FAMILIES
+from latentcli.sealed_files import Kind
 
 if TYPE_CHECKING:
     from latentcli.models.base import LatentModel
 
-FORMAT, STATE_FORMAT, VERSION = "latentcli-checkpoint", "latentcli-training-state", 1
 MOST_PARAMETERS = 1_000_000_000
 
-_TYPES: dict[str, type] = {
-    "format": str, "version": int, "family": str, "config": dict, "image_shape": list, "class_names": list,
-    "state_dict": dict, "training": dict, "fingerprint": str,
-}  # fmt: skip
+CHECKPOINT = Kind(
+    "a checkpoint",
+    "latentcli-checkpoint",
+    {
+        "family": str, "config": dict, "image_shape": list, "class_names": list, "state_dict": dict, "training": dict,
+    },
+    seal="fingerprint",
+)  # fmt: skip
+STATE = Kind("the state of a training", "latentcli-training-state", {"state": dict})
 _TRAIN_AGAIN = "copy it again from where it is whole, or train again: latentcli train DATA"
 _START_AGAIN = "start again without --resume"
 
@@ -51,7 +56,7 @@ class Checkpoint:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of everything in the checkpoint: what latents and classifiers name it by."""
-        return tensor_files.digest(_content(self))
+        return str(CHECKPOINT.sealed(_entries(self))[CHECKPOINT.seal])
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -61,7 +66,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         OutputError: the file cannot be written.
         TypeError: config or training holds something else than plain values.
     """
-    tensor_files.write(path, _content(checkpoint) | {"fingerprint": checkpoint.fingerprint})
+    CHECKPOINT.write(path, _entries(checkpoint))
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
@@ -74,18 +79,8 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version.
     """
-    content = tensor_files.read(path, _TRAIN_AGAIN)
-    name = files.shown(path)
-    _check_format(content, FORMAT, name, _TRAIN_AGAIN)
-    for key, kind in _TYPES.items():
-        if type(content.get(key)) is not kind:
-            raise ModelFileError(
-                f"{name} is not a whole checkpoint", f"expected a {kind.__name__} {key!r}", _TRAIN_AGAIN
-            )
-    if set(content) != set(_TYPES):
-        raise ModelFileError(f"{name} is not a checkpoint", f"expected the keys {', '.join(_TYPES)}", _TRAIN_AGAIN)
-    _check_digest(content, "fingerprint", name, _TRAIN_AGAIN)
-    _check_values(content, name)
+    content = CHECKPOINT.read(path, _TRAIN_AGAIN)
+    _check_values(content, files.shown(path))
     checkpoint = Checkpoint(
         content["family"], content["config"], tuple(content["image_shape"]), tuple(content["class_names"]),
         content["state_dict"], content["training"],
@@ -139,8 +134,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    content = {"format": STATE_FORMAT, "version": VERSION, "state": tensor_files.plain(state)}
-    tensor_files.write(path, content | {"sha256": tensor_files.digest(content)})
+    STATE.write(path, {"state": state})
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -149,44 +143,20 @@ def load_state(path: Path) -> dict[str, Any]:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no state of a known version.
     """
-    content = tensor_files.read(path, _START_AGAIN)
-    name = files.shown(path)
-    _check_format(content, STATE_FORMAT, name, _START_AGAIN)
-    if set(content) != {"format", "version", "state", "sha256"} or type(content["state"]) is not dict:
-        raise ModelFileError(f"{name} is not the state of a training", remedy=_START_AGAIN)
-    _check_digest(content, "sha256", name, _START_AGAIN)
-    return content["state"]
+    state: dict[str, Any] = STATE.read(path, _START_AGAIN)["state"]
+    return state
 
 
-def _content(checkpoint: Checkpoint) -> dict[str, Any]:
-    content: dict[str, Any] = tensor_files.plain(
-        {
-            "format": FORMAT,
-            "version": VERSION,
-            "family": checkpoint.family,
-            "config": dict(checkpoint.config),
-            "image_shape": list(checkpoint.image_shape),
-            "class_names": list(checkpoint.class_names),
-            "state_dict": dict(checkpoint.state_dict),
-            "training": dict(checkpoint.training),
-        }
-    )
-    return content
-
-
-def _check_format(content: Any, expected: str, name: str, remedy: str) -> None:
-    if type(content) is not dict or content.get("format") != expected:
-        raise ModelFileError(f"{name} was not written by latentcli", f"expected the format {expected!r}", remedy)
-    if content.get("version") != VERSION:
-        found = f"expected version {VERSION} of its format, found {str(content.get('version'))[:20]}"
-        raise ModelFileError(f"{name} is of another version of latentcli", found, "install the latentcli that wrote it")
-
-
-def _check_digest(content: dict[str, Any], key: str, name: str, remedy: str) -> None:
-    expected, found = content[key], tensor_files.digest({other: content[other] for other in content if other != key})
-    if expected != found:
-        difference = f"expected SHA-256 {files.short(expected)}, found {files.short(found)}"
-        raise ModelFileError(f"{name} was changed after it was written", difference, remedy)
+def _entries(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What the file holds beside format, version and fingerprint."""
+    return {
+        "family": checkpoint.family,
+        "config": dict(checkpoint.config),
+        "image_shape": list(checkpoint.image_shape),
+        "class_names": list(checkpoint.class_names),
+        "state_dict": dict(checkpoint.state_dict),
+        "training": dict(checkpoint.training),
+    }
 
 
 def _check_values(content: dict[str, Any], name: str) -> None:
@@ -194,7 +164,7 @@ def _check_values(content: dict[str, Any], name: str) -> None:
 
     def check(holds: bool, expected: str) -> None:
         if not holds:
-            raise ModelFileError(f"{name} is not a whole checkpoint", f"expected {expected}", _TRAIN_AGAIN)
+            raise ModelFileError(f"{name} is not a checkpoint as a whole", f"expected {expected}", _TRAIN_AGAIN)
 
     shape, weights = content["image_shape"], content["state_dict"]
     check(len(shape) == 3 and all(type(size) is int and size > 0 for size in shape), "an image shape of three sizes")

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentcli import files, tensor_files
+from latentcli import files
 from latentcli.errors import ModelFileError
+from latentcli.sealed_files import Kind
 
-FORMAT, VERSION = "latentcli-probe", 1
-
-_TYPES: dict[str, type] = {
-    "format": str, "version": int, "kind": str, "checkpoint": str, "classes": list, "inputs": int, "codes": int,
-    "settings": dict, "arrays": dict, "history": list, "sha256": str,
-}  # fmt: skip
-_KEYS = {*_TYPES, "features"}
+PROBE = Kind(
+    "a probe",
+    "latentcli-probe",
+    {
+        "kind": str, "checkpoint": str, "classes": list, "inputs": int, "codes": int, "settings": dict,
+        "arrays": dict, "history": list, "features": (str, type(None)),
+    },
+)  # fmt: skip
 
 
 def is_archive(path: Path) -> bool:
@@ -42,8 +44,7 @@ def write(path: Path, params: Mapping[str, Any]) -> None:
         TypeError: something is neither a plain value nor an array of numbers.
     """
     arrays = {name: torch.from_numpy(np.asarray(array)) for name, array in params["arrays"].items()}
-    content = tensor_files.plain({"format": FORMAT, "version": VERSION, **params, "arrays": arrays})
-    tensor_files.write(path, content | {"sha256": tensor_files.digest(content)})
+    PROBE.write(path, {**params, "arrays": arrays})
 
 
 def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") -> dict[str, Any]:
@@ -59,22 +60,10 @@ def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") 
     """
     name = files.shown(path)
     again = f"fit it again: latentcli fit-probe DATA {checkpoint} -o {name}"
-    content = tensor_files.read(path, again)
-    if type(content) is not dict or content.get("format") != FORMAT:
-        raise ModelFileError(f"{name} is no probe", f"expected the format {FORMAT!r}", again)
-    if content.get("version") != VERSION:
-        found = f"expected version {VERSION} of its format, found {str(content.get('version'))[:20]}"
-        raise ModelFileError(f"{name} is of another version of latentcli", found, "install the latentcli that wrote it")
-    whole = all(type(content.get(key)) is kind for key, kind in _TYPES.items())
-    if not whole or set(content) != _KEYS or type(content["features"]) not in (str, type(None)):
-        raise ModelFileError(f"{name} is not a whole probe", f"expected {', '.join(sorted(_KEYS))}", again)
-    expected = content.pop("sha256")
-    if expected != (found := tensor_files.digest(content)):
-        difference = f"expected SHA-256 {files.short(expected)}, found {files.short(found)}"
-        raise ModelFileError(f"{name} was changed after it was written", difference, again)
+    content = PROBE.read(path, again)
     arrays = content["arrays"]
     if not all(type(key) is str and type(value) is torch.Tensor for key, value in arrays.items()):
-        raise ModelFileError(f"{name} is not a whole probe", "expected arrays with names", again)
+        raise ModelFileError(f"{name} is not a probe as a whole", "expected arrays with names", again)
     if not all(bool(torch.isfinite(value).all()) for value in arrays.values()):
         raise ModelFileError(f"{name} holds numbers that are not finite", None, again)
     if fitted_on is not None and content["checkpoint"] != fitted_on:
@@ -83,5 +72,5 @@ def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") 
             f"expected features of {checkpoint} {files.short(fitted_on)}, found {files.short(content['checkpoint'])}",
             again,
         )
-    plain = {key: value for key, value in content.items() if key not in ("format", "version")}
-    return plain | {"arrays": {key: value.numpy() for key, value in arrays.items()}}
+    del content[PROBE.seal]
+    return content | {"arrays": {key: value.numpy() for key, value in arrays.items()}}

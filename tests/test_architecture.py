@@ -12,6 +12,7 @@ FLOORS = [
     {"errors", "metrics", "progress", "plain_arrays", "pickle_machine"},
     {"registry", "device", "latents", "files", "batches", "matmul", "plain_pickle", "safe_arrays", "safe_pickle"},
     {"tensor_files"},
+    {"sealed_files"},
     {"data", "models", "classifiers", "hybrids", "figures"},
     {"training", "inference", "checkpoint", "probe_files", "artifacts", "experiments"},
     {"experiments"},

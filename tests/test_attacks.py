@@ -164,7 +164,7 @@ def test_the_attacks_are_live(marker, attack):
 
 def checkpoint_bytes(tmp_path, content=None):
     path = tmp_path / "source"
-    tensor_files.write(path, content or {"format": checkpoint.FORMAT, "weights": torch.arange(1000.0)})
+    tensor_files.write(path, content or {"format": checkpoint.CHECKPOINT.format, "weights": torch.arange(1000.0)})
     data = path.read_bytes()
     path.unlink()
     return data
@@ -264,7 +264,7 @@ def test_torchscript_is_refused(tmp_path, marker):
 
 
 def test_a_flipped_bit_that_torch_does_not_notice_is_refused(tmp_path, marker):  # 23
-    content = {"format": checkpoint.STATE_FORMAT, "version": 1, "state": {"w": torch.zeros(4)}}
+    content = {"format": checkpoint.STATE.format, "version": 1, "state": {"w": torch.zeros(4)}}
     data = flipped(checkpoint_bytes(tmp_path, content | {"sha256": tensor_files.digest(content)}))
     (tmp_path / "state").write_bytes(data)
     assert torch.load(tmp_path / "state", weights_only=True)["state"]["w"][0] != 0

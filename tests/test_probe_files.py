@@ -124,7 +124,7 @@ def test_what_was_changed_is_refused(path):
 
 def test_the_state_of_a_training_is_no_probe_and_a_probe_no_checkpoint(path):
     checkpoint.save_state(path, {"step": 1})
-    with pytest.raises(ModelFileError, match="is no probe"):
+    with pytest.raises(ModelFileError, match="is not a probe"):
         probe_files.read(path)
     probe_files.write(path, saved())
     with pytest.raises(ModelFileError):
