@@ -97,8 +97,6 @@ class Codebook(Quantiser):
     def _follow(self, points: Tensor, codes: Tensor, generator: torch.Generator, progress: float) -> None:
         counts = torch.bincount(codes, minlength=self.size).to(points.dtype)
         sums = torch.zeros_like(self.sums).index_add_(0, codes, points)
-        if not sums.isfinite().all():
-            return  # the step will be refused; what was learned so far must not be lost with it
         average = len(points) / self.size
         done = self.updates.item()
         share = 1 - min(self.decay, (1 + done) / (10 + done))  # an encoder that has just begun moves fast

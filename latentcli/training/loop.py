@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,6 +86,10 @@ class Run:
             fused=self.device.type in ("cpu", "cuda"),
         )
         self.telling = telling_parameters(model)
+        self.followers = [
+            *model.buffers(),
+            *(parameter for parameter in model.parameters() if not parameter.requires_grad),
+        ]  # moved by the forward pass itself: running statistics, moving averages
         self.step = 0
         self.sums: dict[str, float] = {}
         self.history: list[dict[str, float]] = []
@@ -170,13 +174,14 @@ class Run:
         generator = generator_for(self.config.seed, "noise", self.step, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, (self.step + 1) / self.total_steps)
+        before = [tensor.detach().clone() for tensor in self.followers]
         with FastLinear():
             losses = self.model.loss(self.images[rows], generator, fraction)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         loss = losses.total.item()
         if not math.isfinite(loss) or not self._gradients_are_finite():
-            self._refuse_step(loss, callbacks)
+            self._refuse_step(loss, before, callbacks)
         self.optimizer.step()
         for name, value in _values(losses).items():
             self.sums[name] = self.sums.get(name, 0.0) + value * len(rows)
@@ -187,7 +192,11 @@ class Run:
         gradients = [parameter.grad for parameter in self.telling if parameter.grad is not None]
         return math.isfinite(torch.nn.utils.get_total_norm(gradients).item())
 
-    def _refuse_step(self, loss: float, callbacks: Callbacks) -> None:
+    @torch.no_grad()
+    def _refuse_step(self, loss: float, before: Sequence[Tensor], callbacks: Callbacks) -> None:
+        """Keep the state as it was before the step, and end the run."""
+        for tensor, value in zip(self.followers, before, strict=True):
+            tensor.copy_(value)
         callbacks.save_state(self.state())
         raise FitError(
             f"the loss is not finite at step {self.step + 1} of {self.total_steps}: {loss}",

@@ -145,14 +145,6 @@ def test_a_first_batch_smaller_than_the_codebook_will_do():
     assert taken.values.isfinite().all()
 
 
-def test_a_batch_that_is_not_finite_teaches_nothing():
-    book = codebook().train()
-    book(maps(), generator())
-    before = {name: tensor.clone() for name, tensor in book.state_dict().items()}
-    book(maps() * float("nan"), generator())
-    assert all(torch.equal(tensor, before[name]) for name, tensor in book.state_dict().items())
-
-
 def test_evaluation_leaves_the_codebook_as_it_is():
     book = codebook().eval()
     before = {name: tensor.clone() for name, tensor in book.state_dict().items()}

@@ -120,6 +120,25 @@ def test_a_loss_that_is_not_finite_stops_at_that_step_and_keeps_the_last_good_st
     assert all(tensor.isfinite().all() for tensor in network.state_dict().values() if tensor.is_floating_point())
 
 
+@families
+def test_a_refused_step_teaches_nothing_to_running_statistics_and_codebooks(images, monkeypatch, family):
+    settings = {"width": 32, "latent_dim": 2, "backbone": "residual", "norm": "batch"}
+    network = create(family, FAMILIES[family].Config((1, 8, 8), **settings), 3)
+    run, loss, before = Run(network, images, CONFIG), network.loss, {}
+
+    def broken(batch, generator, progress):
+        if run.step == 5:
+            before.update({name: tensor.clone() for name, tensor in network.state_dict().items()})
+            batch = batch * math.nan
+        return loss(batch, generator, progress)
+
+    monkeypatch.setattr(network, "loss", broken)
+    with pytest.raises(FitError, match="step 6"):
+        run.fit(Callbacks())
+    assert any("running_mean" in name for name in before)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
 @pytest.mark.parametrize(
     "part",
     [
