@@ -1,10 +1,14 @@
-"""Linear layers through oneDNN: the same function, the same gradients."""
+"""Linear layers by another product: the same function, the same gradients, as exactly as the product promises."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from latentcli import matmul
 from latentcli.matmul import FastLinear
+
+PRODUCTS = {"onednn": (matmul._through_onednn, 1e-5), "bfloat16": (matmul._in_bfloat16, 2**-6)}
+"""Each with how far a sum of products may be off, relative to the sum of their sizes."""
 
 
 def values(x, weight, bias, upstream):
@@ -13,14 +17,19 @@ def values(x, weight, bias, upstream):
     return [result.detach(), *torch.autograd.grad(result, inputs, upstream)]
 
 
-@pytest.fixture(autouse=True)
-def wherever_it_can(monkeypatch):
-    monkeypatch.setattr(FastLinear, "worthwhile", FastLinear.possible)
+@pytest.fixture(params=PRODUCTS)
+def product(request, monkeypatch):
+    """The product in use on every processor, and its tolerance."""
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise") or not torch.backends.mkldnn.is_available():
+        pytest.skip("PyTorch has no oneDNN here")
+    for name, (function, _) in PRODUCTS.items():
+        monkeypatch.setattr(FastLinear, name, staticmethod(function) if name == request.param else None)
+    return PRODUCTS[request.param]
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 1, 1), (3, 5, 2), (64, 784, 100), (7, 33, 130)])
-def test_results_and_gradients_are_those_of_pytorch(rows, inputs, outputs, with_bias):
+def test_results_and_gradients_are_those_of_pytorch(product, rows, inputs, outputs, with_bias):
     generator = torch.Generator().manual_seed(rows)
     x, weight, bias, upstream = (
         torch.randn(shape, generator=generator)
@@ -28,31 +37,49 @@ def test_results_and_gradients_are_those_of_pytorch(rows, inputs, outputs, with_
     )
     bias = bias if with_bias else None
     exact = values(*(None if tensor is None else tensor.double() for tensor in (x, weight, bias, upstream)))
-    with FastLinear():
+    sizes = values(*(None if tensor is None else tensor.double().abs() for tensor in (x, weight, bias, upstream)))
+    with FastLinear(reduced=True):
         fast = values(x, weight, bias, upstream)
-    for found, expected in zip(fast, exact, strict=True):
+    for found, expected, size in zip(fast, exact, sizes, strict=True):
         assert found.dtype == torch.float32
-        torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=1e-4)
+        assert ((found - expected).abs() <= product[1] * size + 1e-6).all()
+    assert torch.backends.mkldnn.matmul.fp32_precision in ("none", "ieee")
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (4,), (2, 3, 4)])
-def test_inputs_of_other_shapes_go_the_usual_way(shape):
-    x, weight = torch.ones(shape), torch.ones(5, 4)
-    with FastLinear():
+def test_inputs_of_other_shapes_go_the_usual_way(product, shape):
+    x, weight = torch.ones(shape), torch.ones(5, 4, requires_grad=True)
+    with FastLinear(reduced=True):
         assert torch.equal(F.linear(x, weight), x @ weight.T)
         assert F.linear(x.double(), weight.double()).dtype == torch.float64
 
 
-@pytest.mark.skipif(not FastLinear.possible, reason="PyTorch has no such operation here")
-def test_the_context_is_what_turns_it_on():
+def test_the_context_is_what_turns_it_on(product):
     x, weight = torch.ones(2, 4), torch.ones(5, 4, requires_grad=True)
-    with FastLinear():
+    with FastLinear(reduced=True):
         assert "_Linear" in type(F.linear(x, weight).grad_fn).__name__
     assert "_Linear" not in type(F.linear(x, weight).grad_fn).__name__
 
 
-def test_where_it_is_not_worth_while_nothing_changes(monkeypatch):
-    monkeypatch.setattr(FastLinear, "worthwhile", False)
+def test_nothing_is_rounded_but_layers_in_training_that_allow_it(monkeypatch):
+    def rounded(x, weight, bias):
+        raise AssertionError("rounded")
+
+    monkeypatch.setattr(FastLinear, "bfloat16", staticmethod(rounded))
     x, weight = torch.ones(2, 4), torch.ones(5, 4, requires_grad=True)
     with FastLinear():
+        F.linear(x, weight)
+    with FastLinear(reduced=True), torch.no_grad():
+        F.linear(x, weight)
+    with FastLinear(reduced=True):
+        F.linear(x, weight.detach())
+        with pytest.raises(AssertionError, match="rounded"):
+            F.linear(x, weight)
+
+
+def test_where_no_product_is_better_nothing_changes(monkeypatch):
+    monkeypatch.setattr(FastLinear, "onednn", None)
+    monkeypatch.setattr(FastLinear, "bfloat16", None)
+    x, weight = torch.ones(2, 4), torch.ones(5, 4, requires_grad=True)
+    with FastLinear(reduced=True):
         assert "_Linear" not in type(F.linear(x, weight).grad_fn).__name__

@@ -121,6 +121,7 @@ def points_of(maps: Tensor) -> Tensor:
     return maps.movedim(1, -1).reshape(-1, maps.shape[1])
 
 
+@torch.no_grad()
 def nearest(points: Tensor, vectors: Tensor) -> Tensor:
     """(M,) int64: the row of ``vectors`` (K, D) nearest to each of ``points`` (M, D).
 

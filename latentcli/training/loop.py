@@ -175,7 +175,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, (self.step + 1) / self.total_steps)
         before = [tensor.detach().clone() for tensor in self.followers]
-        with FastLinear():
+        with FastLinear(reduced=True):
             losses = self.model.loss(self.images[rows], generator, fraction)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
