@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,45 @@ def check_folder(path: Path) -> None:
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise OutputError(
             f"cannot write to the folder {path}", f"{above} is no folder that can be written to", "name another"
+        )
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of ``path`` when the block ends well, and leaves no trace when it does not.
+
+    Raises:
+        OutputError: the folder cannot be made, or there is something in its place that is not an empty folder.
+    """
+    check_new_folder(path)
+    temporary: Path | None = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        yield temporary
+        temporary.chmod(_mode_of_new_files() | 0o111)
+        temporary.replace(path)
+        temporary = None
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}", error.strerror or str(error), "free space, or name another output"
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_new_folder(path: Path) -> None:
+    """Refuse a folder that is to be made, and that is there already with something in it, or cannot be made.
+
+    Raises:
+        OutputError: as said.
+    """
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        raise OutputError(f"cannot write the folder {path}", "it exists and is not empty", "remove it, or name another")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"cannot write the folder {path}", f"{path.parent} is no folder that can be written to", "name another"
         )
 
 
@@ -134,20 +174,28 @@ def digest(content: Mapping[Any, Any]) -> str:
     return sha256.hexdigest()
 
 
-def digest_in_parts(name: str, dtype: np.dtype, shape: tuple[int, ...]) -> Any:
-    """A SHA-256 that becomes ``digest({name: array})`` once it is updated with all of the array's bytes, in C order.
+class DigestInParts:
+    """``digest`` of a mapping of arrays that need never be in memory as a whole, given in the order of their names.
 
     Args:
-        name: the one key of the mapping.
-        dtype, shape: of the array, which need never be in memory as a whole.
-
-    Returns:
-        an object of ``hashlib``.
+        count: of arrays.
     """
-    sha256 = hashlib.sha256(b"{1:")
-    _absorb(sha256, name)
-    sha256.update(_header(dtype, shape))
-    return sha256
+
+    def __init__(self, count: int) -> None:
+        self.sha256 = hashlib.sha256(b"{%d:" % count)
+
+    def begin(self, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> None:
+        """The next array, whose bytes in C order follow by ``update``."""
+        _absorb(self.sha256, name)
+        self.sha256.update(_header(dtype, shape))
+
+    def update(self, part: bytes) -> None:
+        """The next bytes of the array that was begun last."""
+        self.sha256.update(part)
+
+    def hexdigest(self) -> str:
+        """What ``digest`` gives for all of them together."""
+        return self.sha256.hexdigest()
 
 
 def _header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:

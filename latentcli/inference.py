@@ -1,7 +1,7 @@
 """Images through a trained model, a batch at a time: the only loop over images outside training."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -88,26 +88,46 @@ def encode(model: LatentModel, images: np.ndarray, advance: Advance = lambda cou
     return result
 
 
-def decodings(
-    model: LatentModel, points: np.ndarray, lift: Callable[[np.ndarray], np.ndarray] = lambda points: points
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Images of latent points, a batch at a time.
+class LatentSpace:
+    """A trained model as arrays see it: points of its latent space, and their images.
 
     Args:
-        model: trained, on its device.
-        points: (N, d) float.
-        lift: makes (n, D) latent points of some of them, where they are of another space.
-
-    Yields:
-        row numbers, the valid latents (n, D) float32 nearest to these points, and their images (n, C, H, W) float32
-        in [0, 1].
+        model: on its device; a copy with fewer layers is kept.
     """
-    device, model = device_of(model), folded(model)
-    for rows in batches(len(points), batch_size(model.config.image_shape, device)):
-        with torch.inference_mode(), FastLinear():
-            latents = model.valid(torch.from_numpy(np.asarray(lift(points[rows]), dtype=np.float32)).to(device))
-            decoded = model.decode(latents).cpu().numpy()
-        yield rows, latents.cpu().numpy(), decoded
+
+    def __init__(self, model: LatentModel) -> None:
+        self.model, self.device = folded(model), device_of(model)
+
+    @torch.inference_mode()
+    def prior(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """(count, D) float32: drawn from the model's own prior."""
+        generator = torch.Generator(self.device).manual_seed(int(random.integers(2**63)))
+        return self.model.draw(count, generator).cpu().numpy()
+
+    @torch.inference_mode()
+    def valid(self, latents: np.ndarray) -> np.ndarray:
+        """(n, D) float32: the nearest latents that an image can have."""
+        points = torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device)
+        return self.model.valid(points).cpu().numpy() if len(points) else points.cpu().numpy()
+
+    def images(self, latents: np.ndarray) -> np.ndarray:
+        """(n, C, H, W) uint8: the images of latents (n, D)."""
+        result = np.empty((len(latents), *self.model.config.image_shape), np.uint8)
+        for rows in batches(len(latents), batch_size(self.model.config.image_shape, self.device)):
+            result[rows] = to_bytes(self.decoded(latents[rows]))
+        return result
+
+    @torch.inference_mode()
+    @FastLinear()
+    def decoded(self, latents: np.ndarray) -> np.ndarray:
+        """(n, C, H, W) float32 in [0, 1]: the images of a batch of latents (n, D)."""
+        points = torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device)
+        return self.model.decode(points).cpu().numpy()
+
+
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    """Images in [0, 1] as uint8 in 0…255, rounded."""
+    return np.round(np.clip(images, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda count: None) -> np.ndarray:
@@ -121,9 +141,10 @@ def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda cou
     Returns:
         (N, C, H, W) float32 in [0, 1].
     """
+    space = LatentSpace(model)
     result = np.empty((len(points), *model.config.image_shape), np.float32)
-    for rows, _, decoded in decodings(model, points):
-        result[rows] = decoded
+    for rows in batches(len(points), batch_size(model.config.image_shape, space.device)):
+        result[rows] = space.decoded(points[rows])
         advance(len(rows))
     return result
 

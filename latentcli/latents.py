@@ -41,6 +41,11 @@ class Latents:
         """(N, D) float: what a mixture reads; the posterior mean, or the quantised map in one row."""
         return next(self.features(name) for name in ARRAYS_OF_FEATURES if ARRAYS_OF_FEATURES[name] in self.arrays)
 
+    @property
+    def posterior_variances(self) -> np.ndarray | None:
+        """(N, D) float: how wide the posterior of each image is; None of a family whose latents are points."""
+        return np.exp(self.arrays["logvar"].reshape(len(self), -1)) if "logvar" in self.arrays else None
+
     def features(self, name: str) -> np.ndarray:
         """(N, F): the features of this name, one row an image.
 

@@ -15,7 +15,7 @@ FLOORS = [
     {"sealed_files"},
     {"data", "models", "classifiers", "hybrids", "figures"},
     {"training", "inference", "checkpoint", "probe_files", "artifacts", "experiments"},
-    {"experiments"},
+    {"experiments", "hybrid_dataset"},
     {"cli"},
     {"__main__", "assignment"},
 ]

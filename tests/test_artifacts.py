@@ -5,12 +5,14 @@ import io
 import pickle
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image
 
 from latentcli import artifacts, safe_arrays
 from latentcli.errors import DataError, ModelFileError, OutputError
@@ -184,19 +186,76 @@ def test_reconstructions_have_the_shape_of_the_input(tmp_path, layout, channels,
     assert np.array_equal(data if layout != "NHW" else data[:, None], np.moveaxis(images, 1, axis))
 
 
-def test_hybrids_come_back_and_are_checked(tmp_path):
-    images, points = np.zeros((2, 1, 4, 4), np.uint8), np.zeros((2, 3))
-    artifacts.write_hybrids(tmp_path / "h.npz", images, np.array([[0.2, 0.8], [1, 0]]), ("4", "8"), points)
-    assert artifacts.read_hybrids(tmp_path / "h.npz")["classes"].tolist() == ["4", "8"]
-    for soft_labels in (
-        np.array([[0.2, 0.7], [1, 0]]),
-        np.array([[1.2, -0.2], [1, 0]]),
-        np.ones((2, 1)),
-        np.full((2, 2), np.nan),
-    ):
-        artifacts.write_hybrids(tmp_path / "h.npz", images, soft_labels, ("4", "8"), points)
-        with pytest.raises(DataError):
-            artifacts.read_hybrids(tmp_path / "h.npz")
+def write_hybrids(path, soft_labels, channels=1, parts=1):
+    """Hybrids of as many rows as there are soft labels, written in parts; returns what was written."""
+    random, count = np.random.default_rng(0), len(soft_labels)
+    images = random.integers(0, 256, (count, channels, 4, 5), dtype=np.uint8)
+    latents = random.normal(size=(count, 3)).astype(np.float32)
+    shape = count, (channels, 4, 5), 3
+    with artifacts.hybrids_writer(path, *shape, [f"class {i}" for i in range(soft_labels.shape[1])]) as write:
+        for rows in np.array_split(np.arange(count), parts):
+            write(images[rows], soft_labels[rows], latents[rows])
+    return images, latents
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_hybrids_come_back_in_the_same_bytes_however_they_were_given(tmp_path, channels):
+    soft_labels = np.random.default_rng(1).dirichlet([1, 1], 7)
+    images, latents = write_hybrids(tmp_path / "one.npz", soft_labels, channels)
+    write_hybrids(tmp_path / "other.npz", soft_labels, channels, parts=3)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "other.npz").read_bytes()
+    found = artifacts.read_hybrids(tmp_path / "one.npz")
+    assert found["classes"].tolist() == ["class 0", "class 1"]
+    assert np.array_equal(found["soft_labels"], soft_labels)
+    assert np.array_equal(found["latents"], latents)
+    assert np.array_equal(found["images"], images[:, 0] if channels == 1 else np.moveaxis(images, 1, -1))
+    artifacts.write_arrays(tmp_path / "whole.npz", {name: found[name] for name in sorted(found)})
+    assert (tmp_path / "whole.npz").read_bytes() == (tmp_path / "one.npz").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"one.npz", "other.npz", "whole.npz"}
+
+
+@pytest.mark.parametrize("soft_labels", [[[0.2, 0.7], [1, 0]], [[1.2, -0.2], [1, 0]], [[np.nan, 1], [1, 0]]])
+def test_hybrids_whose_soft_labels_are_none_are_refused(tmp_path, soft_labels):
+    write_hybrids(tmp_path / "h.npz", np.array(soft_labels))
+    with pytest.raises(DataError):
+        artifacts.read_hybrids(tmp_path / "h.npz")
+
+
+def test_hybrids_that_end_early_leave_no_file(tmp_path):
+    shape = 2, (1, 4, 5), 3
+    with suppress(RuntimeError), artifacts.hybrids_writer(tmp_path / "h.npz", *shape, ["a", "b"]) as write:
+        write(np.zeros((1, 1, 4, 5), np.uint8), np.array([[1.0, 0.0]]), np.zeros((1, 3)))
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_folder_of_hybrids_holds_what_was_written(tmp_path, channels):
+    images = np.random.default_rng(0).integers(0, 256, (3, channels, 8, 9), dtype=np.uint8)
+    soft_labels = np.array([[0.25, 0.75], [1, 0], [1 / 3, 2 / 3]])
+    with artifacts.hybrid_folder_writer(tmp_path / "h", 3, ["a", "b, c"]) as write:
+        write(images[:2], soft_labels[:2])
+        assert not (tmp_path / "h").exists()
+        write(images[2:], soft_labels[2:])
+    lines = (tmp_path / "h" / "soft_labels.csv").read_text().splitlines()
+    assert lines == [
+        'File,a,"b, c"', "000000.png,0.25,0.75", "000001.png,1,0", "000002.png,0.333333333,0.666666667",
+    ]  # fmt: skip
+    for number, image in enumerate(images):
+        found = np.asarray(Image.open(tmp_path / "h" / f"{number:06}.png"))
+        assert np.array_equal(
+            found if channels == 1 else np.moveaxis(found, -1, 0), image[0] if channels == 1 else image
+        )
+    with pytest.raises(OutputError, match="not empty"), artifacts.hybrid_folder_writer(tmp_path / "h", 3, ["a"]):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["h"]
+
+
+def test_a_folder_of_hybrids_that_ends_early_leaves_none(tmp_path):
+    with suppress(RuntimeError), artifacts.hybrid_folder_writer(tmp_path / "h", 3, ["a"]) as write:
+        write(np.zeros((1, 1, 8, 8), np.uint8), np.ones((1, 1)))
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
 
 
 # Classifiers

@@ -2,19 +2,22 @@
 
 from latentcli.artifacts.arrays import (
     holds_latents,
+    hybrids_writer,
     read_arrays,
     read_hybrids,
     read_latents,
     reconstructions_writer,
     write_arrays,
-    write_hybrids,
     write_latents,
 )
+from latentcli.artifacts.hybrid_folders import hybrid_folder_writer
 from latentcli.artifacts.parameters import read_classifier, write_classifier
 from latentcli.artifacts.tables import write_bad_files, write_predictions
 
 __all__ = [
     "holds_latents",
+    "hybrid_folder_writer",
+    "hybrids_writer",
     "read_arrays",
     "read_classifier",
     "read_hybrids",
@@ -23,7 +26,6 @@ __all__ = [
     "write_arrays",
     "write_bad_files",
     "write_classifier",
-    "write_hybrids",
     "write_latents",
     "write_predictions",
 ]

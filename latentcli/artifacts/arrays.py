@@ -1,8 +1,9 @@
 """``.npz`` files: latents, reconstructions, hybrids. The same arrays give the same bytes, with their SHA-256 inside."""
 
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from latentcli.errors import DataError
 from latentcli.latents import ARRAYS_OF_FEATURES, Latents
 
 _BEFORE_ZIP = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name: times would make the same content differ
+_BLOCK = 2**22  # bytes copied at a time
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -132,6 +134,77 @@ def read_latents(path: Path, *, sealed: bool = True) -> Latents:
 
 
 @contextmanager
+def arrays_writer(
+    path: Path, shapes: Mapping[str, tuple[np.dtype, tuple[int, ...]]], known: Mapping[str, np.ndarray] | None = None
+) -> Iterator[Callable[..., None]]:
+    """Write an ``.npz`` like ``write_arrays`` does, its arrays a few rows at a time, all of them together.
+
+    What cannot be written yet, as an archive takes one array after another, waits in temporary files beside it.
+
+    Args:
+        path: of the file, replaced whole when the block ends well.
+        shapes: dtype and shape of each array that comes in rows.
+        known: arrays that are there as a whole.
+
+    Yields:
+        a function that takes the next rows of every array, by name.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    waiting = {name: np.asarray(array) for name, array in (known or {}).items()}
+    headers = {**shapes, **{name: (array.dtype, array.shape) for name, array in waiting.items()}}
+    sha256, names = files.DigestInParts(len(headers)), sorted(headers)
+    first = next(name for name in names if name in shapes)
+    with (
+        files.atomic_write(path) as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+        ExitStack() as temporary,
+    ):
+        parts = {
+            name: temporary.enter_context(tempfile.TemporaryFile(dir=path.parent)) for name in shapes if name != first
+        }
+
+        @contextmanager
+        def member(name: str) -> Iterator[Callable[[bytes], None]]:
+            dtype, shape = headers[name]
+            sha256.begin(name, dtype, shape)
+            with archive.open(zipfile.ZipInfo(f"{name}.npy", _BEFORE_ZIP), "w", force_zip64=True) as target:
+                header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(target, header)
+
+                def write(block: bytes) -> None:
+                    sha256.update(block)
+                    target.write(block)
+
+                yield write
+
+        def write_whole(name: str) -> None:
+            with member(name) as write:
+                if name in waiting:
+                    write(np.ascontiguousarray(waiting[name]).tobytes())
+                    return
+                parts[name].seek(0)
+                while block := parts[name].read(_BLOCK):
+                    write(block)
+
+        for name in names[: names.index(first)]:
+            write_whole(name)
+        with member(first) as write_first:
+
+            def write(**rows: np.ndarray) -> None:
+                for name, (dtype, _) in shapes.items():
+                    block = np.ascontiguousarray(rows[name], dtype=dtype).tobytes()
+                    (write_first if name == first else parts[name].write)(block)
+
+            yield write
+        for name in names[names.index(first) + 1 :]:
+            write_whole(name)
+        with archive.open(zipfile.ZipInfo("sha256.npy", _BEFORE_ZIP), "w", force_zip64=True) as target:
+            np.lib.format.write_array(target, np.asarray(sha256.hexdigest()), version=(1, 0), allow_pickle=False)
+
+
+@contextmanager
 def reconstructions_writer(
     path: Path, shape: tuple[int, int, int, int], layout: str = "NHW"
 ) -> Iterator[Callable[[np.ndarray], None]]:
@@ -148,21 +221,9 @@ def reconstructions_writer(
     Raises:
         OutputError: the file cannot be written.
     """
-    dtype, whole = np.dtype(np.float32), laid_out(np.empty((0, *shape[1:])), layout).shape[1:]
-    sha256 = files.digest_in_parts("data", dtype, (shape[0], *whole))
-    with files.atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open(zipfile.ZipInfo("data.npy", _BEFORE_ZIP), "w", force_zip64=True) as target:
-            header = {"descr": dtype.str, "fortran_order": False, "shape": (shape[0], *whole)}
-            np.lib.format.write_array_header_1_0(target, header)
-
-            def write(images: np.ndarray) -> None:
-                block = np.ascontiguousarray(laid_out(images, layout), dtype=dtype).tobytes()
-                sha256.update(block)
-                target.write(block)
-
-            yield write
-        with archive.open(zipfile.ZipInfo("sha256.npy", _BEFORE_ZIP), "w", force_zip64=True) as target:
-            np.lib.format.write_array(target, np.asarray(sha256.hexdigest()), version=(1, 0), allow_pickle=False)
+    whole = laid_out(np.empty((0, *shape[1:])), layout).shape[1:]
+    with arrays_writer(path, {"data": (np.dtype(np.float32), (shape[0], *whole))}) as write:
+        yield lambda images: write(data=laid_out(images, layout))
 
 
 def laid_out(images: np.ndarray, layout: str) -> np.ndarray:
@@ -177,28 +238,42 @@ def laid_out(images: np.ndarray, layout: str) -> np.ndarray:
     raise ValueError(f"layout {layout!r} is none of NHW, NHWC, NCHW")
 
 
-def write_hybrids(
-    path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], latents: np.ndarray
-) -> None:
-    """Write ``hybrids.npz``: images of latent points, with how much of each class they are.
+@contextmanager
+def hybrids_writer(
+    path: Path, count: int, image_shape: tuple[int, int, int], dimensions: int, classes: Sequence[str]
+) -> Iterator[Callable[[np.ndarray, np.ndarray, np.ndarray], None]]:
+    """Write ``hybrids.npz`` batch by batch: images of latent points, with how much of each class they are.
+
+    ``images`` (N, H, W) or (N, H, W, 3) uint8, ``soft_labels`` (N, classes) float64, ``classes``, and ``latents``
+    (N, D) float32.
 
     Args:
-        path: of the file.
-        images: (N, C, H, W) uint8; written as (N, H, W) or (N, H, W, 3).
-        soft_labels: (N, classes) float; each row sums to 1.
+        path: of the file, replaced whole when the block ends well.
+        count: N.
+        image_shape: C, H and W.
+        dimensions: D.
         classes: names of the columns of ``soft_labels``.
-        latents: (N, D) float, the points.
+
+    Yields:
+        a function that takes the next images (n, C, H, W) uint8, soft labels and latents; in all it must be given N.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    names = np.array(tuple(classes), dtype=str)
-    images = np.ascontiguousarray(laid_out(images, "NHW" if images.shape[1] == 1 else "NHWC"))
-    write_arrays(path, {"images": images, "soft_labels": soft_labels, "classes": names, "latents": latents})
+    names, layout = np.array(tuple(classes), dtype=str), "NHW" if image_shape[0] == 1 else "NHWC"
+    shapes: dict[str, tuple[np.dtype, tuple[int, ...]]] = {
+        "images": (np.dtype(np.uint8), (count, *laid_out(np.empty((0, *image_shape)), layout).shape[1:])),
+        "soft_labels": (np.dtype(np.float64), (count, len(names))),
+        "latents": (np.dtype(np.float32), (count, dimensions)),
+    }
+    with arrays_writer(path, shapes, {"classes": names}) as write:
+        yield lambda images, soft_labels, latents: write(
+            images=laid_out(images, layout), soft_labels=soft_labels, latents=latents
+        )
 
 
 def read_hybrids(path: Path) -> dict[str, np.ndarray]:
-    """The arrays ``images``, ``soft_labels``, ``classes`` and ``latents`` of a file that ``write_hybrids`` wrote.
+    """The arrays ``images``, ``soft_labels``, ``classes`` and ``latents`` of a file that ``hybrids_writer`` wrote.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, or its arrays do not fit each other.

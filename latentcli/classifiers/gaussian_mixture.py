@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentcli.classifiers import checks, mixture_params, principal
+from latentcli.classifiers.class_gaussians import ClassGaussians
 from latentcli.classifiers.expectation_maximisation import UNLABELLED, CollapsedComponent, Samples
 from latentcli.classifiers.gaussians import Mixture, log_joint, log_sum
 from latentcli.classifiers.semi_supervised import Settings, fit_best
@@ -55,6 +57,8 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         means_: (K, d), in the plane; d is D where there is none.
         covariances_: (K, d, d) full, (d, d) tied, (K, d) diag, (K,) spherical.
         projection_: the principal plane (``principal.Projection``), or None.
+        class_gaussians_: a diagonal Gaussian for each class, of its labelled points, in the space of ``means_``;
+            None without labels.
         log_density_quantiles_: (1001,) ascending: log p(z) of the fitted points, at every thousandth.
         component_labels_: (K,) indices into ``classes_``.
         classes_: (C,) the labels seen; without labels the numbers of the components.
@@ -96,13 +100,15 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         self.chunk_size = chunk_size
         self.max_dimensions = max_dimensions
 
-    def fit(self, X: np.ndarray, y: np.ndarray | None = None) -> Self:
+    def fit(self, X: np.ndarray, y: np.ndarray | None = None, posterior_variances: np.ndarray | None = None) -> Self:
         """Fit the mixture to points, some or all of which may carry a label.
 
         Args:
             X: (N, D) floats, finite; float32 and float64 are read in chunks, from disk where memory-mapped.
             y: (N,) labels: numbers, -1 where unlabelled; or strings, "" (or None) where unlabelled. None: no labels,
                 and the classes are the components' numbers.
+            posterior_variances: (N, D) of each point, where X are the means of distributions: ``class_gaussians_``
+                are as wide as these tell. None: points without width.
 
         Raises:
             UsageError: a setting is out of range.
@@ -126,6 +132,13 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         except CollapsedComponent as collapse:
             raise checks.collapsed(collapse, self) from collapse
         self._adopt(fit.mixture, projection, fit.owners, np.arange(len(fit.owners)) if classes is None else classes)
+        self.class_gaussians_ = None
+        if classes is not None:
+            known = np.flatnonzero(labels != UNLABELLED)
+            widths = None if posterior_variances is None else np.asarray(posterior_variances)[known]
+            if widths is not None and projection is not None:
+                widths = widths @ projection.directions.T**2
+            self.class_gaussians_ = ClassGaussians.of(samples.points[known], labels[known], len(classes), widths)
         densities = self._of_reduced(samples.points, 0, log_sum)
         self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
@@ -229,6 +242,17 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
 
         return self._read(X, len(self.classes_), posterior)
 
+    def predict_log_proba(self, X: np.ndarray) -> np.ndarray:
+        """(N, C) float64: log p(class | z) of each of the points X (N, D), right also where p would be rounded to 0."""
+        check_is_fitted(self, "means_")
+        owned = [self.component_labels_ == label for label in range(len(self.classes_))]
+
+        def posterior(joint: np.ndarray) -> np.ndarray:
+            of_classes = np.array([logsumexp(joint[rows], axis=0) for rows in owned])  # -inf of no component
+            return of_classes - logsumexp(of_classes, axis=0)
+
+        return self._read(X, len(self.classes_), posterior)
+
     def predict(self, X: np.ndarray) -> np.ndarray:
         """(N,) the likeliest of ``classes_`` for each of the points X (N, D)."""
         probabilities = self.predict_proba(X)
@@ -251,6 +275,8 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         """The fitted mixture as plain arrays and strings; what ``from_params`` reads."""
         check_is_fitted(self, "means_")
         params = mixture_params.to_params(self._mixture(), self.projection_, self.component_labels_, self.classes_)
+        if self.class_gaussians_ is not None:
+            params |= {"class_means": self.class_gaussians_.means, "class_variances": self.class_gaussians_.variances}
         return params | {"log_density_quantiles": self.log_density_quantiles_}
 
     @classmethod
@@ -264,6 +290,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         classifier = cls(n_components=len(mixture.weights), covariance_type=mixture.covariance_type)
         classifier._adopt(mixture, mixture_params.projection(params, mixture), owners, classes)
         classifier.log_density_quantiles_ = mixture_params.quantiles(params)
+        classifier.class_gaussians_ = mixture_params.class_gaussians(params, mixture, len(classes))
         return classifier
 
     def __sklearn_tags__(self) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.classifiers.class_gaussians import ClassGaussians
 from latentcli.classifiers.gaussians import COVARIANCE_TYPES, Mixture
 from latentcli.classifiers.principal import Projection
 from latentcli.errors import ModelFileError
@@ -93,6 +94,22 @@ def quantiles(params: Mapping[str, Any]) -> np.ndarray | None:
     if found.shape != (QUANTILES,) or (np.diff(found) < 0).any():
         raise _refusal("the quantiles of its log density are wrong", f"expected {QUANTILES} ascending numbers")
     return found
+
+
+def class_gaussians(params: Mapping[str, Any], mixture: Mixture, classes: int) -> ClassGaussians | None:
+    """A diagonal Gaussian for each class; None where they were not kept.
+
+    Raises:
+        ModelFileError: half of them is missing, of the wrong shape, not finite, or a variance is not positive.
+    """
+    if "class_means" not in params and "class_variances" not in params:
+        return None
+    means, variances = _numbers(params, "class_means"), _numbers(params, "class_variances")
+    expected = (classes, mixture.means.shape[1])
+    if means.shape != expected or variances.shape != expected or not (variances > 0).all():
+        found = f"expected {expected} positive variances, found {means.shape} and {variances.shape}"
+        raise _refusal("the Gaussians of its classes are wrong", found)
+    return ClassGaussians(means, variances)
 
 
 def _refusal(problem: str, found: str | None = None) -> ModelFileError:

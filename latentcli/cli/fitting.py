@@ -154,7 +154,8 @@ def fit_mixture(latents: "Latents", device: str, **settings: Any) -> "GaussianMi
     from latentcli.classifiers import CLASSIFIERS
 
     given = {name: value for name, value in settings.items() if value is not None}
-    return CLASSIFIERS["gmm"](device=device, **given).fit(latents.flat, latents.names_of_labels())
+    mixture = CLASSIFIERS["gmm"](device=device, **given)
+    return mixture.fit(latents.flat, latents.names_of_labels(), latents.posterior_variances)
 
 
 def write_mixture(path: Path, mixture: "GaussianMixtureClassifier", fingerprint: str) -> None:

@@ -1,12 +1,16 @@
 """``latentcli hybridize``: latent points → class likelihoods → images with soft labels."""
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
+
+PICTURED = 2_000
+"""Of the hybrids, the first so many are kept for pictures."""
 
 
 @command(app)
@@ -14,39 +18,89 @@ def hybridize(
     vae: options.CheckpointFile,
     classifier: options.ClassifierFile,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
+    strategy: Annotated[
+        str, typer.Option(metavar="between|mixture|prior|boundary", help="Where in the latent space they lie.")
+    ] = "between",
+    likelihood: Annotated[
+        str, typer.Option(metavar="mixture|class-gaussian", help="What tells how much of each class they are.")
+    ] = "mixture",
     classes: Annotated[
-        str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Lie between these classes only.")
+        str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Draw them from these classes only.")
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The images and soft labels to write.")] = Path(
-        "hybrids.npz"
-    ),
+    ratio: Annotated[
+        float | None, typer.Option(metavar="R", help="How far from the first of two classes to the second, 0 to 1.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(metavar="T", help="Soft labels sharper (< 1) or softer (> 1).")] = 1.0,
+    min_confidence: Annotated[
+        float, typer.Option(metavar="P", help="Drop points whose likeliest class has less than this.")
+    ] = 0.0,
+    reject: Annotated[
+        float,
+        typer.Option(
+            metavar="P", help="Drop points less likely than this fraction of those the mixture was fitted on."
+        ),
+    ] = 0.0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The .npz to write; hybrids.npz unless there is a --folder.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write PNG files and soft_labels.csv to this new folder.")
+    ] = None,
     grid: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw some of them, with captions, there.")
     ] = None,
+    figures: options.Figures = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
-    """Decode points that lie between the classes, each with the likelihood of every class as its soft label."""
+    """Decode latent points into images, each with the likelihood of every class as its soft label."""
     import numpy as np
 
-    from latentcli import artifacts, hybrids, inference
+    from latentcli import artifacts, inference
     from latentcli.cli import console, inputs, pictures
+    from latentcli.files import check_new_folder
+    from latentcli.hybrids import Recipe, make
 
+    target = Path("hybrids.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
-    inputs.check_outputs(output, grid, given=[vae, classifier])
+    inputs.check_outputs(target, grid, given=[vae, classifier], folder=figures)
+    if folder is not None:
+        check_new_folder(folder)
+    chosen = options.names(classes)
+    recipe = Recipe(
+        strategy,
+        likelihood,
+        None if chosen is None else tuple(chosen),
+        ratio,
+        temperature,
+        min_confidence,
+        reject,
+        seed,
+    )
     saved, model = inputs.model(vae, device)
     labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint)
-    points = hybrids.between(labeller, count, options.names(classes), seed)
-    images = np.empty((count, *saved.image_shape), np.uint8)
-    latents = np.empty((count, labeller.n_features_in_), np.float32)
-    with console.progress("decoding", count) as advance:
-        for rows, valid, decoded in inference.decodings(model, points, labeller.inverse_transform):
-            latents[rows], images[rows] = valid, hybrids.to_bytes(decoded)
-            advance(len(rows))
-    soft_labels = labeller.predict_proba(latents)
     names = [str(name) for name in labeller.classes_]
-    artifacts.write_hybrids(output, images, soft_labels, names, latents)
-    written = [output, *pictures.of_hybrids(grid, images, soft_labels, names)]
-    result = {"images": count, "classes": names, "mean_confidence": float(soft_labels.max(axis=1).mean())}
+    kept: list[tuple[Any, ...]] = []
+    confidence = 0.0
+    with ExitStack() as stack:
+        writers: list[Any] = []
+        if target is not None:
+            shape = count, saved.image_shape, labeller.n_features_in_
+            writers.append(stack.enter_context(artifacts.hybrids_writer(target, *shape, names)))
+        if folder is not None:
+            write_files = stack.enter_context(artifacts.hybrid_folder_writer(folder, count, names))
+            writers.append(lambda images, soft_labels, latents: write_files(images, soft_labels))
+        advance = stack.enter_context(console.progress("making hybrids", count))
+        for block in make(recipe, labeller, inference.LatentSpace(model), count):
+            for write in writers:
+                write(block.images, block.soft_labels, block.latents)
+            confidence += float(block.soft_labels.max(axis=1).sum())
+            if sum(len(part[0]) for part in kept) < PICTURED:
+                kept.append((block.images, block.soft_labels, labeller.transform(block.latents)))
+            advance(len(block.images))
+    images, soft_labels, points = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    written = [path for path in (target, folder) if path is not None]
+    written += pictures.of_hybrids(grid, figures, images, soft_labels, points, labeller, recipe.likelihood)
+    result = {"images": count, "classes": names, "mean_confidence": confidence / count}
     console.result(result, as_json=json, written=written)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MANIFOLD_SIDE = 20
 EXAMPLES = 20
+FIELD_SIDE = 200
+"""Places a side at which the likelihoods of a plane are computed."""
 
 
 def folder(path: Path) -> Path:
@@ -229,12 +231,58 @@ def _targets(where: Path | None, grid: Path | None) -> list[Path]:
     return [path for path in targets if path is not None]
 
 
-def of_hybrids(grid: Path | None, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> list[Path]:
-    """The most mixed of the hybrids, with captions."""
-    if grid is None:
-        return []
-    rows = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
-    return [_draw("hybrids", grid, images[rows], soft_labels[rows], classes)]
+def of_hybrids(
+    grid: Path | None,
+    figures: Path | None,
+    images: np.ndarray,
+    soft_labels: np.ndarray,
+    points: np.ndarray,
+    mixture: "GaussianMixtureClassifier",
+    likelihood: str,
+) -> list[Path]:
+    """The most mixed of the hybrids with captions, and where all of them lie.
+
+    Args:
+        grid: where the captions go, if anywhere.
+        figures: the folder of both pictures, if any.
+        images, soft_labels: of the hybrids.
+        points: (N, d) where they lie, in the space of the mixture's means.
+        mixture: whose classes they are.
+        likelihood: what the soft labels are by, a name in ``LIKELIHOODS``.
+    """
+    classes = [str(name) for name in mixture.classes_]
+    mixed = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
+    targets = [grid, None if figures is None else folder(figures) / "hybrids.png"]
+    written = [_draw("hybrids", path, images[mixed], soft_labels[mixed], classes) for path in targets if path]
+    if figures is not None:
+        written.append(_field(figures / "hybrids-plane.png", soft_labels, points, mixture, likelihood))
+    return written
+
+
+def _field(
+    path: Path, soft_labels: np.ndarray, points: np.ndarray, mixture: "GaussianMixtureClassifier", likelihood: str
+) -> Path:
+    """The likelihoods over the plane in which these points vary most, through their mean."""
+    from latentcli.hybrids.likelihoods import LIKELIHOODS
+
+    points = np.asarray(points, np.float64)
+    centre, directions = np.zeros(points.shape[1]), np.eye(2, points.shape[1])
+    names = "latent dimension 1", "latent dimension 2"
+    if points.shape[1] > 2:
+        centre = points.mean(axis=0)
+        found = np.linalg.svd(points - centre, full_matrices=False)[2][:2]
+        directions = np.pad(found, ((0, 2 - len(found)), (0, 0)))  # one point has one direction
+        names = "principal component 1 (field: a slice through the mean)", "principal component 2"
+    flat = (points - centre) @ directions.T
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    room = 0.06 * np.maximum(high - low, 1e-6)
+    low, high = low - room, high + room
+    across, up = (np.linspace(low[axis], high[axis], FIELD_SIDE) for axis in (0, 1))
+    places = centre + np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) @ directions
+    likelihoods = np.exp(LIKELIHOODS[likelihood](mixture)(mixture.inverse_transform(places)))
+    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    shaped = likelihoods.reshape(FIELD_SIDE, FIELD_SIDE, -1)
+    return _draw("field", path, shaped, extent, flat, soft_labels, [str(name) for name in mixture.classes_], names)
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

@@ -120,7 +120,7 @@ def configured(task: Task, family: str, seed: int, protocol: Protocol) -> "tuple
     from latentcli.training.config import TrainingConfig
 
     family = "vqvae" if family == LABELLED else family
-    plan, own = recipe(protocol.recipe, family, task.train.shape), dict(protocol.settings)
+    plan, own = recipe(protocol.recipe, family, task.train.shape, len(task.train)), dict(protocol.settings)
     of_training = {name: value for name, value in own.items() if name in TrainingConfig.__dataclass_fields__}
     of_model = {name: value for name, value in own.items() if name not in of_training}
     config = FAMILIES[family].Config.for_data(task.train.shape, None, **(dict(plan.model) | of_model))

@@ -20,7 +20,7 @@ class Recipe:
     training: Mapping[str, Any]
 
 
-def paper(family: str, image_shape: tuple[int, int, int]) -> Recipe:
+def paper(family: str, image_shape: tuple[int, int, int], count: int) -> Recipe:
     """The protocol of a published comparison, as far as it is stated.
 
     Three strided convolutions of kernel 4 with leaky ReLU, batch normalisation for colour, squared error, Adam at
@@ -42,28 +42,33 @@ def paper(family: str, image_shape: tuple[int, int, int]) -> Recipe:
     return Recipe(shared | dict(own.get(family, {})), training)
 
 
-def best(family: str, image_shape: tuple[int, int, int]) -> Recipe:
+def best(family: str, image_shape: tuple[int, int, int], count: int) -> Recipe:
     """latentcli's own, for reconstruction as well as for classes.
 
     A VAE here has a plain prior of little weight and a convolutional decoder, where its defaults are made to cluster
-    and to learn fast. Codes stand for 4×4 pixels of grey images and for 2×2 of colour images, which hold more.
+    and to learn fast. Codes stand for 4×4 pixels of grey images and for 2×2 of colour images, which hold more. Of few
+    images batches are small: each is seen as often, and teaches more often.
     """
     plain = {"backbone": "residual", "beta": 0.003, "components": 1, "information": 0.0}
-    own: Mapping[str, Mapping[str, Any]] = {"vae": plain | {"latent_dim": 8 if image_shape[0] == 1 else 16}}
+    own: Mapping[str, Mapping[str, Any]] = {"vae": plain | {"latent_dim": 8 if image_shape[0] == 1 else 24}}
     usual = {} if image_shape[0] == 1 else {"stages": 1}
-    return Recipe(own.get(family, usual), {})
+    small = {"batch_size": max(16, count // STEPS)} if count < 256 * STEPS else {}
+    return Recipe(own.get(family, usual), small)
 
+
+STEPS = 128
+"""Of an epoch, at least, where batches have 16 images or more."""
 
 RECIPES = {"paper": paper, "best": best}
-"""Functions of (family, image shape) by name."""
+"""Functions of (family, image shape, number of images) by name."""
 
 
-def recipe(name: str, family: str, image_shape: tuple[int, int, int]) -> Recipe:
-    """The recipe of this name.
+def recipe(name: str, family: str, image_shape: tuple[int, int, int], count: int) -> Recipe:
+    """The recipe of this name, for so many training images.
 
     Raises:
         UsageError: there is none.
     """
     if name not in RECIPES:
         raise UsageError(f"unknown recipe {name!r}", f"expected one of: {', '.join(RECIPES)}")
-    return RECIPES[name](family, image_shape)
+    return RECIPES[name](family, image_shape, count)

@@ -23,6 +23,7 @@ FIGURES = Registry(
         "reconstructions": "latentcli.figures.reconstructions:draw",
         "confusion": "latentcli.figures.confusion:draw",
         "hybrids": "latentcli.figures.hybrids:draw",
+        "field": "latentcli.figures.field:draw",
         "labels": "latentcli.figures.labels:draw",
         "codes": "latentcli.figures.codes:draw",
         "tsne": "latentcli.figures.tsne:draw",

@@ -180,6 +180,15 @@ class LatentModel(nn.Module, ABC):
             return to_rows(images)
         raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(self.FEATURES)}")
 
+    @abstractmethod
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, D): points from the prior over ``Encoding.flat``.
+
+        Args:
+            count: how many.
+            generator: on the model's device.
+        """
+
     @property
     @abstractmethod
     def dimensions(self) -> int:

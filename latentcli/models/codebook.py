@@ -85,8 +85,11 @@ class Codebook(Quantiser):
     def vectors_of(self, codes: Tensor) -> Tensor:
         return F.embedding(codes, self.vectors)
 
+    def shares(self) -> Tensor:
+        return self.counts / self.counts.sum()
+
     def moments(self) -> tuple[Tensor, Tensor]:
-        shares = self.counts / self.counts.sum()
+        shares = self.shares()
         mean = shares @ self.vectors
         spread = self.vectors - mean
         return mean, (spread * shares[:, None]).T @ spread

@@ -48,6 +48,9 @@ class ScalarQuantiser(Quantiser):
     def vectors_of(self, codes: Tensor) -> Tensor:
         return self._scaled((codes[..., None] // self._bases(codes.device) % self.levels).float())
 
+    def shares(self) -> Tensor:
+        return torch.full((self.size,), 1 / self.size)
+
     def moments(self) -> tuple[Tensor, Tensor]:
         """Of all codes alike: uniform in each dimension."""
         variance = (self.levels + 1) / (3 * (self.levels - 1))

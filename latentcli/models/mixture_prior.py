@@ -59,6 +59,12 @@ class MixturePrior(nn.Module):
         to_components = 0.5 * (distances + constants - log_variance.sum(dim=1, keepdim=True))  # (N, K)
         return (log_gamma.exp() * (to_components + log_gamma + math.log(len(self.means)))).sum(dim=1)
 
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count, D) points of it."""
+        components = torch.randint(len(self.means), (count,), generator=generator, device=self.means.device)
+        noise = torch.randn((count, self.means.shape[1]), generator=generator, device=self.means.device)
+        return self.means[components] + (0.5 * self.log_variances[components]).exp() * noise
+
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean (D,) and covariance (D, D) of the whole mixture, by the law of total covariance."""
         mean = self.means.mean(dim=0)

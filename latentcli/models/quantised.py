@@ -137,6 +137,13 @@ class QuantisedAutoencoder(LatentModel):
             return (*self.config.grid, self.quantiser.dimensions)
         return super().feature_shape(name)
 
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Each place by itself, its code as often as the quantiser has seen it."""
+        shares = self.quantiser.shares().to(generator.device)
+        places = count * math.prod(self.config.grid)
+        codes = torch.multinomial(shares, places, replacement=True, generator=generator)
+        return self.quantiser.vectors_of(codes.unflatten(0, (count, *self.config.grid))).flatten(1)
+
     @property
     def dimensions(self) -> int:
         return math.prod(self.config.grid) * self.quantiser.dimensions

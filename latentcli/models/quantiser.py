@@ -57,6 +57,10 @@ class Quantiser(nn.Module, ABC):
         """(..., D): the vectors of codes of any shape, each in 0 … K − 1."""
 
     @abstractmethod
+    def shares(self) -> Tensor:
+        """(K,) how often each code occurs, summing to 1; all alike where that is not known."""
+
+    @abstractmethod
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean (D,) and covariance (D, D) of the vectors, each weighted by how often it occurs where that is known."""
 

@@ -160,6 +160,9 @@ class VAE(LatentModel):
         channels = {"mean": self.config.latent_dim, "encoder": self.encoder.map_shape[0]} if self.is_map else {}
         return (*self.config.places, channels[name]) if name in channels else super().feature_shape(name)
 
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        return self.mixture.draw(count, generator)
+
     @property
     def dimensions(self) -> int:
         return self.mixture.means.shape[1]

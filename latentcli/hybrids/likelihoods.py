@@ -1,0 +1,53 @@
+"""How much of each class a latent point is."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import log_softmax
+
+from latentcli.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+
+LogLikelihood = Callable[[np.ndarray], np.ndarray]
+"""log p(class | z), (N, C), of latents (N, D); each row is a distribution."""
+
+
+def of_mixture(mixture: "GaussianMixtureClassifier") -> LogLikelihood:
+    """By the responsibilities of the classes' components."""
+    return mixture.predict_log_proba
+
+
+def of_class_gaussians(mixture: "GaussianMixtureClassifier") -> LogLikelihood:
+    """By one diagonal Gaussian for each class, all classes alike before the point is seen.
+
+    Raises:
+        ModelFileError: the mixture's file does not hold them.
+    """
+    gaussians = mixture.class_gaussians_
+    if gaussians is None:
+        raise ModelFileError(
+            "the mixture does not hold a Gaussian for each class",
+            "expected class_means and class_variances in its file",
+            "fit it again: latentcli fit-gmm",
+        )
+    return lambda latents: log_softmax(gaussians.log_densities(mixture.transform(latents)), axis=1)
+
+
+LIKELIHOODS: dict[str, Callable[["GaussianMixtureClassifier"], LogLikelihood]] = {
+    "mixture": of_mixture,
+    "class-gaussian": of_class_gaussians,
+}
+
+
+def soft_labels(log_likelihoods: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """(N, C) float64, rows summing to 1: p ∝ likelihood^(1 / temperature).
+
+    Args:
+        log_likelihoods: (N, C) logarithms, each row known up to a constant.
+        temperature: above 0; below 1 sharpens, above 1 softens.
+    """
+    scaled = (log_likelihoods - log_likelihoods.max(axis=1, keepdims=True)) / temperature
+    return np.exp(log_softmax(scaled, axis=1))

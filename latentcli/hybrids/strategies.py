@@ -1,0 +1,150 @@
+"""Where hybrids lie in a latent space."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latentcli.errors import UsageError
+from latentcli.hybrids.likelihoods import LogLikelihood
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+
+BISECTIONS = 40
+"""Halvings of a path in the search for the place where two classes are equally likely."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What points are drawn from.
+
+    Attributes:
+        mixture: fitted on the latents.
+        prior: draws (n, D) latents from the model's own prior, given n and a random generator.
+        likelihood: log p(class | z) of latents.
+        classes: indices into ``mixture.classes_`` of those that matter.
+        ratio: how far from the first class to the second, in [0, 1]; None draws it for each point.
+    """
+
+    mixture: "GaussianMixtureClassifier"
+    prior: Callable[[int, np.random.Generator], np.ndarray]
+    likelihood: LogLikelihood
+    classes: np.ndarray
+    ratio: float | None = None
+
+
+Strategy = Callable[[Space, int, np.random.Generator], np.ndarray]
+"""Draws (n, D) float latents, n at most the number asked for."""
+
+
+def prior(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+    """From the prior that the model was trained with, of all classes alike."""
+    return space.prior(count, random)
+
+
+def mixture(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+    """From the classes' parts of the mixture, each class as often as the mixture weighs it."""
+    of_class = np.eye(len(space.mixture.classes_))[:, space.mixture.component_labels_] @ space.mixture.weights_
+    shares = of_class[space.classes] / of_class[space.classes].sum()
+    classes = random.choice(space.classes, size=count, p=shares)
+    return space.mixture.inverse_transform(of_classes(space.mixture, classes, random))
+
+
+def between(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+    """On straight paths between draws from two different classes, anywhere on the path or at ``ratio``."""
+    ends = _ends(space, count, random)
+    place = random.uniform(size=count) if space.ratio is None else np.full(count, space.ratio)
+    return space.mixture.inverse_transform(ends.at(place))
+
+
+def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+    """Where two classes are equally likely and no third is likelier, on straight paths between draws from the two.
+
+    Paths on which the two do not change places, or where a third class is likelier, give no point.
+    """
+    ends, rows = _ends(space, count, random), np.arange(count)
+
+    def lead(place: np.ndarray) -> np.ndarray:
+        """By how much the first class is likelier, at a place on each path."""
+        likelihoods = space.likelihood(space.mixture.inverse_transform(ends.at(place)))
+        return likelihoods[rows, ends.first] - likelihoods[rows, ends.second]
+
+    low, high = np.zeros(count), np.ones(count)
+    crossing = (lead(low) > 0) & (lead(high) < 0)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        ahead = lead(middle) > 0
+        low, high = np.where(ahead, middle, low), np.where(ahead, high, middle)
+    points = space.mixture.inverse_transform(ends.at(low))
+    likeliest = space.likelihood(points).argmax(axis=1)
+    return points[crossing & ((likeliest == ends.first) | (likeliest == ends.second))]
+
+
+STRATEGIES: dict[str, Strategy] = {"between": between, "mixture": mixture, "prior": prior, "boundary": boundary}
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Of n paths, each from a draw from one class to a draw from another.
+
+    Attributes:
+        first, second: (n,) the classes.
+        start, end: (n, d) points in the space of the mixture's means.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    def at(self, place: np.ndarray) -> np.ndarray:
+        """(n, d): the points at a place (n,) on each path, from 0 to 1."""
+        return (1 - place[:, None]) * self.start + place[:, None] * self.end
+
+
+def _ends(space: Space, count: int, random: np.random.Generator) -> Ends:
+    number = len(space.classes)
+    first = np.zeros(count, int) if space.ratio is not None else random.integers(number, size=count)
+    second = (first + random.integers(1, number, size=count)) % number
+    classes = space.classes[first], space.classes[second]
+    return Ends(*classes, *(of_classes(space.mixture, labels, random) for labels in classes))
+
+
+def of_classes(mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """One point from each of these classes' parts of the mixture.
+
+    Args:
+        mixture: fitted.
+        classes: (n,) indices into ``mixture.classes_``.
+        random: where the draws come from.
+
+    Returns:
+        (n, d) float64, in the space of the mixture's means.
+    """
+    factors = np.linalg.cholesky(mixture.full_covariances())
+    points = np.empty((len(classes), mixture.means_.shape[1]))
+    for label in np.unique(classes):
+        rows = np.flatnonzero(classes == label)
+        weights = np.where(mixture.component_labels_ == label, mixture.weights_, 0.0)
+        component = random.choice(len(weights), size=len(rows), p=weights / weights.sum())
+        noise = random.standard_normal((len(rows), points.shape[1]))
+        for number in np.unique(component):
+            at = component == number
+            points[rows[at]] = mixture.means_[number] + noise[at] @ factors[number].T
+    return points
+
+
+def classes_of(mixture: "GaussianMixtureClassifier", names: Sequence[str] | None) -> np.ndarray:
+    """Indices of classes by name, each once and in this order; all of them for None.
+
+    Raises:
+        UsageError: the mixture has no such class.
+    """
+    known = [str(name) for name in mixture.classes_]
+    wanted = known if names is None else list(dict.fromkeys(names))
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"the mixture has no class {name!r}", f"expected some of: {', '.join(known)}")
+    return np.array([known.index(name) for name in wanted], dtype=int)
