@@ -1,0 +1,90 @@
+"""``hybridize`` from the shell: strategies, likelihoods, a folder, pictures, and calls that make no sense."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentcli import artifacts
+from latentcli.hybrid_dataset import HybridDataset
+from latentcli.hybrids import LIKELIHOODS, STRATEGIES
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_every_strategy_with_every_likelihood(call, trained, strategy, likelihood):
+    files = [trained.vae, trained.gmm]
+    done = call(
+        "hybridize", *files, "-n", 60, "--strategy", strategy, "--likelihood", likelihood, "--figures", "pictures"
+    )
+    assert done.code == 0, done.err
+    found = artifacts.read_hybrids(Path("hybrids.npz"))
+    assert [len(found[name]) for name in ("images", "soft_labels", "latents")] == [60] * 3
+    for name in ("hybrids.png", "hybrids-plane.png"):
+        assert Image.open(f"pictures/{name}").size[0] > 400
+
+
+def test_a_folder_holds_the_same_as_the_file(call, trained):
+    arguments = [trained.vae, trained.gmm, "-n", 40, "--seed", 3, "--json"]
+    done = call("hybridize", *arguments, "--folder", "both", "-o", "h.npz")
+    assert done.code == 0, done.err
+    assert done.json["written"] == ["h.npz", "both"]
+    assert call("hybridize", *arguments, "--folder", "alone").json["written"] == ["alone"]
+    assert not Path("hybrids.npz").exists()
+    one, other = HybridDataset("both"), HybridDataset("h.npz")
+    assert one.classes == other.classes == ("1", "4", "8")
+    for (image, soft_label), (same, alike) in zip(one, other, strict=True):
+        assert np.array_equal(image, same)
+        assert np.allclose(soft_label, alike)
+    names = sorted(path.name for path in Path("both").iterdir())
+    assert names == sorted(path.name for path in Path("alone").iterdir())
+    assert all(Path("both", name).read_bytes() == Path("alone", name).read_bytes() for name in names)
+    with Path("both/soft_labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["File", "1", "4", "8"]
+    assert len(rows) == 40
+
+
+def test_the_same_seed_gives_the_same_bytes(call, trained):
+    written = []
+    for seed in (1, 1, 2):
+        assert call("hybridize", trained.vae, trained.gmm, "-n", 300, "--seed", seed).code == 0
+        written.append(Path("hybrids.npz").read_bytes())
+    assert written[0] == written[1] != written[2]
+
+
+def test_a_ratio_and_a_temperature_show_in_the_soft_labels(call, trained):
+    def mean(*arguments):
+        assert call("hybridize", trained.vae, trained.gmm, "-n", 400, "--classes", "4,8", *arguments).code == 0
+        return artifacts.read_hybrids(Path("hybrids.npz"))["soft_labels"].mean(axis=0)
+
+    near, far, soft = mean("--ratio", 0.1), mean("--ratio", 0.9), mean("--ratio", 0.1, "--temperature", 1e6)
+    assert near[1] > 0.8 > 0.2 > near[2]
+    assert far[2] > 0.8 > 0.2 > far[1]
+    assert np.allclose(soft, 1 / 3, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "arguments"),
+    [
+        (2, "unknown strategy", ["--strategy", "nowhere"]),
+        (2, "unknown likelihood", ["--likelihood", "none"]),
+        (2, "ratio", ["--ratio", "0.5"]),
+        (2, "prior knows no classes", ["--strategy", "prior", "--classes", "4,8"]),
+        (2, "temperature", ["--temperature", "0"]),
+        (2, "next to none", ["--strategy", "boundary", "--min-confidence", "0.999"]),
+        (6, "not empty", ["--folder", "full"]),
+        (6, "not empty", ["--folder", "full/file"]),
+        (6, "no folder", ["--folder", "missing/folder"]),
+    ],
+)
+def test_calls_that_make_no_sense_leave_nothing(call, trained, code, says, arguments):
+    Path("full").mkdir()
+    Path("full/file").write_text("kept")
+    done = call("hybridize", trained.vae, trained.gmm, "-n", 30, *arguments)
+    assert done.code == code, done.err
+    assert says in done.err
+    assert len(done.err.splitlines()) <= 3
+    assert [str(path) for path in Path().rglob("*")] == ["full", "full/file"]
