@@ -175,10 +175,10 @@ def count_parameters(network: nn.Module) -> int:
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw every weight anew from ``generator``: uniform within ±1/√inputs of the layer, biases likewise.
+    """Draw every weight anew from ``generator``: uniform within ±gain/√inputs of the layer, biases within ±1/√inputs.
 
-    Normalisations begin as they are made, without randomness. A module with an ``initialise`` method of its own
-    draws its parameters itself.
+    The gain is 1, or what the layer has as ``gain``. Normalisations begin as they are made, without randomness. A
+    module with an ``initialise`` method of its own draws its parameters itself.
     """
     for module in network.modules():
         own = getattr(module, "initialise", None)
@@ -190,6 +190,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
                 inputs = module.weight.shape[0] * module.weight[0, 0].numel() // math.prod(module.stride)
             bound = 1 / math.sqrt(inputs)
             with torch.no_grad():
-                module.weight.uniform_(-bound, bound, generator=generator)
+                gain = float(getattr(module, "gain", 1.0))
+                module.weight.uniform_(-gain * bound, gain * bound, generator=generator)
                 if module.bias is not None:
                     module.bias.uniform_(-bound, bound, generator=generator)

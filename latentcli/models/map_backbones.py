@@ -135,6 +135,19 @@ def to_maps(rows: Tensor, places: tuple[int, int]) -> Tensor:
     return rows.unflatten(1, (*places, -1)).movedim(-1, 1)
 
 
+def keep_scale(network: nn.Module) -> None:
+    """Have the convolutions of a network without normalisation drawn so wide that what passes keeps its scale.
+
+    Otherwise what tells images apart shrinks to a half with each layer, and the decoder learns to be black before it
+    learns to see.
+
+    Source: He, Zhang, Ren & Sun 2015, equation 10: a variance of 2 / inputs, which is a uniform bound of √6 / √inputs.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.gain = math.sqrt(6)  # type: ignore[assignment]
+
+
 MAPS: dict[str, tuple[Callable[..., MapEncoder], Callable[..., MapDecoder]]] = {
     "residual": (
         partial(MapEncoder, blocks=2, activation=nn.SiLU),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from latentcli import metrics
 from latentcli.models import backbones, losses
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
-from latentcli.models.map_backbones import MAPS, places_of, to_maps, to_rows, usual_stages
+from latentcli.models.map_backbones import MAPS, keep_scale, places_of, to_maps, to_rows, usual_stages
 from latentcli.models.quantiser import Quantiser, perplexity
 
 
@@ -78,6 +78,8 @@ class QuantisedAutoencoder(LatentModel):
             self.encoder: Any = encoder(*size, norm, config.halvings)
             self.to_vectors: nn.Module = nn.Conv2d(self.encoder.map_shape[0], dimensions, 1)
             self.decoder: nn.Module = decoder(*size, norm, config.halvings, dimensions)
+            if norm != "batch":
+                keep_scale(self)
         else:
             encoder, decoder = backbones.BACKBONES[config.backbone]
             self.encoder = encoder(*size, norm, config.stages)

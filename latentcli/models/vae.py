@@ -19,7 +19,7 @@ from latentcli.errors import UsageError
 from latentcli.models import backbones, losses
 from latentcli.models.augmentation import distort
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
-from latentcli.models.map_backbones import MAPS, places_of, to_maps, to_rows
+from latentcli.models.map_backbones import MAPS, keep_scale, places_of, to_maps, to_rows
 from latentcli.models.mixture_prior import MixturePrior, mutual_information
 
 FEW_DIMENSIONS = 4
@@ -125,6 +125,8 @@ class VAE(LatentModel):
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
         inputs = config.latent_dim + 2 * config.fourier
         self.decoder = decoder(*layout, inputs)
+        if self.is_map and config.norm != "batch":
+            keep_scale(self)
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (N, D)."""
