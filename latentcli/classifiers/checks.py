@@ -95,7 +95,9 @@ def labels(y: Any, samples: int) -> tuple[np.ndarray, np.ndarray]:
     classes, indices = np.unique(known, return_inverse=True)
     if len(classes) < 2:
         raise InvalidSamples(
-            "all labels are of one class", f"expected at least two classes, found {str(classes[0])!r}", "label another"
+            "all labels are of one class",
+            f"expected at least two classes, found {str(classes[0])!r}",
+            "label images of another class",
         )
     found = np.full(samples, UNLABELLED)
     found[~unlabelled] = indices
@@ -126,9 +128,9 @@ def samples(data: Samples, components: int, classes: np.ndarray | None) -> None:
         )
     if data.variances.max() <= (1e-12 * np.abs(data.origin).max()) ** 2:
         raise DegenerateFit(
-            "the data is constant",
-            f"all {len(data)} points are the same",
-            "look at what encoded them: a model that collapsed maps every image to one point",
+            "there is nothing to tell apart: all points are the same",
+            f"found {len(data)} of them",
+            "a model that collapsed, or has hardly been trained, maps every image to one point: train it longer",
         )
 
 

@@ -152,8 +152,8 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         """
         if self.shape is None:
             if self.READS_MAPS:
-                problem = f"{self.KIND} reads maps, and the shape of these features is not known"
-                remedy = "take features that are maps (--features quantized, pixels), or --probe mlp"
+                problem = f"{self.KIND} reads maps of numbers, and these features are none, or of unknown shape"
+                remedy = "take other features (those of maps, or pixels), with DATA and the checkpoint; or --probe mlp"
                 raise checks.InvalidSetting(problem, None, remedy)
             return None
         whole = len(self.shape) == 3 and all(type(size) is int and size > 0 for size in self.shape)

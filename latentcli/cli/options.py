@@ -75,5 +75,5 @@ READ_TEST, READ_TRAIN = Reading(), Reading(split="train")
 
 
 def names(text: str | None) -> list[str] | None:
-    """The parts of a comma-separated option, or None when it was not given."""
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    """The parts of a comma-separated option, each once, or None when it was not given."""
+    return None if text is None else list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -67,14 +67,23 @@ def manifold(path: Path, model: "LatentModel", mixture: "GaussianMixtureClassifi
     """The decoded plane: of a latent space with two dimensions all of it, else its prior's two principal directions.
 
     The grid lies at the 5th to 95th percentiles of the prior along each axis; of a mixture, where there is one.
+
+    Raises:
+        UsageError: there is no mixture, and the prior has no plane.
     """
     from latentcli import inference
     from latentcli.figures.manifold import grid_points
 
-    if mixture is None:
-        mean, plane = (part.detach().cpu().double().numpy() for part in model.prior_plane())
-    else:
+    if mixture is not None:
         mean, plane = mixture.principal_plane()
+    elif (prior := model.prior_plane()) is not None:
+        mean, plane = (part.detach().cpu().double().numpy() for part in prior)
+    else:
+        raise UsageError(
+            "this model's prior is not spread over a plane",
+            "a mixture of its latents is",
+            "name one: latentcli plot manifold VAE.PTH GMM_PARAMS.PKL",
+        )
     kind = "latent dimension" if len(mean) <= 2 else "principal direction"
     names = (f"{kind} 1 (standard deviations)", f"{kind} 2 (standard deviations)" if len(mean) > 1 else "")
     images = inference.decode(model, mean + grid_points(MANIFOLD_SIDE) @ plane)
@@ -142,14 +151,11 @@ def of_training(
 ) -> list[Path]:  # fmt: skip
     """All that a training run shows: curves, latents, the decoded plane, reconstructions."""
     where = folder(where)
-    # A map of codes has no prior of its own: of places that are alike it shows textures, the mixture shows images.
+    drawn = [history(where / "history.png", rows), latent(where / "latent.png", latents, mixture)]
     on_a_plane = mixture if mixture is not None and mixture.projection_ is not None else None
-    return [
-        history(where / "history.png", rows),
-        latent(where / "latent.png", latents, mixture),
-        manifold(where / "manifold.png", model, on_a_plane),
-        reconstructions(where / "reconstructions.png", model, images),
-    ]
+    if on_a_plane is not None or model.prior_plane() is not None:
+        drawn.append(manifold(where / "manifold.png", model, on_a_plane))
+    return [*drawn, reconstructions(where / "reconstructions.png", model, images)]
 
 
 def of_encoding(where: Path | None, model: "LatentModel", images: "ImageSet", latents: "Latents") -> list[Path]:

@@ -106,6 +106,8 @@ def tasks_of(
     if superclasses not in (None, "coarse", "fine"):
         raise UsageError(f"--labels {superclasses!r} is neither coarse nor fine")
     names = list(data)
+    if superclasses is not None and not any(f"{name}-coarse" in datasets.SOURCES for name in data):
+        raise UsageError(f"--labels {superclasses} is of cifar100 alone", f"found {', '.join(data)}", "leave it out")
     if superclasses == "coarse":
         names = [f"{name}-coarse" if f"{name}-coarse" in datasets.SOURCES else name for name in data]
     lacking = [name for name in names if name not in datasets.SOURCES]
@@ -121,6 +123,10 @@ def tasks_of(
         else:
             train, held = divided(train)
         tasks.append(Task(known(train), known(held)))
+        if both := tasks[-1].images_in_both():
+            console.note(
+                f"warning: {both} of the {len(tasks[-1].test)} test images of {train.name} are trained on, too"
+            )
         if tasks[-1].train.class_names != tasks[-1].test.class_names:
             raise DataError(f"the two parts of {train.name} have unlike classes")
     if len({task.name for task in tasks}) < len(tasks):
@@ -179,7 +185,7 @@ def fit(
 
     wanted = {"cell": dict(identity)}
     state = watching.state_to_resume(path, wanted) if watching.partial(path).exists() else None
-    history = watching.fit(model, images, config, path, wanted, state)
+    history = watching.fit(model, images, config, path, wanted, state, again="the same call")
     watching.partial(path).unlink(missing_ok=True)
     return history
 

@@ -122,6 +122,7 @@ def fit(
     output: Path,
     identity: Mapping[str, Any],
     state: dict[str, Any] | None,
+    again: str = "the same call with --resume",
 ) -> list[dict[str, float]]:
     """Train a model in place, watched, stoppable and resumable.
 
@@ -132,6 +133,7 @@ def fit(
         output: the checkpoint to be; the state of the run and ``metrics.jsonl`` lie beside it.
         identity: of the run, kept with its state.
         state: to go on from; None begins.
+        again: what goes on where the run is interrupted, for the message.
 
     Returns:
         the history, one row an epoch.
@@ -151,9 +153,7 @@ def fit(
         with signals() as interrupted, Watch(log(output), run.history) as watch:
             return run.fit(Callbacks(watch.start, watch.step, watch.epoch, save_state, interrupted))
     except Interrupted:
-        console.note(
-            f"interrupted at step {run.step} of {run.total_steps}; the same call with --resume goes on from there"
-        )
+        console.note(f"interrupted at step {run.step} of {run.total_steps}; {again} goes on from there")
         raise
 
 

@@ -1,5 +1,6 @@
 """Images from ``.npz`` and ``.npy`` files."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -97,6 +98,10 @@ def _quantised(array: np.ndarray, name: str) -> np.ndarray:
     for start in range(0, len(array), step):
         part = np.asarray(array[start : start + step], dtype=np.float32)
         low, high = float(part.min()), float(part.max())
+        if not math.isfinite(low + high):
+            raise DataError(
+                f"{name} holds numbers that are not finite", remedy="replace them, or leave these images out"
+            )
         if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # also refuses not-a-number
             raise DataError(
                 f"{name} holds float images outside 0…1",

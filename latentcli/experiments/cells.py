@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from latentcli.errors import DataError
+from latentcli.errors import DataError, UsageError
 from latentcli.files import atomic_write, digest, shown
 
 Result = dict[str, Any]
@@ -34,10 +34,11 @@ class Cell:
 
 
 def finished(folder: Path, cell: Cell) -> Result | None:
-    """The result of an earlier run of the same cell; None when there is none, or it was another piece of work.
+    """The result of an earlier run of the same cell; None when there is none.
 
     Raises:
         DataError: its file cannot be read.
+        UsageError: it is the result of another piece of work of the same name, such as one with other settings.
     """
     path = _file(folder, cell)
     try:
@@ -48,8 +49,15 @@ def finished(folder: Path, cell: Cell) -> Result | None:
         raise DataError(
             f"cannot read {shown(path)}", str(error), "delete it, and its cell is computed again"
         ) from error
-    same = isinstance(kept, dict) and kept.get("fingerprint") == cell.fingerprint
-    return kept["result"] if same and isinstance(kept.get("result"), dict) else None
+    if not (isinstance(kept, dict) and isinstance(kept.get("result"), dict)):
+        raise DataError(f"{shown(path)} holds no result", remedy="delete it, and its cell is computed again")
+    if kept.get("fingerprint") != cell.fingerprint:
+        raise UsageError(
+            f"the folder {shown(folder)} holds another study",
+            f"{path.name} is of other data, settings or seeds",
+            "name another folder: -o DIR",
+        )
+    return kept["result"]
 
 
 def run(
@@ -64,19 +72,35 @@ def run(
 
     Raises:
         OutputError: a result cannot be kept.
+        UsageError: the folder holds another study.
     """
+    known = [finished(folder, cell) for cell in cells]  # a folder of another study is refused before any work
     results = []
-    for number, cell in enumerate(cells):
-        result = finished(folder, cell)
+    for number, (cell, result) in enumerate(zip(cells, known, strict=True)):
         on_cell(cell, number, result is not None)
-        if result is None:
-            result = cell.work()
-            _file(folder, cell).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(_file(folder, cell)) as file:
-                kept = {"name": cell.name, "identity": cell.identity, "fingerprint": cell.fingerprint, "result": result}
-                file.write((json.dumps(kept, indent=1) + "\n").encode())
-        results.append(result)
+        results.append(compute(cell, folder) if result is None else result)
     return results
+
+
+def compute(cell: Cell, folder: Path, made: Path | None = None) -> Result:
+    """The result of a cell, kept; it is computed unless it is there already.
+
+    Args:
+        cell: the work.
+        folder: where its result is kept.
+        made: a file that the work makes beside its result; without it the work is done again.
+
+    Raises:
+        OutputError: it cannot be kept.
+    """
+    result = None if made is not None and not made.exists() else finished(folder, cell)
+    if result is None:
+        result = cell.work()
+        _file(folder, cell).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(_file(folder, cell)) as file:
+            kept = {"name": cell.name, "identity": cell.identity, "fingerprint": cell.fingerprint, "result": result}
+            file.write((json.dumps(kept, indent=1) + "\n").encode())
+    return result
 
 
 def _file(folder: Path, cell: Cell) -> Path:

@@ -5,6 +5,7 @@ of the training images; it is measured once, on test images that neither has see
 pixels themselves.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentcli.errors import UsageError
-from latentcli.experiments.cells import Cell, Result
+from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.recipes import recipe
 from latentcli.files import digest
 
@@ -65,6 +66,11 @@ class Task:
     def name(self) -> str:
         """Of the data set, fit for the name of a file."""
         return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in self.train.name)
+
+    def images_in_both(self) -> int:
+        """How many test images are in the training part, too, pixel by pixel."""
+        trained = {hashlib.sha256(image.tobytes()).digest() for image in self.train.images}
+        return sum(hashlib.sha256(image.tobytes()).digest() in trained for image in self.test.images)
 
     def identity(self) -> dict[str, Any]:
         """The images and labels by SHA-256."""
@@ -176,6 +182,26 @@ def trained(
     """Train a model, keep it, and measure it and a probe of its latents on the test images."""
     from latentcli import checkpoint, inference, metrics
     from latentcli import device as devices
+
+    training = Cell("training", identity, partial(train_model, task, family, seed, protocol, path, identity, fit))
+    facts = compute(training, path.parent, path)
+    network = checkpoint.build(checkpoint.load(path)).to(devices.resolve(protocol.device))
+    name = network.FEATURES[0]
+    train, test = (inference.features(network, half.images, name) for half in (task.train, task.test))
+    scores = probed(task, train, test, network.feature_shape(name), protocol, seed)
+    quality = metrics.reconstruction(task.test.images, inference.reconstruct(network, task.test.images))
+    measures = network.measures(inference.encode(network, task.test.images))
+    return {
+        "data": task.train.name, "model": family, "seed": seed, **scores, **quality, **measures, **facts,
+    }  # fmt: skip
+
+
+def train_model(
+    task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
+) -> Result:
+    """Train a model and keep it as ``path``."""
+    from latentcli import checkpoint
+    from latentcli import device as devices
     from latentcli.models import create
     from latentcli.models.backbones import count_parameters
 
@@ -192,15 +218,7 @@ def trained(
             {"seed": seed, "settings": asdict(training), "history": list(history)},
         ),
     )  # fmt: skip
-    name = network.FEATURES[0]
-    train, test = (inference.features(network, half.images, name) for half in (task.train, task.test))
-    scores = probed(task, train, test, network.feature_shape(name), protocol, seed)
-    quality = metrics.reconstruction(task.test.images, inference.reconstruct(network, task.test.images))
-    measures = network.measures(inference.encode(network, task.test.images))
-    return {
-        "data": task.train.name, "model": family, "seed": seed, **scores, **quality, **measures,
-        "training_seconds": seconds, "epochs": len(history), "parameters": count_parameters(network),
-    }  # fmt: skip
+    return {"training_seconds": seconds, "epochs": len(history), "parameters": count_parameters(network)}
 
 
 def leaking(

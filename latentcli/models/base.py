@@ -203,13 +203,13 @@ class LatentModel(nn.Module, ABC):
         channels, height, width = self.config.image_shape
         return (height, width, channels) if name == "pixels" else None
 
-    @abstractmethod
-    def prior_plane(self) -> tuple[Tensor, Tensor]:
+    def prior_plane(self) -> tuple[Tensor, Tensor] | None:
         """Mean (D,) of the prior over ``Encoding.flat``, and its two directions (2, D) of most variance.
 
         Each direction has the length of one standard deviation; of a latent space with two dimensions they are its
-        axes, with one the second is zero.
+        axes, with one the second is zero. None, as here, where the prior is not spread over a plane.
         """
+        return None
 
     @abstractmethod
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -88,12 +88,6 @@ class Codebook(Quantiser):
     def shares(self) -> Tensor:
         return self.counts / self.counts.sum()
 
-    def moments(self) -> tuple[Tensor, Tensor]:
-        shares = self.shares()
-        mean = shares @ self.vectors
-        spread = self.vectors - mean
-        return mean, (spread * shares[:, None]).T @ spread
-
     @torch.no_grad()
     def _start(self, points: Tensor, generator: torch.Generator) -> None:
         rows = torch.randperm(len(points), generator=generator, device=points.device)[: KMEANS_POINTS * self.size]

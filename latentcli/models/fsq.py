@@ -51,11 +51,6 @@ class ScalarQuantiser(Quantiser):
     def shares(self) -> Tensor:
         return torch.full((self.size,), 1 / self.size)
 
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """Of all codes alike: uniform in each dimension."""
-        variance = (self.levels + 1) / (3 * (self.levels - 1))
-        return torch.zeros(self.dimensions), variance * torch.eye(self.dimensions)
-
     def _bases(self, device: torch.device) -> Tensor:
         return self.levels ** torch.arange(self.dimensions, device=device)
 

@@ -150,15 +150,6 @@ class QuantisedAutoencoder(LatentModel):
     def dimensions(self) -> int:
         return math.prod(self.config.grid) * self.quantiser.dimensions
 
-    def prior_plane(self) -> tuple[Tensor, Tensor]:
-        """All places change alike, along the two directions in which the vectors vary most."""
-        mean, covariance = self.quantiser.moments()
-        values, vectors = torch.linalg.eigh(covariance.double())
-        directions = vectors.flip(1)[:, :2].T * values.flip(0)[:2, None].clamp_min(0).sqrt()
-        directions = nn.functional.pad(directions, (0, 0, 0, 2 - len(directions)))  # one dimension has one direction
-        places = math.prod(self.config.grid)
-        return mean.repeat(places), directions.to(mean.dtype).repeat(1, places)
-
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         bits = math.prod(self.config.grid) * math.log2(self.quantiser.size)
         return {

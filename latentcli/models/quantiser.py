@@ -60,10 +60,6 @@ class Quantiser(nn.Module, ABC):
     def shares(self) -> Tensor:
         """(K,) how often each code occurs, summing to 1; all alike where that is not known."""
 
-    @abstractmethod
-    def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean (D,) and covariance (D, D) of the vectors, each weighted by how often it occurs where that is known."""
-
 
 def straight_through(maps: Tensor, values: Tensor) -> Tensor:
     """``values`` in the forward pass; their gradient becomes that of ``maps`` (Bengio et al. 2013)."""

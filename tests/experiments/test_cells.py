@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from latentcli.errors import DataError
-from latentcli.experiments.cells import Cell, run
+from latentcli.errors import DataError, UsageError
+from latentcli.experiments.cells import Cell, compute, run
 
 
 def cells(done: list[str], **identity):
@@ -42,14 +42,25 @@ def test_an_interrupted_study_goes_on_with_the_cell_it_stopped_in(tmp_path):
     assert done == ["one", "two", "three"]
 
 
-def test_the_same_name_with_other_settings_is_other_work(tmp_path):
+def test_the_folder_of_another_study_is_refused_before_any_work(tmp_path):
     done = []
     run(cells(done, seed=0), tmp_path)
-    run(cells(done, seed=1), tmp_path)
-    assert len(done) == 6
+    (tmp_path / "cells" / "one.json").unlink()
+    with pytest.raises(UsageError, match="holds another study"):
+        run(cells(done, seed=1), tmp_path)
+    assert len(done) == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_what_a_cell_made_is_made_again_where_it_is_gone(tmp_path):
+    done, made = [], tmp_path / "made"
+    cell = cells(done)[0]
+    for existing, expected in ((False, 1), (True, 1), (False, 2)):
+        made.touch() if existing else made.unlink(missing_ok=True)
+        compute(cell, tmp_path, made)
+        assert len(done) == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"{}"])
 def test_a_damaged_result_is_named(tmp_path, content):
     run(cells([]), tmp_path)
     (tmp_path / "cells" / "two.json").write_bytes(content)
@@ -59,8 +70,7 @@ def test_a_damaged_result_is_named(tmp_path, content):
 
 @pytest.mark.parametrize("content", [[1], {}, {"fingerprint": 3}, {"result": {"value": 1}}])
 def test_what_is_no_result_of_the_cell_is_never_taken_for_one(tmp_path, content):
-    done = []
     run(cells([]), tmp_path)
     (tmp_path / "cells" / "two.json").write_text(json.dumps(content))
-    run(cells(done), tmp_path)
-    assert done == ["two"]
+    with pytest.raises((DataError, UsageError)):
+        run(cells([]), tmp_path)

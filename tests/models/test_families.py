@@ -92,13 +92,28 @@ def test_a_model_is_rebuilt_from_its_own_configuration(family):
 @pytest.mark.parametrize("latent_dim", [1, 2, 5])
 def test_the_plane_of_the_prior_lies_in_the_space_that_a_classifier_reads(family, latent_dim):
     model = build(family, latent_dim=latent_dim).eval()
-    mean, directions = model.prior_plane()
     dimensions = model.encode(batch((1, 28, 28))).flat.shape[1]
+    plane = model.prior_plane()
+    if plane is None:
+        pytest.skip("the prior of this family is not spread over a plane")
+    mean, directions = plane
     assert mean.shape == (dimensions,) == (model.dimensions,)
     assert directions.shape == (2, dimensions)
     assert latent_dim == 2 or directions[0].norm() >= directions[1].norm()  # two dimensions are drawn as they are
     assert_close(directions[0] @ directions[1], torch.tensor(0.0), atol=1e-4, rtol=0)
     assert model.decode(mean + directions).shape == (2, 1, 28, 28)
+
+
+@families
+@pytest.mark.parametrize("backbone", ["mlp", "residual"])
+def test_draws_from_the_prior_are_valid_latents_that_depend_on_the_generator_alone(family, backbone):
+    model = build(family, latent_dim=3, backbone=backbone).eval()
+    points = model.draw(50, torch.Generator().manual_seed(1))
+    assert points.shape == (50, model.dimensions)
+    assert torch.equal(points, model.draw(50, torch.Generator().manual_seed(1)))
+    assert not torch.equal(points, model.draw(50, torch.Generator().manual_seed(2)))
+    assert_close(model.valid(points), points)
+    assert model.decode(points).shape == (50, 1, 28, 28)
 
 
 @families

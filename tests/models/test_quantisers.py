@@ -61,11 +61,20 @@ def test_the_nearest_code_is_the_nearest(quantiser):
 
 
 @each
-def test_moments_are_those_of_the_vectors_used_alike(quantiser):
-    vectors = quantiser.vectors_of(torch.arange(quantiser.size)).double()
-    mean, covariance = quantiser.moments()
-    assert_close(mean.double(), vectors.mean(dim=0), rtol=1e-4, atol=1e-5)
-    assert_close(covariance.double(), torch.cov(vectors.T, correction=0), rtol=1e-4, atol=1e-5)
+def test_the_shares_of_codes_are_those_seen(quantiser):
+    shares = quantiser.shares()
+    assert shares.shape == (quantiser.size,)
+    assert_close(shares.sum(), torch.tensor(1.0))
+    assert_close(shares, torch.full_like(shares, 1 / quantiser.size))  # none was seen yet
+
+
+def test_a_codebook_counts_what_it_sees():
+    book = codebook().train()
+    for step in range(200):
+        book(maps(step), generator(step), progress=1.0)
+    codes = torch.cat([book.codes_of(maps(step)).flatten() for step in range(200)])
+    expected = torch.bincount(codes, minlength=book.size) / len(codes)
+    assert (book.shares() - expected).abs().max() < 0.1
 
 
 def test_the_gradient_passes_straight_through_a_codebook():
