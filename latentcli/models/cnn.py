@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from latentcli.errors import UsageError
 from latentcli.models.augmentation import moved
 from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier, check_range
-from latentcli.models.layers import Shape, channels_last, layer
+from latentcli.models.layers import Shape, channels_last
 from latentcli.models.map_backbones import ResidualBlock
 from latentcli.models.mixup import mixup
 
@@ -38,7 +38,7 @@ class CNNConfig(ModelConfig):
     OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape", "classes")
 
     classes: int
-    width: int = 128
+    width: int = 96
     stages: int | None = None
     dropout: float = 0.2
     augment: bool = True
@@ -64,7 +64,10 @@ class CNNConfig(ModelConfig):
 
 
 class CNN(PixelClassifier):
-    """Strided convolutions with residual blocks, the mean over places, and a linear layer (He et al. 2016)."""
+    """Convolutions and residual blocks (He et al. 2016), the mean over places, and a linear layer.
+
+    Convolutions are pooled by maxima: of few images that teaches far more than strides do.
+    """
 
     Config = CNNConfig
 
@@ -73,11 +76,11 @@ class CNN(PixelClassifier):
         self.config = config
         stages = config.stages or max(2, round(math.log2(min(config.image_shape[1:]) / 4)))
         channels = [max(1, config.width >> min(stage, int(math.log2(NARROWEST)))) for stage in reversed(range(stages))]
-        first = nn.Conv2d(config.image_shape[0], channels[0], 5, stride=2, padding=2)
-        layers = layer(first, "batch", nn.ReLU)
-        for before, after in pairwise(channels):
-            layers += layer(nn.Conv2d(before, after, 3, stride=2, padding=1), "batch", nn.ReLU)
-            layers.append(ResidualBlock(after, "batch", nn.ReLU))
+        layers: list[nn.Module] = []
+        for before, after in pairwise([config.image_shape[0], *channels]):
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
+            if len(layers) > 4:  # at the first stage, where maps are largest, a block costs most and gives least
+                layers.append(ResidualBlock(after, "batch", nn.ReLU))
         self.layers = nn.Sequential(*layers)
         self.last = nn.Linear(channels[-1], config.classes)
 
