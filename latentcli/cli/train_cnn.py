@@ -58,7 +58,7 @@ def train_cnn(
         data_root=data_root, max_bad=max_bad, progress=console.progress,
     )  # fmt: skip
     inputs.report_bad_files(images, output)
-    judges = (
+    validation = (
         datasets.load(val, image_shape=images.shape, data_root=data_root, progress=console.progress) if val else None
     )
     labelled = mixing.labelled(images, labels_per_class, seed)
@@ -68,7 +68,7 @@ def train_cnn(
         PIXEL_CLASSIFIERS["cnn"].Config, images.shape, len(names),
         {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}, settings or [], Defaults,
     )  # fmt: skip
-    examples = mixing.examples(labelled, names, loop_config, judges, mixed, share)
+    examples = mixing.examples(labelled, names, loop_config, validation, mixed, share)
     count = {"labelled": len(labelled), "hybrids": 0 if mixed is None else len(mixed["images"])}
     identity = configuration.identity(
         "cnn", network_config, loop_config, images.name, examples.arrays(), **count, share=share
