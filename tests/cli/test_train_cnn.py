@@ -31,7 +31,8 @@ def write_hybrids(path: Path, classes=("1", "4", "8"), shape=(1, 8, 8), count: i
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, *shape), dtype=np.uint8)
     soft = random.dirichlet(np.ones(len(classes)), count)
-    artifacts.write_hybrids(path, images, soft, classes, np.zeros((count, 2), np.float32))
+    with artifacts.hybrids_writer(path, count, shape, 2, classes) as write:
+        write(images, soft, np.zeros((count, 2), np.float32))
     return path
 
 
