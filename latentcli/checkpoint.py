@@ -1,4 +1,4 @@
-"""``vae.pth``: a trained model with all that is needed to use it, and the state of a training that goes on."""
+"""``vae.pth``, ``cnn.pth``: a trained model with all that is needed to use it; and the state of a training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,11 +11,11 @@ from torch import Tensor
 
 from latentcli import files
 from latentcli.errors import ModelFileError, UsageError
-from latentcli.models import FAMILIES
+from latentcli.models import family_of
 from latentcli.sealed_files import Kind
 
 if TYPE_CHECKING:
-    from latentcli.models.base import LatentModel
+    from latentcli.models.base import Model
 
 MOST_PARAMETERS = 1_000_000_000
 
@@ -93,8 +93,8 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
     return moved
 
 
-def build(checkpoint: Checkpoint) -> "LatentModel":
-    """The model of a checkpoint, ready to encode and decode, on the device of its weights (which it shares).
+def build(checkpoint: Checkpoint) -> "Model":
+    """The model of a checkpoint, ready for use, on the device of its weights (which it shares).
 
     It is first laid out without memory, so that a configuration that does not fit the weights costs nothing.
 
@@ -102,10 +102,10 @@ def build(checkpoint: Checkpoint) -> "LatentModel":
         ModelFileError: the family is unknown, its configuration invalid, or the weights are another model's.
     """
     try:
-        family = FAMILIES[checkpoint.family]
+        family = family_of(checkpoint.family)
         config = family.Config(**checkpoint.config)
         with torch.device("meta"):
-            model: LatentModel = family(config)
+            model = family(config)
     except (UsageError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
         reason = getattr(error, "problem", None) or f"{type(error).__name__}: {error}"
         raise ModelFileError("the checkpoint describes a model that cannot be built", reason, _TRAIN_AGAIN) from error

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from latentcli.batches import DeviceImages
 from latentcli.matmul import FastLinear
-from latentcli.models.base import LatentModel
+from latentcli.models.base import LatentModel, Model, PixelClassifier
 from latentcli.progress import Advance
+
+Trained = TypeVar("Trained", bound=Model)
 
 BATCH = {"cpu": 128, "cuda": 512, "mps": 512}
 """Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels.
@@ -33,12 +36,12 @@ def batches(count: int, size: int) -> Iterator[np.ndarray]:
         yield np.arange(start, min(start + size, count))
 
 
-def device_of(model: LatentModel) -> torch.device:
+def device_of(model: Model) -> torch.device:
     """Where the model's weights are."""
     return next(model.parameters()).device
 
 
-def folded(model: LatentModel) -> LatentModel:
+def folded(model: Trained) -> Trained:
     """The same function with fewer layers: each batch normalisation is folded into the layer before it.
 
     Args:
@@ -227,4 +230,25 @@ def reconstruct(model: LatentModel, images: np.ndarray) -> np.ndarray:
     result = np.empty(images.shape, np.float32)
     for rows, decoded in reconstructions(model, images):
         result[rows] = decoded
+    return result
+
+
+@torch.inference_mode()
+@FastLinear()
+def probabilities(model: PixelClassifier, images: np.ndarray, advance: Advance = lambda count: None) -> np.ndarray:
+    """What a classifier of pixels makes of images.
+
+    Args:
+        model: trained, on its device.
+        images: (N, C, H, W) uint8.
+        advance: called with the number of images done.
+
+    Returns:
+        (N, K) float32, each row summing to 1.
+    """
+    source, model = DeviceImages(images, device_of(model)), folded(model)
+    result = np.empty((len(images), model.config.classes), np.float32)
+    for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
+        result[rows] = model.predict_proba(source[rows]).cpu().numpy()
+        advance(len(rows))
     return result

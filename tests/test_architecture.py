@@ -82,6 +82,7 @@ def loaded_by(code: str) -> set[str]:
     [
         ["--help"],
         ["train", "--help"],
+        ["train-cnn", "--help"],
         ["classify", "--help"],
         ["fit-probe", "--help"],
         ["plot", "--help"],

@@ -16,6 +16,7 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 from latentcli import artifacts, checkpoint, safe_arrays, tensor_files
+from latentcli.cli import inputs
 from latentcli.errors import DataError, ModelFileError
 
 MODEST = 64 * 2**20
@@ -254,6 +255,7 @@ def test_hostile_checkpoints_are_refused(tmp_path, marker, attack):
     path.write_bytes(CHECKPOINTS[attack](tmp_path, marker))
     assert_refused(checkpoint.load, path, ModelFileError, marker)
     assert_refused(checkpoint.load_state, path, ModelFileError, marker)
+    assert_refused(lambda path: inputs.pixel_classifier(path, "cpu"), path, ModelFileError, marker)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -13,7 +13,8 @@ import torch
 from latentcli import checkpoint, tensor_files
 from latentcli.checkpoint import Checkpoint
 from latentcli.errors import ModelFileError, OutputError
-from latentcli.models import FAMILIES
+from latentcli.models import FAMILIES, create_classifier
+from latentcli.models.cnn import CNNConfig
 
 SHAPE = (1, 8, 8)
 
@@ -53,6 +54,38 @@ def test_the_model_comes_back(path):
     assert (loaded.image_shape, loaded.class_names) == (SHAPE, ("1", "é"))
     assert not any(tensor.is_meta for tensor in (*again.parameters(), *again.buffers()))
     assert all(parameter.requires_grad for parameter in again.parameters())
+
+
+def small_classifier():
+    return create_classifier("cnn", CNNConfig(SHAPE, classes=2, width=8), seed=0).eval()
+
+
+def saved_classifier(**changes):
+    model = small_classifier()
+    return replace(saved(), family="cnn", config=asdict(model.config), state_dict=model.state_dict(), **changes)
+
+
+def test_a_classifier_of_pixels_comes_back(path):
+    checkpoint.save(path, saved_classifier())
+    again, images = checkpoint.build(checkpoint.load(path)), torch.rand(3, *SHAPE)
+    with torch.no_grad():
+        assert torch.equal(again.predict_proba(images), small_classifier().predict_proba(images))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"family": "vae"},
+        {"config": {"image_shape": [1, 8, 8]}},
+        {"config": {"image_shape": [1, 8, 8], "classes": 3, "width": 8}},
+        {"config": {"image_shape": [1, 8, 8], "classes": 10**9, "width": 8}},
+        {"config": {"image_shape": [1, 8, 8], "classes": 2, "width": 8, "augment": "yes"}},
+        {"state_dict": small_model().state_dict()},
+    ],
+)
+def test_a_classifier_that_does_not_fit_its_weights_is_refused(changes):
+    with pytest.raises(ModelFileError):
+        checkpoint.build(replace(saved_classifier(), **changes))
 
 
 def test_the_fingerprint_is_known_before_it_is_saved_and_proved_after(path):

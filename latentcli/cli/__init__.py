@@ -1,6 +1,18 @@
 """The command line: one file per command, each no more than a recipe over the library."""
 
-from latentcli.cli import classify, encode, evaluate, fit_gmm, fit_probe, hybridize, plot, reconstruct, study, train
+from latentcli.cli import (
+    classify,
+    encode,
+    evaluate,
+    fit_gmm,
+    fit_probe,
+    hybridize,
+    plot,
+    reconstruct,
+    study,
+    train,
+    train_cnn,
+)
 from latentcli.cli.app import app, run
 
 __all__ = [
@@ -16,6 +28,7 @@ __all__ = [
     "reconstruct",
     "study",
     "train",
+    "train_cnn",
 ]
 
 

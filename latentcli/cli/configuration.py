@@ -10,35 +10,35 @@ from latentcli.files import digest
 from latentcli.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from latentcli.data import ImageSet
+    import numpy as np
+
     from latentcli.models.base import ModelConfig
 
 
 def configure(
-    family: str,
+    config_class: "type[ModelConfig]",
     image_shape: tuple[int, int, int],
     classes: int | None,
     options: Mapping[str, Any],
     settings: Sequence[str],
+    training: type[TrainingConfig] = TrainingConfig,
 ) -> "tuple[ModelConfig, TrainingConfig]":
     """The two configurations of a training run.
 
     Args:
-        family: of the model.
+        config_class: the model's configuration.
         image_shape: channels, height and width of the images.
         classes: how many classes the images are known to have; None when that is unknown.
         options: values of named options; None where an option was not given.
         settings: the ``KEY=VALUE`` of every ``--set``; they may name any field of either configuration.
+        training: the training's configuration, which owns its defaults.
 
     Raises:
-        UsageError: an unknown family or setting, or a value out of range.
+        UsageError: an unknown setting, or a value out of range.
     """
-    from latentcli.models import FAMILIES
-
-    config_class = FAMILIES[family].Config
     values = {name: value for name, value in options.items() if value is not None} | dict(map(parse, settings))
-    of_training = {field.name for field in fields(TrainingConfig)}
-    of_model = {field.name for field in fields(config_class)} - {"image_shape"}
+    of_training = {field.name for field in fields(training)}
+    of_model = config_class.settable()
     for name in values:
         if name not in of_training | of_model:
             raise UsageError(
@@ -46,7 +46,7 @@ def configure(
                 f"of the training: {', '.join(sorted(of_training))}",
             )  # fmt: skip
     model = config_class.for_data(image_shape, classes, **{n: v for n, v in values.items() if n in of_model})
-    return model, TrainingConfig(**{n: v for n, v in values.items() if n in of_training})
+    return model, training(**{n: v for n, v in values.items() if n in of_training})
 
 
 def parse(setting: str) -> tuple[str, Any]:
@@ -67,9 +67,20 @@ def parse(setting: str) -> tuple[str, Any]:
     return name, {"true": True, "false": False, "none": None}.get(text.strip().lower(), text.strip())
 
 
-def identity(family: str, model: "ModelConfig", training: TrainingConfig, images: "ImageSet") -> dict[str, Any]:
-    """What makes a run the same run: its settings, and the images by name and SHA-256. It has no paths and no times."""
-    data = {"name": images.name, "images": len(images), "sha256": digest({"images": images.images})}
+def identity(
+    family: str, model: "ModelConfig", training: TrainingConfig, name: str, arrays: "Mapping[str, np.ndarray]",
+    **more: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """What makes a run the same run: its settings, and the data by name and SHA-256. It has no paths and no times.
+
+    Args:
+        family: of the model.
+        model, training: the two configurations.
+        name: of the data.
+        arrays: all that is learnt from, ``images`` (N, C, H, W) among them.
+        more: what else there is to say of the data.
+    """
+    data = {"name": name, "images": len(arrays["images"]), **more, "sha256": digest(arrays)}
     return {"family": family, "model": asdict(model), "training": asdict(training), "data": data}
 
 

@@ -47,9 +47,9 @@ def evaluate(
         written += pictures.of_reconstructions(figures, None, model, images)
     if labeller is not None:
         predicted, _ = fitting.predictions(labeller, latents)
-        result |= fitting.scores(latents, predicted, labeller)
+        result |= fitting.scores(latents, predicted, labeller.classes_)
         if figures is not None:
-            written += pictures.of_predictions(figures, latents, labeller, predicted, result)
+            written += pictures.of_predictions(figures, latents, labeller.classes_, predicted, result, labeller)
     result["images"] = len(images)
     console.result(result, as_json=json, written=written)
     console.check_gates(result, gates)

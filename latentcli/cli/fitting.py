@@ -1,5 +1,6 @@
 """Fitting a latent classifier from the shell: which labels count, and what is written of it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.probe import Probe
     from latentcli.data import ImageSet
     from latentcli.latents import Latents
-    from latentcli.models.base import LatentModel
+    from latentcli.models.base import LatentModel, PixelClassifier
 
 
 def check_features(model: "LatentModel", name: str | None) -> None:
@@ -79,7 +80,7 @@ def features_for(labeller: "LatentClassifier", latents: "Latents") -> np.ndarray
     return found
 
 
-def check_rejects(labeller: "LatentClassifier", reject_below: float | None) -> None:
+def check_rejects(labeller: "LatentClassifier | PixelClassifier", reject_below: float | None) -> None:
     """Refuse to reject images by how likely they are where the classifier does not know.
 
     Raises:
@@ -90,7 +91,7 @@ def check_rejects(labeller: "LatentClassifier", reject_below: float | None) -> N
     if reject_below is not None and not isinstance(labeller, DensityClassifier):
         raise UsageError(
             "--reject-below needs a mixture",
-            "a probe tells classes apart, not how likely an image is",
+            "other classifiers tell classes apart, not how likely an image is",
             "fit a mixture: latentcli fit-gmm DATA vae.pth",
         )
 
@@ -199,13 +200,13 @@ def predictions(
     return names, probabilities.max(axis=1)
 
 
-def scores(latents: "Latents", predicted: np.ndarray, labeller: "LatentClassifier") -> dict[str, Any]:
+def scores(known: "Latents | ImageSet", predicted: np.ndarray, classes: Iterable[Any]) -> dict[str, Any]:
     """The figures of a classification, as far as labels are known; none when there are none."""
     from latentcli import metrics
 
-    if latents.labels is None:
+    if known.labels is None:
         return {}
-    return metrics.classification(latents.names_of_labels(), predicted, [str(name) for name in labeller.classes_])
+    return metrics.classification(known.names_of_labels(), predicted, [str(name) for name in classes])
 
 
 def probe_summary(probe: "Probe") -> dict[str, Any]:

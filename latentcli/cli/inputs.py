@@ -11,11 +11,54 @@ if TYPE_CHECKING:
     from latentcli.checkpoint import Checkpoint
     from latentcli.data import ImageSet
     from latentcli.latents import Latents
-    from latentcli.models.base import LatentModel
+    from latentcli.models.base import LatentModel, Model, PixelClassifier
 
 
 def model(path: Path, device: str) -> "tuple[Checkpoint, LatentModel]":
-    """A checkpoint, and its model ready for use on the device of that name."""
+    """A checkpoint, and its model ready for use on the device of that name.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, unsafe or no checkpoint, or its model has no latent space.
+    """
+    from latentcli.models.base import LatentModel
+
+    saved, found = _any_model(path, device)
+    if not isinstance(found, LatentModel):
+        raise ModelFileError(
+            f"{shown(path)} is a classifier of pixels; it has no latent space",
+            "expected a model of latents, such as vae.pth, which `latentcli train` writes",
+            f"to label images with it, give no other file: latentcli classify DATA {shown(path)}",
+        )
+    return saved, found
+
+
+def pixel_classifier(path: Path, device: str) -> "tuple[Checkpoint, PixelClassifier]":
+    """A checkpoint whose model labels images by itself, and that model, ready for use on the device of that name.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, unsafe or no checkpoint, or does not name its classes.
+        UsageError: its model is one of latents, which needs a classifier to read them.
+    """
+    from latentcli.models.base import PixelClassifier
+
+    saved, found = _any_model(path, device)
+    if not isinstance(found, PixelClassifier):
+        raise UsageError(
+            f"{shown(path)} is a model of latents, and there is no classifier to read them",
+            "expected one that was fitted on it, or a classifier of pixels alone",
+            f"name it behind {shown(path)}: gmm_params.pkl or probe.pth",
+        )
+    names = set(saved.class_names) - {""}
+    if len(names) != found.config.classes or len(saved.class_names) != len(names):
+        raise ModelFileError(
+            f"{shown(path)} does not name the classes that it tells apart",
+            f"expected {found.config.classes} different names, found {len(saved.class_names)}",
+            "train it again: latentcli train-cnn DATA",
+        )
+    return saved, found
+
+
+def _any_model(path: Path, device: str) -> "tuple[Checkpoint, Model]":
     from latentcli import checkpoint
     from latentcli import device as devices
 

@@ -50,6 +50,14 @@ FailUnder = Annotated[
     typer.Option(metavar="NAME=VALUE", help="Exit with 7 if this figure of the result is lower. Repeatable."),
 ]
 Figures = Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures of the result there.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the images. By default as many as they need.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images a step. By default 256, or fewer of few.")]
+LearningRate = Annotated[float, typer.Option(help="The highest learning rate.")]
+ImageSize = Annotated[int | None, typer.Option(help="Resize the images to this many pixels a side.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of model or training.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from where an interrupted run stopped.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More notes on what is done.")]
 

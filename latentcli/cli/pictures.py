@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from latentcli.errors import OutputError, UsageError
+from latentcli.latents import Latents
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from latentcli.data import ImageSet
     from latentcli.experiments.latents import Task
     from latentcli.experiments.tables import Column
-    from latentcli.latents import Latents
     from latentcli.models.base import LatentModel
 
 MANIFOLD_SIDE = 20
@@ -173,18 +173,17 @@ def of_mixture(where: Path, latents: "Latents", mixture: "GaussianMixtureClassif
 
 def of_predictions(
     where: Path,
-    latents: "Latents",
-    labeller: "LatentClassifier",
+    known: "Latents | ImageSet",
+    classes: Iterable[Any],
     predicted: np.ndarray,
     result: Mapping[str, Any],
+    labeller: Any,
 ) -> list[Path]:
-    """The latents, the counts of the labels and, where the truth is known, the confusion matrix."""
-    where, names = folder(where), [str(name) for name in labeller.classes_]
-    truth = latents.names_of_labels() if latents.labels is not None else None
-    drawn = [
-        latent(where / "predictions.png", latents, labeller),
-        label_counts(where / "labels.png", names, predicted, truth),
-    ]
+    """The counts of the labels and, where the truth is known, the confusion matrix; of latents these as well."""
+    where, names = folder(where), [str(name) for name in classes]
+    truth = known.names_of_labels() if known.labels is not None else None
+    drawn = [latent(where / "predictions.png", known, labeller)] if isinstance(known, Latents) else []
+    drawn.append(label_counts(where / "labels.png", names, predicted, truth))
     return drawn + ([confusion(where / "confusion.png", result)] if "confusion_matrix" in result else [])
 
 
@@ -198,8 +197,7 @@ def of_study(
     columns: "Sequence[Column]",
 ) -> list[Path]:  # fmt: skip
     """The results beside each other, and of each data set and family the first model: reconstructions and t-SNE."""
-    from latentcli import checkpoint
-    from latentcli.cli import fitting
+    from latentcli.cli import fitting, inputs
     from latentcli.experiments.latents import checkpoint_of
 
     panels = []
@@ -213,8 +211,8 @@ def of_study(
     drawn = [_draw("comparison", where / "comparison.png", [panel for panel in panels if panel[1]])]
     for task in tasks:
         for family in families:
-            saved = checkpoint.load(checkpoint_of(where, task, family, 0))
-            network, name = checkpoint.build(saved), f"{task.name}-{family}.png"
+            saved, network = inputs.model(checkpoint_of(where, task, family, 0), "cpu")
+            name = f"{task.name}-{family}.png"
             drawn.append(reconstructions(where / f"reconstructions-{name}", network, task.test))
             drawn.append(tsne(where / f"tsne-{name}", fitting.encoded(network, saved.fingerprint, task.test), 0))
     return drawn

@@ -145,7 +145,7 @@ def confusion(
     images = inputs.images(data, saved, output, **reading.options())
     latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
     predicted, _ = fitting.predictions(labeller, latents)
-    result = fitting.scores(latents, predicted, labeller)
+    result = fitting.scores(latents, predicted, labeller.classes_)
     if not result:
         raise DataError(f"{images.name} has no labels to compare the predictions with")
     console.result(result, as_json=False, written=[pictures.confusion(output, result)])

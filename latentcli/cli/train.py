@@ -25,14 +25,12 @@ def train(
         str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")
     ] = None,
     beta: Annotated[float | None, typer.Option(help=f"Weight of the KL divergence. {FAMILYS_OWN}")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images. By default as many as they need.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step. By default 256, or fewer of few.")] = None,
-    lr: Annotated[float, typer.Option(help="The highest learning rate.")] = Defaults.lr,
-    image_size: Annotated[int | None, typer.Option(help="Resize the images to this many pixels a side.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of model or training.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from where an interrupted run stopped.")] = False,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    lr: options.LearningRate = Defaults.lr,
+    image_size: options.ImageSize = None,
+    settings: options.Settings = None,
+    resume: options.Resume = False,
     classes: options.Classes = None,
     split: options.Split = "train",
     labels: options.Labels = None,
@@ -49,7 +47,7 @@ def train(
     from latentcli import data as datasets
     from latentcli import device as devices
     from latentcli.cli import configuration, console, fitting, inputs, pictures, watching
-    from latentcli.models import create
+    from latentcli.models import FAMILIES, create
 
     inputs.check_outputs(output, given=[data, val, labels], folder=figures)
     log, partial = watching.log(output), watching.partial(output)
@@ -63,11 +61,11 @@ def train(
     naming = fitting.naming(images, few, labels_per_class)
 
     network_config, loop_config = configuration.configure(
-        model, images.shape, len(naming.class_names) if naming else None,
+        FAMILIES[model].Config, images.shape, len(naming.class_names) if naming else None,
         {"backbone": backbone, "latent_dim": latent_dim, "loss": loss, "beta": beta, "epochs": epochs,
          "batch_size": batch_size, "lr": lr, "seed": seed}, settings or [],
     )  # fmt: skip
-    identity = configuration.identity(model, network_config, loop_config, images)
+    identity = configuration.identity(model, network_config, loop_config, images.name, {"images": images.images})
     network = create(model, network_config, loop_config.seed, devices.resolve(device))
     console.detail(f"{network_config}\n{loop_config}\non {next(network.parameters()).device}")
     state = watching.state_to_resume(output, identity) if resume else None

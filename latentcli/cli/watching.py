@@ -15,8 +15,9 @@ from latentcli.files import atomic_write
 if TYPE_CHECKING:
     import numpy as np
 
-    from latentcli.models.base import LatentModel
+    from latentcli.models.base import Model
     from latentcli.training.config import TrainingConfig
+    from latentcli.training.examples import Examples
 
 
 @contextmanager
@@ -116,8 +117,8 @@ def epochs(doing: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
 
 
 def fit(
-    model: "LatentModel",
-    images: "np.ndarray",
+    model: "Model",
+    examples: "np.ndarray | Examples",
     config: "TrainingConfig",
     output: Path,
     identity: Mapping[str, Any],
@@ -128,7 +129,7 @@ def fit(
 
     Args:
         model: on its device.
-        images: (N, C, H, W) uint8.
+        examples: as ``Run`` takes them.
         config: of the loop.
         output: the checkpoint to be; the state of the run and ``metrics.jsonl`` lie beside it.
         identity: of the run, kept with its state.
@@ -148,7 +149,7 @@ def fit(
     def save_state(state: dict[str, Any]) -> None:
         checkpoint.save_state(partial(output), {"identity": dict(identity), "run": state})
 
-    run = Run(model, images, config, state)
+    run = Run(model, examples, config, state)
     try:
         with signals() as interrupted, Watch(log(output), run.history) as watch:
             return run.fit(Callbacks(watch.start, watch.step, watch.epoch, save_state, interrupted))
@@ -185,7 +186,7 @@ def state_to_resume(output: Path, identity: Mapping[str, Any]) -> dict[str, Any]
     return saved["run"]
 
 
-def summary(model: "LatentModel", history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+def summary(model: "Model", history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """What a training run came to: the figures of its best epoch."""
     from latentcli.models.backbones import count_parameters
 

@@ -44,6 +44,11 @@ class ImageSet:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    def names_of_labels(self) -> np.ndarray:
+        """(N,) names of the labels, "" where unlabelled."""
+        labels = np.full(len(self), UNLABELLED) if self.labels is None else self.labels
+        return np.array([*self.class_names, ""])[labels]
+
     def take(self, rows: np.ndarray) -> "ImageSet":
         """The same set with only these rows (indices or a boolean mask)."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows

@@ -20,6 +20,7 @@ UNITS = {
     "commitment": "squared distance",
     "codebook": "squared distance",
     "active_units": "dimensions",
+    "accuracy": "fraction of images",
     "ssim": "similarity, at most 1",
     "beta": "weight",
 }

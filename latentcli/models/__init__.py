@@ -1,13 +1,18 @@
-"""Latent-variable models: a family is one file with its configuration and its network, and one line here."""
+"""Latent-variable models, and classifiers of pixels to compare them with.
 
-from typing import TYPE_CHECKING
+A family is one file with its configuration and its network, and one line here.
+"""
+
+from typing import TYPE_CHECKING, TypeVar
 
 from latentcli.registry import Registry
 
 if TYPE_CHECKING:
     import torch
 
-    from latentcli.models.base import LatentModel, ModelConfig
+    from latentcli.models.base import LatentModel, Model, ModelConfig, PixelClassifier
+
+Fresh = TypeVar("Fresh", bound="Model")
 
 FAMILIES = Registry(
     "model family",
@@ -17,6 +22,18 @@ FAMILIES = Registry(
         "fsq": "latentcli.models.fsq:FSQAutoencoder",
     },
 )
+
+PIXEL_CLASSIFIERS = Registry("classifier of pixels", {"cnn": "latentcli.models.cnn:CNN"})
+
+
+def family_of(name: str) -> "type[Model]":
+    """The class registered under a name, of either kind.
+
+    Raises:
+        UsageError: the name is unknown.
+    """
+    found: type[Model] = (PIXEL_CLASSIFIERS if name in PIXEL_CLASSIFIERS else FAMILIES)[name]
+    return found
 
 
 def create(family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu") -> "LatentModel":
@@ -28,9 +45,19 @@ def create(family: str, config: "ModelConfig", seed: int, device: "torch.device 
         seed: of the weights.
         device: where the model is put.
     """
+    return _initialised(FAMILIES[family](config), seed, device)
+
+
+def create_classifier(
+    family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu"
+) -> "PixelClassifier":
+    """``create`` for a name in ``PIXEL_CLASSIFIERS``."""
+    return _initialised(PIXEL_CLASSIFIERS[family](config), seed, device)
+
+
+def _initialised(model: "Fresh", seed: int, device: "torch.device | str") -> "Fresh":
     from latentcli.batches import generator_for
     from latentcli.models.backbones import initialise
 
-    model = FAMILIES[family](config)
     initialise(model, generator_for(seed, "weights"))
     return model.to(device)

@@ -1,4 +1,4 @@
-"""What every family of latent-variable models promises."""
+"""What every family of latent-variable models promises, and what a classifier of pixels does."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -51,6 +51,9 @@ class ModelConfig:
         image_shape: channels (1 or 3), height and width (8 to 256 pixels) of the images.
     """
 
+    OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape",)
+    """Fields that the data decides, and no setting."""
+
     image_shape: tuple[int, int, int]
 
     def __post_init__(self) -> None:
@@ -81,11 +84,16 @@ class ModelConfig:
         Raises:
             UsageError: a field is unknown or a value out of range.
         """
-        known = {field.name for field in fields(cls)} - {"image_shape"}
+        known = cls.settable()
         for name in settings:
             if name not in known:
                 raise UsageError(f"unknown setting {name!r}", f"expected one of: {', '.join(sorted(known))}")
         return cls(image_shape=image_shape, **(cls.suggested(image_shape, classes, settings) | settings))
+
+    @classmethod
+    def settable(cls) -> set[str]:
+        """Names of the fields that settings may give."""
+        return {field.name for field in fields(cls)} - set(cls.OF_DATA)
 
     @classmethod
     def suggested(
@@ -105,15 +113,10 @@ def check_range(name: str, value: Any, low: float, high: float, kind: type = int
         )
 
 
-class LatentModel(nn.Module, ABC):
-    """Images to latents and back.
-
-    ``loss`` samples, from the generator it is given; ``encode`` and ``decode`` are deterministic.
-    """
+class Model(nn.Module, ABC):
+    """A network that the training loop can train: it has a configuration and a loss."""
 
     Config: ClassVar[type[ModelConfig]]
-    FEATURES: ClassVar[tuple[str, ...]]
-    """Names that ``features`` knows, the first being ``Encoding.flat``."""
     config: Any
 
     def reduced_precision(self, batch: Tensor) -> torch.autocast:
@@ -123,6 +126,26 @@ class LatentModel(nn.Module, ABC):
         """
         device = batch.device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.training and device == "cuda")
+
+    @abstractmethod
+    def loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
+        """The training loss of a batch, which samples from the generator alone.
+
+        Args:
+            batch: what this kind of model learns from.
+            generator: where all randomness comes from, on the batch's device.
+            progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
+        """
+
+
+class LatentModel(Model):
+    """Images to latents and back.
+
+    ``loss`` samples, from the generator it is given; ``encode`` and ``decode`` are deterministic.
+    """
+
+    FEATURES: ClassVar[tuple[str, ...]]
+    """Names that ``features`` knows, the first being ``Encoding.flat``."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> Encoding:
@@ -225,6 +248,28 @@ class LatentModel(nn.Module, ABC):
 
         Args:
             images: (N, C, H, W) float in [0, 1].
+            generator: where all randomness comes from, on the images' device.
+            progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
+        """
+
+
+class PixelClassifier(Model):
+    """Images to the probabilities of classes, without a latent space."""
+
+    @abstractmethod
+    def predict_proba(self, images: Tensor) -> Tensor:
+        """(N, K) probabilities of the classes, each row summing to 1.
+
+        Args:
+            images: (N, C, H, W) float in [0, 1].
+        """
+
+    @abstractmethod
+    def loss(self, batch: tuple[Tensor, Tensor], generator: torch.Generator, progress: float = 1.0) -> LossTerms:
+        """The training loss of a batch.
+
+        Args:
+            batch: (N, C, H, W) float images in [0, 1], and (N, K) float soft labels whose rows sum to 1.
             generator: where all randomness comes from, on the images' device.
             progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
         """

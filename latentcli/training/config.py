@@ -1,5 +1,6 @@
 """How a model is trained: the one place that holds the defaults."""
 
+import math
 from dataclasses import dataclass
 
 from latentcli.errors import UsageError
@@ -16,6 +17,7 @@ class TrainingConfig:
         values_seen: what ``epochs=None`` aims at: values of pixels seen in all, so that a run takes about as long
             for few large images as for many small ones.
         least_epochs, most_epochs: the fewest and the most passes that ``epochs=None`` takes.
+        least_steps: the fewest optimiser steps that ``epochs=None`` takes, in more than ``most_epochs`` if need be.
         batch_size: images a step; None takes 256, or an eighth of the images where these are few.
         lr: the highest learning rate of Adam, reached after the warm-up.
         schedule: what becomes of it then: "cosine" lowers it to zero, "constant" leaves it.
@@ -32,6 +34,7 @@ class TrainingConfig:
     values_seen: int = 700_000_000
     least_epochs: int = 10
     most_epochs: int = 300
+    least_steps: int = 0
     batch_size: int | None = None
     lr: float = 3e-3
     schedule: str = "cosine"
@@ -46,8 +49,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         limits: dict[str, tuple[float, float]] = {
             "epochs": (1, 100_000), "values_seen": (1, 10**15), "least_epochs": (1, 100_000),
-            "most_epochs": (1, 100_000), "batch_size": (2, 65_536), "lr": (1e-9, 10.0), "warmup": (0.0, 0.9),
-            "weight_decay": (0.0, 1.0), "held_out": (0.0, 0.5), "most_held_out": (0, 10**9),
+            "most_epochs": (1, 100_000), "least_steps": (0, 10**9), "batch_size": (2, 65_536), "lr": (1e-9, 10.0),
+            "warmup": (0.0, 0.9), "weight_decay": (0.0, 1.0), "held_out": (0.0, 0.5), "most_held_out": (0, 10**9),
             "patience": (0.0, 1.0), "save_every": (0.0, 1e9), "seed": (0, 2**63 - 1),
         }  # fmt: skip
         for name, (low, high) in limits.items():
@@ -71,4 +74,17 @@ class TrainingConfig:
         """Passes over so many training images, each of so many values (channels × height × width)."""
         if self.epochs is not None:
             return self.epochs
-        return max(self.least_epochs, min(self.most_epochs, round(self.values_seen / (images * values))))
+        by_values = max(self.least_epochs, min(self.most_epochs, round(self.values_seen / (images * values))))
+        return max(by_values, math.ceil(self.least_steps / self.steps_for(images)))
+
+    def steps_for(self, images: int) -> int:
+        """Optimiser steps of a pass over so many training images."""
+        return math.ceil(images / self.batch_size_for(images))
+
+
+@dataclass(frozen=True)
+class ClassifierTrainingConfig(TrainingConfig):
+    """The same settings with the defaults that suit a classifier of few images."""
+
+    least_steps: int = 1_500
+    weight_decay: float = 0.05

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from latentcli.batches import DeviceImages, generator_for
-from latentcli.errors import DataError, FitError
+from latentcli.errors import FitError
 from latentcli.matmul import FastLinear
-from latentcli.models.base import LatentModel, LossTerms
+from latentcli.models.base import LossTerms, Model
 from latentcli.training.config import TrainingConfig
+from latentcli.training.examples import Examples
 
 State = dict[str, Any]
 """Plain values and tensors, from which a run goes on as if it had never stopped."""
@@ -56,29 +57,29 @@ def learning_rate(config: TrainingConfig, fraction: float) -> float:
 
 
 class Run:
-    """One training run of a model on images: ``fit`` takes it to its end.
+    """One training run of a model on examples: ``fit`` takes it to its end.
 
     Args:
         model: on its device; its weights are trained in place, and end as the best by validation loss.
-        images: (N, C, H, W) uint8, N ≥ 2.
+        examples: images alone, (N, C, H, W) uint8, N ≥ 2, of which the config says how many are held out; or with
+            what else the model's loss takes, and with the rows that are trained on and held out.
         config: of the loop.
         state: from an earlier run's ``save_state``, to go on from.
     """
 
     def __init__(
-        self, model: LatentModel, images: np.ndarray, config: TrainingConfig, state: State | None = None
+        self, model: Model, examples: np.ndarray | Examples, config: TrainingConfig, state: State | None = None
     ) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
-        order = torch.randperm(len(images), generator=generator_for(config.seed, "split")).numpy()
-        if len(images) < 2:
-            raise DataError("one image is too few to train on", "expected two or more")
-        held_out = min(round(config.held_out * len(images)), config.most_held_out)
-        self.train_rows, self.held_out_rows = np.sort(order[held_out:]), np.sort(order[:held_out])
-        self.images = DeviceImages(images, self.device)
-        self.epochs = config.epochs_for(len(self.train_rows), math.prod(images.shape[1:]))
+        if isinstance(examples, np.ndarray):
+            examples = Examples.of_images(examples, config)
+        self.train_rows, self.held_out_rows = examples.train_rows, examples.held_out_rows
+        self.images = DeviceImages(examples.images, self.device)
+        self.targets = None if examples.targets is None else torch.from_numpy(examples.targets).to(self.device)
+        self.epochs = config.epochs_for(len(self.train_rows), math.prod(examples.images.shape[1:]))
         self.batch_size = config.batch_size_for(len(self.train_rows))
-        self.steps_per_epoch = math.ceil(len(self.train_rows) / self.batch_size)
+        self.steps_per_epoch = config.steps_for(len(self.train_rows))
         self.optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=config.lr,
@@ -168,6 +169,11 @@ class Run:
         order = torch.randperm(len(self.train_rows), generator=generator_for(self.config.seed, "order", epoch)).numpy()
         return np.array_split(self.train_rows[order], self.steps_per_epoch)
 
+    def _batch(self, rows: np.ndarray) -> Any:
+        """What the loss takes of these rows: the images, and their targets where there are any."""
+        images = self.images[rows]
+        return images if self.targets is None else (images, self.targets[torch.from_numpy(rows).to(self.device)])
+
     def _take_step(self, rows: np.ndarray, callbacks: Callbacks) -> float:
         """One step of the optimiser; returns the loss."""
         fraction = self.step / self.total_steps
@@ -176,7 +182,7 @@ class Run:
             group["lr"] = learning_rate(self.config, (self.step + 1) / self.total_steps)
         before = [tensor.detach().clone() for tensor in self.followers]
         with FastLinear(reduced=True):
-            losses = self.model.loss(self.images[rows], generator, fraction)
+            losses = self.model.loss(self._batch(rows), generator, fraction)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()
         loss = losses.total.item()
@@ -224,7 +230,7 @@ class Run:
         for start in range(0, len(self.held_out_rows), size):
             rows = self.held_out_rows[start : start + size]
             generator = generator_for(self.config.seed, "validation", start, self.device)
-            for name, value in _values(self.model.loss(self.images[rows], generator, 1.0)).items():
+            for name, value in _values(self.model.loss(self._batch(rows), generator, 1.0)).items():
                 sums[name] = sums.get(name, 0.0) + value * len(rows)
         return {name: total / len(self.held_out_rows) for name, total in sums.items()}
 

@@ -11,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcli.errors import DataError, FitError, UsageError
-from latentcli.models import FAMILIES, create
-from latentcli.training.config import TrainingConfig
+from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, create_classifier
+from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.examples import Examples
 from latentcli.training.loop import Callbacks, Interrupted, Run, learning_rate
 
 CONFIG = TrainingConfig(epochs=4, batch_size=16, held_out=0.2, save_every=0.0, seed=3)
 
 
 families = pytest.mark.parametrize("family", FAMILIES)
+models = pytest.mark.parametrize("family", [*FAMILIES, *PIXEL_CLASSIFIERS])
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +29,20 @@ def images() -> np.ndarray:
 
 
 def model(seed: int = 3, family: str = "vae"):
+    if family in PIXEL_CLASSIFIERS:
+        config = PIXEL_CLASSIFIERS[family].Config((1, 8, 8), classes=3, width=16, mixup=0.5, flip=0.5)
+        return create_classifier(family, config, seed)
     settings = {"components": 2} if family == "vae" else {}
     return create(family, FAMILIES[family].Config((1, 8, 8), width=32, latent_dim=2, **settings), seed)
+
+
+def examples(images, family: str):
+    """What a model of this family learns from: images, or images with soft labels, some of them repeated."""
+    if family in FAMILIES:
+        return images
+    soft = np.random.default_rng(1).dirichlet(np.ones(3), len(images)).astype(np.float32)
+    repeated = np.concatenate([np.arange(10, 50), np.arange(10, 26)])
+    return Examples(images, repeated, np.arange(10), soft)
 
 
 def weights(network) -> bytes:
@@ -37,11 +51,11 @@ def weights(network) -> bytes:
 
 def finished(images, config=CONFIG, family="vae", **callbacks) -> tuple[bytes, list]:
     network = model(family=family)
-    history = Run(network, images, config).fit(Callbacks(**callbacks))
+    history = Run(network, examples(images, family), config).fit(Callbacks(**callbacks))
     return weights(network), history
 
 
-@families
+@models
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(images, family):
     assert finished(images, family=family) == finished(images, family=family)
     assert finished(images, family=family)[0] != finished(images, replace(CONFIG, seed=4), family)[0]
@@ -57,7 +71,7 @@ def test_global_randomness_is_neither_used_nor_disturbed(images):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@families
+@models
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 15])
 def test_a_run_resumed_at_any_step_ends_as_one_never_stopped(images, stop_after, family):
     saved: list[dict] = []
@@ -67,12 +81,12 @@ def test_a_run_resumed_at_any_step_ends_as_one_never_stopped(images, stop_after,
         saved.append(torch.load(dump(state), weights_only=True))
 
     with pytest.raises(Interrupted):
-        Run(model(family=family), images, CONFIG).fit(
+        Run(model(family=family), examples(images, family), CONFIG).fit(
             Callbacks(save_state=keep, interrupted=lambda: next(steps) == stop_after)
         )
     assert saved[-1]["step"] == stop_after
     network = model(seed=99, family=family)  # the state alone must decide
-    history = Run(network, images, CONFIG, saved[-1]).fit(Callbacks())
+    history = Run(network, examples(images, family), CONFIG, saved[-1]).fit(Callbacks())
     assert (weights(network), history) == finished(images, family=family)
 
 
@@ -194,6 +208,37 @@ def test_validation_images_are_never_trained_on(images):
     trained = {int(row) for epoch in range(4) for rows in run._batches(epoch) for row in rows}
     assert trained.isdisjoint(run.held_out_rows)
     assert trained | set(run.held_out_rows.tolist()) == set(range(70))
+
+
+def test_targets_stay_with_their_images_and_repeats_are_trained_on_as_often(images):
+    images = images.copy()
+    images[:] = np.arange(70).reshape(-1, 1, 1, 1)
+    given_examples = examples(images, "cnn")
+    seen, network = [], model(family="cnn")
+    loss = network.loss
+
+    def watched(batch, generator, progress):
+        rows = (255 * batch[0][:, 0, 0, 0]).round().long().numpy()
+        assert np.array_equal(batch[1].numpy(), given_examples.targets[rows])
+        if network.training:
+            seen.extend(rows)
+        else:
+            assert set(rows) <= set(given_examples.held_out_rows)
+        return loss(batch, generator, progress)
+
+    network.loss = watched
+    history = Run(network, given_examples, replace(CONFIG, epochs=2)).fit(Callbacks())
+    assert sorted(seen) == sorted([*given_examples.train_rows] * 2)
+    assert {"loss", "cross_entropy", "accuracy", "val_loss", "val_accuracy"} <= set(history[-1])
+
+
+@given(st.integers(2, 10**6), st.integers(64, 200_000), st.integers(0, 5_000))
+def test_few_images_are_gone_through_until_there_were_enough_steps(images, values, steps):
+    config, plain = TrainingConfig(least_steps=steps), TrainingConfig()
+    epochs, each = config.epochs_for(images, values), config.steps_for(images)
+    assert epochs * each >= steps
+    assert epochs == plain.epochs_for(images, values) or (epochs - 1) * each < steps
+    assert ClassifierTrainingConfig(epochs=2).epochs_for(images, values) == 2
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():

@@ -1,0 +1,91 @@
+"""``latentcli train-cnn``: labelled images, and hybrids beside them → classifier of pixels → checkpoint."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from latentcli.cli import options
+from latentcli.cli.app import app, command
+from latentcli.training.config import ClassifierTrainingConfig as Defaults
+
+
+@command(app)
+def train_cnn(
+    data: options.Data,
+    val: Annotated[
+        str | None,
+        typer.Argument(metavar="VAL", help="Labelled images to validate with. By default a few of DATA's, if many."),
+    ] = None,
+    hybrids: Annotated[
+        Path | None, typer.Option(metavar="HYBRIDS.npz", help="Images with soft labels, which `hybridize` wrote.")
+    ] = None,
+    share: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Of the images of an epoch that are DATA's, where there are hybrids."),
+    ] = 0.5,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("cnn.pth"),
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    lr: options.LearningRate = Defaults.lr,
+    image_size: options.ImageSize = None,
+    settings: options.Settings = None,
+    resume: options.Resume = False,
+    classes: options.Classes = None,
+    split: options.Split = "train",
+    labels: options.Labels = None,
+    labels_per_class: options.LabelsPerClass = None,
+    data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    figures: options.Figures = None,
+    seed: options.Seed = Defaults.seed,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Train a convolutional classifier of pixels on the labelled images of DATA, and on hybrids beside them."""
+    from latentcli import artifacts, checkpoint
+    from latentcli import data as datasets
+    from latentcli import device as devices
+    from latentcli.cli import configuration, console, inputs, pictures, watching
+    from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
+    from latentcli.training import mixing
+
+    log, partial = watching.log(output), watching.partial(output)
+    inputs.check_outputs(output, log, partial, given=[data, val, labels, hybrids], folder=figures)
+    mixed = artifacts.read_hybrids(hybrids) if hybrids else None
+    images = datasets.load(
+        data, split=split, classes=options.names(classes), labels=labels, image_size=image_size,
+        data_root=data_root, max_bad=max_bad, progress=console.progress,
+    )  # fmt: skip
+    inputs.report_bad_files(images, output)
+    validation = (
+        datasets.load(val, image_shape=images.shape, data_root=data_root, progress=console.progress) if val else None
+    )
+    labelled = mixing.labelled(images, labels_per_class, seed)
+    names = mixing.classes_of(labelled, mixed)
+
+    network_config, loop_config = configuration.configure(
+        PIXEL_CLASSIFIERS["cnn"].Config, images.shape, len(names),
+        {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}, settings or [], Defaults,
+    )  # fmt: skip
+    examples = mixing.examples(labelled, names, loop_config, validation, mixed, share)
+    count = {"labelled": len(labelled), "hybrids": 0 if mixed is None else len(mixed["images"])}
+    identity = configuration.identity(
+        "cnn", network_config, loop_config, images.name, examples.arrays(), **count, share=share
+    )
+    network = create_classifier("cnn", network_config, loop_config.seed, devices.resolve(device))
+    console.detail(f"{network_config}\n{loop_config}\non {next(network.parameters()).device}")
+    state = watching.state_to_resume(output, identity) if resume else None
+    history = watching.fit(network, examples, loop_config, output, identity, state)
+
+    saved = checkpoint.Checkpoint(
+        family="cnn", config=identity["model"], image_shape=images.shape, class_names=names,
+        state_dict=network.state_dict(), training=configuration.provenance(identity, history),
+    )  # fmt: skip
+    checkpoint.save(output, saved)
+    written = [output, log]
+    if figures is not None:
+        written.append(pictures.history(pictures.folder(figures) / "history.png", history))
+    partial.unlink(missing_ok=True)
+    result = {"images": count["labelled"], "hybrids": count["hybrids"], "classes": list(names)}
+    console.result(result | watching.summary(network, history), as_json=json, written=written)

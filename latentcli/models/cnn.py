@@ -1,0 +1,111 @@
+"""A convolutional classifier of pixels: what images with labels, or with soft labels, teach without a latent space."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latentcli.errors import UsageError
+from latentcli.models.augmentation import moved
+from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier, check_range
+from latentcli.models.layers import Shape, channels_last
+from latentcli.models.map_backbones import ResidualBlock
+from latentcli.models.mixup import mixup
+
+NARROWEST = 16
+"""No stage has fewer channels than a 16th of the last one's."""
+
+
+@dataclass(frozen=True)
+class CNNConfig(ModelConfig):
+    """Architecture of a convolutional classifier, and what is done to the images that it learns from.
+
+    Attributes:
+        classes: how many it tells apart.
+        width: channels of the last stage; each stage before it has half as many.
+        stages: halvings of the image; None takes as many as leave about 4 pixels along its shorter side.
+        dropout: fraction of the pooled features that are dropped in training.
+        augment: distort the images in training: rotation, scale, shear, shift, and ``flip``.
+        flip: probability that an image is mirrored then, left to right; digits and letters are not to be.
+        mixup: α of the Beta distribution by which images and labels are mixed in training (Zhang et al. 2018); 0: not.
+    """
+
+    OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape", "classes")
+
+    classes: int
+    width: int = 96
+    stages: int | None = None
+    dropout: float = 0.2
+    augment: bool = True
+    flip: float = 0.0
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("classes", self.classes, 2, 100_000)
+        check_range("width", self.width, 1, 8192)
+        if self.stages is not None:
+            check_range("stages", self.stages, 1, int(math.log2(min(self.image_shape[1:]))))
+        check_range("dropout", self.dropout, 0.0, 0.95, float)
+        if not isinstance(self.augment, bool):
+            raise UsageError(f"augment is {self.augment!r}", "expected true or false")
+        check_range("flip", self.flip, 0.0, 1.0, float)
+        check_range("mixup", self.mixup, 0.0, 100.0, float)
+
+    @classmethod
+    def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Images in colour are photographs more often than writing: half of them are mirrored."""
+        return {"classes": classes, "flip": 0.5 if image_shape[0] == 3 else 0.0}
+
+
+class CNN(PixelClassifier):
+    """Convolutions and residual blocks (He et al. 2016), the mean over places, and a linear layer.
+
+    Convolutions are pooled by maxima: of few images that teaches far more than strides do.
+    """
+
+    Config = CNNConfig
+
+    def __init__(self, config: CNNConfig) -> None:
+        super().__init__()
+        self.config = config
+        stages = config.stages or max(2, round(math.log2(min(config.image_shape[1:]) / 4)))
+        channels = [max(1, config.width >> min(stage, int(math.log2(NARROWEST)))) for stage in reversed(range(stages))]
+        layers: list[nn.Module] = []
+        for before, after in pairwise([config.image_shape[0], *channels]):
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
+            if len(layers) > 4:  # at the first stage, where maps are largest, a block costs most and gives least
+                layers.append(ResidualBlock(after, "batch", nn.ReLU))
+        self.layers = nn.Sequential(*layers)
+        self.last = nn.Linear(channels[-1], config.classes)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """(N, width) float32: the mean of the last stage's features over all places."""
+        with self.reduced_precision(images):
+            maps = self.layers(channels_last(images))
+        return maps.float().mean(dim=(2, 3))
+
+    def predict_proba(self, images: Tensor) -> Tensor:
+        return self.last(self.pooled(images)).softmax(dim=1)
+
+    def loss(self, batch: tuple[Tensor, Tensor], generator: torch.Generator, progress: float = 1.0) -> LossTerms:
+        """Cross-entropy with soft labels, nats per image; images are distorted, mixed and dropped from in training."""
+        images, targets = batch
+        config = self.config
+        if self.training and config.augment:
+            images = moved(images, generator, config.flip)
+        if self.training and config.mixup:
+            images, targets = mixup(images, targets, config.mixup, generator)
+        pooled = self.pooled(images)
+        if self.training and config.dropout:
+            kept = torch.empty_like(pooled).bernoulli_(1 - config.dropout, generator=generator)
+            pooled = pooled * kept / (1 - config.dropout)
+        logits = self.last(pooled)
+        cross_entropy = F.cross_entropy(logits, targets)
+        accuracy = (logits.argmax(dim=1) == targets.argmax(dim=1)).float().mean()
+        return LossTerms(cross_entropy, {"cross_entropy": cross_entropy, "accuracy": accuracy})

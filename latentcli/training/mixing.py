@@ -1,0 +1,192 @@
+"""Labelled images, and images with soft labels beside them, as the examples of a classifier.
+
+A soft label says how much of each class an image is; a label is a soft label of one class alone.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from latentcli.batches import generator_for
+from latentcli.classifiers.probe_training import FEWEST_HELD_OUT
+from latentcli.data import UNLABELLED, ImageSet, labelled_per_class
+from latentcli.data.labels import class_order
+from latentcli.errors import DataError, UsageError
+from latentcli.training.config import TrainingConfig
+from latentcli.training.examples import Examples, split
+
+MOST_ROWS = 100_000_000
+"""Images of an epoch, repeats counted; a share near 0 or 1 would ask for any number."""
+
+Hybrids = Mapping[str, np.ndarray]
+"""``images`` (M, H, W) or (M, H, W, C) uint8, ``soft_labels`` (M, K) float, ``classes`` (K,) names: ``hybrids.npz``."""
+
+
+def labelled(images: ImageSet, per_class: int | None, seed: int) -> ImageSet:
+    """The labelled ones of these images, or so many of each class.
+
+    Args:
+        images: some of them labelled.
+        per_class: how many are kept of each class, drawn by the seed; None keeps all.
+        seed: of the draw.
+
+    Raises:
+        DataError: none is labelled, or a class has fewer than asked for.
+    """
+    if images.labels is None or not (images.labels != UNLABELLED).any():
+        raise DataError(
+            f"{images.name} has no labels to learn from", "expected some labelled images",
+            "give a folder with a sub-folder for each class, or --labels labels.csv",
+        )  # fmt: skip
+    kept = images if per_class is None else labelled_per_class(images, per_class, seed)
+    return kept.take(kept.names_of_labels() != "")
+
+
+def classes_of(images: ImageSet, hybrids: Hybrids | None) -> tuple[str, ...]:
+    """Names of the classes that occur in labelled images, and of those that the hybrids' soft labels name, in order.
+
+    Raises:
+        DataError: there is one class only; or images and hybrids have none in common.
+    """
+    occurring = set(images.names_of_labels().tolist())
+    mixed = set() if hybrids is None else {str(name) for name in hybrids["classes"]}
+    if hybrids is not None and not occurring & mixed:
+        raise DataError(
+            f"the hybrids have no class in common with {images.name}",
+            f"expected some of {', '.join(class_order(list(occurring)))}, found {', '.join(class_order(list(mixed)))}",
+            "make them with a classifier fitted to the same classes",
+        )
+    if len(occurring | mixed) < 2:
+        raise DataError(
+            f"all labels of {images.name} are of one class",
+            "expected two classes or more to tell apart",
+            "label images of another class",
+        )
+    return class_order(list(occurring | mixed))
+
+
+def examples(
+    images: ImageSet,
+    classes: Sequence[str],
+    config: TrainingConfig,
+    validation: ImageSet | None = None,
+    hybrids: Hybrids | None = None,
+    share: float = 0.5,
+) -> Examples:
+    """What a classifier learns from: labelled images and hybrids, the fewer repeated until their shares are right.
+
+    The validation loss is that of ``validation``, or else of some of the labelled images, where these are many;
+    never of hybrids.
+
+    Args:
+        images: labelled, all of them.
+        classes: K names, of all the labels and soft labels: the columns of the targets.
+        config: of the loop; says how many are held out, and the seed.
+        validation: of the same shape; those labelled with one of the classes count.
+        hybrids: of the same shape.
+        share: of the images of an epoch that are labelled ones, in [0, 1], where there are hybrids.
+
+    Raises:
+        DataError: hybrids of another shape, or none; no validation image of these classes.
+        UsageError: a share that would take too many repeats.
+    """
+    rows, held_out = split(len(images), config)
+    if validation is not None or len(held_out) < FEWEST_HELD_OUT:
+        rows, held_out = np.arange(len(images)), np.arange(0)
+    parts, targets = [images.images], [one_hot(images, classes)]
+    if validation is not None:
+        known = validation.take(known_rows(validation, classes))
+        held_out = len(images) + np.arange(len(known))
+        parts.append(known.images)
+        targets.append(one_hot(known, classes))
+    if hybrids is not None:
+        first = sum(map(len, parts))
+        parts.append(pixels(hybrids, images))
+        targets.append(soft_targets(hybrids, classes))
+        rows = in_shares(rows, first + np.arange(len(parts[-1])), share, config.seed)
+    return Examples(np.concatenate(parts), rows, held_out, np.concatenate(targets))
+
+
+def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Row numbers of an epoch: each of either kind at least once, the fewer repeated, so that the share is right.
+
+    Args:
+        labelled: (L,) row numbers.
+        hybrids: (M,) row numbers.
+        share: of labelled rows; 0 and 1 leave one kind out.
+        seed: which rows are repeated once more than others.
+
+    Raises:
+        UsageError: there would be more than ``MOST_ROWS``.
+    """
+    total = math.ceil(max(len(labelled) / share if share else 0, len(hybrids) / (1 - share) if share < 1 else 0))
+    if total > MOST_ROWS:
+        raise UsageError(
+            f"a share of {share:g} would take {total:,} images an epoch",
+            f"with {len(labelled):,} labelled images and {len(hybrids):,} hybrids",
+            "give a share nearer to theirs: --share 0.5",
+        )
+    wanted = round(share * total)
+    repeated = [
+        np.resize(rows[torch.randperm(len(rows), generator=generator_for(seed, "repeats", kind)).numpy()], count)
+        for kind, (rows, count) in enumerate(((labelled, wanted), (hybrids, total - wanted)))
+    ]
+    return np.sort(np.concatenate(repeated))
+
+
+def one_hot(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
+    """(N, K) float32: soft labels that are all of one class."""
+    index = {name: column for column, name in enumerate(classes)}
+    targets = np.zeros((len(images), len(classes)), np.float32)
+    targets[np.arange(len(images)), [index[name] for name in images.names_of_labels()]] = 1
+    return targets
+
+
+def soft_targets(hybrids: Hybrids, classes: Sequence[str]) -> np.ndarray:
+    """(M, K) float32: the hybrids' soft labels in the columns of these classes, each row summing to 1."""
+    soft = hybrids["soft_labels"].astype(np.float64)
+    targets = np.zeros((len(soft), len(classes)))
+    for column, name in enumerate(hybrids["classes"]):
+        targets[:, list(classes).index(str(name))] += soft[:, column]
+    return (targets / targets.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def pixels(hybrids: Hybrids, images: ImageSet) -> np.ndarray:
+    """(M, C, H, W) uint8: the hybrids' images, in the shape of ``images``.
+
+    Raises:
+        DataError: they have another, or there are none.
+    """
+    found = hybrids["images"]
+    found = found[:, None] if found.ndim == 3 else np.moveaxis(found, 3, 1)
+    if not len(found):
+        raise DataError("there are no hybrids in the file", "expected one image or more")
+    if found.shape[1:] != images.shape:
+        raise DataError(
+            f"the hybrids are of another shape than {images.name}",
+            f"expected {described(images.shape)}, found {described(found.shape[1:])}",
+            "make them with a model trained on images of this shape",
+        )
+    return found
+
+
+def known_rows(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
+    """(N,) truth values: which images are labelled with one of these classes.
+
+    Raises:
+        DataError: none is.
+    """
+    known = np.isin(images.names_of_labels(), list(classes))
+    if not known.any():
+        raise DataError(
+            f"{images.name} has no labels to validate with", f"expected images labelled {', '.join(classes)}"
+        )
+    return known
+
+
+def described(shape: Sequence[int]) -> str:
+    """Channels, height and width, for messages."""
+    channels, height, width = shape
+    return f"{height}×{width} pixels in {channels} channel(s)"
