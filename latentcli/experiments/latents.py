@@ -182,10 +182,12 @@ def trained(
     """Train a model, keep it, and measure it and a probe of its latents on the test images."""
     from latentcli import checkpoint, inference, metrics
     from latentcli import device as devices
+    from latentcli.models.base import LatentModel
 
     training = Cell("training", identity, partial(train_model, task, family, seed, protocol, path, identity, fit))
     facts = compute(training, path.parent, path)
     network = checkpoint.build(checkpoint.load(path)).to(devices.resolve(protocol.device))
+    assert isinstance(network, LatentModel)
     name = network.FEATURES[0]
     train, test = (inference.features(network, half.images, name) for half in (task.train, task.test))
     scores = probed(task, train, test, network.feature_shape(name), protocol, seed)
