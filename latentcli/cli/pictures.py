@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
-    from latentcli.experiments.latents import Task
     from latentcli.experiments.tables import Column
+    from latentcli.experiments.tasks import Task
     from latentcli.models.base import LatentModel
 
 MANIFOLD_SIDE = 20
@@ -233,6 +233,17 @@ def of_decodings(
 def _targets(where: Path | None, grid: Path | None) -> list[Path]:
     targets: Iterable[Path | None] = (grid, folder(where) / "reconstructions.png" if where else None)
     return [path for path in targets if path is not None]
+
+
+def of_curves(path: Path, name: str, results: Sequence[Mapping[str, Any]]) -> Path:
+    """The accuracies of a study of hybrids, against the number of labelled images."""
+    from latentcli.experiments.arms import ARMS
+
+    curves: dict[str, dict[int, list[float]]] = {}
+    for result in results:
+        curve = curves.setdefault(ARMS[result["arm"]].title, {})
+        curve.setdefault(result["per_class"], []).append(result["accuracy"])
+    return _draw("curve", path, curves, name)
 
 
 def of_hybrids(

@@ -82,6 +82,39 @@ def run(
     return results
 
 
+def run_side_by_side(
+    cells: Sequence[Cell], folder: Path, jobs: int, on_cell: Callable[[Cell, bool], None] = lambda cell, known: None
+) -> list[Result]:
+    """``run`` in several processes, of one thread each where torch computes on the CPU.
+
+    Args:
+        cells: of the study; they do not need one another.
+        folder: where the results lie; it is made.
+        jobs: how many processes; 1 is this one.
+        on_cell: called when a cell is done, with whether its result was there already.
+
+    Raises:
+        OutputError: a result cannot be kept.
+        UsageError: the folder holds another study.
+    """
+    from joblib import Parallel, delayed
+
+    known = [finished(folder, cell) for cell in cells]
+    for cell, result in zip(cells, known, strict=True):
+        if result is not None:
+            on_cell(cell, True)
+    missing = [number for number, result in enumerate(known) if result is None]
+    work = (delayed(_numbered)(number, cells[number], folder) for number in missing)
+    for number, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+        known[number] = result
+        on_cell(cells[number], False)
+    return [result for result in known if result is not None]
+
+
+def _numbered(number: int, cell: Cell, folder: Path) -> tuple[int, Result]:
+    return number, compute(cell, folder)
+
+
 def compute(cell: Cell, folder: Path, made: Path | None = None) -> Result:
     """The result of a cell, kept; it is computed unless it is there already.
 

@@ -5,7 +5,6 @@ of the training images; it is measured once, on test images that neither has see
 pixels themselves.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ import numpy as np
 from latentcli.errors import UsageError
 from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.recipes import recipe
-from latentcli.files import digest
+from latentcli.experiments.tasks import Task
 
 if TYPE_CHECKING:
     from latentcli.data import ImageSet
@@ -53,31 +52,6 @@ class Protocol:
     label_embedding: bool = False
     device: str = "cpu"
     settings: tuple[tuple[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class Task:
-    """One data set of a study, both parts labelled."""
-
-    train: "ImageSet"
-    test: "ImageSet"
-
-    @property
-    def name(self) -> str:
-        """Of the data set, fit for the name of a file."""
-        return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in self.train.name)
-
-    def images_in_both(self) -> int:
-        """How many test images are in the training part, too, pixel by pixel."""
-        trained = {hashlib.sha256(image.tobytes()).digest() for image in self.train.images}
-        return sum(hashlib.sha256(image.tobytes()).digest() in trained for image in self.test.images)
-
-    def identity(self) -> dict[str, Any]:
-        """The images and labels by SHA-256."""
-        return {
-            half: digest({"images": images.images, "labels": images.labels, "names": images.class_names})
-            for half, images in (("train", self.train), ("test", self.test))
-        }
 
 
 def cells(

@@ -38,6 +38,8 @@ QUALITY = (
     Column("training_seconds", "training, s", ",.0f"),
 )
 
+ACCURACY = Column("accuracy", "accuracy, %", ".2f", 100.0)
+
 LEAKS = (
     Column("leaked", "probe given labels at fitting and test (leaked), %", ".2f", 100.0),
     Column("labels_at_fitting", "at fitting only (leaked), %", ".2f", 100.0),
@@ -52,6 +54,15 @@ LEAKED = (
 def latents(probes: Sequence[str]) -> tuple[Column, ...]:
     """The columns of a comparison of latent spaces: what each probe reads, then how images come back."""
     return (*(Column(f"{kind}_accuracy", f"{kind} probe, %", ".2f", 100.0) for kind in probes), *QUALITY)
+
+
+def by_arm(results: Sequence[Result]) -> list[Result]:
+    """The accuracies of all arms with the same data, labelled images and seed as one result, by the arms' names."""
+    groups = grouped(results, ("data", "per_class", "seed"))
+    return [
+        {"data": data, "labelled per class": size, **{result["arm"]: result["accuracy"] for result in group}}
+        for (data, size, _), group in groups.items()
+    ]
 
 
 def grouped(results: Sequence[Result], by: Sequence[str]) -> dict[tuple[str, ...], list[Result]]:

@@ -27,6 +27,7 @@ FIGURES = Registry(
         "labels": "latentcli.figures.labels:draw",
         "codes": "latentcli.figures.codes:draw",
         "tsne": "latentcli.figures.tsne:draw",
+        "curve": "latentcli.figures.curve:draw",
         "comparison": "latentcli.figures.comparison:draw",
     },
 )

@@ -1,0 +1,154 @@
+"""The arms of the hybrids study: what a classifier is given beside the same few labelled images."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.data import ImageSet
+    from latentcli.hybrids import Recipe
+    from latentcli.models.base import LatentModel
+    from latentcli.training.mixing import Hybrids
+
+MOST_CONFIDENT = 0.95
+"""Images and hybrids of less are left out: the usual threshold of pseudo-labels (Sohn et al. 2020)."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an arm may use.
+
+    Attributes:
+        labelled: the few images, all of them labelled.
+        unlabelled: all images of the training part, without labels.
+        seed: of all randomness.
+        count: how many images the arm may add.
+        model: trains, or finds, a model of these images.
+        device: where everything runs.
+    """
+
+    labelled: "ImageSet"
+    unlabelled: "ImageSet"
+    seed: int
+    count: int
+    model: Callable[["ImageSet"], "LatentModel"]
+    device: str = "cpu"
+
+
+Added = Callable[[Given], "Hybrids | None"]
+"""Images with soft labels that go beside the labelled ones."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train a classifier.
+
+    Attributes:
+        title: in tables and pictures.
+        settings: of the classifier, where they are not its own.
+        added: what it is given beside the labelled images; None: nothing.
+        share: of the images that it sees those that are labelled, where something is added.
+        shares_model: it needs the model of all images, which it shares with others.
+    """
+
+    title: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    added: Added | None = None
+    share: float = 0.5
+    shares_model: bool = False
+
+
+@dataclass(frozen=True)
+class LatentSpace:
+    """A model of some images, and the mixture that the few labels name.
+
+    Attributes:
+        images: that the mixture is fitted on, beside the labelled ones.
+        given: the rest.
+    """
+
+    images: "ImageSet"
+    given: Given
+
+    @cached_property
+    def model(self) -> "LatentModel":
+        """Trained on the images, without labels."""
+        return self.given.model(self.images)
+
+    @cached_property
+    def mixture(self) -> "GaussianMixtureClassifier":
+        """Fitted on the latents of the images and of the labelled ones."""
+        from latentcli import inference
+        from latentcli.classifiers import CLASSIFIERS
+        from latentcli.latents import Latents
+
+        few, images, names = self.given.labelled, self.images.images, self.images.names_of_labels()
+        if self.images is not few:
+            images = np.concatenate([few.images, images])
+            names = np.append(few.names_of_labels(), np.full(len(self.images), ""))
+        latents = Latents(inference.encode(self.model, images), "")
+        mixture = CLASSIFIERS["gmm"](device=self.given.device, random_state=self.given.seed)
+        return mixture.fit(latents.flat, names, latents.posterior_variances)
+
+    def hybrids(self, recipe: "Recipe") -> "Hybrids":
+        """Images decoded from it."""
+        from latentcli import inference
+        from latentcli.hybrids import make
+
+        blocks = list(make(recipe, self.mixture, inference.LatentSpace(self.model), self.given.count))
+        images = np.concatenate([block.images for block in blocks])
+        return {
+            "images": np.moveaxis(images, 1, -1) if images.shape[1] > 1 else images[:, 0],
+            "soft_labels": np.concatenate([block.soft_labels for block in blocks]),
+            "classes": np.array([str(name) for name in self.mixture.classes_]),
+        }
+
+
+def of_labelled(given: Given) -> "Hybrids":
+    """Hybrids of a model that has seen only the labelled images."""
+    from latentcli.hybrids import Recipe
+
+    few = given.labelled
+    return LatentSpace(few, given).hybrids(Recipe("between", seed=given.seed))
+
+
+def of_unlabelled(given: Given) -> "Hybrids":
+    """Hybrids of a model that has seen all images, without labels: those that are of one class almost surely."""
+    from latentcli.hybrids import Recipe
+
+    recipe = Recipe("mixture", min_confidence=MOST_CONFIDENT, reject=0.05, seed=given.seed)
+    return LatentSpace(given.unlabelled, given).hybrids(recipe)
+
+
+def pseudo_labels(given: Given) -> "Hybrids":
+    """The unlabelled images themselves, with the classes that the mixture is sure of."""
+    from latentcli import inference
+
+    space = LatentSpace(given.unlabelled, given)
+    random = np.random.default_rng(given.seed)
+    rows = np.sort(random.permutation(len(given.unlabelled))[: given.count])
+    images = given.unlabelled.images[rows]
+    latents = inference.features(space.model, images, space.model.FEATURES[0])
+    probabilities = space.mixture.predict_proba(latents)
+    sure = probabilities.max(axis=1) >= MOST_CONFIDENT
+    kept, classes = images[sure], probabilities[sure].argmax(axis=1)
+    return {
+        "images": np.moveaxis(kept, 1, -1) if kept.shape[1] > 1 else kept[:, 0],
+        "soft_labels": np.eye(probabilities.shape[1])[classes],
+        "classes": np.array([str(name) for name in space.mixture.classes_]),
+    }
+
+
+ARMS: dict[str, Arm] = {
+    "plain": Arm("plain CNN", {"augment": False}),
+    "augmented": Arm("with augmentation"),
+    "mixup": Arm("mixup", {"mixup": 0.2}),
+    "hybrids-labelled": Arm("hybrids, VAE on the labelled", added=of_labelled, share=0.75),
+    "hybrids-unlabelled": Arm("hybrids, VAE on all images", added=of_unlabelled, shares_model=True),
+    "pseudo-labels": Arm("pseudo-labels", added=pseudo_labels, shares_model=True),
+}
+"""By name, as on the command line."""

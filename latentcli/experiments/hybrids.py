@@ -1,0 +1,207 @@
+"""Do hybrids make a classifier better? Accuracy against the number of labelled images, arm by arm.
+
+One cell is one classifier: of one arm, one number of labelled images a class and one seed. The same labelled images
+go to every arm, and every arm takes the same number of optimiser steps. It is measured once, on the test part.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentcli.errors import DataError, FitError, UsageError
+from latentcli.experiments.arms import ARMS, Arm, Given
+from latentcli.experiments.cells import Cell, Result, compute
+from latentcli.experiments.tasks import Task
+
+if TYPE_CHECKING:
+    from latentcli.data import ImageSet
+    from latentcli.models.base import LatentModel
+    from latentcli.training.mixing import Hybrids
+
+MODEL = "model"
+"""Cells of this name train the model of all unlabelled images, which the arms share."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What all cells of a study share.
+
+    Attributes:
+        per_class: numbers of labelled images of each class.
+        arms: names in ``ARMS``.
+        steps: of the optimiser, for every classifier.
+        batch_size: of every classifier.
+        count: images that an arm may add.
+        values_seen: of a model's training, as in ``TrainingConfig``.
+        family: of the models.
+        settings: of the models, where they are not the family's own.
+        device: where everything runs.
+
+    Raises:
+        UsageError: an unknown arm, or a number out of range.
+    """
+
+    per_class: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 500, 1000)
+    arms: tuple[str, ...] = tuple(ARMS)
+    steps: int = 1_500
+    batch_size: int = 64
+    count: int = 20_000
+    values_seen: int = 700_000_000
+    family: str = "vae"
+    settings: tuple[tuple[str, Any], ...] = ()
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for arm in self.arms:
+            if arm not in ARMS:
+                raise UsageError(f"unknown arm {arm!r}", f"expected some of: {', '.join(ARMS)}")
+        if not self.arms or not self.per_class or min(self.per_class) < 1:
+            raise UsageError("a study needs an arm, and one labelled image a class or more")
+
+
+def cells(task: Task, seeds: int, protocol: Protocol, folder: Path) -> tuple[list[Cell], list[Cell]]:
+    """The cells that train what others share, and all others, smallest first.
+
+    Args:
+        task: its data set.
+        seeds: how many, from 0.
+        protocol: shared by all.
+        folder: of the study; models go to its ``models``.
+
+    Raises:
+        DataError: a class has fewer images than the largest number asked for.
+    """
+    images, shared = task.identity(), asdict(protocol)
+    for plural in ("per_class", "arms"):
+        del shared[plural]
+    of_labels = task.train.labels
+    assert of_labels is not None
+    fewest = int(np.bincount(of_labels[of_labels >= 0], minlength=len(task.train.class_names)).min())
+    if max(protocol.per_class) > fewest:
+        raise DataError(
+            f"{task.train.name} has too few labelled images for {max(protocol.per_class)} a class",
+            f"its smallest class has {fewest}",
+            f"--per-class {','.join(str(size) for size in protocol.per_class if size <= fewest) or fewest}",
+        )
+    common = [
+        Cell(f"{task.name}-{MODEL}-{seed}", {"data": images, "seed": seed, **shared},
+             partial(trained, task, seed, protocol, folder))
+        for seed in range(seeds)
+        if any(ARMS[arm].shares_model for arm in protocol.arms)
+    ]  # fmt: skip
+    arms = [
+        Cell(f"{task.name}-{arm}-{size}-{seed}",
+             {"data": images, "arm": arm, "per_class": size, "seed": seed, **shared},
+             partial(measured, task, arm, size, seed, protocol, folder))
+        for size in sorted(protocol.per_class)
+        for seed in range(seeds)
+        for arm in protocol.arms
+    ]  # fmt: skip
+    return common, arms
+
+
+def trained(task: Task, seed: int, protocol: Protocol, folder: Path) -> Result:
+    """Train the model of all images, without their labels."""
+    began = time.monotonic()
+    on_one_thread()
+    model_of(task.train, len(task.train.class_names), seed, protocol, folder / "models" / f"{task.name}-{seed}")
+    return {"data": task.train.name, "arm": MODEL, "seed": seed, "seconds": time.monotonic() - began}
+
+
+def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, folder: Path) -> Result:
+    """Train a classifier as the arm says, and measure it on the test images."""
+    from latentcli import device as devices
+    from latentcli import inference, metrics
+    from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
+    from latentcli.training import mixing
+    from latentcli.training.config import ClassifierTrainingConfig
+    from latentcli.training.examples import Examples
+    from latentcli.training.loop import Callbacks, Run
+
+    on_one_thread()
+    began, names = time.monotonic(), task.train.class_names
+    labelled = mixing.labelled(task.train, size, seed)
+
+    def model(images: "ImageSet") -> "LatentModel":
+        name = f"{task.name}-{seed}" if images is task.train else f"{task.name}-{arm}-{size}-{seed}"
+        return model_of(images, len(names), seed, protocol, folder / "models" / name)
+
+    plan = ARMS[arm]
+    given = Given(labelled, task.train, seed, protocol.count, model, protocol.device)
+    added = added_by(plan, given)
+    config = PIXEL_CLASSIFIERS["cnn"].Config.for_data(task.train.shape, len(names), **plan.settings)
+    # One pass over as many rows as all steps take: every arm sees the same number of images.
+    training = ClassifierTrainingConfig(epochs=1, batch_size=protocol.batch_size, held_out=0.0, seed=seed)
+    examples = mixing.examples(labelled, names, training, None, added, plan.share)
+    order = np.random.default_rng([seed, size]).permutation(examples.train_rows)
+    rows = np.resize(order, protocol.steps * protocol.batch_size)
+    network = create_classifier("cnn", config, seed, devices.resolve(protocol.device))
+    Run(network, Examples(examples.images, rows, examples.held_out_rows, examples.targets), training).fit(Callbacks())
+    probabilities = inference.probabilities(network, task.test.images)
+    predicted = np.array(names)[probabilities.argmax(axis=1)]
+    accuracy = metrics.classification(task.test.names_of_labels(), predicted, list(names))["accuracy"]
+    return {
+        "data": task.train.name, "arm": arm, "per_class": size, "seed": seed, "accuracy": accuracy,
+        "added": 0 if added is None else len(added["images"]), "seconds": time.monotonic() - began,
+    }  # fmt: skip
+
+
+def added_by(plan: Arm, given: Given) -> "Hybrids | None":
+    """What an arm is given beside the labelled images: nothing where these are too few to make a mixture of."""
+    try:
+        return plan.added(given) if plan.added else None
+    except (FitError, UsageError):
+        return None
+
+
+def on_one_thread() -> None:
+    """Cells run side by side; and the same number of threads gives the same bytes, however many run at once."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, folder: Path) -> "LatentModel":
+    """A model trained on images, without their labels; the one that was kept, where there is one.
+
+    Args:
+        images: of which the pixels count.
+        classes: how many the model is to be ready for.
+        seed: of its training.
+        protocol: says which model.
+        folder: where it is kept.
+    """
+    from latentcli import checkpoint
+    from latentcli import device as devices
+    from latentcli.files import digest
+    from latentcli.models import FAMILIES, create
+    from latentcli.models.base import LatentModel
+    from latentcli.training.config import TrainingConfig
+    from latentcli.training.loop import Callbacks, Run
+
+    family, path = protocol.family, folder / "vae.pth"
+    config = FAMILIES[family].Config.for_data(images.shape, classes, **dict(protocol.settings))
+    training = TrainingConfig(values_seen=protocol.values_seen, seed=seed)
+    device = devices.resolve(protocol.device)
+
+    def train() -> Result:
+        network = create(family, config, seed, device)
+        history = Run(network, images.images, training).fit(Callbacks())
+        facts = {"seed": seed, "settings": asdict(training), "history": list(history)}
+        saved = checkpoint.Checkpoint(family, asdict(config), images.shape, (), network.state_dict(), facts)
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(path, saved)
+        return {"epochs": len(history)}
+
+    identity = {
+        "images": digest({"images": images.images}), "family": family, "model": asdict(config),
+        "training": asdict(training),
+    }  # fmt: skip
+    compute(Cell("training", identity, train), folder, path)
+    network = checkpoint.build(checkpoint.load(path)).to(device)
+    assert isinstance(network, LatentModel)
+    return network

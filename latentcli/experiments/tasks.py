@@ -1,0 +1,35 @@
+"""The data set of a study: images to learn from, and images to be measured on."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from latentcli.files import digest
+
+if TYPE_CHECKING:
+    from latentcli.data import ImageSet
+
+
+@dataclass(frozen=True)
+class Task:
+    """One data set of a study, both parts labelled."""
+
+    train: "ImageSet"
+    test: "ImageSet"
+
+    @property
+    def name(self) -> str:
+        """Of the data set, fit for the name of a file."""
+        return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in self.train.name)
+
+    def images_in_both(self) -> int:
+        """How many test images are in the training part, too, pixel by pixel."""
+        trained = {hashlib.sha256(image.tobytes()).digest() for image in self.train.images}
+        return sum(hashlib.sha256(image.tobytes()).digest() in trained for image in self.test.images)
+
+    def identity(self) -> dict[str, Any]:
+        """The images and labels by SHA-256."""
+        return {
+            half: digest({"images": images.images, "labels": images.labels, "names": images.class_names})
+            for half, images in (("train", self.train), ("test", self.test))
+        }
