@@ -105,13 +105,18 @@ def hybrids(
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Repetitions of each. [5; --quick: 2]")] = None,
     arms: Annotated[str | None, typer.Option(metavar="A,B,…", help="Ways to learn; all by default.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10**7, help="Of the optimiser, for every classifier. [1500; --quick: 500]")
+    ] = None,
     model: Annotated[str, typer.Option(help="Family of the models that hybrids are made with.")] = "vae",
     quick: Annotated[bool, typer.Option("--quick", help="A first curve: fewer sizes, seeds and steps.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, max=256, help="Processes. By default one for each core.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the study.")] = Path(
         "study-hybrids"
     ),
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of the models.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of the models or of their training.")
+    ] = None,
     data_root: options.DataRoot = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -129,7 +134,7 @@ def hybrids(
     from latentcli.models import FAMILIES
 
     FAMILIES[model]  # an unknown name is refused before anything is loaded
-    given: dict[str, Any] = QUICK if quick else {}
+    given = (QUICK if quick else {}) | ({} if steps is None else {"steps": steps})
     sizes = whole_numbers(per_class or ("1,5,20,100" if quick else "1,5,10,20,50,100,500,1000"))
     protocol = Protocol(
         per_class=sizes, arms=tuple(ARMS if arms is None else options.names(arms) or ()), family=model,

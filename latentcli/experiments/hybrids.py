@@ -15,6 +15,7 @@ import numpy as np
 from latentcli.errors import DataError, FitError, UsageError
 from latentcli.experiments.arms import ARMS, Arm, Given
 from latentcli.experiments.cells import Cell, Result, compute
+from latentcli.experiments.recipes import sorted_out
 from latentcli.experiments.tasks import Task
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Protocol:
         count: images that an arm may add.
         values_seen: of a model's training, as in ``TrainingConfig``.
         family: of the models.
-        settings: of the models, where they are not the family's own.
+        settings: of the models or of their training, that go before the usual ones.
         device: where everything runs.
 
     Raises:
@@ -184,8 +185,9 @@ def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, fo
     from latentcli.training.loop import Callbacks, Run
 
     family, path = protocol.family, folder / "vae.pth"
-    config = FAMILIES[family].Config.for_data(images.shape, classes, **dict(protocol.settings))
-    training = TrainingConfig(values_seen=protocol.values_seen, seed=seed)
+    of_model, of_training = sorted_out(protocol.settings)
+    config = FAMILIES[family].Config.for_data(images.shape, classes, **of_model)
+    training = TrainingConfig(**({"values_seen": protocol.values_seen} | of_training | {"seed": seed}))
     device = devices.resolve(protocol.device)
 
     def train() -> Result:

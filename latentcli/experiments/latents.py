@@ -16,7 +16,7 @@ import numpy as np
 
 from latentcli.errors import UsageError
 from latentcli.experiments.cells import Cell, Result, compute
-from latentcli.experiments.recipes import recipe
+from latentcli.experiments.recipes import recipe, sorted_out
 from latentcli.experiments.tasks import Task
 
 if TYPE_CHECKING:
@@ -100,9 +100,8 @@ def configured(task: Task, family: str, seed: int, protocol: Protocol) -> "tuple
     from latentcli.training.config import TrainingConfig
 
     family = "vqvae" if family == LABELLED else family
-    plan, own = recipe(protocol.recipe, family, task.train.shape, len(task.train)), dict(protocol.settings)
-    of_training = {name: value for name, value in own.items() if name in TrainingConfig.__dataclass_fields__}
-    of_model = {name: value for name, value in own.items() if name not in of_training}
+    plan = recipe(protocol.recipe, family, task.train.shape, len(task.train))
+    of_model, of_training = sorted_out(protocol.settings)
     config = FAMILIES[family].Config.for_data(task.train.shape, None, **(dict(plan.model) | of_model))
     return config, TrainingConfig(**(dict(plan.training) | of_training | {"seed": seed}))
 

@@ -103,3 +103,65 @@ def test_bad_calls_end_with_their_code_before_any_training(data, tmp_path, argum
     assert (done.returncode, said in done.stderr) == (code, True), done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
     assert "Traceback" not in done.stderr
+
+
+def hybrids(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "latentcli", "study", "hybrids", *map(str, arguments)],
+        capture_output=True, text=True, check=False, **options,
+    )  # fmt: skip
+
+
+TINY = ["--per-class", "2,8", "--seeds", "2", "--quick", "--steps", "40", "--device", "cpu"]
+TINY += ["--set", "width=32", "--set", "epochs=4"]
+
+
+@pytest.mark.slow
+def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, tmp_path):
+    folder = tmp_path / "study"
+    first = hybrids(data / "halves.npz", *TINY, "-o", folder, "--jobs", 2, "--arms", "augmented,hybrids-unlabelled")
+    assert first.returncode == 0, first.stderr
+    assert first.stderr.count(": done") == 10  # two models, two sizes, two seeds, two arms
+    rows = list(csv.DictReader(io.StringIO((folder / "table.csv").read_text())))
+    assert {(row["arm"], row["per_class"], row["seed"]) for row in rows} == {
+        (arm, size, seed) for arm in ("augmented", "hybrids-unlabelled") for size in "28" for seed in "01"
+    }
+    assert all(float(row["accuracy"]) > 0.9 for row in rows)
+    assert all((float(row["added"]) > 0) == row["arm"].startswith("hybrids") for row in rows)
+    assert (folder / "table.md").read_text() == first.stdout
+    assert (folder / "curve.png").stat().st_size > 10_000
+    again = hybrids(data / "halves.npz", *TINY, "-o", folder, "--jobs", 1)
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("kept from before") == 10
+    cells = json.loads((folder / "table.json").read_text())["cells"]
+    assert len(cells) == 24
+    other = hybrids(data / "halves.npz", *TINY, "-o", tmp_path / "other", "--arms", "hybrids-unlabelled", "--jobs", 1)
+    assert other.returncode == 0, other.stderr
+    found = {
+        (cell["per_class"], cell["seed"]): cell["accuracy"] for cell in cells if cell["arm"] == "hybrids-unlabelled"
+    }
+    alone = json.loads((tmp_path / "other" / "table.json").read_text())["cells"]
+    assert {(cell["per_class"], cell["seed"]): cell["accuracy"] for cell in alone} == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nowhere.npz"], 3, "nowhere.npz"),
+        (["unlabelled.npz"], 3, "no labels"),
+        (["halves.npz", "--arms", "luck"], 2, "unknown arm"),
+        (["halves.npz", "--arms", ""], 2, "needs an arm"),
+        (["halves.npz", "--per-class", "0"], 2, "--per-class"),
+        (["halves.npz", "--per-class", "five"], 2, "--per-class"),
+        (["halves.npz", "--per-class", "1000"], 3, "too few labelled images"),
+        (["halves.npz", "--model", "gan"], 2, "unknown model family"),
+        (["halves.npz", "-o", "halves.npz"], 6, "halves.npz"),
+    ],
+    ids=str,
+)
+def test_bad_calls_of_a_study_of_hybrids_end_with_their_code(data, tmp_path, arguments, code, said):
+    where = [] if "-o" in arguments else ["-o", tmp_path / "study"]
+    done = hybrids(*arguments, *where, cwd=data, env=os.environ)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert "Traceback" not in done.stderr
