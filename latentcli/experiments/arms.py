@@ -27,7 +27,7 @@ class Given:
         unlabelled: all images of the training part, without labels.
         seed: of all randomness.
         count: how many images the arm may add.
-        model: trains, or finds, a model of these images.
+        model: trains, or finds, a model of these images; the published one, or the study's.
         device: where everything runs.
     """
 
@@ -35,7 +35,7 @@ class Given:
     unlabelled: "ImageSet"
     seed: int
     count: int
-    model: Callable[["ImageSet"], "LatentModel"]
+    model: Callable[["ImageSet", bool], "LatentModel"]
     device: str = "cpu"
 
 
@@ -69,15 +69,17 @@ class LatentSpace:
     Attributes:
         images: that the mixture is fitted on, beside the labelled ones.
         given: the rest.
+        published: whether the model is the published one.
     """
 
     images: "ImageSet"
     given: Given
+    published: bool = False
 
     @cached_property
     def model(self) -> "LatentModel":
         """Trained on the images, without labels."""
-        return self.given.model(self.images)
+        return self.given.model(self.images, self.published)
 
     @cached_property
     def mixture(self) -> "GaussianMixtureClassifier":
@@ -124,6 +126,14 @@ def of_unlabelled(given: Given) -> "Hybrids":
     return LatentSpace(given.unlabelled, given).hybrids(recipe)
 
 
+def as_published(given: Given) -> "Hybrids":
+    """The recipe that hybrids were first published with: points from N(0, I), in a latent space of two dimensions."""
+    from latentcli.hybrids import Recipe
+
+    recipe = Recipe("prior", "class-gaussian", seed=given.seed)
+    return LatentSpace(given.labelled, given, published=True).hybrids(recipe)
+
+
 def pseudo_labels(given: Given) -> "Hybrids":
     """The unlabelled images themselves, with the classes that the mixture is sure of."""
     from latentcli import inference
@@ -150,5 +160,6 @@ ARMS: dict[str, Arm] = {
     "hybrids-labelled": Arm("hybrids, VAE on the labelled", added=of_labelled, share=0.75),
     "hybrids-unlabelled": Arm("hybrids, VAE on all images", added=of_unlabelled, shares_model=True),
     "pseudo-labels": Arm("pseudo-labels", added=pseudo_labels, shares_model=True),
+    "as-published": Arm("hybrids as published (2-D)", added=as_published),
 }
 """By name, as on the command line."""

@@ -5,7 +5,7 @@ go to every arm, and every arm takes the same number of optimiser steps. It is m
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from latentcli.data import ImageSet
     from latentcli.models.base import LatentModel
     from latentcli.training.mixing import Hybrids
+
+PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
+"""Settings of the VAE that hybrids were first published with: two dimensions, N(0, I) as prior."""
 
 MODEL = "model"
 """Cells of this name train the model of all unlabelled images, which the arms share."""
@@ -127,9 +130,10 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
     began, names = time.monotonic(), task.train.class_names
     labelled = mixing.labelled(task.train, size, seed)
 
-    def model(images: "ImageSet") -> "LatentModel":
+    def model(images: "ImageSet", published: bool) -> "LatentModel":
         name = f"{task.name}-{seed}" if images is task.train else f"{task.name}-{arm}-{size}-{seed}"
-        return model_of(images, len(names), seed, protocol, folder / "models" / name)
+        how = replace(protocol, family="vae", settings=PUBLISHED) if published else protocol
+        return model_of(images, len(names), seed, how, folder / "models" / name)
 
     plan = ARMS[arm]
     given = Given(labelled, task.train, seed, protocol.count, model, protocol.device)
@@ -153,9 +157,11 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
 
 def added_by(plan: Arm, given: Given) -> "Hybrids | None":
     """What an arm is given beside the labelled images: nothing where these are too few to make a mixture of."""
+    from latentcli.hybrids import NothingPasses
+
     try:
         return plan.added(given) if plan.added else None
-    except (FitError, UsageError):
+    except (FitError, NothingPasses):
         return None
 
 

@@ -75,6 +75,10 @@ class Recipe:
             )
 
 
+class NothingPasses(UsageError):
+    """Next to no point is confident and typical enough."""
+
+
 @dataclass(frozen=True)
 class Hybrids:
     """A block of hybrids.
@@ -113,8 +117,8 @@ def make(recipe: Recipe, mixture: "GaussianMixtureClassifier", model: LatentSpac
         count: how many.
 
     Raises:
-        UsageError: a class is unknown, one class has no pair, or next to no point passes ``min_confidence`` and
-            ``reject``.
+        UsageError: a class is unknown, or one class has no pair.
+        NothingPasses: next to no point passes ``min_confidence`` and ``reject``.
         ModelFileError: the mixture lacks what the likelihood or ``reject`` needs.
     """
     likelihood = LIKELIHOODS[recipe.likelihood](mixture)
@@ -143,7 +147,7 @@ def make(recipe: Recipe, mixture: "GaussianMixtureClassifier", model: LatentSpac
         made, block = made + len(latents), block + 1
         fruitless = 0 if len(latents) else fruitless + 1
         if fruitless == FRUITLESS:
-            raise UsageError(
+            raise NothingPasses(
                 "next to none of the points drawn can be taken",
                 f"{made} of {block * BLOCK:,} passed",
                 "lower --min-confidence or --reject, or take another --strategy",
