@@ -1,23 +1,17 @@
 """Images through a trained model, a batch at a time: the only loop over images outside training."""
 
-import copy
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.utils import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from latentcli.batches import DeviceImages
+from latentcli.folding import folded
 from latentcli.matmul import FastLinear
 from latentcli.models.base import LatentModel, Model, PixelClassifier
 from latentcli.progress import Advance
 
-Trained = TypeVar("Trained", bound=Model)
-
-BATCH = {"cpu": 128, "cuda": 512, "mps": 512}
+BATCH = {"cpu": 256, "cuda": 512, "mps": 512}
 """Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels.
 
 On the CPU the layers' outputs then stay in its caches, and in memory that is not asked for anew with each batch.
@@ -39,31 +33,6 @@ def batches(count: int, size: int) -> Iterator[np.ndarray]:
 def device_of(model: Model) -> torch.device:
     """Where the model's weights are."""
     return next(model.parameters()).device
-
-
-def folded(model: Trained) -> Trained:
-    """The same function with fewer layers: each batch normalisation is folded into the layer before it.
-
-    Args:
-        model: put in evaluation mode, otherwise left as it is.
-
-    Returns:
-        a copy; the model itself when there is nothing to fold.
-    """
-    model.eval()
-    if not any(isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in model.modules()):
-        return model
-    result = copy.deepcopy(model)
-    for layers in [module for module in result.modules() if isinstance(module, nn.Sequential)]:
-        for index, (layer, after) in enumerate(pairwise(layers)):
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(after, nn.BatchNorm2d):
-                layers[index] = fuse_conv_bn_eval(layer, after, transpose=isinstance(layer, nn.ConvTranspose2d))
-            elif isinstance(layer, nn.Linear) and isinstance(after, nn.BatchNorm1d):
-                layers[index] = fuse_linear_bn_eval(layer, after)
-            else:
-                continue
-            layers[index + 1] = nn.Identity()
-    return result
 
 
 @torch.inference_mode()

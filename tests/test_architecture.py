@@ -10,7 +10,18 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "latentcli"
 FLOORS = [
     {"errors", "metrics", "progress", "plain_arrays", "pickle_machine"},
-    {"registry", "device", "latents", "files", "batches", "matmul", "plain_pickle", "safe_arrays", "safe_pickle"},
+    {
+        "registry",
+        "device",
+        "latents",
+        "files",
+        "batches",
+        "matmul",
+        "folding",
+        "plain_pickle",
+        "safe_arrays",
+        "safe_pickle",
+    },
     {"tensor_files"},
     {"sealed_files"},
     {"data", "models", "classifiers", "hybrids", "figures"},

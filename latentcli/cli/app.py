@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import typer
 
 from latentcli import __version__
+from latentcli import memory
 from latentcli.cli import console, options
 from latentcli.errors import LatentError, UsageError
 
@@ -56,6 +57,7 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
             console.verbosity.started = time.monotonic()
+            memory.keep_freed()
             for bundle_name, bundle in bundles.items():
                 arguments[bundle_name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})
             if code := exit_code_of(lambda: function(**arguments)):

@@ -87,8 +87,11 @@ def measure(threads: int | None, pairs: int) -> None:
     import numpy as np
     import torch
 
+    from latentcli.memory import keep_freed
+
     if threads is not None:
         torch.set_num_threads(threads)
+    keep_freed()  # as the command line does; it serves both sides
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # pythae would move there by itself
     rng = np.random.default_rng(0)
     trained = rng.integers(0, 256, (TRAINED, *SHAPE), dtype=np.uint8)
