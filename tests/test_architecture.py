@@ -18,6 +18,7 @@ FLOORS = [
         "batches",
         "matmul",
         "folding",
+        "memory",
         "plain_pickle",
         "safe_arrays",
         "safe_pickle",

@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from latentcli import __version__
-from latentcli import memory
+from latentcli import __version__, memory
 from latentcli.cli import console, options
 from latentcli.errors import LatentError, UsageError
 
