@@ -86,5 +86,6 @@ class TrainingConfig:
 class ClassifierTrainingConfig(TrainingConfig):
     """The same settings with the defaults that suit a classifier of few images."""
 
+    values_seen: int = 150_000_000
     least_steps: int = 1_500
     weight_decay: float = 0.05
