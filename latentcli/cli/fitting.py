@@ -138,8 +138,8 @@ def labelled(latents: "Latents", few: "Latents | None", per_class: int | None, s
         latents = latents.unlabelled().followed_by(few)
     if latents.labels is None or not (latents.labels >= 0).any():
         raise DataError(
-            "there are no labels to name the clusters with", "expected some labelled images",
-            "give labelled images (VAL), or --labels labels.csv",
+            "there are no labels to learn the classes from", "expected some labelled images",
+            "give labelled images (VAL or --val), or --labels labels.csv",
         )  # fmt: skip
     return latents if per_class is None else labelled_per_class(latents, per_class, seed)
 

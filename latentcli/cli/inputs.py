@@ -153,7 +153,10 @@ def classifier(path: Path, fitted_on: str) -> Any:
     if params["kind"] not in CLASSIFIERS:
         expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
         raise ModelFileError(f"{shown(path)} holds a classifier of an unknown kind", expected)
-    return CLASSIFIERS[params["kind"]].from_params(params)
+    try:
+        return CLASSIFIERS[params["kind"]].from_params(params)
+    except ModelFileError as error:
+        raise ModelFileError(f"{shown(path)}: {error.problem}", error.found, error.remedy) from error
 
 
 def mixture(path: Path, fitted_on: str) -> Any:
