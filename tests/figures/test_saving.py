@@ -23,6 +23,8 @@ ARGUMENTS = {
     "reconstructions": (IMAGES[:5], IMAGES[:5], np.ones(5), NASTY),
     "confusion": (np.eye(5, dtype=int), NASTY),
     "hybrids": (IMAGES[:5], np.full((5, 5), 0.2), NASTY),
+    "field": (np.full((6, 8, 5), 0.2), (-1.0, 1.0, -2.0, 2.0), POINTS[:, :2], np.full((60, 5), 0.2), NASTY),
+    "curve": ({name: {1: [0.5, 0.6], 5: [0.7], 1000: [0.9, 0.95]} for name in NASTY},),
     "labels": (NASTY, {"$x$": np.arange(5)}),
     "codes": (IMAGES[:5], IMAGES[:5], np.arange(80).reshape(5, 4, 4), np.arange(80).reshape(5, 4, 4), np.eye(80)),
     "tsne": (POINTS, np.arange(60) % 5, NASTY),
@@ -73,7 +75,13 @@ def test_no_text_is_clipped(kind):
     for text in figure.findobj(Text):
         if text.get_text() and text.get_visible():
             box = text.get_window_extent()
-            ticks = kind in ("latent", "history", "labels", "codes")  # theirs beyond the axes exist, but are not drawn
+            ticks = kind in (
+                "latent",
+                "history",
+                "labels",
+                "codes",
+                "curve",
+            )  # theirs beyond the axes exist, but are not drawn
             assert ticks or (box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1), text.get_text()
             assert ticks or (box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1), text.get_text()
 
