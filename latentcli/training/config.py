@@ -89,3 +89,6 @@ class ClassifierTrainingConfig(TrainingConfig):
     values_seen: int = 150_000_000
     least_steps: int = 1_500
     weight_decay: float = 0.05
+
+    def batch_size_for(self, images: int) -> int:
+        return self.batch_size or min(64, super().batch_size_for(images))
