@@ -58,16 +58,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     check_new_folder(path)
     temporary: Path | None = None
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-        yield temporary
-        temporary.chmod(_mode_of_new_files() | 0o111)
-        temporary.replace(path)
-        temporary = None
-        _flush_folder(path.parent)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}", error.strerror or str(error), "free space, or name another output"
-        ) from error
+        with _output_errors(path):
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+            yield temporary
+            temporary.chmod(_mode_of_new_files() | 0o111)
+            temporary.replace(path)
+            temporary = None
+            _flush_folder(path.parent)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -101,23 +98,31 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     check_writable(path)
     temporary: str | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(_mode_of_new_files())
-        Path(temporary).replace(path)
-        temporary = None
-        _flush_folder(path.parent)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}", error.strerror or str(error), "free space, or name another output"
-        ) from error
+        with _output_errors(path):
+            descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(_mode_of_new_files())
+            Path(temporary).replace(path)
+            temporary = None
+            _flush_folder(path.parent)
     finally:
         if temporary is not None:
             with suppress(OSError):
                 Path(temporary).unlink()
+
+
+@contextmanager
+def _output_errors(path: Path) -> Iterator[None]:
+    """What the system says of writing ``path``, as an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}", error.strerror or str(error), "free space, or name another output"
+        ) from error
 
 
 def _mode_of_new_files() -> int:

@@ -233,14 +233,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64: p(class | z) of each of the points X (N, D), columns as in ``classes_``; rows sum to 1."""
-        check_is_fitted(self, "means_")
-        of_class = np.eye(len(self.classes_))[:, self.component_labels_]  # (C, K)
-
-        def posterior(joint: np.ndarray) -> np.ndarray:
-            likelihoods = np.exp(joint - joint.max(axis=0))
-            return of_class @ (likelihoods / likelihoods.sum(axis=0))
-
-        return self._read(X, len(self.classes_), posterior)
+        return np.exp(self.predict_log_proba(X))
 
     def predict_log_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64: log p(class | z) of each of the points X (N, D), right also where p would be rounded to 0."""
@@ -263,13 +256,17 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         check_is_fitted(self, "means_")
         generator = np.random.default_rng(seed)
         components = generator.choice(len(self.weights_), size=n, p=self.weights_ / self.weights_.sum())
+        return self.inverse_transform(self.draw(components, generator)), components
+
+    def draw(self, components: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """(n, d) float64: a point of each of these components (n,), in the space of ``means_``."""
         factors = np.linalg.cholesky(self.full_covariances())
-        noise = generator.standard_normal((n, self.means_.shape[1]))
+        noise = generator.standard_normal((len(components), self.means_.shape[1]))
         points = self.means_[components]
         for component in np.unique(components):
             rows = components == component
             points[rows] += noise[rows] @ factors[component].T
-        return self.inverse_transform(points), components
+        return points
 
     def to_params(self) -> dict[str, Any]:
         """The fitted mixture as plain arrays and strings; what ``from_params`` reads."""

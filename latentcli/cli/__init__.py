@@ -10,6 +10,7 @@ from latentcli.cli import (
     plot,
     reconstruct,
     study,
+    study_hybrids,
     train,
     train_cnn,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "plot",
     "reconstruct",
     "study",
+    "study_hybrids",
     "train",
     "train_cnn",
 ]

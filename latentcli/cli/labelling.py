@@ -55,11 +55,13 @@ class ByPixels:
         self.classes = list(self.saved.class_names)
 
     def label(self, images: "ImageSet", reject_below: float | None) -> "tuple[ImageSet, np.ndarray, np.ndarray]":
-        """The images, class names, and the probability of each image's most likely class; it rejects none."""
+        """The images, class names, and the probability of each image's most likely class.
+
+        ``reject_below`` is None: ``fitting.check_rejects`` refuses any other for a classifier that knows no density.
+        """
         from latentcli import inference
         from latentcli.cli import console
 
-        fitting.check_rejects(self.labeller, reject_below)
         with console.progress("classifying", len(images)) as advance:
             found = inference.probabilities(self.labeller, images.images, advance)
         return images, np.array(self.classes, dtype=object)[found.argmax(axis=1)], found.max(axis=1)

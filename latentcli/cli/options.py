@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from latentcli.training.config import TrainingConfig
+
 Data = Annotated[
     str,
     typer.Argument(
@@ -80,6 +82,26 @@ class Reading:
 
 READ_TEST, READ_TRAIN = Reading(), Reading(split="train")
 """What commands that measure read of a named set by default, and what commands that fit."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a command trains: options that come together, and that ``command`` lays out."""
+
+    epochs: Epochs = None
+    batch_size: BatchSize = None
+    lr: LearningRate = TrainingConfig.lr
+    image_size: ImageSize = None
+    settings: Settings = None
+    resume: Resume = False
+    seed: Seed = TrainingConfig.seed
+
+    def given(self) -> dict[str, Any]:
+        """The fields of the training's configuration; None where an option was not given."""
+        return {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "seed")}
+
+
+TRAINING = Training()
 
 
 def names(text: str | None) -> list[str] | None:

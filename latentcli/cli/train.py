@@ -7,7 +7,6 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
-from latentcli.training.config import TrainingConfig as Defaults
 
 FAMILYS_OWN = "By default what the model family takes."
 
@@ -25,12 +24,7 @@ def train(
         str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")
     ] = None,
     beta: Annotated[float | None, typer.Option(help=f"Weight of the KL divergence. {FAMILYS_OWN}")] = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    lr: options.LearningRate = Defaults.lr,
-    image_size: options.ImageSize = None,
-    settings: options.Settings = None,
-    resume: options.Resume = False,
+    training: options.Training = options.TRAINING,
     classes: options.Classes = None,
     split: options.Split = "train",
     labels: options.Labels = None,
@@ -38,7 +32,6 @@ def train(
     data_root: options.DataRoot = None,
     max_bad: options.MaxBad = "1%",
     figures: options.Figures = None,
-    seed: options.Seed = Defaults.seed,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -53,7 +46,7 @@ def train(
     log, partial = watching.log(output), watching.partial(output)
     inputs.check_outputs(output, gmm, log, partial, given=[data, val, labels])
     images = datasets.load(
-        data, split=split, classes=options.names(classes), labels=labels, image_size=image_size,
+        data, split=split, classes=options.names(classes), labels=labels, image_size=training.image_size,
         data_root=data_root, max_bad=max_bad, progress=console.progress,
     )  # fmt: skip
     inputs.report_bad_files(images, output)
@@ -62,13 +55,13 @@ def train(
 
     network_config, loop_config = configuration.configure(
         FAMILIES[model].Config, images.shape, len(naming.class_names) if naming else None,
-        {"backbone": backbone, "latent_dim": latent_dim, "loss": loss, "beta": beta, "epochs": epochs,
-         "batch_size": batch_size, "lr": lr, "seed": seed}, settings or [],
+        {"backbone": backbone, "latent_dim": latent_dim, "loss": loss, "beta": beta, **training.given()},
+        training.settings or [],
     )  # fmt: skip
     identity = configuration.identity(model, network_config, loop_config, images.name, {"images": images.images})
     network = create(model, network_config, loop_config.seed, devices.resolve(device))
     console.detail(f"{network_config}\n{loop_config}\non {next(network.parameters()).device}")
-    state = watching.state_to_resume(output, identity) if resume else None
+    state = watching.state_to_resume(output, identity) if training.resume else None
     history = watching.fit(network, images.images, loop_config, output, identity, state)
 
     saved = checkpoint.Checkpoint(
@@ -82,7 +75,7 @@ def train(
     if naming is not None:
         few_latents = fitting.encoded(network, saved.fingerprint, few) if few else None
         mixture = fitting.fit_mixture(
-            fitting.labelled(latents, few_latents, labels_per_class, seed), device, random_state=seed
+            fitting.labelled(latents, few_latents, labels_per_class, training.seed), device, random_state=training.seed
         )
         fitting.write_mixture(gmm, mixture, saved.fingerprint)
         written.append(gmm)

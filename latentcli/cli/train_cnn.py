@@ -7,7 +7,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
-from latentcli.training.config import ClassifierTrainingConfig as Defaults
+from latentcli.training.config import ClassifierTrainingConfig
 
 
 @command(app)
@@ -25,12 +25,7 @@ def train_cnn(
         typer.Option(min=0.0, max=1.0, help="Of the images of an epoch that are DATA's, where there are hybrids."),
     ] = 0.5,
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("cnn.pth"),
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    lr: options.LearningRate = Defaults.lr,
-    image_size: options.ImageSize = None,
-    settings: options.Settings = None,
-    resume: options.Resume = False,
+    training: options.Training = options.TRAINING,
     classes: options.Classes = None,
     split: options.Split = "train",
     labels: options.Labels = None,
@@ -38,7 +33,6 @@ def train_cnn(
     data_root: options.DataRoot = None,
     max_bad: options.MaxBad = "1%",
     figures: options.Figures = None,
-    seed: options.Seed = Defaults.seed,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -54,19 +48,19 @@ def train_cnn(
     inputs.check_outputs(output, log, partial, given=[data, val, labels, hybrids], folder=figures)
     mixed = artifacts.read_hybrids(hybrids) if hybrids else None
     images = datasets.load(
-        data, split=split, classes=options.names(classes), labels=labels, image_size=image_size,
+        data, split=split, classes=options.names(classes), labels=labels, image_size=training.image_size,
         data_root=data_root, max_bad=max_bad, progress=console.progress,
     )  # fmt: skip
     inputs.report_bad_files(images, output)
     validation = (
         datasets.load(val, image_shape=images.shape, data_root=data_root, progress=console.progress) if val else None
     )
-    labelled = mixing.labelled(images, labels_per_class, seed)
+    labelled = mixing.labelled(images, labels_per_class, training.seed)
     names = mixing.classes_of(labelled, mixed)
 
     network_config, loop_config = configuration.configure(
         PIXEL_CLASSIFIERS["cnn"].Config, images.shape, len(names),
-        {"epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}, settings or [], Defaults,
+        training.given(), training.settings or [], ClassifierTrainingConfig,
     )  # fmt: skip
     examples = mixing.examples(labelled, names, loop_config, validation, mixed, share)
     count = {"labelled": len(labelled), "hybrids": 0 if mixed is None else len(mixed["images"])}
@@ -75,7 +69,7 @@ def train_cnn(
     )
     network = create_classifier("cnn", network_config, loop_config.seed, devices.resolve(device))
     console.detail(f"{network_config}\n{loop_config}\non {next(network.parameters()).device}")
-    state = watching.state_to_resume(output, identity) if resume else None
+    state = watching.state_to_resume(output, identity) if training.resume else None
     history = watching.fit(network, examples, loop_config, output, identity, state)
 
     saved = checkpoint.Checkpoint(

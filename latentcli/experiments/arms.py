@@ -90,8 +90,7 @@ class LatentSpace:
 
         few, images, names = self.given.labelled, self.images.images, self.images.names_of_labels()
         if self.images is not few:
-            images = np.concatenate([few.images, images])
-            names = np.append(few.names_of_labels(), np.full(len(self.images), ""))
+            images, names = np.concatenate([few.images, images]), np.append(few.names_of_labels(), names)
         latents = Latents(inference.encode(self.model, images), "")
         mixture = CLASSIFIERS["gmm"](device=self.given.device, random_state=self.given.seed)
         return mixture.fit(latents.flat, names, latents.posterior_variances)
@@ -102,20 +101,25 @@ class LatentSpace:
         from latentcli.hybrids import make
 
         blocks = list(make(recipe, self.mixture, inference.LatentSpace(self.model), self.given.count))
-        images = np.concatenate([block.images for block in blocks])
-        return {
-            "images": np.moveaxis(images, 1, -1) if images.shape[1] > 1 else images[:, 0],
-            "soft_labels": np.concatenate([block.soft_labels for block in blocks]),
-            "classes": np.array([str(name) for name in self.mixture.classes_]),
-        }
+        images, soft_labels = (
+            np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels")
+        )
+        return self.with_soft_labels(images, soft_labels)
+
+    def with_soft_labels(self, images: np.ndarray, soft_labels: np.ndarray) -> "Hybrids":
+        """Images (N, C, H, W) uint8, and (N, classes) how much of each of the mixture's classes they are."""
+        from latentcli.artifacts.arrays import laid_out
+
+        classes = np.array([str(name) for name in self.mixture.classes_])
+        layout = "NHW" if images.shape[1] == 1 else "NHWC"
+        return {"images": laid_out(images, layout), "soft_labels": soft_labels, "classes": classes}
 
 
 def of_labelled(given: Given) -> "Hybrids":
     """Hybrids of a model that has seen only the labelled images."""
     from latentcli.hybrids import Recipe
 
-    few = given.labelled
-    return LatentSpace(few, given).hybrids(Recipe("between", seed=given.seed))
+    return LatentSpace(given.labelled, given).hybrids(Recipe("between", seed=given.seed))
 
 
 def of_unlabelled(given: Given) -> "Hybrids":
@@ -145,12 +149,8 @@ def pseudo_labels(given: Given) -> "Hybrids":
     latents = inference.features(space.model, images, space.model.FEATURES[0])
     probabilities = space.mixture.predict_proba(latents)
     sure = probabilities.max(axis=1) >= MOST_CONFIDENT
-    kept, classes = images[sure], probabilities[sure].argmax(axis=1)
-    return {
-        "images": np.moveaxis(kept, 1, -1) if kept.shape[1] > 1 else kept[:, 0],
-        "soft_labels": np.eye(probabilities.shape[1])[classes],
-        "classes": np.array([str(name) for name in space.mixture.classes_]),
-    }
+    classes = probabilities[sure].argmax(axis=1)
+    return space.with_soft_labels(images[sure], np.eye(probabilities.shape[1])[classes])
 
 
 ARMS: dict[str, Arm] = {

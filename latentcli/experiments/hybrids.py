@@ -128,15 +128,15 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
 
     on_one_thread()
     began, names = time.monotonic(), task.train.class_names
-    labelled = mixing.labelled(task.train, size, seed)
+    labelled, unlabelled = mixing.labelled(task.train, size, seed), replace(task.train, labels=None)
 
     def model(images: "ImageSet", published: bool) -> "LatentModel":
-        name = f"{task.name}-{seed}" if images is task.train else f"{task.name}-{arm}-{size}-{seed}"
+        name = f"{task.name}-{seed}" if images is unlabelled else f"{task.name}-{arm}-{size}-{seed}"
         how = replace(protocol, family="vae", settings=PUBLISHED) if published else protocol
         return model_of(images, len(names), seed, how, folder / "models" / name)
 
     plan = ARMS[arm]
-    given = Given(labelled, task.train, seed, protocol.count, model, protocol.device)
+    given = Given(labelled, unlabelled, seed, protocol.count, model, protocol.device)
     added = added_by(plan, given)
     config = PIXEL_CLASSIFIERS["cnn"].Config.for_data(task.train.shape, len(names), **plan.settings)
     # One pass over as many rows as all steps take: every arm sees the same number of images.

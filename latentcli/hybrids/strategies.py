@@ -123,17 +123,12 @@ def of_classes(mixture: "GaussianMixtureClassifier", classes: np.ndarray, random
     Returns:
         (n, d) float64, in the space of the mixture's means.
     """
-    factors = np.linalg.cholesky(mixture.full_covariances())
-    points = np.empty((len(classes), mixture.means_.shape[1]))
+    components = np.empty(len(classes), int)
     for label in np.unique(classes):
-        rows = np.flatnonzero(classes == label)
+        rows = classes == label
         weights = np.where(mixture.component_labels_ == label, mixture.weights_, 0.0)
-        component = random.choice(len(weights), size=len(rows), p=weights / weights.sum())
-        noise = random.standard_normal((len(rows), points.shape[1]))
-        for number in np.unique(component):
-            at = component == number
-            points[rows[at]] = mixture.means_[number] + noise[at] @ factors[number].T
-    return points
+        components[rows] = random.choice(len(weights), size=int(rows.sum()), p=weights / weights.sum())
+    return mixture.draw(components, random)
 
 
 def classes_of(mixture: "GaussianMixtureClassifier", names: Sequence[str] | None) -> np.ndarray:

@@ -1,0 +1,121 @@
+"""``latentcli study hybrids``: accuracy against the number of labelled images, with and without hybrids."""
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from latentcli.cli import options
+from latentcli.cli.app import command
+from latentcli.cli.study import study, tasks_of, write
+from latentcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from latentcli.experiments.cells import Cell
+
+QUICK: dict[str, Any] = {"steps": 500, "count": 3_000, "values_seen": 100_000_000}
+"""Of a first curve: of a model and of classifiers that have seen less."""
+
+
+@command(study)
+def hybrids(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A labelled data set: a name, a file or a folder.")],
+    test: Annotated[
+        str | None, typer.Option(help="The test part of a DATA that has none by its name. Else a sixth is kept.")
+    ] = None,
+    per_class: Annotated[
+        str | None, typer.Option(metavar="N,N,…", help="Labelled images of each class. [1,5,10,20,50,100,500,1000]")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Repetitions of each. [5; --quick: 2]")] = None,
+    arms: Annotated[str | None, typer.Option(metavar="A,B,…", help="Ways to learn; all by default.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=10**7, help="Of the optimiser, for every classifier. [1500; --quick: 500]")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Family of the models that hybrids are made with.")] = "vae",
+    quick: Annotated[bool, typer.Option("--quick", help="A first curve: fewer sizes, seeds and steps.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, max=256, help="Processes. By default one for each core.")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the study.")] = Path(
+        "study-hybrids"
+    ),
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of the models or of their training.")
+    ] = None,
+    data_root: options.DataRoot = None,
+    device: options.Device = "auto",
+    json: options.Json = False,
+) -> None:
+    """Do hybrids make a classifier better? Accuracy against labelled images, beside other ways to learn from them."""
+    from latentcli import device as devices
+    from latentcli.cli import configuration, console, pictures
+    from latentcli.experiments import cells, tables
+    from latentcli.experiments.arms import ARMS
+    from latentcli.experiments.hybrids import Protocol
+    from latentcli.experiments.hybrids import cells as cells_of
+    from latentcli.files import check_folder
+    from latentcli.models import FAMILIES
+
+    FAMILIES[model]  # an unknown name is refused before anything is loaded
+    given = (QUICK if quick else {}) | ({} if steps is None else {"steps": steps})
+    sizes = whole_numbers(per_class or ("1,5,20,100" if quick else "1,5,10,20,50,100,500,1000"))
+    protocol = Protocol(
+        per_class=sizes, arms=tuple(ARMS if arms is None else options.names(arms) or ()), family=model,
+        settings=tuple(map(configuration.parse, settings or [])), device=device, **given,
+    )  # fmt: skip
+    check_folder(output)
+    (task,) = tasks_of([data], [test] if test else [], None, data_root)
+    shared, plan = cells_of(task, seeds or (2 if quick else 5), protocol, output)
+    on_cpu = devices.resolve(device).type == "cpu"
+    side_by_side = jobs or (os.cpu_count() if on_cpu else None) or 1
+    watch = Countdown(len(shared) + len(plan))
+    cells.run_side_by_side(shared, pictures.folder(output), side_by_side, watch)
+    results = cells.run_side_by_side(plan, output, side_by_side, watch)
+
+    columns = [tables.Column(arm, ARMS[arm].title + ", %", ".2f", 100.0) for arm in protocol.arms]
+    table = tables.markdown(tables.by_arm(results), ("data", "labelled per class"), columns)
+    written = write(
+        output,
+        {
+            "table.json": tables.as_json(results, ("data", "arm", "per_class"), [tables.ACCURACY]),
+            "table.csv": tables.comma_separated(results),
+            "table.md": table,
+        },
+    )
+    written.append(pictures.of_curves(output / "curve.png", task.train.name, results))
+    if json:
+        console.result({"cells": results}, as_json=True, written=written)
+        return
+    console.emit(table)
+    console.note(f"written: {output}")
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """The numbers of a comma-separated option.
+
+    Raises:
+        UsageError: one is no whole number of 1 or more.
+    """
+    parts = options.names(text) or []
+    if not parts or not all(part.isascii() and part.isdigit() and 1 <= int(part) < 10**9 for part in parts):
+        raise UsageError(f"--per-class {text!r} is no list of whole numbers", "expected 1 or more each, like 1,5,10")
+    return tuple(map(int, parts))
+
+
+class Countdown:
+    """Says which cell is done, and how long the rest will take: as long for each as those before."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.done, self.computed, self.began = count, 0, 0, time.monotonic()
+
+    def __call__(self, cell: "Cell", known: bool) -> None:
+        from latentcli.cli import console
+        from latentcli.cli.watching import clock
+
+        self.done += 1
+        said = "kept from before" if known else "done"
+        if not known:
+            self.computed += 1
+            left = (time.monotonic() - self.began) / self.computed * (self.count - self.done)
+            said += f", about {clock(left)} left"
+        console.note(f"{self.done}/{self.count} {cell.name}: {said}")
