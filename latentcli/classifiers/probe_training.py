@@ -14,7 +14,7 @@ from latentcli.batches import generator_for
 from latentcli.classifiers.probe import OnEpoch, best_epoch
 from latentcli.classifiers.probe_network import ProbeNetwork
 from latentcli.errors import FitError
-from latentcli.matmul import FastLinear
+from latentcli.matmul import FastLinear, reduced_precision
 
 FEWEST_HELD_OUT = 30
 """Rows: the accuracy on fewer says too little to choose weights by, and they are better used to learn from."""
@@ -135,7 +135,10 @@ def train(
         for step, batch in enumerate(np.array_split(order, steps)):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * (epoch + step / steps) / epochs))
-            logits, truth = network(source[batch], generator), targets[torch.from_numpy(batch).to(device)]
+            values, truth = source[batch], targets[torch.from_numpy(batch).to(device)]
+            with reduced_precision(device.type):
+                logits = network(values, generator)
+            logits = logits.float()
             loss = F.cross_entropy(logits, truth, label_smoothing=schedule.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from latentcli.errors import DataError, UsageError
 from latentcli.latents import ARRAYS_OF_FEATURES
+from latentcli.matmul import reduced_precision
 from latentcli.models.map_backbones import to_rows
 
 SMALLEST, LARGEST = 8, 256
@@ -120,12 +121,11 @@ class Model(nn.Module, ABC):
     config: Any
 
     def reduced_precision(self, batch: Tensor) -> torch.autocast:
-        """A context for the networks alone: bfloat16 products while training on CUDA, nothing changed elsewhere.
+        """A context for the networks alone while they train, see ``matmul.reduced_precision``.
 
         Losses and densities are sums over many terms and stay outside it, in float32.
         """
-        device = batch.device.type
-        return torch.autocast(device, torch.bfloat16, enabled=self.training and device == "cuda")
+        return reduced_precision(batch.device.type, self.training)
 
     @abstractmethod
     def loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> LossTerms:

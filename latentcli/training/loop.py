@@ -181,7 +181,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, (self.step + 1) / self.total_steps)
         before = [tensor.detach().clone() for tensor in self.followers]
-        with FastLinear(reduced=True):
+        with FastLinear():
             losses = self.model.loss(self._batch(rows), generator, fraction)
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()

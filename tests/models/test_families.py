@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from latentcli import matmul
 from latentcli.errors import DataError, UsageError
 from latentcli.models import FAMILIES, create
 from latentcli.models.backbones import BACKBONES, MOST_PARAMETERS, count_parameters
@@ -176,10 +177,11 @@ def test_images_that_no_backbone_takes_are_refused(family, shape):
 
 @families
 def test_losses_stay_in_full_precision_where_networks_do_not(family, monkeypatch):
-    """What happens on CUDA, on the CPU: autocast there knows bfloat16 as well."""
+    """What happens on CUDA and with AMX, on any processor: autocast knows bfloat16 everywhere."""
     model, images = build(family), batch((1, 28, 28), 16)
+    monkeypatch.setattr(matmul, "AMX", False)
     exact = model.loss(images, torch.Generator().manual_seed(0))
-    monkeypatch.setattr(model, "reduced_precision", lambda x: torch.autocast("cpu", torch.bfloat16))
+    monkeypatch.setattr(matmul, "AMX", True)
     reduced = model.loss(images, torch.Generator().manual_seed(0))
     assert reduced.total.dtype == torch.float32
     assert reduced.total != exact.total
