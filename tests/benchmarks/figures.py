@@ -105,7 +105,7 @@ def measure(row: Row, seed: int, held_out: bool, extra: list[str], device: str) 
     for draw in range(DRAWS):
         mixture = fitting.fit_mixture(fitting.labelled(latents, None, PER_CLASS, draw), device)
         predicted, _ = fitting.predictions(mixture, unseen)
-        scores = fitting.scores(unseen, predicted, mixture)
+        scores = fitting.scores(unseen, predicted, mixture.classes_)
         accuracy.append(scores["accuracy"])
         f1.append((scores["macro_f1"] + scores["micro_f1"]) / 2)
     quality = metrics.reconstruction(test.images, inference.reconstruct(model, test.images))

@@ -29,15 +29,16 @@ def data(tmp_path_factory):
 SMALL = ["--set", "epochs=2", "--set", "width=64", "--seeds", "2", "--device", "cpu"]
 
 
-def study(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "latentcli", "study", "latents", *map(str, arguments)],
-        capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
+def command(*arguments):
+    return [sys.executable, "-m", "latentcli", "study", *map(str, arguments)]
+
+
+def study(*arguments):
+    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
 
 
 def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(data, tmp_path):
-    first = study(data / "halves.npz", "-o", tmp_path / "study", *SMALL, "--label-embedding")
+    first = study("latents", data / "halves.npz", "-o", tmp_path / "study", *SMALL, "--label-embedding")
     assert first.returncode == 0, first.stderr
     lines = first.stdout.splitlines()
     assert [line.split(" | ")[1] for line in lines[2:5]] == ["pixels", "vae", "vqvae"]
@@ -54,33 +55,39 @@ def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(da
     assert pictures == names | {"comparison.png"}
 
     began = time.monotonic()
-    again = study(data / "halves.npz", "-o", tmp_path / "study", *SMALL, "--label-embedding", "--json")
+    again = study("latents", data / "halves.npz", "-o", tmp_path / "study", *SMALL, "--label-embedding", "--json")
     assert again.stderr.count("kept from before") == 8, time.monotonic() - began
     assert json.loads(again.stdout)["cells"] == kept["cells"]
 
 
+LONGER = ["--models", "fsq", *SMALL, "--set", "epochs=12"]
+
+
+def timeless(folder):
+    """Cells of a study, without the seconds they took."""
+    cells = json.loads((folder / "table.json").read_text())["cells"]
+    return [{name: value for name, value in cell.items() if "seconds" not in name} for cell in cells]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert study("latents", data / "halves.npz", *LONGER, "-o", folder).returncode == 0
+    return timeless(folder)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, number):
-    arguments = [data / "halves.npz", "--models", "fsq", *SMALL, "--set", "epochs=12"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "latentcli", "study", "latents", *map(str, arguments), "-o", str(tmp_path / "study")],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, number, undisturbed):
+    arguments = ["latents", data / "halves.npz", *LONGER, "-o", tmp_path]
+    with subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             if line.startswith("epoch 3/"):
                 process.send_signal(number)
                 process.communicate()
                 break
     assert process.returncode in (130, -signal.SIGKILL)
-    for folder in ("study", "other"):
-        assert study(*arguments, "-o", tmp_path / folder).returncode == 0
-    timeless = [
-        [{name: value for name, value in row.items() if "seconds" not in name} for row in cells]
-        for cells in (
-            json.loads((tmp_path / folder / "table.json").read_text())["cells"] for folder in ("study", "other")
-        )
-    ]
-    assert timeless[0] == timeless[1]
+    assert study(*arguments).returncode == 0
+    assert timeless(tmp_path) == undisturbed
 
 
 @pytest.mark.parametrize(
@@ -106,13 +113,6 @@ def test_bad_calls_end_with_their_code_before_any_training(data, tmp_path, call,
     assert len(done.err.strip().splitlines()) <= 3
 
 
-def hybrids(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "latentcli", "study", "hybrids", *map(str, arguments)],
-        capture_output=True, text=True, check=False, **options,
-    )  # fmt: skip
-
-
 TINY = ["--per-class", "2,8", "--seeds", "2", "--quick", "--steps", "40", "--device", "cpu"]
 TINY += ["--set", "width=32", "--set", "epochs=4"]
 
@@ -120,7 +120,9 @@ TINY += ["--set", "width=32", "--set", "epochs=4"]
 @pytest.mark.slow
 def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, tmp_path):
     folder = tmp_path / "study"
-    first = hybrids(data / "halves.npz", *TINY, "-o", folder, "--jobs", 2, "--arms", "augmented,hybrids-unlabelled")
+    first = study(
+        "hybrids", data / "halves.npz", *TINY, "-o", folder, "--jobs", 2, "--arms", "augmented,hybrids-unlabelled"
+    )
     assert first.returncode == 0, first.stderr
     assert first.stderr.count(": done") == 10  # two models, two sizes, two seeds, two arms
     rows = list(csv.DictReader(io.StringIO((folder / "table.csv").read_text())))
@@ -131,12 +133,14 @@ def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, 
     assert all((float(row["added"]) > 0) == row["arm"].startswith("hybrids") for row in rows)
     assert (folder / "table.md").read_text() == first.stdout
     assert (folder / "curve.png").stat().st_size > 10_000
-    again = hybrids(data / "halves.npz", *TINY, "-o", folder, "--jobs", 1)
+    again = study("hybrids", data / "halves.npz", *TINY, "-o", folder, "--jobs", 1)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("kept from before") == 10
     cells = json.loads((folder / "table.json").read_text())["cells"]
     assert len(cells) == 4 * len(ARMS)
-    other = hybrids(data / "halves.npz", *TINY, "-o", tmp_path / "other", "--arms", "hybrids-unlabelled", "--jobs", 1)
+    other = study(
+        "hybrids", data / "halves.npz", *TINY, "-o", tmp_path / "other", "--arms", "hybrids-unlabelled", "--jobs", 1
+    )
     assert other.returncode == 0, other.stderr
     found = {
         (cell["per_class"], cell["seed"]): cell["accuracy"] for cell in cells if cell["arm"] == "hybrids-unlabelled"

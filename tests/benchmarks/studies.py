@@ -1,0 +1,96 @@
+"""Continuous against discrete latent spaces, and classifiers with and without hybrids: the README's two studies.
+
+    python tests/benchmarks/studies.py                         # every row, with all its seeds
+    python tests/benchmarks/studies.py latents-mnist --seeds 1 # some rows
+    python tests/benchmarks/studies.py --held-out              # on training images kept apart
+
+Each row is one call of ``latentcli study``, as a user makes it, on a data set in ``LATENTCLI_DATA``; what is finished
+is kept in the folder ``--output`` and not computed again. Models, probes and classifiers see the training part only,
+and the test part is measured once. Settings were chosen with ``--held-out``, which keeps a sixth of the training
+images for the test and never reads the test part.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+CIFAR, MRI = "CIFAR10_subset/cifar10", "brain_mri/brain_mri_80"
+MRI_LATENTS = ("--probe", "mlp,conv", "--models", "vqvae", "--set", "epochs=60", "--set")
+FEWER = ("--per-class", "5,20,100,500")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One call.
+
+    Attributes:
+        data: a named set, or the beginning of the names of two files.
+        arguments: of ``latentcli study NAME``, where the row is called NAME-….
+        seeds: repetitions.
+    """
+
+    data: str
+    arguments: tuple[str, ...]
+    seeds: int = 3
+
+
+ROWS = {
+    "latents-mnist": Row("mnist", ("--probe", "mlp,conv")),
+    "latents-cifar": Row(CIFAR, ("--probe", "mlp,conv")),
+    "latents-brain-mri-20x20": Row(MRI, (*MRI_LATENTS, "stages=2")),
+    "latents-brain-mri-40x40": Row(MRI, (*MRI_LATENTS, "stages=1")),
+    "latents-mnist-paper": Row("mnist", ("--recipe", "paper", "--label-embedding")),
+    "latents-cifar-paper": Row(CIFAR, ("--recipe", "paper")),
+    "hybrids-mnist": Row("mnist", (), 5),
+    "hybrids-fashion-mnist": Row("fashion-mnist", FEWER),
+    "hybrids-cifar": Row(CIFAR, FEWER),
+    "hybrids-brain-mri": Row(MRI, ("--per-class", "5,20,100,300")),
+}
+
+
+def parts(row: Row, held_out: bool, folder: Path) -> list[str]:
+    """DATA and ``--test`` of a row."""
+    root = Path(os.environ["LATENTCLI_DATA"])
+    if row.data.startswith((CIFAR, MRI)):
+        train = f"{root / row.data}_train.npz"
+        return [train] if held_out else [train, "--test", f"{root / row.data}_test.npz"]
+    if not held_out:
+        return [row.data]
+    import numpy as np
+
+    from latentcli import data
+
+    images = data.load(row.data, split="train")
+    file = folder / f"{row.data}-train.npz"
+    np.savez(file, data=images.images, labels=np.array(images.class_names)[images.labels])
+    return [str(file)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help="rows of the tables; all by default")
+    parser.add_argument("--seeds", type=int, help="repetitions, other than a row's own")
+    parser.add_argument("--held-out", action="store_true", help="measure on training images kept apart")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
+    parser.add_argument("--output", type=Path, default=Path(".benchmarks/studies"), help="where results are kept")
+    chosen, others = parser.parse_known_args()
+    import torch
+
+    print(f"{os.cpu_count()} processors, {torch.get_num_threads()} threads, device {chosen.device}, ", end="")
+    print(f"Python {platform.python_version()}, torch {torch.__version__}")
+    for name in chosen.rows or ROWS:
+        row, folder = ROWS[name], chosen.output / (f"{name}-held-out" if chosen.held_out else name)
+        folder.mkdir(parents=True, exist_ok=True)
+        call = [sys.executable, "-m", "latentcli", "study", name.split("-")[0]]
+        call += [*parts(row, chosen.held_out, folder), *row.arguments, *others]
+        call += ["-o", str(folder), "--seeds", str(chosen.seeds or row.seeds), "--device", chosen.device]
+        print(f"\n{name}\n", flush=True)
+        subprocess.run(call, check=True)
+
+
+if __name__ == "__main__":
+    main()
