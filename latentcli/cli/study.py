@@ -1,6 +1,5 @@
 """``latentcli study latents``: many trainings under one protocol, one table of them all; and what studies share."""
 
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -76,7 +75,7 @@ def latents(
     kinds = tuple(options.names(probes) or ())
     protocol = Protocol(recipe, kinds, label_embedding, device, own)
     plan = cells_of(tasks, families, seeds, protocol, pictures.folder(output), fit)
-    results = cells.run(plan, output, Announcer(len(plan)))
+    results = cells.run(plan, output, Announcer(plan))
 
     columns = tables.latents(kinds)
     written = write_tables(output, results, columns)
@@ -157,24 +156,44 @@ def known(images: "ImageSet") -> "ImageSet":
 
 
 class Announcer:
-    """Says which cell comes next, and how long the rest will take: each as long as those before on average."""
+    """Says which cell comes next or is done, and how long the rest will take: each as long as the cells most like it.
 
-    def __init__(self, count: int) -> None:
-        self.count, self.began = count, 0.0
-        self.seconds: list[float] = []
+    These are the cells that differ from it in their seed alone, or else all.
 
-    def __call__(self, cell: "Cell", number: int, known: bool) -> None:
+    Args:
+        plan: of the study.
+        jobs: how many cells are computed side by side.
+    """
+
+    def __init__(self, plan: "Sequence[Cell]", jobs: int = 1) -> None:
+        self.count, self.jobs = len(plan), jobs
+        self.left = {cell.name for cell in plan}
+        self.seconds: dict[str, list[float]] = {}
+
+    def __call__(self, cell: "Cell", event: str, seconds: float) -> None:
         from latentcli.cli import console
+
+        begins = event == "begins"
+        if not begins:
+            self.left.discard(cell.name)
+        if seconds:
+            self.seconds.setdefault(kind(cell.name), []).append(seconds)
+        left = "" if event == "kept from before" else self._time_left()
+        console.note(f"{self.count - len(self.left) + begins}/{self.count} {cell.name}: {event}{left}")
+
+    def _time_left(self) -> str:
         from latentcli.cli.watching import clock
 
-        now = time.monotonic()
-        if self.began:
-            self.seconds.append(now - self.began)
-        self.began = 0.0 if known else now
-        said = "kept from before" if known else "begins"
-        if self.seconds and not known:
-            said += f", about {clock(sum(self.seconds) / len(self.seconds) * (self.count - number))} left"
-        console.note(f"{number + 1}/{self.count} {cell.name}: {said}")
+        if not self.seconds or not self.left:
+            return ""
+        usual = {name: sum(some) / len(some) for name, some in self.seconds.items()}
+        others = sum(usual.values()) / len(usual)
+        return f", about {clock(sum(usual.get(kind(name), others) for name in self.left) / self.jobs)} left"
+
+
+def kind(name: str) -> str:
+    """What the names of cells that differ in their seed alone have in common."""
+    return name.rpartition("-")[0]
 
 
 def fit(

@@ -1,19 +1,15 @@
 """``latentcli study hybrids``: accuracy against the number of labelled images, with and without hybrids."""
 
 import os
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import command
-from latentcli.cli.study import study, tasks_of, write
+from latentcli.cli.study import Announcer, study, tasks_of, write
 from latentcli.errors import UsageError
-
-if TYPE_CHECKING:
-    from latentcli.experiments.cells import Cell
 
 QUICK: dict[str, Any] = {"steps": 500, "count": 3_000, "values_seen": 100_000_000}
 """Of a first curve: of a model and of classifiers that have seen less."""
@@ -68,9 +64,9 @@ def hybrids(
     shared, plan = cells_of(task, seeds or (2 if quick else 5), protocol, output)
     on_cpu = devices.resolve(device).type == "cpu"
     side_by_side = jobs or (os.cpu_count() if on_cpu else None) or 1
-    watch = Countdown(len(shared) + len(plan))
-    cells.run_side_by_side(shared, pictures.folder(output), side_by_side, watch)
-    results = cells.run_side_by_side(plan, output, side_by_side, watch)
+    watch = Announcer([*shared, *plan], side_by_side)
+    cells.run(shared, pictures.folder(output), watch, side_by_side)
+    results = cells.run(plan, output, watch, side_by_side)
 
     columns = [tables.Column(arm, ARMS[arm].title + ", %", ".2f", 100.0) for arm in protocol.arms]
     table = tables.markdown(tables.by_arm(results), ("data", "labelled per class"), columns)
@@ -100,22 +96,3 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     if not parts or not all(part.isascii() and part.isdigit() and 1 <= int(part) < 10**9 for part in parts):
         raise UsageError(f"--per-class {text!r} is no list of whole numbers", "expected 1 or more each, like 1,5,10")
     return tuple(map(int, parts))
-
-
-class Countdown:
-    """Says which cell is done, and how long the rest will take: as long for each as those before."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.done, self.computed, self.began = count, 0, 0, time.monotonic()
-
-    def __call__(self, cell: "Cell", known: bool) -> None:
-        from latentcli.cli import console
-        from latentcli.cli.watching import clock
-
-        self.done += 1
-        said = "kept from before" if known else "done"
-        if not known:
-            self.computed += 1
-            left = (time.monotonic() - self.began) / self.computed * (self.count - self.done)
-            said += f", about {clock(left)} left"
-        console.note(f"{self.done}/{self.count} {cell.name}: {said}")

@@ -1,8 +1,9 @@
 """The cells of a study: pieces of work whose results are kept as they finish, so that nothing is computed twice."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,21 @@ class Cell:
         return digest({"identity": json.dumps(self.identity, sort_keys=True)})
 
 
-def finished(folder: Path, cell: Cell) -> Result | None:
-    """The result of an earlier run of the same cell; None when there is none.
+@dataclass(frozen=True)
+class Finished:
+    """A cell's result, and the seconds that the work took; 0 where that was not kept."""
+
+    result: Result
+    seconds: float
+
+
+Watch = Callable[[Cell, str, float], None]
+"""Is told of a cell that its result is "kept from before" or that it is "done", and the seconds that its work took;
+where cells are computed one after the other, also that it "begins"."""
+
+
+def finished(folder: Path, cell: Cell) -> Finished | None:
+    """What an earlier run of the same cell has left; None when there is nothing.
 
     Raises:
         DataError: its file cannot be read.
@@ -57,41 +71,20 @@ def finished(folder: Path, cell: Cell) -> Result | None:
             f"{path.name} is of other data, settings or seeds",
             "name another folder: -o DIR",
         )
-    return kept["result"]
+    seconds = kept.get("seconds", 0.0)
+    return Finished(kept["result"], seconds if isinstance(seconds, float) else 0.0)
 
 
 def run(
-    cells: Sequence[Cell], folder: Path, on_cell: Callable[[Cell, int, bool], None] = lambda cell, number, known: None
+    cells: Sequence[Cell], folder: Path, watch: Watch = lambda cell, event, seconds: None, jobs: int = 1
 ) -> list[Result]:
     """The results of all cells, in their order; those that are not there yet are computed and kept one by one.
 
     Args:
-        cells: of the study.
-        folder: where the results lie; it is made.
-        on_cell: called before each cell with its number, from 0, and whether its result is there already.
-
-    Raises:
-        OutputError: a result cannot be kept.
-        UsageError: the folder holds another study.
-    """
-    known = [finished(folder, cell) for cell in cells]  # a folder of another study is refused before any work
-    results = []
-    for number, (cell, result) in enumerate(zip(cells, known, strict=True)):
-        on_cell(cell, number, result is not None)
-        results.append(compute(cell, folder) if result is None else result)
-    return results
-
-
-def run_side_by_side(
-    cells: Sequence[Cell], folder: Path, jobs: int, on_cell: Callable[[Cell, bool], None] = lambda cell, known: None
-) -> list[Result]:
-    """``run`` in several processes, of one thread each where torch computes on the CPU.
-
-    Args:
         cells: of the study; they do not need one another.
         folder: where the results lie; it is made.
-        jobs: how many processes; 1 is this one.
-        on_cell: called when a cell is done, with whether its result was there already.
+        watch: is told of each cell.
+        jobs: how many processes work side by side; 1 is this one.
 
     Raises:
         OutputError: a result cannot be kept.
@@ -99,24 +92,30 @@ def run_side_by_side(
     """
     from joblib import Parallel, delayed
 
-    known = [finished(folder, cell) for cell in cells]
-    for cell, result in zip(cells, known, strict=True):
-        if result is not None:
-            on_cell(cell, True)
-    missing = [number for number, result in enumerate(known) if result is None]
-    work = (delayed(_numbered)(number, cells[number], folder) for number in missing)
-    for number, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-        known[number] = result
-        on_cell(cells[number], False)
-    return [result for result in known if result is not None]
+    known = [finished(folder, cell) for cell in cells]  # a folder of another study is refused before any work
+    for cell, found in zip(cells, known, strict=True):
+        if found is not None:
+            watch(cell, "kept from before", found.seconds)
+
+    def missing() -> Iterator[Any]:
+        for number, found in enumerate(known):
+            if found is None:
+                if jobs == 1:
+                    watch(cells[number], "begins", 0.0)
+                yield delayed(_numbered)(number, cells[number], folder)
+
+    for number, computed in Parallel(n_jobs=jobs, return_as="generator_unordered")(missing()):
+        known[number] = computed
+        watch(cells[number], "done", computed.seconds)
+    return [found.result for found in known if found is not None]
 
 
-def _numbered(number: int, cell: Cell, folder: Path) -> tuple[int, Result]:
+def _numbered(number: int, cell: Cell, folder: Path) -> tuple[int, Finished]:
     return number, compute(cell, folder)
 
 
-def compute(cell: Cell, folder: Path, made: Path | None = None) -> Result:
-    """The result of a cell, kept; it is computed unless it is there already.
+def compute(cell: Cell, folder: Path, made: Path | None = None) -> Finished:
+    """What a cell's work gives, kept; it is computed unless it is there already.
 
     Args:
         cell: the work.
@@ -126,14 +125,15 @@ def compute(cell: Cell, folder: Path, made: Path | None = None) -> Result:
     Raises:
         OutputError: it cannot be kept.
     """
-    result = None if made is not None and not made.exists() else finished(folder, cell)
-    if result is None:
-        result = cell.work()
+    found = None if made is not None and not made.exists() else finished(folder, cell)
+    if found is None:
+        began = time.monotonic()
+        found = Finished(cell.work(), time.monotonic() - began)
         _file(folder, cell).parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(_file(folder, cell)) as file:
-            kept = {"name": cell.name, "identity": cell.identity, "fingerprint": cell.fingerprint, "result": result}
-            file.write((json.dumps(kept, indent=1) + "\n").encode())
-    return result
+            names = {"name": cell.name, "identity": cell.identity, "fingerprint": cell.fingerprint}
+            file.write((json.dumps(names | asdict(found), indent=1) + "\n").encode())
+    return found
 
 
 def _file(folder: Path, cell: Cell) -> Path:

@@ -158,7 +158,7 @@ def trained(
     from latentcli.models.base import LatentModel
 
     training = Cell("training", identity, partial(train_model, task, family, seed, protocol, path, identity, fit))
-    facts = compute(training, path.parent, path)
+    facts = compute(training, path.parent, path).result
     network = checkpoint.build(checkpoint.load(path)).to(devices.resolve(protocol.device))
     assert isinstance(network, LatentModel)
     name = network.FEATURES[0]

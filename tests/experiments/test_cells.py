@@ -1,9 +1,11 @@
 """Finished work is kept and not done again; other work under the same name is."""
 
 import json
+from functools import partial
 
 import pytest
 
+from latentcli.cli.study import Announcer
 from latentcli.errors import DataError, UsageError
 from latentcli.experiments.cells import Cell, compute, run
 
@@ -19,14 +21,53 @@ def cells(done: list[str], **identity):
     return [cell("one"), cell("two"), cell("three")]
 
 
+class Listening:
+    def __init__(self):
+        self.said = []
+
+    def __call__(self, cell, event, seconds):
+        assert (seconds > 0) == (event != "begins")
+        self.said.append(f"{cell.name} {event}")
+
+
 def test_results_come_in_order_and_are_not_computed_again(tmp_path):
-    done, said = [], []
-    first = run(cells(done), tmp_path)
-    assert [result["name"] for result in first] == ["one", "two", "three"]
-    again = run(cells(done), tmp_path, lambda cell, number, known: said.append((cell.name, number, known)))
-    assert again == first
-    assert done == ["one", "two", "three"]
-    assert said == [("one", 0, True), ("two", 1, True), ("three", 2, True)]
+    done, first, again = [], Listening(), Listening()
+    plan = cells(done)
+    results = run(plan, tmp_path, first)
+    assert [result["name"] for result in results] == ["one", "two", "three"]
+    assert first.said == ["one begins", "one done", "two begins", "two done", "three begins", "three done"]
+    (tmp_path / "cells" / "two.json").unlink()
+    assert run(plan, tmp_path, again) == results
+    assert done == ["one", "two", "three", "two"]
+    assert again.said == ["one kept from before", "three kept from before", "two begins", "two done"]
+
+
+def value(number):
+    return {"value": number}
+
+
+def test_cells_side_by_side_give_the_same_results(tmp_path):
+    plan = [Cell(f"c-{number}", {"of": number}, partial(value, number)) for number in range(5)]
+    watch = Listening()
+    assert run(plan, tmp_path, watch, jobs=2) == [{"value": number} for number in range(5)]
+    assert sorted(watch.said) == [f"c-{number} done" for number in range(5)]
+
+
+def test_the_time_that_is_left_is_that_of_cells_like_those_that_are_left(capsys):
+    plan = [Cell(f"{kind}-{seed}", {}, dict) for seed in range(2) for kind in ("short", "long")]
+    watch = Announcer(plan)
+    watch(plan[0], "kept from before", 60.0)
+    watch(plan[1], "done", 600.0)
+    watch(plan[2], "begins", 0.0)
+    watch(plan[2], "done", 120.0)
+    watch(plan[3], "done", 600.0)
+    assert capsys.readouterr().err.splitlines() == [
+        "1/4 short-0: kept from before",
+        "2/4 long-0: done, about 11:00 left",
+        "3/4 short-1: begins, about 11:00 left",
+        "3/4 short-1: done, about 10:00 left",
+        "4/4 long-1: done",
+    ]
 
 
 def test_an_interrupted_study_goes_on_with_the_cell_it_stopped_in(tmp_path):
