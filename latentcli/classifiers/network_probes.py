@@ -11,8 +11,8 @@ from latentcli.classifiers import probe_training
 from latentcli.classifiers.probe import Arrays, MapShape, OnEpoch, Probe, labelled_rows
 from latentcli.classifiers.probe_network import DenseNetwork, ProbeNetwork
 
-LARGEST_TABLE = 2**22
-"""Numbers in the first layer for codes, beyond which it becomes narrower than asked for."""
+LARGEST_TABLE, LARGEST_LAYER = 2**22, 2**24
+"""Numbers in the first layer, for codes and for floats, beyond which it becomes narrower than asked for."""
 
 
 class NetworkProbe(Probe):
@@ -118,7 +118,7 @@ class MLPProbe(NetworkProbe):
     Args:
         features: the name of the features, kept with the probe.
         shape: height, width, channels where the features are maps; not used, kept with the probe.
-        hidden: width of each hidden layer; the first has less for many codes, so that its table stays small.
+        hidden: width of each hidden layer; the first has less for very many features or codes.
         dropout: fraction of the hidden features that are dropped in training.
         epochs: passes over the labelled rows; None takes as many as they need.
         batch_size: rows a step; None takes 512, or fewer of few.
@@ -160,5 +160,5 @@ class MLPProbe(NetworkProbe):
         self.device = device
 
     def _hidden(self) -> tuple[list[int], float]:
-        rows = self.n_features_in_ * (self.codes_ + 1) if self.codes_ else 1
-        return [max(1, min(self.hidden, LARGEST_TABLE // rows)), self.hidden], self.dropout
+        most = LARGEST_TABLE // (self.codes_ + 1) if self.codes_ else LARGEST_LAYER
+        return [max(1, min(self.hidden, most // self.n_features_in_)), self.hidden], self.dropout
