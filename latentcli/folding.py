@@ -15,61 +15,21 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {nn.SiLU: "swish", nn.ReLU: "relu"}
 
 
 class ActivatedConvolution(nn.Module):
-    """A convolution and its activation in one pass, for inference in float32 on a CPU.
-
-    One that halves grey images reads them as half as many blocks of four pixels, a channel each: the same sums, in
-    two thirds of the time, since oneDNN makes little of a single channel.
-    """
+    """A convolution and its activation in one pass, for inference in float32 on a CPU."""
 
     possible = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
     def __init__(self, layer: nn.Conv2d, activation: str) -> None:
         super().__init__()
         self.layer, self.activation = layer, activation
-        self.of_blocks = of_blocks(layer) if halves_grey(layer) else None
 
     def forward(self, maps: Tensor) -> Tensor:
-        layer, sides = self.layer, maps.shape[2:]
-        if self.of_blocks is not None and not (sides[0] % 2 or sides[1] % 2):
-            layer, maps = self.of_blocks, in_blocks(maps)
+        layer = self.layer
         result: Tensor = torch.ops.mkldnn._convolution_pointwise(
             maps, layer.weight, layer.bias, list(layer.padding), list(layer.stride), list(layer.dilation),
             layer.groups, self.activation, [], "",
         )  # fmt: skip
         return result
-
-
-def halves_grey(layer: nn.Conv2d) -> bool:
-    """Whether it reads one channel, and makes half as many of an even number of rows and of columns."""
-    sizes = zip(layer.kernel_size, layer.padding, strict=True)
-    return (
-        layer.in_channels == 1 and layer.stride == (2, 2) and layer.dilation == (1, 1)
-        and all(isinstance(padding, int) and size - 2 * padding in (1, 2) for size, padding in sizes)
-    )  # fmt: skip
-
-
-def of_blocks(layer: nn.Conv2d) -> nn.Conv2d:
-    """The convolution of blocks of 2×2 pixels that does what this one does, which ``halves_grey``."""
-    assert not isinstance(layer.padding, str)
-    beyond = [(padding + 1) // 2 for padding in layer.padding]  # blocks that are read beyond each edge
-    height, width = (2 * blocks + 1 for blocks in beyond)
-    top, left = (2 * blocks - padding for blocks, padding in zip(beyond, layer.padding, strict=True))
-    outputs, (rows, columns) = layer.out_channels, layer.kernel_size
-    weight = layer.weight.new_zeros(outputs, 2 * height, 2 * width)
-    weight[:, top : top + rows, left : left + columns] = layer.weight.detach()[:, 0]
-    result = nn.Conv2d(4, outputs, (height, width), padding=(beyond[0], beyond[1]))
-    weight = weight.reshape(outputs, height, 2, width, 2).permute(0, 2, 4, 1, 3).reshape(result.weight.shape)
-    result.weight, result.bias = nn.Parameter(weight, requires_grad=False), layer.bias
-    return result
-
-
-def in_blocks(images: Tensor) -> Tensor:
-    """(N, 1, H, W) float32 as (N, 4, H/2, W/2), the four channels next to each other in memory."""
-    count, _, height, width = images.shape
-    pairs = images.reshape(count, height // 2, 2, width).view(torch.complex64)  # a pair is moved as one number
-    return (
-        pairs.transpose(2, 3).contiguous().view(torch.float32).reshape(count, height // 2, width // 2, 4).movedim(3, 1)
-    )
 
 
 def folded(network: Network) -> Network:

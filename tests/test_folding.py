@@ -51,18 +51,3 @@ def test_a_network_with_nothing_to_fold_is_itself():
     network = settled(*NETWORKS["nothing"])
     assert folded(network) is network
     assert folded(folded(settled(*NETWORKS["plain"]))) is not None
-
-
-@pytest.mark.parametrize("sides", [(8, 12), (9, 12), (8, 7), (28, 28)])
-@pytest.mark.parametrize(
-    ("kernel", "padding"), [(7, 3), (8, 3), (5, 2), (4, 1), (3, 1), (2, 0), (1, 0), (3, 0), (3, (1, 0)), ((3, 4), 1)]
-)
-def test_grey_images_read_in_blocks_give_the_same(sides, kernel, padding):
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(1, 6, kernel, stride=2, padding=padding), nn.SiLU()).eval()
-    images = torch.randn(3, 1, *sides)
-    with torch.inference_mode():
-        expected = network(images)
-        for layout in (torch.contiguous_format, torch.channels_last):
-            found = folded(network)(images.contiguous(memory_format=layout))
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -13,11 +13,6 @@ from latentcli.classifiers.network_probes import NetworkProbe
 from latentcli.classifiers.probe import MapShape, standardisation
 from latentcli.classifiers.probe_network import ProbeNetwork, dropped
 from latentcli.classifiers.probe_training import Schedule
-from latentcli.models.augmentation import moved
-
-FEW = 5_000
-"""Labelled rows: of fewer, maps are also rotated, scaled and sheared; many are shifted by whole places alone, which is
-quick, and exact for maps of few places."""
 
 SMALLEST_SIDE = 5
 """Places: maps are halved until their longer side is no longer than this."""
@@ -40,7 +35,7 @@ def convolution(before: int, after: int, stride: int) -> nn.Sequential:
     return nn.Sequential(weights, nn.BatchNorm2d(after), nn.ReLU())
 
 
-def shifted(maps: Tensor, shift: float, flip: float, generator: torch.Generator) -> Tensor:
+def moved(maps: Tensor, shift: float, flip: float, generator: torch.Generator) -> Tensor:
     """Each map shifted at random, its edge repeated where nothing was, and some of them mirrored.
 
     Args:
@@ -71,7 +66,7 @@ class MapNetwork(ProbeNetwork):
         classes: how many.
         width: channels of the last stage; each stage before it has half as many.
         dropout: fraction of the pooled features that are dropped in training.
-        shift, flip: how far maps are moved in training, and how many are mirrored.
+        shift, flip: how maps are ``moved`` in training.
     """
 
     ROWS_AT_ONCE = 256
@@ -89,36 +84,32 @@ class MapNetwork(ProbeNetwork):
         stages = zip(pairwise(channels), strides, strict=True)
         self.stages = nn.Sequential(*(convolution(*sizes, stride) for sizes, stride in stages))
         self.block = ResidualConvolution(width)
-        self.few = False
         self.last = nn.Linear(width, classes)
 
     def prepare(self, X: np.ndarray, labelled: np.ndarray) -> None:
-        """Standardise each channel over all rows and places; few rows are distorted more."""
-        self.few = len(labelled) < FEW
+        """Standardise each channel over all rows and places."""
         mean, scale = standardisation(X.reshape(-1, self.shape[2]))
         self.mean, self.scale = torch.from_numpy(mean), torch.from_numpy(scale)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         maps = (x.float().unflatten(1, self.shape) - self.mean) / self.scale
-        if generator is not None and not self.few:
-            maps = shifted(maps, self.shift, self.flip, generator)
-        maps = maps.movedim(-1, 1)
-        if generator is not None and self.few:
-            maps = moved(maps, generator, self.flip, self.shift)
-        pooled = self.block(self.stages(maps)).mean(dim=(2, 3))
+        if generator is not None:
+            maps = moved(maps, self.shift, self.flip, generator)
+        pooled = self.block(self.stages(maps.movedim(-1, 1))).mean(dim=(2, 3))
         return self.last(dropped(pooled, self.dropout, generator))
 
 
 class ConvolutionalProbe(NetworkProbe):
     """A small convolutional network: what the features hold, wherever in the map it lies.
 
+    Of few labelled images three networks learn, and vote.
+
     Args:
         features: the name of the features, kept with the probe.
         shape: height, width, channels of the maps, which a row holds place by place, channels last; needed.
         width: channels of the last stage.
         dropout: fraction of the pooled features that are dropped in training.
-        shift: fraction of each side by which maps are shifted in training, at most; a place at least, unless zero. Of
-            few labelled rows they are also rotated, scaled and sheared.
+        shift: fraction of each side by which maps are shifted in training, at most; a place at least, unless zero.
         flip: probability that a map is mirrored in training, left to right; digits are not to be.
         label_smoothing: probability that the targets give to all classes alike.
         epochs: passes over the labelled rows; None takes as many as they need.
@@ -131,6 +122,7 @@ class ConvolutionalProbe(NetworkProbe):
     """
 
     KIND = "conv"
+    NETWORKS = 3
     RANGES: ClassVar = {
         "width": (1, 4_096), "dropout": (0.0, 0.95), "shift": (0.0, 0.5), "flip": (0.0, 1.0),
         "label_smoothing": (0.0, 0.9), **NetworkProbe.RANGES,
@@ -174,7 +166,6 @@ class ConvolutionalProbe(NetworkProbe):
         shape = cast(MapShape, self._map_shape())
         return MapNetwork(shape, len(self.classes_), self.width, self.dropout, self.shift, self.flip)
 
-    def _schedule(self) -> Schedule:
-        schedule = super()._schedule()
-        many = {"rows_seen": 250_000, "most_epochs": 200, "largest_batch": 128}
-        return replace(schedule, **many, label_smoothing=self.label_smoothing)
+    def _schedule(self, seed: int) -> Schedule:
+        schedule = super()._schedule(seed)
+        return replace(schedule, rows_seen=250_000, largest_batch=128, label_smoothing=self.label_smoothing)

@@ -1,5 +1,6 @@
 """Probes that are trained by gradient descent: logistic regression, and a network with two hidden layers."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -11,13 +12,21 @@ from latentcli.classifiers import probe_training
 from latentcli.classifiers.probe import Arrays, MapShape, OnEpoch, Probe, labelled_rows
 from latentcli.classifiers.probe_network import DenseNetwork, ProbeNetwork
 
+FEW = 5_000
+"""Labelled rows: of fewer several networks learn, each from other weights and with other rows held out."""
+
 LARGEST_TABLE, LARGEST_LAYER = 2**22, 2**24
 """Numbers in the first layer, for codes and for floats, beyond which it becomes narrower than asked for."""
 
 
 class NetworkProbe(Probe):
-    """A network trained with AdamW; ``_network`` says which, here of fully connected layers."""
+    """Networks trained with AdamW, whose probabilities are averaged; ``_network`` says which, here fully connected.
 
+    Source of the average: Lakshminarayanan et al. 2017 (deep ensembles).
+    """
+
+    NETWORKS: ClassVar[int] = 1
+    """How many learn where there are ``FEW`` labelled rows."""
     RANGES: ClassVar = {
         "epochs": (1, 100_000), "batch_size": (2, 65_536), "lr": (1e-9, 10.0), "weight_decay": (0.0, 10.0),
         "held_out": (0.0, 0.5), "random_state": (0, 2**63 - 1),
@@ -40,35 +49,56 @@ class NetworkProbe(Probe):
         hidden, dropout = self._hidden()
         return DenseNetwork(self.n_features_in_, self.codes_, len(self.classes_), hidden, dropout)
 
-    def _schedule(self) -> probe_training.Schedule:
-        return probe_training.Schedule(
-            self.epochs, self.batch_size, self.lr, self.weight_decay, self.held_out, self.random_state
-        )
+    def _schedule(self, seed: int) -> probe_training.Schedule:
+        return probe_training.Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.held_out, seed)
 
     def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
-        device = devices.resolve(self.device)
-        network = self._network()
-        network.initialise(generator_for(self.random_state, "probe/weights"))
-        network.prepare(X, labelled_rows(labels))
-        network.to(device)
-        self.history_ = probe_training.train(network, X, labels, self._schedule(), device, on_epoch)
-        self.network_ = network.cpu()
+        device, rows = devices.resolve(self.device), labelled_rows(labels)
+        count = self.NETWORKS if len(rows) < FEW else 1
+        self.networks_ = []
+        for number in range(count):
+            seed = generator_for(self.random_state, "probe", number).initial_seed() if number else self.random_state
+            own = {"network": number + 1.0} if count > 1 else {}
+
+            def said(row: Mapping[str, float], own: Mapping[str, float] = own) -> None:
+                self.history_.append({**row, **own})
+                on_epoch(self.history_[-1])
+
+            network = self._network()
+            network.initialise(generator_for(seed, "probe/weights"))
+            network.prepare(X, rows)
+            probe_training.train(network.to(device), X, labels, self._schedule(seed), device, said)
+            self.networks_.append(network.cpu())
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
-        return probe_training.probabilities(self.network_, X)
+        of_each = [probe_training.probabilities(network, X) for network in self.networks_]
+        return np.mean(of_each, axis=0)
 
     def _arrays(self) -> Arrays:
-        return {name: tensor.numpy() for name, tensor in self.network_.state_dict().items()}
+        return {
+            f"{number}.{name}": tensor.numpy()
+            for number, network in enumerate(self.networks_)
+            for name, tensor in network.state_dict().items()
+        }
 
     def _adopt(self, arrays: Arrays) -> None:
+        found: dict[str, dict[str, torch.Tensor]] = {}
+        for name, array in arrays.items():
+            number, _, own = name.partition(".")
+            found.setdefault(number, {})[own] = torch.from_numpy(array)
+        if not 1 <= len(found) <= self.NETWORKS or set(found) != {str(number) for number in range(len(found))}:
+            raise ValueError("its weights are not those of its networks")
+        self.networks_ = [self._built(found[str(number)]) for number in range(len(found))]
+
+    def _built(self, found: Mapping[str, torch.Tensor]) -> ProbeNetwork:
+        """A network with these weights, for inference."""
         with torch.device("meta"):
             network = self._network()
-        found = {name: torch.from_numpy(array) for name, array in arrays.items()}
         expected = {name: (tensor.shape, tensor.dtype) for name, tensor in network.state_dict().items()}
         if {name: (tensor.shape, tensor.dtype) for name, tensor in found.items()} != expected:
             raise ValueError("its weights are not those of the network that its settings describe")
         network.load_state_dict(found, assign=True)
-        self.network_ = network.eval()
+        return network.eval()
 
 
 class LinearProbe(NetworkProbe):
@@ -115,6 +145,8 @@ class LinearProbe(NetworkProbe):
 class MLPProbe(NetworkProbe):
     """A network with two hidden layers, batch normalisation and dropout: what the features hold, however bent.
 
+    Of few labelled images three networks learn, and vote.
+
     Args:
         features: the name of the features, kept with the probe.
         shape: height, width, channels where the features are maps; not used, kept with the probe.
@@ -130,6 +162,7 @@ class MLPProbe(NetworkProbe):
     """
 
     KIND = "mlp"
+    NETWORKS = 3
     RANGES: ClassVar = {"hidden": (1, 65_536), "dropout": (0.0, 0.95), **NetworkProbe.RANGES}
 
     def __init__(

@@ -37,7 +37,8 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         shape: of the maps that the features are; None: unknown, or they are none.
         classes_: (C,) the labels seen.
         codes_: K, when it was fitted to codes 0 … K − 1; 0 when it was fitted to floats.
-        history_: one row an epoch; empty where there are none.
+        history_: one row an epoch; where several networks learn, of one after the other, by their ``network``; empty
+            where there are no epochs.
         n_features_in_: F.
     """
 
@@ -124,9 +125,12 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
-    def best_epoch(self) -> int:
-        """The epoch whose weights were kept, counted from 1; 0 where nothing was trained."""
-        return best_epoch(self.history_)
+    def best_rows(self) -> list[dict[str, float]]:
+        """The rows of the epochs whose weights were kept, one a network; none where nothing was trained."""
+        of_each: dict[float, list[dict[str, float]]] = {}
+        for row in self.history_:
+            of_each.setdefault(row.get("network", 1.0), []).append(row)
+        return [rows[best_epoch(rows) - 1] for rows in of_each.values()]
 
     def _checked(self, X: np.ndarray, reset: bool) -> np.ndarray:
         X = validate_data(self, X, reset=reset, ensure_all_finite=False)
@@ -217,7 +221,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
 def best_epoch(history: list[dict[str, float]]) -> int:
     """The epoch of the highest accuracy on the rows held out, and of these the one of least loss.
 
-    The last one where no rows were held out; 0 where there are no epochs.
+    Counted from 1. The last one where no rows were held out; 0 where there are no epochs.
     """
     scored = [(row["val_accuracy"], -row["val_loss"], row["epoch"]) for row in history if "val_loss" in row]
     return int(max(scored)[2]) if scored else len(history)

@@ -25,7 +25,7 @@ class Schedule:
     """How long and how fast a probe learns.
 
     Attributes:
-        epochs: passes over the training rows, at most; None takes as many as make ``rows_seen``, 10 to ``most_epochs``.
+        epochs: passes over the training rows, at most; None takes as many as make ``rows_seen``, 10 to 100.
         batch_size: rows a step; None takes ``largest_batch``, or an eighth of the rows where these are few.
         lr: the learning rate at the beginning; it falls to zero along half a cosine (Loshchilov & Hutter 2017).
         weight_decay: decoupled (AdamW).
@@ -33,7 +33,6 @@ class Schedule:
         most_held_out: rows.
         patience: fraction of all epochs that may pass without a better accuracy.
         rows_seen: what ``epochs=None`` aims at.
-        most_epochs: what it takes at most.
         largest_batch: what ``batch_size=None`` takes of many rows.
         label_smoothing: probability that the targets give to all classes alike (Szegedy et al. 2016).
         seed: of the weights, the order, the rows held out and what is dropped.
@@ -48,13 +47,12 @@ class Schedule:
     most_held_out: int = 5_000
     patience: float = 0.34
     rows_seen: int = 1_000_000
-    most_epochs: int = 100
     largest_batch: int = 512
     label_smoothing: float = 0.0
 
     def epochs_for(self, rows: int) -> int:
         """Passes over so many training rows."""
-        return self.epochs or max(10, min(self.most_epochs, round(self.rows_seen / rows)))
+        return self.epochs or max(10, min(100, round(self.rows_seen / rows)))
 
     def batch_size_for(self, rows: int) -> int:
         """Rows a step, of so many."""

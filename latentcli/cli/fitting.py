@@ -210,13 +210,13 @@ def scores(known: "Latents | ImageSet", predicted: np.ndarray, classes: Iterable
 
 
 def probe_summary(probe: "Probe") -> dict[str, Any]:
-    """What a probe's fit came to: of those with epochs the figures of the best."""
-    classes = {"classes": [str(name) for name in probe.classes_], "dimensions": probe.n_features_in_}
-    if not probe.history_:
-        return classes
-    best = probe.history_[probe.best_epoch() - 1]
-    figures = {name: value for name, value in best.items() if name.startswith("val_")}
-    return {
-        **classes, "epochs": len(probe.history_), "best_epoch": probe.best_epoch(),
-        "train_loss": best["loss"], "train_accuracy": best["accuracy"], **figures,
-    }  # fmt: skip
+    """What a probe's fit came to: of those with epochs the figures of the best; of several networks their means."""
+    result: dict[str, Any] = {"classes": [str(name) for name in probe.classes_], "dimensions": probe.n_features_in_}
+    best = probe.best_rows()
+    if not best:
+        return result
+    means = {name: float(np.mean([row[name] for row in best])) for name in best[0]}
+    which = {"best_epoch": int(means["epoch"])} if len(best) == 1 else {"networks": len(best)}
+    figures = {name: value for name, value in means.items() if name.startswith("val_")}
+    result |= {"epochs": len(probe.history_), **which}
+    return result | {"train_loss": means["loss"], "train_accuracy": means["accuracy"], **figures}

@@ -39,19 +39,18 @@ def distort(images: Tensor, generator: torch.Generator, strength: float = 1.0) -
     return F.grid_sample(images, grid + strength * WARP * warp.permute(0, 2, 3, 1), align_corners=False)
 
 
-def moved(images: Tensor, generator: torch.Generator, flip: float, shift: float = SHIFT) -> Tensor:
+def moved(images: Tensor, generator: torch.Generator, flip: float) -> Tensor:
     """Each image under its own random rotation, scale, shear and shift, and some mirrored; outside it its edge goes on.
 
     Args:
-        images: (N, C, H, W); or maps of features.
+        images: (N, C, H, W).
         generator: where the randomness comes from, on the images' device.
         flip: probability that an image is mirrored, left to right.
-        shift: at most by this fraction of each side, either way.
 
     Returns:
         (N, C, H, W), interpolated bilinearly.
     """
-    maps = affine_maps(images, generator, shift=shift)
+    maps = affine_maps(images, generator)
     mirrored = torch.rand(len(images), generator=generator, device=images.device) < flip
     sign = torch.where(mirrored, -1.0, 1.0)
     maps = torch.stack([sign[:, None] * maps[:, 0], maps[:, 1]], dim=1)  # the row that says where x is read
@@ -59,11 +58,11 @@ def moved(images: Tensor, generator: torch.Generator, flip: float, shift: float 
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def affine_maps(images: Tensor, generator: torch.Generator, strength: float = 1.0, shift: float = SHIFT) -> Tensor:
+def affine_maps(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
     """(N, 2, 3): a random rotation, scale, shear and shift for each of these images, as ``affine_grid`` takes them."""
     count, device = len(images), images.device
     uniform = 2 * torch.rand(6, count, generator=generator, device=device) - 1  # rotation, 2 scales, shear, 2 shifts
-    ranges = torch.tensor([ROTATION, SCALE, SCALE, SHEAR, 2 * shift, 2 * shift], device=device)
+    ranges = torch.tensor([ROTATION, SCALE, SCALE, SHEAR, 2 * SHIFT, 2 * SHIFT], device=device)
     angle, log_x, log_y, shear, right, down = strength * ranges[:, None] * uniform
     cosine, sine, scale_x, scale_y = angle.cos(), angle.sin(), log_x.exp(), log_y.exp()
     first_row = torch.stack([cosine * scale_x, (cosine * shear - sine) * scale_y, right], dim=1)

@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from latentcli.classifiers import CLASSIFIERS, PROBES
+from latentcli.classifiers import CLASSIFIERS, PROBES, network_probes, probe_training
 from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probe_network import OneHotLinear
 from latentcli.errors import DataError, FitError, ModelFileError, UsageError
@@ -129,9 +129,25 @@ def test_a_row_an_epoch_is_told_and_kept(kind):
     rows = []
     fitted = probe_of(kind, epochs=4).fit(points, names, rows.append)
     assert rows == fitted.history_
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
-    assert {*rows[0]} == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"}
+    several = fitted.NETWORKS > 1
+    expected = [(float(number + 1), epoch) for number in range(fitted.NETWORKS) for epoch in range(1, 5)]
+    assert [(row.get("network", 1.0), row["epoch"]) for row in rows] == expected
+    assert {*rows[0]} == {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"} | ({"network"} if several else set())
     assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+@trained
+def test_of_few_rows_networks_vote_that_have_seen_other_rows(kind, monkeypatch):
+    points, names = blobs()
+    one, several = probe_of(kind, epochs=2), probe_of(kind, epochs=2).fit(points, names)
+    monkeypatch.setattr(network_probes, "FEW", 0)
+    one.fit(points, names)
+    assert (len(one.networks_), len(several.networks_)) == (1, several.NETWORKS)
+    of_each = [probe_training.probabilities(network, points) for network in several.networks_]
+    assert_allclose(several.predict_proba(points), np.mean(of_each, axis=0), rtol=1e-12)
+    assert_array_equal(of_each[0], one.predict_proba(points))
+    assert len({of.tobytes() for of in of_each}) == several.NETWORKS
+    assert len(several.best_rows()) == several.NETWORKS
 
 
 @trained
@@ -139,12 +155,13 @@ def test_the_best_weights_are_kept_and_patience_ends(kind):
     generator = np.random.default_rng(0)
     points, names = generator.normal(size=(400, 30)).astype(np.float32), generator.integers(0, 2, 400)  # noise
     fitted = probe_of(kind, 30, epochs=60).fit(points, names)
-    assert len(fitted.history_) < 60
-    best = fitted.history_[fitted.best_epoch() - 1]
-    assert best["val_accuracy"] == max(row["val_accuracy"] for row in fitted.history_)
+    for best in fitted.best_rows():
+        own = [row for row in fitted.history_ if row.get("network") == best.get("network")]
+        assert len(own) < 60
+        assert best["val_accuracy"] == max(row["val_accuracy"] for row in own)
     stopped = probe_of(kind, 30, epochs=60).fit(points, names)
     assert_array_equal(stopped.predict_proba(points), fitted.predict_proba(points))
-    assert stopped.best_epoch() == fitted.best_epoch()
+    assert stopped.best_rows() == fitted.best_rows()
 
 
 @trained
