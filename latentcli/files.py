@@ -194,7 +194,7 @@ class DigestInParts:
         _absorb(self.sha256, name)
         self.sha256.update(_header(dtype, shape))
 
-    def update(self, part: bytes) -> None:
+    def update(self, part: bytes | memoryview) -> None:
         """The next bytes of the array that was begun last."""
         self.sha256.update(part)
 

@@ -1,16 +1,9 @@
 """What commands write for each other and for people: ``.npz``, ``.pkl`` and CSV files. Never imports torch."""
 
-from latentcli.artifacts.arrays import (
-    holds_latents,
-    hybrids_writer,
-    read_arrays,
-    read_hybrids,
-    read_latents,
-    reconstructions_writer,
-    write_arrays,
-    write_latents,
-)
 from latentcli.artifacts.hybrid_folders import hybrid_folder_writer
+from latentcli.artifacts.images import hybrids_writer, read_hybrids, reconstructions_writer
+from latentcli.artifacts.latents import holds_latents, read_latents, write_latents
+from latentcli.artifacts.npz import read_arrays, write_arrays
 from latentcli.artifacts.parameters import read_classifier, write_classifier
 from latentcli.artifacts.tables import write_bad_files, write_predictions
 

@@ -108,7 +108,7 @@ class LatentSpace:
 
     def with_soft_labels(self, images: np.ndarray, soft_labels: np.ndarray) -> "Hybrids":
         """Images (N, C, H, W) uint8, and (N, classes) how much of each of the mixture's classes they are."""
-        from latentcli.artifacts.arrays import laid_out
+        from latentcli.artifacts.images import laid_out
 
         classes = np.array([str(name) for name in self.mixture.classes_])
         layout = "NHW" if images.shape[1] == 1 else "NHWC"

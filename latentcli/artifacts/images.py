@@ -1,0 +1,118 @@
+"""Files of images: ``vae_reconstructed.npz`` and ``hybrids.npz``, written a batch at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from latentcli import files
+from latentcli.artifacts.npz import Shape, arrays_writer, read_arrays
+from latentcli.errors import DataError
+
+
+@contextmanager
+def reconstructions_writer(
+    path: Path, shape: tuple[int, int, int, int], layout: str = "NHW"
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write ``vae_reconstructed.npz`` batch by batch: one array ``data``, float32 in [0, 1], in the input's shape.
+
+    Args:
+        path: of the file, replaced whole when the block ends well.
+        shape: N, C, H and W of all images together.
+        layout: the input's axes: "NHW" (C must be 1), "NHWC" or "NCHW".
+
+    Yields:
+        a function that takes the next (n, C, H, W) float images; in all it must be given N.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    whole = laid_out(np.empty((0, *shape[1:])), layout).shape[1:]
+    with arrays_writer(path, {"data": (np.dtype(np.float32), (shape[0], *whole))}) as write:
+        yield lambda images: write(data=laid_out(images, layout))
+
+
+def laid_out(images: np.ndarray, layout: str) -> np.ndarray:
+    """(N, C, H, W) images with the axes of a layout: "NHW" (C must be 1), "NHWC" or "NCHW"."""
+    match layout:
+        case "NHW":
+            return images.squeeze(1)
+        case "NHWC":
+            return images.transpose(0, 2, 3, 1)
+        case "NCHW":
+            return images
+    raise ValueError(f"layout {layout!r} is none of NHW, NHWC, NCHW")
+
+
+@contextmanager
+def hybrids_writer(
+    path: Path, count: int, image_shape: tuple[int, int, int], dimensions: int, classes: Sequence[str]
+) -> Iterator[Callable[[np.ndarray, np.ndarray, np.ndarray], None]]:
+    """Write ``hybrids.npz`` batch by batch: images of latent points, with how much of each class they are.
+
+    ``images`` (N, H, W) or (N, H, W, 3) uint8, ``soft_labels`` (N, classes) float64, ``classes``, and ``latents``
+    (N, D) float32.
+
+    Args:
+        path: of the file, replaced whole when the block ends well.
+        count: N.
+        image_shape: C, H and W.
+        dimensions: D.
+        classes: names of the columns of ``soft_labels``.
+
+    Yields:
+        a function that takes the next images (n, C, H, W) uint8, soft labels and latents; in all it must be given N.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    names, layout = np.array(tuple(classes), dtype=str), "NHW" if image_shape[0] == 1 else "NHWC"
+    shapes: dict[str, tuple[np.dtype, Shape]] = {
+        "images": (np.dtype(np.uint8), (count, *laid_out(np.empty((0, *image_shape)), layout).shape[1:])),
+        "soft_labels": (np.dtype(np.float64), (count, len(names))),
+        "latents": (np.dtype(np.float32), (count, dimensions)),
+    }
+    with arrays_writer(path, shapes, {"classes": names}) as write:
+        yield lambda images, soft_labels, latents: write(
+            images=laid_out(images, layout), soft_labels=soft_labels, latents=latents
+        )
+
+
+def read_hybrids(path: Path) -> dict[str, np.ndarray]:
+    """The arrays ``images``, ``soft_labels``, ``classes`` and ``latents`` of a file that ``hybrids_writer`` wrote.
+
+    Raises:
+        DataError: the file is missing, damaged or unsafe, or its arrays do not fit each other.
+    """
+    arrays = read_arrays(path, sealed=True)
+
+    def check(holds: bool, found: str) -> None:
+        if not holds:
+            raise DataError(
+                f"{files.shown(path)} holds no hybrids",
+                found,
+                "make them again: latentcli hybridize vae.pth gmm_params.pkl",
+            )
+
+    names = {"images", "soft_labels", "classes", "latents"}
+    check(set(arrays) == names, f"expected the arrays {', '.join(sorted(names))}")
+    images, soft_labels, classes, latents = (arrays[name] for name in ("images", "soft_labels", "classes", "latents"))
+    check(images.dtype == np.uint8 and images.ndim in (3, 4), "expected images (N, H, W[, C]) of uint8")
+    check(classes.dtype.kind == "U" and classes.ndim == 1, "expected classes to be names")
+    check(
+        soft_labels.dtype.kind == "f" and soft_labels.shape == (len(images), len(classes)),
+        "expected a column per class",
+    )
+    check(
+        latents.dtype.kind == "f" and latents.ndim == 2 and len(latents) == len(images),
+        "expected a latent point per image",
+    )
+    check(bool(np.isfinite(latents).all()), "found latents that are not finite")
+    sums_to_one = (
+        np.isfinite(soft_labels).all()
+        and (soft_labels >= 0).all()
+        and np.allclose(soft_labels.sum(axis=1), 1, atol=1e-3)
+    )
+    check(bool(sums_to_one), "expected soft labels that sum to 1")
+    return arrays

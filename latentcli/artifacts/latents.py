@@ -1,0 +1,85 @@
+"""``latents.npz``: latents of images, and of which images and which model they are."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from latentcli import files
+from latentcli.artifacts.npz import read_arrays, write_arrays
+from latentcli.errors import DataError
+from latentcli.latents import ARRAYS_OF_FEATURES, Latents
+
+
+def write_latents(path: Path, latents: Latents) -> None:
+    """Write ``latents.npz``: the arrays, ``checkpoint``, and ``labels``, ``class_names`` and ``files`` where known.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    arrays = {**latents.arrays, "checkpoint": np.asarray(latents.checkpoint)}
+    if latents.labels is not None:
+        arrays |= {"labels": latents.labels, "class_names": np.array(latents.class_names, dtype=str)}
+    if latents.files is not None:
+        arrays["files"] = np.array(latents.files, dtype=str)
+    write_arrays(path, arrays)
+
+
+def holds_latents(path: Path) -> bool:
+    """Whether this is an ``.npz`` with latents in it, by the names of its members; images and all else are not."""
+    try:
+        if not path.is_file():
+            return False
+        with zipfile.ZipFile(path) as archive:
+            return not {f"{name}.npy" for name in ARRAYS_OF_FEATURES.values()}.isdisjoint(archive.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError):
+        return False
+
+
+def read_latents(path: Path, *, sealed: bool = True) -> Latents:
+    """Latents from a file that ``write_latents`` wrote.
+
+    Args:
+        path: of the file.
+        sealed: insist on what ``write_latents`` writes with them. Otherwise a checkpoint ("" if missing) need not be
+            there, nor more than codes, which only the model can make points of.
+
+    Raises:
+        DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
+    """
+    arrays = read_arrays(path, sealed=sealed)
+    checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
+    class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)
+
+    def check(holds: bool, found: str) -> None:
+        if not holds:
+            raise DataError(
+                f"{files.shown(path)} holds no latents",
+                found,
+                f"encode again: latentcli encode DATA vae.pth -o {files.shown(path)}",
+            )
+
+    enough = ("mu", "quantized") if sealed else tuple(ARRAYS_OF_FEATURES.values())
+    check(not set(enough).isdisjoint(arrays), f"expected an array {' or '.join(enough)}")
+    rows = {name: array.shape[:1] for name, array in arrays.items()}
+    check(len(set(rows.values())) == 1 and () not in rows.values(), "expected one row per image in each array")
+    check((0,) not in rows.values(), "expected one image or more")
+    check(all(array.dtype.kind in "fiu" and array.ndim >= 2 for array in arrays.values()), "expected rows of numbers")
+    check(all(np.isfinite(array).all() for array in arrays.values()), "found numbers that are not finite")
+    named = checkpoint is not None and files.is_digest(str(checkpoint))
+    check(named or (checkpoint is None and not sealed), "expected the SHA-256 of a checkpoint")
+    count = next(iter(rows.values()))
+    if labels is not None:
+        check(labels.dtype.kind in "iu" and labels.shape == count, "expected one label per image")
+        check(class_names.dtype.kind == "U" and class_names.ndim == 1, "expected class names")
+        within = labels.size == 0 or (labels.min() >= -1 and labels.max() < len(class_names))
+        check(bool(within), f"expected labels from -1 to {len(class_names) - 1}")
+    if names is not None:
+        check(names.dtype.kind == "U" and names.shape == count, "expected one file name per image")
+    return Latents(
+        arrays=arrays,
+        checkpoint="" if checkpoint is None else str(checkpoint),
+        labels=None if labels is None else labels.astype(np.int64),
+        class_names=() if labels is None else tuple(class_names.tolist()),
+        files=None if names is None else tuple(names.tolist()),
+    )
