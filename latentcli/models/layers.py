@@ -37,6 +37,9 @@ def channels_last(maps: Tensor) -> Tensor:
     """The same maps, their channels next to each other in memory: twice as fast to convolve on a CPU.
 
     Only maps change their layout, so that weights look the same in memory whether they were trained just now or read
-    from a file.
+    from a file. Of grey images the strides have to say so: they look the same in either layout, and all layers after
+    them would go on in the other one.
     """
-    return maps.contiguous(memory_format=torch.channels_last)
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    _, channels, height, width = maps.shape
+    return maps.as_strided(maps.shape, (height * width, 1, width, 1)) if channels == 1 else maps

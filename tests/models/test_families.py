@@ -10,6 +10,7 @@ from latentcli import matmul
 from latentcli.errors import DataError, UsageError
 from latentcli.models import FAMILIES, create
 from latentcli.models.backbones import BACKBONES, MOST_PARAMETERS, count_parameters
+from latentcli.models.layers import channels_last
 from latentcli.models.map_backbones import MAPS
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 80, 80), (3, 9, 40), (3, 256, 256)]
@@ -186,3 +187,14 @@ def test_losses_stay_in_full_precision_where_networks_do_not(family, monkeypatch
     assert reduced.total.dtype == torch.float32
     assert reduced.total != exact.total
     assert_close(reduced.total, exact.total, rtol=0.02, atol=1.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)], ids=str)
+@pytest.mark.parametrize("offset", [0, 1])
+def test_maps_keep_their_channels_together(shape, offset):
+    images = batch(shape, 5)[offset:]
+    found = channels_last(images)
+    assert torch.equal(found, images)
+    convolved = torch.nn.functional.conv2d(found, torch.ones(8, shape[0], 3, 3))
+    assert convolved.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(channels_last(images[:, :, 1:, 2:]), images[:, :, 1:, 2:])
