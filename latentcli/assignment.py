@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from latentcli.cli import options
 from latentcli.cli.app import exit_code_of
 from latentcli.cli.classify import classify
 from latentcli.cli.reconstruct import reconstruct
@@ -31,7 +32,8 @@ def run(arguments: Sequence[str]) -> None:
     """
     match list(arguments):
         case [data, val, "train", vae, gmm]:
-            train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, batch_size=BATCH_SIZE)
+            steps = options.Training(batch_size=BATCH_SIZE)
+            train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, training=steps)
         case [data, "test_reconstruction", vae]:
             reconstruct(data, Path(vae))
         case [data, "test_classifier", vae, gmm]:

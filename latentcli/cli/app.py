@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import typer
 
@@ -41,7 +41,10 @@ def _latentcli(
     pass
 
 
-def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def command(group: typer.Typer, name: str | None = None) -> Callable[[Command], Command]:
     """Register a function as a command, with ``-q``, ``-v``, its bundles of options laid out, and the guard.
 
     Args:
@@ -49,7 +52,7 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Callable[.
         name: what it is called; the function's own name when None.
     """
 
-    def register(function: Callable[..., None]) -> Callable[..., None]:
+    def register(function: Command) -> Command:
         bundles, parameters = _laid_out(inspect.signature(function))
 
         @functools.wraps(function)

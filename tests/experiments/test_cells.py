@@ -42,12 +42,8 @@ def test_results_come_in_order_and_are_not_computed_again(tmp_path):
     assert again.said == ["one kept from before", "three kept from before", "two begins", "two done"]
 
 
-def value(number):
-    return {"value": number}
-
-
 def test_cells_side_by_side_give_the_same_results(tmp_path):
-    plan = [Cell(f"c-{number}", {"of": number}, partial(value, number)) for number in range(5)]
+    plan = [Cell(f"c-{number}", {"of": number}, partial(dict, value=number)) for number in range(5)]
     watch = Listening()
     assert run(plan, tmp_path, watch, jobs=2) == [{"value": number} for number in range(5)]
     assert sorted(watch.said) == [f"c-{number} done" for number in range(5)]
