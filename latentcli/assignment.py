@@ -32,8 +32,8 @@ def run(arguments: Sequence[str]) -> None:
     """
     match list(arguments):
         case [data, val, "train", vae, gmm]:
-            steps = options.Training(batch_size=BATCH_SIZE)
-            train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, training=steps)
+            training = options.Training(batch_size=BATCH_SIZE)
+            train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, training=training)
         case [data, "test_reconstruction", vae]:
             reconstruct(data, Path(vae))
         case [data, "test_classifier", vae, gmm]:

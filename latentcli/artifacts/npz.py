@@ -54,7 +54,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    plain = {name: np.asarray(array, order="C") for name, array in arrays.items() if name != "sha256"}
+    plain = {name: np.asarray(array) for name, array in arrays.items() if name != "sha256"}
     with _archive(path, len(plain)) as member:
         for name in sorted(plain):
             with member(name, plain[name].dtype, plain[name].shape) as write:

@@ -26,7 +26,7 @@ class NetworkProbe(Probe):
     """
 
     NETWORKS: ClassVar[int] = 1
-    """How many learn where there are ``FEW`` labelled rows."""
+    """How many learn where there are fewer than ``FEW`` labelled rows; of more, one."""
     RANGES: ClassVar = {
         "epochs": (1, 100_000), "batch_size": (2, 65_536), "lr": (1e-9, 10.0), "weight_decay": (0.0, 10.0),
         "held_out": (0.0, 0.5), "random_state": (0, 2**63 - 1),

@@ -100,7 +100,7 @@ def split(labels: np.ndarray, schedule: Schedule) -> tuple[np.ndarray, np.ndarra
 def train(
     network: ProbeNetwork, X: np.ndarray, labels: np.ndarray, schedule: Schedule, device: torch.device,
     on_epoch: OnEpoch,
-) -> list[dict[str, float]]:  # fmt: skip
+) -> None:  # fmt: skip
     """Train a network in place; it ends with its best weights, by the rows held out where there are some.
 
     Args:
@@ -109,11 +109,8 @@ def train(
         labels: (N,) int, a class's index, or negative where unlabelled.
         schedule: how long and how fast.
         device: where to compute.
-        on_epoch: called after each epoch with its row.
-
-    Returns:
-        one row an epoch: ``epoch``, ``loss`` (nats, mean over the epoch), ``accuracy``, and the same with ``val_``
-        before them on the rows held out.
+        on_epoch: called after each epoch with its row: ``epoch``, ``loss`` (nats, mean over the epoch), ``accuracy``,
+            and the same with ``val_`` before them on the rows held out.
 
     Raises:
         FitError: the loss is not finite.
@@ -162,7 +159,6 @@ def train(
     if best:
         network.load_state_dict(best)
     network.eval()
-    return history
 
 
 @torch.no_grad()
