@@ -178,7 +178,7 @@ def features(model: LatentModel, images: np.ndarray, name: str, advance: Advance
 
 
 def reconstructions(model: LatentModel, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Images through the encoder and the decoder, deterministically, a batch at a time.
+    """Images to latents and back, deterministically, a batch at a time.
 
     Args:
         model: trained, on its device.
@@ -188,9 +188,11 @@ def reconstructions(model: LatentModel, images: np.ndarray) -> Iterator[tuple[np
         row numbers, and their reconstructions (n, C, H, W) float32 in [0, 1].
     """
     source, model = DeviceImages(images, device_of(model)), folded(model)
+    with torch.inference_mode(), FastLinear():
+        inverse = model.inverse()
     for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
         with torch.inference_mode(), FastLinear():
-            decoded = model.decode(model.encode(source[rows]).flat).cpu().numpy()
+            decoded = model.decode(inverse(source[rows])).cpu().numpy()
         yield rows, decoded
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Tests run side by side, one process a core; each, and what it starts, computes on one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The same examples every time, and no deadlines: the machine's load is not a defect of the code.
 settings.register_profile("latentcli", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("latentcli")

@@ -19,13 +19,20 @@ def hybridize(
     classifier: options.ClassifierFile,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
     strategy: Annotated[
-        str, typer.Option(metavar="between|mixture|prior|boundary", help="Where in the latent space they lie.")
+        str,
+        typer.Option(metavar="between|mixture|posterior|prior|boundary", help="Where in the latent space they lie."),
     ] = "between",
     likelihood: Annotated[
         str, typer.Option(metavar="mixture|class-gaussian", help="What tells how much of each class they are.")
     ] = "mixture",
     classes: Annotated[
         str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Draw them from these classes only.")
+    ] = None,
+    near: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA|latents.npz", help="Images, or their latents, to draw around: --strategy posterior."
+        ),
     ] = None,
     ratio: Annotated[
         float | None, typer.Option(metavar="R", help="How far from the first of two classes to the second, 0 to 1.")
@@ -50,6 +57,7 @@ def hybridize(
         Path | None, typer.Option(metavar="FILE.png", help="Draw some of them, with captions, there.")
     ] = None,
     figures: options.Figures = None,
+    data_root: options.DataRoot = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -59,12 +67,13 @@ def hybridize(
 
     from latentcli import artifacts, inference
     from latentcli.cli import console, inputs, pictures
+    from latentcli.errors import UsageError
     from latentcli.files import check_new_folder
-    from latentcli.hybrids import Recipe, make
+    from latentcli.hybrids import Posteriors, Recipe, make
 
     target = Path("hybrids.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
-    inputs.check_outputs(target, grid, given=[vae, classifier], folder=figures)
+    inputs.check_outputs(target, grid, given=[vae, classifier, near], folder=figures)
     if folder is not None:
         check_new_folder(folder)
     chosen = options.names(classes)
@@ -78,7 +87,15 @@ def hybridize(
         reject,
         seed,
     )
+    if (near is not None) != (strategy == "posterior"):
+        raise UsageError(
+            "posteriors are of images", remedy="name the strategy and the images: --strategy posterior --near DATA"
+        )
     saved, model = inputs.model(vae, device)
+    images = None
+    if near is not None:
+        around = inputs.latents(near, vae, device, target or folder or Path(), data_root=data_root)
+        images = Posteriors(around.flat, around.posterior_variances)
     labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint)
     names = [str(name) for name in labeller.classes_]
     kept: list[tuple[Any, ...]] = []
@@ -92,15 +109,15 @@ def hybridize(
             write_files = stack.enter_context(artifacts.hybrid_folder_writer(folder, count, names))
             writers.append(lambda images, soft_labels, latents: write_files(images, soft_labels))
         advance = stack.enter_context(console.progress("making hybrids", count))
-        for block in make(recipe, labeller, inference.LatentSpace(model), count):
+        for block in make(recipe, labeller, inference.LatentSpace(model), count, images):
             for write in writers:
                 write(block.images, block.soft_labels, block.latents)
             confidence += float(block.soft_labels.max(axis=1).sum())
             if sum(len(part[0]) for part in kept) < PICTURED:
                 kept.append((block.images, block.soft_labels, labeller.transform(block.latents)))
             advance(len(block.images))
-    images, soft_labels, points = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    shown, soft_labels, points = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     written = [path for path in (target, folder) if path is not None]
-    written += pictures.of_hybrids(grid, figures, images, soft_labels, points, labeller, recipe.likelihood)
+    written += pictures.of_hybrids(grid, figures, shown, soft_labels, points, labeller, recipe.likelihood)
     result = {"images": count, "classes": names, "mean_confidence": confidence / count}
     console.result(result, as_json=json, written=written)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
     from latentcli.hybrids import Recipe
+    from latentcli.latents import Latents
     from latentcli.models.base import LatentModel
     from latentcli.training.mixing import Hybrids
 
@@ -82,25 +83,32 @@ class LatentSpace:
         return self.given.model(self.images, self.published)
 
     @cached_property
-    def mixture(self) -> "GaussianMixtureClassifier":
-        """Fitted on the latents of the images and of the labelled ones."""
+    def latents(self) -> "Latents":
+        """Of the labelled images, and of the others behind them."""
         from latentcli import inference
-        from latentcli.classifiers import CLASSIFIERS
         from latentcli.latents import Latents
 
-        few, images, names = self.given.labelled, self.images.images, self.images.names_of_labels()
-        if self.images is not few:
-            images, names = np.concatenate([few.images, images]), np.append(few.names_of_labels(), names)
-        latents = Latents(inference.encode(self.model, images), "")
+        few = self.given.labelled
+        both = few.images if self.images is few else np.concatenate([few.images, self.images.images])
+        return Latents(inference.encode(self.model, both), "")
+
+    @cached_property
+    def mixture(self) -> "GaussianMixtureClassifier":
+        """Fitted on the latents, of which the labels of the few are known."""
+        from latentcli.classifiers import CLASSIFIERS
+
+        few, latents = self.given.labelled, self.latents
+        names = np.append(few.names_of_labels(), np.full(len(latents) - len(few), ""))
         mixture = CLASSIFIERS["gmm"](device=self.given.device, random_state=self.given.seed)
         return mixture.fit(latents.flat, names, latents.posterior_variances)
 
     def hybrids(self, recipe: "Recipe") -> "Hybrids":
         """Images decoded from it."""
         from latentcli import inference
-        from latentcli.hybrids import make
+        from latentcli.hybrids import Posteriors, make
 
-        blocks = list(make(recipe, self.mixture, inference.LatentSpace(self.model), self.given.count))
+        around = Posteriors(self.latents.flat, self.latents.posterior_variances)
+        blocks = list(make(recipe, self.mixture, inference.LatentSpace(self.model), self.given.count, around))
         images, soft_labels = (
             np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels")
         )
@@ -123,10 +131,10 @@ def of_labelled(given: Given) -> "Hybrids":
 
 
 def of_unlabelled(given: Given) -> "Hybrids":
-    """Hybrids of a model that has seen all images, without labels: those that are of one class almost surely."""
+    """Hybrids of a model that has seen all images, without labels: around these, almost surely of one class."""
     from latentcli.hybrids import Recipe
 
-    recipe = Recipe("mixture", min_confidence=MOST_CONFIDENT, reject=0.05, seed=given.seed)
+    recipe = Recipe("posterior", min_confidence=MOST_CONFIDENT, seed=given.seed)
     return LatentSpace(given.unlabelled, given).hybrids(recipe)
 
 

@@ -2,6 +2,6 @@
 
 from latentcli.hybrids.likelihoods import LIKELIHOODS
 from latentcli.hybrids.making import Hybrids, NothingPasses, Recipe, make
-from latentcli.hybrids.strategies import STRATEGIES
+from latentcli.hybrids.strategies import STRATEGIES, Posteriors
 
-__all__ = ["LIKELIHOODS", "STRATEGIES", "Hybrids", "NothingPasses", "Recipe", "make"]
+__all__ = ["LIKELIHOODS", "STRATEGIES", "Hybrids", "NothingPasses", "Posteriors", "Recipe", "make"]

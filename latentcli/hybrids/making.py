@@ -8,7 +8,7 @@ import numpy as np
 
 from latentcli.errors import UsageError
 from latentcli.hybrids.likelihoods import LIKELIHOODS, soft_labels
-from latentcli.hybrids.strategies import STRATEGIES, Space, classes_of
+from latentcli.hybrids.strategies import STRATEGIES, Posteriors, Space, classes_of
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -107,7 +107,13 @@ class LatentSpace(Protocol):
         """(n, C, H, W) uint8: valid latents decoded."""
 
 
-def make(recipe: Recipe, mixture: "GaussianMixtureClassifier", model: LatentSpace, count: int) -> Iterator[Hybrids]:
+def make(
+    recipe: Recipe,
+    mixture: "GaussianMixtureClassifier",
+    model: LatentSpace,
+    count: int,
+    images: Posteriors | None = None,
+) -> Iterator[Hybrids]:
     """Hybrids, a block at a time, ``count`` in all.
 
     Args:
@@ -115,9 +121,10 @@ def make(recipe: Recipe, mixture: "GaussianMixtureClassifier", model: LatentSpac
         mixture: fitted on the model's latents.
         model: decodes.
         count: how many.
+        images: that the strategy "posterior" draws around; the others need none.
 
     Raises:
-        UsageError: a class is unknown, or one class has no pair.
+        UsageError: a class is unknown, or one class has no pair; or there are no images to draw around.
         NothingPasses: next to no point passes ``min_confidence`` and ``reject``.
         ModelFileError: the mixture lacks what the likelihood or ``reject`` needs.
     """
@@ -128,7 +135,7 @@ def make(recipe: Recipe, mixture: "GaussianMixtureClassifier", model: LatentSpac
         raise UsageError("hybrids lie between classes", f"expected two or more, found {found}")
     if not len(classes):
         raise UsageError("--classes names no class")
-    space = Space(mixture, model.prior, likelihood, classes, recipe.ratio)
+    space = Space(mixture, model.prior, likelihood, classes, recipe.ratio, images)
 
     def sifted(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those that are confident and typical enough, and their soft labels."""

@@ -17,6 +17,19 @@ BISECTIONS = 40
 
 
 @dataclass(frozen=True)
+class Posteriors:
+    """Where in the latent space N images lie.
+
+    Attributes:
+        means: (N, D) float.
+        variances: (N, D) float; None of models whose latents are points.
+    """
+
+    means: np.ndarray
+    variances: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Space:
     """What points are drawn from.
 
@@ -26,6 +39,7 @@ class Space:
         likelihood: log p(class | z) of latents.
         classes: indices into ``mixture.classes_`` of those that matter.
         ratio: how far from the first class to the second, in [0, 1]; None draws it for each point.
+        images: what the posterior is of; None where there are none.
     """
 
     mixture: "GaussianMixtureClassifier"
@@ -33,6 +47,7 @@ class Space:
     likelihood: LogLikelihood
     classes: np.ndarray
     ratio: float | None = None
+    images: Posteriors | None = None
 
 
 Strategy = Callable[[Space, int, np.random.Generator], np.ndarray]
@@ -82,7 +97,27 @@ def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarra
     return points[crossing & ((likeliest == ends.first) | (likeliest == ends.second))]
 
 
-STRATEGIES: dict[str, Strategy] = {"between": between, "mixture": mixture, "prior": prior, "boundary": boundary}
+def posterior(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+    """From the posteriors of images, each as often as the other: where an image might lie as well.
+
+    Draws of which another class is the likeliest than those asked for give no point.
+
+    Raises:
+        UsageError: there are no images.
+    """
+    if space.images is None:
+        raise UsageError("a posterior is of images", remedy="name some: --near DATA, or --near latents.npz")
+    rows = random.integers(len(space.images.means), size=count)
+    points = space.images.means[rows].astype(np.float32)
+    if space.images.variances is not None:
+        deviations = np.sqrt(space.images.variances[rows])
+        points = points + (deviations * random.standard_normal(points.shape)).astype(np.float32)
+    return points[np.isin(space.likelihood(points).argmax(axis=1), space.classes)]
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "between": between, "mixture": mixture, "prior": prior, "boundary": boundary, "posterior": posterior,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What every family of latent-variable models promises, and what a classifier of pixels does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -169,6 +169,10 @@ class LatentModel(Model):
     def valid(self, latents: Tensor) -> Tensor:
         """(N, D): for each of any points (N, D) the nearest that an image can have; here that is any point."""
         return latents
+
+    def inverse(self) -> Callable[[Tensor], Tensor]:
+        """A function from images (N, C, H, W) to the latents (N, D) that they are decoded from: here the encoder's."""
+        return lambda images: self.encode(images).flat
 
     def flat_of(self, arrays: Mapping[str, Tensor]) -> Tensor:
         """(N, D), as in ``Encoding.flat``, of arrays by the names that ``latents.npz`` gives them.

@@ -6,7 +6,7 @@ components and the images, under distortions that leave unchanged what an image 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,11 +19,12 @@ from latentcli.errors import UsageError
 from latentcli.models import backbones, losses
 from latentcli.models.augmentation import distort
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
+from latentcli.models.landmarks import Landmarks
 from latentcli.models.map_backbones import MAPS, keep_scale, places_of, to_maps, to_rows
 from latentcli.models.mixture_prior import MixturePrior, mutual_information
 
 FEW_DIMENSIONS = 4
-"""Latent dimensions up to which the decoder must bend sharply to reach all images."""
+"""Latent dimensions up to which the decoder must bend sharply to reach all images, and the encoder misses the bends."""
 
 MANY_DIMENSIONS = 1024
 """Latent dimensions beyond which their covariance is not decomposed as a whole."""
@@ -122,6 +123,8 @@ class VAE(LatentModel):
             self.posterior = nn.Linear(self.encoder.features, moments)
         self.mixture = MixturePrior(config.components, config.latent_dim * math.prod(config.places))
         self.mixture.requires_grad_(config.components > 1)
+        crowded = self.dimensions <= FEW_DIMENSIONS
+        self.landmarks = Landmarks(self.dimensions, math.prod(config.image_shape)) if crowded else None
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
         inputs = config.latent_dim + 2 * config.fourier
         self.decoder = decoder(*layout, inputs)
@@ -141,6 +144,19 @@ class VAE(LatentModel):
 
     def decode(self, latents: Tensor) -> Tensor:
         return torch.sigmoid(self.logits_of(latents))
+
+    def inverse(self) -> Callable[[Tensor], Tensor]:
+        if self.landmarks is None or not self.landmarks.seen:
+            return super().inverse()
+        search = self.landmarks.nearest(self.decode)
+
+        def nearest(images: Tensor) -> Tensor:
+            own = self.encode(images).flat
+            found, errors = search(images)
+            better = errors < (self.decode(own) - images).square().flatten(1).sum(dim=1)
+            return torch.where(better[:, None], found, own)
+
+        return nearest
 
     def logits_of(self, latents: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32."""
@@ -194,6 +210,8 @@ class VAE(LatentModel):
         seen = torch.cat([images, distort(images, generator)]) if informed else images
         all_means, all_log_variances = self.posterior_of(seen)
         mean, log_variance = all_means[: len(images)], all_log_variances[: len(images)]
+        if self.training and self.landmarks is not None:
+            self.landmarks.remember(mean)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         logits = self.logits_of(mean + (0.5 * log_variance).exp() * noise)
         terms = {

@@ -15,7 +15,7 @@ from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_every_strategy_with_every_likelihood(call, trained, strategy, likelihood):
-    files = [trained.vae, trained.gmm]
+    files = [trained.vae, trained.gmm, *(["--near", trained.train] if strategy == "posterior" else [])]
     done = call(
         "hybridize", *files, "-n", 60, "--strategy", strategy, "--likelihood", likelihood, "--figures", "pictures"
     )
@@ -47,6 +47,19 @@ def test_a_folder_holds_the_same_as_the_file(call, trained):
     assert len(rows) == 40
 
 
+def test_latents_of_the_images_serve_as_well_as_the_images(call, trained):
+    assert call("encode", trained.train, trained.vae, "-o", "latents.npz").code == 0
+    made = []
+    for near in (trained.train, "latents.npz"):
+        done = call(
+            "hybridize", trained.vae, trained.gmm, "--strategy", "posterior", "--near", near, "--classes", "4,8"
+        )
+        assert done.code == 0, done.err
+        made.append(artifacts.read_hybrids(Path("hybrids.npz")))
+    assert np.array_equal(made[0]["images"], made[1]["images"])
+    assert set(made[0]["soft_labels"].argmax(axis=1)) == {1, 2}
+
+
 def test_the_same_seed_gives_the_same_bytes(call, trained):
     written = []
     for seed in (1, 1, 2):
@@ -74,6 +87,9 @@ def test_a_ratio_and_a_temperature_show_in_the_soft_labels(call, trained):
         (2, "ratio", ["--ratio", "0.5"]),
         (2, "prior knows no classes", ["--strategy", "prior", "--classes", "4,8"]),
         (2, "temperature", ["--temperature", "0"]),
+        (2, "--near DATA", ["--strategy", "posterior"]),
+        (2, "--strategy posterior", ["--near", "hybrids.npz"]),
+        (3, "nowhere.npz", ["--strategy", "posterior", "--near", "nowhere.npz"]),
         (2, "next to none", ["--strategy", "boundary", "--min-confidence", "0.999"]),
         (6, "not empty", ["--folder", "full"]),
         (6, "not empty", ["--folder", "full/file"]),
