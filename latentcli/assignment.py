@@ -20,8 +20,10 @@ from latentcli.cli.train import train
 from latentcli.errors import UsageError
 
 LATENT_DIM = 2
-BATCH_SIZE = 64
+BATCH_SIZE = 96
 """Images a step: two dimensions take many steps to unfold."""
+VALUES_SEEN = 770_000_000
+"""Values of pixels seen in training: of the assignment's images in less than five minutes on two cores."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -32,7 +34,7 @@ def run(arguments: Sequence[str]) -> None:
     """
     match list(arguments):
         case [data, val, "train", vae, gmm]:
-            training = options.Training(batch_size=BATCH_SIZE)
+            training = options.Training(batch_size=BATCH_SIZE, settings=[f"values_seen={VALUES_SEEN}"])
             train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, training=training)
         case [data, "test_reconstruction", vae]:
             reconstruct(data, Path(vae))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-MOST = 16_384
+MOST = 20_000
 """Landmarks; fewer of large images."""
 
 MOST_VALUES = 2**24

@@ -88,7 +88,7 @@ class VAEConfig(ModelConfig):
     def suggested(
         cls, image_shape: tuple[int, int, int], classes: int | None, settings: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Twice as many components as classes; Fourier features for few dimensions; a conv decoder for many pixels.
+        """Twice as many components as classes; a wide decoder for few dimensions, a conv decoder for many pixels.
 
         A map has eight dimensions a place.
         """
@@ -97,7 +97,8 @@ class VAEConfig(ModelConfig):
             return suggestions | {"latent_dim": 8}
         dimensions = settings.get("latent_dim", cls.latent_dim)
         if isinstance(dimensions, int) and dimensions <= FEW_DIMENSIONS:
-            suggestions |= {"fourier": 128, "norm": "layer", "ssim_weight": 1.3}
+            suggestions |= {"fourier": 256, "width": 1536, "norm": "layer"}
+            suggestions |= {"loss": "mse+ssim", "ssim_weight": 0.8, "information": 30.0}
         if math.prod(image_shape) > MANY_PIXELS:
             suggestions["backbone"] = "conv"
         return suggestions

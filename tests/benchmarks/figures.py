@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli import checkpoint, data, inference, metrics
+from latentcli import assignment, checkpoint, data, inference, metrics
 from latentcli.cli import fitting
 from latentcli.data import ImageSet
 from latentcli.latents import Latents
@@ -51,10 +51,12 @@ class Row:
 
 
 DIGITS = ("1", "4", "8")
+ASSIGNMENT = (
+    "--latent-dim", str(assignment.LATENT_DIM), "--batch-size", str(assignment.BATCH_SIZE),
+    "--set", f"values_seen={assignment.VALUES_SEEN}",
+)  # fmt: skip
 ROWS = {
-    "assignment": Row(
-        "MNIST 1/4/8, 2-D (the assignment)", "mnist", "mnist", ("--latent-dim", "2", "--batch-size", "64"), DIGITS
-    ),
+    "assignment": Row("MNIST 1/4/8, 2-D (the assignment)", "mnist", "mnist", ASSIGNMENT, DIGITS),
     "mnist-148": Row("MNIST 1/4/8", "mnist", "mnist", (), DIGITS),
     "mnist": Row("MNIST, ten digits", "mnist", "mnist"),
     "fashion-mnist": Row("Fashion-MNIST", "fashion-mnist", "fashion-mnist"),
