@@ -15,7 +15,7 @@ from latentcli.models.vae import VAEConfig
 
 def trained(backbone: str = "conv-mlp", norm: str = "batch"):
     """A model whose normalisations have seen data, so that folding them matters."""
-    model = create("vae", VAEConfig((1, 12, 12), backbone=backbone, norm=norm, width=64, latent_dim=3), seed=0).train()
+    model = create("vae", VAEConfig((1, 12, 12), backbone=backbone, norm=norm, width=64, latent_dim=8), seed=0).train()
     with torch.no_grad():
         for step in range(5):
             model.loss(torch.rand(16, 1, 12, 12) ** 3, torch.Generator().manual_seed(step))
@@ -58,4 +58,4 @@ def test_reconstructions_come_in_order_and_progress_counts_all(images):
 
 
 def test_no_points_are_no_images():
-    assert inference.decode(trained(), np.empty((0, 3))).shape == (0, 1, 12, 12)
+    assert inference.decode(trained(), np.empty((0, 8))).shape == (0, 1, 12, 12)
