@@ -40,8 +40,13 @@ class Landmarks(nn.Module):
         self.latents[places] = latents.float()
         self.seen += len(latents)
 
+    @property
+    def known(self) -> Tensor:
+        """(N, D): those that are kept by now, none before training."""
+        return self.latents[: max(0, int(self.seen))]
+
     def nearest(self, decode: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """A function from images (N, C, H, W) to the landmarks (N, D) that are decoded most like them.
+        """A function from images (N, C, H, W) to the known landmarks (N, D) that are decoded most like them.
 
         Args:
             decode: images (n, C, H, W) of latents (n, D); it is called here, once for each landmark.
@@ -49,7 +54,7 @@ class Landmarks(nn.Module):
         Returns:
             the function; it also gives their squared errors (N,), summed over pixels.
         """
-        latents = self.latents[: int(self.seen)]
+        latents = self.known
         shown = torch.cat([decode(part).flatten(1) for part in latents.split(1024)])
         norms = shown.square().sum(dim=1)
 

@@ -147,7 +147,7 @@ class VAE(LatentModel):
         return torch.sigmoid(self.logits_of(latents))
 
     def inverse(self) -> Callable[[Tensor], Tensor]:
-        if self.landmarks is None or not self.landmarks.seen:
+        if self.landmarks is None or not len(self.landmarks.known):
             return super().inverse()
         search = self.landmarks.nearest(self.decode)
 
