@@ -59,8 +59,9 @@ def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") 
         ModelFileError: the file is missing, damaged, unsafe, changed, no probe, or fitted on another checkpoint.
     """
     name = files.shown(path)
-    again = f"fit it again: latentcli fit-probe DATA {checkpoint} -o {name}"
-    content = PROBE.read(path, again)
+    one = f"latentcli fit-probe DATA {checkpoint}"
+    again = f"fit it again: {one} -o {name}"
+    content = PROBE.read(path, f"fit one: {one}")  # not over a file of another kind
     arrays = content["arrays"]
     if not all(type(key) is str and type(value) is torch.Tensor for key, value in arrays.items()):
         raise ModelFileError(f"{name} is not a probe as a whole", "expected arrays with names", again)

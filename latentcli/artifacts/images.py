@@ -92,7 +92,7 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
             raise DataError(
                 f"{files.shown(path)} holds no hybrids",
                 found,
-                "make them again: latentcli hybridize vae.pth gmm_params.pkl",
+                "make them again: latentcli hybridize MODEL.pth gmm_params.pkl",
             )
 
     names = {"images", "soft_labels", "classes", "latents"}

@@ -56,7 +56,7 @@ def read_latents(path: Path, *, sealed: bool = True) -> Latents:
             raise DataError(
                 f"{files.shown(path)} holds no latents",
                 found,
-                f"encode again: latentcli encode DATA vae.pth -o {files.shown(path)}",
+                f"encode again: latentcli encode DATA MODEL.pth -o {files.shown(path)}",
             )
 
     enough = ("mu", "quantized") if sealed else tuple(ARRAYS_OF_FEATURES.values())

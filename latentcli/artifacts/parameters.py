@@ -45,14 +45,15 @@ def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = 
         ModelFileError: the file is missing, damaged, unsafe or changed, holds numbers that are not finite, or was
             fitted on another checkpoint.
     """
-    name, again = files.shown(path), f"fit it again: latentcli fit-gmm DATA {checkpoint} -o {files.shown(path)}"
+    name, one = files.shown(path), f"latentcli fit-gmm DATA {checkpoint}"
+    again, other = f"fit it again: {one} -o {name}", f"fit one: {one}"  # the other not over a file of another kind
     try:
         params = safe_pickle.loads(_bytes_of(path))
     except (safe_pickle.UnsafePickle, OSError) as error:
-        raise ModelFileError(f"cannot read {name}", getattr(error, "strerror", None) or str(error), again) from error
+        raise ModelFileError(f"cannot read {name}", getattr(error, "strerror", None) or str(error), other) from error
     plain = isinstance(params, dict) and all(isinstance(key, str) for key in params)
     if not plain or not all(isinstance(params.get(key), str) for key in ("kind", "checkpoint", "sha256")):
-        raise ModelFileError(f"{name} holds no classifier", "expected a dict with kind, checkpoint and sha256", again)
+        raise ModelFileError(f"{name} holds no classifier", "expected a dict with kind, checkpoint and sha256", other)
     expected = params.pop("sha256")
     if expected != (found := files.digest(params)):
         raise ModelFileError(

@@ -30,7 +30,7 @@ def evaluate(
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(given=[data, vae, classifier, reading.labels], folder=figures)
     saved, model = inputs.model(vae, device)
-    labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint) if classifier else None
+    labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint, vae=vae) if classifier else None
     images = inputs.images(data, saved, None, **reading.options())
     if labeller is None:
         latents = fitting.encoded(model, saved.fingerprint, images)

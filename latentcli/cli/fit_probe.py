@@ -20,7 +20,8 @@ def fit_probe(
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The probe to write.")] = Path("probe.pth"),
     probe: Annotated[
-        str, typer.Option(metavar="mlp|conv|linear|knn", help="What learns; conv reads maps (quantized, pixels).")
+        str,
+        typer.Option(metavar="mlp|conv|linear|knn", help="What learns; conv reads maps: quantized, encoder, pixels."),
     ] = "mlp",
     features: Annotated[
         str | None,

@@ -92,7 +92,7 @@ def check_rejects(labeller: "LatentClassifier | PixelClassifier", reject_below: 
         raise UsageError(
             "--reject-below needs a mixture",
             "other classifiers tell classes apart, not how likely an image is",
-            "fit a mixture: latentcli fit-gmm DATA vae.pth",
+            "fit a mixture: latentcli fit-gmm DATA MODEL.pth",
         )
 
 

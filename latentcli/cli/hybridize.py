@@ -16,7 +16,7 @@ PICTURED = 2_000
 @command(app)
 def hybridize(
     vae: options.CheckpointFile,
-    classifier: options.ClassifierFile,
+    classifier: options.MixtureFile,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
     strategy: Annotated[
         str,
@@ -96,7 +96,7 @@ def hybridize(
     if near is not None:
         around = inputs.latents(near, vae, device, target or folder or Path(), data_root=data_root)
         images = Posteriors(around.flat, around.posterior_variances)
-    labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint)
+    labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint, vae=vae)
     names = [str(name) for name in labeller.classes_]
     kept: list[tuple[Any, ...]] = []
     confidence = 0.0

@@ -139,8 +139,13 @@ def check_latents(data: str, found: "Latents", vae: Path, fingerprint: str) -> N
         )
 
 
-def classifier(path: Path, fitted_on: str) -> Any:
+def classifier(path: Path, fitted_on: str, vae: Path) -> Any:
     """A fitted mixture or probe, refused unless it was fitted on what this checkpoint makes of images.
+
+    Args:
+        path: of the classifier.
+        fitted_on: fingerprint of the checkpoint.
+        vae: what the checkpoint is called.
 
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, no classifier, or of another checkpoint.
@@ -149,7 +154,7 @@ def classifier(path: Path, fitted_on: str) -> Any:
     from latentcli.classifiers import CLASSIFIERS
 
     read = probe_files.read if probe_files.is_archive(path) else artifacts.read_classifier
-    params = read(path, fitted_on=fitted_on)
+    params = read(path, fitted_on=fitted_on, checkpoint=shown(vae))
     if params["kind"] not in CLASSIFIERS:
         expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
         raise ModelFileError(f"{shown(path)} holds a classifier of an unknown kind", expected)
@@ -159,20 +164,20 @@ def classifier(path: Path, fitted_on: str) -> Any:
         raise ModelFileError(f"{shown(path)}: {error.problem}", error.found, error.remedy) from error
 
 
-def mixture(path: Path, fitted_on: str) -> Any:
-    """A fitted classifier that points can be drawn from.
+def mixture(path: Path, fitted_on: str, vae: Path) -> Any:
+    """A fitted classifier that points can be drawn from; arguments as for ``classifier``.
 
     Raises:
         ModelFileError: as for ``classifier``, or it is one that only tells classes apart.
     """
     from latentcli.classifiers.base import DensityClassifier
 
-    found = classifier(path, fitted_on)
+    found = classifier(path, fitted_on, vae)
     if not isinstance(found, DensityClassifier):
         raise ModelFileError(
             f"{shown(path)} is no mixture",
             "a probe tells classes apart, and there is nothing to draw from it",
-            "fit a mixture: latentcli fit-gmm DATA vae.pth -o gmm_params.pkl",
+            f"fit a mixture: latentcli fit-gmm DATA {shown(vae)} -o gmm_params.pkl",
         )
     return found
 

@@ -28,7 +28,7 @@ class ByLatents:
 
     def __init__(self, vae: Path, classifier: Path, device: str) -> None:
         self.saved, self.model = inputs.model(vae, device)
-        self.labeller = inputs.classifier(classifier, fitted_on=self.saved.fingerprint)
+        self.labeller = inputs.classifier(classifier, fitted_on=self.saved.fingerprint, vae=vae)
         self.classes = [str(name) for name in self.labeller.classes_]
 
     def label(self, images: "ImageSet", reject_below: float | None) -> "tuple[Latents, np.ndarray, np.ndarray]":

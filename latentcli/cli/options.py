@@ -20,6 +20,7 @@ ClassifierFile = Annotated[
     Path,
     typer.Argument(metavar="GMM_PARAMS.PKL|PROBE.PTH", help="A mixture or a probe fitted on that checkpoint."),
 ]
+MixtureFile = Annotated[Path, typer.Argument(metavar="GMM_PARAMS.PKL", help="A mixture fitted on that checkpoint.")]
 Val = Annotated[
     str | None, typer.Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")
 ]

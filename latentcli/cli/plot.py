@@ -41,7 +41,7 @@ def latent(
 
     inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
-    labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint) if gmm else None
+    labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint, vae=vae) if gmm else None
     images = inputs.images(data, saved, output, **reading.options())
     drawn = pictures.latent(output, fitting.encoded(model, saved.fingerprint, images), labeller)
     console.result({"images": len(images)}, as_json=False, written=[drawn])
@@ -61,7 +61,7 @@ def manifold(
 
     inputs.check_picture(output, given=[vae, gmm])
     saved, model = inputs.model(vae, device)
-    mixture = inputs.mixture(gmm, fitted_on=saved.fingerprint) if gmm else None
+    mixture = inputs.mixture(gmm, fitted_on=saved.fingerprint, vae=vae) if gmm else None
     drawn = pictures.manifold(output, model, mixture)
     console.result({"images": pictures.MANIFOLD_SIDE**2}, as_json=False, written=[drawn])
 
@@ -141,7 +141,7 @@ def confusion(
 
     inputs.check_picture(output, given=[data, vae])
     saved, model = inputs.model(vae, device)
-    labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint)
+    labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint, vae=vae)
     images = inputs.images(data, saved, output, **reading.options())
     latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
     predicted, _ = fitting.predictions(labeller, latents)

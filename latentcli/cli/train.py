@@ -23,7 +23,9 @@ def train(
     loss: Annotated[
         str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")
     ] = None,
-    beta: Annotated[float | None, typer.Option(help=f"Weight of the KL divergence. {FAMILYS_OWN}")] = None,
+    beta: Annotated[
+        float | None, typer.Option(help=f"Weight of the KL divergence, or of the commitment to codes. {FAMILYS_OWN}")
+    ] = None,
     training: options.Training = options.TRAINING,
     classes: options.Classes = None,
     split: options.Split = "train",

@@ -190,7 +190,7 @@ class LatentModel(Model):
         return DataError(
             "these are not latents of this model",
             f"expected {name}: {expected}",
-            "encode the images with this checkpoint: latentcli encode DATA vae.pth",
+            "encode the images with this checkpoint: latentcli encode DATA MODEL.pth",
         )
 
     def features(self, images: Tensor, name: str) -> Tensor:

@@ -84,7 +84,7 @@ def test_hybrids_are_valid_latents_their_images_and_their_soft_labels(call, file
     assert np.abs(decoded - found["images"]).max() <= 1
     from latentcli.cli import inputs
 
-    mixture = inputs.classifier(Path("gmm_params.pkl"), saved.fingerprint)
+    mixture = inputs.classifier(Path("gmm_params.pkl"), saved.fingerprint, Path("vae.pth"))
     np.testing.assert_allclose(mixture.predict_proba(found["latents"]), found["soft_labels"])
 
 
@@ -152,3 +152,17 @@ def test_without_labels_there_are_pictures_too(call, trained, tmp_path, family):
     assert done.code == 0, done.err
     drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert drawn == {"history.png", "latent.png", "reconstructions.png"}  # codes have no plane of their own
+
+
+@quantised
+def test_messages_name_the_checkpoint_that_was_given(files, call, trained):
+    (files / "vae.pth").rename(files / "mine.pth")
+    done = call("hybridize", "mine.pth", trained.gmm, "-n", 5)
+    assert done.code == 4
+    assert "expected latents of mine.pth" in done.err
+    assert "latentcli fit-gmm DATA mine.pth" in done.err
+    for wrong in ("mine.pth", "latents.npz"):  # neither is to be written over
+        done = call("classify", trained.test, "mine.pth", wrong)
+        assert done.code == 4
+        assert "DATA mine.pth" in done.err
+        assert f"-o {wrong}" not in done.err
