@@ -36,8 +36,9 @@ class Landmarks(nn.Module):
     @torch.no_grad()
     def remember(self, latents: Tensor) -> None:
         """Keep latents (N, D) of a batch, in the place of the oldest."""
-        places = (self.seen + torch.arange(len(latents), device=latents.device)) % len(self.latents)
-        self.latents[places] = latents.float()
+        count = len(self.latents)
+        places = (self.seen + torch.arange(len(latents), device=latents.device)) % count
+        self.latents[places[-count:]] = latents[-count:].float()  # no place twice: which came last would be left open
         self.seen += len(latents)
 
     @property

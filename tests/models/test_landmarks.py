@@ -22,6 +22,8 @@ def test_the_last_ones_are_kept_in_the_place_of_the_oldest():
     for batch in ([0.0, 1.0], [2.0, 3.0], [4.0]):
         landmarks.remember(torch.tensor(batch)[:, None])
     assert sorted(landmarks.latents.flatten().tolist()) == [2.0, 3.0, 4.0]
+    landmarks.remember(torch.arange(10.0)[:, None])  # more at once than are kept
+    assert sorted(landmarks.known.flatten().tolist()) == [7.0, 8.0, 9.0]
 
 
 def test_the_nearest_is_found_as_if_each_were_compared():
