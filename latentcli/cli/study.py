@@ -158,7 +158,7 @@ def known(images: "ImageSet") -> "ImageSet":
 class Announcer:
     """Says which cell comes next or is done, and how long the rest will take: each as long as the cells most like it.
 
-    These are the cells that differ from it in their seed alone, or else all.
+    These are the cells that differ from it in their seed alone, or else the one that was finished last.
 
     Args:
         plan: of the study.
@@ -169,6 +169,7 @@ class Announcer:
         self.count, self.jobs = len(plan), jobs
         self.left = {cell.name for cell in plan}
         self.seconds: dict[str, list[float]] = {}
+        self.last = 0.0
 
     def __call__(self, cell: "Cell", event: str, seconds: float) -> None:
         from latentcli.cli import console
@@ -178,6 +179,7 @@ class Announcer:
             self.left.discard(cell.name)
         if seconds:
             self.seconds.setdefault(kind(cell.name), []).append(seconds)
+            self.last = seconds
         left = "" if event == "kept from before" else self._time_left()
         console.note(f"{self.count - len(self.left) + begins}/{self.count} {cell.name}: {event}{left}")
 
@@ -187,8 +189,7 @@ class Announcer:
         if not self.seconds or not self.left:
             return ""
         usual = {name: sum(some) / len(some) for name, some in self.seconds.items()}
-        others = sum(usual.values()) / len(usual)
-        return f", about {clock(sum(usual.get(kind(name), others) for name in self.left) / self.jobs)} left"
+        return f", about {clock(sum(usual.get(kind(name), self.last) for name in self.left) / self.jobs)} left"
 
 
 def kind(name: str) -> str:

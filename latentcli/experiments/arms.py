@@ -164,7 +164,8 @@ def pseudo_labels(given: Given) -> "Hybrids":
 ARMS: dict[str, Arm] = {
     "plain": Arm("plain CNN", {"augment": False}),
     "augmented": Arm("with augmentation"),
-    "mixup": Arm("mixup", {"mixup": 0.2}),
+    "mixup": Arm("mixup", {"augment": False, "mixup": 0.2}),
+    "augmented-mixup": Arm("augmentation and mixup", {"mixup": 0.2}),
     "hybrids-labelled": Arm("hybrids, VAE on the labelled", added=of_labelled, share=0.75),
     "hybrids-unlabelled": Arm("hybrids, VAE on all images", added=of_unlabelled, shares_model=True),
     "pseudo-labels": Arm("pseudo-labels", added=pseudo_labels, shares_model=True),

@@ -66,6 +66,13 @@ def test_the_time_that_is_left_is_that_of_cells_like_those_that_are_left(capsys)
     ]
 
 
+def test_cells_unlike_any_finished_one_are_taken_for_the_last(capsys):
+    watch = Announcer([Cell(name, {}, dict) for name in ("model-0", "short-0", "other-0")])
+    watch(Cell("model-0", {}, dict), "kept from before", 600.0)
+    watch(Cell("short-0", {}, dict), "done", 30.0)
+    assert capsys.readouterr().err.splitlines()[-1] == "2/3 short-0: done, about 0:30 left"
+
+
 def test_an_interrupted_study_goes_on_with_the_cell_it_stopped_in(tmp_path):
     done = []
     plan = cells(done)
