@@ -40,7 +40,12 @@ def reduced_precision(device: str, enabled: bool = True) -> torch.autocast:
         device: the type of device that the network is on.
         enabled: whether it is in training at all.
     """
-    return torch.autocast(device, torch.bfloat16, enabled=enabled and (device == "cuda" or (device == "cpu" and AMX)))
+    return torch.autocast(device, torch.bfloat16, enabled=enabled and product_dtype(device) == torch.bfloat16)
+
+
+def product_dtype(device: str) -> torch.dtype:
+    """Of the numbers that this type of device multiplies fastest in training."""
+    return torch.bfloat16 if device == "cuda" or (device == "cpu" and AMX) else torch.float32
 
 
 def _through_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

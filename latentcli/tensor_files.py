@@ -34,6 +34,7 @@ _RECORD = re.compile(
 )
 _DTYPES = {
     "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
     "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16,
     "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
@@ -123,8 +124,8 @@ def digest(content: Mapping[Any, Any]) -> str:
 
 
 def _with_arrays(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.numpy()
+    if isinstance(value, torch.Tensor):  # numpy knows no bfloat16
+        return (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()
     if isinstance(value, Mapping):
         return {key: _with_arrays(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

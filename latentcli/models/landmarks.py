@@ -1,9 +1,11 @@
-"""Points of a latent space that images have taken in training, among which the best for another image is looked up."""
+"""Points of a latent space that a decoder has learned from, among which the best for an image is looked up."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+from latentcli.matmul import product_dtype
 
 MOST = 20_000
 """Landmarks; fewer of large images."""
@@ -13,11 +15,14 @@ MOST_VALUES = 2**24
 
 
 class Landmarks(nn.Module):
-    """The latents of the images last seen in training.
+    """The latents that were last decoded in training.
 
-    A decoder of few dimensions folds its latent space so sharply that an encoder misses the best point for an image
-    that it has not learned from (the amortisation gap, Cremer, Li & Duvenaud 2018). The landmarks lie where the
-    decoder has learned to show images, and trying each of them finds a better point.
+    A decoder of few dimensions folds its latent space so sharply that an encoder misses the best point for an image,
+    most of all for one that it has not learned from (the amortisation gap, Cremer, Li & Duvenaud 2018). The landmarks
+    lie where the decoder has learned to show images, and trying each of them finds a better point.
+
+    In training it is also remembered what each was decoded to, so that it is found without decoding all anew. That
+    much is not kept in files.
 
     Args:
         dimensions: D.
@@ -26,20 +31,53 @@ class Landmarks(nn.Module):
 
     latents: Tensor
     seen: Tensor
+    deviations: Tensor | None
+    shown: Tensor | None
+    norms: Tensor | None
 
     def __init__(self, dimensions: int, values: int) -> None:
         super().__init__()
+        self.values = values
         count = min(MOST, MOST_VALUES // values)
         self.register_buffer("latents", torch.zeros(count, dimensions))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        for name in ("deviations", "shown", "norms"):
+            self.register_buffer(name, None, persistent=False)
 
     @torch.no_grad()
-    def remember(self, latents: Tensor) -> None:
-        """Keep latents (N, D) of a batch, in the place of the oldest."""
+    def remember(self, latents: Tensor, deviations: Tensor, images: Tensor) -> None:
+        """Keep a batch in the place of the oldest.
+
+        Args:
+            latents: (N, D), that were decoded.
+            deviations: (N, D), of the distribution that each was drawn from.
+            images: (N, C, H, W) that they were decoded to.
+        """
         count = len(self.latents)
+        if self.shown is None or self.norms is None or self.deviations is None:
+            self.deviations = torch.zeros_like(self.latents)
+            self.shown = self.latents.new_zeros(count, self.values, dtype=product_dtype(latents.device.type))
+            self.norms = self.latents.new_zeros(count)
         places = (self.seen + torch.arange(len(latents), device=latents.device)) % count
-        self.latents[places[-count:]] = latents[-count:].float()  # no place twice: which came last would be left open
+        kept, places = slice(-count, None), places[-count:]  # no place twice: which came last would be left open
+        self.latents[places] = latents[kept].float()
+        self.deviations[places] = deviations[kept].float()
+        shown = images[kept].flatten(1).to(self.shown.dtype)
+        self.shown[places], self.norms[places] = shown, shown.float().square().sum(dim=1)
         self.seen += len(latents)
+
+    @torch.no_grad()
+    def recall(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The landmarks that were decoded most like images (N, C, H, W): latents and deviations, each (N, D).
+
+        None where there are no pictures of them: outside training.
+        """
+        if self.shown is None or self.norms is None or self.deviations is None:
+            return None
+        count = len(self.known)
+        likeness = nn.functional.linear(images.flatten(1).to(self.shown.dtype), self.shown[:count])
+        places = (self.norms[:count] - 2 * likeness.float()).argmin(dim=1)
+        return self.latents[places], self.deviations[places]
 
     @property
     def known(self) -> Tensor:

@@ -26,6 +26,12 @@ from latentcli.models.mixture_prior import MixturePrior, mutual_information
 FEW_DIMENSIONS = 4
 """Latent dimensions up to which the decoder must bend sharply to reach all images, and the encoder misses the bends."""
 
+LOOKED_UP = 0.4
+"""Fraction of a training in few dimensions, at its end, in which the decoder learns where images are decoded best."""
+
+SPREAD = 3.0
+"""Deviations of the posterior by which points are drawn there: the decoder learns to fill the space between them."""
+
 MANY_DIMENSIONS = 1024
 """Latent dimensions beyond which their covariance is not decomposed as a whole."""
 
@@ -205,16 +211,17 @@ class VAE(LatentModel):
         return {"kl": kl, "active_units": metrics.active_units(arrays["mu"])}
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
+        best = None if self.landmarks is None else self.landmarks.recall(images)
+        if best is not None and (progress >= 1 - LOOKED_UP or not self.training):
+            return self._loss_at(*best, images, generator)
         config = self.config
         # of a few held-out images the information is mostly noise: the validation loss goes without
         informed = self.training and config.components > 1 and config.information > 0
         seen = torch.cat([images, distort(images, generator)]) if informed else images
         all_means, all_log_variances = self.posterior_of(seen)
         mean, log_variance = all_means[: len(images)], all_log_variances[: len(images)]
-        if self.training and self.landmarks is not None:
-            self.landmarks.remember(mean)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        logits = self.logits_of(mean + (0.5 * log_variance).exp() * noise)
+        deviation = (0.5 * log_variance).exp()
+        logits = self._learned_at(mean + deviation * _noise(mean, generator), deviation)
         terms = {
             "reconstruction": losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean(),
             "kl": self.mixture.kl(mean, log_variance).mean(),
@@ -226,3 +233,28 @@ class VAE(LatentModel):
             terms["information"] = mutual_information(first, second)
             total = total - config.information * terms["information"]
         return LossTerms(total, terms)
+
+    def _loss_at(self, latents: Tensor, deviation: Tensor, images: Tensor, generator: torch.Generator) -> LossTerms:
+        """The loss of the decoder alone, at or around the best points (N, D) that are known for the images.
+
+        In training the points that are tried are known from then on, which makes the search one by chance and choice.
+        The encoder, which cannot follow, stays as it is.
+        """
+        with torch.no_grad():
+            kl = self.mixture.kl(latents, 2 * deviation.log()).mean()
+        if self.training:
+            latents = latents + SPREAD * deviation * _noise(latents, generator)
+        logits = self._learned_at(latents, deviation)
+        nats = losses.reconstruction(self.config.loss, logits, images, self.config.ssim_weight).mean()
+        return LossTerms(nats + self.config.beta * kl, {"reconstruction": nats, "kl": kl})
+
+    def _learned_at(self, latents: Tensor, deviation: Tensor) -> Tensor:
+        """Logits of latents (N, D), which training remembers."""
+        logits = self.logits_of(latents)
+        if self.training and self.landmarks is not None:
+            self.landmarks.remember(latents, deviation, torch.sigmoid(logits))
+        return logits
+
+
+def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=generator, device=like.device)

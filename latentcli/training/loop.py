@@ -88,11 +88,10 @@ class Run:
         )
         self.telling = telling_parameters(model)
         self.followers = [
-            *model.buffers(),
-            *(parameter for parameter in model.parameters() if not parameter.requires_grad),
+            tensor for tensor in model.state_dict(keep_vars=True).values() if not tensor.requires_grad
         ]  # moved by the forward pass itself: running statistics, moving averages
         self.step = 0
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, tuple[float, int]] = {}
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] | None = None
         if state is not None:
@@ -107,8 +106,8 @@ class Run:
         """Train to the end, or until the validation loss has not improved for ``patience``.
 
         Returns:
-            the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the epoch), the same with
-            ``val_`` before them on the images held out, and ``lr``.
+            the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the steps that have them), the
+            same with ``val_`` before them on the images held out, and ``lr``.
 
         Raises:
             FitError: the loss is not finite; the weights are the last good ones, and their state was saved.
@@ -144,8 +143,10 @@ class Run:
 
         Randomness needs no entry: it is a function of the seed and the step.
         """
+        kept = self.model.state_dict().keys()
         return {
             "settings": asdict(self.config), "step": self.step, "model": self.model.state_dict(),
+            "memory": {name: buffer for name, buffer in self.model.named_buffers() if name not in kept},
             "optimizer": self.optimizer.state_dict(), "sums": self.sums, "history": self.history, "best": self.best,
         }  # fmt: skip
 
@@ -153,6 +154,9 @@ class Run:
         self.step, self.sums = state["step"], dict(state["sums"])
         self.history, self.best = list(state["history"]), state["best"]
         self.model.load_state_dict(state["model"])
+        for name, buffer in state["memory"].items():
+            owner, _, own = name.rpartition(".")
+            setattr(self.model.get_submodule(owner), own, buffer.to(self.device))
         self.optimizer.load_state_dict(state["optimizer"])
         for parameter, values in self.optimizer.state.items():  # files forget strides, and fused steps rely on them
             values |= {
@@ -190,7 +194,8 @@ class Run:
             self._refuse_step(loss, before, callbacks)
         self.optimizer.step()
         for name, value in _values(losses).items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * len(rows)
+            total, images = self.sums.get(name, (0.0, 0))
+            self.sums[name] = total + value * len(rows), images + len(rows)
         self.step += 1
         return loss
 
@@ -211,7 +216,7 @@ class Run:
         )
 
     def _end_epoch(self, epoch: int) -> None:
-        row = {"epoch": float(epoch + 1)} | {name: total / len(self.train_rows) for name, total in self.sums.items()}
+        row = {"epoch": float(epoch + 1)} | {name: total / images for name, (total, images) in self.sums.items()}
         if len(self.held_out_rows):
             row |= {f"val_{name}": value for name, value in self.validate().items()}
         row["lr"] = self.optimizer.param_groups[0]["lr"]
