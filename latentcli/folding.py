@@ -14,6 +14,13 @@ _ACTIVATIONS: dict[type[nn.Module], str] = {nn.SiLU: "swish", nn.ReLU: "relu"}
 """What oneDNN applies to a convolution's output before it leaves the cache, and what it calls it."""
 
 
+class Places(nn.Module):
+    """Maps (N, C, h, w) as rows (N, h · w · C), place by place: as they lie in memory, where channels are last."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps.permute(0, 2, 3, 1).flatten(1)
+
+
 class ActivatedConvolution(nn.Module):
     """A convolution and its activation in one pass, for inference in float32 on a CPU."""
 
@@ -50,9 +57,25 @@ def folded(network: Network) -> Network:
         for module in layers:
             together = _together(kept[-1], module) if kept else None
             kept = [*kept, module] if together is None else [*kept[:-1], together]
+        _lay_out(kept)
         del layers[:]
         layers.extend(kept)
     return result
+
+
+def _lay_out(layers: list[nn.Module]) -> None:
+    """Have weights lie in memory as maps do whose channels are last, which are then read in the order they lie in."""
+    for number, (before, after) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
+        if not isinstance(before, ActivatedConvolution):
+            continue
+        weight = before.layer.weight
+        weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        reader = layers[number + 2] if number + 2 < len(layers) else None
+        linear = reader[0] if isinstance(reader, nn.Sequential) and len(reader) else reader
+        if isinstance(after, nn.Flatten) and after.start_dim == 1 and isinstance(linear, nn.Linear):
+            by_channel = linear.weight.data.unflatten(1, (before.layer.out_channels, -1))
+            linear.weight.data = by_channel.transpose(1, 2).flatten(1)
+            layers[number + 1] = Places()
 
 
 def _pairs(layers: nn.Sequential) -> bool:

@@ -11,17 +11,16 @@ from latentcli.matmul import FastLinear
 from latentcli.models.base import LatentModel, Model, PixelClassifier
 from latentcli.progress import Advance
 
-BATCH = {"cpu": 256, "cuda": 512, "mps": 512}
+BATCH = 512
 """Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels.
 
-On the CPU the layers' outputs then stay in its caches, and in memory that is not asked for anew with each batch.
+On the CPU the layers' outputs then stay near, and in memory that is not asked for anew with each batch.
 """
 
 
-def batch_size(shape: tuple[int, ...], device: torch.device) -> int:
+def batch_size(shape: tuple[int, ...]) -> int:
     """How many images of this shape (C, H, W) go through a model at once."""
-    most = BATCH[device.type]
-    return max(1, min(most, most * 28 * 28 // int(np.prod(shape))))
+    return max(1, min(BATCH, BATCH * 28 * 28 // int(np.prod(shape))))
 
 
 def batches(count: int, size: int) -> Iterator[np.ndarray]:
@@ -50,7 +49,7 @@ def encode(model: LatentModel, images: np.ndarray, advance: Advance = lambda cou
     """
     source, model = DeviceImages(images, device_of(model)), folded(model)
     result: dict[str, np.ndarray] = {}
-    for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
+    for rows in batches(len(images), batch_size(images.shape[1:])):
         for name, array in model.encode(source[rows]).arrays.items():
             part = (array if array.is_floating_point() else array.int()).cpu().numpy()
             if name not in result:  # maps of vectors are large: never held twice
@@ -85,7 +84,7 @@ class LatentSpace:
     def images(self, latents: np.ndarray) -> np.ndarray:
         """(n, C, H, W) uint8: the images of latents (n, D)."""
         result = np.empty((len(latents), *self.model.config.image_shape), np.uint8)
-        for rows in batches(len(latents), batch_size(self.model.config.image_shape, self.device)):
+        for rows in batches(len(latents), batch_size(self.model.config.image_shape)):
             result[rows] = to_bytes(self.decoded(latents[rows]))
         return result
 
@@ -115,7 +114,7 @@ def decode(model: LatentModel, points: np.ndarray, advance: Advance = lambda cou
     """
     space = LatentSpace(model)
     result = np.empty((len(points), *model.config.image_shape), np.float32)
-    for rows in batches(len(points), batch_size(model.config.image_shape, space.device)):
+    for rows in batches(len(points), batch_size(model.config.image_shape)):
         result[rows] = space.decoded(points[rows])
         advance(len(rows))
     return result
@@ -138,7 +137,7 @@ def decodings_of_arrays(
     """
     device, model = device_of(model), folded(model)
     count = len(next(iter(arrays.values())))
-    for rows in batches(count, batch_size(model.config.image_shape, device)):
+    for rows in batches(count, batch_size(model.config.image_shape)):
         some = {
             name: torch.from_numpy(array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64)).to(device)
             for name, array in arrays.items()
@@ -167,7 +166,7 @@ def features(model: LatentModel, images: np.ndarray, name: str, advance: Advance
     """
     source, model = DeviceImages(images, device_of(model)), folded(model)
     result = np.empty((0, 0), np.float32)
-    for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
+    for rows in batches(len(images), batch_size(images.shape[1:])):
         batch = model.features(source[rows], name)
         part = (batch.float() if batch.is_floating_point() else batch.int()).cpu().numpy()
         if not len(result):  # filled in place: pixels and maps are large
@@ -190,7 +189,7 @@ def reconstructions(model: LatentModel, images: np.ndarray) -> Iterator[tuple[np
     source, model = DeviceImages(images, device_of(model)), folded(model)
     with torch.inference_mode(), FastLinear():
         inverse = model.inverse()
-    for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
+    for rows in batches(len(images), batch_size(images.shape[1:])):
         with torch.inference_mode(), FastLinear():
             decoded = model.decode(inverse(source[rows])).cpu().numpy()
         yield rows, decoded
@@ -219,7 +218,7 @@ def probabilities(model: PixelClassifier, images: np.ndarray, advance: Advance =
     """
     source, model = DeviceImages(images, device_of(model)), folded(model)
     result = np.empty((len(images), model.config.classes), np.float32)
-    for rows in batches(len(images), batch_size(images.shape[1:], source.device)):
+    for rows in batches(len(images), batch_size(images.shape[1:])):
         result[rows] = model.predict_proba(source[rows]).cpu().numpy()
         advance(len(rows))
     return result
