@@ -12,7 +12,7 @@ import typer
 
 from latentcli import __version__, memory
 from latentcli.cli import console, options
-from latentcli.errors import LatentError, UsageError
+from latentcli.errors import LatentError, OutputError, UsageError
 
 INTERRUPTED = 130
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -113,6 +113,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         if message := problem.format_message():  # empty where no arguments were given, and the help was printed
             console.error(UsageError(message.splitlines()[0], remedy=f"see: {command} --help"))
         sys.exit(UsageError.exit_code)
+    except SystemExit:  # how rich leaves when nobody reads the help any more
+        sys.exit(OutputError.exit_code)
     sys.exit(code or 0)
 
 

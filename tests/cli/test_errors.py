@@ -192,11 +192,11 @@ def test_a_full_disk_leaves_the_old_file_as_it_was(place):
     assert not list(place.glob(".*"))
 
 
-def test_a_closed_pipe_is_no_traceback(place):
+def into_a_closed_pipe(place, *arguments: str) -> subprocess.CompletedProcess:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [*PROGRAM, "classify", "test.npz", "vae.pth", "gmm_params.pkl", "-o", "-"],
+        [*PROGRAM, *arguments],
         cwd=place,
         env=environment(),
         stdout=writer,
@@ -204,9 +204,19 @@ def test_a_closed_pipe_is_no_traceback(place):
         text=True,
     )
     os.close(writer)
+    return done
+
+
+def test_a_closed_pipe_is_no_traceback(place):
+    done = into_a_closed_pipe(place, "classify", "test.npz", "vae.pth", "gmm_params.pkl", "-o", "-")
     assert done.returncode == 6
     assert 1 <= len(done.stderr.splitlines()) <= 3
     assert "standard output" in done.stderr
+
+
+def test_help_that_nobody_reads_is_no_defect(place):
+    done = into_a_closed_pipe(place, "train", "--help")
+    assert (done.returncode, done.stderr) == (6, "")
 
 
 @pytest.mark.parametrize("more", [["-o", "-"], ["-o", "new.csv"], ["-o", "new.csv", "--json"]], ids=str)
