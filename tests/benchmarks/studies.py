@@ -20,7 +20,8 @@ from pathlib import Path
 
 CIFAR, MRI = "CIFAR10_subset/cifar10", "brain_mri/brain_mri_80"
 MRI_LATENTS = ("--probe", "mlp,conv", "--models", "vqvae", "--set", "epochs=60", "--set")
-FEWER = ("--per-class", "5,20,100,500")
+ARMS = ("--arms", "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels")
+FEWER = (*ARMS, "--per-class", "5,20,100,500")
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,11 @@ ROWS = {
     "latents-brain-mri-40x40": Row(MRI, (*MRI_LATENTS, "stages=1")),
     "latents-mnist-paper": Row("mnist", ("--recipe", "paper", "--label-embedding")),
     "latents-cifar-paper": Row(CIFAR, ("--recipe", "paper")),
-    "hybrids-mnist": Row("mnist", (), 5),
+    "hybrids-mnist": Row("mnist", ARMS, 5),
+    "hybrids-mnist-as-published": Row("mnist", ("--arms", "plain,as-published", "--per-class", "5,20,100")),
     "hybrids-fashion-mnist": Row("fashion-mnist", FEWER),
     "hybrids-cifar": Row(CIFAR, FEWER),
-    "hybrids-brain-mri": Row(MRI, ("--per-class", "5,20,100,300")),
+    "hybrids-brain-mri": Row(MRI, (*ARMS, "--per-class", "5,20,100,300")),
 }
 
 
