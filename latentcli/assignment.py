@@ -5,7 +5,8 @@
     python -m latentcli.assignment TEST test_classifier vae.pth gmm_params.pkl
 
 The latent space has two dimensions; labels in TRAIN are ignored, the few in VAL name the clusters. Outputs are
-named as the assignment names them: ``vae_reconstructed.npz`` and ``vae.csv``, in the current folder.
+named as the assignment names them: ``vae_reconstructed.npz`` and ``vae.csv``, in the current folder. The first call
+with ``--resume`` behind it goes on where an interrupted one stopped.
 """
 
 import sys
@@ -33,8 +34,9 @@ def run(arguments: Sequence[str]) -> None:
         UsageError: the arguments are of none of them.
     """
     match list(arguments):
-        case [data, val, "train", vae, gmm]:
-            training = options.Training(batch_size=BATCH_SIZE, settings=[f"values_seen={VALUES_SEEN}"])
+        case [data, val, "train", vae, gmm, *more] if more in ([], ["--resume"]):
+            settings = [f"values_seen={VALUES_SEEN}"]
+            training = options.Training(batch_size=BATCH_SIZE, settings=settings, resume=bool(more))
             train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, training=training)
         case [data, "test_reconstruction", vae]:
             reconstruct(data, Path(vae))
@@ -43,7 +45,7 @@ def run(arguments: Sequence[str]) -> None:
         case _:
             raise UsageError(
                 "the call is none of the assignment's",
-                "TRAIN VAL train VAE GMM | TEST test_reconstruction VAE | TEST test_classifier VAE GMM",
+                "TRAIN VAL train VAE GMM [--resume] | TEST test_reconstruction VAE | TEST test_classifier VAE GMM",
             )
 
 

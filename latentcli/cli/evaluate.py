@@ -38,7 +38,7 @@ def evaluate(
         latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
     score = metrics.ReconstructionScore()
     with console.progress("decoding", len(images)) as advance:
-        for rows, decoded in inference.decodings_of_arrays(model, latents.arrays):
+        for rows, decoded in inference.reconstructions(model, images.images):
             score.add(images.images[rows], decoded)
             advance(len(rows))
     result: dict[str, Any] = {**score.result(), **model.measures(latents.arrays)}

@@ -168,7 +168,7 @@ def _draw_plane(axes: Axes, points: np.ndarray, labels: np.ndarray, mixture: Mix
             c=[style.colour(label) for label in labels[drawn]],
             marker=style.marker(-1 if shape < 0 else int(shape) * len(style.PALETTE)),
             linewidths=0,
-            alpha=0.35 if shape < 0 else 0.6,
+            alpha=0.35 if shape < 0 and (labels >= 0).any() else 0.6,
             zorder=1 if shape < 0 else 2,
         )
     for index in range(0 if mixture is None else len(mixture.weights)):

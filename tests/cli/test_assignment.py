@@ -25,8 +25,9 @@ def test_the_three_calls_run_as_given(tmp_path, trained):
     np.savez(tmp_path / "val.npz", data=digits["data"][few], labels=labels[few])
     np.savez(tmp_path / "test.npz", data=np.load(trained.test)["data"])
 
-    done = assignment(tmp_path, "train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl")
+    done = assignment(tmp_path, "train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl", "--resume")
     assert done.returncode == 0, done.stderr
+    assert "nothing to resume" in done.stderr
     params = pickle.loads((tmp_path / "gmm_params.pkl").read_bytes())
     assert params["means"].shape[1] == 2
     assert list(params["classes"]) == ["1", "4", "8"]

@@ -121,6 +121,13 @@ def test_few_labels_and_gates(call, trained):
     assert call("evaluate", trained.test, trained.vae, "--fail-under", "ssim=0.999").code == 7
 
 
+def test_evaluate_looks_up_the_best_points_as_reconstruct_does(call, trained):
+    few = ("--latent-dim", 2, "--epochs", 3, "--set", "width=64", "-o", "few.pth")
+    assert call("train", trained.train, *few).code == 0
+    first, second = (call(name, trained.test, "few.pth", "--json").json for name in ("reconstruct", "evaluate"))
+    assert all(first[name] == second[name] for name in ("mse", "psnr", "ssim"))
+
+
 def test_evaluate_without_a_classifier_as_a_table(call, trained):
     done = call("evaluate", trained.test, trained.vae)
     assert done.code == 0
