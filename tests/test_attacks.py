@@ -266,7 +266,7 @@ def test_torchscript_is_refused(tmp_path, marker):
 
 
 def test_a_flipped_bit_that_torch_does_not_notice_is_refused(tmp_path, marker):  # 23
-    content = {"format": checkpoint.STATE.format, "version": 1, "state": {"w": torch.zeros(4)}}
+    content = {"format": checkpoint.STATE.format, "version": checkpoint.STATE.version, "state": {"w": torch.zeros(4)}}
     data = flipped(checkpoint_bytes(tmp_path, content | {"sha256": tensor_files.digest(content)}))
     (tmp_path / "state").write_bytes(data)
     assert torch.load(tmp_path / "state", weights_only=True)["state"]["w"][0] != 0
