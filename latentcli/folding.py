@@ -65,15 +65,15 @@ def folded(network: Network) -> Network:
 
 def _lay_out(layers: list[nn.Module]) -> None:
     """Have weights lie in memory as maps do whose channels are last, which are then read in the order they lie in."""
-    for number, (before, after) in enumerate(zip(layers, [*layers[1:], None], strict=True)):
-        if not isinstance(before, ActivatedConvolution):
+    for number, convolution in enumerate(layers):
+        if not isinstance(convolution, ActivatedConvolution):
             continue
-        weight = before.layer.weight
+        weight = convolution.layer.weight
         weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        reader = layers[number + 2] if number + 2 < len(layers) else None
+        after, reader = [*layers[number + 1 : number + 3], None, None][:2]
         linear = reader[0] if isinstance(reader, nn.Sequential) and len(reader) else reader
         if isinstance(after, nn.Flatten) and after.start_dim == 1 and isinstance(linear, nn.Linear):
-            by_channel = linear.weight.data.unflatten(1, (before.layer.out_channels, -1))
+            by_channel = linear.weight.data.unflatten(1, (convolution.layer.out_channels, -1))
             linear.weight.data = by_channel.transpose(1, 2).flatten(1)
             layers[number + 1] = Places()
 

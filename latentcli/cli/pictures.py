@@ -278,26 +278,13 @@ def _field(
     path: Path, soft_labels: np.ndarray, points: np.ndarray, mixture: "GaussianMixtureClassifier", likelihood: str
 ) -> Path:
     """The likelihoods over the plane in which these points vary most, through their mean."""
-    from latentcli.hybrids.likelihoods import LIKELIHOODS
+    from latentcli.hybrids.field import field
 
-    points = np.asarray(points, np.float64)
-    centre, directions = np.zeros(points.shape[1]), np.eye(2, points.shape[1])
+    likelihoods, extent, flat = field(mixture, likelihood, points, FIELD_SIDE)
     names = "latent dimension 1", "latent dimension 2"
     if points.shape[1] > 2:
-        centre = points.mean(axis=0)
-        found = np.linalg.svd(points - centre, full_matrices=False)[2][:2]
-        directions = np.pad(found, ((0, 2 - len(found)), (0, 0)))  # one point has one direction
         names = "principal component 1 (field: a slice through the mean)", "principal component 2"
-    flat = (points - centre) @ directions.T
-    low, high = flat.min(axis=0), flat.max(axis=0)
-    room = 0.06 * np.maximum(high - low, 1e-6)
-    low, high = low - room, high + room
-    across, up = (np.linspace(low[axis], high[axis], FIELD_SIDE) for axis in (0, 1))
-    places = centre + np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) @ directions
-    likelihoods = np.exp(LIKELIHOODS[likelihood](mixture)(mixture.inverse_transform(places)))
-    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
-    shaped = likelihoods.reshape(FIELD_SIDE, FIELD_SIDE, -1)
-    return _draw("field", path, shaped, extent, flat, soft_labels, [str(name) for name in mixture.classes_], names)
+    return _draw("field", path, likelihoods, extent, flat, soft_labels, [str(name) for name in mixture.classes_], names)
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

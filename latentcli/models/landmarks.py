@@ -27,6 +27,13 @@ class Landmarks(nn.Module):
     Args:
         dimensions: D.
         values: of an image.
+
+    Attributes:
+        latents: (count, D), the newest in the place of the oldest.
+        seen: how many there were in all.
+        deviations: (count, D), of the distributions that they were drawn from; None outside training, as the next two.
+        shown: (count, values), what they were decoded to, in the type that is multiplied fastest.
+        norms: (count,), the squared lengths of that.
     """
 
     latents: Tensor

@@ -89,7 +89,7 @@ class Run:
         self.telling = telling_parameters(model)
         self.followers = [
             tensor for tensor in model.state_dict(keep_vars=True).values() if not tensor.requires_grad
-        ]  # moved by the forward pass itself: running statistics, moving averages
+        ]  # moved by the forward pass itself: running statistics, moving averages; what files go without is too much
         self.step = 0
         self.sums: dict[str, tuple[float, int]] = {}
         self.history: list[dict[str, float]] = []
@@ -139,7 +139,7 @@ class Run:
         return self.history
 
     def state(self) -> State:
-        """Everything to go on from: weights, optimiser, position, history, and the best weights so far.
+        """Everything to go on from: weights, what files of them go without, optimiser, position, history, best weights.
 
         Randomness needs no entry: it is a function of the seed and the step.
         """

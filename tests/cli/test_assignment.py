@@ -25,9 +25,8 @@ def test_the_three_calls_run_as_given(tmp_path, trained):
     np.savez(tmp_path / "val.npz", data=digits["data"][few], labels=labels[few])
     np.savez(tmp_path / "test.npz", data=np.load(trained.test)["data"])
 
-    done = assignment(tmp_path, "train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl", "--resume")
+    done = assignment(tmp_path, "train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl")
     assert done.returncode == 0, done.stderr
-    assert "nothing to resume" in done.stderr
     params = pickle.loads((tmp_path / "gmm_params.pkl").read_bytes())
     assert params["means"].shape[1] == 2
     assert list(params["classes"]) == ["1", "4", "8"]
@@ -51,3 +50,9 @@ def test_other_calls_are_told_the_three_forms(tmp_path, arguments):
     assert done.returncode == 2
     assert "TRAIN VAL train VAE GMM" in done.stderr
     assert len(done.stderr.splitlines()) <= 3
+
+
+def test_an_interrupted_training_goes_on_by_the_same_call(tmp_path):
+    call = ["nowhere.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl"]
+    assert assignment(tmp_path, *call, "--resume").returncode == assignment(tmp_path, *call).returncode == 3
+    assert assignment(tmp_path, *call, "--again").returncode == 2

@@ -1,0 +1,45 @@
+"""The likelihoods of the classes over the plane in which points of a latent space vary most."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latentcli.hybrids.likelihoods import LIKELIHOODS
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+
+ROOM = 0.06
+"""Of the points' extent, which is left free on each side of them."""
+
+
+def field(
+    mixture: "GaussianMixtureClassifier", likelihood: str, points: np.ndarray, side: int
+) -> tuple[np.ndarray, tuple[float, float, float, float], np.ndarray]:
+    """p(class | z) on a grid: over all of a space of up to two dimensions, else over the points' principal plane.
+
+    Args:
+        mixture: whose classes they are.
+        likelihood: a name in ``LIKELIHOODS``.
+        points: (N, d), in the space of the mixture's means.
+        side: places of the grid along each axis.
+
+    Returns:
+        (side, side, C) likelihoods in [0, 1], the second axis of the plane going up the rows; (left, right, bottom,
+        top) of the grid; and (N, 2) where the points lie on it.
+    """
+    points = np.asarray(points, np.float64)
+    centre, directions = np.zeros(points.shape[1]), np.eye(2, points.shape[1])
+    if points.shape[1] > 2:
+        centre = points.mean(axis=0)
+        found = np.linalg.svd(points - centre, full_matrices=False)[2][:2]
+        directions = np.pad(found, ((0, 2 - len(found)), (0, 0)))  # one point has one direction
+    flat = (points - centre) @ directions.T
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    room = ROOM * np.maximum(high - low, 1e-6)
+    low, high = low - room, high + room
+    across, up = (np.linspace(low[axis], high[axis], side) for axis in (0, 1))
+    places = centre + np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) @ directions
+    likelihoods = np.exp(LIKELIHOODS[likelihood](mixture)(mixture.inverse_transform(places)))
+    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
+    return likelihoods.reshape(side, side, -1), extent, flat
