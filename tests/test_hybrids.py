@@ -92,9 +92,45 @@ def test_posteriors_of_points_are_the_points_themselves_and_classes_choose_among
         assert {tuple(point) for block in blocks for point in block.latents} == expected
 
 
-def test_a_posterior_needs_images(mixture):
+def test_a_posterior_needs_images_and_the_mixture_has_no_use_for_them(mixture):
     with pytest.raises(UsageError, match="of images"):
         made(mixture, strategy="posterior")
+    for strategy in ("mixture", "prior"):
+        with pytest.raises(UsageError, match="draws around no images"):
+            next(hybrids.make(Recipe(strategy), mixture, Model(), 10, Posteriors(np.zeros((1, 2)))))
+
+
+def test_between_images_paths_end_at_the_images_and_not_at_the_mixture(mixture):
+    images = Posteriors(np.array([[52.0, 1.0], [2.0, 51.0], [3.0, 3.0]]))  # of b, c and a
+    blocks = hybrids.make(Recipe("between", classes=("b", "c")), mixture, Model(), 1_000, images)
+    points = np.concatenate([block.latents for block in blocks])
+    place = (52 - points[:, 0]) / 50
+    assert_allclose(points[:, 1], 1 + 50 * place, atol=1e-4)  # on the one line that joins b's image with c's
+    assert 0 <= place.min() < 0.05
+    assert 0.95 < place.max() <= 1
+
+
+def test_between_images_with_posteriors_paths_end_around_them(mixture):
+    images = Posteriors(np.array([[50.0, 0.0], [0.0, 50.0]]), np.array([[4.0, 0.25], [1.0, 9.0]]))
+    recipe = Recipe("between", classes=("b", "c"), ratio=0.0)
+    blocks = hybrids.make(recipe, mixture, Model(), 8_000, images)
+    points = np.concatenate([block.latents for block in blocks])
+    assert_allclose(points.mean(axis=0), [50, 0], atol=0.15)
+    assert_allclose(points.std(axis=0), [2, 0.5], rtol=0.05)
+
+
+def test_at_a_boundary_between_images_two_classes_are_equally_likely(mixture):
+    images = Posteriors(np.array([[52.0, 1.0], [2.0, 51.0]]))
+    blocks = list(hybrids.make(Recipe("boundary", classes=("b", "c")), mixture, Model(), 10, images))
+    points, labels = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("latents", "soft_labels"))
+    assert_allclose(labels[:, 1], labels[:, 2], atol=1e-2)
+    assert_allclose(points[:, 0] + points[:, 1], 53, atol=1e-3)  # on the line that joins the two
+
+
+def test_a_class_that_no_image_is_of_has_no_paths(mixture):
+    images = Posteriors(np.array([[52.0, 1.0], [2.0, 51.0]]))
+    with pytest.raises(hybrids.NothingPasses, match="none of the images is of class a"):
+        list(hybrids.make(Recipe("between"), mixture, Model(), 100, images))
 
 
 def test_the_mixture_gives_each_class_its_share(mixture):

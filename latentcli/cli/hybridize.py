@@ -31,7 +31,8 @@ def hybridize(
     near: Annotated[
         str | None,
         typer.Option(
-            metavar="DATA|latents.npz", help="Images, or their latents, to draw around: --strategy posterior."
+            metavar="DATA|latents.npz",
+            help="Images, or their latents: to draw around, or between, instead of the mixture.",
         ),
     ] = None,
     ratio: Annotated[
@@ -67,9 +68,8 @@ def hybridize(
 
     from latentcli import artifacts, inference
     from latentcli.cli import console, inputs, pictures
-    from latentcli.errors import UsageError
     from latentcli.files import check_new_folder
-    from latentcli.hybrids import Posteriors, Recipe, make
+    from latentcli.hybrids import Posteriors, Recipe, check_images, make
 
     target = Path("hybrids.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
@@ -87,10 +87,7 @@ def hybridize(
         reject,
         seed,
     )
-    if (near is not None) != (strategy == "posterior"):
-        raise UsageError(
-            "posteriors are of images", remedy="name the strategy and the images: --strategy posterior --near DATA"
-        )
+    check_images(strategy, near is not None)
     saved, model = inputs.model(vae, device)
     images = None
     if near is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from latentcli.errors import UsageError
 from latentcli.hybrids.likelihoods import LIKELIHOODS, soft_labels
-from latentcli.hybrids.strategies import STRATEGIES, Posteriors, Space, classes_of
+from latentcli.hybrids.strategies import STRATEGIES, NothingPasses, Posteriors, Space, check_images, classes_of
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -75,10 +75,6 @@ class Recipe:
             )
 
 
-class NothingPasses(UsageError):
-    """Next to no point is confident and typical enough."""
-
-
 @dataclass(frozen=True)
 class Hybrids:
     """A block of hybrids.
@@ -121,13 +117,14 @@ def make(
         mixture: fitted on the model's latents.
         model: decodes.
         count: how many.
-        images: that the strategy "posterior" draws around; the others need none.
+        images: to draw around: "posterior" needs them; between these, "between" and "boundary" lay their paths.
 
     Raises:
-        UsageError: a class is unknown, or one class has no pair; or there are no images to draw around.
-        NothingPasses: next to no point passes ``min_confidence`` and ``reject``.
+        UsageError: a class is unknown, or one class has no pair; or images are missing, or of no use.
+        NothingPasses: next to no point passes ``min_confidence`` and ``reject``, or no image is of a class.
         ModelFileError: the mixture lacks what the likelihood or ``reject`` needs.
     """
+    check_images(recipe.strategy, images is not None)
     likelihood = LIKELIHOODS[recipe.likelihood](mixture)
     classes = classes_of(mixture, recipe.classes)
     if recipe.strategy in PAIRING and len(classes) < 2:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,10 @@ BISECTIONS = 40
 """Halvings of a path in the search for the place where two classes are equally likely."""
 
 
+class NothingPasses(UsageError):
+    """There is no point of the kind that is asked for, or next to none."""
+
+
 @dataclass(frozen=True)
 class Posteriors:
     """Where in the latent space N images lie.
@@ -28,6 +33,13 @@ class Posteriors:
     means: np.ndarray
     variances: np.ndarray | None = None
 
+    def draw(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """(n, D) float32: a point of the posterior of each of these images (n,); the latent itself where it is one."""
+        points = self.means[rows].astype(np.float32)
+        if self.variances is None:
+            return points
+        return points + (np.sqrt(self.variances[rows]) * random.standard_normal(points.shape)).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Space:
@@ -39,7 +51,7 @@ class Space:
         likelihood: log p(class | z) of latents.
         classes: indices into ``mixture.classes_`` of those that matter.
         ratio: how far from the first class to the second, in [0, 1]; None draws it for each point.
-        images: what the posterior is of; None where there are none.
+        images: that points are drawn around; None where there are none.
     """
 
     mixture: "GaussianMixtureClassifier"
@@ -48,6 +60,31 @@ class Space:
     classes: np.ndarray
     ratio: float | None = None
     images: Posteriors | None = None
+
+    @cached_property
+    def classes_of_images(self) -> np.ndarray:
+        """(N,) the likeliest class of each image."""
+        assert self.images is not None
+        return self.likelihood(self.images.means).argmax(axis=1)
+
+    def of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """(n, D): a point of each of these classes (n,): of an image of it, or of its part of the mixture.
+
+        Raises:
+            NothingPasses: there are images, and none is of one of the classes.
+        """
+        if self.images is None:
+            return self.mixture.inverse_transform(of_classes(self.mixture, classes, random))
+        rows = np.empty(len(classes), int)
+        for label in np.unique(classes):
+            alike = np.flatnonzero(self.classes_of_images == label)
+            if not len(alike):
+                raise NothingPasses(
+                    f"none of the images is of class {self.mixture.classes_[label]}", "as the mixture sees them",
+                    "name others to draw around, or leave the class out: --classes",
+                )  # fmt: skip
+            rows[classes == label] = random.choice(alike, size=int((classes == label).sum()))
+        return self.images.draw(rows, random)
 
 
 Strategy = Callable[[Space, int, np.random.Generator], np.ndarray]
@@ -70,8 +107,7 @@ def mixture(space: Space, count: int, random: np.random.Generator) -> np.ndarray
 def between(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
     """On straight paths between draws from two different classes, anywhere on the path or at ``ratio``."""
     ends = _ends(space, count, random)
-    place = random.uniform(size=count) if space.ratio is None else np.full(count, space.ratio)
-    return space.mixture.inverse_transform(ends.at(place))
+    return ends.at(random.uniform(size=count) if space.ratio is None else np.full(count, space.ratio))
 
 
 def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
@@ -83,7 +119,7 @@ def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarra
 
     def lead(place: np.ndarray) -> np.ndarray:
         """By how much the first class is likelier, at a place on each path."""
-        likelihoods = space.likelihood(space.mixture.inverse_transform(ends.at(place)))
+        likelihoods = space.likelihood(ends.at(place))
         return likelihoods[rows, ends.first] - likelihoods[rows, ends.second]
 
     low, high = np.zeros(count), np.ones(count)
@@ -92,7 +128,7 @@ def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarra
         middle = (low + high) / 2
         ahead = lead(middle) > 0
         low, high = np.where(ahead, middle, low), np.where(ahead, high, middle)
-    points = space.mixture.inverse_transform(ends.at(low))
+    points = ends.at(low)
     likeliest = space.likelihood(points).argmax(axis=1)
     return points[crossing & ((likeliest == ends.first) | (likeliest == ends.second))]
 
@@ -101,23 +137,33 @@ def posterior(space: Space, count: int, random: np.random.Generator) -> np.ndarr
     """From the posteriors of images, each as often as the other: where an image might lie as well.
 
     Draws of which another class is the likeliest than those asked for give no point.
-
-    Raises:
-        UsageError: there are no images.
     """
-    if space.images is None:
-        raise UsageError("a posterior is of images", remedy="name some: --near DATA, or --near latents.npz")
-    rows = random.integers(len(space.images.means), size=count)
-    points = space.images.means[rows].astype(np.float32)
-    if space.images.variances is not None:
-        deviations = np.sqrt(space.images.variances[rows])
-        points = points + (deviations * random.standard_normal(points.shape)).astype(np.float32)
+    assert space.images is not None
+    points = space.images.draw(random.integers(len(space.images.means), size=count), random)
     return points[np.isin(space.likelihood(points).argmax(axis=1), space.classes)]
 
 
 STRATEGIES: dict[str, Strategy] = {
     "between": between, "mixture": mixture, "prior": prior, "boundary": boundary, "posterior": posterior,
 }  # fmt: skip
+
+AROUND_IMAGES = ("posterior", "between", "boundary")
+"""Strategies that draw around images; the first must, the others else draw the ends of their paths from the mixture."""
+
+
+def check_images(strategy: str, given: bool) -> None:
+    """Refuse a strategy that draws around images without any, and images for one that does not.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    if strategy == "posterior" and not given:
+        raise UsageError("a posterior is of images", remedy="name some: --near DATA, or --near latents.npz")
+    if given and strategy not in AROUND_IMAGES:
+        raise UsageError(
+            f"the strategy {strategy} draws around no images", f"expected one of: {', '.join(AROUND_IMAGES)}",
+            "leave out --near, or take another --strategy",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,7 +172,7 @@ class Ends:
 
     Attributes:
         first, second: (n,) the classes.
-        start, end: (n, d) points in the space of the mixture's means.
+        start, end: (n, D) latents.
     """
 
     first: np.ndarray
@@ -135,7 +181,7 @@ class Ends:
     end: np.ndarray
 
     def at(self, place: np.ndarray) -> np.ndarray:
-        """(n, d): the points at a place (n,) on each path, from 0 to 1."""
+        """(n, D): the points at a place (n,) on each path, from 0 to 1."""
         return (1 - place[:, None]) * self.start + place[:, None] * self.end
 
 
@@ -144,7 +190,7 @@ def _ends(space: Space, count: int, random: np.random.Generator) -> Ends:
     first = np.zeros(count, int) if space.ratio is not None else random.integers(number, size=count)
     second = (first + random.integers(1, number, size=count)) % number
     classes = space.classes[first], space.classes[second]
-    return Ends(*classes, *(of_classes(space.mixture, labels, random) for labels in classes))
+    return Ends(*classes, *(space.of_classes(labels, random) for labels in classes))
 
 
 def of_classes(mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator) -> np.ndarray:

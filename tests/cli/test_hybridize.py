@@ -60,6 +60,18 @@ def test_latents_of_the_images_serve_as_well_as_the_images(call, trained):
     assert set(made[0]["soft_labels"].argmax(axis=1)) == {1, 2}
 
 
+def test_paths_between_images_are_decoded_with_their_soft_labels(call, trained):
+    found = []
+    for near in ([], ["--near", trained.train]):
+        done = call("hybridize", trained.vae, trained.gmm, "--classes", "4,8", "--ratio", 0.5, *near)
+        assert done.code == 0, done.err
+        found.append(artifacts.read_hybrids(Path("hybrids.npz")))
+    drawn, between = found
+    assert not np.array_equal(drawn["latents"], between["latents"])
+    assert np.allclose(between["soft_labels"].sum(axis=1), 1)
+    assert set(between["soft_labels"].argmax(axis=1)) >= {1, 2}
+
+
 def test_the_same_seed_gives_the_same_bytes(call, trained):
     written = []
     for seed in (1, 1, 2):
@@ -88,7 +100,8 @@ def test_a_ratio_and_a_temperature_show_in_the_soft_labels(call, trained):
         (2, "prior knows no classes", ["--strategy", "prior", "--classes", "4,8"]),
         (2, "temperature", ["--temperature", "0"]),
         (2, "--near DATA", ["--strategy", "posterior"]),
-        (2, "--strategy posterior", ["--near", "hybrids.npz"]),
+        (2, "draws around no images", ["--strategy", "mixture", "--near", "hybrids.npz"]),
+        (3, "nowhere.npz", ["--strategy", "between", "--near", "nowhere.npz"]),
         (3, "nowhere.npz", ["--strategy", "posterior", "--near", "nowhere.npz"]),
         (2, "next to none", ["--strategy", "boundary", "--min-confidence", "0.999"]),
         (6, "not empty", ["--folder", "full"]),
