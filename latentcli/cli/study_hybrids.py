@@ -11,8 +11,11 @@ from latentcli.cli.app import command
 from latentcli.cli.study import Announcer, study, tasks_of, write
 from latentcli.errors import UsageError
 
-QUICK: dict[str, Any] = {"steps": 500, "count": 3_000, "values_seen": 100_000_000}
+QUICK: dict[str, Any] = {"steps": 250, "count": 3_000, "values_seen": 100_000_000}
 """Of a first curve: of a model and of classifiers that have seen less."""
+
+FEW_PASSES = (("least_epochs", 2),)
+"""Over the images, for its models, however many these are."""
 
 
 @command(study)
@@ -25,12 +28,19 @@ def hybrids(
         str | None, typer.Option(metavar="N,N,…", help="Labelled images of each class. [1,5,10,20,50,100,500,1000]")
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Repetitions of each. [5; --quick: 2]")] = None,
-    arms: Annotated[str | None, typer.Option(metavar="A,B,…", help="Ways to learn; all by default.")] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Ways to learn: plain, augmented, mixup, hybrids-labelled, hybrids-unlabelled, pseudo-labels; "
+            "and, when they are named, augmented-mixup and as-published.",
+        ),
+    ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, max=10**7, help="Of the optimiser, for every classifier. [1500; --quick: 500]")
+        int | None, typer.Option(min=1, max=10**7, help="Of the optimiser, for every classifier. [1500; --quick: 250]")
     ] = None,
     model: Annotated[str, typer.Option(help="Family of the models that hybrids are made with.")] = "vae",
-    quick: Annotated[bool, typer.Option("--quick", help="A first curve: fewer sizes, seeds and steps.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A first curve: three sizes, fewer seeds and steps.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, max=256, help="Processes. By default one for each core.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the study.")] = Path(
         "study-hybrids"
@@ -46,7 +56,7 @@ def hybrids(
     from latentcli import device as devices
     from latentcli.cli import configuration, console, pictures
     from latentcli.experiments import cells, tables
-    from latentcli.experiments.arms import ARMS
+    from latentcli.experiments.arms import ARMS, USUAL
     from latentcli.experiments.hybrids import Protocol
     from latentcli.experiments.hybrids import cells as cells_of
     from latentcli.files import check_folder
@@ -54,10 +64,11 @@ def hybrids(
 
     FAMILIES[model]  # an unknown name is refused before anything is loaded
     given = (QUICK if quick else {}) | ({} if steps is None else {"steps": steps})
-    sizes = whole_numbers(per_class or ("1,5,20,100" if quick else "1,5,10,20,50,100,500,1000"))
+    sizes = whole_numbers(per_class or ("5,20,100" if quick else "1,5,10,20,50,100,500,1000"))
+    own = map(configuration.parse, settings or [])
     protocol = Protocol(
-        per_class=sizes, arms=tuple(ARMS if arms is None else options.names(arms) or ()), family=model,
-        settings=tuple(map(configuration.parse, settings or [])), device=device, **given,
+        per_class=sizes, arms=USUAL if arms is None else tuple(options.names(arms) or ()), family=model,
+        settings=(*(FEW_PASSES if quick else ()), *own), device=device, **given,
     )  # fmt: skip
     check_folder(output)
     (task,) = tasks_of([data], [test] if test else [], None, data_root)

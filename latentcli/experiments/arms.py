@@ -103,11 +103,13 @@ class LatentSpace:
         return mixture.fit(latents.flat, names, latents.posterior_variances)
 
     def hybrids(self, recipe: "Recipe") -> "Hybrids":
-        """Images decoded from it."""
+        """Images decoded from it; those that are drawn around images are drawn around the study's own."""
         from latentcli import inference
-        from latentcli.hybrids import Posteriors, make
+        from latentcli.hybrids import AROUND_IMAGES, Posteriors, make
 
-        around = Posteriors(self.latents.flat, self.latents.posterior_variances)
+        around = None
+        if recipe.strategy in AROUND_IMAGES:
+            around = Posteriors(self.latents.flat, self.latents.posterior_variances)
         blocks = list(make(recipe, self.mixture, inference.LatentSpace(self.model), self.given.count, around))
         images, soft_labels = (
             np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels")
@@ -124,7 +126,7 @@ class LatentSpace:
 
 
 def of_labelled(given: Given) -> "Hybrids":
-    """Hybrids of a model that has seen only the labelled images."""
+    """Hybrids of a model that has seen only the labelled images: from between these."""
     from latentcli.hybrids import Recipe
 
     return LatentSpace(given.labelled, given).hybrids(Recipe("between", seed=given.seed))
@@ -165,10 +167,13 @@ ARMS: dict[str, Arm] = {
     "plain": Arm("plain CNN", {"augment": False}),
     "augmented": Arm("with augmentation"),
     "mixup": Arm("mixup", {"augment": False, "mixup": 0.2}),
-    "augmented-mixup": Arm("augmentation and mixup", {"mixup": 0.2}),
     "hybrids-labelled": Arm("hybrids, VAE on the labelled", added=of_labelled, share=0.75),
     "hybrids-unlabelled": Arm("hybrids, VAE on all images", added=of_unlabelled, shares_model=True),
     "pseudo-labels": Arm("pseudo-labels", added=pseudo_labels, shares_model=True),
+    "augmented-mixup": Arm("augmentation and mixup", {"mixup": 0.2}),
     "as-published": Arm("hybrids as published (2-D)", added=as_published),
 }
 """By name, as on the command line."""
+
+USUAL = tuple(ARMS)[:6]
+"""Those of a study that names none: two baselines, mixup, and what a latent space adds."""

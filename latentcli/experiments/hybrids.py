@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentcli.errors import DataError, FitError, UsageError
-from latentcli.experiments.arms import ARMS, Arm, Given
+from latentcli.experiments.arms import ARMS, USUAL, Arm, Given
 from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.recipes import sorted_out
 from latentcli.experiments.tasks import Task
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
 """Settings of the VAE that hybrids were first published with: two dimensions, N(0, I) as prior."""
+
+FEW = 100_000_000
+"""Values that a model of labelled images alone sees in its training, at most: there is one for every such cell."""
 
 MODEL = "model"
 """Cells of this name train the model of all unlabelled images, which the arms share."""
@@ -50,7 +53,7 @@ class Protocol:
     """
 
     per_class: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 500, 1000)
-    arms: tuple[str, ...] = tuple(ARMS)
+    arms: tuple[str, ...] = USUAL
     steps: int = 1_500
     batch_size: int = 64
     count: int = 20_000
@@ -133,6 +136,8 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
     def model(images: "ImageSet", published: bool) -> "LatentModel":
         name = f"{task.name}-{seed}" if images is unlabelled else f"{task.name}-{arm}-{size}-{seed}"
         how = replace(protocol, family="vae", settings=PUBLISHED) if published else protocol
+        if images is not unlabelled:
+            how = replace(how, values_seen=min(FEW, how.values_seen))
         return model_of(images, len(names), seed, how, folder / "models" / name)
 
     plan = ARMS[arm]

@@ -2,6 +2,9 @@
 
 from latentcli.hybrids.likelihoods import LIKELIHOODS
 from latentcli.hybrids.making import Hybrids, Recipe, make
-from latentcli.hybrids.strategies import STRATEGIES, NothingPasses, Posteriors, check_images
+from latentcli.hybrids.strategies import AROUND_IMAGES, STRATEGIES, NothingPasses, Posteriors, check_images
 
-__all__ = ["LIKELIHOODS", "STRATEGIES", "Hybrids", "NothingPasses", "Posteriors", "Recipe", "check_images", "make"]
+__all__ = [
+    "AROUND_IMAGES", "LIKELIHOODS", "STRATEGIES", "Hybrids", "NothingPasses", "Posteriors", "Recipe", "check_images",
+    "make",
+]  # fmt: skip

@@ -133,7 +133,7 @@ def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, 
     assert all((float(row["added"]) > 0) == row["arm"].startswith("hybrids") for row in rows)
     assert (folder / "table.md").read_text() == first.stdout
     assert (folder / "curve.png").stat().st_size > 10_000
-    again = study("hybrids", data / "halves.npz", *TINY, "-o", folder, "--jobs", 1)
+    again = study("hybrids", data / "halves.npz", *TINY, "-o", folder, "--jobs", 1, "--arms", ",".join(ARMS))
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("kept from before") == 10
     cells = json.loads((folder / "table.json").read_text())["cells"]
