@@ -235,14 +235,21 @@ def _targets(where: Path | None, grid: Path | None) -> list[Path]:
     return [path for path in targets if path is not None]
 
 
-def of_curves(path: Path, name: str, results: Sequence[Mapping[str, Any]]) -> Path:
-    """The accuracies of a study of hybrids, against the number of labelled images."""
-    from latentcli.experiments.arms import ARMS
+def of_curves(path: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """The accuracies of a study of hybrids, against the number of labelled images.
 
-    curves: dict[str, dict[int, list[float]]] = {}
-    for result in results:
-        curve = curves.setdefault(ARMS[result["arm"]].title, {})
-        curve.setdefault(result["per_class"], []).append(result["accuracy"])
+    Args:
+        path: of the picture.
+        name: of the data.
+        rows: as the study's ``table.json`` has them.
+    """
+    from latentcli.experiments.arms import ARMS
+    from latentcli.figures.curve import Accuracy
+
+    curves: dict[str, dict[int, Accuracy]] = {}
+    for row in rows:
+        accuracy = Accuracy(row["accuracy"]["mean"], row["accuracy"]["sd"], row["seeds"])
+        curves.setdefault(ARMS[row["arm"]].title, {})[row["per_class"]] = accuracy
     return _draw("curve", path, curves, name)
 
 

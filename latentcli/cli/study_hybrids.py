@@ -79,17 +79,19 @@ def hybrids(
     cells.run(shared, pictures.folder(output), watch, side_by_side)
     results = cells.run(plan, output, watch, side_by_side)
 
+    by = "data", "arm", "per_class"
     columns = [tables.Column(arm, ARMS[arm].title + ", %", ".2f", 100.0) for arm in protocol.arms]
     table = tables.markdown(tables.by_arm(results), ("data", "labelled per class"), columns)
     written = write(
         output,
         {
-            "table.json": tables.as_json(results, ("data", "arm", "per_class"), [tables.ACCURACY]),
+            "table.json": tables.as_json(results, by, [tables.ACCURACY]),
             "table.csv": tables.comma_separated(results),
             "table.md": table,
         },
     )
-    written.append(pictures.of_curves(output / "curve.png", task.train.name, results))
+    rows = tables.rows(results, by, [tables.ACCURACY])
+    written.append(pictures.of_curves(output / "curve.png", task.train.name, rows))
     if json:
         console.result({"cells": results}, as_json=True, written=written)
         return

@@ -109,13 +109,17 @@ def comma_separated(results: Sequence[Result]) -> str:
     return text.getvalue()
 
 
-def as_json(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> str:
-    """The groups with the mean and spread of each figure, and all results."""
-    rows = [
+def rows(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> list[Result]:
+    """The groups with the mean and spread of each figure, as ``summary`` tells them."""
+    return [
         {
-            **dict(zip(by, names, strict=True)), "seeds": len(group),
+            **{name: group[0][name] for name in by}, "seeds": len(group),
             **{column.key: found for column in columns if (found := summary(group, column.key)) is not None},
         }
-        for names, group in grouped(results, by).items()
+        for group in grouped(results, by).values()
     ]  # fmt: skip
-    return json.dumps({"rows": rows, "cells": list(results)}, indent=1) + "\n"
+
+
+def as_json(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> str:
+    """The rows, and all results."""
+    return json.dumps({"rows": rows(results, by, columns), "cells": list(results)}, indent=1) + "\n"

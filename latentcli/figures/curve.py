@@ -1,6 +1,7 @@
 """Accuracy against the number of labelled images, a line for each way to learn from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,12 +11,20 @@ from latentcli.errors import DataError
 from latentcli.figures import style
 
 
+class Accuracy(NamedTuple):
+    """Of several seeds: mean and sample standard deviation, in [0, 1], and how many they are."""
+
+    mean: float
+    sd: float
+    seeds: int
+
+
 @style.look()
-def draw(curves: Mapping[str, Mapping[int, Sequence[float]]], title: str = "") -> Figure:
+def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figure:
     """Means over seeds, and their 95 % intervals (Student's t) where there are two seeds or more.
 
     Args:
-        curves: by name, accuracies in [0, 1] of each seed, by the number of labelled images of each class.
+        curves: by name, accuracies by the number of labelled images of each class.
         title: above the picture.
 
     Raises:
@@ -31,12 +40,9 @@ def draw(curves: Mapping[str, Mapping[int, Sequence[float]]], title: str = "") -
     axes.set_title(style.shown(title, 90), loc="left")
     for number, (name, points) in enumerate(curves.items()):
         places = sorted(points)
-        accuracies = [100 * np.asarray(points[size], dtype=float) for size in places]
-        means = np.array([values.mean() for values in accuracies])
-        halves = np.array([
-            student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
-            for values in accuracies
-        ])  # fmt: skip
+        means, sds, seeds = (np.array(values) for values in zip(*(points[size] for size in places), strict=True))
+        means = 100 * means
+        halves = np.where(seeds > 1, 100 * student.ppf(0.975, np.maximum(seeds - 1, 1)) * sds / np.sqrt(seeds), 0.0)
         colour = style.colour(number)
         axes.plot(
             places, means, color=colour, marker=style.MARKERS[number % len(style.MARKERS)], label=style.shown(name, 40)

@@ -12,7 +12,8 @@ from latentcli.figures import curve, field
 
 def test_a_curve_has_the_mean_and_the_95_percent_interval_of_each_size():
     values = [0.5, 0.6, 0.9]
-    figure = curve.draw({"one": {1: values, 10: [0.8]}, "other": {10: [0.7, 0.75]}}, "digits")
+    first = {1: curve.Accuracy(np.mean(values), np.std(values, ddof=1), 3), 10: curve.Accuracy(0.8, 0.0, 1)}
+    figure = curve.draw({"one": first, "other": {10: curve.Accuracy(0.725, 0.035, 2)}}, "digits")
     axes = figure.axes[0]
     first, second = axes.lines
     assert_allclose(first.get_xydata(), [[1, 100 * np.mean(values)], [10, 80]])

@@ -24,7 +24,7 @@ ARGUMENTS = {
     "confusion": (np.eye(5, dtype=int), NASTY),
     "hybrids": (IMAGES[:5], np.full((5, 5), 0.2), NASTY),
     "field": (np.full((6, 8, 5), 0.2), (-1.0, 1.0, -2.0, 2.0), POINTS[:, :2], np.full((60, 5), 0.2), NASTY),
-    "curve": ({name: {1: [0.5, 0.6], 5: [0.7], 1000: [0.9, 0.95]} for name in NASTY},),
+    "curve": ({name: {1: (0.55, 0.07, 2), 5: (0.7, 0.0, 1), 1000: (0.9, 0.05, 5)} for name in NASTY},),
     "labels": (NASTY, {"$x$": np.arange(5)}),
     "codes": (IMAGES[:5], IMAGES[:5], np.arange(80).reshape(5, 4, 4), np.arange(80).reshape(5, 4, 4), np.eye(80)),
     "tsne": (POINTS, np.arange(60) % 5, NASTY),
