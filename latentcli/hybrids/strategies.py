@@ -33,13 +33,6 @@ class Posteriors:
     means: np.ndarray
     variances: np.ndarray | None = None
 
-    def draw(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """(n, D) float32: a point of the posterior of each of these images (n,); the latent itself where it is one."""
-        points = self.means[rows].astype(np.float32)
-        if self.variances is None:
-            return points
-        return points + (np.sqrt(self.variances[rows]) * random.standard_normal(points.shape)).astype(np.float32)
-
 
 @dataclass(frozen=True)
 class Space:
@@ -68,7 +61,9 @@ class Space:
         return self.likelihood(self.images.means).argmax(axis=1)
 
     def of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """(n, D): a point of each of these classes (n,): of an image of it, or of its part of the mixture.
+        """(n, D): a point of each of these classes (n,): where an image of it lies, or drawn from its part of the mixture.
+
+        Images stand at the means of their posteriors: draws from around them made worse hybrids of few images.
 
         Raises:
             NothingPasses: there are images, and none is of one of the classes.
@@ -84,7 +79,7 @@ class Space:
                     "name others to draw around, or leave the class out: --classes",
                 )  # fmt: skip
             rows[classes == label] = random.choice(alike, size=int((classes == label).sum()))
-        return self.images.draw(rows, random)
+        return self.images.means[rows]
 
 
 Strategy = Callable[[Space, int, np.random.Generator], np.ndarray]
@@ -139,7 +134,11 @@ def posterior(space: Space, count: int, random: np.random.Generator) -> np.ndarr
     Draws of which another class is the likeliest than those asked for give no point.
     """
     assert space.images is not None
-    points = space.images.draw(random.integers(len(space.images.means), size=count), random)
+    rows = random.integers(len(space.images.means), size=count)
+    points = space.images.means[rows].astype(np.float32)
+    if space.images.variances is not None:
+        deviations = np.sqrt(space.images.variances[rows])
+        points = points + (deviations * random.standard_normal(points.shape)).astype(np.float32)
     return points[np.isin(space.likelihood(points).argmax(axis=1), space.classes)]
 
 
