@@ -61,7 +61,7 @@ class Space:
         return self.likelihood(self.images.means).argmax(axis=1)
 
     def of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """(n, D): a point of each of these classes (n,): where an image of it lies, or drawn from its part of the mixture.
+        """(n, D): a point of each of these classes (n,): where an image lies, or drawn from its part of the mixture.
 
         Images stand at the means of their posteriors: draws from around them made worse hybrids of few images.
 

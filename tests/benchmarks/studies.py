@@ -20,8 +20,8 @@ from pathlib import Path
 
 CIFAR, MRI = "CIFAR10_subset/cifar10", "brain_mri/brain_mri_80"
 MRI_LATENTS = ("--probe", "mlp,conv", "--models", "vqvae", "--set", "epochs=60", "--set")
-ARMS = ("--arms", "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels")
-FEWER = (*ARMS, "--per-class", "5,20,100,500")
+BOTH = "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels"
+SHORTER = ("--steps", "400", "--per-class")
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ ROWS = {
     "latents-brain-mri-40x40": Row(MRI, (*MRI_LATENTS, "stages=1")),
     "latents-mnist-paper": Row("mnist", ("--recipe", "paper", "--label-embedding")),
     "latents-cifar-paper": Row(CIFAR, ("--recipe", "paper")),
-    "hybrids-mnist": Row("mnist", ARMS, 5),
+    "hybrids-mnist": Row("mnist", ("--arms", BOTH), 5),
     "hybrids-mnist-as-published": Row("mnist", ("--arms", "plain,as-published", "--per-class", "5,20,100")),
-    "hybrids-fashion-mnist": Row("fashion-mnist", FEWER),
-    "hybrids-cifar": Row(CIFAR, FEWER),
-    "hybrids-brain-mri": Row(MRI, (*ARMS, "--per-class", "5,20,100,300")),
+    "hybrids-fashion-mnist": Row("fashion-mnist", (*SHORTER, "5,50,500")),
+    "hybrids-cifar": Row(CIFAR, (*SHORTER, "5,50,500")),
+    "hybrids-brain-mri": Row(MRI, ("--steps", "250", "--per-class", "5,50,300")),
 }
 
 
