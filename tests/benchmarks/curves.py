@@ -1,0 +1,69 @@
+"""The README's tables and pictures of hybrids, from the accuracies that ``studies.py hybrids-…`` has measured.
+
+    python tests/benchmarks/curves.py           # print the tables, draw the pictures beside this file
+    python tests/benchmarks/curves.py STUDY…    # take in the cells of these folders first
+
+``hybrids.json`` beside this file keeps what was measured: a row for each data set, arm and number of labelled images
+a class, with the accuracies of its seeds where these are still known one by one.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from latentcli.cli import pictures
+from latentcli.experiments import tables
+from latentcli.experiments.arms import ARMS
+
+HERE = Path(__file__).parent
+KEPT = HERE / "hybrids.json"
+BY = "data", "arm", "per_class"
+NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10_train": "CIFAR-10 subset"}
+NAMES |= {"brain_mri_80_train": "Brain MRI"}
+
+
+def measured(study: Path) -> list[dict[str, Any]]:
+    """Rows of the cells that a study has kept, those of its models aside."""
+    cells = [json.loads(path.read_text())["result"] for path in sorted((study / "cells").glob("*.json"))]
+    cells = [cell for cell in cells if "accuracy" in cell]
+    accuracies = {key: [cell["accuracy"] for cell in group] for key, group in tables.grouped(cells, BY).items()}
+    rows = tables.rows(cells, BY, [tables.ACCURACY])
+    return [row | {"accuracies": accuracies[tuple(str(row[name]) for name in BY)]} for row in rows]
+
+
+def place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Where a row stands: by data, arm and size."""
+    return list(NAMES).index(row["data"]), list(ARMS).index(row["arm"]), row["per_class"]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A line for each size, a column for each arm; a dash where nothing is measured."""
+    arms = [arm for arm in ARMS if any(row["arm"] == arm for row in rows)]
+    found = {(row["arm"], row["per_class"]): row["accuracy"] for row in rows}
+    lines = [
+        "| labelled per class | " + " | ".join(ARMS[arm].title for arm in arms) + " |",
+        "|---" * (len(arms) + 1) + "|",
+    ]
+    for size in sorted({row["per_class"] for row in rows}):
+        cells = (tables.written(found.get((arm, size)), tables.ACCURACY, several=True) for arm in arms)
+        lines.append(f"| {size} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("studies", nargs="*", type=Path, help="folders whose cells are taken in")
+    rows = {place(row): row for row in json.loads(KEPT.read_text())} if KEPT.exists() else {}
+    for study in parser.parse_args().studies:
+        rows |= {place(row): row for row in measured(study)}
+    KEPT.write_text(json.dumps([rows[key] for key in sorted(rows)], indent=1) + "\n")
+    for data, name in NAMES.items():
+        own = [row for row in rows.values() if row["data"] == data]
+        if own:
+            print(f"\n{name}\n\n{table(own)}")
+            pictures.of_curves(HERE / f"hybrids-{data}.png", name, own)
+
+
+if __name__ == "__main__":
+    main()
