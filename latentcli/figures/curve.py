@@ -6,9 +6,19 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
+from numpy.typing import ArrayLike
 
 from latentcli.errors import DataError
 from latentcli.figures import style
+
+TICKS = (1, 2, 5, *range(10, 91, 10), 95, 98, 99, 99.5, 99.8, 99.9)
+"""Percent."""
+
+NEAREST = 0.05
+"""Percent: how near to none and to all the axis goes."""
+
+ROOM = 0.5
+"""Log-odds beyond the lowest and the highest mean."""
 
 
 class Accuracy(NamedTuple):
@@ -22,6 +32,8 @@ class Accuracy(NamedTuple):
 @style.look()
 def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figure:
     """Means over seeds, and their 95 % intervals (Student's t) where there are two seeds or more.
+
+    The axis of accuracies is one of log-odds: near 100 %, halving the errors takes as much room anywhere.
 
     Args:
         curves: by name, accuracies by the number of labelled images of each class.
@@ -38,18 +50,26 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
     figure = style.new_figure(8.6, 5.2)
     axes = figure.add_subplot()
     axes.set_title(style.shown(title, 90), loc="left")
+    drawn: list[float] = []
     for number, (name, points) in enumerate(curves.items()):
         places = sorted(points)
         means, sds, seeds = (np.array(values) for values in zip(*(points[size] for size in places), strict=True))
         means = 100 * means
+        drawn += means.tolist()
         halves = np.where(seeds > 1, 100 * student.ppf(0.975, np.maximum(seeds - 1, 1)) * sds / np.sqrt(seeds), 0.0)
         colour = style.colour(number)
         axes.plot(
             places, means, color=colour, marker=style.MARKERS[number % len(style.MARKERS)], label=style.shown(name, 40)
         )
-        axes.fill_between(
-            places, means - halves, np.minimum(means + halves, 100), color=colour, alpha=0.15, linewidth=0
-        )
+        low, high = np.maximum(means - halves, 0), np.minimum(means + halves, 100)
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.set_yscale("function", functions=(log_odds, from_log_odds))
+    ends = log_odds([min(drawn), max(drawn)]) + np.array([-ROOM, ROOM])
+    axes.set_ylim(*from_log_odds(ends))  # wide intervals are cut
+    within = [tick for tick in TICKS if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
+    axes.yaxis.set_major_locator(FixedLocator(within))
+    axes.set_yticklabels([f"{tick:g}" for tick in within])
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set(xscale="log", xlabel="labelled images per class", ylabel="accuracy on the test images, %")
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -58,3 +78,14 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
     axes.set_axisbelow(True)
     figure.legend(loc="outside right upper")
     return figure
+
+
+def log_odds(percent: ArrayLike) -> np.ndarray:
+    """log(p / (100 − p)), of p at least ``NEAREST`` away from 0 and 100."""
+    inside = np.clip(np.asarray(percent, dtype=float), NEAREST, 100 - NEAREST)
+    return np.log(inside / (100 - inside))
+
+
+def from_log_odds(value: ArrayLike) -> np.ndarray:
+    """Percent."""
+    return 100 / (1 + np.exp(-np.asarray(value, dtype=float)))

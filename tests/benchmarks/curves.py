@@ -57,9 +57,10 @@ def main() -> None:
     rows = {place(row): row for row in json.loads(KEPT.read_text())} if KEPT.exists() else {}
     for study in parser.parse_args().studies:
         rows |= {place(row): row for row in measured(study)}
-    KEPT.write_text(json.dumps([rows[key] for key in sorted(rows)], indent=1) + "\n")
+    ordered = [rows[key] for key in sorted(rows)]
+    KEPT.write_text(json.dumps(ordered, indent=1) + "\n")
     for data, name in NAMES.items():
-        own = [row for row in rows.values() if row["data"] == data]
+        own = [row for row in ordered if row["data"] == data]
         if own:
             print(f"\n{name}\n\n{table(own)}")
             pictures.of_curves(HERE / f"hybrids-{data}.png", name, own)

@@ -27,6 +27,22 @@ def test_a_curve_has_the_mean_and_the_95_percent_interval_of_each_size():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "10"]
 
 
+def test_means_near_all_are_told_apart_and_none_falls_off_the_picture():
+    accuracies = {1: 0.0, 2: 0.5, 5: 0.98, 10: 0.99, 20: 0.995, 50: 1.0}
+    figure = curve.draw({"one": {size: curve.Accuracy(mean, 0.3, 2) for size, mean in accuracies.items()}})
+    axes = figure.axes[0]
+    places = axes.transAxes.inverted().transform(axes.transData.transform(axes.lines[0].get_xydata()))[:, 1]
+    assert (np.diff(places) > 0.03).all()
+    assert -1e-9 < places.min() < places.max() < 1 + 1e-9
+    assert {"50", "99", "99.9"} <= {label.get_text() for label in axes.get_yticklabels()}
+
+
+@pytest.mark.parametrize("percent", [0.05, 1, 50, 97.3, 99.95])
+def test_log_odds_have_an_inverse(percent):
+    assert_allclose(curve.from_log_odds(curve.log_odds(percent)), percent)
+    assert_allclose(curve.log_odds(percent), -curve.log_odds(100 - percent))
+
+
 def test_nothing_is_no_curve():
     with pytest.raises(DataError):
         curve.draw({})
