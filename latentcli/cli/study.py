@@ -54,6 +54,7 @@ def latents(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Of all models or of their training."),
     ] = None,
+    image_size: options.ImageSize = None,
     data_root: options.DataRoot = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -70,7 +71,7 @@ def latents(
     for family in families:
         FAMILIES[family]  # an unknown name is refused before anything is loaded
     check_folder(output)
-    tasks = tasks_of(data, test or [], superclasses, data_root)
+    tasks = tasks_of(data, test or [], superclasses, image_size, data_root)
     own = tuple(map(configuration.parse, settings or []))
     kinds = tuple(options.names(probes) or ())
     protocol = Protocol(recipe, kinds, label_embedding, device, own)
@@ -90,9 +91,19 @@ def latents(
 
 
 def tasks_of(
-    data: Sequence[str], tests: Sequence[str], superclasses: str | None, data_root: Path | None
+    data: Sequence[str],
+    tests: Sequence[str],
+    superclasses: str | None,
+    image_size: int | None,
+    data_root: Path | None,
 ) -> "list[Task]":
     """The data sets of a study, each in two parts.
+
+    Args:
+        data, tests: as on the command line.
+        superclasses: "coarse" or "fine", of CIFAR-100; None where it was not said.
+        image_size: height and width that both parts are brought to; None leaves them as they are.
+        data_root: where named sets are looked up first.
 
     Raises:
         UsageError: more test parts than data sets that lack one, or superclasses of another set than CIFAR-100.
@@ -116,9 +127,10 @@ def tasks_of(
     tasks = []
     for name in names:
         load = partial(datasets.load, data_root=data_root, progress=console.progress)
-        train = load(name, split="train")
+        train = load(name, split="train", image_size=image_size)
         if name in datasets.SOURCES or name in parts:
-            held = load(parts.get(name, name), split="test", image_shape=train.shape)
+            resize = image_size is not None
+            held = load(parts.get(name, name), split="test", image_shape=train.shape, resize=resize)
         else:
             train, held = divided(train)
         tasks.append(Task(known(train), known(held)))

@@ -48,6 +48,7 @@ def hybrids(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Of the models or of their training.")
     ] = None,
+    image_size: options.ImageSize = None,
     data_root: options.DataRoot = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -71,7 +72,7 @@ def hybrids(
         settings=(*(FEW_PASSES if quick else ()), *own), device=device, **given,
     )  # fmt: skip
     check_folder(output)
-    (task,) = tasks_of([data], [test] if test else [], None, data_root)
+    (task,) = tasks_of([data], [test] if test else [], None, image_size, data_root)
     shared, plan = cells_of(task, seeds or (2 if quick else 5), protocol, output)
     on_cpu = devices.resolve(device).type == "cpu"
     side_by_side = jobs or (os.cpu_count() if on_cpu else None) or 1

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 
+from latentcli.cli.study import tasks_of
 from latentcli.experiments.arms import ARMS
 
 
@@ -111,6 +112,13 @@ def test_bad_calls_end_with_their_code_before_any_training(data, tmp_path, call,
     done = call("study", "latents", *arguments, "-o", tmp_path / "study")
     assert (done.code, said in done.err) == (code, True), done.err
     assert len(done.err.strip().splitlines()) <= 3
+
+
+def test_both_parts_are_brought_to_the_size_that_is_asked_for(data):
+    halves = str(data / "halves.npz")
+    for data_of, tests in (([halves], []), ([halves], [halves]), (["digits"], [])):
+        (task,) = tasks_of(data_of, tests, None, 12, None)
+        assert task.train.shape == task.test.shape == (1, 12, 12)
 
 
 TINY = ["--per-class", "2,8", "--seeds", "2", "--quick", "--steps", "40", "--device", "cpu"]
