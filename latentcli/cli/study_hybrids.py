@@ -11,11 +11,10 @@ from latentcli.cli.app import command
 from latentcli.cli.study import Announcer, study, tasks_of, write
 from latentcli.errors import UsageError
 
-QUICK: dict[str, Any] = {"steps": 250, "count": 3_000, "values_seen": 100_000_000}
+QUICK: dict[str, Any] = {
+    "steps": 250, "batch_size": 32, "count": 3_000, "unlabelled": 10_000, "values_seen": 40_000_000
+}  # fmt: skip
 """Of a first curve: of a model and of classifiers that have seen less."""
-
-FEW_PASSES = (("least_epochs", 2),)
-"""Over the images, for its models, however many these are."""
 
 
 @command(study)
@@ -40,7 +39,9 @@ def hybrids(
         int | None, typer.Option(min=1, max=10**7, help="Of the optimiser, for every classifier. [1500; --quick: 250]")
     ] = None,
     model: Annotated[str, typer.Option(help="Family of the models that hybrids are made with.")] = "vae",
-    quick: Annotated[bool, typer.Option("--quick", help="A first curve: three sizes, fewer seeds and steps.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A first curve: fewer sizes, seeds, steps and images.")
+    ] = False,
     jobs: Annotated[int | None, typer.Option(min=1, max=256, help="Processes. By default one for each core.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the study.")] = Path(
         "study-hybrids"
@@ -69,7 +70,7 @@ def hybrids(
     own = map(configuration.parse, settings or [])
     protocol = Protocol(
         per_class=sizes, arms=USUAL if arms is None else tuple(options.names(arms) or ()), family=model,
-        settings=(*(FEW_PASSES if quick else ()), *own), device=device, **given,
+        settings=tuple(own), device=device, **given,
     )  # fmt: skip
     check_folder(output)
     (task,) = tasks_of([data], [test] if test else [], None, image_size, data_root)

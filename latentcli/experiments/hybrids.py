@@ -43,6 +43,7 @@ class Protocol:
         steps: of the optimiser, for every classifier.
         batch_size: of every classifier.
         count: images that an arm may add.
+        unlabelled: images without labels that an arm may learn from, drawn for each seed; None: all.
         values_seen: of a model's training, as in ``TrainingConfig``.
         family: of the models.
         settings: of the models or of their training, that go before the usual ones.
@@ -57,6 +58,7 @@ class Protocol:
     steps: int = 1_500
     batch_size: int = 64
     count: int = 20_000
+    unlabelled: int | None = None
     values_seen: int = 700_000_000
     family: str = "vae"
     settings: tuple[tuple[str, Any], ...] = ()
@@ -115,8 +117,18 @@ def trained(task: Task, seed: int, protocol: Protocol, folder: Path) -> Result:
     """Train the model of all images, without their labels."""
     began = time.monotonic()
     on_one_thread()
-    model_of(task.train, len(task.train.class_names), seed, protocol, folder / "models" / f"{task.name}-{seed}")
+    images = without_labels(task, seed, protocol)
+    model_of(images, len(task.train.class_names), seed, protocol, folder / "models" / f"{task.name}-{seed}")
     return {"data": task.train.name, "arm": MODEL, "seed": seed, "seconds": time.monotonic() - began}
+
+
+def without_labels(task: Task, seed: int, protocol: Protocol) -> "ImageSet":
+    """The images that arms may learn from without labels."""
+    images = replace(task.train, labels=None)
+    if protocol.unlabelled is None or protocol.unlabelled >= len(images):
+        return images
+    rows = np.random.default_rng([seed, len(images)]).permutation(len(images))
+    return images.take(np.sort(rows[: protocol.unlabelled]))
 
 
 def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, folder: Path) -> Result:
@@ -131,7 +143,7 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
 
     on_one_thread()
     began, names = time.monotonic(), task.train.class_names
-    labelled, unlabelled = mixing.labelled(task.train, size, seed), replace(task.train, labels=None)
+    labelled, unlabelled = mixing.labelled(task.train, size, seed), without_labels(task, seed, protocol)
 
     def model(images: "ImageSet", published: bool) -> "LatentModel":
         name = f"{task.name}-{seed}" if images is unlabelled else f"{task.name}-{arm}-{size}-{seed}"
