@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from latentcli import memory
 from latentcli.errors import DataError, UsageError
 from latentcli.files import atomic_write, digest, shown
 
@@ -111,6 +112,7 @@ def run(
 
 
 def _numbered(number: int, cell: Cell, folder: Path) -> tuple[int, Finished]:
+    memory.keep_freed()  # as the command itself has: this may be another process
     return number, compute(cell, folder)
 
 
