@@ -119,6 +119,13 @@ def test_at_a_boundary_between_images_two_classes_are_equally_likely(mixture):
     assert_allclose(points[:, 0] + points[:, 1], 53, atol=1e-3)  # on the line that joins the two
 
 
+def test_images_that_are_known_to_be_of_another_class_than_the_likeliest_end_no_path(mixture):
+    means = np.array([[52.0, 1.0], [2.0, 51.0], [48.0, 0.0], [49.0, 2.0]])
+    images = Posteriors(means, None, np.array(["b", "", "c", "b"]))  # the third lies among b, and is no b
+    blocks = hybrids.make(Recipe("between", classes=("b", "c"), ratio=0.0), mixture, Model(), 300, images)
+    assert {tuple(point) for block in blocks for point in block.latents} == {(52, 1), (49, 2)}
+
+
 def test_a_class_that_no_image_is_of_has_no_paths(mixture):
     images = Posteriors(np.array([[52.0, 1.0], [2.0, 51.0]]))
     with pytest.raises(hybrids.NothingPasses, match="none of the images is of class a"):

@@ -92,7 +92,7 @@ def hybridize(
     images = None
     if near is not None:
         around = inputs.latents(near, vae, device, target or folder or Path(), data_root=data_root)
-        images = Posteriors(around.flat, around.posterior_variances)
+        images = Posteriors(around.flat, around.posterior_variances, around.names_of_labels())
     labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint, vae=vae)
     names = [str(name) for name in labeller.classes_]
     kept: list[tuple[Any, ...]] = []

@@ -92,15 +92,19 @@ class LatentSpace:
         both = few.images if self.images is few else np.concatenate([few.images, self.images.images])
         return Latents(inference.encode(self.model, both), "")
 
+    @property
+    def names(self) -> np.ndarray:
+        """Of the classes of the latents, "" where there is no label."""
+        few = self.given.labelled.names_of_labels()
+        return np.append(few, np.full(len(self.latents) - len(few), ""))
+
     @cached_property
     def mixture(self) -> "GaussianMixtureClassifier":
         """Fitted on the latents, of which the labels of the few are known."""
         from latentcli.classifiers import CLASSIFIERS
 
-        few, latents = self.given.labelled, self.latents
-        names = np.append(few.names_of_labels(), np.full(len(latents) - len(few), ""))
         mixture = CLASSIFIERS["gmm"](device=self.given.device, random_state=self.given.seed)
-        return mixture.fit(latents.flat, names, latents.posterior_variances)
+        return mixture.fit(self.latents.flat, self.names, self.latents.posterior_variances)
 
     def hybrids(self, recipe: "Recipe") -> "Hybrids":
         """Images decoded from it; those that are drawn around images are drawn around the study's own."""
@@ -109,7 +113,7 @@ class LatentSpace:
 
         around = None
         if recipe.strategy in AROUND_IMAGES:
-            around = Posteriors(self.latents.flat, self.latents.posterior_variances)
+            around = Posteriors(self.latents.flat, self.latents.posterior_variances, self.names)
         blocks = list(make(recipe, self.mixture, inference.LatentSpace(self.model), self.given.count, around))
         images, soft_labels = (
             np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels")

@@ -28,10 +28,12 @@ class Posteriors:
     Attributes:
         means: (N, D) float.
         variances: (N, D) float; None of models whose latents are points.
+        names: (N,) of the classes that are known, "" of others; None: no class is known.
     """
 
     means: np.ndarray
     variances: np.ndarray | None = None
+    names: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,13 @@ class Space:
 
     @cached_property
     def classes_of_images(self) -> np.ndarray:
-        """(N,) the likeliest class of each image."""
+        """(N,) the likeliest class of each image; -1 of those that are known to be of another."""
         assert self.images is not None
-        return self.likelihood(self.images.means).argmax(axis=1)
+        likeliest, known = self.likelihood(self.images.means).argmax(axis=1), self.images.names
+        if known is None:
+            return likeliest
+        names = np.array([str(name) for name in self.mixture.classes_])
+        return np.where((known == "") | (known == names[likeliest]), likeliest, -1)
 
     def of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """(n, D): a point of each of these classes (n,): where an image lies, or drawn from its part of the mixture.
