@@ -76,7 +76,9 @@ def check_new_folder(path: Path) -> None:
     Raises:
         OutputError: as said.
     """
-    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise OutputError(f"cannot write the folder {path}", "it is no folder", "name another")
+    if path.exists() and any(path.iterdir()):
         raise OutputError(f"cannot write the folder {path}", "it exists and is not empty", "remove it, or name another")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from latentcli import artifacts
 from latentcli.artifacts.hybrid_folders import SOFT_LABELS
+from latentcli.artifacts.tables import as_written
 from latentcli.data.decoding import UnreadableImage, decode, measure
 from latentcli.errors import DataError
 from latentcli.files import shown
@@ -99,4 +100,4 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
         soft_labels.sum(axis=1), 1, atol=1e-3
     ):
         raise refuse("expected soft labels that sum to 1")
-    return tuple(rows[0][1:]), files, soft_labels
+    return tuple(map(as_written, rows[0][1:])), files, soft_labels

@@ -43,6 +43,15 @@ def test_items_are_images_with_soft_labels(written, channels):
         assert np.allclose(soft_label, SOFT_LABELS[index])
 
 
+def test_class_names_that_a_spreadsheet_would_run_are_inert_in_the_table_and_come_back_as_they_are(tmp_path):
+    names = ("=cmd()", "-1", "@x", "'quoted'")
+    with artifacts.hybrid_folder_writer(tmp_path / "folder", 1, names) as write:
+        write(np.zeros((1, 1, 8, 8), np.uint8), np.full((1, 4), 0.25))
+    header = (tmp_path / "folder" / "soft_labels.csv").read_text().splitlines()[0]
+    assert header == "File,'=cmd(),-1,'@x,'quoted'"
+    assert HybridDataset(tmp_path / "folder").classes == names
+
+
 def test_a_loader_takes_it_and_a_transform_is_applied(written):
     path, _ = written(1)
     loader = DataLoader(HybridDataset(path, transform=lambda image: 1 - image), batch_size=2)

@@ -152,6 +152,24 @@ def test_at_a_boundary_two_classes_are_equally_likely_and_no_third_is_likelier(m
     assert len(np.unique(points.round(1), axis=0)) > 100
 
 
+class Grid(Model):
+    """A model whose latents lie on a grid, as codes do."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def valid(self, latents):
+        return (np.round(np.asarray(latents) / self.step) * self.step).astype(np.float32)
+
+
+def test_at_a_boundary_that_codes_jump_over_two_classes_are_about_equally_likely_or_there_is_no_point(mixture):
+    blocks = list(hybrids.make(Recipe("boundary", classes=("b", "c")), mixture, Grid(0.02), 100))
+    labels = np.concatenate([block.soft_labels for block in blocks])
+    assert (labels[:, 1:].min(axis=1) >= 1 / 3 - 1e-6).all()
+    with pytest.raises(hybrids.NothingPasses):  # 35 apart, the classes change places between two points
+        list(hybrids.make(Recipe("boundary", classes=("b", "c")), mixture, Grid(100.0), 100))
+
+
 def test_a_boundary_between_two_classes_hidden_behind_a_third_has_no_points():
     between = {
         "means": np.array([[0.0], [50.0], [100.0]]),
@@ -341,7 +359,7 @@ def test_on_a_plane_of_a_larger_space_points_are_those_of_the_plane(mixture, str
 
     def draw(mixture, size):
         prior = lambda count, random: np.pad(random.normal(size=(count, 2)), ((0, 0), (0, size - 2)))  # noqa: E731
-        space = strategies.Space(mixture, prior, LIKELIHOODS["mixture"](mixture), np.arange(3))
+        space = strategies.Space(mixture, prior, np.asarray, LIKELIHOODS["mixture"](mixture), np.arange(3))
         return STRATEGIES[strategy](space, 50, np.random.default_rng(1))
 
     points, latents = draw(mixture, 2), draw(lifted, 4)

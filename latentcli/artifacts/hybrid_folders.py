@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latentcli.artifacts.tables import inert
 from latentcli.files import atomic_folder
 
 SOFT_LABELS = "soft_labels.csv"
@@ -22,7 +23,7 @@ def hybrid_folder_writer(
     Args:
         path: of the folder, which is there as a whole when the block ends well, and not at all otherwise.
         count: of all images: as many digits as their numbers need.
-        classes: names of the columns.
+        classes: names of the columns; what a spreadsheet would take for a formula begins with ' there.
 
     Yields:
         a function that takes the next images (n, C, H, W) uint8 and soft labels (n, classes).
@@ -48,5 +49,5 @@ def hybrid_folder_writer(
                 line([name, *(f"{share:.9g}" for share in shares)])
                 number += 1
 
-        line(["File", *classes])
+        line(["File", *map(inert, classes)])
         yield write

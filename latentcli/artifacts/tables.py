@@ -13,7 +13,7 @@ import numpy as np
 
 from latentcli.files import atomic_write
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_predictions(
@@ -61,7 +61,7 @@ def write_bad_files(path: Path, bad_files: Sequence[tuple[str, str]]) -> None:
 def _write_csv(target: Path | TextIO, rows: Sequence[Sequence[str]]) -> None:
     """Rows as UTF-8 with "\\n" at their ends; bytes of file names that are no UTF-8 appear as ``\\udcNN``."""
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows([_inert(cell) for cell in row] for row in rows)
+    csv.writer(buffer, lineterminator="\n").writerows([inert(cell) for cell in row] for row in rows)
     data = buffer.getvalue().encode("utf-8", "backslashreplace")
     if isinstance(target, Path):
         with atomic_write(target) as file:
@@ -73,15 +73,20 @@ def _write_csv(target: Path | TextIO, rows: Sequence[Sequence[str]]) -> None:
     target.write(text)
 
 
-def _inert(cell: str) -> str:
+def inert(cell: str) -> str:
     """The cell as a spreadsheet takes for text: a leading = + - @, tab or return makes it a formula, ' does not.
 
     Numbers stay as they are: a class may well be called -1.
     """
-    if not cell.startswith(_FORMULA_STARTS):
+    if not cell.startswith(FORMULA_STARTS):
         return cell
     try:
         plain_number = math.isfinite(float(cell)) and set(cell) <= set(string.digits + "+-.eE")
     except ValueError:
         plain_number = False
     return cell if plain_number else f"'{cell}"
+
+
+def as_written(cell: str) -> str:
+    """What ``inert`` was given."""
+    return cell[1:] if cell.startswith("'") and inert(cell[1:]) == cell else cell

@@ -57,8 +57,12 @@ def hybridize(
     grid: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw some of them, with captions, there.")
     ] = None,
-    figures: options.Figures = None,
+    split: options.Split = "train",
+    labels: options.Labels = None,
     data_root: options.DataRoot = None,
+    max_bad: options.MaxBad = "1%",
+    resize: options.Resize = False,
+    figures: options.Figures = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -73,7 +77,7 @@ def hybridize(
 
     target = Path("hybrids.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
-    inputs.check_outputs(target, grid, given=[vae, classifier, near], folder=figures)
+    inputs.check_outputs(target, grid, given=[vae, classifier, near, labels], folder=figures)
     if folder is not None:
         check_new_folder(folder)
     chosen = options.names(classes)
@@ -91,7 +95,10 @@ def hybridize(
     saved, model = inputs.model(vae, device)
     images = None
     if near is not None:
-        around = inputs.latents(near, vae, device, target or folder or Path(), data_root=data_root)
+        around = inputs.latents(
+            near, vae, device, target or folder or Path(),
+            split=split, labels=labels, data_root=data_root, max_bad=max_bad, resize=resize,
+        )  # fmt: skip
         images = Posteriors(around.flat, around.posterior_variances, around.names_of_labels())
     labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint, vae=vae)
     names = [str(name) for name in labeller.classes_]

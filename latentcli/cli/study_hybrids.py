@@ -78,21 +78,28 @@ def hybrids(
     on_cpu = devices.resolve(device).type == "cpu"
     side_by_side = jobs or (os.cpu_count() if on_cpu else None) or 1
     watch = Announcer([*shared, *plan], side_by_side)
-    cells.run(shared, pictures.folder(output), watch, side_by_side)
-    results = cells.run(plan, output, watch, side_by_side)
+    try:
+        cells.run(shared, pictures.folder(output), watch, side_by_side)
+        results = cells.run(plan, output, watch, side_by_side)
+    except KeyboardInterrupt:
+        console.note("interrupted: what is finished is kept, and the same call goes on")
+        raise
+    measured = [result for result in results if "accuracy" in result]
+    for arm, size in dict.fromkeys((row["arm"], row["per_class"]) for row in results if "accuracy" not in row):
+        console.note(f"warning: {arm} with {size} a class: there was nothing to add, so it is not measured")
 
     by = "data", "arm", "per_class"
     columns = [tables.Column(arm, ARMS[arm].title + ", %", ".2f", 100.0) for arm in protocol.arms]
-    table = tables.markdown(tables.by_arm(results), ("data", "labelled per class"), columns)
+    table = tables.markdown(tables.by_arm(measured), ("data", "labelled per class"), columns)
     written = write(
         output,
         {
-            "table.json": tables.as_json(results, by, [tables.ACCURACY]),
+            "table.json": tables.as_json(measured, by, [tables.ACCURACY]),
             "table.csv": tables.comma_separated(results),
             "table.md": table,
         },
     )
-    rows = tables.rows(results, by, [tables.ACCURACY])
+    rows = tables.rows(measured, by, [tables.ACCURACY])
     written.append(pictures.of_curves(output / "curve.png", task.train.name, rows))
     if json:
         console.result({"cells": results}, as_json=True, written=written)

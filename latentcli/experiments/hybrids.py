@@ -132,7 +132,10 @@ def without_labels(task: Task, seed: int, protocol: Protocol) -> "ImageSet":
 
 
 def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, folder: Path) -> Result:
-    """Train a classifier as the arm says, and measure it on the test images."""
+    """Train a classifier as the arm says, and measure it on the test images.
+
+    Where the arm finds nothing to add, none is trained: it would be another arm's. The result has no accuracy then.
+    """
     from latentcli import device as devices
     from latentcli import inference, metrics
     from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
@@ -155,6 +158,9 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
     plan = ARMS[arm]
     given = Given(labelled, unlabelled, seed, protocol.count, model, protocol.device)
     added = added_by(plan, given)
+    facts: Result = {"data": task.train.name, "arm": arm, "per_class": size, "seed": seed}
+    if plan.added and added is None:
+        return facts | {"added": 0, "seconds": time.monotonic() - began}
     config = PIXEL_CLASSIFIERS["cnn"].Config.for_data(task.train.shape, len(names), **plan.settings)
     # One pass over as many rows as all steps take: every arm sees the same number of images.
     training = ClassifierTrainingConfig(epochs=1, batch_size=protocol.batch_size, held_out=0.0, seed=seed)
@@ -166,10 +172,8 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
     probabilities = inference.probabilities(network, task.test.images)
     predicted = np.array(names)[probabilities.argmax(axis=1)]
     accuracy = metrics.classification(task.test.names_of_labels(), predicted, list(names))["accuracy"]
-    return {
-        "data": task.train.name, "arm": arm, "per_class": size, "seed": seed, "accuracy": accuracy,
-        "added": 0 if added is None else len(added["images"]), "seconds": time.monotonic() - began,
-    }  # fmt: skip
+    count = 0 if added is None else len(added["images"])
+    return facts | {"accuracy": accuracy, "added": count, "seconds": time.monotonic() - began}
 
 
 def added_by(plan: Arm, given: Given) -> "Hybrids | None":

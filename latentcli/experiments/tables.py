@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentcli.artifacts.tables import inert
 from latentcli.experiments.cells import Result
 
 
@@ -105,7 +106,10 @@ def comma_separated(results: Sequence[Result]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(results)
+    writer.writerows(
+        {name: inert(value) if isinstance(value, str) else value for name, value in result.items()}
+        for result in results
+    )
     return text.getvalue()
 
 

@@ -32,8 +32,8 @@ SMALL, NORMAL, LARGE = 9, 10, 12
 INK, MUTED, PAPER = "#222222", "#8c8c8c", "#ffffff"
 """Text and axes; what is there but has no class; the background."""
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
-"""Colours that stay apart for the colour-blind (Okabe & Ito 2008), the palest one last."""
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#882255", "#999933", "#F0E442")
+"""Ten colours that stay apart for the colour-blind (Okabe & Ito 2008; two of Tol's), the palest one last."""
 
 MARKERS = "o^sDvP*X<>pdhH8"
 """Shapes of points: those of the second round of colours are triangles, of the third squares, and so on."""

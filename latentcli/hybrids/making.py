@@ -60,7 +60,7 @@ class Recipe:
             raise UsageError(f"the temperature is {self.temperature}", "expected a number above 0")
         for name, value in (("--min-confidence", self.min_confidence), ("--reject", self.reject)):
             if not 0 <= value < 1:
-                raise UsageError(f"{name} is {value}", "expected a number from 0 to 1")
+                raise UsageError(f"{name} is {value}", "expected a number from 0 up to, but not including, 1")
         if self.strategy == "prior" and self.classes is not None:
             raise UsageError(
                 "the prior knows no classes", "found --classes", "leave it out, or take another --strategy"
@@ -128,11 +128,11 @@ def make(
     likelihood = LIKELIHOODS[recipe.likelihood](mixture)
     classes = classes_of(mixture, recipe.classes)
     if recipe.strategy in PAIRING and len(classes) < 2:
-        found = ", ".join(recipe.classes or map(str, mixture.classes_)) or "none"
+        found = ", ".join(map(str, mixture.classes_[classes])) or "none"
         raise UsageError("hybrids lie between classes", f"expected two or more, found {found}")
     if not len(classes):
         raise UsageError("--classes names no class")
-    space = Space(mixture, model.prior, likelihood, classes, recipe.ratio, images)
+    space = Space(mixture, model.prior, model.valid, likelihood, classes, recipe.ratio, images)
 
     def sifted(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those that are confident and typical enough, and their soft labels."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 BISECTIONS = 40
 """Halvings of a path in the search for the place where two classes are equally likely."""
 
+EVEN = 2.0
+"""Odds up to which two classes count as equally likely: where latents are codes, no point may be nearer."""
+
 
 class NothingPasses(UsageError):
     """There is no point of the kind that is asked for, or next to none."""
@@ -43,6 +46,7 @@ class Space:
     Attributes:
         mixture: fitted on the latents.
         prior: draws (n, D) latents from the model's own prior, given n and a random generator.
+        valid: the nearest latents (n, D) that an image can have, of any points (n, D).
         likelihood: log p(class | z) of latents.
         classes: indices into ``mixture.classes_`` of those that matter.
         ratio: how far from the first class to the second, in [0, 1]; None draws it for each point.
@@ -51,6 +55,7 @@ class Space:
 
     mixture: "GaussianMixtureClassifier"
     prior: Callable[[int, np.random.Generator], np.ndarray]
+    valid: Callable[[np.ndarray], np.ndarray]
     likelihood: LogLikelihood
     classes: np.ndarray
     ratio: float | None = None
@@ -112,15 +117,16 @@ def between(space: Space, count: int, random: np.random.Generator) -> np.ndarray
 
 
 def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
-    """Where two classes are equally likely and no third is likelier, on straight paths between draws from the two.
+    """Where two classes are about equally likely and no third is likelier, on straight paths between draws of the two.
 
-    Paths on which the two do not change places, or where a third class is likelier, give no point.
+    Paths on which the two do not change places, or where a third class is likelier, give no point; nor do those of
+    quantised models whose codes jump over the boundary.
     """
     ends, rows = _ends(space, count, random), np.arange(count)
 
     def lead(place: np.ndarray) -> np.ndarray:
         """By how much the first class is likelier, at a place on each path."""
-        likelihoods = space.likelihood(ends.at(place))
+        likelihoods = space.likelihood(space.valid(ends.at(place)))
         return likelihoods[rows, ends.first] - likelihoods[rows, ends.second]
 
     low, high = np.zeros(count), np.ones(count)
@@ -129,9 +135,11 @@ def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarra
         middle = (low + high) / 2
         ahead = lead(middle) > 0
         low, high = np.where(ahead, middle, low), np.where(ahead, high, middle)
-    points = ends.at(low)
+    place = np.where(np.abs(lead(low)) <= np.abs(lead(high)), low, high)
+    points = space.valid(ends.at(place))
     likeliest = space.likelihood(points).argmax(axis=1)
-    return points[crossing & ((likeliest == ends.first) | (likeliest == ends.second))]
+    even = crossing & (np.abs(lead(place)) <= np.log(EVEN))
+    return points[even & ((likeliest == ends.first) | (likeliest == ends.second))]
 
 
 def posterior(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
