@@ -102,7 +102,7 @@ def test_a_ratio_and_a_temperature_show_in_the_soft_labels(call, trained):
         (2, "--near DATA", ["--strategy", "posterior"]),
         (2, "draws around no images", ["--strategy", "mixture", "--near", "hybrids.npz"]),
         (3, "nowhere.npz", ["--strategy", "between", "--near", "nowhere.npz"]),
-        (2, "is empty", ["--strategy", "between", "--near", ""]),
+        (3, "is empty", ["--strategy", "between", "--near", ""]),
         (2, "found none", ["--classes", ""]),
         (2, "not including, 1", ["--min-confidence", "1"]),
         (6, "is no folder", ["--folder", "full/file"]),
