@@ -67,9 +67,7 @@ def load(
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", f"expected one of: {', '.join(SPLITS)}")
     if source == "":
-        raise UsageError(
-            "the name of the images is empty", f"expected a file, a folder or one of: {', '.join(SOURCES)}"
-        )
+        raise DataError("the name of the images is empty", f"expected a file, a folder or one of: {', '.join(SOURCES)}")
     sizing.check_wanted(image_size)
     if isinstance(source, str) and source in SOURCES:
         images = SOURCES[source](split, _roots(data_root), progress)
