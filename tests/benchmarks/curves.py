@@ -1,6 +1,6 @@
 """The README's tables and pictures of hybrids, from the accuracies that ``studies.py hybrids-…`` has measured.
 
-    python tests/benchmarks/curves.py           # print the tables, draw the pictures beside this file
+    python tests/benchmarks/curves.py           # write the tables into the README, draw the pictures beside this file
     python tests/benchmarks/curves.py STUDY…    # take in the cells of these folders first
 
 ``hybrids.json`` beside this file keeps what was measured: a row for each data set, arm and number of labelled images
@@ -13,22 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from latentcli.cli import pictures
-from latentcli.experiments import tables
+from latentcli.experiments import tables as tabling
 from latentcli.experiments.arms import ARMS
 
 HERE = Path(__file__).parent
-KEPT = HERE / "hybrids.json"
+KEPT, README = HERE / "hybrids.json", HERE.parents[1] / "README.md"
+BEGIN, END = "<!-- hybrids -->\n", "<!-- end of hybrids -->\n"
 BY = "data", "arm", "per_class"
-NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10_train": "CIFAR-10 subset"}
-NAMES |= {"brain_mri_80_train": "Brain MRI"}
+NAMES = {
+    "mnist": "MNIST, 1,500 steps",
+    "fashion-mnist": "Fashion-MNIST, 250 steps",
+    "cifar10_train.npz": "CIFAR-10 subset, 250 steps",
+    "brain_mri_80_train.npz": "Brain MRI at 40×40 pixels, 250 steps",
+}
+"""What the data sets of the rows are called, and how long each classifier was trained."""
 
 
 def measured(study: Path) -> list[dict[str, Any]]:
     """Rows of the cells that a study has kept, those of its models aside."""
     cells = [json.loads(path.read_text())["result"] for path in sorted((study / "cells").glob("*.json"))]
     cells = [cell for cell in cells if "accuracy" in cell]
-    accuracies = {key: [cell["accuracy"] for cell in group] for key, group in tables.grouped(cells, BY).items()}
-    rows = tables.rows(cells, BY, [tables.ACCURACY])
+    accuracies = {key: [cell["accuracy"] for cell in group] for key, group in tabling.grouped(cells, BY).items()}
+    rows = tabling.rows(cells, BY, [tabling.ACCURACY])
     return [row | {"accuracies": accuracies[tuple(str(row[name]) for name in BY)]} for row in rows]
 
 
@@ -46,7 +52,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "|---" * (len(arms) + 1) + "|",
     ]
     for size in sorted({row["per_class"] for row in rows}):
-        cells = (tables.written(found.get((arm, size)), tables.ACCURACY, several=True) for arm in arms)
+        cells = (tabling.written(found.get((arm, size)), tabling.ACCURACY, several=True) for arm in arms)
         lines.append(f"| {size} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -59,11 +65,14 @@ def main() -> None:
         rows |= {place(row): row for row in measured(study)}
     ordered = [rows[key] for key in sorted(rows)]
     KEPT.write_text(json.dumps(ordered, indent=1) + "\n")
+    tables = []
     for data, name in NAMES.items():
         own = [row for row in ordered if row["data"] == data]
         if own:
-            print(f"\n{name}\n\n{table(own)}")
-            pictures.of_curves(HERE / f"hybrids-{data}.png", name, own)
+            tables.append(f"{name}:\n\n{table(own)}\n")
+            pictures.of_curves(HERE / f"hybrids-{data.removesuffix('.npz')}.png", name, own)
+    before, rest = README.read_text().split(BEGIN)
+    README.write_text(before + BEGIN + "\n".join(tables) + END + rest.split(END)[1])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from pathlib import Path
 CIFAR, MRI = "CIFAR10_subset/cifar10", "brain_mri/brain_mri_80"
 MRI_LATENTS = ("--probe", "mlp,conv", "--models", "vqvae", "--set", "epochs=60", "--set")
 BOTH = "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels"
-SHORTER = ("--steps", "400", "--per-class")
+SHORTER = ("--steps", "250", "--per-class")
 
 
 @dataclass(frozen=True)

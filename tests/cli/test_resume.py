@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = [sys.executable, "-m", "latentcli", "train", "digits", "--classes", "1,4,8", "--labels-per-class", "5"]
-SETTINGS = ["--set", "width=64", "--latent-dim", "2", "--epochs", "60", "--set", "save_every=0.05", "--seed", "5"]
+SETTINGS = ["--set", "width=64", "--latent-dim", "2", "--epochs", "30", "--set", "save_every=0.2", "--seed", "5"]
 
 
 def environment() -> dict[str, str]:
