@@ -38,6 +38,7 @@ def study(*arguments):
     return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(data, tmp_path):
     first = study("latents", data / "halves.npz", "-o", tmp_path / "study", *SMALL, "--label-embedding")
     assert first.returncode == 0, first.stderr
@@ -77,6 +78,7 @@ def undisturbed(data, tmp_path_factory):
     return timeless(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, number, undisturbed):
     arguments = ["latents", data / "halves.npz", *LONGER, "-o", tmp_path]
