@@ -13,7 +13,7 @@ import numpy as np
 
 from latentcli.files import atomic_write
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_predictions(
@@ -78,7 +78,7 @@ def inert(cell: str) -> str:
 
     Numbers stay as they are: a class may well be called -1.
     """
-    if not cell.startswith(FORMULA_STARTS):
+    if not cell.startswith(_FORMULA_STARTS):
         return cell
     try:
         plain_number = math.isfinite(float(cell)) and set(cell) <= set(string.digits + "+-.eE")

@@ -179,5 +179,5 @@ ARMS: dict[str, Arm] = {
 }
 """By name, as on the command line."""
 
-USUAL = tuple(ARMS)[:6]
+USUAL = ("plain", "augmented", "mixup", "hybrids-labelled", "hybrids-unlabelled", "pseudo-labels")
 """Those of a study that names none: two baselines, mixup, and what a latent space adds."""

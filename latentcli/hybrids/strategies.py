@@ -135,10 +135,10 @@ def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarra
         middle = (low + high) / 2
         ahead = lead(middle) > 0
         low, high = np.where(ahead, middle, low), np.where(ahead, high, middle)
-    place = np.where(np.abs(lead(low)) <= np.abs(lead(high)), low, high)
-    points = space.valid(ends.at(place))
+    before, after = np.abs(lead(low)), np.abs(lead(high))
+    points = space.valid(ends.at(np.where(before <= after, low, high)))
     likeliest = space.likelihood(points).argmax(axis=1)
-    even = crossing & (np.abs(lead(place)) <= np.log(EVEN))
+    even = crossing & (np.minimum(before, after) <= np.log(EVEN))
     return points[even & ((likeliest == ends.first) | (likeliest == ends.second))]
 
 

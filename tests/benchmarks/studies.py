@@ -20,7 +20,7 @@ from pathlib import Path
 
 CIFAR, MRI = "CIFAR10_subset/cifar10", "brain_mri/brain_mri_80"
 MRI_LATENTS = ("--probe", "mlp,conv", "--models", "vqvae", "--set", "epochs=60", "--set")
-BOTH = "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels"
+WITH_MIXUP_OF_BOTH_KINDS = "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels"
 SHORTER = ("--steps", "250", "--per-class")
 
 
@@ -46,8 +46,8 @@ ROWS = {
     "latents-brain-mri-40x40": Row(MRI, (*MRI_LATENTS, "stages=1")),
     "latents-mnist-paper": Row("mnist", ("--recipe", "paper", "--label-embedding")),
     "latents-cifar-paper": Row(CIFAR, ("--recipe", "paper")),
-    "hybrids-mnist": Row("mnist", ("--arms", BOTH), 5),
-    "hybrids-mnist-as-published": Row("mnist", ("--arms", "plain,as-published", "--per-class", "5,20,100")),
+    "hybrids-mnist": Row("mnist", ("--arms", WITH_MIXUP_OF_BOTH_KINDS), 5),
+    "hybrids-mnist-as-published": Row("mnist", ("--arms", "as-published", "--per-class", "5,20,100")),
     "hybrids-fashion-mnist": Row("fashion-mnist", (*SHORTER, "5,50,500")),
     "hybrids-cifar": Row(CIFAR, (*SHORTER, "5,50,500")),
     "hybrids-brain-mri": Row(MRI, (*SHORTER, "5,50,300", "--image-size", "40", "--set", "most_epochs=100")),

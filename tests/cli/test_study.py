@@ -143,6 +143,12 @@ def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, 
     assert all((float(row["added"]) > 0) == row["arm"].startswith("hybrids") for row in rows)
     assert (folder / "table.md").read_text() == first.stdout
     assert (folder / "curve.png").stat().st_size > 10_000
+    kept = study(
+        "hybrids", data / "halves.npz", *TINY, "-o", folder, "--jobs", 1, "--arms", "augmented,hybrids-unlabelled"
+    )
+    assert kept.returncode == 0, kept.stderr
+    assert kept.stderr.count("kept from before") == 10
+    assert kept.stdout == first.stdout
     one = ["--per-class", 8, "--seeds", 1, "--jobs", 1]
     again = study("hybrids", data / "halves.npz", *TINY, *one, "-o", folder, "--arms", ",".join(ARMS))
     assert again.returncode == 0, again.stderr
