@@ -8,6 +8,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
+from latentcli.errors import UsageError
 
 PICTURED = 2_000
 """Of the hybrids, the first so many are kept for pictures."""
@@ -92,6 +93,12 @@ def hybridize(
         seed,
     )
     check_images(strategy, near is not None)
+    if near is None and (labels is not None or resize):
+        raise UsageError(
+            f"{'--resize' if labels is None else '--labels'} is of images to draw around",
+            "there are none",
+            "name some: --near DATA",
+        )
     saved, model = inputs.model(vae, device)
     images = None
     if near is not None:

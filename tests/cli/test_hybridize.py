@@ -101,6 +101,8 @@ def test_a_ratio_and_a_temperature_show_in_the_soft_labels(call, trained):
         (2, "temperature", ["--temperature", "0"]),
         (2, "--near DATA", ["--strategy", "posterior"]),
         (2, "draws around no images", ["--strategy", "mixture", "--near", "hybrids.npz"]),
+        (2, "--labels is of images", ["--labels", "labels.csv"]),
+        (2, "--resize is of images", ["--resize"]),
         (3, "nowhere.npz", ["--strategy", "between", "--near", "nowhere.npz"]),
         (3, "is empty", ["--strategy", "between", "--near", ""]),
         (2, "found none", ["--classes", ""]),
