@@ -1,14 +1,12 @@
 """Hybrids as a folder: PNG files, and ``soft_labels.csv`` with how much of each class they are."""
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from latentcli.artifacts.tables import inert
+from latentcli.artifacts.tables import as_csv
 from latentcli.files import atomic_folder
 
 SOFT_LABELS = "soft_labels.csv"
@@ -34,20 +32,15 @@ def hybrid_folder_writer(
     from PIL import Image
 
     digits, number = max(6, len(str(count - 1))), 0
-    with atomic_folder(path) as folder, (folder / SOFT_LABELS).open("wb") as table:
-
-        def line(cells: Sequence[str]) -> None:
-            text = io.StringIO(newline="")
-            csv.writer(text, lineterminator="\n").writerow(cells)
-            table.write(text.getvalue().encode())
+    with atomic_folder(path) as folder, (folder / SOFT_LABELS).open("w", encoding="utf-8", newline="") as table:
 
         def write(images: np.ndarray, soft_labels: np.ndarray) -> None:
             nonlocal number
             for image, shares in zip(images, soft_labels, strict=True):
                 name = f"{number:0{digits}}.png"
                 Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(folder / name)
-                line([name, *(f"{share:.9g}" for share in shares)])
+                table.write(as_csv([[name, *(f"{share:.9g}" for share in shares)]]))
                 number += 1
 
-        line(["File", *map(inert, classes)])
+        table.write(as_csv([["File", *classes]]))
         yield write

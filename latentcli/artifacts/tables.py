@@ -5,7 +5,7 @@ import heapq
 import io
 import math
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -59,10 +59,8 @@ def write_bad_files(path: Path, bad_files: Sequence[tuple[str, str]]) -> None:
 
 
 def _write_csv(target: Path | TextIO, rows: Sequence[Sequence[str]]) -> None:
-    """Rows as UTF-8 with "\\n" at their ends; bytes of file names that are no UTF-8 appear as ``\\udcNN``."""
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerows([inert(cell) for cell in row] for row in rows)
-    data = buffer.getvalue().encode("utf-8", "backslashreplace")
+    """Rows as UTF-8; bytes of file names that are no UTF-8 appear as ``\\udcNN``."""
+    data = as_csv(rows).encode("utf-8", "backslashreplace")
     if isinstance(target, Path):
         with atomic_write(target) as file:
             file.write(data)
@@ -71,6 +69,14 @@ def _write_csv(target: Path | TextIO, rows: Sequence[Sequence[str]]) -> None:
     if target.isatty():  # a file name may hold the escapes that program a terminal
         text = "".join(letter if letter == "\n" or letter.isprintable() else repr(letter)[1:-1] for letter in text)
     target.write(text)
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Rows with "\\n" at their ends, their text ``inert``."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([inert(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return buffer.getvalue()
 
 
 def inert(cell: str) -> str:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
-    from latentcli.experiments.tables import Column
-    from latentcli.experiments.tasks import Task
     from latentcli.models.base import LatentModel
 
 MANIFOLD_SIDE = 20
@@ -38,7 +36,7 @@ def folder(path: Path) -> Path:
 
 def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:
     """Training curves."""
-    return _draw("history", path, [{name: value for name, value in row.items() if name != "lr"} for row in rows])
+    return draw("history", path, [{name: value for name, value in row.items() if name != "lr"} for row in rows])
 
 
 def latent(path: Path, latents: "Latents", labeller: "LatentClassifier | None") -> Path:
@@ -60,7 +58,7 @@ def latent(path: Path, latents: "Latents", labeller: "LatentClassifier | None") 
             "weights": mixture.weights_, "means": mixture.means_, "covariances": mixture.full_covariances(),
             "component_labels": mixture.component_labels_,
         }  # fmt: skip
-    return _draw("latent", path, points, labels, names, drawn, shares=points.shape == latents.flat.shape)
+    return draw("latent", path, points, labels, names, drawn, shares=points.shape == latents.flat.shape)
 
 
 def manifold(path: Path, model: "LatentModel", mixture: "GaussianMixtureClassifier | None" = None) -> Path:
@@ -87,7 +85,7 @@ def manifold(path: Path, model: "LatentModel", mixture: "GaussianMixtureClassifi
     kind = "latent dimension" if len(mean) <= 2 else "principal direction"
     names = (f"{kind} 1 (standard deviations)", f"{kind} 2 (standard deviations)" if len(mean) > 1 else "")
     images = inference.decode(model, mean + grid_points(MANIFOLD_SIDE) @ plane)
-    return _draw("manifold", path, images, MANIFOLD_SIDE, axes=names)
+    return draw("manifold", path, images, MANIFOLD_SIDE, axes=names)
 
 
 def reconstructions(path: Path, model: "LatentModel", images: "ImageSet") -> Path:
@@ -97,7 +95,7 @@ def reconstructions(path: Path, model: "LatentModel", images: "ImageSet") -> Pat
     rows = _evenly(len(images), EXAMPLES)
     originals = images.images[rows]
     decoded = inference.reconstruct(model, originals)
-    return _draw("reconstructions", path, originals, decoded, metrics.ssim_per_image(originals, decoded))
+    return draw("reconstructions", path, originals, decoded, metrics.ssim_per_image(originals, decoded))
 
 
 def codes(path: Path, model: "LatentModel", images: "ImageSet", latents: "Latents") -> Path:
@@ -120,7 +118,7 @@ def codes(path: Path, model: "LatentModel", images: "ImageSet", latents: "Latent
     quantiser = cast(Quantiser, model.quantiser)
     vectors = quantiser.vectors_of(torch.arange(quantiser.size, device=inference.device_of(model)))
     numbers = latents.arrays["codes"]
-    return _draw(
+    return draw(
         "codes", path, images.images[rows], inference.decode(model, latents.flat[rows]), numbers[rows], numbers,
         vectors.detach().cpu().numpy(),
     )  # fmt: skip
@@ -128,19 +126,19 @@ def codes(path: Path, model: "LatentModel", images: "ImageSet", latents: "Latent
 
 def tsne(path: Path, latents: "Latents", seed: int) -> Path:
     """Which latents are near to each other, by class."""
-    return _draw("tsne", path, latents.flat, latents.labels, list(latents.class_names), seed)
+    return draw("tsne", path, latents.flat, latents.labels, list(latents.class_names), seed)
 
 
 def confusion(path: Path, result: Mapping[str, Any]) -> Path:
     """The confusion matrix of a classification's figures."""
     title = f"accuracy {result['accuracy']:.4f}, macro F1 {result['macro_f1']:.4f}"
-    return _draw("confusion", path, result["confusion_matrix"], result["classes"], title)
+    return draw("confusion", path, result["confusion_matrix"], result["classes"], title)
 
 
 def label_counts(path: Path, classes: Sequence[str], predicted: np.ndarray, truth: np.ndarray | None) -> Path:
     """How many images of each class were predicted, beside the known ones."""
     counts = {} if truth is None else {"known": [int((truth == name).sum()) for name in classes]}
-    return _draw(
+    return draw(
         "labels", path, list(classes), counts | {"predicted": [int((predicted == name).sum()) for name in classes]}
     )
 
@@ -192,32 +190,6 @@ def of_reconstructions(where: Path | None, grid: Path | None, model: "LatentMode
     return [reconstructions(path, model, images) for path in _targets(where, grid)]
 
 
-def of_study(
-    where: Path, tasks: "Sequence[Task]", families: Sequence[str], results: Sequence[Mapping[str, Any]],
-    columns: "Sequence[Column]",
-) -> list[Path]:  # fmt: skip
-    """The results beside each other, and of each data set and family the first model: reconstructions and t-SNE."""
-    from latentcli.cli import fitting, inputs
-    from latentcli.experiments.latents import checkpoint_of
-
-    panels = []
-    for column in columns:
-        values: dict[str, dict[str, list[float]]] = {}
-        for row in results:
-            if column.key in row:
-                of_model = values.setdefault(row["data"], {}).setdefault(row["model"], [])
-                of_model.append(row[column.key] * column.scale)
-        panels.append((column.title, values))
-    drawn = [_draw("comparison", where / "comparison.png", [panel for panel in panels if panel[1]])]
-    for task in tasks:
-        for family in families:
-            saved, network = inputs.model(checkpoint_of(where, task, family, 0), "cpu")
-            name = f"{task.name}-{family}.png"
-            drawn.append(reconstructions(where / f"reconstructions-{name}", network, task.test))
-            drawn.append(tsne(where / f"tsne-{name}", fitting.encoded(network, saved.fingerprint, task.test), 0))
-    return drawn
-
-
 def of_decodings(
     where: Path | None, grid: Path | None, model: "LatentModel", arrays: Mapping[str, np.ndarray]
 ) -> list[Path]:
@@ -227,30 +199,12 @@ def of_decodings(
     rows = _evenly(len(next(iter(arrays.values()))), EXAMPLES)
     some = {name: array[rows] for name, array in arrays.items()}
     decoded = np.concatenate([images for _, images in inference.decodings_of_arrays(model, some)])
-    return [_draw("reconstructions", path, None, decoded) for path in _targets(where, grid)]
+    return [draw("reconstructions", path, None, decoded) for path in _targets(where, grid)]
 
 
 def _targets(where: Path | None, grid: Path | None) -> list[Path]:
     targets: Iterable[Path | None] = (grid, folder(where) / "reconstructions.png" if where else None)
     return [path for path in targets if path is not None]
-
-
-def of_curves(path: Path, name: str, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """The accuracies of a study of hybrids, against the number of labelled images.
-
-    Args:
-        path: of the picture.
-        name: of the data.
-        rows: as the study's ``table.json`` has them.
-    """
-    from latentcli.experiments.arms import ARMS
-    from latentcli.figures.curve import Accuracy
-
-    curves: dict[str, dict[int, Accuracy]] = {}
-    for row in rows:
-        accuracy = Accuracy(row["accuracy"]["mean"], row["accuracy"]["sd"], row["seeds"])
-        curves.setdefault(ARMS[row["arm"]].title, {})[row["per_class"]] = accuracy
-    return _draw("curve", path, curves, name)
 
 
 def of_hybrids(
@@ -275,7 +229,7 @@ def of_hybrids(
     classes = [str(name) for name in mixture.classes_]
     mixed = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
     targets = [grid, None if figures is None else folder(figures) / "hybrids.png"]
-    written = [_draw("hybrids", path, images[mixed], soft_labels[mixed], classes) for path in targets if path]
+    written = [draw("hybrids", path, images[mixed], soft_labels[mixed], classes) for path in targets if path]
     if figures is not None:
         written.append(_field(figures / "hybrids-plane.png", soft_labels, points, mixture, likelihood))
     return written
@@ -291,7 +245,7 @@ def _field(
     names = "latent dimension 1", "latent dimension 2"
     if points.shape[1] > 2:
         names = "principal component 1 (field: a slice through the mean)", "principal component 2"
-    return _draw("field", path, likelihoods, extent, flat, soft_labels, [str(name) for name in mixture.classes_], names)
+    return draw("field", path, likelihoods, extent, flat, soft_labels, [str(name) for name in mixture.classes_], names)
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
@@ -299,7 +253,8 @@ def _evenly(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 
 
-def _draw(kind: str, path: Path, *arguments: Any, **named: Any) -> Path:
+def draw(kind: str, path: Path, *arguments: Any, **named: Any) -> Path:
+    """Draw one of ``FIGURES`` and save it."""
     from latentcli.figures import FIGURES, save
 
     save(FIGURES[kind](*arguments, **named), path)

@@ -60,7 +60,7 @@ def latents(
     json: options.Json = False,
 ) -> None:
     """Train model families side by side; compare probe accuracy, reconstructions and bits, beside raw pixels."""
-    from latentcli.cli import configuration, console, pictures
+    from latentcli.cli import configuration, console, pictures, study_pictures
     from latentcli.experiments import cells, tables
     from latentcli.experiments.latents import Protocol
     from latentcli.experiments.latents import cells as cells_of
@@ -80,7 +80,7 @@ def latents(
 
     columns = tables.latents(kinds)
     written = write_tables(output, results, columns)
-    written += pictures.of_study(output, tasks, families, results, columns[:4])
+    written += study_pictures.of_latent_spaces(output, tasks, families, results, columns[:4])
     table = tables.markdown([row for row in results if "leaked" not in row], ("data", "model"), columns)
     leaks = [row for row in results if "leaked" in row]
     if json:

@@ -56,7 +56,7 @@ def hybrids(
 ) -> None:
     """Do hybrids make a classifier better? Accuracy against labelled images, beside other ways to learn from them."""
     from latentcli import device as devices
-    from latentcli.cli import configuration, console, pictures
+    from latentcli.cli import configuration, console, pictures, study_pictures
     from latentcli.experiments import cells, tables
     from latentcli.experiments.arms import ARMS, USUAL
     from latentcli.experiments.hybrids import Protocol
@@ -100,7 +100,7 @@ def hybrids(
         },
     )
     rows = tables.rows(measured, by, [tables.ACCURACY])
-    written.append(pictures.of_curves(output / "curve.png", task.train.name, rows))
+    written.append(study_pictures.of_hybrids(output / "curve.png", task.train.name, rows))
     if json:
         console.result({"cells": results}, as_json=True, written=written)
         return

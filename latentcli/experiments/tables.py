@@ -1,14 +1,12 @@
 """The results of a study as one table: JSON, CSV and Markdown of means and spreads over seeds."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from latentcli.artifacts.tables import inert
+from latentcli.artifacts.tables import as_csv
 from latentcli.experiments.cells import Result
 
 
@@ -103,14 +101,7 @@ def markdown(results: Sequence[Result], by: Sequence[str], columns: Sequence[Col
 def comma_separated(results: Sequence[Result]) -> str:
     """Every result as a row, every figure as a column; empty where a result lacks it."""
     names = list(dict.fromkeys(name for result in results for name in result))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {name: inert(value) if isinstance(value, str) else value for name, value in result.items()}
-        for result in results
-    )
-    return text.getvalue()
+    return as_csv([names, *([result.get(name, "") for name in names] for result in results)])
 
 
 def rows(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> list[Result]:

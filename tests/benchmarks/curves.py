@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from latentcli.cli import pictures
+from latentcli.cli import study_pictures
 from latentcli.experiments import tables as tabling
 from latentcli.experiments.arms import ARMS
 
@@ -70,7 +70,7 @@ def main() -> None:
         own = [row for row in ordered if row["data"] == data]
         if own:
             tables.append(f"{name}:\n\n{table(own)}\n")
-            pictures.of_curves(HERE / f"hybrids-{data.removesuffix('.npz')}.png", name, own)
+            study_pictures.of_hybrids(HERE / f"hybrids-{data.removesuffix('.npz')}.png", name, own)
     before, rest = README.read_text().split(BEGIN)
     README.write_text(before + BEGIN + "\n".join(tables) + END + rest.split(END)[1])
 
