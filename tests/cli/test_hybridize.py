@@ -109,7 +109,7 @@ def test_a_ratio_and_a_temperature_show_in_the_soft_labels(call, trained):
         (2, "not including, 1", ["--min-confidence", "1"]),
         (6, "is no folder", ["--folder", "full/file"]),
         (3, "nowhere.npz", ["--strategy", "posterior", "--near", "nowhere.npz"]),
-        (2, "next to none", ["--strategy", "boundary", "--min-confidence", "0.999"]),
+        (2, "next to none", ["--strategy", "mixture", "--temperature", "1e9", "--min-confidence", "0.9"]),
         (6, "not empty", ["--folder", "full"]),
         (6, "no folder", ["--folder", "missing/folder"]),
     ],
