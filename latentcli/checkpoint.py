@@ -28,7 +28,7 @@ CHECKPOINT = Kind(
     seal="fingerprint",
 )  # fmt: skip
 STATE = Kind("the state of a training", "latentcli-training-state", {"state": dict}, version=2)
-_TRAIN_AGAIN = "copy it again from where it is whole, or train again: latentcli train DATA"
+_TRAIN_AGAIN = "copy it again from where it is whole, or train again: latentcli train DATA, or train-cnn"
 _START_AGAIN = "start again without --resume"
 
 

@@ -100,6 +100,7 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
     images, soft_labels, classes, latents = (arrays[name] for name in ("images", "soft_labels", "classes", "latents"))
     check(images.dtype == np.uint8 and images.ndim in (3, 4), "expected images (N, H, W[, C]) of uint8")
     check(classes.dtype.kind == "U" and classes.ndim == 1, "expected classes to be names")
+    check(len(set(classes.tolist())) == len(classes), "expected each class to be named once")
     check(
         soft_labels.dtype.kind == "f" and soft_labels.shape == (len(images), len(classes)),
         "expected a column per class",

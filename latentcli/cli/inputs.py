@@ -84,6 +84,29 @@ def images(data: str, saved: "Checkpoint", output: Path | None, **options: Any) 
     return loaded
 
 
+def validation(
+    val: str | None, images: "ImageSet", image_size: int | None, data_root: Path | None
+) -> "ImageSet | None":
+    """The images to validate a training with, in the shape of those that are trained on; None where there are none.
+
+    Args:
+        val, data_root: as on the command line.
+        images: that are trained on.
+        image_size: height and width that these were brought to, and validation images are; None: theirs must be right.
+
+    Raises:
+        DataError: they are of another shape, or cannot be read.
+    """
+    from latentcli import data as datasets
+    from latentcli.cli import console
+
+    if val is None:
+        return None
+    return datasets.load(
+        val, image_shape=images.shape, resize=image_size is not None, data_root=data_root, progress=console.progress
+    )
+
+
 def latents(
     data: str, vae: Path | None, device: str, output: Path, features: str | None = None, **options: Any
 ) -> "Latents":
@@ -170,13 +193,14 @@ def mixture(path: Path, fitted_on: str, vae: Path) -> Any:
     Raises:
         ModelFileError: as for ``classifier``, or it is one that only tells classes apart.
     """
+    from latentcli import probe_files
     from latentcli.classifiers.base import DensityClassifier
 
-    found = classifier(path, fitted_on, vae)
+    found = None if probe_files.is_archive(path) else classifier(path, fitted_on, vae)
     if not isinstance(found, DensityClassifier):
         raise ModelFileError(
             f"{shown(path)} is no mixture",
-            "a probe tells classes apart, and there is nothing to draw from it",
+            "a probe, or a network, tells classes apart, and there is nothing to draw from it",
             f"fit a mixture: latentcli fit-gmm DATA {shown(vae)} -o gmm_params.pkl",
         )
     return found

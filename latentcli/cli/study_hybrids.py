@@ -16,6 +16,9 @@ QUICK: dict[str, Any] = {
 }  # fmt: skip
 """Of a first curve: of a model and of classifiers that have seen less."""
 
+USUAL_SIZES = {True: "5,20,100", False: "1,5,10,20,50,100,500,1000"}
+"""Labelled images of each class, of a quick study and of another."""
+
 
 @command(study)
 def hybrids(
@@ -66,7 +69,7 @@ def hybrids(
 
     FAMILIES[model]  # an unknown name is refused before anything is loaded
     given = (QUICK if quick else {}) | ({} if steps is None else {"steps": steps})
-    sizes = whole_numbers(per_class or ("5,20,100" if quick else "1,5,10,20,50,100,500,1000"))
+    sizes = whole_numbers(USUAL_SIZES[quick] if per_class is None else per_class)
     own = map(configuration.parse, settings or [])
     protocol = Protocol(
         per_class=sizes, arms=USUAL if arms is None else tuple(options.names(arms) or ()), family=model,
@@ -114,7 +117,7 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     Raises:
         UsageError: one is no whole number of 1 or more.
     """
-    parts = options.names(text) or []
-    if not parts or not all(part.isascii() and part.isdigit() and 1 <= int(part) < 10**9 for part in parts):
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and 1 <= int(part) < 10**9 for part in parts):
         raise UsageError(f"--per-class {text!r} is no list of whole numbers", "expected 1 or more each, like 1,5,10")
-    return tuple(map(int, parts))
+    return tuple(dict.fromkeys(map(int, parts)))

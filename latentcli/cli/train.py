@@ -52,7 +52,7 @@ def train(
         data_root=data_root, max_bad=max_bad, progress=console.progress,
     )  # fmt: skip
     inputs.report_bad_files(images, output)
-    few = datasets.load(val, image_shape=images.shape, data_root=data_root, progress=console.progress) if val else None
+    few = inputs.validation(val, images, training.image_size, data_root)
     naming = fitting.naming(images, few, labels_per_class)
 
     network_config, loop_config = configuration.configure(

@@ -52,9 +52,7 @@ def train_cnn(
         data_root=data_root, max_bad=max_bad, progress=console.progress,
     )  # fmt: skip
     inputs.report_bad_files(images, output)
-    validation = (
-        datasets.load(val, image_shape=images.shape, data_root=data_root, progress=console.progress) if val else None
-    )
+    validation = inputs.validation(val, images, training.image_size, data_root)
     labelled = mixing.labelled(images, labels_per_class, training.seed)
     names = mixing.classes_of(labelled, mixed)
 

@@ -56,9 +56,9 @@ def fit(
             return images
         if not resize:
             raise DataError(
-                f"{images.name} does not have the image size that the model was trained on",
+                f"{images.name} does not have the image size of the model",
                 f"expected {image_shape[1]}×{image_shape[2]} pixels, found {height}×{width}",
-                "resize them on the way in with --resize",
+                "resize them on the way in: --resize, or where a model is trained --image-size",
             )
         return resized(images, image_shape[1], image_shape[2], progress)
     if image_size is not None and (height, width) != (image_size, image_size):

@@ -15,12 +15,15 @@ import numpy as np
 from latentcli.errors import DataError, FitError, UsageError
 from latentcli.experiments.arms import ARMS, USUAL, Arm, Given
 from latentcli.experiments.cells import Cell, Result, compute
+from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.recipes import sorted_out
 from latentcli.experiments.tasks import Task
 
 if TYPE_CHECKING:
     from latentcli.data import ImageSet
-    from latentcli.models.base import LatentModel
+    from latentcli.models.base import LatentModel, ModelConfig
+    from latentcli.models.layers import Shape
+    from latentcli.training.config import TrainingConfig
     from latentcli.training.mixing import Hybrids
 
 PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
@@ -83,7 +86,9 @@ def cells(task: Task, seeds: int, protocol: Protocol, folder: Path) -> tuple[lis
 
     Raises:
         DataError: a class has fewer images than the largest number asked for.
+        UsageError: a setting of the models is unknown, or out of range.
     """
+    configured(protocol, task.train.shape, len(task.train.class_names), 0)
     images, shared = task.identity(), asdict(protocol)
     for plural in ("per_class", "arms"):
         del shared[plural]
@@ -193,6 +198,22 @@ def on_one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def configured(
+    protocol: Protocol, image_shape: "Shape", classes: int, seed: int
+) -> "tuple[ModelConfig, TrainingConfig]":
+    """What the models are, and how they are trained.
+
+    Raises:
+        UsageError: a setting is unknown, or out of range.
+    """
+    from latentcli.models import FAMILIES
+    from latentcli.training.config import TrainingConfig
+
+    of_model, of_training = sorted_out(protocol.settings)
+    config = FAMILIES[protocol.family].Config.for_data(image_shape, classes, **of_model)
+    return config, TrainingConfig(**({"values_seen": protocol.values_seen} | of_training | {"seed": seed}))
+
+
 def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, folder: Path) -> "LatentModel":
     """A model trained on images, without their labels; the one that was kept, where there is one.
 
@@ -206,19 +227,14 @@ def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, fo
     from latentcli import checkpoint
     from latentcli import device as devices
     from latentcli.files import digest
-    from latentcli.models import FAMILIES, create
-    from latentcli.models.base import LatentModel
-    from latentcli.training.config import TrainingConfig
+    from latentcli.models import create
     from latentcli.training.loop import Callbacks, Run
 
     family, path = protocol.family, folder / "vae.pth"
-    of_model, of_training = sorted_out(protocol.settings)
-    config = FAMILIES[family].Config.for_data(images.shape, classes, **of_model)
-    training = TrainingConfig(**({"values_seen": protocol.values_seen} | of_training | {"seed": seed}))
-    device = devices.resolve(protocol.device)
+    config, training = configured(protocol, images.shape, classes, seed)
 
     def train() -> Result:
-        network = create(family, config, seed, device)
+        network = create(family, config, seed, devices.resolve(protocol.device))
         history = Run(network, images.images, training).fit(Callbacks())
         facts = {"seed": seed, "settings": asdict(training), "history": list(history)}
         saved = checkpoint.Checkpoint(family, asdict(config), images.shape, (), network.state_dict(), facts)
@@ -231,6 +247,4 @@ def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, fo
         "training": asdict(training),
     }  # fmt: skip
     compute(Cell("training", identity, train), folder, path)
-    network = checkpoint.build(checkpoint.load(path)).to(device)
-    assert isinstance(network, LatentModel)
-    return network
+    return kept_model(path, protocol.device)

@@ -16,6 +16,7 @@ import numpy as np
 
 from latentcli.errors import UsageError
 from latentcli.experiments.cells import Cell, Result, compute
+from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.recipes import recipe, sorted_out
 from latentcli.experiments.tasks import Task
 
@@ -153,14 +154,11 @@ def trained(
     task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
 ) -> Result:
     """Train a model, keep it, and measure it and a probe of its latents on the test images."""
-    from latentcli import checkpoint, inference, metrics
-    from latentcli import device as devices
-    from latentcli.models.base import LatentModel
+    from latentcli import inference, metrics
 
     training = Cell("training", identity, partial(train_model, task, family, seed, protocol, path, identity, fit))
     facts = compute(training, path.parent, path).result
-    network = checkpoint.build(checkpoint.load(path)).to(devices.resolve(protocol.device))
-    assert isinstance(network, LatentModel)
+    network = kept_model(path, protocol.device)
     name = network.FEATURES[0]
     train, test = (inference.features(network, half.images, name) for half in (task.train, task.test))
     scores = probed(task, train, test, network.feature_shape(name), protocol, seed)

@@ -180,8 +180,10 @@ def known_rows(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
     """
     known = np.isin(images.names_of_labels(), list(classes))
     if not known.any():
+        others = set(images.names_of_labels().tolist()) - {""}
         raise DataError(
-            f"{images.name} has no labels to validate with", f"expected images labelled {', '.join(classes)}"
+            f"{images.name} has no labels to validate with",
+            f"expected images labelled {', '.join(classes)}, found {', '.join(class_order(list(others))) or 'none'}",
         )
     return known
 

@@ -97,6 +97,14 @@ def test_only_labelled_images_are_learnt_from(call, trained):
     assert "val_loss" not in done.json
 
 
+def test_images_to_validate_with_are_brought_to_the_size_that_is_asked_for(call, trained):
+    np.savez("large.npz", data=np.zeros((5, 16, 16), np.uint8), labels=np.array([1, 4, 8, 1, 4]))
+    done = call("train-cnn", trained.train, "large.npz", "--image-size", 12, "--json", *SMALL)
+    assert done.code == 0, done.err
+    assert "val_loss" in done.json
+    assert call("train", trained.train, "large.npz", "--image-size", 12, "--epochs", 1, "-q").code == 0
+
+
 def test_the_classes_of_images_and_hybrids_are_joined(call, trained):
     write_hybrids(Path("hybrids.npz"), ("10", "4"))
     done = call("train-cnn", trained.train, "--classes", "4,8", "--hybrids", "hybrids.npz", "--json", *SMALL)
@@ -150,7 +158,7 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
     np.savez("large.npz", data=np.zeros((5, 16, 16), np.uint8), labels=np.arange(5) % 2)
     for name, of in {
         "good": {}, "wide": {"shape": (1, 8, 9)}, "colour": {"shape": (3, 8, 8)}, "letters": {"classes": ("a", "b")},
-        "none": {"count": 0},
+        "none": {"count": 0}, "twice": {"classes": ("4", "4")},
     }.items():  # fmt: skip
         write_hybrids(Path(f"{name}_hybrids.npz"), **of)
     data = Path("good_hybrids.npz").read_bytes()
@@ -167,6 +175,7 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
         (3, "another shape", trained.train, "--hybrids", "colour_hybrids.npz"),
         (3, "no class in common", trained.train, "--hybrids", "letters_hybrids.npz"),
         (3, "no hybrids", trained.train, "--hybrids", "none_hybrids.npz"),
+        (3, "named once", trained.train, "--hybrids", "twice_hybrids.npz"),
         (3, "cut_hybrids.npz", trained.train, "--hybrids", "cut_hybrids.npz"),
         (3, "flipped_hybrids.npz", trained.train, "--hybrids", "flipped_hybrids.npz"),
         (3, "nowhere.npz", trained.train, "--hybrids", "nowhere.npz"),
@@ -204,6 +213,7 @@ def test_either_kind_of_model_is_refused_where_the_other_is_wanted(call, trained
         (4, "no latent space", "hybridize", cnn, trained.gmm),
         (4, "no latent space", "plot", "manifold", cnn),
         (4, "is not a probe", "classify", trained.test, trained.vae, cnn),
+        (4, "no mixture", "hybridize", trained.vae, cnn),
         (3, "channels", "classify", colour(), cnn),
     ]:
         done = call(*arguments)
