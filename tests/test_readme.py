@@ -45,6 +45,7 @@ def test_both_commands_are_one_line_each():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # minutes on a slow or a busy machine
 def test_the_first_command_does_what_it_says(tmp_path):
     """All of it but the making of the environment, which is the one that runs the tests."""
     calls = [part.strip() for part in block("try").split("&&")]
