@@ -70,7 +70,7 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
     axes.yaxis.set_major_locator(FixedLocator(within))
     axes.set_yticklabels([f"{tick:g}" for tick in within])
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.set(xscale="log", xlabel="labelled images per class", ylabel="accuracy on the test images, % (scale of log-odds)")
+    axes.set(xscale="log", xlabel="labelled images per class", ylabel="test accuracy, % (scale of log-odds)")
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels([str(size) for size in sizes])
