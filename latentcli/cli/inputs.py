@@ -196,6 +196,7 @@ def mixture(path: Path, fitted_on: str, vae: Path) -> Any:
     from latentcli import probe_files
     from latentcli.classifiers.base import DensityClassifier
 
+    # No archive holds a mixture, and what is said of a damaged probe would be no help to one who wants a mixture.
     found = None if probe_files.is_archive(path) else classifier(path, fitted_on, vae)
     if not isinstance(found, DensityClassifier):
         raise ModelFileError(
