@@ -126,6 +126,33 @@ def test_images_that_are_known_to_be_of_another_class_than_the_likeliest_end_no_
     assert {tuple(point) for block in blocks for point in block.latents} == {(52, 1), (49, 2)}
 
 
+def test_mixup_labels_a_point_by_its_place_on_the_path(mixture):
+    means = np.array([[52.0, 1.0], [2.0, 51.0], [48.0, 0.0]])
+    images = Posteriors(
+        means, None, np.array(["b", "", "c"])
+    )  # the second is c's by the mixture, the third by its label
+    blocks = list(hybrids.make(Recipe("mixup", classes=("b", "c")), mixture, Model(), 2_000, images))
+    points, labels = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("latents", "soft_labels"))
+    assert_allclose(labels.sum(axis=1), 1)
+    assert (labels[:, 0] == 0).all()
+    ends = [labels[:, [1]] * means[0] + labels[:, [2]] * end for end in means[1:]]
+    off = np.array([np.abs(points - expected).max(axis=1) for expected in ends])
+    assert (off.min(axis=0) < 1e-4).all()
+    assert abs((off[0] < 1e-4).mean() - 0.5) < 0.05  # each end of c as often as the other
+    assert abs(labels[:, 1].mean() - 0.5) < 0.02
+    assert labels[:, 1].std() == pytest.approx(12**-0.5, rel=0.05)  # any place is as likely
+
+
+def test_mixup_of_the_mixture_keeps_to_its_ratio_and_its_temperature(mixture):
+    _, labels, points = made(mixture, 2_000, strategy="mixup", classes=("c", "b"), ratio=0.2)
+    assert_allclose(labels, np.tile([0, 0.2, 0.8], (len(labels), 1)))
+    assert_allclose(points.mean(axis=0), [10, 40], atol=0.3)
+    sharp = made(mixture, strategy="mixup", classes=("c", "b"), ratio=0.2, temperature=0.5)[1]
+    assert_allclose(sharp, np.tile([0, 0.04 / 0.68, 0.64 / 0.68], (len(sharp), 1)))
+    pure = made(mixture, strategy="mixup", classes=("c", "b"), ratio=0.0)[1]
+    assert_allclose(pure, np.tile([0, 0, 1], (len(pure), 1)))
+
+
 def test_a_class_that_no_image_is_of_has_no_paths(mixture):
     images = Posteriors(np.array([[52.0, 1.0], [2.0, 51.0]]))
     with pytest.raises(hybrids.NothingPasses, match="none of the images is of class a"):
@@ -344,6 +371,8 @@ def test_where_nothing_passes_the_search_ends(mixture):
         ({"ratio": 0.5, "classes": ("a", "b", "c")}, "ratio"),
         ({"ratio": 1.5, "classes": ("a", "b")}, "ratio"),
         ({"ratio": 0.5, "classes": ("a", "b"), "strategy": "boundary"}, "ratio"),
+        ({"classes": ("a",), "strategy": "mixup"}, "between classes"),
+        ({"likelihood": "class-gaussian", "strategy": "mixup"}, "no likelihood"),
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(mixture, recipe, says):
@@ -360,7 +389,7 @@ def test_on_a_plane_of_a_larger_space_points_are_those_of_the_plane(mixture, str
     def draw(mixture, size):
         prior = lambda count, random: np.pad(random.normal(size=(count, 2)), ((0, 0), (0, size - 2)))  # noqa: E731
         space = strategies.Space(mixture, prior, np.asarray, LIKELIHOODS["mixture"](mixture), np.arange(3))
-        return STRATEGIES[strategy](space, 50, np.random.default_rng(1))
+        return STRATEGIES[strategy](space, 50, np.random.default_rng(1)).points
 
     points, latents = draw(mixture, 2), draw(lifted, 4)
     if strategy != "prior":  # which lies in the whole space

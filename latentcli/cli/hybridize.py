@@ -21,7 +21,9 @@ def hybridize(
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
     strategy: Annotated[
         str,
-        typer.Option(metavar="between|mixture|posterior|prior|boundary", help="Where in the latent space they lie."),
+        typer.Option(
+            metavar="between|mixup|boundary|mixture|posterior|prior", help="Where in the latent space they lie."
+        ),
     ] = "between",
     likelihood: Annotated[
         str, typer.Option(metavar="mixture|class-gaussian", help="What tells how much of each class they are.")

@@ -1,7 +1,8 @@
 """The arms of the hybrids study: what a classifier is given beside the same few labelled images."""
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -130,10 +131,38 @@ class LatentSpace:
 
 
 def of_labelled(given: Given) -> "Hybrids":
-    """Hybrids of a model that has seen only the labelled images: from between these."""
+    """Hybrids of a model that has seen only the labelled images and distorted copies: mixed in its latent space.
+
+    There are half as many of these as of hybrids, or more.
+    """
     from latentcli.hybrids import Recipe
 
-    return LatentSpace(given.labelled, given).hybrids(Recipe("between", seed=given.seed))
+    many = distorted(given.labelled, given.count // 2, given.seed)
+    return LatentSpace(many, replace(given, labelled=many)).hybrids(Recipe("mixup", seed=given.seed))
+
+
+def distorted(images: "ImageSet", count: int, seed: int) -> "ImageSet":
+    """The images, then copies of each, distorted as a CNN's augmentation does it, so that there are ``count`` or more.
+
+    Args:
+        images: of any number.
+        count: how many there are to be at least.
+        seed: of the distortions.
+    """
+    import torch
+
+    from latentcli.batches import DeviceImages, generator_for
+    from latentcli.models import PIXEL_CLASSIFIERS
+    from latentcli.models.augmentation import moved
+
+    flip = PIXEL_CLASSIFIERS["cnn"].Config.for_data(images.shape, 2).flip
+    bytes_of, parts = DeviceImages(images.images, torch.device("cpu")), [images.images]
+    for copy in range(1, math.ceil(count / len(images))):
+        generator = generator_for(seed, "copies", copy)
+        for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / 512)):
+            parts.append((255 * moved(bytes_of[rows], generator, flip)).round().to(torch.uint8).numpy())
+    every = images.take(np.resize(np.arange(len(images)), sum(map(len, parts))))
+    return replace(every, images=np.concatenate(parts))
 
 
 def of_unlabelled(given: Given) -> "Hybrids":

@@ -8,7 +8,17 @@ import numpy as np
 
 from latentcli.errors import UsageError
 from latentcli.hybrids.likelihoods import LIKELIHOODS, soft_labels
-from latentcli.hybrids.strategies import STRATEGIES, NothingPasses, Posteriors, Space, check_images, classes_of
+from latentcli.hybrids.strategies import (
+    PAIRING,
+    STRATEGIES,
+    WITH_RATIO,
+    Drawn,
+    NothingPasses,
+    Posteriors,
+    Space,
+    check_images,
+    classes_of,
+)
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -19,9 +29,6 @@ BLOCK = 256
 FRUITLESS = 100
 """Blocks without a single point that passes, after which no more are drawn."""
 
-PAIRING = ("between", "boundary")
-"""Strategies that need two classes or more."""
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -29,9 +36,9 @@ class Recipe:
 
     Attributes:
         strategy: where the points lie, a name in ``STRATEGIES``.
-        likelihood: how much of each class they are, a name in ``LIKELIHOODS``.
+        likelihood: how much of each class they are, a name in ``LIKELIHOODS``; mixup knows it by itself.
         classes: names of those they are drawn from; None takes all. The prior knows no classes.
-        ratio: between two classes: how far from the first to the second, in [0, 1]; None: anywhere.
+        ratio: on paths between two classes: how far from the first to the second, in [0, 1]; None: anywhere.
         temperature: of the soft labels; below 1 sharper, above 1 softer.
         min_confidence: points whose likeliest class has less are dropped, in [0, 1).
         reject: points less likely under the mixture than this fraction of those it was fitted on are dropped.
@@ -65,9 +72,15 @@ class Recipe:
             raise UsageError(
                 "the prior knows no classes", "found --classes", "leave it out, or take another --strategy"
             )
-        if self.ratio is not None and (self.strategy != "between" or len(set(self.classes or ())) != 2):
+        if self.strategy == "mixup" and self.likelihood != "mixture":
             raise UsageError(
-                "a ratio is of points between two classes", remedy="--strategy between --classes A,B --ratio 0.2"
+                "mixup asks for no likelihood: its soft labels say how far along a path a point lies",
+                f"found {self.likelihood}",
+                "leave it out, or take --strategy between",
+            )
+        if self.ratio is not None and (self.strategy not in WITH_RATIO or len(set(self.classes or ())) != 2):
+            raise UsageError(
+                "a ratio is of points between two classes", remedy="--strategy between|mixup --classes A,B --ratio 0.2"
             )
         if self.ratio is not None and not 0 <= self.ratio <= 1:
             raise UsageError(
@@ -117,7 +130,7 @@ def make(
         mixture: fitted on the model's latents.
         model: decodes.
         count: how many.
-        images: to draw around: "posterior" needs them; between these, "between" and "boundary" lay their paths.
+        images: to draw around: "posterior" needs them; between these, "between", "mixup" and "boundary" lay paths.
 
     Raises:
         UsageError: a class is unknown, or one class has no pair; or images are missing, or of no use.
@@ -134,9 +147,14 @@ def make(
         raise UsageError("--classes names no class")
     space = Space(mixture, model.prior, model.valid, likelihood, classes, recipe.ratio, images)
 
-    def sifted(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Those that are confident and typical enough, and their soft labels."""
-        labels = soft_labels(likelihood(latents), recipe.temperature)
+    def sifted(drawn: Drawn) -> tuple[np.ndarray, np.ndarray]:
+        """Valid latents of those that are confident and typical enough, and their soft labels."""
+        if not len(drawn.points):
+            return drawn.points, drawn.points
+        latents = model.valid(drawn.points)
+        with np.errstate(divide="ignore"):  # the logarithm of none is -inf, of which there is none again
+            logs = likelihood(latents) if drawn.soft_labels is None else np.log(drawn.soft_labels)
+        labels = soft_labels(logs, recipe.temperature)
         kept = labels.max(axis=1) >= recipe.min_confidence
         if recipe.reject:
             kept &= mixture.typicality(latents) >= recipe.reject
@@ -145,8 +163,7 @@ def make(
     made = fruitless = block = 0
     while made < count:
         random = np.random.default_rng([recipe.seed, block])
-        points = STRATEGIES[recipe.strategy](space, BLOCK, random)
-        latents, labels = sifted(model.valid(points)) if len(points) else (points, points)
+        latents, labels = sifted(STRATEGIES[recipe.strategy](space, BLOCK, random))
         latents, labels = latents[: count - made], labels[: count - made]
         made, block = made + len(latents), block + 1
         fruitless = 0 if len(latents) else fruitless + 1

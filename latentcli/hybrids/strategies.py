@@ -63,18 +63,30 @@ class Space:
 
     @cached_property
     def classes_of_images(self) -> np.ndarray:
-        """(N,) the likeliest class of each image; -1 of those that are known to be of another."""
+        """(N,) the class that each image is known to be of, -1 where the mixture has none such; else the likeliest."""
         assert self.images is not None
-        likeliest, known = self.likelihood(self.images.means).argmax(axis=1), self.images.names
+        names, known = [str(name) for name in self.mixture.classes_], self.images.names
         if known is None:
-            return likeliest
-        names = np.array([str(name) for name in self.mixture.classes_])
-        return np.where((known == "") | (known == names[likeliest]), likeliest, -1)
+            return self.likeliest_of_images
+        index = {name: column for column, name in enumerate(names)}
+        labelled = np.array([index.get(str(name), -1) for name in known], int)
+        return np.where(known == "", self.likeliest_of_images, labelled)
 
-    def of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    @cached_property
+    def likeliest_of_images(self) -> np.ndarray:
+        """(N,) the likeliest class of each image."""
+        assert self.images is not None
+        return self.likelihood(self.images.means).argmax(axis=1)
+
+    def of_classes(self, classes: np.ndarray, random: np.random.Generator, recognised: bool = True) -> np.ndarray:
         """(n, D): a point of each of these classes (n,): where an image lies, or drawn from its part of the mixture.
 
         Images stand at the means of their posteriors: draws from around them made worse hybrids of few images.
+
+        Args:
+            classes: indices into the mixture's.
+            random: where the draws come from.
+            recognised: leave out images that are known to be of another class than their likeliest.
 
         Raises:
             NothingPasses: there are images, and none is of one of the classes.
@@ -84,6 +96,8 @@ class Space:
         rows = np.empty(len(classes), int)
         for label in np.unique(classes):
             alike = np.flatnonzero(self.classes_of_images == label)
+            if recognised:
+                alike = alike[self.likeliest_of_images[alike] == label]
             if not len(alike):
                 raise NothingPasses(
                     f"none of the images is of class {self.mixture.classes_[label]}", "as the mixture sees them",
@@ -93,30 +107,57 @@ class Space:
         return self.images.means[rows]
 
 
-Strategy = Callable[[Space, int, np.random.Generator], np.ndarray]
-"""Draws (n, D) float latents, n at most the number asked for."""
+@dataclass(frozen=True)
+class Drawn:
+    """Points that a strategy draws.
+
+    Attributes:
+        points: (n, D) float latents.
+        soft_labels: (n, C), rows summing to 1, where the draw itself says how much of each class they are.
+    """
+
+    points: np.ndarray
+    soft_labels: np.ndarray | None = None
 
 
-def prior(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+Strategy = Callable[[Space, int, np.random.Generator], Drawn]
+"""Draws n points, at most the number asked for."""
+
+
+def prior(space: Space, count: int, random: np.random.Generator) -> Drawn:
     """From the prior that the model was trained with, of all classes alike."""
-    return space.prior(count, random)
+    return Drawn(space.prior(count, random))
 
 
-def mixture(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+def mixture(space: Space, count: int, random: np.random.Generator) -> Drawn:
     """From the classes' parts of the mixture, each class as often as the mixture weighs it."""
     of_class = np.eye(len(space.mixture.classes_))[:, space.mixture.component_labels_] @ space.mixture.weights_
     shares = of_class[space.classes] / of_class[space.classes].sum()
     classes = random.choice(space.classes, size=count, p=shares)
-    return space.mixture.inverse_transform(of_classes(space.mixture, classes, random))
+    return Drawn(space.mixture.inverse_transform(of_classes(space.mixture, classes, random)))
 
 
-def between(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+def between(space: Space, count: int, random: np.random.Generator) -> Drawn:
     """On straight paths between draws from two different classes, anywhere on the path or at ``ratio``."""
     ends = _ends(space, count, random)
-    return ends.at(random.uniform(size=count) if space.ratio is None else np.full(count, space.ratio))
+    return Drawn(ends.at(_places(space, count, random)))
 
 
-def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+def mixup(space: Space, count: int, random: np.random.Generator) -> Drawn:
+    """As ``between``, but a point is as much of either class as it is near to that end: no likelihood is asked.
+
+    So images that the mixture mistakes, whose classes are known, can be ends of paths, too.
+
+    Source: mixup (Zhang et al. 2018, equation 1) of latents instead of pixels.
+    """
+    ends = _ends(space, count, random, recognised=False)
+    place, rows = _places(space, count, random), np.arange(count)
+    soft_labels = np.zeros((count, len(space.mixture.classes_)))
+    soft_labels[rows, ends.first], soft_labels[rows, ends.second] = 1 - place, place
+    return Drawn(ends.at(place), soft_labels)
+
+
+def boundary(space: Space, count: int, random: np.random.Generator) -> Drawn:
     """Where two classes are about equally likely and no third is likelier, on straight paths between draws of the two.
 
     Paths on which the two do not change places, or where a third class is likelier, give no point; nor do those of
@@ -139,10 +180,10 @@ def boundary(space: Space, count: int, random: np.random.Generator) -> np.ndarra
     points = space.valid(ends.at(np.where(before <= after, low, high)))
     likeliest = space.likelihood(points).argmax(axis=1)
     even = crossing & (np.minimum(before, after) <= np.log(EVEN))
-    return points[even & ((likeliest == ends.first) | (likeliest == ends.second))]
+    return Drawn(points[even & ((likeliest == ends.first) | (likeliest == ends.second))])
 
 
-def posterior(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+def posterior(space: Space, count: int, random: np.random.Generator) -> Drawn:
     """From the posteriors of images, each as often as the other: where an image might lie as well.
 
     Draws of which another class is the likeliest than those asked for give no point.
@@ -153,14 +194,21 @@ def posterior(space: Space, count: int, random: np.random.Generator) -> np.ndarr
     if space.images.variances is not None:
         deviations = np.sqrt(space.images.variances[rows])
         points = points + (deviations * random.standard_normal(points.shape)).astype(np.float32)
-    return points[np.isin(space.likelihood(points).argmax(axis=1), space.classes)]
+    return Drawn(points[np.isin(space.likelihood(points).argmax(axis=1), space.classes)])
 
 
 STRATEGIES: dict[str, Strategy] = {
-    "between": between, "mixture": mixture, "prior": prior, "boundary": boundary, "posterior": posterior,
+    "between": between, "mixup": mixup, "mixture": mixture, "prior": prior, "boundary": boundary,
+    "posterior": posterior,
 }  # fmt: skip
 
-AROUND_IMAGES = ("posterior", "between", "boundary")
+PAIRING = ("between", "mixup", "boundary")
+"""Strategies that need two classes or more."""
+
+WITH_RATIO = ("between", "mixup")
+"""Strategies that can keep to one place on each path."""
+
+AROUND_IMAGES = ("posterior", *PAIRING)
 """Strategies that draw around images; the first must, the others else draw the ends of their paths from the mixture."""
 
 
@@ -198,12 +246,17 @@ class Ends:
         return (1 - place[:, None]) * self.start + place[:, None] * self.end
 
 
-def _ends(space: Space, count: int, random: np.random.Generator) -> Ends:
+def _places(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
+    """(count,): how far along each path, from 0 to 1."""
+    return random.uniform(size=count) if space.ratio is None else np.full(count, space.ratio)
+
+
+def _ends(space: Space, count: int, random: np.random.Generator, recognised: bool = True) -> Ends:
     number = len(space.classes)
     first = np.zeros(count, int) if space.ratio is not None else random.integers(number, size=count)
     second = (first + random.integers(1, number, size=count)) % number
     classes = space.classes[first], space.classes[second]
-    return Ends(*classes, *(space.of_classes(labels, random) for labels in classes))
+    return Ends(*classes, *(space.of_classes(labels, random, recognised) for labels in classes))
 
 
 def of_classes(mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator) -> np.ndarray:

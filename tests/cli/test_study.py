@@ -160,15 +160,13 @@ def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, 
 
 def test_an_arm_that_has_nothing_to_add_is_not_passed_off_as_measured(data, tmp_path, call):
     few = ["--per-class", "1", "--seeds", "1", "--quick", "--steps", "5", "--set", "epochs=2", "--jobs", "1"]
-    done = call(
-        "study", "hybrids", data / "halves.npz", *few, "--arms", "augmented,hybrids-labelled", "-o", tmp_path / "s"
-    )
+    done = call("study", "hybrids", data / "halves.npz", *few, "--arms", "augmented,as-published", "-o", tmp_path / "s")
     assert done.code == 0, done.err
-    assert "hybrids-labelled with 1 a class: there was nothing to add" in done.err
+    assert "as-published with 1 a class: there was nothing to add" in done.err
     assert done.out.splitlines()[2].endswith("| – |")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "s" / "table.csv").read_text())))
     assert [(row["arm"], row["accuracy"] == "", row["added"]) for row in rows] == [
-        ("augmented", False, "0"), ("hybrids-labelled", True, "0")
+        ("augmented", False, "0"), ("as-published", True, "0")
     ]  # fmt: skip
 
 
