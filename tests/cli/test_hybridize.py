@@ -11,7 +11,6 @@ from latentcli import artifacts
 from latentcli.hybrid_dataset import HybridDataset
 from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 
-
 BOTH = [(strategy, likelihood) for strategy in STRATEGIES for likelihood in LIKELIHOODS]
 
 
