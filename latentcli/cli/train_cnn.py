@@ -7,7 +7,11 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
+from latentcli.errors import UsageError
 from latentcli.training.config import ClassifierTrainingConfig
+
+SHARE = 0.5
+"""Of the images of an epoch those that are DATA's, where nothing is said of it."""
 
 
 @command(app)
@@ -21,9 +25,9 @@ def train_cnn(
         Path | None, typer.Option(metavar="HYBRIDS.npz", help="Images with soft labels, which `hybridize` wrote.")
     ] = None,
     share: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, help="Of the images of an epoch that are DATA's, where there are hybrids."),
-    ] = 0.5,
+        float | None,
+        typer.Option(min=0.0, max=1.0, help=f"Of the images of an epoch that are DATA's, beside hybrids. [{SHARE:g}]"),
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("cnn.pth"),
     training: options.Training = options.TRAINING,
     classes: options.Classes = None,
@@ -44,6 +48,9 @@ def train_cnn(
     from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
     from latentcli.training import mixing
 
+    if share is not None and hybrids is None:
+        raise UsageError("a share is of images beside hybrids", "there are none", "name some: --hybrids hybrids.npz")
+    share = SHARE if share is None else share
     log, partial = watching.log(output), watching.partial(output)
     inputs.check_outputs(output, log, partial, given=[data, val, labels, hybrids], folder=figures)
     mixed = artifacts.read_hybrids(hybrids) if hybrids else None
@@ -55,6 +62,8 @@ def train_cnn(
     validation = inputs.validation(val, images, training.image_size, data_root)
     labelled = mixing.labelled(images, labels_per_class, training.seed)
     names = mixing.classes_of(labelled, mixed)
+    if unseen := [name for name in names if name not in set(labelled.names_of_labels())]:
+        console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")
 
     network_config, loop_config = configuration.configure(
         PIXEL_CLASSIFIERS["cnn"].Config, images.shape, len(names),

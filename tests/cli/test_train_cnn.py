@@ -107,8 +107,9 @@ def test_images_to_validate_with_are_brought_to_the_size_that_is_asked_for(call,
 
 def test_the_classes_of_images_and_hybrids_are_joined(call, trained):
     write_hybrids(Path("hybrids.npz"), ("10", "4"))
-    done = call("train-cnn", trained.train, "--classes", "4,8", "--hybrids", "hybrids.npz", "--json", *SMALL)
+    done = call("train-cnn", trained.train, "--classes", "4,8", "--hybrids", "hybrids.npz", "--json", *SMALL[:-1])
     assert done.json["classes"] == ["4", "8", "10"]
+    assert "only the hybrids show 10: no image of train.npz is labelled so" in done.err
     assert call("classify", trained.test, "cnn.pth", "--classes", "4,8", "--json").json["accuracy"] > 0.5
 
 
@@ -181,6 +182,7 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
         (3, "nowhere.npz", trained.train, "--hybrids", "nowhere.npz"),
         (3, "nowhere", "nowhere"),
         (2, "share", trained.train, "--hybrids", "good_hybrids.npz", "--share", 1.5),
+        (2, "--hybrids hybrids.npz", trained.train, "--share", 0.4),
         (2, "would take", trained.train, "--hybrids", "good_hybrids.npz", "--share", 1e-9),
         (2, "unknown setting 'latent_dim'", trained.train, "--set", "latent_dim=2"),
         (2, "unknown setting 'classes'", trained.train, "--set", "classes=5"),
