@@ -128,9 +128,8 @@ def test_images_that_are_known_to_be_of_another_class_than_the_likeliest_end_no_
 
 def test_mixup_labels_a_point_by_its_place_on_the_path(mixture):
     means = np.array([[52.0, 1.0], [2.0, 51.0], [48.0, 0.0]])
-    images = Posteriors(
-        means, None, np.array(["b", "", "c"])
-    )  # the second is c's by the mixture, the third by its label
+    names = np.array(["b", "", "c"])  # the second is of c by the mixture, which takes the third for b
+    images = Posteriors(means, None, names)
     blocks = list(hybrids.make(Recipe("mixup", classes=("b", "c")), mixture, Model(), 2_000, images))
     points, labels = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("latents", "soft_labels"))
     assert_allclose(labels.sum(axis=1), 1)

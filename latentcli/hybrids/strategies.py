@@ -100,7 +100,8 @@ class Space:
                 alike = alike[self.likeliest_of_images[alike] == label]
             if not len(alike):
                 raise NothingPasses(
-                    f"none of the images is of class {self.mixture.classes_[label]}", "as the mixture sees them",
+                    f"none of the images is of class {self.mixture.classes_[label]}",
+                    "as the mixture sees them" if recognised else "by its label, or else as the mixture sees it",
                     "name others to draw around, or leave the class out: --classes",
                 )  # fmt: skip
             rows[classes == label] = random.choice(alike, size=int((classes == label).sum()))

@@ -11,10 +11,10 @@ from latentcli import artifacts
 from latentcli.hybrid_dataset import HybridDataset
 from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 
-BOTH = [(strategy, likelihood) for strategy in STRATEGIES for likelihood in LIKELIHOODS]
+PAIRS = [(strategy, likelihood) for strategy in STRATEGIES for likelihood in LIKELIHOODS]
 
 
-@pytest.mark.parametrize(("strategy", "likelihood"), [pair for pair in BOTH if pair != ("mixup", "class-gaussian")])
+@pytest.mark.parametrize(("strategy", "likelihood"), [pair for pair in PAIRS if pair != ("mixup", "class-gaussian")])
 def test_every_strategy_with_every_likelihood(call, trained, strategy, likelihood):
     files = [trained.vae, trained.gmm, *(["--near", trained.train] if strategy == "posterior" else [])]
     done = call(
