@@ -145,9 +145,12 @@ def distorted(images: "ImageSet", count: int, seed: int) -> "ImageSet":
     """The images, then copies of each, distorted as a CNN's augmentation does it, so that there are ``count`` or more.
 
     Args:
-        images: of any number.
+        images: n of them, (n, C, H, W) uint8, one or more.
         count: how many there are to be at least.
         seed: of the distortions.
+
+    Returns:
+        n · ⌈count / n⌉ images, or n, whose labels are those of the images they were made of.
     """
     import torch
 

@@ -157,8 +157,8 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
         name = f"{task.name}-{seed}" if images is unlabelled else f"{task.name}-{arm}-{size}-{seed}"
         how = replace(protocol, family="vae", settings=PUBLISHED) if published else protocol
         if images is not unlabelled:
-            steps = () if published else (("batch_size", protocol.batch_size),)
-            how = replace(how, values_seen=min(FEW, how.values_seen), settings=(*steps, *how.settings))
+            batches = () if published else (("batch_size", protocol.batch_size),)  # else few steps see many copies
+            how = replace(how, values_seen=min(FEW, how.values_seen), settings=(*batches, *how.settings))
         return model_of(images, len(names), seed, how, folder / "models" / name)
 
     plan = ARMS[arm]
