@@ -8,10 +8,7 @@ import typer
 from latentcli.cli import options
 from latentcli.cli.app import app, command
 from latentcli.errors import UsageError
-from latentcli.training.config import ClassifierTrainingConfig
-
-SHARE = 0.5
-"""Of the images of an epoch those that are DATA's, where nothing is said of it."""
+from latentcli.training.config import SHARE, ClassifierTrainingConfig
 
 
 @command(app)

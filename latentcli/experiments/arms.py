@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latentcli.training.config import SHARE
+
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
@@ -60,7 +62,7 @@ class Arm:
     title: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     added: Added | None = None
-    share: float = 0.5
+    share: float = SHARE
     shares_model: bool = False
 
 

@@ -7,6 +7,9 @@ from latentcli.errors import UsageError
 
 SCHEDULES = ("cosine", "constant")
 
+SHARE = 0.5
+"""Of the images of an epoch those that are labelled ones, beside hybrids, where nothing is said of it."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:

@@ -14,7 +14,7 @@ from latentcli.classifiers.probe_training import FEWEST_HELD_OUT
 from latentcli.data import UNLABELLED, ImageSet, labelled_per_class
 from latentcli.data.labels import class_order
 from latentcli.errors import DataError, UsageError
-from latentcli.training.config import TrainingConfig
+from latentcli.training.config import SHARE, TrainingConfig
 from latentcli.training.examples import Examples, split
 
 MOST_ROWS = 100_000_000
@@ -73,7 +73,7 @@ def examples(
     config: TrainingConfig,
     validation: ImageSet | None = None,
     hybrids: Hybrids | None = None,
-    share: float = 0.5,
+    share: float = SHARE,
 ) -> Examples:
     """What a classifier learns from: labelled images and hybrids, the fewer repeated until their shares are right.
 
@@ -126,7 +126,7 @@ def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int
         raise UsageError(
             f"a share of {share:g} would take {total:,} images an epoch",
             f"with {len(labelled):,} labelled images and {len(hybrids):,} hybrids",
-            "give a share nearer to theirs: --share 0.5",
+            f"give a share nearer to theirs: --share {SHARE:g}",
         )
     wanted = round(share * total)
     repeated = [
