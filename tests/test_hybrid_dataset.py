@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from latentcli import artifacts
-from latentcli.errors import DataError
+from latentcli.errors import DataError, UsageError
 from latentcli.hybrid_dataset import HybridDataset
 
 SOFT_LABELS = np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
@@ -52,6 +52,23 @@ def test_class_names_that_a_spreadsheet_would_run_are_inert_in_the_table_and_com
     assert HybridDataset(tmp_path / "folder").classes == names
 
 
+def test_a_class_called_as_the_column_of_files_has_no_place_in_a_table(tmp_path):
+    with (
+        pytest.raises(UsageError, match="called File"),
+        artifacts.hybrid_folder_writer(tmp_path / "folder", 1, ["a", "File"]),
+    ):
+        pass
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_folder_and_a_file_hold_the_same_arrays(written):
+    path, images = written(3)
+    found = artifacts.read_hybrids(path)
+    assert np.array_equal(found["images"], np.moveaxis(images, 1, -1))
+    assert np.allclose(found["soft_labels"], SOFT_LABELS)
+    assert found["classes"].tolist() == ["a", "b"]
+
+
 def test_a_loader_takes_it_and_a_transform_is_applied(written):
     path, _ = written(1)
     loader = DataLoader(HybridDataset(path, transform=lambda image: 1 - image), batch_size=2)
@@ -63,7 +80,8 @@ def test_a_loader_takes_it_and_a_transform_is_applied(written):
 @pytest.mark.parametrize(
     "table",
     ["", "File,a\n", "Name,a\nx.png,1\n", "File,a\n../x.png,1\n", "File,a\nx.png,much\n", "File,a,b\nx.png,1\n",
-     "File,a,b\nx.png,0.2,0.2\n", "File,a,b\nx.png,nan,1\n", "File,a\nmissing.png,1\n", "File\nx.png\n"],
+     "File,a,b\nx.png,0.2,0.2\n", "File,a,a\nx.png,0.2,0.8\n",
+     "File,a,b\nx.png,nan,1\n", "File,a\nmissing.png,1\n", "File\nx.png\n"],
 )  # fmt: skip
 def test_folders_that_hold_no_hybrids_are_refused(tmp_path, table):
     (tmp_path / "soft_labels.csv").write_text(table)

@@ -1,15 +1,21 @@
 """Hybrids as a folder: PNG files, and ``soft_labels.csv`` with how much of each class they are."""
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from latentcli.artifacts.tables import as_csv
-from latentcli.files import atomic_folder
+from latentcli.artifacts.tables import as_csv, as_written
+from latentcli.errors import DataError, UsageError
+from latentcli.files import atomic_folder, shown
 
 SOFT_LABELS = "soft_labels.csv"
+
+NAMES = "File"
+"""The column of the files' names."""
 
 
 @contextmanager
@@ -28,9 +34,15 @@ def hybrid_folder_writer(
 
     Raises:
         OutputError: the folder cannot be written, or there is one with something in it.
+        UsageError: a class is called as the column of the files' names is.
     """
     from PIL import Image
 
+    if NAMES in classes:
+        raise UsageError(
+            f"a class is called {NAMES}, as the first column of {SOFT_LABELS} is",
+            remedy="write hybrids.npz instead of a --folder: -o hybrids.npz",
+        )
     digits, number = max(6, len(str(count - 1))), 0
     with atomic_folder(path) as folder, (folder / SOFT_LABELS).open("w", encoding="utf-8", newline="") as table:
 
@@ -42,5 +54,98 @@ def hybrid_folder_writer(
                 table.write(as_csv([[name, *(f"{share:.9g}" for share in shares)]]))
                 number += 1
 
-        table.write(as_csv([["File", *classes]]))
+        table.write(as_csv([[NAMES, *classes]]))
         yield write
+
+
+@dataclass(frozen=True)
+class HybridFolder:
+    """A folder that ``hybrid_folder_writer`` wrote; its images are read when they are asked for.
+
+    Attributes:
+        path: of the folder.
+        classes: names of the columns of the soft labels.
+        files: N names of files in it.
+        soft_labels: (N, classes) float64; rows sum to 1.
+        shape: height, width and channels of the images, those of the first.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    files: list[str]
+    soft_labels: np.ndarray
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def read(cls, path: Path) -> "HybridFolder":
+        """The table of a folder, and the first image's size.
+
+        Raises:
+            DataError: there is no such table, or it holds no soft labels; or the first image cannot be read.
+        """
+        classes, files, soft_labels = _read_table(path / SOFT_LABELS)
+        return cls(path, classes, files, soft_labels, _shape_of(path / files[0]))
+
+    def image(self, index: int) -> np.ndarray:
+        """(C, H, W) uint8.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        from latentcli.data.decoding import UnreadableImage, decode
+
+        file = self.path / self.files[index]
+        try:
+            return decode(file, *self.shape)
+        except UnreadableImage as error:
+            raise DataError(f"cannot read {shown(file)}", str(error)) from error
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it: ``images`` (N, H, W) or (N, H, W, C) uint8, ``soft_labels`` and ``classes``."""
+        images = np.stack([self.image(index) for index in range(len(self.files))])
+        laid_out = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
+        return {"images": laid_out, "soft_labels": self.soft_labels, "classes": np.array(self.classes)}
+
+
+def _shape_of(path: Path) -> tuple[int, int, int]:
+    """Height, width and channels of a PNG file, from its header."""
+    from PIL import Image
+
+    from latentcli.data.decoding import UnreadableImage, measure
+
+    try:
+        height, width = measure(path)
+        with Image.open(path, formats=("PNG",)) as image:
+            return height, width, 1 if image.mode == "L" else 3
+    except (UnreadableImage, OSError) as error:
+        raise DataError(f"cannot read {shown(path)}", str(error)) from error
+
+
+def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
+    """Classes, files and soft labels of ``soft_labels.csv``."""
+
+    def refuse(found: str) -> DataError:
+        return DataError(f"{shown(path)} holds no soft labels", found, "make them again: latentcli hybridize --folder")
+
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise refuse(str(error)) from error
+    if len(rows) < 2 or rows[0][:1] != [NAMES] or any(len(row) != len(rows[0]) for row in rows) or len(rows[0]) < 2:
+        raise refuse("expected a column File, one for each class, and a row for each image")
+    classes = tuple(map(as_written, rows[0][1:]))
+    if len(set(classes)) < len(classes):
+        raise refuse("expected each class to be named once")
+    files = [row[0] for row in rows[1:]]
+    if any(Path(name).name != name for name in files):
+        raise refuse("expected the names of files in this folder")
+    try:
+        soft_labels = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
+    except ValueError as error:
+        raise refuse("expected numbers") from error
+    if not (np.isfinite(soft_labels).all() and (soft_labels >= 0).all()) or not np.allclose(
+        soft_labels.sum(axis=1), 1, atol=1e-3
+    ):
+        raise refuse("expected soft labels that sum to 1")
+    return classes, files, soft_labels

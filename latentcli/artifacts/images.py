@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from latentcli import files
+from latentcli.artifacts.hybrid_folders import HybridFolder
 from latentcli.artifacts.npz import Shape, arrays_writer, read_arrays
 from latentcli.errors import DataError
 
@@ -80,11 +81,16 @@ def hybrids_writer(
 
 
 def read_hybrids(path: Path) -> dict[str, np.ndarray]:
-    """The arrays ``images``, ``soft_labels``, ``classes`` and ``latents`` of a file that ``hybrids_writer`` wrote.
+    """The arrays of hybrids: of a file that ``hybrids_writer`` wrote, or of a folder that has no latents.
+
+    Returns:
+        ``images`` (N, H, W) or (N, H, W, C) uint8, ``soft_labels`` (N, classes), ``classes``; of a file, ``latents``.
 
     Raises:
-        DataError: the file is missing, damaged or unsafe, or its arrays do not fit each other.
+        DataError: it is missing, damaged or unsafe, or its arrays do not fit each other.
     """
+    if path.is_dir():
+        return HybridFolder.read(path).arrays()
     arrays = read_arrays(path, sealed=True)
 
     def check(holds: bool, found: str) -> None:
@@ -99,6 +105,7 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
     check(set(arrays) == names, f"expected the arrays {', '.join(sorted(names))}")
     images, soft_labels, classes, latents = (arrays[name] for name in ("images", "soft_labels", "classes", "latents"))
     check(images.dtype == np.uint8 and images.ndim in (3, 4), "expected images (N, H, W[, C]) of uint8")
+    check(len(images) > 0, "there are no images in it")
     check(classes.dtype.kind == "U" and classes.ndim == 1, "expected classes to be names")
     check(len(set(classes.tolist())) == len(classes), "expected each class to be named once")
     check(

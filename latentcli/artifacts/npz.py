@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from latentcli import files, safe_arrays
+from latentcli.data.opening import kind
 from latentcli.errors import DataError
 
 _BEFORE_ZIP = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name: times would make the same content differ
@@ -78,6 +79,8 @@ def read_arrays(path: Path, *, sealed: bool = False) -> dict[str, np.ndarray]:
         DataError: the file is missing, damaged or unsafe, or its arrays are not those it was written with.
     """
     name, remedy = files.shown(path), "make it again, or copy it again from where it is whole"
+    if kind(path) is None:
+        raise DataError(f"there is no file {name}", remedy="give the path of one that latentcli wrote")
     try:
         arrays = safe_arrays.read_npz(path)
     except safe_arrays.UnsafeArrays as error:

@@ -39,7 +39,8 @@ def hybridize(
         ),
     ] = None,
     ratio: Annotated[
-        float | None, typer.Option(metavar="R", help="How far from the first of two classes to the second, 0 to 1.")
+        float | None,
+        typer.Option(metavar="R", help="How far from the first of two classes to the second, 0 to 1. [anywhere]"),
     ] = None,
     temperature: Annotated[float, typer.Option(metavar="T", help="Soft labels sharper (< 1) or softer (> 1).")] = 1.0,
     min_confidence: Annotated[

@@ -1,11 +1,13 @@
 """The arguments and options that commands share, each declared once."""
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from latentcli.errors import UsageError
 from latentcli.training.config import TrainingConfig
 
 Data = Annotated[
@@ -106,5 +108,19 @@ TRAINING = Training()
 
 
 def names(text: str | None) -> list[str] | None:
-    """The parts of a comma-separated option, each once, or None when it was not given."""
-    return None if text is None else list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    """The parts of a comma-separated option, each once, or None when it was not given.
+
+    A part with a comma stands in double quotes, as in a CSV file.
+
+    Raises:
+        UsageError: it is no line of such a file.
+    """
+    if text is None:
+        return None
+    try:
+        parts = next(csv.reader([text], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise UsageError(
+            f"{text!r} is no list", str(error), 'write a,b,c, or "a,b",c for a name with a comma'
+        ) from error
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))

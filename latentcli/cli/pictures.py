@@ -245,7 +245,8 @@ def _field(
     names = "latent dimension 1", "latent dimension 2"
     if points.shape[1] > 2:
         names = "principal component 1 (field: a slice through the mean)", "principal component 2"
-    return draw("field", path, likelihoods, extent, flat, soft_labels, [str(name) for name in mixture.classes_], names)
+    classes, title = [str(name) for name in mixture.classes_], f"points: their soft labels; field: by the {likelihood}"
+    return draw("field", path, likelihoods, extent, flat, soft_labels, classes, names, title)
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

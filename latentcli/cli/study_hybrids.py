@@ -1,6 +1,7 @@
 """``latentcli study hybrids``: accuracy against the number of labelled images, with and without hybrids."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,8 +17,8 @@ QUICK: dict[str, Any] = {
 }  # fmt: skip
 """Of a first curve: of a model and of classifiers that have seen less."""
 
-USUAL_SIZES = {True: "5,20,100", False: "1,5,10,20,50,100,500,1000"}
-"""Labelled images of each class, of a quick study and of another."""
+USUAL_SIZES = {True: (5, 20, 100), False: (1, 5, 10, 20, 50, 100, 500, 1000)}
+"""Labelled images of each class, of a quick study and of another: those that the data has."""
 
 
 @command(study)
@@ -27,7 +28,10 @@ def hybrids(
         str | None, typer.Option(help="The test part of a DATA that has none by its name. Else a sixth is kept.")
     ] = None,
     per_class: Annotated[
-        str | None, typer.Option(metavar="N,N,…", help="Labelled images of each class. [1,5,10,20,50,100,500,1000]")
+        str | None,
+        typer.Option(
+            metavar="N,N,…", help="Labelled images of each class. [of 1,5,10,20,50,100,500,1000 what there are]"
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Repetitions of each. [5; --quick: 2]")] = None,
     arms: Annotated[
@@ -62,21 +66,25 @@ def hybrids(
     from latentcli.cli import configuration, console, pictures, study_pictures
     from latentcli.experiments import cells, tables
     from latentcli.experiments.arms import ARMS, USUAL
-    from latentcli.experiments.hybrids import Protocol
+    from latentcli.experiments.hybrids import Protocol, fewest_of_a_class
     from latentcli.experiments.hybrids import cells as cells_of
     from latentcli.files import check_folder
     from latentcli.models import FAMILIES
 
     FAMILIES[model]  # an unknown name is refused before anything is loaded
     given = (QUICK if quick else {}) | ({} if steps is None else {"steps": steps})
-    sizes = whole_numbers(USUAL_SIZES[quick] if per_class is None else per_class)
     own = map(configuration.parse, settings or [])
     protocol = Protocol(
-        per_class=sizes, arms=USUAL if arms is None else tuple(options.names(arms) or ()), family=model,
+        per_class=USUAL_SIZES[quick] if per_class is None else whole_numbers(per_class),
+        arms=USUAL if arms is None else tuple(options.names(arms) or ()), family=model,
         settings=tuple(own), device=device, **given,
     )  # fmt: skip
     check_folder(output)
     (task,) = tasks_of([data], [test] if test else [], None, image_size, data_root)
+    if per_class is None:
+        fewest = fewest_of_a_class(task)
+        protocol = replace(protocol, per_class=tuple(size for size in protocol.per_class if size <= max(fewest, 1)))
+        console.note(f"labelled images of each class: {', '.join(map(str, protocol.per_class))}")
     shared, plan = cells_of(task, seeds or (2 if quick else 5), protocol, output)
     on_cpu = devices.resolve(device).type == "cpu"
     side_by_side = jobs or (os.cpu_count() if on_cpu else None) or 1

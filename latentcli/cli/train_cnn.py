@@ -19,7 +19,10 @@ def train_cnn(
         typer.Argument(metavar="VAL", help="Labelled images to validate with. By default a few of DATA's, if many."),
     ] = None,
     hybrids: Annotated[
-        Path | None, typer.Option(metavar="HYBRIDS.npz", help="Images with soft labels, which `hybridize` wrote.")
+        Path | None,
+        typer.Option(
+            metavar="HYBRIDS.npz|DIR", help="Images with soft labels: what `hybridize` wrote, file or folder."
+        ),
     ] = None,
     share: Annotated[
         float | None,
@@ -58,6 +61,10 @@ def train_cnn(
     inputs.report_bad_files(images, output)
     validation = inputs.validation(val, images, training.image_size, data_root)
     labelled = mixing.labelled(images, labels_per_class, training.seed)
+    if validation is not None and (known := mixing.in_both(labelled, validation)):
+        console.note(
+            f"warning: {known} of the {len(validation)} images of VAL are trained on: it says too little of others"
+        )
     names = mixing.classes_of(labelled, mixed)
     if unseen := [name for name in names if name not in set(labelled.names_of_labels())]:
         console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")

@@ -92,9 +92,7 @@ def cells(task: Task, seeds: int, protocol: Protocol, folder: Path) -> tuple[lis
     images, shared = task.identity(), asdict(protocol)
     for plural in ("per_class", "arms"):
         del shared[plural]
-    of_labels = task.train.labels
-    assert of_labels is not None
-    fewest = int(np.bincount(of_labels[of_labels >= 0], minlength=len(task.train.class_names)).min())
+    fewest = fewest_of_a_class(task)
     if max(protocol.per_class) > fewest:
         raise DataError(
             f"{task.train.name} has too few labelled images for {max(protocol.per_class)} a class",
@@ -116,6 +114,13 @@ def cells(task: Task, seeds: int, protocol: Protocol, folder: Path) -> tuple[lis
         for arm in protocol.arms
     ]  # fmt: skip
     return common, arms
+
+
+def fewest_of_a_class(task: Task) -> int:
+    """How many labelled training images the smallest class has."""
+    labels = task.train.labels
+    assert labels is not None
+    return int(np.bincount(labels[labels >= 0], minlength=len(task.train.class_names)).min())
 
 
 def trained(task: Task, seed: int, protocol: Protocol, folder: Path) -> Result:

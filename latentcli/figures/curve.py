@@ -1,6 +1,6 @@
 """Accuracy against the number of labelled images, a line for each way to learn from them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,9 @@ TICKS = (1, 2, 5, *range(10, 91, 10), 95, 98, 99, 99.5, 99.8, 99.9)
 NEAREST = 0.05
 """Percent: how near to none and to all the axis goes."""
 
+FEWEST = 3
+"""Seeds of an interval."""
+
 ROOM = 0.5
 """Log-odds beyond the lowest and the highest mean."""
 
@@ -31,7 +34,7 @@ class Accuracy(NamedTuple):
 
 @style.look()
 def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figure:
-    """Means over seeds, and their 95 % intervals (Student's t) where there are two seeds or more.
+    """Means over seeds, and their 95 % intervals (Student's t); of two seeds, whose interval tells nothing, both.
 
     The axis of accuracies is one of log-odds: near 100 %, halving the errors takes as much room anywhere.
 
@@ -51,18 +54,23 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
     axes = figure.add_subplot()
     axes.set_title(style.shown(title, 90), loc="left")
     drawn: list[float] = []
+    drawn_seeds: set[int] = set()
     for number, (name, points) in enumerate(curves.items()):
         places = sorted(points)
         means, sds, seeds = (np.array(values) for values in zip(*(points[size] for size in places), strict=True))
         means = 100 * means
         drawn += means.tolist()
-        halves = np.where(seeds > 1, 100 * student.ppf(0.975, np.maximum(seeds - 1, 1)) * sds / np.sqrt(seeds), 0.0)
+        drawn_seeds.update(seeds.tolist())
+        halves = np.where(seeds >= FEWEST, 100 * student.ppf(0.975, np.maximum(seeds - 1, 1)) * sds / np.sqrt(seeds), 0)
         colour = style.colour(number)
         axes.plot(
             places, means, color=colour, marker=style.MARKERS[number % len(style.MARKERS)], label=style.shown(name, 40)
         )
         low, high = np.maximum(means - halves, 0), np.minimum(means + halves, 100)
         axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+        for place, mean, sd in zip(*(np.array(values)[seeds == 2] for values in (places, means, sds)), strict=True):
+            half = 100 * sd / np.sqrt(2)  # of their distance
+            axes.vlines(place, mean - half, mean + half, color=colour, linewidth=1.2)
     axes.set_yscale("function", functions=(log_odds, from_log_odds))
     ends = log_odds([min(drawn), max(drawn)]) + np.array([-ROOM, ROOM])
     axes.set_ylim(*from_log_odds(ends))  # wide intervals are cut
@@ -76,8 +84,18 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
     axes.set_xticklabels([str(size) for size in sizes])
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside right upper")
+    figure.legend(loc="outside right upper", title=spread_of(drawn_seeds), title_fontsize="small")
     return figure
+
+
+def spread_of(seeds: Collection[int]) -> str:
+    """What is drawn around means of so many seeds."""
+    several = sorted(number for number in seeds if number >= FEWEST)
+    bars = ["bars: both seeds"] if 2 in seeds else []
+    if several:
+        numbers = f"{several[0]}" if len(several) == 1 else f"{several[0]} to {several[-1]}"
+        bars.insert(0, f"bands: 95 % intervals\nof the means of {numbers} seeds")
+    return "\n".join(bars)
 
 
 def log_odds(percent: ArrayLike) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from latentcli.errors import UsageError
+from latentcli.errors import DataError, UsageError
 from latentcli.hybrids.likelihoods import LIKELIHOODS, soft_labels
 from latentcli.hybrids.strategies import (
     PAIRING,
@@ -78,13 +78,13 @@ class Recipe:
                 f"found {self.likelihood}",
                 "leave it out, or take --strategy between",
             )
-        if self.ratio is not None and (self.strategy not in WITH_RATIO or len(set(self.classes or ())) != 2):
-            raise UsageError(
-                "a ratio is of points between two classes", remedy="--strategy between|mixup --classes A,B --ratio 0.2"
-            )
         if self.ratio is not None and not 0 <= self.ratio <= 1:
             raise UsageError(
                 f"the ratio is {self.ratio}", "expected a number from 0 (the first class) to 1 (the second)"
+            )
+        if self.ratio is not None and (self.strategy not in WITH_RATIO or len(set(self.classes or ())) != 2):
+            raise UsageError(
+                "a ratio is of points between two classes", remedy="--strategy between|mixup --classes A,B --ratio 0.2"
             )
 
 
@@ -134,6 +134,7 @@ def make(
 
     Raises:
         UsageError: a class is unknown, or one class has no pair; or images are missing, or of no use.
+        DataError: paths are between images, all of which are of other classes.
         NothingPasses: next to no point passes ``min_confidence`` and ``reject``, or no image is of a class.
         ModelFileError: the mixture lacks what the likelihood or ``reject`` needs.
     """
@@ -146,6 +147,13 @@ def make(
     if not len(classes):
         raise UsageError("--classes names no class")
     space = Space(mixture, model.prior, model.valid, likelihood, classes, recipe.ratio, images)
+    if recipe.strategy in PAIRING and images is not None and (space.classes_of_images < 0).all():
+        others = sorted(set(map(str, () if images.names is None else images.names)))
+        raise DataError(
+            "the images have no class in common with the mixture",
+            f"expected some of {', '.join(map(str, mixture.classes_))}, found {', '.join(others)}",
+            "name images of the mixture's classes, or unlabelled ones: --near",
+        )
 
     def sifted(drawn: Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Valid latents of those that are confident and typical enough, and their soft labels."""

@@ -188,6 +188,12 @@ def known_rows(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
     return known
 
 
+def in_both(images: ImageSet, validation: ImageSet) -> int:
+    """How many of the validation images are, pixel by pixel, among those that are trained on."""
+    trained_on = {image.tobytes() for image in images.images}
+    return sum(image.tobytes() in trained_on for image in validation.images)
+
+
 def described(shape: Sequence[int]) -> str:
     """Channels, height and width, for messages."""
     channels, height, width = shape

@@ -92,13 +92,27 @@ def test_a_ratio_and_a_temperature_show_in_the_soft_labels(call, trained):
     assert np.allclose(soft, 1 / 3, atol=0.01)
 
 
+def test_images_of_other_classes_are_no_ends_of_paths(call, trained):
+    arrays = np.load(trained.test)
+    np.savez("others.npz", data=arrays["data"], labels=arrays["labels"] + 100)
+    for strategy in ("between", "mixup", "boundary"):
+        done = call("hybridize", trained.vae, trained.gmm, "--strategy", strategy, "--near", "others.npz")
+        assert (done.code, "no class in common" in done.err) == (3, True), done.err
+        assert "expected some of 1, 4, 8, found 101, 104, 108" in done.err
+    assert not Path("hybrids.npz").exists()
+
+
 @pytest.mark.parametrize(
     ("code", "says", "arguments"),
     [
         (2, "unknown strategy", ["--strategy", "nowhere"]),
         (2, "unknown likelihood", ["--likelihood", "none"]),
         (2, "no likelihood", ["--strategy", "mixup", "--likelihood", "class-gaussian"]),
-        (2, "ratio", ["--ratio", "0.5"]),
+        (2, "a ratio is of points between two classes", ["--ratio", "0.5"]),
+        (2, "the ratio is 1.5", ["--ratio", "1.5"]),
+        (2, "the ratio is nan", ["--ratio", "nan"]),
+        (2, "no class 'a,b'", ["--classes", '4,"a,b"']),
+        (2, "is no list", ["--classes", "4\r8"]),
         (2, "prior knows no classes", ["--strategy", "prior", "--classes", "4,8"]),
         (2, "temperature", ["--temperature", "0"]),
         (2, "--near DATA", ["--strategy", "posterior"]),

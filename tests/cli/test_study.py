@@ -170,6 +170,14 @@ def test_an_arm_that_has_nothing_to_add_is_not_passed_off_as_measured(data, tmp_
     ]  # fmt: skip
 
 
+def test_the_usual_sizes_are_those_that_the_data_has(data, tmp_path, call):
+    one_step = ["--arms", "plain", "--seeds", "1", "--steps", "1", "--jobs", "1", "-o", tmp_path / "s"]
+    done = call("study", "hybrids", data / "halves.npz", *one_step)
+    assert done.code == 0, done.err
+    assert "labelled images of each class: 1, 5, 10, 20\n" in done.err
+    assert len(json.loads((tmp_path / "s" / "table.json").read_text())["cells"]) == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

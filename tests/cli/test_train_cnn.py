@@ -105,6 +105,23 @@ def test_images_to_validate_with_are_brought_to_the_size_that_is_asked_for(call,
     assert call("train", trained.train, "large.npz", "--image-size", 12, "--epochs", 1, "-q").code == 0
 
 
+def test_validation_images_that_are_trained_on_are_named(call, trained):
+    other = call("train-cnn", trained.train, trained.test, "--labels-per-class", 5, *SMALL[:-1])
+    assert (other.code, "trained on" in other.err) == (0, False)
+    same = call("train-cnn", trained.train, trained.train, "--labels-per-class", 5, *SMALL[:-1])
+    assert (same.code, "warning: 15 of the 431 images of VAL are trained on" in same.err) == (0, True), same.err
+
+
+def test_hybrids_of_a_folder_are_those_of_the_file(call, trained):
+    made = call("hybridize", trained.vae, trained.gmm, "-n", 40, "-o", "hybrids.npz", "--folder", "hybrids")
+    assert made.code == 0, made.err
+    file, folder = (
+        call("train-cnn", trained.train, "--hybrids", given, "--json", *SMALL) for given in ("hybrids.npz", "hybrids")
+    )
+    assert (file.code, file.json["hybrids"]) == (folder.code, folder.json["hybrids"]) == (0, 40)
+    assert folder.json["loss"] == pytest.approx(file.json["loss"], rel=1e-3)
+
+
 def test_the_classes_of_images_and_hybrids_are_joined(call, trained):
     write_hybrids(Path("hybrids.npz"), ("10", "4"))
     done = call("train-cnn", trained.train, "--classes", "4,8", "--hybrids", "hybrids.npz", "--json", *SMALL[:-1])

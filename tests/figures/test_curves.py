@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from matplotlib.collections import PolyCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from numpy.testing import assert_allclose
 from scipy.stats import t
 
@@ -23,6 +23,11 @@ def test_a_curve_has_the_mean_and_the_95_percent_interval_of_each_size():
     heights = band.get_paths()[0].vertices[:, 1]
     assert_allclose(heights.min(), 100 * np.mean(values) - half)
     assert heights.max() <= 100
+    (both,) = (artist for artist in axes.collections if isinstance(artist, LineCollection))
+    assert_allclose(both.get_segments()[0][:, 1], [72.5 - 3.5 / np.sqrt(2), 72.5 + 3.5 / np.sqrt(2)])
+    assert figure.legends[0].get_title().get_text().splitlines() == [
+        "bands: 95 % intervals", "of the means of 3 seeds", "bars: both seeds"
+    ]  # fmt: skip
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "10"]
 
