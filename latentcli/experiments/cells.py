@@ -2,7 +2,9 @@
 
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -105,9 +107,12 @@ def run(
                     watch(cells[number], "begins", 0.0)
                 yield delayed(_numbered)(number, cells[number], folder)
 
-    for number, computed in Parallel(n_jobs=jobs, return_as="generator_unordered")(missing()):
-        known[number] = computed
-        watch(cells[number], "done", computed.seconds)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s).*have been cancelled", UserWarning)  # who interrupts knows
+        with closing(Parallel(n_jobs=jobs, return_as="generator_unordered")(missing())) as results:
+            for number, computed in results:
+                known[number] = computed
+                watch(cells[number], "done", computed.seconds)
     return [found.result for found in known if found is not None]
 
 
