@@ -2,6 +2,7 @@
 
 from latentcli.cli import (
     classify,
+    distort,
     encode,
     evaluate,
     fit_gmm,
@@ -19,6 +20,7 @@ from latentcli.cli.app import app, run
 __all__ = [
     "app",
     "classify",
+    "distort",
     "encode",
     "evaluate",
     "fit_gmm",

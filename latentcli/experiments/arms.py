@@ -1,6 +1,5 @@
 """The arms of the hybrids study: what a classifier is given beside the same few labelled images."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -138,36 +137,10 @@ def of_labelled(given: Given) -> "Hybrids":
     There are half as many of these as of hybrids, or more.
     """
     from latentcli.hybrids import Recipe
+    from latentcli.training.distortion import distorted
 
     many = distorted(given.labelled, given.count // 2, given.seed)
     return LatentSpace(many, replace(given, labelled=many)).hybrids(Recipe("mixup", seed=given.seed))
-
-
-def distorted(images: "ImageSet", count: int, seed: int) -> "ImageSet":
-    """The images, then copies of each, distorted as a CNN's augmentation does it, so that there are ``count`` or more.
-
-    Args:
-        images: n of them, (n, C, H, W) uint8, one or more.
-        count: how many there are to be at least.
-        seed: of the distortions.
-
-    Returns:
-        n · ⌈count / n⌉ images, or n, whose labels are those of the images they were made of.
-    """
-    import torch
-
-    from latentcli.batches import DeviceImages, generator_for
-    from latentcli.models import PIXEL_CLASSIFIERS
-    from latentcli.models.augmentation import moved
-
-    flip = PIXEL_CLASSIFIERS["cnn"].Config.for_data(images.shape, 2).flip
-    bytes_of, parts = DeviceImages(images.images, torch.device("cpu")), [images.images]
-    for copy in range(1, math.ceil(count / len(images))):
-        generator = generator_for(seed, "copies", copy)
-        for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / 512)):
-            parts.append((255 * moved(bytes_of[rows], generator, flip)).round().to(torch.uint8).numpy())
-    every = images.take(np.resize(np.arange(len(images)), sum(map(len, parts))))
-    return replace(every, images=np.concatenate(parts))
 
 
 def of_unlabelled(given: Given) -> "Hybrids":

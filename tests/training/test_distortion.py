@@ -1,9 +1,9 @@
-"""What the arms of the hybrids study are given."""
+"""Distorted copies keep what an image shows, and its label."""
 
 import numpy as np
 
 from latentcli.data import ImageSet
-from latentcli.experiments.arms import distorted
+from latentcli.training.distortion import distorted
 
 
 def few(count: int = 7, channels: int = 1) -> ImageSet:

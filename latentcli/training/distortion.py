@@ -1,0 +1,36 @@
+"""More images than there are: distorted copies, as a classifier's augmentation makes them."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from latentcli.batches import DeviceImages, generator_for
+from latentcli.data import ImageSet
+from latentcli.models import PIXEL_CLASSIFIERS
+from latentcli.models.augmentation import moved
+
+BATCH = 512
+"""Images distorted at a time."""
+
+
+def distorted(images: ImageSet, count: int, seed: int) -> ImageSet:
+    """The images, then copies of each, distorted as a CNN's augmentation does it, so that there are ``count`` or more.
+
+    Args:
+        images: n of them, (n, C, H, W) uint8, one or more.
+        count: how many there are to be at least.
+        seed: of the distortions.
+
+    Returns:
+        n · ⌈count / n⌉ images, or n, whose labels are those of the images they were made of.
+    """
+    flip = PIXEL_CLASSIFIERS["cnn"].Config.for_data(images.shape, 2).flip
+    bytes_of, parts = DeviceImages(images.images, torch.device("cpu")), [images.images]
+    for copy in range(1, math.ceil(count / len(images))):
+        generator = generator_for(seed, "copies", copy)
+        for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / BATCH)):
+            parts.append((255 * moved(bytes_of[rows], generator, flip)).round().to(torch.uint8).numpy())
+    every = images.take(np.resize(np.arange(len(images)), sum(map(len, parts))))
+    return replace(every, images=np.concatenate(parts))
