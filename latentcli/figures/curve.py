@@ -84,18 +84,20 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
     axes.set_xticklabels([str(size) for size in sizes])
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside right upper", title=spread_of(drawn_seeds), title_fontsize="small")
+    figure.legend(loc="outside right upper", title=spread_of(drawn_seeds))
     return figure
 
 
 def spread_of(seeds: Collection[int]) -> str:
     """What is drawn around means of so many seeds."""
     several = sorted(number for number in seeds if number >= FEWEST)
-    bars = ["bars: both seeds"] if 2 in seeds else []
+    said = []
     if several:
         numbers = f"{several[0]}" if len(several) == 1 else f"{several[0]} to {several[-1]}"
-        bars.insert(0, f"bands: 95 % intervals\nof the means of {numbers} seeds")
-    return "\n".join(bars)
+        said.append(f"bands: 95 %, {numbers} seeds")
+    if 2 in seeds:
+        said.append("bars: both seeds")
+    return "; ".join(said)
 
 
 def log_odds(percent: ArrayLike) -> np.ndarray:

@@ -71,7 +71,7 @@ readings = pytest.mark.parametrize(
 @probes
 @pytest.mark.filterwarnings("ignore")
 def test_keeps_the_contract_of_scikit_learn(kind):
-    few = {"epochs": 4, "lr": 0.05, "hidden": 64, "width": 32}
+    few = {"epochs": 3, "lr": 0.05, "hidden": 32, "width": 16}
     settings = {name: few[name] for name in few if name in PROBES[kind].RANGES}
     expected = {"check_classifiers_classes": "uses the label -1 as a class: here it says unlabelled"}
     probe = (OfAnyNumber if PROBES[kind].READS_MAPS else PROBES[kind])(**settings)
@@ -161,12 +161,12 @@ def test_of_few_rows_networks_vote_that_have_seen_other_rows(kind, monkeypatch):
 def test_the_best_weights_are_kept_and_patience_ends(kind):
     generator = np.random.default_rng(0)
     points, names = generator.normal(size=(400, 30)).astype(np.float32), generator.integers(0, 2, 400)  # noise
-    fitted = small(kind, 30, epochs=60).fit(points, names)
+    fitted = small(kind, 30, epochs=30).fit(points, names)
     for best in fitted.best_rows():
         own = [row for row in fitted.history_ if row.get("network") == best.get("network")]
-        assert len(own) < 60
+        assert len(own) < 30
         assert best["val_accuracy"] == max(row["val_accuracy"] for row in own)
-    stopped = small(kind, 30, epochs=60).fit(points, names)
+    stopped = small(kind, 30, epochs=30).fit(points, names)
     assert_array_equal(stopped.predict_proba(points), fitted.predict_proba(points))
     assert stopped.best_rows() == fitted.best_rows()
 

@@ -76,7 +76,7 @@ def test_reconstructions_come_in_the_shape_and_order_of_the_input(call, trained)
 def test_hybrids_lie_between_the_classes_asked_for(call, trained):
     done = call("hybridize", trained.vae, trained.gmm, "-n", 50, "--classes", "4,8", "--json", "--grid", "grid.svg")
     assert done.code == 0
-    hybrids = artifacts.read_hybrids("hybrids.npz")
+    hybrids = artifacts.read_hybrids(Path("hybrids.npz"))
     assert hybrids["images"].shape == (50, 8, 8)
     assert hybrids["images"].dtype == np.uint8
     assert hybrids["soft_labels"].sum(axis=1) == pytest.approx(np.ones(50))

@@ -25,9 +25,7 @@ def test_a_curve_has_the_mean_and_the_95_percent_interval_of_each_size():
     assert heights.max() <= 100
     (both,) = (artist for artist in axes.collections if isinstance(artist, LineCollection))
     assert_allclose(both.get_segments()[0][:, 1], [72.5 - 3.5 / np.sqrt(2), 72.5 + 3.5 / np.sqrt(2)])
-    assert figure.legends[0].get_title().get_text().splitlines() == [
-        "bands: 95 % intervals", "of the means of 3 seeds", "bars: both seeds"
-    ]  # fmt: skip
+    assert figure.legends[0].get_title().get_text() == "bands: 95 %, 3 seeds; bars: both seeds"
     assert axes.get_xscale() == "log"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "10"]
 
