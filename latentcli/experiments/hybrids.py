@@ -30,7 +30,8 @@ PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
 """Settings of the VAE that hybrids were first published with: two dimensions, N(0, I) as prior."""
 
 FEW = 100_000_000
-"""Values that a model of labelled images alone sees in its training, at most: there is one for every such cell."""
+"""Values that a model of labelled images alone sees in its training, at most, and half of what the model of all images
+sees: there is one for every such cell."""
 
 MODEL = "model"
 """Cells of this name train the model of all unlabelled images, which the arms share."""
@@ -163,7 +164,7 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
         how = replace(protocol, family="vae", settings=PUBLISHED) if published else protocol
         if images is not unlabelled:
             batches = () if published else (("batch_size", protocol.batch_size),)  # else few steps see many copies
-            how = replace(how, values_seen=min(FEW, how.values_seen), settings=(*batches, *how.settings))
+            how = replace(how, values_seen=min(FEW, how.values_seen // 2), settings=(*batches, *how.settings))
         return model_of(images, len(names), seed, how, folder / "models" / name)
 
     plan = ARMS[arm]
