@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from latentcli.cli import console
+
 # Tests run side by side, one process a core; each, and what it starts, computes on one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -18,6 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first: side by side, the others fill what time these leave."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def own_verbosity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier test's call said of it, with -q, is not this one's."""
+    monkeypatch.setattr(console, "verbosity", console.Verbosity())
 
 
 @pytest.fixture(scope="session")
