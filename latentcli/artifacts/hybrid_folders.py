@@ -100,11 +100,13 @@ class HybridFolder:
         except UnreadableImage as error:
             raise DataError(f"cannot read {shown(file)}", str(error)) from error
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All of it: ``images`` (N, H, W) or (N, H, W, C) uint8, ``soft_labels`` and ``classes``."""
-        images = np.stack([self.image(index) for index in range(len(self.files))])
-        laid_out = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
-        return {"images": laid_out, "soft_labels": self.soft_labels, "classes": np.array(self.classes)}
+    def images(self) -> np.ndarray:
+        """(N, C, H, W) uint8: all of them.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        return np.stack([self.image(index) for index in range(len(self.files))])
 
 
 def _shape_of(path: Path) -> tuple[int, int, int]:

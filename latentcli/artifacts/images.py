@@ -46,6 +46,11 @@ def laid_out(images: np.ndarray, layout: str) -> np.ndarray:
     raise ValueError(f"layout {layout!r} is none of NHW, NHWC, NCHW")
 
 
+def layout_of(channels: int) -> str:
+    """How images of so many channels lie in the files that commands write: "NHW" or "NHWC"."""
+    return "NHW" if channels == 1 else "NHWC"
+
+
 @contextmanager
 def hybrids_writer(
     path: Path, count: int, image_shape: tuple[int, int, int], dimensions: int, classes: Sequence[str]
@@ -68,7 +73,7 @@ def hybrids_writer(
     Raises:
         OutputError: the file cannot be written.
     """
-    names, layout = np.array(tuple(classes), dtype=str), "NHW" if image_shape[0] == 1 else "NHWC"
+    names, layout = np.array(tuple(classes), dtype=str), layout_of(image_shape[0])
     shapes: dict[str, tuple[np.dtype, Shape]] = {
         "images": (np.dtype(np.uint8), (count, *laid_out(np.empty((0, *image_shape)), layout).shape[1:])),
         "soft_labels": (np.dtype(np.float64), (count, len(names))),
@@ -90,7 +95,9 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
         DataError: it is missing, damaged or unsafe, or its arrays do not fit each other.
     """
     if path.is_dir():
-        return HybridFolder.read(path).arrays()
+        folder = HybridFolder.read(path)
+        pixels = laid_out(folder.images(), layout_of(folder.shape[2]))
+        return {"images": pixels, "soft_labels": folder.soft_labels, "classes": np.array(folder.classes)}
     arrays = read_arrays(path, sealed=True)
 
     def check(holds: bool, found: str) -> None:

@@ -29,7 +29,7 @@ def distort(
     """Write the labelled images of DATA, or all where none is labelled, and distorted copies with the same labels."""
     from latentcli import artifacts
     from latentcli import data as datasets
-    from latentcli.artifacts.images import laid_out
+    from latentcli.artifacts.images import laid_out, layout_of
     from latentcli.cli import console, inputs
     from latentcli.training import mixing
     from latentcli.training.distortion import distorted
@@ -43,7 +43,7 @@ def distort(
     if labels_per_class is not None or (images.names_of_labels() != "").any():
         images = mixing.labelled(images, labels_per_class, seed)
     many = distorted(images, count, seed)
-    arrays = {"data": laid_out(many.images, "NHW" if many.shape[0] == 1 else "NHWC")}
+    arrays = {"data": laid_out(many.images, layout_of(many.shape[0]))}
     names = many.names_of_labels()
     if (names != "").any():
         arrays["labels"] = names

@@ -83,7 +83,9 @@ def hybrids(
     (task,) = tasks_of([data], [test] if test else [], None, image_size, data_root)
     if per_class is None:
         fewest = fewest_of_a_class(task)
-        protocol = replace(protocol, per_class=tuple(size for size in protocol.per_class if size <= max(fewest, 1)))
+        protocol = replace(
+            protocol, per_class=tuple(size for size in protocol.per_class if size <= max(fewest, 1))
+        )  # none: refused below
         console.note(f"labelled images of each class: {', '.join(map(str, protocol.per_class))}")
     shared, plan = cells_of(task, seeds or (2 if quick else 5), protocol, output)
     on_cpu = devices.resolve(device).type == "cpu"

@@ -124,11 +124,10 @@ class LatentSpace:
 
     def with_soft_labels(self, images: np.ndarray, soft_labels: np.ndarray) -> "Hybrids":
         """Images (N, C, H, W) uint8, and (N, classes) how much of each of the mixture's classes they are."""
-        from latentcli.artifacts.images import laid_out
+        from latentcli.artifacts.images import laid_out, layout_of
 
         classes = np.array([str(name) for name in self.mixture.classes_])
-        layout = "NHW" if images.shape[1] == 1 else "NHWC"
-        return {"images": laid_out(images, layout), "soft_labels": soft_labels, "classes": classes}
+        return {"images": laid_out(images, layout_of(images.shape[1])), "soft_labels": soft_labels, "classes": classes}
 
 
 def of_labelled(given: Given) -> "Hybrids":
