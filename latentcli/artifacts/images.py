@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from latentcli import files
-from latentcli.artifacts.hybrid_folders import HybridFolder
+from latentcli.artifacts.hybrid_folders import HybridFolder, are_shares
 from latentcli.artifacts.npz import Shape, arrays_writer, read_arrays
 from latentcli.errors import DataError
 
@@ -124,10 +124,5 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
         "expected a latent point per image",
     )
     check(bool(np.isfinite(latents).all()), "found latents that are not finite")
-    sums_to_one = (
-        np.isfinite(soft_labels).all()
-        and (soft_labels >= 0).all()
-        and np.allclose(soft_labels.sum(axis=1), 1, atol=1e-3)
-    )
-    check(bool(sums_to_one), "expected soft labels that sum to 1")
+    check(are_shares(soft_labels), "expected soft labels that sum to 1")
     return arrays

@@ -16,7 +16,8 @@ def of_latent_spaces(
     columns: "Sequence[Column]",
 ) -> list[Path]:  # fmt: skip
     """The results beside each other, and of each data set and family the first model: reconstructions and t-SNE."""
-    from latentcli.cli import fitting, inputs
+    from latentcli.cli import fitting
+    from latentcli.experiments.kept_models import kept_model
     from latentcli.experiments.latents import checkpoint_of
 
     panels = []
@@ -30,10 +31,10 @@ def of_latent_spaces(
     drawn = [pictures.draw("comparison", where / "comparison.png", [panel for panel in panels if panel[1]])]
     for task in tasks:
         for family in families:
-            saved, network = inputs.model(checkpoint_of(where, task, family, 0), "cpu")
+            network = kept_model(checkpoint_of(where, task, family, 0), "cpu")
             name = f"{task.name}-{family}.png"
             drawn.append(pictures.reconstructions(where / f"reconstructions-{name}", network, task.test))
-            latents = fitting.encoded(network, saved.fingerprint, task.test)
+            latents = fitting.encoded(network, "", task.test)
             drawn.append(pictures.tsne(where / f"tsne-{name}", latents, 0))
     return drawn
 

@@ -59,6 +59,11 @@ def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(da
     assert again.err.count("kept from before") == 8
     assert again.json["cells"] == kept["cells"]
 
+    for model in (tmp_path / "study" / "models").rglob("vae.pth"):
+        model.write_bytes(b"damaged")
+    damaged = call("study", "latents", data / "halves.npz", "-o", "study", *SMALL, "--label-embedding")
+    assert (damaged.code, "delete it, and the same call trains it again" in damaged.err) == (4, True), damaged.err
+
 
 LONGER = ["--models", "fsq", *SMALL, "--set", "epochs=12", "--seeds", "1"]
 

@@ -56,7 +56,6 @@ def test_the_loss_is_the_cross_entropy_with_soft_labels(kind, seed, classes):
         terms = model.loss((images, targets), generator())
         probabilities = model.predict_proba(images)
     assert_close(terms.total, -(targets * probabilities.log()).sum(dim=1).mean())
-    assert_close(terms.terms["cross_entropy"], terms.total)
     hits = probabilities.argmax(dim=1) == targets.argmax(dim=1)
     assert terms.terms["accuracy"] == hits.float().mean()
 
