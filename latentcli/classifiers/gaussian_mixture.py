@@ -25,9 +25,9 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     """A mixture of Gaussians fitted by EM to labelled and unlabelled points, and read as a classifier.
 
     p(class | z) is the sum of the responsibilities of the class's components. With as many components as classes,
-    component and class are one from the start: means begin at the labelled class means, and a labelled point
-    counts for its class's component alone. With more, EM first finds the shape of the data without the labels,
-    from the class means and further points spread over the data; then the labels name the components
+    component and class are one from the start: each point begins in the class of the labelled point nearest to it
+    (``starts``), and a labelled point counts for its class's component alone. With more, EM first finds the shape of
+    the data without the labels, from the means of these classes and further points; then the labels name the components
     (``component_classes``), and EM goes on with each labelled point held to its own class's components.
 
     In a space of more than ``max_dimensions`` the mixture lives on the principal plane of the points, of so many

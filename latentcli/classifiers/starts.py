@@ -1,23 +1,26 @@
-"""Where EM starts: at the labelled class means, and beyond these at points spread over the data."""
+"""Where EM starts: at the classes as the nearest labels draw them, and beyond these at points spread over the data."""
 
 import numpy as np
 
-from latentcli.classifiers.expectation_maximisation import Samples
+from latentcli.classifiers.expectation_maximisation import UNLABELLED, Samples
 from latentcli.classifiers.gaussians import Mixture
 
 _CANDIDATES = 6  # per new mean, of which the one that leaves the points nearest to a mean is taken
 _SPREAD_OVER = 5000  # points drawn from the data to spread the means over
+_LANDMARKS = 1000  # labelled points at most, or one a class, that the others take their first class from
 
 
 def start(
     samples: Samples, components: int, classes: int, covariance_type: str, generator: np.random.Generator
 ) -> Mixture:
-    """Equal weights; means at the labelled class means, and more spread over the data; one covariance for all.
+    """Equal weights; means of the classes first, and more spread over the data; one covariance for all.
 
-    With labels the covariance is the labelled samples' within their classes, pooled, and steadied by a tenth of the
-    data's, which counts for D samples: from the data's own, EM has been seen to merge two classes on the way.
-    Without, it is the data's. Either is shrunk so that the ellipsoids of the components keep the volume: by
-    (classes / K)^(2/D). The further means follow greedy k-means++ in the data's own metric.
+    With labels each point begins in the class of the labelled point that is nearest to it in the data's own metric.
+    The covariance is that within these classes, pooled, and steadied by a tenth of the data's, which counts for D
+    samples: from the data's own, EM has been seen to merge two classes on the way; from the means of the labelled
+    points alone, to give a group of one class, such as crossed sevens, to another. Without labels it is the data's.
+    Either is shrunk so that the ellipsoids of the components keep the volume: by (classes / K)^(2/D). The further
+    means follow greedy k-means++, in the same metric.
 
     Args:
         samples: the data, with labels of all the classes, if any.
@@ -32,9 +35,12 @@ def start(
     rows = np.sort(generator.permutation(len(samples))[:_SPREAD_OVER])
     points = np.asarray(samples.points[rows], dtype=np.float64)
     overall = np.cov(points.T, bias=True).reshape(dimensions, dimensions) + np.diag(1e-6 * samples.scale)
-    means, covariance = _within_classes(samples, classes, overall) if classes else (np.empty((0, dimensions)), overall)
+    whiten = np.linalg.inv(np.linalg.cholesky(overall)).T
+    means, covariance = np.empty((0, dimensions)), overall
+    if classes:
+        means, covariance = _within_classes(samples, classes, overall, whiten, generator)
     if len(means) < components:
-        means = _spread(points, means, components, overall, generator)
+        means = _spread(points, means, components, whiten, generator)
     covariance = covariance * (max(classes, 1) / components) ** (2 / dimensions)
     covariances = {
         "full": np.repeat(covariance[None], components, axis=0),
@@ -45,26 +51,48 @@ def start(
     return Mixture(np.full(components, 1 / components), means, covariances, covariance_type)
 
 
-def _within_classes(samples: Samples, classes: int, overall: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The means of the labelled samples of each class (C, D), and their pooled covariance (D, D), steadied."""
-    dimensions = len(overall)
-    counts, sums = np.zeros(classes), np.zeros((classes, dimensions))
-    products = np.zeros((dimensions, dimensions))
-    for points, labels in samples.labelled():
-        members = np.eye(classes)[labels]
-        counts += members.sum(axis=0)
-        sums += members.T @ (points - samples.origin)
-        products += (points - samples.origin).T @ (points - samples.origin)
+def _within_classes(
+    samples: Samples, classes: int, overall: np.ndarray, whiten: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The means (C, D) of the classes that the nearest labels make, and their pooled covariance (D, D), steadied."""
+    xp, dimensions = samples.xp, len(overall)
+    landmarks, their_labels = _landmarks(samples, classes, generator)
+    white = (landmarks - samples.origin) @ whiten
+    there = {"device": samples.device, "dtype": xp.float64}
+    directions, offsets = xp.asarray(whiten @ white.T, **there), xp.asarray((white**2).sum(axis=1) / 2, **there)
+    members_of = xp.asarray(np.eye(classes), **there)
+    their_members = xp.asarray(np.eye(classes)[their_labels], **there)
+    counts, sums, products = (xp.zeros(shape, **there) for shape in (classes, (classes, dimensions), overall.shape))
+    for points, labels in samples.chunks():
+        members = their_members[(points @ directions - offsets).argmax(1)]  # the nearest: |z|² is the same for all
+        if labels is not None:
+            known = labels != UNLABELLED
+            members[known] = members_of[labels[known]]
+        counts += members.sum(0)
+        sums += members.T @ points
+        products += points.T @ points
+    if xp is not np:
+        counts, sums, products = (total.cpu().numpy() for total in (counts, sums, products))
     means = sums / counts[:, None]
     scatter = products - (means * counts[:, None]).T @ means
     covariance = (scatter + dimensions * 0.1 * overall) / (counts.sum() - classes + dimensions)
     return means + samples.origin, covariance
 
 
+def _landmarks(samples: Samples, classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled points (L, D) and their labels (L,): all, or of each class as many as all can have."""
+    points, labels = (np.concatenate(parts) for parts in zip(*samples.labelled(), strict=True))
+    if len(labels) <= _LANDMARKS:
+        return points, labels
+    each = max(1, _LANDMARKS // classes)
+    order = generator.permutation(len(labels))
+    kept = np.concatenate([order[labels[order] == one][:each] for one in range(classes)])
+    return points[kept], labels[kept]
+
+
 def _spread(
-    points: np.ndarray, means: np.ndarray, components: int, covariance: np.ndarray, generator: np.random.Generator
+    points: np.ndarray, means: np.ndarray, components: int, whiten: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
-    whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
     white = points @ whiten
     chosen = list(means) if len(means) else [points[generator.integers(len(points))]]
     nearest = np.min([((white - mean @ whiten) ** 2).sum(axis=1) for mean in chosen], axis=0)
