@@ -7,7 +7,7 @@ from latentcli.classifiers.gaussians import Mixture
 
 _CANDIDATES = 6  # per new mean, of which the one that leaves the points nearest to a mean is taken
 _SPREAD_OVER = 5000  # points drawn from the data to spread the means over
-_LANDMARKS = 1000  # labelled points at most, or one a class, that the others take their first class from
+_PROTOTYPES = 1000  # labelled points at most, or one a class, that the others take their first class from
 
 
 def start(
@@ -56,18 +56,17 @@ def _within_classes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The means (C, D) of the classes that the nearest labels make, and their pooled covariance (D, D), steadied."""
     xp, dimensions = samples.xp, len(overall)
-    landmarks, their_labels = _landmarks(samples, classes, generator)
-    white = (landmarks - samples.origin) @ whiten
+    prototypes, their_labels = _prototypes(samples, classes, generator)
+    white = (prototypes - samples.origin) @ whiten
     there = {"device": samples.device, "dtype": xp.float64}
     directions, offsets = xp.asarray(whiten @ white.T, **there), xp.asarray((white**2).sum(axis=1) / 2, **there)
-    members_of = xp.asarray(np.eye(classes), **there)
-    their_members = xp.asarray(np.eye(classes)[their_labels], **there)
+    theirs, memberships = xp.asarray(their_labels, device=samples.device), xp.asarray(np.eye(classes), **there)
     counts, sums, products = (xp.zeros(shape, **there) for shape in (classes, (classes, dimensions), overall.shape))
     for points, labels in samples.chunks():
-        members = their_members[(points @ directions - offsets).argmax(1)]  # the nearest: |z|² is the same for all
+        own = theirs[(points @ directions - offsets).argmax(1)]  # the nearest: |z|² is the same for all
         if labels is not None:
-            known = labels != UNLABELLED
-            members[known] = members_of[labels[known]]
+            own = xp.where(labels != UNLABELLED, labels, own)
+        members = memberships[own]
         counts += members.sum(0)
         sums += members.T @ points
         products += points.T @ points
@@ -79,15 +78,16 @@ def _within_classes(
     return means + samples.origin, covariance
 
 
-def _landmarks(samples: Samples, classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Labelled points (L, D) and their labels (L,): all, or of each class as many as all can have."""
-    points, labels = (np.concatenate(parts) for parts in zip(*samples.labelled(), strict=True))
-    if len(labels) <= _LANDMARKS:
-        return points, labels
-    each = max(1, _LANDMARKS // classes)
-    order = generator.permutation(len(labels))
-    kept = np.concatenate([order[labels[order] == one][:each] for one in range(classes)])
-    return points[kept], labels[kept]
+def _prototypes(samples: Samples, classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled points (L, D) float64 and their labels (L,): all, or of each class as many as all can have.
+
+    No others are read: the labelled points need not fit in memory.
+    """
+    rows = np.flatnonzero(samples.labels != UNLABELLED)
+    if len(rows) > _PROTOTYPES:
+        rows, each = generator.permutation(rows), max(1, _PROTOTYPES // classes)
+        rows = np.sort(np.concatenate([rows[samples.labels[rows] == one][:each] for one in range(classes)]))
+    return np.asarray(samples.points[rows], dtype=np.float64), samples.labels[rows]
 
 
 def _spread(

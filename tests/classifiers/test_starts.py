@@ -22,9 +22,8 @@ def cloud(samples=600, dimensions=3, classes=3, labelled=30, seed=0):
     return points, labels
 
 
-def begun(points, labels, chunk_size=100, components=3, covariance_type="full"):
-    samples = Samples(points, labels, chunk_size)
-    return starts.start(samples, components, 3, covariance_type, np.random.default_rng(0))
+def begun(points, labels):
+    return starts.start(Samples(points, labels, 100), 3, 3, "full", np.random.default_rng(0))
 
 
 def test_each_point_begins_in_the_class_of_its_nearest_label():
@@ -66,7 +65,7 @@ def test_of_many_labels_some_of_each_class_are_looked_at():
     generator = np.random.default_rng(0)
     labels = np.where(np.arange(9_000) < 5, 2, np.arange(9_000) % 2)
     samples = Samples(generator.normal(size=(9_000, 2)), labels, 1_000)
-    points, theirs = starts._landmarks(samples, 3, generator)
+    points, theirs = starts._prototypes(samples, 3, generator)
     assert_array_equal(np.bincount(theirs), [333, 333, 5])
     assert len(np.unique(points, axis=0)) == len(points)
     assert {tuple(point) for point in points[theirs == 2]} == {tuple(point) for point in samples.points[:5]}
