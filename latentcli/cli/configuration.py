@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from latentcli import __version__
 from latentcli.errors import UsageError
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from latentcli.models.base import ModelConfig
 
+OfTraining = TypeVar("OfTraining", bound=TrainingConfig)
+
 
 def configure(
     config_class: "type[ModelConfig]",
@@ -21,8 +23,8 @@ def configure(
     classes: int | None,
     options: Mapping[str, Any],
     settings: Sequence[str],
-    training: type[TrainingConfig] = TrainingConfig,
-) -> "tuple[ModelConfig, TrainingConfig]":
+    training: type[OfTraining],
+) -> "tuple[ModelConfig, OfTraining]":
     """The two configurations of a training run.
 
     Args:

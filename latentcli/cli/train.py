@@ -43,6 +43,7 @@ def train(
     from latentcli import device as devices
     from latentcli.cli import configuration, console, fitting, inputs, pictures, watching
     from latentcli.models import FAMILIES, create
+    from latentcli.training.config import TrainingConfig
 
     inputs.check_outputs(output, given=[data, val, labels], folder=figures)
     log, partial = watching.log(output), watching.partial(output)
@@ -58,7 +59,7 @@ def train(
     network_config, loop_config = configuration.configure(
         FAMILIES[model].Config, images.shape, len(naming.class_names) if naming else None,
         {"backbone": backbone, "latent_dim": latent_dim, "loss": loss, "beta": beta, **training.given()},
-        training.settings or [],
+        training.settings or [], TrainingConfig,
     )  # fmt: skip
     identity = configuration.identity(model, network_config, loop_config, images.name, {"images": images.images})
     network = create(model, network_config, loop_config.seed, devices.resolve(device))

@@ -73,6 +73,10 @@ def train_cnn(
         PIXEL_CLASSIFIERS["cnn"].Config, images.shape, len(names),
         training.given(), training.settings or [], ClassifierTrainingConfig,
     )  # fmt: skip
+    if loop_config.finish and mixed is None:
+        raise UsageError(
+            "finish is of steps without hybrids", "there are none in any step", "name some: --hybrids hybrids.npz"
+        )
     examples = mixing.examples(labelled, names, loop_config, validation, mixed, share)
     count = {"labelled": len(labelled), "hybrids": 0 if mixed is None else len(mixed["images"])}
     identity = configuration.identity(

@@ -55,6 +55,7 @@ class Arm:
         settings: of the classifier, where they are not its own.
         added: what it is given beside the labelled images; None: nothing.
         share: of the images that it sees those that are labelled, where something is added.
+        finish: of its steps the last that see labelled images alone.
         shares_model: it needs the model of all images, which it shares with others.
     """
 
@@ -62,6 +63,7 @@ class Arm:
     settings: Mapping[str, Any] = field(default_factory=dict)
     added: Added | None = None
     share: float = SHARE
+    finish: float = 0.0
     shares_model: bool = False
 
 
@@ -177,7 +179,7 @@ ARMS: dict[str, Arm] = {
     "plain": Arm("plain CNN", {"augment": False}),
     "augmented": Arm("with augmentation"),
     "mixup": Arm("mixup", {"augment": False, "mixup": 0.2}),
-    "hybrids-labelled": Arm("hybrids, VAE on the labelled", added=of_labelled, share=0.75),
+    "hybrids-labelled": Arm("hybrids, VAE on the labelled", added=of_labelled, share=0.75, finish=0.3),
     "hybrids-unlabelled": Arm("hybrids, VAE on all images", added=of_unlabelled, shares_model=True),
     "pseudo-labels": Arm("pseudo-labels", added=pseudo_labels, shares_model=True),
     "augmented-mixup": Arm("augmentation and mixup", {"mixup": 0.2}),

@@ -152,7 +152,6 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
     from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
     from latentcli.training import mixing
     from latentcli.training.config import ClassifierTrainingConfig
-    from latentcli.training.examples import Examples
     from latentcli.training.loop import Callbacks, Run
 
     on_one_thread()
@@ -175,12 +174,14 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
         return facts | {"added": 0, "seconds": time.monotonic() - began}
     config = PIXEL_CLASSIFIERS["cnn"].Config.for_data(task.train.shape, len(names), **plan.settings)
     # One pass over as many rows as all steps take: every arm sees the same number of images.
-    training = ClassifierTrainingConfig(epochs=1, batch_size=protocol.batch_size, held_out=0.0, seed=seed)
+    training = ClassifierTrainingConfig(
+        epochs=1, batch_size=protocol.batch_size, held_out=0.0, finish=plan.finish, seed=seed
+    )
     examples = mixing.examples(labelled, names, training, None, added, plan.share)
     order = np.random.default_rng([seed, size]).permutation(examples.train_rows)
     rows = np.resize(order, protocol.steps * protocol.batch_size)
     network = create_classifier("cnn", config, seed, devices.resolve(protocol.device))
-    Run(network, Examples(examples.images, rows, examples.held_out_rows, examples.targets), training).fit(Callbacks())
+    Run(network, replace(examples, train_rows=rows), training).fit(Callbacks())
     probabilities = inference.probabilities(network, task.test.images)
     predicted = np.array(names)[probabilities.argmax(axis=1)]
     accuracy = metrics.classification(task.test.names_of_labels(), predicted, list(names))["accuracy"]

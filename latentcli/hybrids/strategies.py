@@ -20,6 +20,10 @@ EVEN = 2.0
 """Odds up to which two classes count as equally likely: where latents are codes, no point may be nearer."""
 
 
+MIXED = 0.4
+"""α of the Beta distribution of places on the paths of mixup: most lie near an end (Zhang et al. 2018, section 3)."""
+
+
 class NothingPasses(UsageError):
     """There is no point of the kind that is asked for, or next to none."""
 
@@ -147,12 +151,13 @@ def between(space: Space, count: int, random: np.random.Generator) -> Drawn:
 def mixup(space: Space, count: int, random: np.random.Generator) -> Drawn:
     """As ``between``, but a point is as much of either class as it is near to that end: no likelihood is asked.
 
-    So images that the mixture mistakes, whose classes are known, can be ends of paths, too.
+    So images that the mixture mistakes, whose classes are known, can be ends of paths, too. Where ``ratio`` does not
+    say it, places are drawn from Beta(α, α).
 
     Source: mixup (Zhang et al. 2018, equation 1) of latents instead of pixels.
     """
     ends = _ends(space, count, random, recognised=False)
-    place, rows = _places(space, count, random), np.arange(count)
+    place, rows = _places(space, count, random, MIXED), np.arange(count)
     soft_labels = np.zeros((count, len(space.mixture.classes_)))
     soft_labels[rows, ends.first], soft_labels[rows, ends.second] = 1 - place, place
     return Drawn(ends.at(place), soft_labels)
@@ -247,9 +252,9 @@ class Ends:
         return (1 - place[:, None]) * self.start + place[:, None] * self.end
 
 
-def _places(space: Space, count: int, random: np.random.Generator) -> np.ndarray:
-    """(count,): how far along each path, from 0 to 1."""
-    return random.uniform(size=count) if space.ratio is None else np.full(count, space.ratio)
+def _places(space: Space, count: int, random: np.random.Generator, alpha: float = 1.0) -> np.ndarray:
+    """(count,): how far along each path, from 0 to 1: at the ratio, or drawn from Beta(α, α), uniform for α = 1."""
+    return random.beta(alpha, alpha, size=count) if space.ratio is None else np.full(count, space.ratio)
 
 
 def _ends(space: Space, count: int, random: np.random.Generator, recognised: bool = True) -> Ends:

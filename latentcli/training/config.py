@@ -11,6 +11,17 @@ SHARE = 0.5
 """Of the images of an epoch those that are labelled ones, beside hybrids, where nothing is said of it."""
 
 
+def check_number(name: str, value: object, low: float, high: float) -> None:
+    """Refuse a setting that is out of range, or no whole number where its limits are.
+
+    Raises:
+        UsageError: it is.
+    """
+    kind, whole = (int, "a whole number") if isinstance(low, int) else (int | float, "a number")
+    if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
+        raise UsageError(f"{name} is {value!r}", f"expected {whole} from {low:g} to {high:g}")
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """Settings of the training loop; none of them concerns the model's architecture.
@@ -60,10 +71,7 @@ class TrainingConfig:
             value = getattr(self, name)
             if name in ("epochs", "batch_size") and value is None:
                 continue
-            kind, whole = (int, "a whole number") if isinstance(low, int) else (int | float, "a number")
-            if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
-                raise UsageError(f"{name} is {value!r}", f"expected {whole} from {low:g} to {high:g}")
-
+            check_number(name, value, low, high)
         if self.schedule not in SCHEDULES:
             raise UsageError(f"unknown schedule {self.schedule!r}", f"expected one of: {', '.join(SCHEDULES)}")
 
@@ -87,11 +95,20 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ClassifierTrainingConfig(TrainingConfig):
-    """The same settings with the defaults that suit a classifier of few images."""
+    """The same settings with the defaults that suit a classifier of few images, and one of its own.
+
+    Attributes:
+        finish: fraction of all steps, the last ones, that see labelled images alone, where there are hybrids.
+    """
 
     values_seen: int = 150_000_000
     least_steps: int = 1_500
     weight_decay: float = 0.05
+    finish: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("finish", self.finish, 0.0, 1.0)
 
     def batch_size_for(self, images: int) -> int:
         return self.batch_size or min(64, super().batch_size_for(images))

@@ -19,16 +19,20 @@ class Examples:
         train_rows: numbers of the rows that an epoch goes through; a row may be there more than once.
         held_out_rows: numbers of the rows of the validation loss; there may be none.
         targets: (N, K) float32 soft labels, each row summing to 1; None where the loss takes images alone.
+        last_rows: numbers of the rows that the last steps are trained on instead; None: there are none of their own.
+        last: fraction of all steps that are these, in [0, 1].
     """
 
     images: np.ndarray
     train_rows: np.ndarray
     held_out_rows: np.ndarray
     targets: np.ndarray | None = None
+    last_rows: np.ndarray | None = None
+    last: float = 0.0
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it by name."""
-        return {name: array for name, array in vars(self).items() if array is not None}
+        """All arrays of it by name."""
+        return {name: array for name, array in vars(self).items() if isinstance(array, np.ndarray)}
 
     @classmethod
     def of_images(cls, images: np.ndarray, config: TrainingConfig) -> "Examples":

@@ -75,6 +75,7 @@ class Run:
         if isinstance(examples, np.ndarray):
             examples = Examples.of_images(examples, config)
         self.train_rows, self.held_out_rows = examples.train_rows, examples.held_out_rows
+        self.last_rows, self.last = examples.last_rows, examples.last
         self.images = DeviceImages(examples.images, self.device)
         self.targets = None if examples.targets is None else torch.from_numpy(examples.targets).to(self.device)
         self.epochs = config.epochs_for(len(self.train_rows), math.prod(examples.images.shape[1:]))
@@ -171,7 +172,13 @@ class Run:
         A last batch of what is left over could be a single image, of which batch normalisation can learn nothing.
         """
         order = torch.randperm(len(self.train_rows), generator=generator_for(self.config.seed, "order", epoch)).numpy()
-        return np.array_split(self.train_rows[order], self.steps_per_epoch)
+        batches = np.array_split(self.train_rows[order], self.steps_per_epoch)
+        last = batches[max(0, round((1 - self.last) * self.total_steps) - epoch * self.steps_per_epoch) :]
+        if self.last_rows is not None and last:
+            rows = np.resize(self.last_rows, sum(map(len, last)))
+            order = torch.randperm(len(rows), generator=generator_for(self.config.seed, "last", epoch)).numpy()
+            batches[-len(last) :] = np.array_split(rows[order], len(last))
+        return batches
 
     def _batch(self, rows: np.ndarray) -> Any:
         """What the loss takes of these rows: the images, and their targets where there are any."""

@@ -14,7 +14,7 @@ from latentcli.classifiers.probe_training import FEWEST_HELD_OUT
 from latentcli.data import UNLABELLED, ImageSet, labelled_per_class
 from latentcli.data.labels import class_order
 from latentcli.errors import DataError, UsageError
-from latentcli.training.config import SHARE, TrainingConfig
+from latentcli.training.config import SHARE, ClassifierTrainingConfig
 from latentcli.training.examples import Examples, split
 
 MOST_ROWS = 100_000_000
@@ -70,7 +70,7 @@ def classes_of(images: ImageSet, hybrids: Hybrids | None) -> tuple[str, ...]:
 def examples(
     images: ImageSet,
     classes: Sequence[str],
-    config: TrainingConfig,
+    config: ClassifierTrainingConfig,
     validation: ImageSet | None = None,
     hybrids: Hybrids | None = None,
     share: float = SHARE,
@@ -83,7 +83,7 @@ def examples(
     Args:
         images: labelled, all of them.
         classes: K names, of all the labels and soft labels: the columns of the targets.
-        config: of the loop; says how many are held out, and the seed.
+        config: of the loop; says how many are held out, how many steps are without hybrids, and the seed.
         validation: of the same shape; those labelled with one of the classes count.
         hybrids: of the same shape.
         share: of the images of an epoch that are labelled ones, in [0, 1], where there are hybrids.
@@ -101,12 +101,13 @@ def examples(
         held_out = len(images) + np.arange(len(known))
         parts.append(known.images)
         targets.append(one_hot(known, classes))
-    if hybrids is not None:
-        first = sum(map(len, parts))
-        parts.append(pixels(hybrids, images))
-        targets.append(soft_targets(hybrids, classes))
-        rows = in_shares(rows, first + np.arange(len(parts[-1])), share, config.seed)
-    return Examples(np.concatenate(parts), rows, held_out, np.concatenate(targets))
+    if hybrids is None:
+        return Examples(np.concatenate(parts), rows, held_out, np.concatenate(targets))
+    first = sum(map(len, parts))
+    parts.append(pixels(hybrids, images))
+    targets.append(soft_targets(hybrids, classes))
+    mixed = in_shares(rows, first + np.arange(len(parts[-1])), share, config.seed)
+    return Examples(np.concatenate(parts), mixed, held_out, np.concatenate(targets), rows, config.finish)
 
 
 def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int) -> np.ndarray:

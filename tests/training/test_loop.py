@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from latentcli.errors import DataError, FitError, UsageError
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, create_classifier
+from latentcli.models.base import LossTerms
 from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.loop import Callbacks, Interrupted, Run, learning_rate
@@ -42,7 +43,18 @@ def examples(images, family: str):
         return images
     soft = np.random.default_rng(1).dirichlet(np.ones(3), len(images)).astype(np.float32)
     repeated = np.concatenate([np.arange(10, 50), np.arange(10, 26)])
-    return Examples(images, repeated, np.arange(10), soft)
+    return Examples(images, repeated, np.arange(10), soft, last_rows=np.arange(10, 30), last=0.3)
+
+
+class Silent(torch.nn.Module):
+    """A model of one number that learns nothing of what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = torch.nn.Parameter(torch.zeros(1))
+
+    def loss(self, batch, generator, progress=1.0):
+        return LossTerms(self.number.square().sum(), {})
 
 
 def weights(network) -> bytes:
@@ -69,6 +81,28 @@ def test_global_randomness_is_neither_used_nor_disturbed(images):
     network, state = model(), torch.get_rng_state()
     Run(network, images, CONFIG).fit(Callbacks())
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@given(epochs=st.integers(1, 5), last=st.floats(0, 1), few=st.integers(1, 40))
+def test_the_last_steps_go_through_the_last_rows_alone_each_as_often(epochs, last, few):
+    seen: list[np.ndarray] = []
+
+    class Seeing(Run):
+        def _batch(self, rows):
+            seen.append(rows)
+            return super()._batch(rows)
+
+    images, soft = np.zeros((70, 1, 8, 8), np.uint8), np.full((70, 3), 1 / 3, np.float32)
+    given_rows = Examples(images, np.arange(few, 70), np.arange(0), soft, np.arange(few), last)
+    run = Seeing(Silent(), given_rows, ClassifierTrainingConfig(epochs=epochs, batch_size=16, held_out=0.0))
+    run.fit(Callbacks())
+    usual = round((1 - last) * run.total_steps)
+    assert [bool(rows.min() >= few) for rows in seen] == [step < usual for step in range(run.total_steps)]
+    assert [bool(rows.max() >= few) for rows in seen] == [step < usual for step in range(run.total_steps)]
+    counts = np.bincount(np.concatenate([np.arange(few), *seen[usual:]]), minlength=few)
+    assert counts.max() - counts.min() <= epochs  # rounded in each epoch
+    sizes = {len(rows) for rows in seen}
+    assert max(sizes) - min(sizes) <= 2
 
 
 @models

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from latentcli.data import ImageSet
 from latentcli.errors import DataError, UsageError
 from latentcli.training import mixing
-from latentcli.training.config import TrainingConfig
+from latentcli.training.config import ClassifierTrainingConfig
 
 SHAPE = (1, 8, 8)
 
@@ -67,7 +67,7 @@ def test_columns_are_matched_by_name_and_are_the_union_in_order():
     images, mixed = labelled(["10", "9"]), hybrids(["8", "10"])
     classes = mixing.classes_of(images, mixed)
     assert classes == ("8", "9", "10")
-    found = mixing.examples(images, classes, TrainingConfig(), hybrids=mixed)
+    found = mixing.examples(images, classes, ClassifierTrainingConfig(), hybrids=mixed)
     assert_allclose(found.targets.sum(axis=1), 1, rtol=1e-6)
     assert found.targets[:2].tolist() == [[0, 0, 1], [0, 1, 0]]
     assert_allclose(found.targets[12:, [0, 2]], mixed["soft_labels"], rtol=1e-6)
@@ -79,12 +79,14 @@ def test_columns_are_matched_by_name_and_are_the_union_in_order():
 def test_hybrids_in_colour_keep_their_channels():
     mixed = hybrids(["a", "b"], shape=(8, 8, 3))
     mixed["images"][..., 2] = 7
-    found = mixing.examples(labelled(["a", "b"], shape=(3, 8, 8)), ("a", "b"), TrainingConfig(), hybrids=mixed)
+    found = mixing.examples(
+        labelled(["a", "b"], shape=(3, 8, 8)), ("a", "b"), ClassifierTrainingConfig(), hybrids=mixed
+    )
     assert (found.images[12:, 2] == 7).all()
 
 
 def test_few_labelled_images_are_all_learnt_from_and_many_give_some_to_validation():
-    config = TrainingConfig(held_out=0.1)
+    config = ClassifierTrainingConfig(held_out=0.1)
     few = mixing.examples(labelled(["a", "b"], 200), ("a", "b"), config)
     assert (len(few.train_rows), len(few.held_out_rows)) == (200, 0)
     many = mixing.examples(labelled(["a", "b"], 400), ("a", "b"), config, hybrids=hybrids(["a", "b"], 1000))
@@ -96,11 +98,20 @@ def test_few_labelled_images_are_all_learnt_from_and_many_give_some_to_validatio
 def test_validation_images_are_the_only_ones_held_out():
     validation = labelled(["b", "c", "a"], 9)
     found = mixing.examples(
-        labelled(["a", "b"], 1000), ("a", "b"), TrainingConfig(), validation, hybrids(["a", "b"], 500)
+        labelled(["a", "b"], 1000), ("a", "b"), ClassifierTrainingConfig(), validation, hybrids(["a", "b"], 500)
     )
     assert found.held_out_rows.tolist() == [*range(1000, 1006)]  # those of class c are unknown
     assert found.targets[1000:1002].tolist() == [[0, 1], [1, 0]]
     assert set(found.train_rows) == {*range(1000), *range(1006, 1506)}
+
+
+def test_the_last_rows_are_the_labelled_ones_that_are_learnt_from():
+    config = ClassifierTrainingConfig(held_out=0.1, finish=0.3)
+    images, names = labelled(["a", "b"], 400), ("a", "b")
+    found = mixing.examples(images, names, config, hybrids=hybrids(names, 1000), share=0.25)
+    assert sorted([*found.last_rows, *found.held_out_rows]) == [*range(400)]
+    assert found.last == 0.3
+    assert mixing.examples(images, names, config).last_rows is None
 
 
 def test_the_labelled_images_alone_are_kept():
@@ -113,7 +124,7 @@ def test_the_labelled_images_alone_are_kept():
 
 
 def test_what_does_not_fit_is_refused():
-    images, config = labelled(["a", "b"]), TrainingConfig()
+    images, config = labelled(["a", "b"]), ClassifierTrainingConfig()
     with pytest.raises(DataError, match="no labels"):
         mixing.labelled(ImageSet(images.images), None, 0)
     with pytest.raises(DataError, match="one class"):
