@@ -66,6 +66,11 @@ class Arm:
     finish: float = 0.0
     shares_model: bool = False
 
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What can be said in plain values of how it trains: results of another are results of another arm."""
+        return {"settings": dict(self.settings), "share": self.share, "finish": self.finish}
+
 
 @dataclass(frozen=True)
 class LatentSpace:

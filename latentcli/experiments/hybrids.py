@@ -108,7 +108,7 @@ def cells(task: Task, seeds: int, protocol: Protocol, folder: Path) -> tuple[lis
     ]  # fmt: skip
     arms = [
         Cell(f"{task.name}-{arm}-{size}-{seed}",
-             {"data": images, "arm": arm, "per_class": size, "seed": seed, **shared},
+             {"data": images, "arm": arm, "recipe": ARMS[arm].recipe, "per_class": size, "seed": seed, **shared},
              partial(measured, task, arm, size, seed, protocol, folder))
         for size in sorted(protocol.per_class)
         for seed in range(seeds)

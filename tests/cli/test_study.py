@@ -6,12 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from latentcli.cli.study import tasks_of
-from latentcli.experiments.arms import ARMS
+from latentcli.experiments.arms import ARMS, Arm
+from latentcli.training.loop import Run
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +163,23 @@ def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, 
     (alone,) = json.loads((tmp_path / "other" / "table.json").read_text())["cells"]
     (found,) = (cell for cell in cells if cell["arm"] == "hybrids-unlabelled")
     assert alone["accuracy"] == found["accuracy"]
+
+
+def test_an_arm_is_trained_by_its_recipe_and_kept_results_of_another_are_refused(data, tmp_path, call, monkeypatch):
+    added = {"images": np.zeros((50, 8, 8), np.uint8), "soft_labels": np.full((50, 2), 0.5), "classes": ("0", "1")}
+    runs: list[Run] = []
+    monkeypatch.setattr(Run, "fit", lambda run, callbacks: runs.append(run))
+    monkeypatch.setitem(ARMS, "tried", Arm("tried", added=lambda given: added, share=0.25, finish=0.5))
+    arguments = ["--arms", "tried", "--per-class", "4", "--seeds", "1", "--steps", "40", "--jobs", "1"]
+    done = call("study", "hybrids", data / "halves.npz", *arguments, "-o", tmp_path / "s")
+    assert done.code == 0, done.err
+    (run,) = runs
+    assert sorted(run.last_rows) == [*range(8)]
+    assert np.isin(run.train_rows, run.last_rows).mean() == pytest.approx(0.25, abs=0.02)
+    assert (run.total_steps, run.last) == (40, 0.5)
+    monkeypatch.setitem(ARMS, "tried", replace(ARMS["tried"], finish=0.0))
+    again = call("study", "hybrids", data / "halves.npz", *arguments, "-o", tmp_path / "s")
+    assert (again.code, "holds another study" in again.err) == (2, True), again.err
 
 
 def test_an_arm_that_has_nothing_to_add_is_not_passed_off_as_measured(data, tmp_path, call):
