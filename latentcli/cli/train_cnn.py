@@ -28,6 +28,10 @@ def train_cnn(
         float | None,
         typer.Option(min=0.0, max=1.0, help=f"Of the images of an epoch that are DATA's, beside hybrids. [{SHARE:g}]"),
     ] = None,
+    finish: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Of all steps, the last that see DATA's images alone, no hybrids. [0]"),
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("cnn.pth"),
     training: options.Training = options.TRAINING,
     classes: options.Classes = None,
@@ -71,7 +75,7 @@ def train_cnn(
 
     network_config, loop_config = configuration.configure(
         PIXEL_CLASSIFIERS["cnn"].Config, images.shape, len(names),
-        training.given(), training.settings or [], ClassifierTrainingConfig,
+        {"finish": finish, **training.given()}, training.settings or [], ClassifierTrainingConfig,
     )  # fmt: skip
     if loop_config.finish and mixed is None:
         raise UsageError(

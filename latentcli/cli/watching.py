@@ -187,10 +187,14 @@ def state_to_resume(output: Path, identity: Mapping[str, Any]) -> dict[str, Any]
 
 
 def summary(model: "Model", history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """What a training run came to: the figures of its best epoch."""
+    """What a training run came to: the figures of the epoch whose weights are kept.
+
+    That is the best by validation loss, as the loop has it, and the last one where nothing was held out.
+    """
     from latentcli.models.backbones import count_parameters
 
-    best = min(history, key=lambda row: row.get("val_loss", row["loss"]))
+    validated = [row for row in reversed(history) if "val_loss" in row]
+    best = min(validated, key=lambda row: row["val_loss"], default=history[-1])
     figures = {name: value for name, value in best.items() if name not in ("epoch", "lr")}
     return {
         "epochs": len(history), "best_epoch": int(best["epoch"]), "parameters": count_parameters(model), **figures,

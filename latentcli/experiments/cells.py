@@ -71,7 +71,7 @@ def finished(folder: Path, cell: Cell) -> Finished | None:
     if kept.get("fingerprint") != cell.fingerprint:
         raise UsageError(
             f"the folder {shown(folder)} holds another study",
-            f"{path.name} is of other data, settings or seeds",
+            f"{path.name} is of other data, settings, seeds or recipes",
             "name another folder: -o DIR",
         )
     seconds = kept.get("seconds", 0.0)

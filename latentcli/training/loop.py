@@ -106,6 +106,8 @@ class Run:
     def fit(self, callbacks: Callbacks) -> list[dict[str, float]]:
         """Train to the end, or until the validation loss has not improved for ``patience``.
 
+        A run whose last steps have rows of their own is never stopped before them.
+
         Returns:
             the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the steps that have them), the
             same with ``val_`` before them on the images held out, and ``lr``.
@@ -175,8 +177,10 @@ class Run:
         batches = np.array_split(self.train_rows[order], self.steps_per_epoch)
         last = batches[max(0, round((1 - self.last) * self.total_steps) - epoch * self.steps_per_epoch) :]
         if self.last_rows is not None and last:
-            rows = np.resize(self.last_rows, sum(map(len, last)))
-            order = torch.randperm(len(rows), generator=generator_for(self.config.seed, "last", epoch)).numpy()
+            generator = generator_for(self.config.seed, "last", epoch)
+            shuffled = self.last_rows[torch.randperm(len(self.last_rows), generator=generator).numpy()]
+            rows = np.resize(shuffled, sum(map(len, last)))  # of many some are left out, and never the same
+            order = torch.randperm(len(rows), generator=generator).numpy()
             batches[-len(last) :] = np.array_split(rows[order], len(last))
         return batches
 
@@ -247,6 +251,8 @@ class Run:
         return {name: total / len(self.held_out_rows) for name, total in sums.items()}
 
     def _out_of_patience(self) -> bool:
+        if self.last_rows is not None:
+            return False
         losses = [row["val_loss"] for row in self.history if "val_loss" in row]
         patience = max(10, round(self.config.patience * self.epochs))
         return len(losses) > patience and min(losses[:-patience]) <= min(losses[-patience:])

@@ -107,7 +107,8 @@ def examples(
     parts.append(pixels(hybrids, images))
     targets.append(soft_targets(hybrids, classes))
     mixed = in_shares(rows, first + np.arange(len(parts[-1])), share, config.seed)
-    return Examples(np.concatenate(parts), mixed, held_out, np.concatenate(targets), rows, config.finish)
+    last = rows if config.finish else None
+    return Examples(np.concatenate(parts), mixed, held_out, np.concatenate(targets), last, config.finish)
 
 
 def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int) -> np.ndarray:

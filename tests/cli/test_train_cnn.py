@@ -1,6 +1,7 @@
 """A classifier of pixels from the shell: train-cnn → classify, with hybrids and without."""
 
 import csv
+import json
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -95,6 +96,8 @@ def test_only_labelled_images_are_learnt_from(call, trained):
     done = call("train-cnn", "unlabelled.npz", "--labels", "labels.csv", "--json", *SMALL)
     assert (done.code, done.json["images"], done.json["hybrids"]) == (0, 60, 0)
     assert "val_loss" not in done.json
+    assert (done.json["best_epoch"], done.json["epochs"]) == (8, 8)  # of all weights the last are kept
+    assert done.json["loss"] == json.loads(Path("metrics.jsonl").read_text().splitlines()[-1])["loss"]
 
 
 def test_images_to_validate_with_are_brought_to_the_size_that_is_asked_for(call, trained):
@@ -154,7 +157,7 @@ def interrupted_after(steps: int):
 @pytest.mark.parametrize("steps", [1, 7, 30])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(call, trained, monkeypatch, steps):
     write_hybrids(Path("hybrids.npz"))
-    settings = ["train-cnn", trained.train, "--hybrids", "hybrids.npz", *SMALL]
+    settings = ["train-cnn", trained.train, "--hybrids", "hybrids.npz", "--finish", 0.4, *SMALL]
     assert call(*settings, "-o", "whole.pth").code == 0
     with monkeypatch.context() as patch:
         patch.setattr(watching, "signals", interrupted_after(steps))
@@ -163,6 +166,8 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(call, trained, monkeypatch
     assert not Path("cnn.pth").exists()
     other = call(*settings, "--resume", "--share", 0.4)
     assert (other.code, "share is 0.4, was 0.5" in other.err) == (2, True), other.err
+    unfinished = call(*settings[: -len(SMALL) - 2], *SMALL, "--resume")
+    assert (unfinished.code, "finish is 0.0, was 0.4" in unfinished.err) == (2, True), unfinished.err
     assert call(*settings, "--resume").code == 0
     assert Path("cnn.pth").read_bytes() == Path("whole.pth").read_bytes()
     assert not Path("cnn.pth.partial").exists()
@@ -200,7 +205,9 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
         (3, "nowhere", "nowhere"),
         (2, "share", trained.train, "--hybrids", "good_hybrids.npz", "--share", 1.5),
         (2, "--hybrids hybrids.npz", trained.train, "--share", 0.4),
-        (2, "--hybrids hybrids.npz", trained.train, "--set", "finish=0.3"),
+        (2, "--hybrids hybrids.npz", trained.train, "--finish", 0.3),
+        (2, "--finish", trained.train, "--hybrids", "good_hybrids.npz", "--finish", 1.5),
+        (2, "--finish", trained.train, "--hybrids", "good_hybrids.npz", "--finish", "nan"),
         (2, "finish is 1.5", trained.train, "--hybrids", "good_hybrids.npz", "--set", "finish=1.5"),
         (2, "finish is True", trained.train, "--hybrids", "good_hybrids.npz", "--set", "finish=true"),
         (2, "would take", trained.train, "--hybrids", "good_hybrids.npz", "--share", 1e-9),

@@ -105,6 +105,28 @@ def test_the_last_steps_go_through_the_last_rows_alone_each_as_often(epochs, las
     assert max(sizes) - min(sizes) <= 2
 
 
+def test_of_many_last_rows_each_epoch_draws_others():
+    rows = np.arange(1_000)
+    some = Examples(np.zeros((1_000, 1, 2, 2), np.uint8), rows, np.arange(0), None, last_rows=rows, last=0.2)
+    run = Run(Silent(), some, TrainingConfig(epochs=20, batch_size=25, held_out=0.0))
+    drawn = [np.concatenate(run._batches(epoch)[-4:]) for epoch in range(16, 20)]
+    assert [len(set(part)) for part in drawn] == [100] * 4
+    assert 330 < len(set(np.concatenate(drawn))) < 360  # 1000 (1 − 0.9⁴) = 344
+    assert abs(np.concatenate(drawn).mean() - 499.5) < 50  # images of a folder come class by class
+
+
+def test_a_run_with_last_rows_is_not_stopped_before_them():
+    def epochs(**last) -> int:
+        network = Silent()
+        worse = iter(range(1, 10_000))
+        network.loss = lambda batch, generator, progress=1.0: LossTerms(network.number.square().sum() + next(worse), {})
+        rows = Examples(np.zeros((20, 1, 2, 2), np.uint8), np.arange(16), np.arange(16, 20), **last)
+        return len(Run(network, rows, TrainingConfig(epochs=40, batch_size=8, patience=0.0)).fit(Callbacks()))
+
+    assert epochs() < 15
+    assert epochs(last_rows=np.arange(4), last=0.1) == 40
+
+
 @models
 @pytest.mark.parametrize("stop_after", [1, 3, 4, 5, 15])
 def test_a_run_resumed_at_any_step_ends_as_one_never_stopped(images, stop_after, family):
