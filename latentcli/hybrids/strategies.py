@@ -152,7 +152,7 @@ def mixup(space: Space, count: int, random: np.random.Generator) -> Drawn:
     """As ``between``, but a point is as much of either class as it is near to that end: no likelihood is asked.
 
     So images that the mixture mistakes, whose classes are known, can be ends of paths, too. Where ``ratio`` does not
-    say it, places are drawn from Beta(α, α).
+    say it, places are drawn from Beta(``MIXED``, ``MIXED``).
 
     Source: mixup (Zhang et al. 2018, equation 1) of latents instead of pixels.
     """

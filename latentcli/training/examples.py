@@ -19,7 +19,7 @@ class Examples:
         train_rows: numbers of the rows that an epoch goes through; a row may be there more than once.
         held_out_rows: numbers of the rows of the validation loss; there may be none.
         targets: (N, K) float32 soft labels, each row summing to 1; None where the loss takes images alone.
-        last_rows: numbers of the rows that the last steps are trained on instead; None: there are none of their own.
+        last_rows: numbers of the rows that the last steps are trained on instead; None: these have none of their own.
         last: fraction of all steps that are these, in [0, 1].
     """
 

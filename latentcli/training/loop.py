@@ -106,7 +106,7 @@ class Run:
     def fit(self, callbacks: Callbacks) -> list[dict[str, float]]:
         """Train to the end, or until the validation loss has not improved for ``patience``.
 
-        A run whose last steps have rows of their own is never stopped before them.
+        A run whose last steps have rows of their own is a plan as a whole: it always goes to its end.
 
         Returns:
             the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the steps that have them), the
@@ -179,7 +179,7 @@ class Run:
         if self.last_rows is not None and last:
             generator = generator_for(self.config.seed, "last", epoch)
             shuffled = self.last_rows[torch.randperm(len(self.last_rows), generator=generator).numpy()]
-            rows = np.resize(shuffled, sum(map(len, last)))  # of many some are left out, and never the same
+            rows = np.resize(shuffled, sum(map(len, last)))  # where they are many, each epoch leaves out others
             order = torch.randperm(len(rows), generator=generator).numpy()
             batches[-len(last) :] = np.array_split(rows[order], len(last))
         return batches
