@@ -34,6 +34,13 @@ def mixture() -> GaussianMixtureClassifier:
     return GaussianMixtureClassifier.from_params(PARAMS)
 
 
+IMAGES = Posteriors(GaussianMixtureClassifier.from_params(PARAMS).sample(400)[0])
+"""Without labels."""
+
+ALONE = ("mixture", "class-gaussian")
+"""Likelihoods that ask no images."""
+
+
 class Model:
     """A model whose images are its latents, in one row of two pixels; its prior is around (200, 200)."""
 
@@ -47,8 +54,13 @@ class Model:
         return np.clip(latents, 0, 255).astype(np.uint8)[:, None, None]
 
 
+def of(recipe, mixture, model, count, images=None):
+    likelihood = LIKELIHOODS[recipe.likelihood](mixture, images)
+    return hybrids.make(recipe, mixture, likelihood, model, count, images)
+
+
 def made(mixture, count=300, **recipe):
-    blocks = list(hybrids.make(Recipe(**recipe), mixture, Model(), count))
+    blocks = list(of(Recipe(**recipe), mixture, Model(), count))
     return [np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels", "latents")]
 
 
@@ -78,7 +90,7 @@ def test_a_ratio_counts_from_the_first_class_named(mixture, classes, expected):
 
 def test_posteriors_give_points_around_their_images(mixture):
     images = Posteriors(np.array([[50.0, 0.0], [0.0, 50.0]]), np.array([[4.0, 0.25], [1.0, 9.0]]))
-    blocks = hybrids.make(Recipe("posterior"), mixture, Model(), 8_000, images)
+    blocks = of(Recipe("posterior"), mixture, Model(), 8_000, images)
     points = np.concatenate([block.latents for block in blocks])
     first = points[points[:, 0] > 25]
     assert abs(len(first) - 4_000) < 200
@@ -89,7 +101,7 @@ def test_posteriors_give_points_around_their_images(mixture):
 def test_posteriors_of_points_are_the_points_themselves_and_classes_choose_among_them(mixture):
     images = Posteriors(np.array([[50.0, 0.0], [0.0, 50.0], [1.0, 1.0]]))
     for classes, expected in ((None, {(50, 0), (0, 50), (1, 1)}), (("b",), {(50, 0)})):
-        blocks = hybrids.make(Recipe("posterior", classes=classes), mixture, Model(), 100, images)
+        blocks = of(Recipe("posterior", classes=classes), mixture, Model(), 100, images)
         assert {tuple(point) for block in blocks for point in block.latents} == expected
 
 
@@ -98,13 +110,13 @@ def test_a_posterior_needs_images_and_the_mixture_has_no_use_for_them(mixture):
         made(mixture, strategy="posterior")
     for strategy in ("mixture", "prior"):
         with pytest.raises(UsageError, match="draws around no images"):
-            next(hybrids.make(Recipe(strategy), mixture, Model(), 10, Posteriors(np.zeros((1, 2)))))
+            next(of(Recipe(strategy), mixture, Model(), 10, Posteriors(np.zeros((1, 2)))))
 
 
 def test_between_images_paths_end_at_the_images_and_not_at_the_mixture(mixture):
     means = np.array([[52.0, 1.0], [2.0, 51.0], [3.0, 3.0]])  # of b, c and a
     images = Posteriors(means, np.full((3, 2), 4.0))
-    blocks = hybrids.make(Recipe("between", classes=("b", "c")), mixture, Model(), 1_000, images)
+    blocks = of(Recipe("between", classes=("b", "c")), mixture, Model(), 1_000, images)
     points = np.concatenate([block.latents for block in blocks])
     place = (52 - points[:, 0]) / 50
     assert_allclose(points[:, 1], 1 + 50 * place, atol=1e-4)  # on the one line that joins b's image with c's
@@ -114,7 +126,7 @@ def test_between_images_paths_end_at_the_images_and_not_at_the_mixture(mixture):
 
 def test_at_a_boundary_between_images_two_classes_are_equally_likely(mixture):
     images = Posteriors(np.array([[52.0, 1.0], [2.0, 51.0]]))
-    blocks = list(hybrids.make(Recipe("boundary", classes=("b", "c")), mixture, Model(), 10, images))
+    blocks = list(of(Recipe("boundary", classes=("b", "c")), mixture, Model(), 10, images))
     points, labels = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("latents", "soft_labels"))
     assert_allclose(labels[:, 1], labels[:, 2], atol=1e-2)
     assert_allclose(points[:, 0] + points[:, 1], 53, atol=1e-3)  # on the line that joins the two
@@ -123,7 +135,7 @@ def test_at_a_boundary_between_images_two_classes_are_equally_likely(mixture):
 def test_images_that_are_known_to_be_of_another_class_than_the_likeliest_end_no_path(mixture):
     means = np.array([[52.0, 1.0], [2.0, 51.0], [48.0, 0.0], [49.0, 2.0]])
     images = Posteriors(means, None, np.array(["b", "", "c", "b"]))  # the third lies among b, and is no b
-    blocks = hybrids.make(Recipe("between", classes=("b", "c"), ratio=0.0), mixture, Model(), 300, images)
+    blocks = of(Recipe("between", classes=("b", "c"), ratio=0.0), mixture, Model(), 300, images)
     assert {tuple(point) for block in blocks for point in block.latents} == {(52, 1), (49, 2)}
 
 
@@ -131,7 +143,7 @@ def test_mixup_labels_a_point_by_its_place_on_the_path(mixture):
     means = np.array([[52.0, 1.0], [2.0, 51.0], [48.0, 0.0]])
     names = np.array(["b", "", "c"])  # the second is of c by the mixture, which takes the third for b
     images = Posteriors(means, None, names)
-    blocks = list(hybrids.make(Recipe("mixup", classes=("b", "c")), mixture, Model(), 2_000, images))
+    blocks = list(of(Recipe("mixup", classes=("b", "c")), mixture, Model(), 2_000, images))
     points, labels = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("latents", "soft_labels"))
     assert_allclose(labels.sum(axis=1), 1)
     assert (labels[:, 0] == 0).all()
@@ -156,7 +168,7 @@ def test_mixup_of_the_mixture_keeps_to_its_ratio_and_its_temperature(mixture):
 def test_a_class_that_no_image_is_of_has_no_paths(mixture):
     images = Posteriors(np.array([[52.0, 1.0], [2.0, 51.0]]))
     with pytest.raises(hybrids.NothingPasses, match="none of the images is of class a"):
-        list(hybrids.make(Recipe("between"), mixture, Model(), 100, images))
+        list(of(Recipe("between"), mixture, Model(), 100, images))
 
 
 def test_the_mixture_gives_each_class_its_share(mixture):
@@ -171,7 +183,7 @@ def test_the_prior_is_the_models_own(mixture):
     assert_allclose(made(mixture, strategy="prior")[2].mean(axis=0), [200, 200], atol=0.3)
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", ALONE)
 def test_at_a_boundary_two_classes_are_equally_likely_and_no_third_is_likelier(mixture, likelihood):
     _, soft_labels, points = made(mixture, strategy="boundary", likelihood=likelihood)
     largest = np.sort(soft_labels, axis=1)[:, ::-1]
@@ -190,11 +202,11 @@ class Grid(Model):
 
 
 def test_at_a_boundary_that_codes_jump_over_two_classes_are_about_equally_likely_or_there_is_no_point(mixture):
-    blocks = list(hybrids.make(Recipe("boundary", classes=("b", "c")), mixture, Grid(0.02), 100))
+    blocks = list(of(Recipe("boundary", classes=("b", "c")), mixture, Grid(0.02), 100))
     labels = np.concatenate([block.soft_labels for block in blocks])
     assert (labels[:, 1:].min(axis=1) >= 1 / 3 - 1e-6).all()
     with pytest.raises(hybrids.NothingPasses):  # 35 apart, the classes change places between two points
-        list(hybrids.make(Recipe("boundary", classes=("b", "c")), mixture, Grid(100.0), 100))
+        list(of(Recipe("boundary", classes=("b", "c")), mixture, Grid(100.0), 100))
 
 
 def test_a_boundary_between_two_classes_hidden_behind_a_third_has_no_points():
@@ -217,7 +229,7 @@ def test_a_boundary_between_two_classes_hidden_behind_a_third_has_no_points():
 @given(st.lists(st.tuples(*[st.floats(-5_000, 5_000)] * 2), min_size=1, max_size=5), st.floats(0.05, 1_000))
 def test_soft_labels_are_distributions_100_deviations_away_and_farther(likelihood, points, temperature):
     mixture = GaussianMixtureClassifier.from_params(PARAMS)
-    logs = LIKELIHOODS[likelihood](mixture)(np.array(points))
+    logs = LIKELIHOODS[likelihood](mixture, IMAGES)(np.array(points))
     assert np.isfinite(logs).all()
     labels = likelihoods.soft_labels(logs, temperature)
     assert_allclose(labels.sum(axis=1), 1)
@@ -238,7 +250,7 @@ def closed_form(likelihood, points):
     return (densities / densities.sum(axis=0)).T
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("likelihood", ALONE)
 def test_soft_labels_equal_the_closed_form(mixture, likelihood):
     points = np.random.default_rng(0).uniform(-5, 55, (200, 2))
     points = points[(points.sum(axis=1) > 0) & (points.sum(axis=1) < 55)]
@@ -246,7 +258,7 @@ def test_soft_labels_equal_the_closed_form(mixture, likelihood):
         expected = closed_form(likelihood, points)
     known = np.isfinite(expected).all(axis=1)  # far away the densities of the closed form underflow
     assert known.sum() > 50
-    found = likelihoods.soft_labels(LIKELIHOODS[likelihood](mixture)(points))
+    found = likelihoods.soft_labels(LIKELIHOODS[likelihood](mixture, None)(points))
     assert_allclose(found[known], expected[known], atol=1e-9)
 
 
@@ -258,7 +270,7 @@ def test_soft_labels_do_not_depend_on_the_order_of_the_classes(likelihood, order
     turned = {name: PARAMS[name][list(order)] for name in ("classes", "class_means", "class_variances")}
     owners = {"component_labels": np.argsort(order)[PARAMS["component_labels"]]}
     one, other = (
-        np.exp(LIKELIHOODS[likelihood](GaussianMixtureClassifier.from_params(params))(points))
+        np.exp(LIKELIHOODS[likelihood](GaussianMixtureClassifier.from_params(params), IMAGES)(points))
         for params in (PARAMS, PARAMS | turned | owners)
     )
     assert_allclose(other, one[:, list(order)], atol=1e-12)
@@ -305,7 +317,7 @@ def test_a_fitted_mixture_keeps_the_gaussians_of_its_classes_on_a_plane_too():
         expected = (variances[labels == 1] @ directions.T**2).mean(axis=0)
         expected += (points[labels == 1] @ directions.T).var(axis=0)
         assert_allclose(found.variances[1], expected)
-    likelihood = LIKELIHOODS["class-gaussian"](again)
+    likelihood = LIKELIHOODS["class-gaussian"](again, None)
     assert (likelihood(points).argmax(axis=1) == labels).mean() > 0.99
 
 
@@ -388,7 +400,7 @@ def test_on_a_plane_of_a_larger_space_points_are_those_of_the_plane(mixture, str
 
     def draw(mixture, size):
         prior = lambda count, random: np.pad(random.normal(size=(count, 2)), ((0, 0), (0, size - 2)))  # noqa: E731
-        space = strategies.Space(mixture, prior, np.asarray, LIKELIHOODS["mixture"](mixture), np.arange(3))
+        space = strategies.Space(mixture, prior, np.asarray, LIKELIHOODS["mixture"](mixture, None), np.arange(3))
         return STRATEGIES[strategy](space, 50, np.random.default_rng(1)).points
 
     points, latents = draw(mixture, 2), draw(lifted, 4)
@@ -400,6 +412,6 @@ def test_on_a_plane_of_a_larger_space_points_are_those_of_the_plane(mixture, str
 
 
 def test_blocks_are_small(mixture):
-    sizes = [len(block.images) for block in hybrids.make(Recipe(), mixture, Model(), 1_000)]
+    sizes = [len(block.images) for block in of(Recipe(), mixture, Model(), 1_000)]
     assert max(sizes) <= making.BLOCK
     assert sum(sizes) == 1_000

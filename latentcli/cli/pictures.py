@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
+    from latentcli.hybrids.likelihoods import LogLikelihood
     from latentcli.models.base import LatentModel
 
 MANIFOLD_SIDE = 20
@@ -215,6 +216,7 @@ def of_hybrids(
     points: np.ndarray,
     mixture: "GaussianMixtureClassifier",
     likelihood: str,
+    log_likelihood: "LogLikelihood",
 ) -> list[Path]:
     """The most mixed of the hybrids with captions, and where all of them lie.
 
@@ -224,24 +226,29 @@ def of_hybrids(
         images, soft_labels: of the hybrids.
         points: (N, d) where they lie, in the space of the mixture's means.
         mixture: whose classes they are.
-        likelihood: what the soft labels are by, a name in ``LIKELIHOODS``.
+        likelihood, log_likelihood: what the soft labels are by: its name, and itself.
     """
     classes = [str(name) for name in mixture.classes_]
     mixed = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
     targets = [grid, None if figures is None else folder(figures) / "hybrids.png"]
     written = [draw("hybrids", path, images[mixed], soft_labels[mixed], classes) for path in targets if path]
     if figures is not None:
-        written.append(_field(figures / "hybrids-plane.png", soft_labels, points, mixture, likelihood))
+        written.append(_field(figures / "hybrids-plane.png", soft_labels, points, mixture, likelihood, log_likelihood))
     return written
 
 
 def _field(
-    path: Path, soft_labels: np.ndarray, points: np.ndarray, mixture: "GaussianMixtureClassifier", likelihood: str
+    path: Path,
+    soft_labels: np.ndarray,
+    points: np.ndarray,
+    mixture: "GaussianMixtureClassifier",
+    likelihood: str,
+    log_likelihood: "LogLikelihood",
 ) -> Path:
     """The likelihoods over the plane in which these points vary most, through their mean."""
     from latentcli.hybrids.field import field
 
-    likelihoods, extent, flat = field(mixture, likelihood, points, FIELD_SIDE)
+    likelihoods, extent, flat = field(mixture, log_likelihood, points, FIELD_SIDE)
     names = "latent dimension 1", "latent dimension 2"
     if points.shape[1] > 2:
         names = "principal component 1 (field: a slice through the mean)", "principal component 2"

@@ -12,13 +12,13 @@ from latentcli.training.config import SHARE
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.data import ImageSet
-    from latentcli.hybrids import Recipe
+    from latentcli.hybrids import Posteriors, Recipe
     from latentcli.latents import Latents
     from latentcli.models.base import LatentModel
     from latentcli.training.mixing import Hybrids
 
 MOST_CONFIDENT = 0.95
-"""Images and hybrids of less are left out: the usual threshold of pseudo-labels (Sohn et al. 2020)."""
+"""Images of less are no pseudo-labels: the usual threshold (Sohn et al. 2020)."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class Arm:
         settings: of the classifier, where they are not its own.
         added: what it is given beside the labelled images; None: nothing.
         share: of the images that it sees those that are labelled, where something is added.
+        passes: where labelled images are many the share grows, to half at most, until it sees each so often.
         finish: of its steps the last that see labelled images alone.
+        once: as many are added as it sees, each once; else the study's number.
         shares_model: it needs the model of all images, which it shares with others.
     """
 
@@ -63,13 +65,23 @@ class Arm:
     settings: Mapping[str, Any] = field(default_factory=dict)
     added: Added | None = None
     share: float = SHARE
+    passes: int = 0
     finish: float = 0.0
+    once: bool = False
     shares_model: bool = False
 
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What can be said in plain values of how it trains: results of another are results of another arm."""
-        return {"settings": dict(self.settings), "share": self.share, "finish": self.finish}
+    def recipe(self, labelled: int, seen: int, count: int) -> dict[str, Any]:
+        """What can be said in plain values of how it trains: results of another are results of another arm.
+
+        Args:
+            labelled: how many images are.
+            seen: how many images the classifier sees in all.
+            count: how many an arm may add, where nothing else is said.
+        """
+        share = max(self.share, min(SHARE, self.passes * labelled / seen))
+        if self.once:
+            count = round((1 - share) * (1 - self.finish) * seen)
+        return {"settings": dict(self.settings), "share": share, "finish": self.finish, "count": count}
 
 
 @dataclass(frozen=True)
@@ -115,15 +127,21 @@ class LatentSpace:
         mixture = CLASSIFIERS["gmm"](device=self.given.device, random_state=self.given.seed)
         return mixture.fit(self.latents.flat, self.names, self.latents.posterior_variances)
 
+    @property
+    def posteriors(self) -> "Posteriors":
+        """Of the study's own images, whose few labels are known."""
+        from latentcli.hybrids import Posteriors
+
+        return Posteriors(self.latents.flat, self.latents.posterior_variances, self.names)
+
     def hybrids(self, recipe: "Recipe") -> "Hybrids":
         """Images decoded from it; those that are drawn around images are drawn around the study's own."""
         from latentcli import inference
-        from latentcli.hybrids import AROUND_IMAGES, Posteriors, make
+        from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, make
 
-        around = None
-        if recipe.strategy in AROUND_IMAGES:
-            around = Posteriors(self.latents.flat, self.latents.posterior_variances, self.names)
-        blocks = list(make(recipe, self.mixture, inference.LatentSpace(self.model), self.given.count, around))
+        around = self.posteriors if recipe.strategy in AROUND_IMAGES else None
+        likelihood, space = LIKELIHOODS[recipe.likelihood](self.mixture, around), inference.LatentSpace(self.model)
+        blocks = list(make(recipe, self.mixture, likelihood, space, self.given.count, around))
         images, soft_labels = (
             np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels")
         )
@@ -150,11 +168,10 @@ def of_labelled(given: Given) -> "Hybrids":
 
 
 def of_unlabelled(given: Given) -> "Hybrids":
-    """Hybrids of a model that has seen all images, without labels: around these, almost surely of one class."""
+    """Hybrids of a model that has seen all images, without labels: around these, with what their neighbours say."""
     from latentcli.hybrids import Recipe
 
-    recipe = Recipe("posterior", min_confidence=MOST_CONFIDENT, seed=given.seed)
-    return LatentSpace(given.unlabelled, given).hybrids(recipe)
+    return LatentSpace(given.unlabelled, given).hybrids(Recipe("posterior", "neighbours", seed=given.seed))
 
 
 def as_published(given: Given) -> "Hybrids":
@@ -167,17 +184,29 @@ def as_published(given: Given) -> "Hybrids":
 
 def pseudo_labels(given: Given) -> "Hybrids":
     """The unlabelled images themselves, with the classes that the mixture is sure of."""
+    return labelled_by("mixture", given, MOST_CONFIDENT)
+
+
+def spread_labels(given: Given) -> "Hybrids":
+    """The unlabelled images themselves, each with what its neighbours say of it: the labels that hybrids get."""
+    return labelled_by("neighbours", given, 0.0)
+
+
+def labelled_by(likelihood: str, given: Given, threshold: float) -> "Hybrids":
+    """Unlabelled images with soft labels; with a threshold those that are surer, each wholly of its likeliest class."""
     from latentcli import inference
+    from latentcli.hybrids import LIKELIHOODS
 
     space = LatentSpace(given.unlabelled, given)
     random = np.random.default_rng(given.seed)
     rows = np.sort(random.permutation(len(given.unlabelled))[: given.count])
     images = given.unlabelled.images[rows]
     latents = inference.features(space.model, images, space.model.FEATURES[0])
-    probabilities = space.mixture.predict_proba(latents)
-    sure = probabilities.max(axis=1) >= MOST_CONFIDENT
-    classes = probabilities[sure].argmax(axis=1)
-    return space.with_soft_labels(images[sure], np.eye(probabilities.shape[1])[classes])
+    probabilities = np.exp(LIKELIHOODS[likelihood](space.mixture, space.posteriors)(latents))
+    if threshold:
+        sure = probabilities.max(axis=1) >= threshold
+        images, probabilities = images[sure], np.eye(probabilities.shape[1])[probabilities[sure].argmax(axis=1)]
+    return space.with_soft_labels(images, probabilities)
 
 
 ARMS: dict[str, Arm] = {
@@ -185,8 +214,13 @@ ARMS: dict[str, Arm] = {
     "augmented": Arm("with augmentation"),
     "mixup": Arm("mixup", {"augment": False, "mixup": 0.2}),
     "hybrids-labelled": Arm("hybrids, VAE on the labelled", added=of_labelled, share=0.75, finish=0.3),
-    "hybrids-unlabelled": Arm("hybrids, VAE on all images", added=of_unlabelled, shares_model=True),
+    "hybrids-unlabelled": Arm(
+        "hybrids, VAE on all images", added=of_unlabelled, share=0.25, passes=10, once=True, shares_model=True
+    ),
     "pseudo-labels": Arm("pseudo-labels", added=pseudo_labels, shares_model=True),
+    "spread-labels": Arm(
+        "spread pseudo-labels", added=spread_labels, share=0.25, passes=10, once=True, shares_model=True
+    ),
     "augmented-mixup": Arm("augmentation and mixup", {"mixup": 0.2}),
     "as-published": Arm("hybrids as published (2-D)", added=as_published),
 }

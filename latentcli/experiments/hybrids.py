@@ -108,13 +108,19 @@ def cells(task: Task, seeds: int, protocol: Protocol, folder: Path) -> tuple[lis
     ]  # fmt: skip
     arms = [
         Cell(f"{task.name}-{arm}-{size}-{seed}",
-             {"data": images, "arm": arm, "recipe": ARMS[arm].recipe, "per_class": size, "seed": seed, **shared},
+             {"data": images, "arm": arm, "recipe": recipe_of(arm, size, len(task.train.class_names), protocol),
+              "per_class": size, "seed": seed, **shared},
              partial(measured, task, arm, size, seed, protocol, folder))
         for size in sorted(protocol.per_class)
         for seed in range(seeds)
         for arm in protocol.arms
     ]  # fmt: skip
     return common, arms
+
+
+def recipe_of(arm: str, size: int, classes: int, protocol: Protocol) -> dict[str, Any]:
+    """What an arm does with so many labelled images of each class."""
+    return ARMS[arm].recipe(size * classes, protocol.steps * protocol.batch_size, protocol.count)
 
 
 def fewest_of_a_class(task: Task) -> int:
@@ -167,7 +173,8 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
         return model_of(images, len(names), seed, how, folder / "models" / name)
 
     plan = ARMS[arm]
-    given = Given(labelled, unlabelled, seed, protocol.count, model, protocol.device)
+    recipe = recipe_of(arm, size, len(names), protocol)
+    given = Given(labelled, unlabelled, seed, recipe["count"], model, protocol.device)
     added = added_by(plan, given)
     facts: Result = {"data": task.train.name, "arm": arm, "per_class": size, "seed": seed}
     if plan.added and added is None:
@@ -177,7 +184,7 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
     training = ClassifierTrainingConfig(
         epochs=1, batch_size=protocol.batch_size, held_out=0.0, finish=plan.finish, seed=seed
     )
-    examples = mixing.examples(labelled, names, training, None, added, plan.share)
+    examples = mixing.examples(labelled, names, training, None, added, recipe["share"])
     order = np.random.default_rng([seed, size]).permutation(examples.train_rows)
     rows = np.resize(order, protocol.steps * protocol.batch_size)
     network = create_classifier("cnn", config, seed, devices.resolve(protocol.device))

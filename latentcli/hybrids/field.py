@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentcli.hybrids.likelihoods import LIKELIHOODS
+from latentcli.hybrids.likelihoods import LogLikelihood
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -14,13 +14,13 @@ ROOM = 0.06
 
 
 def field(
-    mixture: "GaussianMixtureClassifier", likelihood: str, points: np.ndarray, side: int
+    mixture: "GaussianMixtureClassifier", likelihood: LogLikelihood, points: np.ndarray, side: int
 ) -> tuple[np.ndarray, tuple[float, float, float, float], np.ndarray]:
     """p(class | z) on a grid: over all of a space of up to two dimensions, else over the points' principal plane.
 
     Args:
         mixture: whose classes they are.
-        likelihood: a name in ``LIKELIHOODS``.
+        likelihood: of them.
         points: (N, d), in the space of the mixture's means.
         side: places of the grid along each axis.
 
@@ -40,6 +40,6 @@ def field(
     low, high = low - room, high + room
     across, up = (np.linspace(low[axis], high[axis], side) for axis in (0, 1))
     places = centre + np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) @ directions
-    likelihoods = np.exp(LIKELIHOODS[likelihood](mixture)(mixture.inverse_transform(places)))
+    likelihoods = np.exp(likelihood(mixture.inverse_transform(places)))
     extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
     return likelihoods.reshape(side, side, -1), extent, flat

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_softmax
 
-from latentcli.errors import ModelFileError
+from latentcli.errors import ModelFileError, UsageError
+from latentcli.hybrids.posteriors import Posteriors
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -15,12 +16,16 @@ LogLikelihood = Callable[[np.ndarray], np.ndarray]
 """log p(class | z), (N, C), of latents (N, D); each row is a distribution."""
 
 
-def of_mixture(mixture: "GaussianMixtureClassifier") -> LogLikelihood:
+Likelihood = Callable[["GaussianMixtureClassifier", Posteriors | None], LogLikelihood]
+"""Makes one of a mixture, and of images where they matter."""
+
+
+def of_mixture(mixture: "GaussianMixtureClassifier", images: Posteriors | None) -> LogLikelihood:
     """By the responsibilities of the classes' components."""
     return mixture.predict_log_proba
 
 
-def of_class_gaussians(mixture: "GaussianMixtureClassifier") -> LogLikelihood:
+def of_class_gaussians(mixture: "GaussianMixtureClassifier", images: Posteriors | None) -> LogLikelihood:
     """By one diagonal Gaussian for each class, all classes alike before the point is seen.
 
     Raises:
@@ -36,10 +41,28 @@ def of_class_gaussians(mixture: "GaussianMixtureClassifier") -> LogLikelihood:
     return lambda latents: log_softmax(gaussians.log_densities(mixture.transform(latents)), axis=1)
 
 
-LIKELIHOODS: dict[str, Callable[["GaussianMixtureClassifier"], LogLikelihood]] = {
+def of_neighbours(mixture: "GaussianMixtureClassifier", images: Posteriors | None) -> LogLikelihood:
+    """By the images that lie nearest, among whom the mixture's labels have spread.
+
+    Raises:
+        UsageError: there are no images.
+        DataError: all of them are of other classes than the mixture's.
+    """
+    from latentcli.hybrids.spreading import SpreadLabels
+
+    if images is None:
+        raise UsageError("neighbours are images", "there are none", "name some: --near DATA, or --near latents.npz")
+    return SpreadLabels(mixture, images)
+
+
+LIKELIHOODS: dict[str, Likelihood] = {
     "mixture": of_mixture,
     "class-gaussian": of_class_gaussians,
+    "neighbours": of_neighbours,
 }
+
+WITH_IMAGES = ("neighbours",)
+"""Those that need images."""
 
 
 def soft_labels(log_likelihoods: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from latentcli.errors import DataError, UsageError
-from latentcli.hybrids.likelihoods import LIKELIHOODS, soft_labels
+from latentcli.errors import UsageError
+from latentcli.hybrids.likelihoods import LIKELIHOODS, LogLikelihood, soft_labels
+from latentcli.hybrids.posteriors import Posteriors
 from latentcli.hybrids.strategies import (
     PAIRING,
     STRATEGIES,
     WITH_RATIO,
     Drawn,
     NothingPasses,
-    Posteriors,
     Space,
     check_images,
     classes_of,
@@ -119,6 +119,7 @@ class LatentSpace(Protocol):
 def make(
     recipe: Recipe,
     mixture: "GaussianMixtureClassifier",
+    likelihood: LogLikelihood,
     model: LatentSpace,
     count: int,
     images: Posteriors | None = None,
@@ -128,6 +129,7 @@ def make(
     Args:
         recipe: which.
         mixture: fitted on the model's latents.
+        likelihood: of its classes, made of it and of the images: ``LIKELIHOODS[recipe.likelihood]``.
         model: decodes.
         count: how many.
         images: to draw around: "posterior" needs them; between these, "between", "mixup" and "boundary" lay paths.
@@ -136,10 +138,9 @@ def make(
         UsageError: a class is unknown, or one class has no pair; or images are missing, or of no use.
         DataError: paths are between images, all of which are of other classes.
         NothingPasses: next to no point passes ``min_confidence`` and ``reject``, or no image is of a class.
-        ModelFileError: the mixture lacks what the likelihood or ``reject`` needs.
+        ModelFileError: the mixture lacks what ``reject`` needs.
     """
-    check_images(recipe.strategy, images is not None)
-    likelihood = LIKELIHOODS[recipe.likelihood](mixture)
+    check_images(recipe.strategy, recipe.likelihood, images is not None)
     classes = classes_of(mixture, recipe.classes)
     if recipe.strategy in PAIRING and len(classes) < 2:
         found = ", ".join(map(str, mixture.classes_[classes])) or "none"
@@ -148,12 +149,7 @@ def make(
         raise UsageError("--classes names no class")
     space = Space(mixture, model.prior, model.valid, likelihood, classes, recipe.ratio, images)
     if recipe.strategy in PAIRING and images is not None and (space.classes_of_images < 0).all():
-        others = sorted(set(map(str, () if images.names is None else images.names)))
-        raise DataError(
-            "the images have no class in common with the mixture",
-            f"expected some of {', '.join(map(str, mixture.classes_))}, found {', '.join(others)}",
-            "name images of the mixture's classes, or unlabelled ones: --near",
-        )
+        raise images.strangers([str(name) for name in mixture.classes_])
 
     def sifted(drawn: Drawn) -> tuple[np.ndarray, np.ndarray]:
         """Valid latents of those that are confident and typical enough, and their soft labels."""

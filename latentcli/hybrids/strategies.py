@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from latentcli.errors import UsageError
-from latentcli.hybrids.likelihoods import LogLikelihood
+from latentcli.hybrids.likelihoods import WITH_IMAGES, LogLikelihood
+from latentcli.hybrids.posteriors import UNLABELLED, Posteriors
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -26,21 +27,6 @@ MIXED = 0.4
 
 class NothingPasses(UsageError):
     """There is no point of the kind that is asked for, or next to none."""
-
-
-@dataclass(frozen=True)
-class Posteriors:
-    """Where in the latent space N images lie.
-
-    Attributes:
-        means: (N, D) float.
-        variances: (N, D) float; None of models whose latents are points.
-        names: (N,) of the classes that are known, "" of others; None: no class is known.
-    """
-
-    means: np.ndarray
-    variances: np.ndarray | None = None
-    names: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -67,14 +53,10 @@ class Space:
 
     @cached_property
     def classes_of_images(self) -> np.ndarray:
-        """(N,) the class that each image is known to be of, -1 where the mixture has none such; else the likeliest."""
+        """(N,) the class that each image is known to be of, below 0 if none of the mixture's; else the likeliest."""
         assert self.images is not None
-        names, known = [str(name) for name in self.mixture.classes_], self.images.names
-        if known is None:
-            return self.likeliest_of_images
-        index = {name: column for column, name in enumerate(names)}
-        labelled = np.array([index.get(str(name), -1) for name in known], int)
-        return np.where(known == "", self.likeliest_of_images, labelled)
+        known = self.images.known([str(name) for name in self.mixture.classes_])
+        return np.where(known == UNLABELLED, self.likeliest_of_images, known)
 
     @cached_property
     def likeliest_of_images(self) -> np.ndarray:
@@ -200,7 +182,9 @@ def posterior(space: Space, count: int, random: np.random.Generator) -> Drawn:
     if space.images.variances is not None:
         deviations = np.sqrt(space.images.variances[rows])
         points = points + (deviations * random.standard_normal(points.shape)).astype(np.float32)
-    return Drawn(points[np.isin(space.likelihood(points).argmax(axis=1), space.classes)])
+    if len(space.classes) < len(space.mixture.classes_):
+        points = points[np.isin(space.likelihood(points).argmax(axis=1), space.classes)]
+    return Drawn(points)
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -218,15 +202,17 @@ AROUND_IMAGES = ("posterior", *PAIRING)
 """Strategies that draw around images; the first must, the others else draw the ends of their paths from the mixture."""
 
 
-def check_images(strategy: str, given: bool) -> None:
-    """Refuse a strategy that draws around images without any, and images for one that does not.
+def check_images(strategy: str, likelihood: str, given: bool) -> None:
+    """Refuse a strategy or a likelihood that asks for images without any, and images that neither asks for.
 
     Raises:
         UsageError: it is one of these.
     """
-    if strategy == "posterior" and not given:
-        raise UsageError("a posterior is of images", remedy="name some: --near DATA, or --near latents.npz")
-    if given and strategy not in AROUND_IMAGES:
+    for what, needed in ((f"strategy {strategy}", strategy == "posterior"),
+                         (f"likelihood {likelihood}", likelihood in WITH_IMAGES)):  # fmt: skip
+        if needed and not given:
+            raise UsageError(f"the {what} is of images", remedy="name some: --near DATA, or --near latents.npz")
+    if given and strategy not in AROUND_IMAGES and likelihood not in WITH_IMAGES:
         raise UsageError(
             f"the strategy {strategy} draws around no images", f"expected one of: {', '.join(AROUND_IMAGES)}",
             "leave out --near, or take another --strategy",

@@ -14,9 +14,12 @@ from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 PAIRS = [(strategy, likelihood) for strategy in STRATEGIES for likelihood in LIKELIHOODS]
 
 
-@pytest.mark.parametrize(("strategy", "likelihood"), [pair for pair in PAIRS if pair != ("mixup", "class-gaussian")])
+@pytest.mark.parametrize(
+    ("strategy", "likelihood"), [pair for pair in PAIRS if pair[0] != "mixup" or pair[1] == "mixture"]
+)
 def test_every_strategy_with_every_likelihood(call, trained, strategy, likelihood):
-    files = [trained.vae, trained.gmm, *(["--near", trained.train] if strategy == "posterior" else [])]
+    near = ["--near", trained.train] if strategy == "posterior" or likelihood == "neighbours" else []
+    files = [trained.vae, trained.gmm, *near]
     done = call(
         "hybridize", *files, "-n", 60, "--strategy", strategy, "--likelihood", likelihood, "--figures", "pictures"
     )
@@ -95,8 +98,8 @@ def test_a_ratio_and_a_temperature_show_in_the_soft_labels(call, trained):
 def test_images_of_other_classes_are_no_ends_of_paths(call, trained):
     arrays = np.load(trained.test)
     np.savez("others.npz", data=arrays["data"], labels=arrays["labels"] + 100)
-    for strategy in ("between", "mixup", "boundary"):
-        done = call("hybridize", trained.vae, trained.gmm, "--strategy", strategy, "--near", "others.npz")
+    for arguments in (["between"], ["mixup"], ["boundary"], ["prior", "--likelihood", "neighbours"]):
+        done = call("hybridize", trained.vae, trained.gmm, "--strategy", *arguments, "--near", "others.npz")
         assert (done.code, "no class in common" in done.err) == (3, True), done.err
         assert "expected some of 1, 4, 8, found 101, 104, 108" in done.err
     assert not Path("hybrids.npz").exists()
@@ -116,6 +119,8 @@ def test_images_of_other_classes_are_no_ends_of_paths(call, trained):
         (2, "prior knows no classes", ["--strategy", "prior", "--classes", "4,8"]),
         (2, "temperature", ["--temperature", "0"]),
         (2, "--near DATA", ["--strategy", "posterior"]),
+        (2, "--near DATA", ["--likelihood", "neighbours"]),
+        (2, "no likelihood", ["--strategy", "mixup", "--likelihood", "neighbours", "--near", "hybrids.npz"]),
         (2, "draws around no images", ["--strategy", "mixture", "--near", "hybrids.npz"]),
         (2, "--labels is of images", ["--labels", "labels.csv"]),
         (2, "--resize is of images", ["--resize"]),
