@@ -113,7 +113,7 @@ def hybridize(
         images = Posteriors(around.flat, around.posterior_variances, around.names_of_labels())
     labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint, vae=vae)
     names = [str(name) for name in labeller.classes_]
-    log_likelihood = LIKELIHOODS[likelihood](labeller, images)
+    log_likelihood = LIKELIHOODS[likelihood](labeller, images, console.progress)
     kept: list[tuple[Any, ...]] = []
     confidence = 0.0
     with ExitStack() as stack:

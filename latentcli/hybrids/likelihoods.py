@@ -1,13 +1,14 @@
 """How much of each class a latent point is."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from scipy.special import log_softmax
 
 from latentcli.errors import ModelFileError, UsageError
 from latentcli.hybrids.posteriors import Posteriors
+from latentcli.progress import Progress, silent
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -16,16 +17,24 @@ LogLikelihood = Callable[[np.ndarray], np.ndarray]
 """log p(class | z), (N, C), of latents (N, D); each row is a distribution."""
 
 
-Likelihood = Callable[["GaussianMixtureClassifier", Posteriors | None], LogLikelihood]
-"""Makes one of a mixture, and of images where they matter."""
+class Likelihood(Protocol):
+    """Makes one of a mixture, and of images where these matter, which may take a while."""
+
+    def __call__(
+        self, mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
+    ) -> LogLikelihood: ...
 
 
-def of_mixture(mixture: "GaussianMixtureClassifier", images: Posteriors | None) -> LogLikelihood:
+def of_mixture(
+    mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
+) -> LogLikelihood:
     """By the responsibilities of the classes' components."""
     return mixture.predict_log_proba
 
 
-def of_class_gaussians(mixture: "GaussianMixtureClassifier", images: Posteriors | None) -> LogLikelihood:
+def of_class_gaussians(
+    mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
+) -> LogLikelihood:
     """By one diagonal Gaussian for each class, all classes alike before the point is seen.
 
     Raises:
@@ -41,7 +50,9 @@ def of_class_gaussians(mixture: "GaussianMixtureClassifier", images: Posteriors 
     return lambda latents: log_softmax(gaussians.log_densities(mixture.transform(latents)), axis=1)
 
 
-def of_neighbours(mixture: "GaussianMixtureClassifier", images: Posteriors | None) -> LogLikelihood:
+def of_neighbours(
+    mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
+) -> LogLikelihood:
     """By the images that lie nearest, among whom the mixture's labels have spread.
 
     Raises:
@@ -52,7 +63,7 @@ def of_neighbours(mixture: "GaussianMixtureClassifier", images: Posteriors | Non
 
     if images is None:
         raise UsageError("neighbours are images", "there are none", "name some: --near DATA, or --near latents.npz")
-    return SpreadLabels(mixture, images)
+    return SpreadLabels(mixture, images, progress)
 
 
 LIKELIHOODS: dict[str, Likelihood] = {

@@ -1,6 +1,5 @@
 """Soft labels that spread from images to those that lie near them in the latent space."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,6 +7,7 @@ from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
 from latentcli.hybrids.posteriors import OTHER, UNLABELLED, Posteriors
+from latentcli.progress import Progress, silent
 
 if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
@@ -21,6 +21,9 @@ SPREAD = 0.9
 TOLERANCE = 1e-4
 """The labels are at rest when none changes by more."""
 
+BLOCK = 10_240
+"""Images whose neighbours are looked for at a time."""
+
 
 class SpreadLabels:
     """p(class | z) by the images that lie nearest to z, among whom labels have spread.
@@ -32,7 +35,11 @@ class SpreadLabels:
 
     Args:
         mixture: fitted on the images' latents.
-        images: N of them; labels may be known.
+        images: N of them; labels may be known. Time grows with N².
+        progress: of the search for neighbours.
+
+    Attributes:
+        of_images: (M, C) float64, rows summing to 1: of each of the M images that are not left out.
 
     Raises:
         DataError: all images are of other classes than the mixture's.
@@ -41,37 +48,54 @@ class SpreadLabels:
     held as by Zhu & Ghahramani 2002.
     """
 
-    def __init__(self, mixture: "GaussianMixtureClassifier", images: Posteriors) -> None:
+    def __init__(self, mixture: "GaussianMixtureClassifier", images: Posteriors, progress: Progress = silent) -> None:
         names = [str(name) for name in mixture.classes_]
         known = images.known(names)
         rows = np.flatnonzero(known != OTHER)
         if not len(rows):
             raise images.strangers(names)
-        self.mixture, self.known = mixture, known[rows]
-        self.means = images.means if len(rows) == len(known) else images.means[rows]
-        count = min(NEIGHBOURS, len(rows))
-        points = mixture.transform(self.means)
-        self.search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points)
+        known, means = known[rows], images.means if len(rows) == len(known) else images.means[rows]
+        points = mixture.transform(means)
+        self.mixture = mixture
+        self.search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(rows)), algorithm="brute").fit(points)
+        first, certain = mixture.predict_proba(means), known != UNLABELLED
+        first[certain] = np.eye(len(names))[known[certain]]
+        self.of_images = at_rest(first, certain, self._others(points, progress))
 
-    @cached_property
-    def of_images(self) -> np.ndarray:
-        """(N, C) float64, rows summing to 1: of each image that is not left out."""
-        first, certain = self.mixture.predict_proba(self.means), self.known != UNLABELLED
-        first[certain] = np.eye(first.shape[1])[self.known[certain]]
-        count, others = len(first), min(NEIGHBOURS, len(first) - 1)
-        if not others:
-            return first
-        near = self.search.kneighbors(n_neighbors=others, return_distance=False)  # of none the image itself
-        starts = np.arange(0, near.size + 1, others)
-        mean = csr_matrix((np.full(near.size, 1 / others), near.ravel(), starts), shape=(count, count))
-        labels, change = first, np.inf
-        while change > TOLERANCE:  # each sweep leaves at most α of the change of the last
-            before, labels = labels, SPREAD * (mean @ labels) + (1 - SPREAD) * first
-            labels[certain] = first[certain]
-            change = np.abs(labels - before).max()
-        return labels
+    def _others(self, points: np.ndarray, progress: Progress) -> np.ndarray:
+        """(M, up to ten) int: the images that lie nearest to each of them, without itself."""
+        count = min(NEIGHBOURS, len(points) - 1)
+        found = np.empty((len(points), count), np.int32)
+        with progress("finding neighbours", len(points)) as advance:
+            for first in range(0, len(points), BLOCK):
+                rows = np.arange(first, min(first + BLOCK, len(points)))
+                near = self.search.kneighbors(points[rows], count + 1, return_distance=False)
+                itself_last = np.argsort(near == rows[:, None], axis=1, kind="stable")
+                found[rows] = np.take_along_axis(near, itself_last, axis=1)[:, :count]
+                advance(len(rows))
+        return found
 
     def __call__(self, latents: np.ndarray) -> np.ndarray:
-        """(n, C) logarithms: of the mean of the nearest images' labels, for latents (n, D); never −∞."""
+        """(n, C) logarithms of the mean of the nearest images' labels, for latents (n, D); never −∞."""
         near = self.search.kneighbors(self.mixture.transform(latents), return_distance=False)
         return np.log(np.maximum(self.of_images[near].mean(axis=1), np.finfo(float).tiny))
+
+
+def at_rest(first: np.ndarray, certain: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """(M, C): labels that began as ``first``, after they have spread.
+
+    Args:
+        first: (M, C), rows summing to 1.
+        certain: (M,) of which images the label stays.
+        near: (M, k) the neighbours of each; with k = 0 nothing spreads.
+    """
+    count, width = near.shape
+    if not width:
+        return first
+    mean = csr_matrix((np.full(near.size, 1 / width), near.ravel(), np.arange(0, near.size + 1, width)), (count, count))
+    labels, change = first, np.inf
+    while change > TOLERANCE:  # each sweep leaves at most α of the change before
+        before, labels = labels, SPREAD * (mean @ labels) + (1 - SPREAD) * first
+        labels[certain] = first[certain]
+        change = np.abs(labels - before).max()
+    return labels
