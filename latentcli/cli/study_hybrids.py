@@ -39,7 +39,7 @@ def hybrids(
         typer.Option(
             metavar="A,B,…",
             help="Ways to learn: plain, augmented, mixup, hybrids-labelled, hybrids-unlabelled, pseudo-labels; "
-            "and, when they are named, augmented-mixup and as-published.",
+            "and, when they are named, augmented-mixup, spread-labels and as-published.",
         ),
     ] = None,
     steps: Annotated[
