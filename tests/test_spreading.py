@@ -53,7 +53,8 @@ def test_where_every_class_is_known_points_are_what_their_neighbours_vote():
     places = crowd(500, seed=1)[0]
     reference = KNeighborsClassifier(NEIGHBOURS, algorithm="kd_tree").fit(points, labels)
     assert_allclose(np.exp(likelihood(places)), reference.predict_proba(places), atol=1e-12)
-    assert np.isfinite(likelihood(places)).all()  # also of classes that no neighbour is of
+    far = soft_labels(likelihood(places), temperature=1e6)
+    assert_array_equal(far == 0, reference.predict_proba(places) == 0)  # none stays none, however soft
 
 
 def test_images_that_the_mixture_is_sure_of_and_wrong_hear_of_it_from_their_neighbours():
@@ -91,6 +92,13 @@ def test_of_few_images_and_of_equal_ones_labels_are_distributions(count, seed, e
     found = soft_labels(likelihood(crowd(7, seed + 1)[0]))
     assert_allclose(found.sum(axis=1), 1)
     assert (found >= 0).all()
+
+
+def test_of_few_images_so_few_are_asked_that_a_class_can_have_all_votes():
+    points = np.repeat(np.eye(3) * 4, 4, axis=0) + np.random.default_rng(0).normal(0, 0.5, (12, 3))
+    names = np.repeat(["a", "b", "c"], 4)
+    likelihood = LIKELIHOODS["neighbours"](MIXTURE, Posteriors(points, names=names))
+    assert_allclose(np.exp(likelihood(points)), np.repeat(np.eye(3), 4, axis=0))
 
 
 def test_neighbours_are_asked_on_the_plane_of_the_mixture():

@@ -121,13 +121,20 @@ def latents(
         options: for ``data.load``.
 
     Raises:
-        UsageError: images without a checkpoint to encode them, or features that these latents do not hold.
+        UsageError: images without a checkpoint to encode them, features that these latents do not hold, or an option
+            that is of images.
         ModelFileError: the latents are of another checkpoint than the one given.
     """
     from latentcli import artifacts, checkpoint
     from latentcli.cli import fitting
 
     if artifacts.holds_latents(Path(data)):
+        for name in ("labels", "classes", "resize"):
+            if options.get(name):
+                raise UsageError(
+                    f"--{name} is of images, and {data} holds latents",
+                    remedy=f"give it where they are encoded: latentcli encode DATA vae.pth --{name} …",
+                )
         found = artifacts.read_latents(Path(data))
         if vae is not None:
             check_latents(data, found, vae, checkpoint.load(vae).fingerprint)

@@ -57,7 +57,7 @@ class Arm:
         share: of the images that it sees those that are labelled, where something is added.
         passes: where labelled images are many the share grows, to half at most, until it sees each so often.
         finish: of its steps the last that see labelled images alone.
-        once: as many are added as it sees, each once; else the study's number.
+        once: as many may be added as it sees; else the study's number.
         shares_model: it needs the model of all images, which it shares with others.
     """
 
@@ -70,18 +70,16 @@ class Arm:
     once: bool = False
     shares_model: bool = False
 
-    def recipe(self, labelled: int, seen: int, count: int) -> dict[str, Any]:
+    def recipe(self, labelled: int, seen: int) -> dict[str, Any]:
         """What can be said in plain values of how it trains: results of another are results of another arm.
 
         Args:
             labelled: how many images are.
             seen: how many images the classifier sees in all.
-            count: how many an arm may add, where nothing else is said.
         """
         share = max(self.share, min(SHARE, self.passes * labelled / seen))
-        if self.once:
-            count = round((1 - share) * (1 - self.finish) * seen)
-        return {"settings": dict(self.settings), "share": share, "finish": self.finish, "count": count}
+        count = {"count": round((1 - share) * (1 - self.finish) * seen)} if self.once else {}
+        return {"settings": dict(self.settings), "share": share, "finish": self.finish, **count}
 
 
 @dataclass(frozen=True)
@@ -188,7 +186,7 @@ def pseudo_labels(given: Given) -> "Hybrids":
 
 
 def spread_labels(given: Given) -> "Hybrids":
-    """The unlabelled images themselves, each with what its neighbours say of it: the labels that hybrids get."""
+    """The unlabelled images themselves, each with the soft label that a hybrid would have in its place."""
     return labelled_by("neighbours", given, 0.0)
 
 

@@ -46,7 +46,7 @@ class Protocol:
         arms: names in ``ARMS``.
         steps: of the optimiser, for every classifier.
         batch_size: of every classifier.
-        count: images that an arm may add.
+        count: images that an arm may add, where it does not say how many by itself.
         unlabelled: images without labels that an arm may learn from, drawn for each seed; None: all.
         values_seen: of a model's training, as in ``TrainingConfig``.
         family: of the models.
@@ -120,7 +120,7 @@ def cells(task: Task, seeds: int, protocol: Protocol, folder: Path) -> tuple[lis
 
 def recipe_of(arm: str, size: int, classes: int, protocol: Protocol) -> dict[str, Any]:
     """What an arm does with so many labelled images of each class."""
-    return ARMS[arm].recipe(size * classes, protocol.steps * protocol.batch_size, protocol.count)
+    return ARMS[arm].recipe(size * classes, protocol.steps * protocol.batch_size)
 
 
 def fewest_of_a_class(task: Task) -> int:
@@ -174,7 +174,7 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
 
     plan = ARMS[arm]
     recipe = recipe_of(arm, size, len(names), protocol)
-    given = Given(labelled, unlabelled, seed, recipe["count"], model, protocol.device)
+    given = Given(labelled, unlabelled, seed, recipe.get("count", protocol.count), model, protocol.device)
     added = added_by(plan, given)
     facts: Result = {"data": task.train.name, "arm": arm, "per_class": size, "seed": seed}
     if plan.added and added is None:

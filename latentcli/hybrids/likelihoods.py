@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]
-"""log p(class | z), (N, C), of latents (N, D); each row is a distribution."""
+"""log p(class | z), (N, C), of latents (N, D); each row is a distribution, and −∞ a class that it has none of."""
 
 
 class Likelihood(Protocol):

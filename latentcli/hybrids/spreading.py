@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
 
 NEIGHBOURS = 10
-"""Images that tell what lies between them."""
+"""Images that tell what lies between them, at most: no more than half as many as there are of a class on average."""
 
 SPREAD = 0.9
 """α, in [0, 1): how much of an image's label is its neighbours'; the rest stays what the mixture says."""
@@ -30,8 +30,9 @@ class SpreadLabels:
 
     To begin with an image is of each class as the mixture has it, F₀, or wholly of the class that it is known to be of.
     Then F ← α W F + (1 − α) F₀, where W is the mean of the ten nearest other images and known classes stay what they
-    are. So an image that the mixture is sure of, and wrong, hears of it from its neighbours. Images that are known to
-    be of none of the mixture's classes are left out. Distances are Euclidean in the space of the mixture's means.
+    are. So an image that the mixture is sure of, and wrong, hears of it from its neighbours. Of few images fewer than
+    ten are asked: half as many as there are of a class on average. Images that are known to be of none of the mixture's
+    classes are left out. Distances are Euclidean in the space of the mixture's means.
 
     Args:
         mixture: fitted on the images' latents.
@@ -57,14 +58,15 @@ class SpreadLabels:
         known, means = known[rows], images.means if len(rows) == len(known) else images.means[rows]
         points = mixture.transform(means)
         self.mixture = mixture
-        self.search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(rows)), algorithm="brute").fit(points)
+        count = min(NEIGHBOURS, max(1, len(rows) // (2 * len(names))))
+        self.search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points)
         first, certain = mixture.predict_proba(means), known != UNLABELLED
         first[certain] = np.eye(len(names))[known[certain]]
         self.of_images = at_rest(first, certain, self._others(points, progress))
 
     def _others(self, points: np.ndarray, progress: Progress) -> np.ndarray:
-        """(M, up to ten) int: the images that lie nearest to each of them, without itself."""
-        count = min(NEIGHBOURS, len(points) - 1)
+        """(M, k) int: the images that lie nearest to each of them, without itself."""
+        count = min(self.search.n_neighbors, len(points) - 1)
         found = np.empty((len(points), count), np.int32)
         with progress("finding neighbours", len(points)) as advance:
             for first in range(0, len(points), BLOCK):
@@ -76,9 +78,10 @@ class SpreadLabels:
         return found
 
     def __call__(self, latents: np.ndarray) -> np.ndarray:
-        """(n, C) logarithms of the mean of the nearest images' labels, for latents (n, D); never −∞."""
+        """(n, C) logarithms of the mean of the nearest images' labels, for latents (n, D); −∞ of none."""
         near = self.search.kneighbors(self.mixture.transform(latents), return_distance=False)
-        return np.log(np.maximum(self.of_images[near].mean(axis=1), np.finfo(float).tiny))
+        with np.errstate(divide="ignore"):
+            return np.log(self.of_images[near].mean(axis=1))
 
 
 def at_rest(first: np.ndarray, certain: np.ndarray, near: np.ndarray) -> np.ndarray:

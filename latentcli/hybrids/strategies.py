@@ -18,7 +18,7 @@ BISECTIONS = 40
 """Halvings of a path in the search for the place where two classes are equally likely."""
 
 EVEN = 2.0
-"""Odds up to which two classes count as equally likely: where latents are codes, no point may be nearer."""
+"""Odds up to which two classes count as equally likely: of codes, and of neighbours, no point may be nearer."""
 
 
 MIXED = 0.4
@@ -87,7 +87,7 @@ class Space:
             if not len(alike):
                 raise NothingPasses(
                     f"none of the images is of class {self.mixture.classes_[label]}",
-                    "as the mixture sees them" if recognised else "by its label, or else as the mixture sees it",
+                    "as their likelihood has them" if recognised else "by its label, or else as the mixture sees it",
                     "name others to draw around, or leave the class out: --classes",
                 )  # fmt: skip
             rows[classes == label] = random.choice(alike, size=int((classes == label).sum()))
@@ -148,15 +148,16 @@ def mixup(space: Space, count: int, random: np.random.Generator) -> Drawn:
 def boundary(space: Space, count: int, random: np.random.Generator) -> Drawn:
     """Where two classes are about equally likely and no third is likelier, on straight paths between draws of the two.
 
-    Paths on which the two do not change places, or where a third class is likelier, give no point; nor do those of
-    quantised models whose codes jump over the boundary.
+    Paths on which the two do not change places, or where a third class is likelier, give no point; nor do those on
+    which the likelihood jumps over the boundary, as it may from code to code, and from neighbours to neighbours.
     """
     ends, rows = _ends(space, count, random), np.arange(count)
 
     def lead(place: np.ndarray) -> np.ndarray:
         """By how much the first class is likelier, at a place on each path."""
         likelihoods = space.likelihood(space.valid(ends.at(place)))
-        return likelihoods[rows, ends.first] - likelihoods[rows, ends.second]
+        with np.errstate(invalid="ignore"):  # where there is none of either, neither leads
+            return likelihoods[rows, ends.first] - likelihoods[rows, ends.second]
 
     low, high = np.zeros(count), np.ones(count)
     crossing = (lead(low) > 0) & (lead(high) < 0)

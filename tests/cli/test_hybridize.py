@@ -64,6 +64,14 @@ def test_latents_of_the_images_serve_as_well_as_the_images(call, trained):
     assert set(made[0]["soft_labels"].argmax(axis=1)) == {1, 2}
 
 
+@pytest.mark.parametrize("option", [["--labels", "labels.csv"], ["--resize"]])
+def test_latents_have_no_use_for_what_is_said_of_images(call, trained, option):
+    assert call("encode", trained.train, trained.vae, "-o", "latents.npz").code == 0
+    done = call("hybridize", trained.vae, trained.gmm, "--near", "latents.npz", *option)
+    assert (done.code, f"{option[0]} is of images, and latents.npz holds latents" in done.err) == (2, True), done.err
+    assert not Path("hybrids.npz").exists()
+
+
 def test_paths_between_images_are_decoded_with_their_soft_labels(call, trained):
     found = []
     for near in ([], ["--near", trained.train]):
