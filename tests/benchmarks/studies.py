@@ -47,6 +47,7 @@ ROWS = {
     "latents-mnist-paper": Row("mnist", ("--recipe", "paper", "--label-embedding")),
     "latents-cifar-paper": Row(CIFAR, ("--recipe", "paper")),
     "hybrids-mnist": Row("mnist", ("--arms", WITH_MIXUP_OF_BOTH_KINDS), 5),
+    "hybrids-mnist-spread-labels": Row("mnist", ("--arms", "spread-labels", "--per-class", "5,10,50"), 5),
     "hybrids-mnist-as-published": Row("mnist", ("--arms", "as-published", "--per-class", "5,20,100")),
     "hybrids-fashion-mnist": Row("fashion-mnist", (*SHORTER, "5,50,500")),
     "hybrids-cifar": Row(CIFAR, (*SHORTER, "5,50,500")),
