@@ -18,7 +18,7 @@ from latentcli.cli.app import exit_code_of
 from latentcli.cli.classify import classify
 from latentcli.cli.reconstruct import reconstruct
 from latentcli.cli.train import train
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 
 LATENT_DIM = 2
 BATCH_SIZE = 96

@@ -1,85 +1,132 @@
-"""The house stands: an import goes down only, and rooms of one floor never import one another."""
+"""The house stands: at most six floors, an import goes down only, and rooms of one floor never import one another."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "latentcli"
-FLOORS = [
-    {"errors", "metrics", "progress", "plain_arrays", "pickle_machine"},
-    {
-        "registry",
-        "device",
-        "latents",
-        "files",
-        "batches",
-        "matmul",
-        "folding",
-        "memory",
-        "plain_pickle",
-        "safe_arrays",
-        "safe_pickle",
-    },
-    {"tensor_files"},
-    {"sealed_files"},
-    {"data", "models", "classifiers", "hybrids", "figures"},
-    {"training", "inference", "checkpoint", "probe_files", "artifacts", "experiments"},
-    {"experiments", "hybrid_dataset"},
+FLOORS = (
+    {"core", "numerics"},
+    {"formats", "models", "classifiers"},
+    {"data", "artifacts", "training", "inference", "hybrids", "figures"},
+    {"experiments", "pictures"},
     {"cli"},
     {"__main__", "assignment"},
-]
-FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-MODULES = sorted(PACKAGE.rglob("*.py"))
+)
+"""The rooms of the package from the ground up. Imports that only type checkers see count like all others."""
+
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS, 1) for room in rooms}
+HEAVY = ("torch", "torchvision", "sklearn", "skimage", "matplotlib", "scipy", "PIL", "joblib")
 
 
-def room_of(module: str) -> str:
-    return module.split(".")[1]
+def name_of(path: Path) -> str:
+    return ".".join(["latentcli", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
 
 
-def imports(path: Path) -> list[tuple[str, bool]]:
-    """Modules that a file imports, and whether only type checkers see it."""
-    tree = ast.parse(path.read_text())
-    typing_only = {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
-        for node in ast.walk(block)
-    }
-    found = []
-    for node in ast.walk(tree):
+MODULES = {name_of(path): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+FACES = {name_of(path) for path in PACKAGE.rglob("__init__.py")}
+
+
+def imports(module: str) -> Iterator[str]:
+    """Dotted names that a file imports anywhere in it, a name of a module as that module's."""
+    for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.Import):
-            found += [(alias.name, id(node) in typing_only) for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names = [
-                f"{node.module}.{alias.name}" if node.module == "latentcli" else node.module for alias in node.names
-            ]
-            found += [(name, id(node) in typing_only) for name in names]
+            assert not node.level, f"{module}: write the whole name of what is imported"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room_of(dotted: str) -> str:
+    return dotted.split(".")[1]
+
+
+def within(module: str) -> set[str]:
+    """Modules of the package that a file imports; what it takes from the package's own face is no room's."""
+    found = set()
+    for dotted in imports(module):
+        while dotted and dotted not in MODULES:
+            dotted = dotted.rpartition(".")[0]
+        found.add(dotted)
+    return found - {"", "latentcli", module}
+
+
+def rooms() -> dict[str, set[str]]:
+    """Each room with the rooms that it imports."""
+    found: dict[str, set[str]] = {}
+    for module in MODULES.keys() - {"latentcli"}:
+        others = {room_of(other) for other in within(module)} - {room_of(module)}
+        found.setdefault(room_of(module), set()).update(others)
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_down_only(path):
-    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    if room == "__init__":
-        return
-    assert room in FLOOR_OF, f"give {room} a floor"
-    for name, typing_only in imports(path):
-        if name.startswith("latentcli.") and not typing_only and name != "latentcli.__version__":
-            other = room_of(name)
-            assert other == room or FLOOR_OF[other] < FLOOR_OF[room], f"{path} imports {name}"
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Nodes that reach one another; none where there is no circle."""
+    left = dict(graph)
+    while free := [node for node, others in left.items() if not others & left.keys()]:
+        for node in free:
+            del left[node]
+    return sorted(left)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_only_the_command_line_knows_typer_and_rich(path):
-    top = {name.split(".")[0] for name, _ in imports(path)}
-    if path.relative_to(PACKAGE).parts[0] != "cli":
-        assert not top & {"typer", "rich", "click"}
+def test_each_room_has_a_floor():
+    assert rooms().keys() <= FLOOR_OF.keys(), "give the new room a floor"
 
 
-HEAVY = ("torch", "torchvision", "sklearn", "skimage", "matplotlib", "scipy", "PIL", "joblib")
+def test_imports_go_down_only():
+    up = [
+        f"{module} ({FLOOR_OF[room_of(module)]}) imports {other} ({FLOOR_OF[room_of(other)]})"
+        for module in MODULES.keys() - {"latentcli"}
+        for other in within(module)
+        if room_of(other) != room_of(module) and FLOOR_OF[room_of(other)] >= FLOOR_OF[room_of(module)]
+    ]
+    assert not up
+
+
+def test_there_are_six_floors_at_most():
+    graph = rooms()
+
+    def height(room: str) -> int:
+        return 1 + max((height(other) for other in graph[room]), default=0)
+
+    assert not circle(graph)
+    assert max(map(height, graph)) <= 6
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """A room's face only hands names on: it ties nothing within the room."""
+    graph = {
+        module: {other for other in within(module) if not (other in FACES and module.startswith(other))}
+        for module in MODULES.keys() - FACES
+    }
+    assert not circle(graph)
+
+
+def test_core_knows_nothing_but_itself_and_numpy():
+    known = {"latentcli.core", "numpy", "torch", *sys.stdlib_module_names}
+    strange = {
+        f"{module} imports {dotted}"
+        for module in MODULES
+        if module.startswith("latentcli.core")
+        for dotted in imports(module)
+        if dotted.split(".")[0] not in known and not dotted.startswith("latentcli.core")
+    }
+    assert not strange
+
+
+def test_only_the_command_line_knows_typer_and_rich():
+    elsewhere = {
+        module
+        for module in MODULES
+        if not module.startswith("latentcli.cli")
+        for dotted in imports(module)
+        if dotted.split(".")[0] in {"typer", "rich", "click"}
+    }
+    assert not elsewhere
 
 
 def loaded_by(code: str) -> set[str]:
@@ -112,6 +159,10 @@ except SystemExit as end:
     assert end.code == 0, end.code
 """
     assert loaded_by(code) == set()
+
+
+def test_the_core_loads_nothing_heavy():
+    assert loaded_by("from latentcli.core import device, errors, image_set, labels, latents, registry") == set()
 
 
 def test_artifacts_and_data_load_no_torch():

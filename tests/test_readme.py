@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import latentcli.cli  # registers the commands
-from latentcli import errors
 from latentcli.cli.app import app
+from latentcli.core import errors
 from latentcli.data import SOURCES
 
 ROOT = Path(__file__).parent.parent

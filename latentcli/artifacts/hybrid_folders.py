@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.artifacts.tables import as_csv, as_written
-from latentcli.errors import DataError, UsageError
-from latentcli.files import atomic_folder, shown
+from latentcli.core.errors import DataError, UsageError
+from latentcli.formats.files import atomic_folder, shown
 
 SOFT_LABELS = "soft_labels.csv"
 
@@ -92,7 +92,7 @@ class HybridFolder:
         Raises:
             DataError: it cannot be read.
         """
-        from latentcli.data.decoding import UnreadableImage, decode
+        from latentcli.formats.image_files import UnreadableImage, decode
 
         file = self.path / self.files[index]
         try:
@@ -119,7 +119,7 @@ def _shape_of(path: Path) -> tuple[int, int, int]:
     """Height, width and channels of a PNG file, from its header."""
     from PIL import Image
 
-    from latentcli.data.decoding import UnreadableImage, measure
+    from latentcli.formats.image_files import UnreadableImage, measure
 
     try:
         height, width = measure(path)

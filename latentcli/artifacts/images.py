@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli import files
 from latentcli.artifacts.hybrid_folders import HybridFolder, are_shares
 from latentcli.artifacts.npz import Shape, arrays_writer, read_arrays
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
+from latentcli.formats import files
 
 
 @contextmanager

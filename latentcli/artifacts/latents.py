@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli import files
 from latentcli.artifacts.npz import read_arrays, write_arrays
-from latentcli.errors import DataError
-from latentcli.latents import ARRAYS_OF_FEATURES, Latents
+from latentcli.core.errors import DataError
+from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
+from latentcli.formats import files
 
 
 def write_latents(path: Path, latents: Latents) -> None:

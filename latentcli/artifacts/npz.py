@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli import files, safe_arrays
-from latentcli.data.opening import kind
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
+from latentcli.formats import files, npz_reader
+from latentcli.formats.opening import kind
 
 _BEFORE_ZIP = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name: times would make the same content differ
 _BLOCK = 2**22  # bytes copied at a time
@@ -82,8 +82,8 @@ def read_arrays(path: Path, *, sealed: bool = False) -> dict[str, np.ndarray]:
     if kind(path) is None:
         raise DataError(f"there is no file {name}", remedy="give the path of one that latentcli wrote")
     try:
-        arrays = safe_arrays.read_npz(path)
-    except safe_arrays.UnsafeArrays as error:
+        arrays = npz_reader.read_npz(path)
+    except npz_reader.UnsafeArrays as error:
         raise DataError(f"cannot read {name}", str(error), remedy) from error
     if sealed and "sha256" not in arrays:
         raise DataError(f"{name} was not written by latentcli, or is not whole", "expected an array sha256", remedy)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from latentcli import files, plain_pickle, safe_pickle
-from latentcli.errors import ModelFileError
+from latentcli.core.errors import ModelFileError
+from latentcli.formats import files, pickle_reader, pickle_writer
 
 LARGEST = 2**30
 """Bytes: ten full covariances of 2,048 dimensions take a third of it."""
@@ -28,9 +28,9 @@ def write_classifier(path: Path, params: Mapping[str, Any]) -> None:
     if not {"kind", "checkpoint"} <= set(params):
         raise ValueError("a classifier's parameters need a kind and a checkpoint")
     plain = {name: value for name, value in params.items() if name != "sha256"}
-    as_read = safe_pickle.loads(plain_pickle.dumps(plain))
+    as_read = pickle_reader.loads(pickle_writer.dumps(plain))
     with files.atomic_write(path) as file:
-        file.write(plain_pickle.dumps(plain | {"sha256": files.digest(as_read)}))
+        file.write(pickle_writer.dumps(plain | {"sha256": files.digest(as_read)}))
 
 
 def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") -> dict[str, Any]:
@@ -48,8 +48,8 @@ def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = 
     name, one = files.shown(path), f"latentcli fit-gmm DATA {checkpoint}"
     again, other = f"fit it again: {one} -o {name}", f"fit one: {one}"  # the other not over a file of another kind
     try:
-        params = safe_pickle.loads(_bytes_of(path))
-    except (safe_pickle.UnsafePickle, OSError) as error:
+        params = pickle_reader.loads(_bytes_of(path))
+    except (pickle_reader.UnsafePickle, OSError) as error:
         raise ModelFileError(f"cannot read {name}", getattr(error, "strerror", None) or str(error), other) from error
     plain = isinstance(params, dict) and all(isinstance(key, str) for key in params)
     if not plain or not all(isinstance(params.get(key), str) for key in ("kind", "checkpoint", "sha256")):

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import numpy as np
 
-from latentcli.files import atomic_write
+from latentcli.formats.files import atomic_write
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 

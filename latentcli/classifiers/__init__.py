@@ -3,18 +3,18 @@
 A new one is a file of its own and a line here.
 """
 
-from latentcli.registry import Registry
+from latentcli.core.registry import Registry
 
 _PROBES = {
-    "mlp": "latentcli.classifiers.network_probes:MLPProbe",
-    "conv": "latentcli.classifiers.convolutional_probe:ConvolutionalProbe",
-    "linear": "latentcli.classifiers.network_probes:LinearProbe",
-    "knn": "latentcli.classifiers.nearest:NearestNeighbours",
+    "mlp": "latentcli.classifiers.probes.network_probes:MLPProbe",
+    "conv": "latentcli.classifiers.probes.convolutional_probe:ConvolutionalProbe",
+    "linear": "latentcli.classifiers.probes.network_probes:LinearProbe",
+    "knn": "latentcli.classifiers.probes.nearest:NearestNeighbours",
 }
 PROBES = Registry("probe", _PROBES)
 """Those that learn from labelled images alone, of any features (``probe.Probe``)."""
 
 CLASSIFIERS = Registry(
     "classifier",
-    {"gmm": "latentcli.classifiers.gaussian_mixture:GaussianMixtureClassifier", **_PROBES},
+    {"gmm": "latentcli.classifiers.mixture.gaussian_mixture:GaussianMixtureClassifier", **_PROBES},
 )

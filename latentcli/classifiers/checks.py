@@ -3,18 +3,15 @@
 scikit-learn's contract asks for ``ValueError``, the project's for its own tree: these errors are both.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from latentcli.classifiers.expectation_maximisation import UNLABELLED, CollapsedComponent, Samples
-from latentcli.classifiers.gaussians import COVARIANCE_TYPES
-from latentcli.errors import DataError, FitError, UsageError
-
-if TYPE_CHECKING:
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+from latentcli.classifiers.mixture.expectation_maximisation import UNLABELLED, CollapsedComponent, Samples
+from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES
+from latentcli.core.errors import DataError, FitError, UsageError
 
 _VALUES_AT_ONCE = 2**22
 
@@ -31,7 +28,7 @@ class DegenerateFit(FitError, ValueError):
     """Data that this mixture cannot be fitted to."""
 
 
-def settings(estimator: "GaussianMixtureClassifier") -> str:
+def settings(estimator: Any) -> str:
     """Check an estimator's settings; returns the device that computes: ``cpu``, or one of torch's with float64."""
     ranges = {
         "n_components": (estimator.n_components is None or estimator.n_components >= 1, "None or at least 1"),
@@ -49,7 +46,7 @@ def settings(estimator: "GaussianMixtureClassifier") -> str:
             raise InvalidSetting(f"{name} is out of range", f"expected {expected}, found {getattr(estimator, name)!r}")
     if estimator.device in ("cpu", "mps"):
         return "cpu"
-    from latentcli.device import resolve
+    from latentcli.core.device import resolve
 
     device = resolve(estimator.device)
     return "cpu" if device.type == "mps" else str(device)
@@ -134,7 +131,7 @@ def samples(data: Samples, components: int, classes: np.ndarray | None) -> None:
         )
 
 
-def collapsed(collapse: CollapsedComponent, estimator: "GaussianMixtureClassifier") -> DegenerateFit:
+def collapsed(collapse: CollapsedComponent, estimator: Any) -> DegenerateFit:
     """The error for a component that collapsed in every start that was tried."""
     which = "a component" if collapse.component is None else f"component {collapse.component}"
     return DegenerateFit(

@@ -10,9 +10,10 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
-from latentcli import __version__, memory
+from latentcli import __version__
 from latentcli.cli import console, options
-from latentcli.errors import LatentError, OutputError, UsageError
+from latentcli.core.errors import LatentError, OutputError, UsageError
+from latentcli.numerics import allocator
 
 INTERRUPTED = 130
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -59,7 +60,7 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Command], 
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
             console.verbosity.started = time.monotonic()
-            memory.keep_freed()
+            allocator.keep_freed()
             for bundle_name, bundle in bundles.items():
                 arguments[bundle_name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})
             if code := exit_code_of(lambda: function(**arguments)):

@@ -8,7 +8,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 
 
 @command(app)

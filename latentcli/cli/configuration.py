@@ -5,8 +5,8 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from latentcli import __version__
-from latentcli.errors import UsageError
-from latentcli.files import digest
+from latentcli.core.errors import UsageError
+from latentcli.formats.files import digest
 from latentcli.training.config import TrainingConfig
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentcli.errors import GateError, LatentError, OutputError, UsageError
-from latentcli.progress import Advance
+from latentcli.core.errors import GateError, LatentError, OutputError, UsageError
+from latentcli.core.progress import Advance
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress

@@ -24,8 +24,9 @@ def evaluate(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Measure on DATA how well a model reconstructs, what its latents are like, and how a classifier reads them."""
-    from latentcli import inference, metrics
+    from latentcli import inference
     from latentcli.cli import console, fitting, inputs, pictures
+    from latentcli.numerics import metrics
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(given=[data, vae, classifier, reading.labels], folder=figures)

@@ -39,7 +39,7 @@ def fit_probe(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Fit a probe to features of DATA's labelled images: it tells how much of the classes they hold."""
-    from latentcli import probe_files
+    from latentcli.artifacts import probes as probe_files
     from latentcli.classifiers import PROBES
     from latentcli.cli import console, fitting, inputs, watching
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentcli.errors import DataError, ModelFileError, UsageError
+from latentcli.core.errors import DataError, ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
-    from latentcli.classifiers.probe import Probe
-    from latentcli.data import ImageSet
-    from latentcli.latents import Latents
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.probes.probe import Probe
+    from latentcli.core.image_set import ImageSet
+    from latentcli.core.latents import Latents
     from latentcli.models.base import LatentModel, PixelClassifier
 
 
@@ -38,7 +38,7 @@ def encoded(model: "LatentModel", fingerprint: str, images: "ImageSet", features
     """
     from latentcli import inference
     from latentcli.cli import console
-    from latentcli.latents import ARRAYS_OF_FEATURES, Latents
+    from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 
     with console.progress("encoding", len(images)) as advance:
         arrays = inference.encode(model, images.images, advance)
@@ -102,7 +102,7 @@ def naming(images: "ImageSet", few: "ImageSet | None", per_class: int | None) ->
     Raises:
         DataError: VAL has no labels, or a class has fewer than asked for.
     """
-    from latentcli.data import labelled_per_class
+    from latentcli.core.labels import labelled_per_class
 
     if few is not None and (few.labels is None or not (few.labels >= 0).any()):
         raise DataError(
@@ -132,7 +132,7 @@ def labelled(latents: "Latents", few: "Latents | None", per_class: int | None, s
     Raises:
         DataError: nothing is labelled, or a class has fewer labels than asked for.
     """
-    from latentcli.data import labelled_per_class
+    from latentcli.core.labels import labelled_per_class
 
     if few is not None:
         latents = latents.unlabelled().followed_by(few)
@@ -202,7 +202,7 @@ def predictions(
 
 def scores(known: "Latents | ImageSet", predicted: np.ndarray, classes: Iterable[Any]) -> dict[str, Any]:
     """The figures of a classification, as far as labels are known; none when there are none."""
-    from latentcli import metrics
+    from latentcli.numerics import metrics
 
     if known.labels is None:
         return {}

@@ -8,7 +8,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 
 PICTURED = 2_000
 """Of the hybrids, the first so many are kept for pictures."""
@@ -77,7 +77,7 @@ def hybridize(
 
     from latentcli import artifacts, inference
     from latentcli.cli import console, inputs, pictures
-    from latentcli.files import check_new_folder
+    from latentcli.formats.files import check_new_folder
     from latentcli.hybrids import LIKELIHOODS, Posteriors, Recipe, check_images, make
 
     target = Path("hybrids.npz") if output is None and folder is None else output

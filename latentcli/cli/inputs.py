@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentcli.errors import ModelFileError, UsageError
-from latentcli.files import check_folder, check_writable, short, shown
+from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.formats.files import check_folder, check_writable, short, shown
 
 if TYPE_CHECKING:
-    from latentcli.checkpoint import Checkpoint
-    from latentcli.data import ImageSet
-    from latentcli.latents import Latents
+    from latentcli.artifacts.checkpoint import Checkpoint
+    from latentcli.core.image_set import ImageSet
+    from latentcli.core.latents import Latents
     from latentcli.models.base import LatentModel, Model, PixelClassifier
 
 
@@ -59,8 +59,8 @@ def pixel_classifier(path: Path, device: str) -> "tuple[Checkpoint, PixelClassif
 
 
 def _any_model(path: Path, device: str) -> "tuple[Checkpoint, Model]":
-    from latentcli import checkpoint
-    from latentcli import device as devices
+    from latentcli.artifacts import checkpoint
+    from latentcli.core import device as devices
 
     where = devices.resolve(device)
     saved = checkpoint.load(path)
@@ -125,7 +125,8 @@ def latents(
             that is of images.
         ModelFileError: the latents are of another checkpoint than the one given.
     """
-    from latentcli import artifacts, checkpoint
+    from latentcli import artifacts
+    from latentcli.artifacts import checkpoint
     from latentcli.cli import fitting
 
     if artifacts.holds_latents(Path(data)):
@@ -180,7 +181,8 @@ def classifier(path: Path, fitted_on: str, vae: Path) -> Any:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, no classifier, or of another checkpoint.
     """
-    from latentcli import artifacts, probe_files
+    from latentcli import artifacts
+    from latentcli.artifacts import probes as probe_files
     from latentcli.classifiers import CLASSIFIERS
 
     read = probe_files.read if probe_files.is_archive(path) else artifacts.read_classifier
@@ -200,7 +202,7 @@ def mixture(path: Path, fitted_on: str, vae: Path) -> Any:
     Raises:
         ModelFileError: as for ``classifier``, or it is one that only tells classes apart.
     """
-    from latentcli import probe_files
+    from latentcli.artifacts import probes as probe_files
     from latentcli.classifiers.base import DensityClassifier
 
     # No archive holds a mixture, and what is said of a damaged probe would be no help to one who wants a mixture.

@@ -8,8 +8,8 @@ import numpy as np
 from latentcli.cli import fitting, inputs
 
 if TYPE_CHECKING:
-    from latentcli.data import ImageSet
-    from latentcli.latents import Latents
+    from latentcli.core.image_set import ImageSet
+    from latentcli.core.latents import Latents
 
 
 class ByLatents:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.training.config import TrainingConfig
 
 Data = Annotated[

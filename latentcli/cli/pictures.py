@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from latentcli.errors import OutputError, UsageError
-from latentcli.latents import Latents
+from latentcli.core.errors import OutputError, UsageError
+from latentcli.core.latents import Latents
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
-    from latentcli.data import ImageSet
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.core.image_set import ImageSet
     from latentcli.hybrids.likelihoods import LogLikelihood
     from latentcli.models.base import LatentModel
 
@@ -91,7 +91,8 @@ def manifold(path: Path, model: "LatentModel", mixture: "GaussianMixtureClassifi
 
 def reconstructions(path: Path, model: "LatentModel", images: "ImageSet") -> Path:
     """Originals over reconstructions, evenly drawn from the set, each pair with its structural similarity."""
-    from latentcli import inference, metrics
+    from latentcli import inference
+    from latentcli.numerics import metrics
 
     rows = _evenly(len(images), EXAMPLES)
     originals = images.images[rows]

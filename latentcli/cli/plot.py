@@ -7,7 +7,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 
 plot = typer.Typer(help="Draw one picture, as PNG or SVG by the name's ending.", no_args_is_help=True)
 app.add_typer(plot, name="plot")
@@ -19,7 +19,7 @@ Mixture = Annotated[Path | None, typer.Argument(metavar="GMM_PARAMS.PKL", help="
 @command(plot)
 def history(vae: options.CheckpointFile, output: Picture = Path("history.png")) -> None:
     """Training curves: the loss and its terms, epoch by epoch."""
-    from latentcli import checkpoint
+    from latentcli.artifacts import checkpoint
     from latentcli.cli import console, inputs, pictures
 
     inputs.check_picture(output, given=[vae])

@@ -9,8 +9,8 @@ from latentcli.cli import options
 from latentcli.cli.app import app, command
 
 if TYPE_CHECKING:
-    from latentcli.data import ImageSet
-    from latentcli.latents import Latents
+    from latentcli.core.image_set import ImageSet
+    from latentcli.core.latents import Latents
     from latentcli.models.base import LatentModel
 
 
@@ -53,8 +53,9 @@ def _reconstruct(
     model: "LatentModel", images: "ImageSet", output: Path, grid: Path | None, figures: Path | None
 ) -> tuple[dict[str, Any], list[Path]]:
     """Images there and back: the figures of the result, and the pictures of it."""
-    from latentcli import artifacts, inference, metrics
+    from latentcli import artifacts, inference
     from latentcli.cli import console, pictures
+    from latentcli.numerics import metrics
 
     score = metrics.ReconstructionScore()
     with (

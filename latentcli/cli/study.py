@@ -9,12 +9,12 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
-from latentcli.errors import DataError, UsageError
+from latentcli.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from latentcli.data import ImageSet
+    from latentcli.core.image_set import ImageSet
     from latentcli.experiments.cells import Cell
     from latentcli.experiments.tables import Column
     from latentcli.experiments.tasks import Task
@@ -64,7 +64,7 @@ def latents(
     from latentcli.experiments import cells, tables
     from latentcli.experiments.latents import Protocol
     from latentcli.experiments.latents import cells as cells_of
-    from latentcli.files import check_folder
+    from latentcli.formats.files import check_folder
     from latentcli.models import FAMILIES
 
     families = options.names(models) or []
@@ -239,7 +239,7 @@ def write_tables(folder: Path, results: Sequence[dict[str, Any]], columns: "Sequ
 
 def write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
     """Texts as files of these names."""
-    from latentcli.files import atomic_write
+    from latentcli.formats.files import atomic_write
 
     for name, content in contents.items():
         with atomic_write(folder / name) as file:

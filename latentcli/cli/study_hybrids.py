@@ -10,7 +10,7 @@ import typer
 from latentcli.cli import options
 from latentcli.cli.app import command
 from latentcli.cli.study import Announcer, study, tasks_of, write
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 
 QUICK: dict[str, Any] = {
     "steps": 250, "batch_size": 32, "count": 3_000, "unlabelled": 10_000, "values_seen": 40_000_000
@@ -62,13 +62,13 @@ def hybrids(
     json: options.Json = False,
 ) -> None:
     """Do hybrids make a classifier better? Accuracy against labelled images, beside other ways to learn from them."""
-    from latentcli import device as devices
     from latentcli.cli import configuration, console, pictures, study_pictures
+    from latentcli.core import device as devices
     from latentcli.experiments import cells, tables
     from latentcli.experiments.arms import ARMS, USUAL
     from latentcli.experiments.hybrids import Protocol, fewest_of_a_class
     from latentcli.experiments.hybrids import cells as cells_of
-    from latentcli.files import check_folder
+    from latentcli.formats.files import check_folder
     from latentcli.models import FAMILIES
 
     FAMILIES[model]  # an unknown name is refused before anything is loaded

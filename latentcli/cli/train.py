@@ -38,10 +38,10 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
-    from latentcli import checkpoint
     from latentcli import data as datasets
-    from latentcli import device as devices
+    from latentcli.artifacts import checkpoint
     from latentcli.cli import configuration, console, fitting, inputs, pictures, watching
+    from latentcli.core import device as devices
     from latentcli.models import FAMILIES, create
     from latentcli.training.config import TrainingConfig
 

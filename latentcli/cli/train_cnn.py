@@ -7,7 +7,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import app, command
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.training.config import SHARE, ClassifierTrainingConfig
 
 
@@ -45,10 +45,11 @@ def train_cnn(
     json: options.Json = False,
 ) -> None:
     """Train a convolutional classifier of pixels on the labelled images of DATA, and on hybrids beside them."""
-    from latentcli import artifacts, checkpoint
+    from latentcli import artifacts
     from latentcli import data as datasets
-    from latentcli import device as devices
+    from latentcli.artifacts import checkpoint
     from latentcli.cli import configuration, console, inputs, pictures, watching
+    from latentcli.core import device as devices
     from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
     from latentcli.training import mixing
 

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
-from latentcli.files import atomic_write
+from latentcli.formats.files import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +143,7 @@ def fit(
         FitError: the loss is not finite.
         Interrupted: by a signal, after the state was saved.
     """
-    from latentcli import checkpoint
+    from latentcli.artifacts import checkpoint
     from latentcli.training.loop import Callbacks, Interrupted, Run
 
     def save_state(state: dict[str, Any]) -> None:
@@ -175,7 +175,7 @@ def state_to_resume(output: Path, identity: Mapping[str, Any]) -> dict[str, Any]
         ModelFileError: its file is corrupt.
         UsageError: it was saved by a run with other settings or data.
     """
-    from latentcli import checkpoint
+    from latentcli.artifacts import checkpoint
     from latentcli.cli.configuration import check_identity
 
     if not partial(output).exists():

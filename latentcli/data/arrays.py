@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli.data.images import ImageSet
+from latentcli.core.errors import DataError
+from latentcli.core.image_set import ImageSet
 from latentcli.data.labels import encode_labels
-from latentcli.data.opening import kind
-from latentcli.errors import DataError
-from latentcli.safe_arrays import UnsafeArrays, read_npy, read_npz
+from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
+from latentcli.formats.opening import kind
 
 SUFFIXES = (".npz", ".npy")
 IMAGE_KEYS = ("data", "images", "x")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 
 
 class ImageBlock:

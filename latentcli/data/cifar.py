@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 as their authors publish them: pickles of Python 2, unpacked or in their ``.tar.gz``.
 
-Pickles are programs, so they go through ``latentcli.safe_pickle``; archives are read in memory, and nothing of them
-is ever written to a path that they name.
+Pickles are programs, so they go through ``formats.pickle_reader``; archives are read in memory, and nothing of them is
+ever written to a path that they name.
 """
 
 import tarfile
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.core.errors import DataError
+from latentcli.core.image_set import ImageSet
+from latentcli.core.progress import Progress
 from latentcli.data.download import Archive, find_or_download
-from latentcli.data.images import ImageSet
-from latentcli.data.opening import open_regular, reason
-from latentcli.errors import DataError
-from latentcli.progress import Progress
-from latentcli.safe_pickle import UnsafePickle, loads
+from latentcli.formats.opening import open_regular, reason
+from latentcli.formats.pickle_reader import UnsafePickle, loads
 
 _LARGEST_BATCH = 256 * 2**20  # bytes; CIFAR-100's training file has 155 MB
 _LARGEST_ARCHIVE = 512 * 2**20  # inflated; the real ones have 186 MB

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli.data.images import ImageSet
-from latentcli.progress import Progress
+from latentcli.core.image_set import ImageSet
+from latentcli.core.progress import Progress
 
 TRAINING_IMAGES = 1437
 """Four fifths. The file goes writer by writer, so that the last fifth was mostly written by other hands."""

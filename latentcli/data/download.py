@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from latentcli.errors import DataError
-from latentcli.progress import Progress
+from latentcli.core.errors import DataError
+from latentcli.core.progress import Progress
 
 _CHUNK = 2**18
 _PATIENCE = 30.0  # seconds without an answer

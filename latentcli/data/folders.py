@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from latentcli.core.errors import DataError, UsageError
+from latentcli.core.image_set import ImageSet, Shape
+from latentcli.core.labels import class_order
+from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
-from latentcli.data.images import ImageSet, Shape
-from latentcli.data.labels import class_order
-from latentcli.data.opening import reason
-from latentcli.errors import DataError, UsageError
-from latentcli.progress import Progress
+from latentcli.formats.opening import reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 SIZE_OF_MIXED = 64
@@ -176,7 +176,7 @@ def _decode_all(
     """(N, C, H, W) uint8 of the readable files, and (path, reason) of the others."""
     from joblib import Parallel, cpu_count, delayed
 
-    from latentcli.data import decoding
+    from latentcli.formats import image_files as decoding
 
     channels, height, width = wanted.shape or (None, *_size(folder, files, wanted.size))
     block = ImageBlock(len(files), channels, height, width)
@@ -217,7 +217,7 @@ def _split(files: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _size(folder: Path, files: Sequence[str], size: int | None) -> tuple[int, int]:
     """The size asked for; else the one that all files have, if models take it; else 64×64."""
-    from latentcli.data import decoding
+    from latentcli.formats import image_files as decoding
 
     if size is not None:
         return size, size

@@ -16,13 +16,13 @@ from typing import IO
 
 import numpy as np
 
+from latentcli.core.errors import DataError
+from latentcli.core.image_set import ImageSet
+from latentcli.core.progress import Progress
 from latentcli.data.arrays import to_images
 from latentcli.data.download import Archive, find_or_download
-from latentcli.data.images import ImageSet
 from latentcli.data.labels import encode_labels
-from latentcli.data.opening import open_regular, reason
-from latentcli.errors import DataError
-from latentcli.progress import Progress
+from latentcli.formats.opening import open_regular, reason
 
 PREFIXES = {"train": "train", "test": "t10k"}
 FASHION_NAMES = (

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from latentcli.core.errors import DataError, UsageError
+from latentcli.core.image_set import ImageSet, Shape
+from latentcli.core.progress import Progress, silent
+from latentcli.core.registry import Registry
 from latentcli.data import sizing
-from latentcli.data.images import ImageSet, Shape
-from latentcli.data.opening import kind
-from latentcli.errors import DataError, UsageError
-from latentcli.progress import Progress, silent
-from latentcli.registry import Registry
+from latentcli.formats.opening import kind
 
 SPLITS = ("train", "test")
 

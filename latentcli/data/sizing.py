@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from latentcli.data.images import ImageSet, Shape
-from latentcli.errors import DataError, UsageError
-from latentcli.progress import Progress, silent
+from latentcli.core.errors import DataError, UsageError
+from latentcli.core.image_set import ImageSet, Shape
+from latentcli.core.progress import Progress, silent
 
 SMALLEST, LARGEST = 8, 256
 """Pixels a side, inclusive."""

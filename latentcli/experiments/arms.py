@@ -10,10 +10,10 @@ import numpy as np
 from latentcli.training.config import SHARE
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
-    from latentcli.data import ImageSet
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.core.image_set import ImageSet
+    from latentcli.core.latents import Latents
     from latentcli.hybrids import Posteriors, Recipe
-    from latentcli.latents import Latents
     from latentcli.models.base import LatentModel
     from latentcli.training.mixing import Hybrids
 
@@ -105,7 +105,7 @@ class LatentSpace:
     def latents(self) -> "Latents":
         """Of the labelled images, and of the others behind them."""
         from latentcli import inference
-        from latentcli.latents import Latents
+        from latentcli.core.latents import Latents
 
         few = self.given.labelled
         both = few.images if self.images is few else np.concatenate([few.images, self.images.images])

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from latentcli import memory
-from latentcli.errors import DataError, UsageError
-from latentcli.files import atomic_write, digest, shown
+from latentcli.core.errors import DataError, UsageError
+from latentcli.formats.files import atomic_write, digest, shown
+from latentcli.numerics import allocator
 
 Result = dict[str, Any]
 """Plain numbers, strings and lists by name."""
@@ -117,7 +117,7 @@ def run(
 
 
 def _numbered(number: int, cell: Cell, folder: Path) -> tuple[int, Finished]:
-    memory.keep_freed()  # as the command itself has: this may be another process
+    allocator.keep_freed()  # as the command itself has: this may be another process
     return number, compute(cell, folder)
 
 

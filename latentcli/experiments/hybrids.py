@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentcli.errors import DataError, FitError, UsageError
+from latentcli.core.errors import DataError, FitError, UsageError
 from latentcli.experiments.arms import ARMS, USUAL, Arm, Given
 from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.kept_models import kept_model
@@ -20,7 +20,7 @@ from latentcli.experiments.recipes import sorted_out
 from latentcli.experiments.tasks import Task
 
 if TYPE_CHECKING:
-    from latentcli.data import ImageSet
+    from latentcli.core.image_set import ImageSet
     from latentcli.models.base import LatentModel, ModelConfig
     from latentcli.models.layers import Shape
     from latentcli.training.config import TrainingConfig
@@ -153,9 +153,10 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
 
     Where the arm finds nothing to add, none is trained: it would be another arm's. The result has no accuracy then.
     """
-    from latentcli import device as devices
-    from latentcli import inference, metrics
+    from latentcli import inference
+    from latentcli.core import device as devices
     from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
+    from latentcli.numerics import metrics
     from latentcli.training import mixing
     from latentcli.training.config import ClassifierTrainingConfig
     from latentcli.training.loop import Callbacks, Run
@@ -239,9 +240,9 @@ def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, fo
         protocol: says which model.
         folder: where it is kept.
     """
-    from latentcli import checkpoint
-    from latentcli import device as devices
-    from latentcli.files import digest
+    from latentcli.artifacts import checkpoint
+    from latentcli.core import device as devices
+    from latentcli.formats.files import digest
     from latentcli.models import create
     from latentcli.training.loop import Callbacks, Run
 

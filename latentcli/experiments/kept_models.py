@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentcli.errors import ModelFileError
+from latentcli.core.errors import ModelFileError
 
 if TYPE_CHECKING:
     from latentcli.models.base import LatentModel
@@ -15,8 +15,8 @@ def kept_model(path: Path, device: str) -> "LatentModel":
     Raises:
         ModelFileError: the file is damaged; the study can do without it.
     """
-    from latentcli import checkpoint
-    from latentcli import device as devices
+    from latentcli.artifacts import checkpoint
+    from latentcli.core import device as devices
     from latentcli.models.base import LatentModel
 
     try:

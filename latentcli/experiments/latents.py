@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.recipes import recipe, sorted_out
 from latentcli.experiments.tasks import Task
 
 if TYPE_CHECKING:
-    from latentcli.data import ImageSet
+    from latentcli.core.image_set import ImageSet
     from latentcli.models.base import LatentModel, ModelConfig
     from latentcli.training.config import TrainingConfig
 
@@ -137,8 +137,8 @@ def probed(
         protocol: names the probes.
         seed: of the probes.
     """
-    from latentcli import metrics
     from latentcli.classifiers import PROBES
+    from latentcli.numerics import metrics
 
     names = [np.array([*half.class_names, ""])[half.labels] for half in (task.train, task.test)]
     result: Result = {}
@@ -154,7 +154,8 @@ def trained(
     task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
 ) -> Result:
     """Train a model, keep it, and measure it and a probe of its latents on the test images."""
-    from latentcli import inference, metrics
+    from latentcli import inference
+    from latentcli.numerics import metrics
 
     training = Cell("training", identity, partial(train_model, task, family, seed, protocol, path, identity, fit))
     facts = compute(training, path.parent, path).result
@@ -173,8 +174,8 @@ def train_model(
     task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
 ) -> Result:
     """Train a model and keep it as ``path``."""
-    from latentcli import checkpoint
-    from latentcli import device as devices
+    from latentcli.artifacts import checkpoint
+    from latentcli.core import device as devices
     from latentcli.models import create
     from latentcli.models.backbones import count_parameters
 
@@ -203,12 +204,12 @@ def leaking(
         ``leaked``: accuracy with labels when the probe is fitted and when it is tested; ``labels_at_fitting``: when
         it is fitted only; ``without_labels``: never, though the model was trained with them.
     """
-    from latentcli import device as devices
     from latentcli import inference
-    from latentcli.batches import generator_for
+    from latentcli.core import device as devices
     from latentcli.experiments.label_embedding import LabelledVQVAE, labelled
     from latentcli.models.backbones import initialise
     from latentcli.models.vqvae import VQVAEConfig
+    from latentcli.numerics.random import generator_for
 
     config, training = configured(task, family, seed, protocol)
     assert isinstance(config, VQVAEConfig)

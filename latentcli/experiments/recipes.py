@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from latentcli.files import digest
+from latentcli.formats.files import digest
 
 if TYPE_CHECKING:
-    from latentcli.data import ImageSet
+    from latentcli.core.image_set import ImageSet
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentcli.errors import UsageError
-from latentcli.files import atomic_write
-from latentcli.registry import Registry
+from latentcli.core.errors import UsageError
+from latentcli.core.registry import Registry
+from latentcli.formats.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from latentcli import metrics
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
+from latentcli.numerics import metrics
 
 MOST_IMAGES = 15
 """Images that are drawn; the first ones of more."""

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 MOST_COUNTED = 30

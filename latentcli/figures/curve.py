@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 TICKS = (1, 2, 5, *range(10, 91, 10), 95, 98, 99, 99.5, 99.8, 99.9)

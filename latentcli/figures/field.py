@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
 from latentcli.figures.latent import MOST_IN_LEGEND
 

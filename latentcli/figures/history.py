@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 NOT_CURVES = frozenset({"epoch", "epochs", "step", "seconds", "images_per_second", "lr", "learning_rate"})

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
 from latentcli.figures.spread import spread_apart
 

@@ -5,7 +5,7 @@ from statistics import NormalDist
 import numpy as np
 from matplotlib.figure import Figure
 
-from latentcli.errors import DataError, UsageError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.figures import style
 
 LOW, HIGH = 0.05, 0.95

@@ -21,7 +21,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 
 DPI = 150
 """Pixels an inch of the PNG files."""

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 DIMENSIONS = 50

@@ -7,7 +7,7 @@ import numpy as np
 from latentcli.hybrids.likelihoods import LogLikelihood
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 ROOM = 0.06
 """Of the points' extent, which is left free on each side of them."""

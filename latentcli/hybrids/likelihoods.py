@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.special import log_softmax
 
-from latentcli.errors import ModelFileError, UsageError
+from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.progress import Progress, silent
 from latentcli.hybrids.posteriors import Posteriors
-from latentcli.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]
 """log p(class | z), (N, C), of latents (N, D); each row is a distribution, and −∞ a class that it has none of."""

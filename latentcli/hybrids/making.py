@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.hybrids.likelihoods import LIKELIHOODS, LogLikelihood, soft_labels
 from latentcli.hybrids.posteriors import Posteriors
 from latentcli.hybrids.strategies import (
@@ -21,7 +21,7 @@ from latentcli.hybrids.strategies import (
 )
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 BLOCK = 256
 """Points drawn at a time. Each block has its own random generator, so that more hybrids begin like fewer."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 
 UNLABELLED, OTHER = -1, -2
 """In place of a class: an image without a label, and one of a class that is none of those asked about."""

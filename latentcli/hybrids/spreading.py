@@ -6,11 +6,11 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
+from latentcli.core.progress import Progress, silent
 from latentcli.hybrids.posteriors import OTHER, UNLABELLED, Posteriors
-from latentcli.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 NEIGHBOURS = 10
 """Images that tell what lies between them, at most: no more than half as many as there are of a class on average."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.hybrids.likelihoods import WITH_IMAGES, LogLikelihood
 from latentcli.hybrids.posteriors import UNLABELLED, Posteriors
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 BISECTIONS = 40
 """Halvings of a path in the search for the place where two classes are equally likely."""

@@ -5,7 +5,7 @@ A family is one file with its configuration and its network, and one line here.
 
 from typing import TYPE_CHECKING, TypeVar
 
-from latentcli.registry import Registry
+from latentcli.core.registry import Registry
 
 if TYPE_CHECKING:
     import torch
@@ -56,8 +56,8 @@ def create_classifier(
 
 
 def _initialised(model: "Fresh", seed: int, device: "torch.device | str") -> "Fresh":
-    from latentcli.batches import generator_for
     from latentcli.models.backbones import initialise
+    from latentcli.numerics.random import generator_for
 
     initialise(model, generator_for(seed, "weights"))
     return model.to(device)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.models.base import check_range
 from latentcli.models.layers import NORMS, Shape, channels_last, dense, layer
 from latentcli.models.map_backbones import MAPS

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentcli.errors import DataError, UsageError
-from latentcli.latents import ARRAYS_OF_FEATURES
-from latentcli.matmul import reduced_precision
-from latentcli.models.map_backbones import to_rows
+from latentcli.core.errors import DataError, UsageError
+from latentcli.core.latents import ARRAYS_OF_FEATURES
+from latentcli.models.layers import to_rows
+from latentcli.numerics.precision import reduced_precision
 
 SMALLEST, LARGEST = 8, 256
 """Pixels: the range of heights and widths that the backbones are built for."""
@@ -121,7 +121,7 @@ class Model(nn.Module, ABC):
     config: Any
 
     def reduced_precision(self, batch: Tensor) -> torch.autocast:
-        """A context for the networks alone while they train, see ``matmul.reduced_precision``.
+        """A context for the networks alone while they train, see ``precision.reduced_precision``.
 
         Losses and densities are sums over many terms and stay outside it, in float32.
         """

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.models.augmentation import moved
 from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier, check_range
 from latentcli.models.layers import Shape, channels_last

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from latentcli.matmul import product_dtype
+from latentcli.numerics.precision import product_dtype
 
 MOST = 20_000
 """Landmarks; fewer of large images."""

@@ -43,3 +43,13 @@ def channels_last(maps: Tensor) -> Tensor:
     maps = maps.contiguous(memory_format=torch.channels_last)
     _, channels, height, width = maps.shape
     return maps.as_strided(maps.shape, (height * width, 1, width, 1)) if channels == 1 else maps
+
+
+def to_rows(maps: Tensor) -> Tensor:
+    """(N, C, h, w) maps as (N, h · w · C) rows: place by place, the channels of each together."""
+    return maps.movedim(1, -1).flatten(1)
+
+
+def to_maps(rows: Tensor, places: tuple[int, int]) -> Tensor:
+    """(N, C, h, w) maps of rows that ``to_rows`` made, of (h, w) places."""
+    return rows.unflatten(1, (*places, -1)).movedim(-1, 1)

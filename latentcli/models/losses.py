@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 
 SSIM_WINDOW = 7
 """Pixels: the side of the square window, scikit-image's default."""

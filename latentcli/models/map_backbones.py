@@ -125,16 +125,6 @@ def places_of(image_shape: Shape, stages: int | None) -> tuple[int, int]:
     return image_shape[1] >> stages, image_shape[2] >> stages
 
 
-def to_rows(maps: Tensor) -> Tensor:
-    """(N, C, h, w) maps as (N, h · w · C) rows: place by place, the channels of each together."""
-    return maps.movedim(1, -1).flatten(1)
-
-
-def to_maps(rows: Tensor, places: tuple[int, int]) -> Tensor:
-    """(N, C, h, w) maps of rows that ``to_rows`` made, of (h, w) places."""
-    return rows.unflatten(1, (*places, -1)).movedim(-1, 1)
-
-
 def keep_scale(network: nn.Module) -> None:
     """Have the convolutions of a network without normalisation drawn so wide that what passes keeps its scale.
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentcli import metrics
 from latentcli.models import backbones, losses
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
-from latentcli.models.map_backbones import MAPS, keep_scale, places_of, to_maps, to_rows, usual_stages
+from latentcli.models.layers import to_maps, to_rows
+from latentcli.models.map_backbones import MAPS, keep_scale, places_of, usual_stages
 from latentcli.models.quantiser import Quantiser, perplexity
+from latentcli.numerics import metrics
 
 
 @dataclass(frozen=True)

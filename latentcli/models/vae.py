@@ -14,14 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentcli import metrics
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.models import backbones, losses
 from latentcli.models.augmentation import distort
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
 from latentcli.models.landmarks import Landmarks
-from latentcli.models.map_backbones import MAPS, keep_scale, places_of, to_maps, to_rows
+from latentcli.models.layers import to_maps, to_rows
+from latentcli.models.map_backbones import MAPS, keep_scale, places_of
 from latentcli.models.mixture_prior import MixturePrior, mutual_information
+from latentcli.numerics import metrics
 
 FEW_DIMENSIONS = 4
 """Latent dimensions up to which the decoder must bend sharply to reach all images, and the encoder misses the bends."""

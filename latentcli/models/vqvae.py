@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.models.base import check_range
 from latentcli.models.codebook import LEARNING, Codebook
 from latentcli.models.quantised import QuantisedAutoencoder, QuantisedConfig

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 
 SCHEDULES = ("cosine", "constant")
 

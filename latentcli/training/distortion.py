@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from latentcli.batches import DeviceImages, generator_for
-from latentcli.data import ImageSet
+from latentcli.core.image_set import ImageSet
 from latentcli.models import PIXEL_CLASSIFIERS
 from latentcli.models.augmentation import moved
+from latentcli.numerics.batches import DeviceImages
+from latentcli.numerics.random import generator_for
 
 BATCH = 512
 """Images distorted at a time."""

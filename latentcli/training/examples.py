@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from latentcli.batches import generator_for
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
+from latentcli.numerics.random import generator_for
 from latentcli.training.config import TrainingConfig
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentcli.batches import DeviceImages, generator_for
-from latentcli.errors import FitError
-from latentcli.matmul import FastLinear
+from latentcli.core.errors import FitError
 from latentcli.models.base import LossTerms, Model
+from latentcli.numerics.batches import DeviceImages
+from latentcli.numerics.linear import FastLinear
+from latentcli.numerics.random import generator_for
 from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples
 

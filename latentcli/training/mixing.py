@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from latentcli.batches import generator_for
-from latentcli.classifiers.probe_training import FEWEST_HELD_OUT
-from latentcli.data import UNLABELLED, ImageSet, labelled_per_class
-from latentcli.data.labels import class_order
-from latentcli.errors import DataError, UsageError
+from latentcli.core.errors import DataError, UsageError
+from latentcli.core.image_set import UNLABELLED, ImageSet
+from latentcli.core.labels import class_order, labelled_per_class
+from latentcli.numerics.random import generator_for
 from latentcli.training.config import SHARE, ClassifierTrainingConfig
 from latentcli.training.examples import Examples, split
 
 MOST_ROWS = 100_000_000
 """Images of an epoch, repeats counted; a share near 0 or 1 would ask for any number."""
+
+FEWEST_HELD_OUT = 30
+"""Images: a loss of fewer says too little to choose weights by, and they are better used to learn from."""
 
 Hybrids = Mapping[str, np.ndarray]
 """``images`` (M, H, W) or (M, H, W, C) uint8, ``soft_labels`` (M, K) float, ``classes`` (K,) names: ``hybrids.npz``."""

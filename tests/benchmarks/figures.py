@@ -23,10 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli import assignment, checkpoint, data, inference, metrics
+from latentcli import assignment, data, inference
+from latentcli.artifacts import checkpoint
 from latentcli.cli import fitting
+from latentcli.core.latents import Latents
 from latentcli.data import ImageSet
-from latentcli.latents import Latents
+from latentcli.numerics import metrics
 
 DRAWS = 20
 PER_CLASS = 5

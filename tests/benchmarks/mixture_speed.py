@@ -19,8 +19,8 @@ import sklearn
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info
 
-from latentcli.classifiers.expectation_maximisation import UNLABELLED, Samples, maximise_likelihood
-from latentcli.classifiers.gaussians import Mixture
+from latentcli.classifiers.mixture.expectation_maximisation import UNLABELLED, Samples, maximise_likelihood
+from latentcli.classifiers.mixture.gaussians import Mixture
 
 COMPONENTS = 10
 SIZES = ((60_000, 2), (60_000, 16), (60_000, 64), (1_000_000, 16))

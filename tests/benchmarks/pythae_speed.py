@@ -87,7 +87,7 @@ def measure(threads: int | None, pairs: int) -> None:
     import numpy as np
     import torch
 
-    from latentcli.memory import keep_freed
+    from latentcli.numerics.allocator import keep_freed
 
     if threads is not None:
         torch.set_num_threads(threads)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from latentcli import artifacts, checkpoint
+from latentcli import artifacts
+from latentcli.artifacts import checkpoint
 from latentcli.models import FAMILIES
 
 FAST = ["--batch-size", "64", "--epochs", "2", "--set", "width=64", "--set", "least_epochs=1", "-q"]

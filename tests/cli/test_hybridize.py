@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from latentcli import artifacts
-from latentcli.hybrid_dataset import HybridDataset
+from latentcli.artifacts.hybrid_dataset import HybridDataset
 from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 
 PAIRS = [(strategy, likelihood) for strategy in STRATEGIES for likelihood in LIKELIHOODS]

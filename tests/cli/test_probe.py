@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from latentcli import checkpoint, probe_files
+from latentcli.artifacts import checkpoint
+from latentcli.artifacts import probes as probe_files
 from latentcli.classifiers import PROBES
 from latentcli.cli.app import run
 from latentcli.models import FAMILIES

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentcli import artifacts, checkpoint
+from latentcli import artifacts
+from latentcli.artifacts import checkpoint
 from latentcli.cli import watching
 from latentcli.cli.app import run
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latentcli.core.errors import DataError
 from latentcli.data import UNLABELLED, load
 from latentcli.data.arrays import to_images
-from latentcli.errors import DataError
 
 rng = np.random.default_rng(0)
 

@@ -8,8 +8,8 @@ import tarfile
 import numpy as np
 import pytest
 
+from latentcli.core.errors import DataError
 from latentcli.data import load
-from latentcli.errors import DataError
 
 COUNT = 4
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from latentcli.core.errors import DataError
 from latentcli.data import download, load
 from latentcli.data.download import _Part
-from latentcli.errors import DataError
 
 
 @pytest.fixture

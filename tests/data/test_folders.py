@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from latentcli.core.errors import DataError, UsageError
 from latentcli.data import load
 from latentcli.data.block import ImageBlock
 from latentcli.data.folders import parse_max_bad
-from latentcli.errors import DataError, UsageError
 
 
 def put(path, level=100, size=(16, 16), colour=False):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latentcli.core.errors import DataError
 from latentcli.data import load
 from latentcli.data.idx import read
-from latentcli.errors import DataError
 
 
 def idx(array: np.ndarray) -> bytes:

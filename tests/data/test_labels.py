@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latentcli.core.errors import DataError
+from latentcli.core.labels import class_order
 from latentcli.data import UNLABELLED, ImageSet, labelled_per_class
-from latentcli.data.labels import class_order, encode_labels, with_labels
-from latentcli.errors import DataError
+from latentcli.data.labels import encode_labels, with_labels
 
 
 def images(count, **known):

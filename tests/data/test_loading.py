@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentcli.core.errors import DataError, LatentError, UsageError
+from latentcli.core.progress import silent
 from latentcli.data import SOURCES, UNLABELLED, ImageSet, load
-from latentcli.errors import DataError, LatentError, UsageError
-from latentcli.progress import silent
 
 
 def check_contract(images: ImageSet):

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from latentcli.cli.study import Announcer
-from latentcli.errors import DataError, UsageError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.experiments.cells import Cell, compute, run
 
 

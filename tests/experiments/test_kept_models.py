@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from latentcli.core.errors import ModelFileError
 from latentcli.data import ImageSet
-from latentcli.errors import ModelFileError
 from latentcli.experiments.hybrids import Protocol, model_of
 
 

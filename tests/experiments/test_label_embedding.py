@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from latentcli import inference
-from latentcli.batches import generator_for
 from latentcli.experiments.label_embedding import LabelledVQVAE, labelled
 from latentcli.models.backbones import initialise
+from latentcli.numerics.random import generator_for
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), dtype=np.uint8)
 

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import confusion, history, labels
 
 HISTORY = [

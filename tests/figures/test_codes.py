@@ -6,7 +6,7 @@ from matplotlib import colormaps
 from matplotlib.patches import StepPatch
 from matplotlib.text import Text
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import codes as figure_codes
 from latentcli.figures import style
 

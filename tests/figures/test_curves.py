@@ -6,7 +6,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from numpy.testing import assert_allclose
 from scipy.stats import t
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import curve, field
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from latentcli.errors import DataError, UsageError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.figures import hybrids, manifold, reconstructions
 
 random = np.random.default_rng(0)

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.patches import Ellipse
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import latent, spread, style
 
 random = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from latentcli.errors import OutputError, UsageError
+from latentcli.core.errors import OutputError, UsageError
 from latentcli.figures import FIGURES, format_of, save
 from latentcli.figures.style import look
 

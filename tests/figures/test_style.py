@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 

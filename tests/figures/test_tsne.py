@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgba
 
-from latentcli.errors import DataError
+from latentcli.core.errors import DataError
 from latentcli.figures import style, tsne
 
 random = np.random.default_rng(0)

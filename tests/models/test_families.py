@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from latentcli import matmul
-from latentcli.errors import DataError, UsageError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.models import FAMILIES, create
 from latentcli.models.backbones import BACKBONES, MOST_PARAMETERS, count_parameters
 from latentcli.models.layers import channels_last
 from latentcli.models.map_backbones import MAPS
+from latentcli.numerics import precision
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 80, 80), (3, 9, 40), (3, 256, 256)]
 small = pytest.mark.parametrize("backbone", [*BACKBONES, *MAPS])
@@ -180,9 +180,9 @@ def test_images_that_no_backbone_takes_are_refused(family, shape):
 def test_losses_stay_in_full_precision_where_networks_do_not(family, monkeypatch):
     """What happens on CUDA and with AMX, on any processor: autocast knows bfloat16 everywhere."""
     model, images = build(family), batch((1, 28, 28), 16)
-    monkeypatch.setattr(matmul, "AMX", False)
+    monkeypatch.setattr(precision, "AMX", False)
     exact = model.loss(images, torch.Generator().manual_seed(0))
-    monkeypatch.setattr(matmul, "AMX", True)
+    monkeypatch.setattr(precision, "AMX", True)
     reduced = model.loss(images, torch.Generator().manual_seed(0))
     assert reduced.total.dtype == torch.float32
     assert reduced.total != exact.total

@@ -11,7 +11,7 @@ from skimage.metrics import structural_similarity as reference_ssim
 from torch.distributions import Bernoulli, Normal
 from torch.testing import assert_close
 
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.models import losses
 
 seeds = st.integers(0, 2**31)

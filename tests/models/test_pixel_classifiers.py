@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from latentcli import inference
-from latentcli.errors import UsageError
+from latentcli.core.errors import UsageError
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create_classifier, family_of
 from latentcli.models.backbones import count_parameters
 from latentcli.models.base import LatentModel, PixelClassifier

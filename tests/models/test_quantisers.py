@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch.testing import assert_close
 
-from latentcli import metrics
 from latentcli.models.codebook import Codebook, kmeans, nearest
 from latentcli.models.fsq import ScalarQuantiser
 from latentcli.models.quantiser import Quantiser, perplexity
+from latentcli.numerics import metrics
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentcli.errors import DataError, FitError, UsageError
+from latentcli.core.errors import DataError, FitError, UsageError
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, create_classifier
 from latentcli.models.base import LossTerms
 from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from latentcli.core.errors import DataError, UsageError
 from latentcli.data import ImageSet
-from latentcli.errors import DataError, UsageError
 from latentcli.training import mixing
 from latentcli.training.config import ClassifierTrainingConfig
 

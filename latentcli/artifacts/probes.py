@@ -1,0 +1,77 @@
+"""``probe.pth``: a fitted probe, with the fingerprint of the checkpoint whose features it reads."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from latentcli.core.errors import ModelFileError
+from latentcli.formats import files
+from latentcli.formats.checksummed import Kind
+
+PROBE = Kind(
+    "a probe",
+    "latentcli-probe",
+    {
+        "kind": str, "checkpoint": str, "classes": list, "inputs": int, "codes": int, "settings": dict,
+        "arrays": dict, "history": list, "features": (str, type(None)),
+    },
+)  # fmt: skip
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file begins like the archives that hold probes, whole or not; a mixture's pickle does not."""
+    try:
+        files.size_of_regular(path)
+        with path.open("rb") as file:
+            return file.read(2) == b"PK"
+    except OSError:
+        return False
+
+
+def write(path: Path, params: Mapping[str, Any]) -> None:
+    """Write ``probe.pth``, whole or not at all: the same content gives the same bytes, whatever the path.
+
+    Args:
+        path: of the file.
+        params: what a probe's ``to_params`` gives, and ``checkpoint``, the fingerprint of the checkpoint whose
+            features it was fitted on.
+
+    Raises:
+        OutputError: the file cannot be written.
+        TypeError: something is neither a plain value nor an array of numbers.
+    """
+    arrays = {name: torch.from_numpy(np.asarray(array)) for name, array in params["arrays"].items()}
+    PROBE.write(path, {**params, "arrays": arrays})
+
+
+def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") -> dict[str, Any]:
+    """What ``write`` was given, proved to be that; what it means is for the probe's class to check.
+
+    Args:
+        path: of the file.
+        fitted_on: fingerprint of the checkpoint whose features it is to read; None takes any.
+        checkpoint: what to call that checkpoint in the message.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, unsafe, changed, no probe, or fitted on another checkpoint.
+    """
+    name = files.shown(path)
+    one = f"latentcli fit-probe DATA {checkpoint}"
+    again = f"fit it again: {one} -o {name}"
+    content = PROBE.read(path, f"fit one: {one}")  # not over a file of another kind
+    arrays = content["arrays"]
+    if not all(type(key) is str and type(value) is torch.Tensor for key, value in arrays.items()):
+        raise ModelFileError(f"{name} is not a probe as a whole", "expected arrays with names", again)
+    if not all(bool(torch.isfinite(value).all()) for value in arrays.values()):
+        raise ModelFileError(f"{name} holds numbers that are not finite", None, again)
+    if fitted_on is not None and content["checkpoint"] != fitted_on:
+        raise ModelFileError(
+            f"{name} was fitted on another checkpoint",
+            f"expected features of {checkpoint} {files.short(fitted_on)}, found {files.short(content['checkpoint'])}",
+            again,
+        )
+    del content[PROBE.seal]
+    return content | {"arrays": {key: value.numpy() for key, value in arrays.items()}}

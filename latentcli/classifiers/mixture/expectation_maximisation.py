@@ -1,0 +1,239 @@
+"""Expectation maximisation over chunks of data that need not fit in memory, with labels where there are some.
+
+Only sums over the samples are kept: the sufficient statistics, and the log likelihood. The sums run on the CPU in
+numpy, which is faster there, or on an accelerator in torch; the maximisation step is small and always numpy.
+
+Source: Dempster, Laird & Rubin 1977; Nigam, McCallum, Thrun & Mitchell 2000, section 5, for the labelled samples.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from latentcli.classifiers.mixture.gaussians import Mixture, features, from_statistics
+
+UNLABELLED = -1
+_RESIDENT_BYTES = 4 * 2**30  # data up to this size stays on an accelerator from one iteration to the next
+
+
+class CollapsedComponent(Exception):
+    """A component lost its samples, or its covariance is not positive definite; ``component`` says which, if known."""
+
+    def __init__(self, reason: str, component: int | None = None) -> None:
+        super().__init__(reason)
+        self.component = component
+
+
+class Samples:
+    """Points and labels, read a chunk at a time, float64, from the points' mean.
+
+    Args:
+        points: (N, D) float; may be memory-mapped, and is never copied whole.
+        labels: (N,) int, indices of classes, or ``UNLABELLED``.
+        chunk_size: points at a time.
+        device: ``"cpu"``, where numpy computes, or a torch device's name.
+
+    Attributes:
+        origin: (D,) the points' mean.
+        variances: (D,) the points' variances.
+        scale: (D,) the variances, a dead dimension's raised to a trace of the others', so that nothing divides by 0.
+        finite: whether all coordinates are.
+    """
+
+    def __init__(self, points: np.ndarray, labels: np.ndarray, chunk_size: int, device: str = "cpu") -> None:
+        self.points, self.labels, self.chunk_size, self.device = points, labels, chunk_size, device
+        self.xp = _namespace(device)
+        self._resident: list[tuple[Any, Any]] | None = None
+        # The variance in a second pass, from the mean: a single pass over squares loses all digits far from 0.
+        with np.errstate(over="ignore", invalid="ignore"):
+            totals = sum((chunk.sum(axis=0) for chunk in self._points(0.0)), np.zeros(points.shape[1]))
+            self.origin = totals / len(points)
+            squares = sum(((chunk**2).sum(axis=0) for chunk in self._points(self.origin)), np.zeros(points.shape[1]))
+            self.variances = squares / len(points)
+        self.scale = np.maximum(self.variances, 1e-24 * self.variances.mean())  # a dead dimension
+        self.finite = bool(np.isfinite(self.origin).all() and np.isfinite(self.variances).all())
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def _points(self, origin: np.ndarray | float) -> Iterator[np.ndarray]:
+        for start in range(0, len(self.points), self.chunk_size):
+            yield np.asarray(self.points[start : start + self.chunk_size], dtype=np.float64) - origin
+
+    def _labels(self) -> Iterator[np.ndarray | None]:
+        for start in range(0, len(self.points), self.chunk_size):
+            labels = self.labels[start : start + self.chunk_size]
+            yield labels if (labels != UNLABELLED).any() else None
+
+    def labelled(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The labelled samples alone, a chunk at a time: points (n, D) float64 as they are, and their labels (n,)."""
+        rows = np.flatnonzero(self.labels != UNLABELLED)
+        for start in range(0, len(rows), self.chunk_size):
+            some = rows[start : start + self.chunk_size]
+            yield np.asarray(self.points[some], dtype=np.float64), self.labels[some]
+
+    def chunks(self) -> Iterator[tuple[Any, Any]]:
+        """Of each chunk the points, (n, D) from the origin, and the labels, (n,), or None where there are none."""
+        if self.xp is np:
+            yield from zip(self._points(self.origin), self._labels(), strict=True)
+        elif self._resident is not None:
+            yield from self._resident
+        else:
+            keep = len(self.points) * len(self.origin) * 8 <= _RESIDENT_BYTES
+            held = []
+            for points, labels in zip(self._points(self.origin), self._labels(), strict=True):
+                marks = None if labels is None else self.xp.asarray(labels, device=self.device)
+                pair = self.xp.asarray(points, device=self.device), marks
+                if keep:
+                    held.append(pair)
+                yield pair
+            self._resident = held if keep else None
+
+
+@dataclass
+class Expectation:
+    """What one pass over the samples yields.
+
+    Attributes:
+        statistics: (K, F) Σ_i r_ik φ(z_i).
+        log_likelihood: nats per sample: the mean of log p(z), and of log p(z, class) for the labelled.
+        shared: (K, K) Σ_i r_ij r_ik, how many samples two components share.
+    """
+
+    statistics: np.ndarray
+    log_likelihood: float
+    shared: np.ndarray
+
+
+def expectation(samples: Samples, mixture: Mixture, owners: np.ndarray | None = None) -> Expectation:
+    """The expectation step.
+
+    Args:
+        samples: the data.
+        mixture: the parameters.
+        owners: (K,) the class of each component: a labelled sample's responsibilities are then 0 outside of its
+            class and renormalised within. None: labels are not looked at.
+
+    Raises:
+        CollapsedComponent: a covariance is not positive definite.
+    """
+    xp = samples.xp
+    try:
+        natural = mixture.natural(samples.origin)
+    except np.linalg.LinAlgError as error:
+        raise CollapsedComponent("a covariance is no longer positive definite") from error
+    components = len(natural)
+    if xp is not np:
+        natural = xp.asarray(natural, device=samples.device)
+        owners = None if owners is None else xp.asarray(owners, device=samples.device)
+    statistics: Any = 0.0
+    shared: Any = 0.0
+    total: Any = 0.0
+    for points, labels in samples.chunks():
+        phi = features(points, mixture.covariance_type, xp)
+        responsibilities = natural @ phi  # (K, n) log joint, in place from here on
+        if owners is not None and labels is not None:
+            outside = (labels != UNLABELLED) & (owners[:, None] != labels)
+            responsibilities[outside] = -xp.inf
+        highest = xp.amax(responsibilities, 0)
+        responsibilities -= highest
+        xp.exp(responsibilities, out=responsibilities)
+        sums = responsibilities.sum(0)
+        responsibilities /= sums
+        total = total + (highest + xp.log(sums)).sum()
+        statistics = statistics + responsibilities @ phi.T
+        shared = shared + responsibilities @ responsibilities.T
+    if xp is not np:
+        statistics, shared = statistics.cpu().numpy(), shared.cpu().numpy()
+    assert statistics.shape[0] == components
+    return Expectation(statistics, float(total) / len(samples), shared)
+
+
+@dataclass
+class Fit:
+    """A mixture fitted by EM.
+
+    Attributes:
+        mixture: after the last maximisation step.
+        converged: whether the log likelihood came to rest before the iterations ran out.
+        log_likelihoods: nats per sample, before each maximisation step.
+        shared: (K, K) as in ``Expectation``, in the last step.
+    """
+
+    mixture: Mixture
+    converged: bool = False
+    log_likelihoods: list[float] = field(default_factory=list)
+    shared: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+
+
+def maximise_likelihood(
+    samples: Samples,
+    start: Mixture,
+    *,
+    owners: np.ndarray | None = None,
+    reg_covar: float = 1e-6,
+    shrinkage: float = 0.0,
+    tol: float = 1e-5,
+    max_iter: int = 300,
+    on_iteration: Callable[[int, Mixture, float], None] = lambda *_: None,
+) -> Fit:
+    """EM from ``start`` until the log likelihood rises by less than ``tol`` nats per sample.
+
+    Args:
+        samples: the data.
+        start: where to start.
+        owners: as in ``expectation``.
+        reg_covar: fraction of the data's own variance added to each component's variances.
+        shrinkage: how firmly covariances are drawn to their mean, as in ``from_statistics``.
+        tol: nats per sample.
+        max_iter: how many iterations at most.
+        on_iteration: called with the iteration, the mixture it began with and its log likelihood.
+
+    Raises:
+        CollapsedComponent: a component lost its samples or sits on a single point.
+    """
+    fit = Fit(start)
+    for iteration in range(max_iter):
+        step = expectation(samples, fit.mixture, owners)
+        if not np.isfinite(step.log_likelihood):
+            raise CollapsedComponent("the likelihood is not finite")
+        on_iteration(iteration, fit.mixture, step.log_likelihood)
+        fit.log_likelihoods.append(step.log_likelihood)
+        fit.shared = step.shared
+        _check_masses(step.statistics[:, 0], len(samples))
+        fit.mixture = from_statistics(
+            step.statistics, samples.origin, start.covariance_type, reg_covar * samples.scale, shrinkage
+        )
+        _check_spread(fit.mixture, reg_covar * samples.scale)
+        if iteration and abs(fit.log_likelihoods[-1] - fit.log_likelihoods[-2]) < tol:
+            fit.converged = True
+            break
+    return fit
+
+
+def _check_masses(masses: np.ndarray, samples: int) -> None:
+    if (lost := masses <= 10 * np.finfo(float).eps * samples).any():
+        raise CollapsedComponent("no sample is left to it", int(lost.argmax()))
+
+
+def _check_spread(mixture: Mixture, floor: np.ndarray) -> None:
+    """A component whose variances are all but the floor itself sits on one point, at whatever likelihood one likes."""
+    if mixture.covariance_type == "tied":
+        return
+    covariances = mixture.covariances
+    variances = np.diagonal(covariances, axis1=1, axis2=2) if mixture.covariance_type == "full" else covariances
+    lowest = floor if variances.ndim == 2 else floor.mean()
+    collapsed = variances <= 1.001 * lowest
+    if (lost := collapsed.reshape(len(variances), -1).all(axis=1)).any():
+        raise CollapsedComponent("it sits on a single point", int(lost.argmax()))
+
+
+def _namespace(device: str) -> ModuleType:
+    if device == "cpu":
+        return np
+    import torch
+
+    return torch

@@ -1,0 +1,175 @@
+"""A fitted mixture as a dict of plain arrays and strings, and back, nothing taken on trust."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
+from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture
+from latentcli.classifiers.mixture.principal import Projection
+from latentcli.core.errors import ModelFileError
+
+KIND = "gmm"
+QUANTILES = 1001
+"""How many quantiles of the fitted points' log density are kept: every thousandth."""
+
+_MOST_COMPONENTS = 10_000
+_MOST_DIMENSIONS = 4_096
+_MOST_PROJECTED = 300_000  # dimensions: more than 64 × 64 places of 64 have
+_MOST_NUMBERS = 2**27  # in the covariances, once spread out: a GiB of float64
+
+
+def to_params(
+    mixture: Mixture, projection: Projection | None, component_labels: np.ndarray, classes: np.ndarray
+) -> dict[str, Any]:
+    """``kind``, ``covariance_type``, ``weights``, ``means``, ``covariances``, ``component_labels`` and ``classes``.
+
+    Where the mixture lives on a plane of the space, also ``projection`` (d, D), the plane's directions, and
+    ``offset`` (D,). Classes become strings; everything else keeps its value to the bit.
+    """
+    plane = {} if projection is None else {"projection": projection.directions, "offset": projection.offset}
+    return plane | {
+        "kind": KIND,
+        "covariance_type": mixture.covariance_type,
+        "weights": mixture.weights.copy(),
+        "means": mixture.means.copy(),
+        "covariances": mixture.covariances.copy(),
+        "component_labels": component_labels.astype(np.int64),
+        "classes": np.array([str(name) for name in classes], dtype=str),
+    }
+
+
+def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndarray]:
+    """The mixture, the class of each component (K,) int64, and the classes (C,) str.
+
+    Raises:
+        ModelFileError: something is missing, of the wrong shape or kind, not finite, or no mixture.
+    """
+    kind = params.get("kind")
+    if not isinstance(kind, str) or kind != KIND:
+        raise _refusal("this is no Gaussian mixture", f"expected kind {KIND!r}, found {_short(kind)}")
+    covariance_type = params.get("covariance_type")
+    if not isinstance(covariance_type, str) or covariance_type not in COVARIANCE_TYPES:
+        expected = ", ".join(COVARIANCE_TYPES)
+        raise _refusal("unknown covariance type", f"expected one of {expected}, found {_short(covariance_type)}")
+    weights, means, covariances = (_numbers(params, name) for name in ("weights", "means", "covariances"))
+    _check_shapes(weights, means, covariances, covariance_type)
+    if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
+        raise _refusal("the weights are not a distribution", f"expected a sum of 1, found {weights.sum():.6g}")
+    _check_positive(covariances, covariance_type)
+    owners, classes = _classes(params, len(weights))
+    return Mixture(weights, means, covariances, covariance_type), owners, classes
+
+
+def projection(params: Mapping[str, Any], mixture: Mixture) -> Projection | None:
+    """The plane that the mixture lives on; None where it is the whole space.
+
+    Raises:
+        ModelFileError: half of it is missing, of the wrong shape, not finite, or its directions are not orthonormal.
+    """
+    if "projection" not in params and "offset" not in params:
+        return None
+    directions, offset = _numbers(params, "projection"), _numbers(params, "offset")
+    dimensions = mixture.means.shape[1]
+    if directions.ndim != 2 or len(directions) != dimensions or offset.shape != directions.shape[1:]:
+        found = f"found {directions.shape} and {offset.shape} for means {mixture.means.shape}"
+        raise _refusal("projection, offset and means do not fit together", found)
+    if not dimensions <= len(offset) <= _MOST_PROJECTED:
+        raise _refusal("its projection is too large or too small", f"{dimensions} of {len(offset)} dimensions")
+    if np.abs(directions).max() > 1.001 or not np.allclose(directions @ directions.T, np.eye(dimensions), atol=1e-6):
+        raise _refusal("the directions of its projection are not orthonormal")
+    return Projection(directions, offset)
+
+
+def quantiles(params: Mapping[str, Any]) -> np.ndarray | None:
+    """(QUANTILES,) float64: the log densities of the fitted points, ascending; None where they were not kept.
+
+    Raises:
+        ModelFileError: they are of another number, not finite or not ascending.
+    """
+    if "log_density_quantiles" not in params:
+        return None
+    found = _numbers(params, "log_density_quantiles")
+    if found.shape != (QUANTILES,) or (np.diff(found) < 0).any():
+        raise _refusal("the quantiles of its log density are wrong", f"expected {QUANTILES} ascending numbers")
+    return found
+
+
+def class_gaussians(params: Mapping[str, Any], mixture: Mixture, classes: int) -> ClassGaussians | None:
+    """A diagonal Gaussian for each class; None where they were not kept.
+
+    Raises:
+        ModelFileError: half of them is missing, of the wrong shape, not finite, or a variance is not positive.
+    """
+    if "class_means" not in params and "class_variances" not in params:
+        return None
+    means, variances = _numbers(params, "class_means"), _numbers(params, "class_variances")
+    expected = (classes, mixture.means.shape[1])
+    if means.shape != expected or variances.shape != expected or not (variances > 0).all():
+        found = f"expected {expected} positive variances, found {means.shape} and {variances.shape}"
+        raise _refusal("the Gaussians of its classes are wrong", found)
+    return ClassGaussians(means, variances)
+
+
+def _refusal(problem: str, found: str | None = None) -> ModelFileError:
+    return ModelFileError(f"not a mixture that can be used: {problem}", found, "fit it again: latentcli fit-gmm")
+
+
+def _short(value: object) -> str:
+    return repr(value)[:40] if isinstance(value, str) else type(value).__name__
+
+
+def _numbers(params: Mapping[str, Any], name: str) -> np.ndarray:
+    value = params.get(name)
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        raise _refusal(f"{name} is not an array of floats", f"found {type(value).__name__}")
+    if value.size > _MOST_NUMBERS:
+        raise _refusal(f"{name} is too large", f"{value.size} numbers")
+    if not np.isfinite(value).all():
+        raise _refusal(f"{name} is not finite")
+    return value.astype(np.float64)
+
+
+def _check_shapes(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, covariance_type: str) -> None:
+    if means.ndim != 2 or 0 in means.shape or weights.shape != means.shape[:1]:
+        raise _refusal("weights and means do not fit together", f"found {weights.shape} and {means.shape}")
+    components, dimensions = means.shape
+    spread_out = components * dimensions**2
+    if components > _MOST_COMPONENTS or dimensions > _MOST_DIMENSIONS or spread_out > _MOST_NUMBERS:
+        raise _refusal("too large", f"{components} components in {dimensions} dimensions")
+    expected = {
+        "full": (components, dimensions, dimensions),
+        "tied": (dimensions, dimensions),
+        "diag": (components, dimensions),
+        "spherical": (components,),
+    }[covariance_type]
+    if covariances.shape != expected:
+        raise _refusal("the covariances do not fit the means", f"expected {expected}, found {covariances.shape}")
+
+
+def _check_positive(covariances: np.ndarray, covariance_type: str) -> None:
+    if covariance_type in ("diag", "spherical"):
+        if not (covariances > 0).all():
+            raise _refusal("a variance is not positive")
+        return
+    transposed = np.swapaxes(covariances, -1, -2)
+    if not np.allclose(covariances, transposed, rtol=1e-6, atol=1e-12 * np.abs(covariances).max()):
+        raise _refusal("a covariance is not symmetric")
+    try:
+        np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        raise _refusal("a covariance is not positive definite") from None
+
+
+def _classes(params: Mapping[str, Any], components: int) -> tuple[np.ndarray, np.ndarray]:
+    classes, owners = params.get("classes"), params.get("component_labels")
+    if not isinstance(classes, np.ndarray) or classes.dtype.kind != "U" or classes.ndim != 1 or not classes.size:
+        raise _refusal("classes is not an array of names", f"found {type(classes).__name__}")
+    if len(np.unique(classes)) < len(classes):
+        raise _refusal("a class is named twice")
+    if not isinstance(owners, np.ndarray) or owners.dtype.kind not in "iu" or owners.shape != (components,):
+        raise _refusal("component_labels is not one integer for each component")
+    if owners.min() < 0 or owners.max() >= len(classes):
+        raise _refusal("component_labels point outside of the classes", f"expected 0 to {len(classes) - 1}")
+    return owners.astype(np.int64), classes

@@ -1,0 +1,83 @@
+"""The principal plane of points in very many dimensions: where a mixture can be fitted, and back.
+
+The map of a VQ-VAE's vectors is thousands of numbers an image, more than a covariance can be estimated for. Its
+first principal components hold what images differ by. They are found by subspace iteration: a random plane, through
+the covariance again and again, turns into the one of most variance; the covariance itself is never formed, nor the
+points copied.
+
+Source: Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.3.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from latentcli.classifiers.mixture.expectation_maximisation import Samples
+
+_OVERSAMPLING = 16  # directions beyond those asked for, which hasten the convergence of these
+_ITERATIONS = 6
+_VALUES_AT_ONCE = 2**22
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A plane of d dimensions in a space of D.
+
+    Attributes:
+        directions: (d, D) float64, orthonormal, those of most variance first.
+        offset: (D,) float64, the points' mean, which becomes the origin.
+    """
+
+    directions: np.ndarray
+    offset: np.ndarray
+
+    def transform(self, points: np.ndarray) -> np.ndarray:
+        """(N, d) float64: the coordinates of points (N, D) in the plane."""
+        reduced = np.empty((len(points), len(self.directions)))
+        step = rows_at_once(len(self.offset))
+        for first in range(0, len(points), step):
+            some = np.asarray(points[first : first + step], dtype=np.float64) - self.offset
+            reduced[first : first + step] = some @ self.directions.T
+        return reduced
+
+    def inverse_transform(self, reduced: np.ndarray) -> np.ndarray:
+        """(N, D) float64: where the points of the plane (N, d) lie in the whole space."""
+        return reduced @ self.directions + self.offset
+
+
+def rows_at_once(dimensions: int) -> int:
+    """How many points of so many dimensions are worked on at a time, some ten MiB of them."""
+    return max(1, _VALUES_AT_ONCE // dimensions)
+
+
+def fit(samples: Samples, dimensions: int, generator: np.random.Generator) -> Projection:
+    """The plane of most variance through the points' mean.
+
+    Args:
+        samples: N points in D dimensions, finite and not all the same; the products are in their own precision.
+        dimensions: d; fewer where the points span fewer.
+        generator: draws the plane that the iteration starts from.
+    """
+    points, precision = samples.points, samples.points.dtype
+    count, width = points.shape
+    scale = precision.type(np.sqrt(samples.variances.sum()))  # so that no square leaves the range of float32
+    origin = samples.origin.astype(precision)
+
+    def through_covariance(plane: np.ndarray) -> np.ndarray:
+        result = np.zeros(plane.shape)
+        plane, step = plane.astype(precision), rows_at_once(width)
+        for first in range(0, count, step):
+            some = (points[first : first + step] - origin) / scale
+            result += some.T @ (some @ plane)
+        return result / count
+
+    plane = generator.standard_normal((width, min(dimensions + _OVERSAMPLING, width)))
+    plane = np.linalg.qr(plane)[0]
+    for _ in range(_ITERATIONS):
+        plane = np.linalg.qr(through_covariance(plane))[0]
+    variances, axes = np.linalg.eigh(plane.T @ through_covariance(plane))
+    variances, directions = variances[::-1][:dimensions], (plane @ axes[:, ::-1][:, :dimensions]).T
+    directions = directions[variances > 10 * np.finfo(precision).eps * variances[0]]  # fewer points have fewer
+    largest = np.abs(directions).argmax(axis=1)  # a direction's sign is arbitrary: its largest coordinate is positive
+    signs = np.sign(directions[np.arange(len(directions)), largest])
+    return Projection(directions * signs[:, None], samples.origin)

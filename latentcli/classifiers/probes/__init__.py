@@ -1,0 +1,1 @@
+"""Probes: classifiers of features that learn from labelled images alone."""

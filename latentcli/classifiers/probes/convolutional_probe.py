@@ -1,0 +1,171 @@
+"""A probe for features that are maps: a small convolutional network, which finds a pattern wherever it lies."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from typing import ClassVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latentcli.classifiers.probes.network_probes import NetworkProbe
+from latentcli.classifiers.probes.probe import MapShape, standardisation
+from latentcli.classifiers.probes.probe_network import ProbeNetwork, dropped
+from latentcli.classifiers.probes.probe_training import Schedule
+
+SMALLEST_SIDE = 5
+"""Places: maps are halved until their longer side is no longer than this."""
+
+
+class ResidualConvolution(nn.Module):
+    """A 3×3 convolution whose output is added to its input (He et al. 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = convolution(channels, channels, 1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return maps + self.layers(maps)
+
+
+def convolution(before: int, after: int, stride: int) -> nn.Sequential:
+    """A 3×3 convolution, batch normalisation, and what is positive of it."""
+    weights = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+    return nn.Sequential(weights, nn.BatchNorm2d(after), nn.ReLU())
+
+
+def moved(maps: Tensor, shift: float, flip: float, generator: torch.Generator) -> Tensor:
+    """Each map shifted at random, its edge repeated where nothing was, and some of them mirrored.
+
+    Args:
+        maps: (N, h, w, C).
+        shift: at most by this fraction of each side, either way; by a place at least, unless it is zero.
+        flip: the probability that a map is mirrored, left to right.
+        generator: on the maps' device.
+    """
+    count, device = len(maps), maps.device
+
+    def places(side: int) -> Tensor:
+        most = max(1, round(shift * side)) if shift else 0
+        offsets = torch.randint(-most, most + 1, (count, 1), generator=generator, device=device)
+        return (torch.arange(side, device=device) + offsets).clamp_(0, side - 1)  # (N, side)
+
+    rows, columns = places(maps.shape[1]), places(maps.shape[2])
+    if flip:
+        mirrored = torch.rand(count, 1, generator=generator, device=device) < flip
+        columns = torch.where(mirrored, maps.shape[2] - 1 - columns, columns)
+    return maps[torch.arange(count, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+class MapNetwork(ProbeNetwork):
+    """Convolutions that halve the maps and double the channels, the mean over places, and a linear layer.
+
+    Args:
+        shape: height, width, channels of the maps.
+        classes: how many.
+        width: channels of the last stage; each stage before it has half as many.
+        dropout: fraction of the pooled features that are dropped in training.
+        shift, flip: how maps are ``moved`` in training.
+    """
+
+    ROWS_AT_ONCE = 256
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: MapShape, classes: int, width: int, dropout: float, shift: float, flip: float) -> None:
+        super().__init__(classes)
+        self.shape, self.dropout, self.shift, self.flip = shape, dropout, shift, flip
+        halvings = max(0, math.ceil(math.log2(max(shape[:2]) / SMALLEST_SIDE)))
+        strides = [1] * (2 - halvings) + [2] * halvings  # two stages at least
+        channels = [shape[2], *(max(1, width >> stage) for stage in reversed(range(len(strides))))]
+        self.register_buffer("mean", torch.zeros(shape[2]))
+        self.register_buffer("scale", torch.ones(shape[2]))
+        stages = zip(pairwise(channels), strides, strict=True)
+        self.stages = nn.Sequential(*(convolution(*sizes, stride) for sizes, stride in stages))
+        self.block = ResidualConvolution(width)
+        self.last = nn.Linear(width, classes)
+
+    def prepare(self, X: np.ndarray, labelled: np.ndarray) -> None:
+        """Standardise each channel over all rows and places."""
+        mean, scale = standardisation(X.reshape(-1, self.shape[2]))
+        self.mean, self.scale = torch.from_numpy(mean), torch.from_numpy(scale)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        maps = (x.float().unflatten(1, self.shape) - self.mean) / self.scale
+        if generator is not None:
+            maps = moved(maps, self.shift, self.flip, generator)
+        pooled = self.block(self.stages(maps.movedim(-1, 1))).mean(dim=(2, 3))
+        return self.last(dropped(pooled, self.dropout, generator))
+
+
+class ConvolutionalProbe(NetworkProbe):
+    """A small convolutional network: what the features hold, wherever in the map it lies.
+
+    Of few labelled images three networks learn, and vote.
+
+    Args:
+        features: the name of the features, kept with the probe.
+        shape: height, width, channels of the maps, which a row holds place by place, channels last; needed.
+        width: channels of the last stage.
+        dropout: fraction of the pooled features that are dropped in training.
+        shift: fraction of each side by which maps are shifted in training, at most; a place at least, unless zero.
+        flip: probability that a map is mirrored in training, left to right; digits are not to be.
+        label_smoothing: probability that the targets give to all classes alike.
+        epochs: passes over the labelled rows; None takes as many as they need.
+        batch_size: rows a step; None takes 128, or fewer of few.
+        lr: the learning rate at the beginning.
+        weight_decay: decoupled weight decay.
+        held_out: fraction of the labelled rows that early stopping looks at.
+        random_state: seed of all randomness.
+        device: where to compute: cpu, auto, cuda, cuda:N, mps.
+    """
+
+    KIND = "conv"
+    NETWORKS = 3
+    RANGES: ClassVar = {
+        "width": (1, 4_096), "dropout": (0.0, 0.95), "shift": (0.0, 0.5), "flip": (0.0, 1.0),
+        "label_smoothing": (0.0, 0.9), **NetworkProbe.RANGES,
+    }  # fmt: skip
+    READS_MAPS = True
+
+    def __init__(
+        self,
+        *,
+        features: str | None = None,
+        shape: MapShape | None = None,
+        width: int = 128,
+        dropout: float = 0.2,
+        shift: float = 0.1,
+        flip: float = 0.0,
+        label_smoothing: float = 0.1,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        lr: float = 3e-3,
+        weight_decay: float = 5e-2,
+        held_out: float = 0.1,
+        random_state: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.features = features
+        self.shape = shape
+        self.width = width
+        self.dropout = dropout
+        self.shift = shift
+        self.flip = flip
+        self.label_smoothing = label_smoothing
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.held_out = held_out
+        self.random_state = random_state
+        self.device = device
+
+    def _network(self) -> MapNetwork:
+        shape = cast(MapShape, self._map_shape())
+        return MapNetwork(shape, len(self.classes_), self.width, self.dropout, self.shift, self.flip)
+
+    def _schedule(self, seed: int) -> Schedule:
+        schedule = super()._schedule(seed)
+        return replace(schedule, rows_seen=250_000, largest_batch=128, label_smoothing=self.label_smoothing)

@@ -1,0 +1,265 @@
+"""What all probes have in common: the labels of images learnt from their features, to tell what a latent space holds.
+
+A probe reads floats, which it standardises, or integers, which are codes: names without an order. It learns from
+labelled images alone.
+
+Source: Alain & Bengio 2017 (linear probes).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from latentcli.classifiers import checks
+from latentcli.classifiers.mixture.expectation_maximisation import UNLABELLED
+from latentcli.core.errors import LatentError, ModelFileError
+
+OnEpoch = Callable[[Mapping[str, float]], None]
+Arrays = dict[str, np.ndarray]
+MapShape = tuple[int, int, int]
+"""Height, width and channels of features that are maps; a row holds them place by place, channels last."""
+
+MOST_CODES = 2**16
+MOST_FEATURES = 2**24
+_KEYS = {"kind", "features", "classes", "inputs", "codes", "settings", "arrays", "history"}
+
+
+class Probe(ClassifierMixin, BaseEstimator, ABC):
+    """A classifier of features (N, F); a kind of probe says how it learns, and which arrays it is made of.
+
+    Attributes:
+        features: the name of the features, kept with the probe; None: the first of the model's family.
+        shape: of the maps that the features are; None: unknown, or they are none.
+        classes_: (C,) the labels seen.
+        codes_: K, when it was fitted to codes 0 … K − 1; 0 when it was fitted to floats.
+        history_: one row an epoch; where several networks learn, of one after the other, by their ``network``; empty
+            where there are no epochs.
+        n_features_in_: F.
+    """
+
+    KIND: ClassVar[str]
+    RANGES: ClassVar[Mapping[str, tuple[float, float]]]
+    """The settings that are kept with the fitted probe, and their ranges."""
+    OPTIONAL: ClassVar[tuple[str, ...]] = ()
+    """Those that may also be None."""
+    READS_MAPS: ClassVar[bool] = False
+    """Whether it reads nothing but maps of floats, and needs their shape."""
+
+    features: str | None
+    shape: MapShape | None
+    classes_: np.ndarray
+    codes_: int
+    history_: list[dict[str, float]]
+
+    @abstractmethod
+    def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
+        """Learn from X (N, F) and labels (N,) int, indices into ``classes_`` or UNLABELLED."""
+
+    @abstractmethod
+    def _probabilities(self, X: np.ndarray) -> np.ndarray:
+        """(N, C) float64 of X (N, F)."""
+
+    @abstractmethod
+    def _arrays(self) -> Arrays:
+        """What was learnt, by name."""
+
+    @abstractmethod
+    def _adopt(self, arrays: Arrays) -> None:
+        """Take over what ``_arrays`` gave of a probe with these settings, sizes and classes.
+
+        Raises:
+            ValueError: the arrays are not such a probe's.
+        """
+
+    def fit(self, X: np.ndarray, y: np.ndarray, on_epoch: OnEpoch = lambda row: None) -> Self:
+        """Learn the classes of features.
+
+        Args:
+            X: (N, F) floats, finite; or integers from 0, which are codes. May be memory-mapped; it is read a batch
+                at a time and never copied whole to another precision.
+            y: (N,) labels: numbers, -1 where unlabelled; or strings, "" (or None) where unlabelled. Rows without a
+                label count for the mean and the deviation of the features only.
+            on_epoch: called after each epoch with its row of the history.
+
+        Raises:
+            UsageError: a setting is out of range.
+            DataError: features that are not finite, labels that are not one per row, fewer than two classes.
+            FitError: the loss is not finite.
+        """
+        self._check_settings()
+        if y is None:
+            raise checks.InvalidSamples("a probe requires y to be passed, but the target y is None")
+        X = self._checked(X, reset=True)
+        self._map_shape()
+        if self.READS_MAPS and X.dtype.kind != "f":
+            found = f"found {X.dtype}, which are codes: names without an order"
+            raise checks.InvalidSamples(f"{self.KIND} reads maps of floats", found, "take --features quantized")
+        self.codes_ = 0 if X.dtype.kind == "f" else int(X.max()) + 1
+        if self.codes_ and (X.min() < 0 or self.codes_ > MOST_CODES):
+            found = f"found integers from {X.min()} to {X.max()}"
+            raise checks.InvalidSamples(f"codes lie between 0 and {MOST_CODES - 1}", found, "give floats")
+        self.classes_, labels = checks.labels(y, len(X))
+        self.history_ = []
+        self._learn(X, labels, on_epoch)
+        return self
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        """(N, C) float64: p(class | features) of X (N, F), columns as in ``classes_``; rows sum to 1.
+
+        Raises:
+            DataError: X is not finite, or of another kind than what the probe was fitted to.
+        """
+        check_is_fitted(self, "classes_")
+        X = self._checked(X, reset=False)
+        if self.codes_ and (X.dtype.kind == "f" or (len(X) and X.min() < 0)):
+            raise checks.InvalidSamples("this probe reads codes", f"expected integers from 0, found {X.dtype}")
+        return self._probabilities(X)
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """(N,) the likeliest of ``classes_`` for each row of X (N, F)."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def best_rows(self) -> list[dict[str, float]]:
+        """The rows of the epochs whose weights were kept, one a network; none where nothing was trained."""
+        of_each: dict[float, list[dict[str, float]]] = {}
+        for row in self.history_:
+            of_each.setdefault(row.get("network", 1.0), []).append(row)
+        return [rows[best_epoch(rows) - 1] for rows in of_each.values()]
+
+    def _checked(self, X: np.ndarray, reset: bool) -> np.ndarray:
+        X = validate_data(self, X, reset=reset, ensure_all_finite=False)
+        if X.dtype.kind not in "iu" and X.dtype not in (np.float32, np.float64):
+            X = X.astype(np.float32)
+        return checks.points(X, finite=X.dtype.kind == "f")
+
+    def _check_settings(self) -> None:
+        for name, (low, high) in self.RANGES.items():
+            value = getattr(self, name)
+            if value is None and name in self.OPTIONAL:
+                continue
+            kind, whole = (int, "a whole number") if isinstance(low, int) else (int | float, "a number")
+            if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
+                found = f"expected {whole} from {low:g} to {high:g}, found {value!r}"
+                raise checks.InvalidSetting(f"{name} is out of range", found)
+
+    def _map_shape(self) -> MapShape | None:
+        """``shape``, if it can be that of the features.
+
+        Raises:
+            UsageError: it cannot, or there is none though one is needed.
+        """
+        if self.shape is None:
+            if self.READS_MAPS:
+                problem = f"{self.KIND} reads maps of numbers, and these features are none, or of unknown shape"
+                remedy = "take other features (those of maps, or pixels), with DATA and the checkpoint; or --probe mlp"
+                raise checks.InvalidSetting(problem, None, remedy)
+            return None
+        whole = len(self.shape) == 3 and all(type(size) is int and size > 0 for size in self.shape)
+        if not whole or math.prod(self.shape) != self.n_features_in_:
+            found = f"found {self.shape!r:.80} and {self.n_features_in_} features"
+            raise checks.InvalidSetting("shape is not (height, width, channels) of the features", found)
+        height, width, channels = self.shape
+        return height, width, channels
+
+    def to_params(self) -> dict[str, Any]:
+        """The fitted probe as plain values and arrays; what ``from_params`` reads. Classes become strings."""
+        check_is_fitted(self, "classes_")
+        return {
+            "kind": self.KIND, "features": self.features, "classes": [str(name) for name in self.classes_],
+            "inputs": int(self.n_features_in_), "codes": self.codes_,
+            "settings": {"shape": self.shape} | {name: getattr(self, name) for name in self.RANGES},
+            "arrays": self._arrays(), "history": self.history_,
+        }  # fmt: skip
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Self:
+        """The probe that ``to_params`` described; its classes are strings.
+
+        Raises:
+            ModelFileError: something is missing, of the wrong type or shape, or not finite.
+        """
+        if not set(params) >= _KEYS or params["kind"] != cls.KIND:
+            raise _refusal(f"expected the keys {', '.join(sorted(_KEYS))} of a probe {cls.KIND!r}")
+        features, classes, sizes = params["features"], params["classes"], (params["inputs"], params["codes"])
+        if not (features is None or type(features) is str):
+            raise _refusal("its features have no name")
+        names = type(classes) is list and all(type(name) is str and name for name in classes)
+        if not names or not 2 <= len(set(classes)) == len(classes):
+            raise _refusal("its classes are not two or more different names")
+        whole = all(type(size) is int for size in sizes)
+        if not whole or not (0 < sizes[0] <= MOST_FEATURES and 0 <= sizes[1] <= MOST_CODES):
+            raise _refusal(f"its sizes are not numbers of features and codes: {str(sizes)[:60]}")
+        settings, arrays, history = params["settings"], params["arrays"], params["history"]
+        if type(settings) is not dict or set(settings) != {"shape", *cls.RANGES}:
+            raise _refusal(f"expected the settings shape, {', '.join(cls.RANGES)}")
+        if type(settings["shape"]) not in (tuple, list, type(None)):
+            raise _refusal("its shape is not one of maps")
+        if cls.READS_MAPS and sizes[1]:
+            raise _refusal("it reads maps, and no codes")
+        if type(history) is not list or not all(_is_row(row) for row in history):
+            raise _refusal("its history is not one of named numbers")
+        if type(arrays) is not dict or not all(_is_finite(array) for array in arrays.values()):
+            raise _refusal("its arrays are not finite numbers")
+        probe = cls(features=features, **settings)
+        probe.classes_, probe.history_ = np.array(classes, dtype=str), history
+        probe.n_features_in_, probe.codes_ = sizes
+        try:
+            probe._check_settings()
+            probe._map_shape()
+            probe._adopt(arrays)
+        except (ValueError, LatentError) as error:
+            raise _refusal(getattr(error, "problem", None) or str(error)) from error
+        return probe
+
+
+def best_epoch(history: list[dict[str, float]]) -> int:
+    """The epoch of the highest accuracy on the rows held out, and of these the one of least loss.
+
+    Counted from 1. The last one where no rows were held out; 0 where there are no epochs.
+    """
+    scored = [(row["val_accuracy"], -row["val_loss"], row["epoch"]) for row in history if "val_loss" in row]
+    return int(max(scored)[2]) if scored else len(history)
+
+
+def standardisation(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale (F,), float32, with which the features (N, F) get mean 0 and deviation 1.
+
+    A feature that hardly varies is not blown up to the others' size: no scale is smaller than a tenth of the root
+    mean square of all deviations. Such are the dimensions that a VAE does not use, and pixels at the margin.
+    """
+    total, squares = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for chunk in _chunks(X):
+        total += chunk.sum(axis=0)
+    mean = total / len(X)
+    for chunk in _chunks(X):
+        squares += np.square(chunk - mean).sum(axis=0)
+    variances = squares / len(X)
+    scale = np.sqrt(np.maximum(variances, 0.01 * variances.mean()))
+    return mean.astype(np.float32), np.where(scale > 0, scale, 1.0).astype(np.float32)
+
+
+def _chunks(X: np.ndarray) -> Any:
+    return (np.asarray(X[first : first + 1024], dtype=np.float64) for first in range(0, len(X), 1024))
+
+
+def labelled_rows(labels: np.ndarray) -> np.ndarray:
+    """Numbers of the rows that have a label."""
+    return np.flatnonzero(labels != UNLABELLED)
+
+
+def _refusal(problem: str) -> ModelFileError:
+    return ModelFileError("not a probe that can be used", problem, "fit it again: latentcli fit-probe")
+
+
+def _is_row(row: Any) -> bool:
+    return type(row) is dict and all(type(name) is str and type(value) is float for name, value in row.items())
+
+
+def _is_finite(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind in "fiu" and bool(np.isfinite(array).all())

@@ -1,0 +1,187 @@
+"""The training of a probe: minibatches, a cosine schedule, and the best weights by the accuracy on rows held out."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from latentcli.classifiers.probes.probe import OnEpoch, best_epoch
+from latentcli.classifiers.probes.probe_network import ProbeNetwork
+from latentcli.core.errors import FitError
+from latentcli.numerics.linear import FastLinear
+from latentcli.numerics.precision import reduced_precision
+from latentcli.numerics.random import generator_for
+
+FEWEST_HELD_OUT = 30
+"""Rows: the accuracy on fewer says too little to choose weights by, and they are better used to learn from."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast a probe learns.
+
+    Attributes:
+        epochs: passes over the training rows, at most; None takes as many as make ``rows_seen``, 10 to 100.
+        batch_size: rows a step; None takes ``largest_batch``, or an eighth of the rows where these are few.
+        lr: the learning rate at the beginning; it falls to zero along half a cosine (Loshchilov & Hutter 2017).
+        weight_decay: decoupled (AdamW).
+        held_out: fraction of each class's rows that the accuracy is measured on, at most ``most_held_out`` in all.
+        most_held_out: rows.
+        patience: fraction of all epochs that may pass without a better accuracy.
+        rows_seen: what ``epochs=None`` aims at.
+        largest_batch: what ``batch_size=None`` takes of many rows.
+        label_smoothing: probability that the targets give to all classes alike (Szegedy et al. 2016).
+        seed: of the weights, the order, the rows held out and what is dropped.
+    """
+
+    epochs: int | None
+    batch_size: int | None
+    lr: float
+    weight_decay: float
+    held_out: float
+    seed: int
+    most_held_out: int = 5_000
+    patience: float = 0.34
+    rows_seen: int = 1_000_000
+    largest_batch: int = 512
+    label_smoothing: float = 0.0
+
+    def epochs_for(self, rows: int) -> int:
+        """Passes over so many training rows."""
+        return self.epochs or max(10, min(100, round(self.rows_seen / rows)))
+
+    def batch_size_for(self, rows: int) -> int:
+        """Rows a step, of so many."""
+        return self.batch_size or min(self.largest_batch, max(8, rows // 8))
+
+
+class Source:
+    """Rows of a feature matrix (N, F), handed out on a device; only an accelerator holds a copy of it all."""
+
+    def __init__(self, X: np.ndarray, device: torch.device) -> None:
+        self.X, self.device = X, device
+        self.resident: Tensor | None = None
+        if device.type != "cpu":
+            kind = np.float32 if X.dtype.kind == "f" else np.int32  # MPS has no float64
+            self.resident = torch.from_numpy(X.astype(kind)).to(device)
+
+    def __getitem__(self, rows: np.ndarray) -> Tensor:
+        if self.resident is not None:
+            return self.resident[torch.from_numpy(rows).to(self.device)]
+        return torch.from_numpy(self.X[rows])
+
+
+def split(labels: np.ndarray, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers to learn from and to hold out: the same fraction of each class, none where that would be too few.
+
+    Args:
+        labels: (N,) int, a class's index, or negative where unlabelled.
+        schedule: says how many, and the seed.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    share = min(schedule.held_out, schedule.most_held_out / len(rows))
+    generator = generator_for(schedule.seed, "probe/split")
+    order = rows[torch.randperm(len(rows), generator=generator).numpy()]
+    held_out = []
+    for label in np.unique(labels[rows]):
+        own = order[labels[order] == label]
+        held_out.append(own[: int(share * len(own))])
+    chosen = np.concatenate(held_out)
+    if len(chosen) < FEWEST_HELD_OUT:
+        return rows, rows[:0]
+    return np.setdiff1d(rows, chosen), np.sort(chosen)
+
+
+@FastLinear()
+def train(
+    network: ProbeNetwork, X: np.ndarray, labels: np.ndarray, schedule: Schedule, device: torch.device,
+    on_epoch: OnEpoch,
+) -> None:  # fmt: skip
+    """Train a network in place; it ends with its best weights, by the rows held out where there are some.
+
+    Args:
+        network: initialised, on the device.
+        X: (N, F) features.
+        labels: (N,) int, a class's index, or negative where unlabelled.
+        schedule: how long and how fast.
+        device: where to compute.
+        on_epoch: called after each epoch with its row: ``epoch``, ``loss`` (nats, mean over the epoch), ``accuracy``,
+            and the same with ``val_`` before them on the rows held out.
+
+    Raises:
+        FitError: the loss is not finite.
+    """
+    source = Source(X, device)
+    rows, held_out = split(labels, schedule)
+    targets = torch.from_numpy(labels.astype(np.int64)).to(device)
+    epochs, steps = schedule.epochs_for(len(rows)), math.ceil(len(rows) / schedule.batch_size_for(len(rows)))
+    optimizer = torch.optim.AdamW(
+        network.parameters(), schedule.lr, weight_decay=schedule.weight_decay, fused=device.type in ("cpu", "cuda")
+    )
+    history: list[dict[str, float]] = []
+    best: Mapping[str, Any] = {}
+    for epoch in range(epochs):
+        order = rows[torch.randperm(len(rows), generator=generator_for(schedule.seed, "probe/order", epoch)).numpy()]
+        generator = generator_for(schedule.seed, "probe/dropout", epoch, device)
+        network.train()
+        sums = torch.zeros(2, device=device)
+        for step, batch in enumerate(np.array_split(order, steps)):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * (epoch + step / steps) / epochs))
+            values, truth = source[batch], targets[torch.from_numpy(batch).to(device)]
+            with reduced_precision(device.type):
+                logits = network(values, generator)
+            logits = logits.float()
+            loss = F.cross_entropy(logits, truth, label_smoothing=schedule.label_smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            hits = (logits.argmax(dim=1) == truth).sum()
+            sums += torch.stack([loss.detach() * len(batch), hits.to(loss.dtype)])
+        mean_loss, accuracy = (sums / len(rows)).tolist()
+        if not math.isfinite(mean_loss):
+            raise FitError(f"the loss is not finite in epoch {epoch + 1}", f"with a learning rate of {schedule.lr:g}")
+        row = {"epoch": float(epoch + 1), "loss": mean_loss, "accuracy": accuracy}
+        if len(held_out):
+            row |= validate(network, source, targets, held_out)
+        history.append(row)
+        on_epoch(row)
+        if not len(held_out):
+            continue
+        if best_epoch(history) == epoch + 1:
+            best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+        elif epoch + 1 - best_epoch(history) > max(5, schedule.patience * epochs):
+            break
+    if best:
+        network.load_state_dict(best)
+    network.eval()
+
+
+@torch.no_grad()
+def validate(network: ProbeNetwork, source: Source, targets: Tensor, rows: np.ndarray) -> dict[str, float]:
+    """``val_loss`` and ``val_accuracy`` of these rows."""
+    network.eval()
+    loss = hits = 0.0
+    for start in range(0, len(rows), network.ROWS_AT_ONCE):
+        batch = rows[start : start + network.ROWS_AT_ONCE]
+        logits, truth = network(source[batch]), targets[torch.from_numpy(batch).to(source.device)]
+        loss += F.cross_entropy(logits, truth, reduction="sum").item()
+        hits += (logits.argmax(dim=1) == truth).sum().item()
+    return {"val_loss": loss / len(rows), "val_accuracy": hits / len(rows)}
+
+
+@torch.inference_mode()
+@FastLinear()
+def probabilities(network: ProbeNetwork, X: np.ndarray) -> np.ndarray:
+    """(N, C) float64 of features X (N, F), a few thousand at a time; on the CPU."""
+    network.eval()
+    parts = [np.zeros((0, network.classes))]
+    for start in range(0, len(X), network.ROWS_AT_ONCE):
+        logits = network(torch.from_numpy(np.array(X[start : start + network.ROWS_AT_ONCE])))
+        parts.append(logits.double().softmax(dim=1).numpy())
+    return np.concatenate(parts)

@@ -1,0 +1,35 @@
+"""The device that models run on, chosen in one place and passed down."""
+
+from typing import TYPE_CHECKING
+
+from latentcli.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+NAMES = ("auto", "cpu", "cuda", "mps")
+
+
+def resolve(name: str = "auto") -> "torch.device":
+    """The torch device of that name; ``auto`` takes CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        UsageError: the name is unknown, or this machine has no such device.
+    """
+    import torch
+
+    kind, _, index = name.partition(":")
+    if kind not in NAMES or (index and not (kind == "cuda" and index.isdigit())):
+        raise UsageError(f"unknown device {name!r}", f"expected one of: {', '.join(NAMES)}, cuda:N")
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if kind == "auto":
+        kind = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])
+        return torch.device(kind)
+    if not available[kind]:
+        raise UsageError(
+            f"no {kind} device on this machine",
+            f"expected one of: auto, {', '.join(k for k, ok in available.items() if ok)}",
+        )
+    if index and int(index) >= torch.cuda.device_count():
+        raise UsageError(f"no device {name}", f"this machine has {torch.cuda.device_count()} CUDA device(s)")
+    return torch.device(name)

@@ -1,0 +1,80 @@
+"""A set of images in memory, with what is known of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from latentcli.core.errors import DataError
+
+UNLABELLED = -1
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of one image."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images, and the labels and file names that came with them, row by row.
+
+    Attributes:
+        images: (N, C, H, W) uint8, C is 1 or 3; in memory or memory-mapped, never changed.
+        labels: (N,) int64 indices into ``class_names``, -1 where unlabelled; None when no label is known.
+        class_names: the names that labels point to, in the data's own order.
+        files: paths within the folder the images came from; None for arrays.
+        name: how to call the data in messages and checkpoints: no folders of this machine in it.
+        layout: the axes of the source, "NHW", "NHWC" or "NCHW", so that outputs can be given back the same way.
+        bad_files: (path, reason) of files that could not be read, in path order; not among the images.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    files: tuple[str, ...] | None = None
+    name: str = "images"
+    layout: str = "NHW"
+    bad_files: tuple[tuple[str, str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of each image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def names_of_labels(self) -> np.ndarray:
+        """(N,) names of the labels, "" where unlabelled."""
+        labels = np.full(len(self), UNLABELLED) if self.labels is None else self.labels
+        return np.array([*self.class_names, ""])[labels]
+
+    def take(self, rows: np.ndarray) -> "ImageSet":
+        """The same set with only these rows (indices or a boolean mask)."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=None if self.labels is None else self.labels[rows],
+            files=None if self.files is None else tuple(self.files[row] for row in rows),
+        )
+
+    def only(self, classes: Sequence[str]) -> "ImageSet":
+        """The images of these classes, with ``class_names`` in the order given.
+
+        Raises:
+            DataError: the set has no labels, or has no such class.
+        """
+        if self.labels is None:
+            raise DataError(f"{self.name} has no labels to choose classes {', '.join(classes)} by")
+        unknown = [name for name in classes if name not in self.class_names]
+        if unknown:
+            raise DataError(
+                f"{self.name} has no class {', '.join(map(repr, unknown))}",
+                f"expected some of: {', '.join(self.class_names)}",
+            )
+        new_index = np.full(len(self.class_names) + 1, UNLABELLED, dtype=np.int64)  # its last entry serves label -1
+        for new, name in enumerate(classes):
+            new_index[self.class_names.index(name)] = new
+        labels = new_index[self.labels]
+        return replace(self, labels=labels, class_names=tuple(classes)).take(labels != UNLABELLED)

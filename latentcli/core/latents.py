@@ -1,0 +1,100 @@
+"""What an encoder makes of images, as numpy arrays: the currency between commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from latentcli.core.errors import UsageError
+
+ARRAYS_OF_FEATURES = {"mean": "mu", "quantized": "quantized", "codes": "codes"}
+"""Which array of ``Latents.arrays`` holds the features of this name. Other features need the images and the model."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The latents of N images, in the images' order.
+
+    Attributes:
+        arrays: by name, each with N rows. VAE: ``mu`` and ``logvar`` (N, D) float32, the mean and log-variance
+            of the posterior. VQ-VAE: ``codes`` (N, h, w) integers and ``quantized`` (N, h, w, D) float32. In memory
+            also other features, by their own name.
+        checkpoint: fingerprint (SHA-256) of the checkpoint that encoded them.
+        labels: (N,) int64 indices into ``class_names``, -1 where unlabelled; None when no label is known.
+        class_names: the names that labels point to.
+        files: paths within the folder the images came from; None for arrays.
+        shapes: height, width and channels by name of those features that are maps, though their array is flat.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    checkpoint: str
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    files: tuple[str, ...] | None = None
+    shapes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    @property
+    def flat(self) -> np.ndarray:
+        """(N, D) float: what a mixture reads; the posterior mean, or the quantised map in one row."""
+        return next(self.features(name) for name in ARRAYS_OF_FEATURES if ARRAYS_OF_FEATURES[name] in self.arrays)
+
+    @property
+    def posterior_variances(self) -> np.ndarray | None:
+        """(N, D) float: how wide the posterior of each image is; None of a family whose latents are points."""
+        return np.exp(self.arrays["logvar"].reshape(len(self), -1)) if "logvar" in self.arrays else None
+
+    def features(self, name: str) -> np.ndarray:
+        """(N, F): the features of this name, one row an image.
+
+        Raises:
+            UsageError: these latents do not hold them.
+        """
+        array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
+        if array is None:
+            known = ", ".join(name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays)
+            raise UsageError(
+                f"latents of this model hold no features {name!r}", f"expected one of: {known}",
+                "the others need the images: give DATA and the checkpoint instead",
+            )  # fmt: skip
+        return array.reshape(len(array), -1)
+
+    def feature_shape(self, name: str | None) -> tuple[int, int, int] | None:
+        """Height, width and channels of features that are maps; None of others.
+
+        Args:
+            name: as for ``features``; None: those that are ``flat``.
+        """
+        name = name or next(name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays)
+        array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
+        if array is None or array.ndim != 4:
+            return self.shapes.get(name)
+        _, height, width, channels = array.shape
+        return height, width, channels
+
+    @property
+    def name(self) -> str:
+        """How to call them in messages."""
+        return "this set of latents"
+
+    def names_of_labels(self) -> np.ndarray:
+        """(N,) names of the labels, "" where unlabelled."""
+        labels = np.full(len(self), -1) if self.labels is None else self.labels
+        return np.array([*self.class_names, ""])[labels]
+
+    def unlabelled(self) -> "Latents":
+        """The same latents with their labels forgotten."""
+        return replace(self, labels=None, class_names=())
+
+    def followed_by(self, other: "Latents") -> "Latents":
+        """These latents and, behind them, ``other``'s, whose labels and class names are the only ones kept."""
+        labels = other.labels if other.labels is not None else np.full(len(other), -1, np.int64)
+        return Latents(
+            arrays={name: np.concatenate([array, other.arrays[name]]) for name, array in self.arrays.items()},
+            checkpoint=self.checkpoint,
+            labels=np.concatenate([np.full(len(self), -1, np.int64), labels]),
+            class_names=other.class_names,
+            shapes=self.shapes,
+        )

@@ -1,0 +1,169 @@
+"""One image file as bytes of the wanted size, whatever its mode, depth and orientation.
+
+Decisions, the same for every file:
+
+* The format is found by content, among PNG, JPEG, BMP, TIFF and WebP; the suffix only says that it is an image.
+* EXIF orientation is applied. Of animations and of files with several pages the first image counts.
+* 16 bits become 8 by scaling 0…65535 to 0…255; floats must lie in 0…1. Nothing is stretched image by image, which
+  would make equal things unequal.
+* What is transparent is laid over black, the value of absence in most scientific images.
+* The whole image is resized to the wanted size, aspect ratio or not: cropping could cut off what tells the classes
+  apart, and padding would teach a model the shapes of files. Lanczos' filter, antialiased.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from latentcli.formats.opening import open_regular, reason
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+MOST_PIXELS = 64_000_000
+"""Of one file, by its header; some fifty kilobytes can hold a hundred times as many."""
+
+GREY_TOLERANCE = 8
+"""Levels of 255 by which the channels of a grey image may differ: what JPEG does to grey in RGB."""
+
+_LARGE = 4_000_000  # pixels
+_one_large_image = threading.Lock()  # keeps the memory of many threads within bounds
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientations and what sets them upright. Source: CIPA DC-008 (Exif 2.32), tag 274."""
+
+
+class UnreadableImage(Exception):
+    """A file is not an image that can be used; the message says why, without its path."""
+
+
+def decode(path: Path, height: int, width: int, channels: int | None) -> np.ndarray:
+    """One image at the wanted size.
+
+    Args:
+        path: a file.
+        height: wanted, in pixels.
+        width: wanted, in pixels.
+        channels: 1 (luma of ITU-R 601) or 3 wanted; None for 1 if its content is grey and 3 if not.
+
+    Returns:
+        (C, height, width) uint8.
+
+    Raises:
+        UnreadableImage: it cannot be opened, is no image, is damaged or cut short, is too large, or has pixels
+            without a known range.
+    """
+    with _image(path) as image, _turn_for(image):
+        return _converted(image, height, width, channels)
+
+
+def measure(path: Path) -> tuple[int, int]:
+    """Height and width of an image set upright, from its header alone.
+
+    Raises:
+        UnreadableImage: it has no header to be read.
+    """
+    with _image(path) as image:
+        turned = _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF"  # whose size is given upright
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+@contextmanager
+def _image(path: Path) -> Iterator[Image.Image]:
+    """An image file with its header read; whatever goes wrong in the block is a reason why it is unreadable."""
+    try:
+        file, _ = open_regular(path)
+        with file, Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise UnreadableImage(f"{image.width:,}×{image.height:,}, more than the {MOST_PIXELS:,} pixels allowed")
+            yield image
+    except UnreadableImage:
+        raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which is higher
+        raise UnreadableImage(f"more than the {MOST_PIXELS:,} pixels allowed") from error
+    except OSError as error:
+        raise UnreadableImage(_damage(error)) from error
+    except Exception as error:  # the parsers of damaged files stumble in every way that Python knows
+        raise UnreadableImage(f"damaged: {type(error).__name__}") from error
+
+
+def _damage(error: OSError) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not a PNG, JPEG, BMP, TIFF or WebP image"
+    return reason(error) if error.errno else f"damaged: {str(error)[:100]}"
+
+
+def _turn_for(image: Image.Image) -> AbstractContextManager[object]:
+    return _one_large_image if image.width * image.height > _LARGE else nullcontext()
+
+
+def _converted(image: Image.Image, height: int, width: int, channels: int | None) -> np.ndarray:
+    side = 2 * max(height, width)
+    image.draft(None, (side, side))  # lets JPEG decode a large image at a fraction of its size
+    image.load()
+    orientation = _orientation(image)  # PNG may carry it behind the pixels, and TIFF has applied it by now
+    plain = _in_8_bits(image)
+    if orientation in _TURNS:
+        plain = plain.transpose(_TURNS[orientation])
+    if channels == 1:
+        plain = plain.convert("L")
+    if plain.size != (width, height):
+        plain = plain.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if plain.mode == "RGB" and channels is None and _is_grey(np.asarray(plain)):
+        plain = plain.convert("L")
+    pixels = np.asarray(plain)
+    if plain.mode == "L":
+        return np.broadcast_to(pixels, (channels or 1, height, width))
+    return pixels.transpose(2, 0, 1)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged EXIF data is as good as none, and its parser may raise anything
+        return 1
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    return int((pixels.max(axis=2) - pixels.min(axis=2)).max()) <= GREY_TOLERANCE
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    """The same image in mode L or RGB, without transparency."""
+    if image.mode.startswith("I;16") or image.mode == "I":
+        return Image.fromarray(_scaled(np.asarray(image)))
+    if image.mode == "F":
+        pixels = np.asarray(image)
+        if not (pixels.min() >= 0 and pixels.max() <= 1):  # also refuses not-a-number
+            raise UnreadableImage("floating-point pixels outside 0…1")
+        return Image.fromarray(np.rint(pixels * 255).astype(np.uint8))
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        return _over_black(image)
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
+
+
+def _scaled(pixels: np.ndarray) -> np.ndarray:
+    """0…65535 as 0…255, rounded; Pillow hands some 16-bit files out as 32-bit integers."""
+    if int(pixels.min()) < 0 or int(pixels.max()) > 65_535:
+        raise UnreadableImage("integer pixels beyond 16 bits")
+    return ((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
+
+
+def _over_black(image: Image.Image) -> Image.Image:
+    grey = image.mode in ("L", "LA", "La", "1")
+    layered = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
+    black = Image.new("RGB", image.size)
+    black.paste(layered, mask=layered.getchannel("A"))
+    return black.convert("L") if grey else black

@@ -1,0 +1,169 @@
+"""Arrays from ``.npz`` and ``.npy`` files of unknown origin, every size checked before it is allocated.
+
+``numpy.load(allow_pickle=False)`` runs no code, but allocates what a header claims: 128 bytes can ask for 8 TiB,
+2 MB can inflate to 2 GiB. Here the header must agree with the bytes that are there, and what compressed members
+inflate to is limited.
+"""
+
+import ast
+import stat
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from latentcli.formats.dtypes import UnsafeArrays, check_values, plain_dtype, size_in_bytes
+
+__all__ = ["UnsafeArrays", "read_npy", "read_npz"]
+
+MOST_ARRAYS = 1000
+_FREE_BYTES = 64 * 2**20
+_LARGEST_RATIO = 100  # images compress 2 to 20 times; deflate's own limit is 1032
+_LONGEST_HEADER = 16_384
+_LONGEST_HEADER_TEXT = 512  # without the padding; also keeps ast.literal_eval far from its own limits
+_MAGIC = b"\x93NUMPY"
+_CHUNK = 2**20
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error, OSError)
+"""What zipfile raises for damaged archives (NotImplementedError is a RuntimeError, UnicodeError a ValueError)."""
+
+
+def read_npz(path: Path, *, limit_bytes: int | None = None) -> dict[str, np.ndarray]:
+    """All arrays of an ``.npz`` file, in memory, in the file's order and this machine's byte order.
+
+    Args:
+        path: a regular file.
+        limit_bytes: what all arrays together may take; by default 64 MiB and 100 times the size of the file.
+
+    Raises:
+        UnsafeArrays: it is not an archive of plain arrays, is damaged (each member has a CRC), or is too large.
+    """
+    path = Path(path)
+    size = _size_of_regular_file(path)
+    limit = _FREE_BYTES + _LARGEST_RATIO * size if limit_bytes is None else limit_bytes
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            _check_members(members, limit, size)
+            return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+    except UnsafeArrays:
+        raise
+    except _DAMAGE as error:
+        raise UnsafeArrays(f"not a whole .npz archive: {error}") from error
+
+
+def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
+    """The array of an ``.npy`` file.
+
+    Args:
+        path: a regular file.
+        mmap: leave it on the disk, mapped read-only; otherwise it is read into memory, in this machine's byte order.
+
+    Raises:
+        UnsafeArrays: it is not one plain array, or not of the size that its header claims.
+    """
+    path = Path(path)
+    size = _size_of_regular_file(path)
+    try:
+        with path.open("rb") as file:
+            dtype, shape, fortran, offset = _read_header(file)
+            _check_size(dtype, shape, size - offset)
+            if mmap and size > offset:
+                array = np.memmap(
+                    path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C"
+                )
+                check_values(array)
+                return array
+            return _read_values(file, dtype, shape, fortran)
+    except UnsafeArrays:
+        raise
+    except _DAMAGE as error:
+        raise UnsafeArrays(f"not a whole .npy file: {error}") from error
+
+
+def _size_of_regular_file(path: Path) -> int:
+    """Bytes of a file that can be opened without waiting: a FIFO would block, a device never end."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise UnsafeArrays(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsafeArrays("not a regular file")
+    return status.st_size
+
+
+def _check_members(members: list[zipfile.ZipInfo], limit: int, size: int) -> None:
+    if len(members) > MOST_ARRAYS:
+        raise UnsafeArrays(f"an archive of {len(members)} members, more than {MOST_ARRAYS}")
+    names = set()
+    for member in members:
+        name = member.filename
+        if not name.endswith(".npy") or len(name) > 255 or set(name) & set("/\\\0"):
+            raise UnsafeArrays(f"an archive with a member {name[:40]!r}, which is no array")
+        if name in names:
+            raise UnsafeArrays(f"an archive with two members {name!r}")
+        names.add(name)
+        if member.flag_bits & 0x1:
+            raise UnsafeArrays("an encrypted archive")
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UnsafeArrays("an archive with an unknown compression")
+        if member.compress_size > size:
+            raise UnsafeArrays(f"an archive that ends within its member {name!r}")
+    total = sum(member.file_size for member in members)
+    if total > limit:
+        raise UnsafeArrays(f"an archive that inflates to {total:,} bytes, more than the {limit:,} allowed")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        dtype, shape, fortran, offset = _read_header(file)
+        _check_size(dtype, shape, member.file_size - offset)
+        array = _read_values(file, dtype, shape, fortran)
+        if file.read(1):  # also makes zipfile compare the CRC of an array without values
+            raise UnsafeArrays("an array with other data behind it")
+    return array
+
+
+def _read_header(file: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], bool, int]:
+    """Dtype, shape, whether the first axis varies fastest, and the offset of the values."""
+    start = file.read(8)
+    if len(start) != 8 or start[:6] != _MAGIC or start[6] not in (1, 2, 3):
+        raise UnsafeArrays("not an array in numpy's .npy format")
+    width = 2 if start[6] == 1 else 4
+    length = int.from_bytes(file.read(width), "little")
+    if length > _LONGEST_HEADER:
+        raise UnsafeArrays(f"an array with a header of {length} bytes")
+    text = file.read(length).decode("utf-8", errors="replace").strip()
+    if len(text) > _LONGEST_HEADER_TEXT:
+        raise UnsafeArrays("an array of structures or of an unknown type")
+    try:
+        header = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise UnsafeArrays("an array with a damaged header") from error
+    if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:
+        raise UnsafeArrays("an array with a damaged header")
+    if not isinstance(header["fortran_order"], bool):
+        raise UnsafeArrays("an array with a damaged header")
+    return plain_dtype(header["descr"]), header["shape"], header["fortran_order"], 8 + width + length
+
+
+def _check_size(dtype: np.dtype, shape: tuple[int, ...], present: int) -> None:
+    expected = size_in_bytes(dtype, shape)
+    if expected != present:
+        raise UnsafeArrays(f"an array that claims {expected:,} bytes where {present:,} are")
+
+
+def _read_values(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...], fortran: bool) -> np.ndarray:
+    array = np.empty(shape, dtype=dtype, order="F" if fortran else "C")
+    target = array.reshape(-1, order="A").view(np.uint8).data
+    position = 0
+    while position < len(target):
+        chunk = file.read(min(_CHUNK, len(target) - position))
+        if not chunk:
+            raise UnsafeArrays(f"an array of {len(target):,} bytes that ends after {position:,}")
+        target[position : position + len(chunk)] = chunk
+        position += len(chunk)
+    check_values(array)
+    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))

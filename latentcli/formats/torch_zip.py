@@ -1,0 +1,277 @@
+"""Files of ``torch.save`` that hold plain values and tensors: the same bytes for the same content, and safe to read.
+
+``torch.load(weights_only=True)`` runs no code, yet believes sizes, inflates what is compressed, takes views of any
+stride, and does not notice a flipped bit. So the archive and its pickle are first read without torch: every tensor
+must be a whole record of the archive, dense and of the size that is there. What passed is copied into a fresh
+archive, so that torch cannot see another file than the one that was checked, and only that copy is given to it.
+"""
+
+import io
+import re
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import numpy as np
+import torch
+
+from latentcli.core.errors import ModelFileError
+from latentcli.formats import files
+from latentcli.formats.pickle_machine import DEEPEST, UnsafePickle
+from latentcli.formats.pickle_reader import loads
+
+MOST_RECORDS = 20_000
+LARGEST_PICKLE = 64 * 2**20  # bytes of everything but tensors
+
+_RECORD = re.compile(
+    r"(?P<root>[^/\\\0]{1,200})/(?P<name>data\.pkl|data/(?:0|[1-9][0-9]{0,5})|version|byteorder"
+    r"|\.format_version|\.storage_alignment|\.data/serialization_id)"
+)
+_DTYPES = {
+    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16,
+    "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
+}  # fmt: skip
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error, OSError)
+"""What zipfile raises for damaged archives; UnsafePickle is a ValueError."""
+
+
+def write(path: Path, content: Mapping[Any, Any]) -> None:
+    """Write plain values and tensors, whole or not at all.
+
+    Args:
+        path: of the file.
+        content: dicts, lists, tuples, strings, numbers, truth values, None and dense tensors (on any device).
+
+    Raises:
+        OutputError: the file cannot be written.
+        TypeError: something else is in the content.
+    """
+    buffer = io.BytesIO()  # torch names the archive after its file, so the path would be in the bytes
+    torch.save(plain(content), buffer)
+    with files.atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def read(path: Path, remedy: str) -> Any:
+    """What ``write`` wrote, its tensors on the CPU.
+
+    Args:
+        path: of the file.
+        remedy: what to do when it cannot be read, for the message.
+
+    Raises:
+        ModelFileError: the file is missing, damaged or unsafe.
+    """
+    problem = f"cannot read {files.shown(path)}"
+    try:
+        size = files.size_of_regular(path)
+        with path.open("rb") as file:
+            checked = _checked_copy(file, size)
+    except UnsafePickle as error:
+        raise ModelFileError(problem, str(error), remedy) from error
+    except (FileNotFoundError, PermissionError) as error:
+        raise ModelFileError(problem, error.strerror, remedy) from error
+    except _DAMAGE as error:
+        raise ModelFileError(problem, f"damaged, or not in torch's zip format: {error}", remedy) from error
+    try:
+        content = torch.load(checked, map_location="cpu", weights_only=True)
+        _check_loaded(content, depth=0)
+    except Exception as error:  # on damaged files torch.load raises eleven types of exception that share no other base
+        raise ModelFileError(problem, f"torch cannot load it: {type(error).__name__}", remedy) from error
+    return content
+
+
+def plain(value: Any) -> Any:
+    """The value rebuilt so that only its content reaches the bytes of a pickle: no sharing, no views, no devices.
+
+    Raises:
+        TypeError: something is neither a plain value nor a dense tensor.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    match value:
+        case None | bool():
+            return value
+        case torch.Tensor():
+            if value.dtype not in _DTYPES.values() or value.layout != torch.strided:
+                raise TypeError(f"a tensor of {value.dtype} cannot be saved")
+            return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        case str():
+            return sys.intern(str(value))  # the pickler writes a string once per object
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case Mapping():
+            return {plain(key): plain(item) for key, item in value.items()}
+        case list():
+            return [plain(item) for item in value]
+        case tuple():
+            return tuple([plain(item) for item in value])
+    raise TypeError(f"{type(value).__name__} is neither a plain value nor a tensor")
+
+
+def digest(content: Mapping[Any, Any]) -> str:
+    """SHA-256 of plain values and tensors; lists and tuples of the same items are the same."""
+    return files.digest(_with_arrays(content))
+
+
+def _with_arrays(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):  # numpy knows no bfloat16
+        return (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()
+    if isinstance(value, Mapping):
+        return {key: _with_arrays(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_arrays(item) for item in value]
+    return value
+
+
+# Checks before torch sees the file
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise UnsafePickle(reason)
+
+
+def _checked_copy(file: IO[bytes], size: int) -> io.BytesIO:
+    """The archive's records in a fresh archive, after everything was checked."""
+    copy = io.BytesIO()
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as fresh:
+        records = _records(archive, size)
+        for name in ("data.pkl", "version"):
+            if name not in records:
+                _refuse(f"not a file of torch.save: it has no record {name}")
+        if records["data.pkl"].file_size > LARGEST_PICKLE:
+            _refuse(f"more than {LARGEST_PICKLE:,} bytes beside the tensors")
+        program = archive.read(records["data.pkl"])
+        sizes = {
+            name.removeprefix("data/"): info.file_size for name, info in records.items() if name.startswith("data/")
+        }
+        _Claims(sizes).check(program)
+        if "byteorder" in records and archive.read(records["byteorder"]) != b"little":
+            _refuse("written on a machine of the other byte order")
+        for name, info in records.items():
+            fresh.writestr(zipfile.ZipInfo(f"archive/{name}"), archive.read(info))  # compares the CRC, too
+    copy.seek(0)
+    return copy
+
+
+def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The archive's members by their names below its root folder."""
+    members = archive.infolist()
+    if len(members) > MOST_RECORDS:
+        _refuse(f"{len(members)} records, more than {MOST_RECORDS}")
+    records: dict[str, zipfile.ZipInfo] = {}
+    roots = set()
+    for member in members:
+        match = _RECORD.fullmatch(member.filename)
+        if match is None:
+            _refuse(f"it holds {member.filename[:60]!r}, which could be code")
+        if match["name"] in records:
+            _refuse(f"it holds {match['name']} twice")
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 0x1:
+            _refuse("its records are compressed or encrypted, which torch.save never does")
+        if member.file_size != member.compress_size:
+            _refuse(f"its record {match['name']} is not of the size it claims")
+        records[match["name"]] = member
+        roots.add(match["root"])
+    if len(roots) > 1:
+        _refuse("its records lie in several folders")
+    if sum(member.file_size for member in members) > size:
+        _refuse("its records claim more bytes than the file has")
+    return records
+
+
+@dataclass(frozen=True)
+class _Storage:
+    key: str
+    dtype: torch.dtype
+    count: int
+
+
+class _Tensor:
+    """Stands for a tensor while the pickle is checked."""
+
+
+class _Hooks:
+    """Stands for the empty OrderedDict that torch writes with each tensor."""
+
+
+@dataclass
+class _Claims:
+    """What a pickle claims of the tensors beside it, checked against the bytes of their records."""
+
+    sizes: dict[str, int]
+    taken: set[str] = field(default_factory=set)
+
+    def check(self, program: bytes) -> None:
+        """Raise UnsafePickle unless each record is one whole, dense tensor."""
+        if program[:2] != b"\x80\x02":
+            _refuse("not a file of torch.save: its pickle is not of protocol 2")
+        storages: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in _DTYPES.items()}
+        functions = {("torch._utils", "_rebuild_tensor_v2"): self.tensor, ("collections", "OrderedDict"): self.hooks}
+        loads(program, stand_ins=storages | functions, persistent=self.storage)
+        if self.taken != set(self.sizes):
+            _refuse("it holds records that are no tensor")
+
+    def storage(self, name: Any) -> _Storage:
+        match name:
+            case ("storage", torch.dtype() as dtype, str() as key, "cpu", int() as count):
+                if self.sizes.get(key) != count * dtype.itemsize:
+                    _refuse(
+                        f"a tensor of {count * dtype.itemsize:,} bytes of which {self.sizes.get(key, 0):,} are there"
+                    )
+                return _Storage(key, dtype, count)
+        _refuse("it names something outside itself that is no tensor")
+
+    def tensor(self, *arguments: Any) -> _Tensor:
+        match arguments:
+            case (_Storage() as storage, 0, tuple() as shape, tuple() as stride, False, _Hooks()):
+                if not _is_dense(shape, stride, storage.count):
+                    _refuse("a tensor that is a view: of another size than its bytes, or not dense")
+                if storage.key in self.taken:
+                    _refuse("two tensors over the same bytes")
+                self.taken.add(storage.key)
+                return _Tensor()
+        _refuse("a damaged tensor")
+
+    def hooks(self, *arguments: Any) -> _Hooks:
+        return _Hooks() if not arguments else _refuse("an OrderedDict that is not empty")
+
+
+def _is_dense(shape: tuple[Any, ...], stride: tuple[Any, ...], count: int) -> bool:
+    if len(shape) != len(stride) or not all(type(number) is int and 0 <= number < 2**62 for number in shape + stride):
+        return False
+    expected = 1
+    for size, step in zip(reversed(shape), reversed(stride), strict=True):
+        if size != 1 and step != expected and count:
+            return False
+        expected *= size
+    return expected == count
+
+
+def _check_loaded(value: Any, depth: int) -> None:
+    """What torch made of it, held against what was checked: raises TypeError for anything else."""
+    if depth > DEEPEST:
+        raise TypeError("nested too deep")
+    if type(value) is torch.Tensor:
+        dense = value.is_contiguous() and value.untyped_storage().nbytes() == value.numel() * value.itemsize
+        if not dense or value.dtype not in _DTYPES.values() or value.device.type != "cpu":
+            raise TypeError("a tensor that is not dense")
+    elif type(value) is dict:
+        for key, item in value.items():
+            if type(key) not in (str, int):
+                raise TypeError("a key that is neither a name nor a number")
+            _check_loaded(item, depth + 1)
+    elif type(value) in (list, tuple):
+        for item in value:
+            _check_loaded(item, depth + 1)
+    elif value is not None and type(value) not in (str, int, float, bool):
+        raise TypeError(f"a {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""Numbers: metrics, batches, randomness, precision; no models, and no files."""

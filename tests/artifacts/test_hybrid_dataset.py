@@ -1,0 +1,96 @@
+"""The dataset of hybrids serves the same from a file and from a folder."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from latentcli import artifacts
+from latentcli.artifacts.hybrid_dataset import HybridDataset
+from latentcli.core.errors import DataError, UsageError
+
+SOFT_LABELS = np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]])
+
+
+@pytest.fixture(params=["npz", "folder"])
+def written(request, tmp_path):
+    """Writes hybrids of so many channels, and gives their path and images."""
+
+    def write(channels):
+        images = np.random.default_rng(0).integers(0, 256, (3, channels, 8, 9), dtype=np.uint8)
+        images[0] = images[0, :1]  # grey in every channel
+        path = tmp_path / "hybrids"
+        if request.param == "npz":
+            with artifacts.hybrids_writer(path, 3, (channels, 8, 9), 2, ["a", "b"]) as write:
+                write(images, SOFT_LABELS, np.zeros((3, 2)))
+        else:
+            with artifacts.hybrid_folder_writer(path, 3, ["a", "b"]) as write:
+                write(images, SOFT_LABELS)
+        return path, images
+
+    return write
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_items_are_images_with_soft_labels(written, channels):
+    path, images = written(channels)
+    dataset = HybridDataset(path)
+    assert len(dataset) == 3
+    assert dataset.classes == ("a", "b")
+    for index, (image, soft_label) in enumerate(dataset):
+        assert image.dtype == soft_label.dtype == torch.float32
+        assert np.array_equal((image * 255).round().numpy(), images[index])
+        assert np.allclose(soft_label, SOFT_LABELS[index])
+
+
+def test_class_names_that_a_spreadsheet_would_run_are_inert_in_the_table_and_come_back_as_they_are(tmp_path):
+    names = ("=cmd()", "-1", "@x", "'quoted'")
+    with artifacts.hybrid_folder_writer(tmp_path / "folder", 1, names) as write:
+        write(np.zeros((1, 1, 8, 8), np.uint8), np.full((1, 4), 0.25))
+    header = (tmp_path / "folder" / "soft_labels.csv").read_text().splitlines()[0]
+    assert header == "File,'=cmd(),-1,'@x,'quoted'"
+    assert HybridDataset(tmp_path / "folder").classes == names
+
+
+def test_a_class_called_as_the_column_of_files_has_no_place_in_a_table(tmp_path):
+    with (
+        pytest.raises(UsageError, match="called File"),
+        artifacts.hybrid_folder_writer(tmp_path / "folder", 1, ["a", "File"]),
+    ):
+        pass
+    assert not (tmp_path / "folder").exists()
+
+
+def test_a_folder_and_a_file_hold_the_same_arrays(written):
+    path, images = written(3)
+    found = artifacts.read_hybrids(path)
+    assert np.array_equal(found["images"], np.moveaxis(images, 1, -1))
+    assert np.allclose(found["soft_labels"], SOFT_LABELS)
+    assert found["classes"].tolist() == ["a", "b"]
+
+
+def test_a_loader_takes_it_and_a_transform_is_applied(written):
+    path, _ = written(1)
+    loader = DataLoader(HybridDataset(path, transform=lambda image: 1 - image), batch_size=2)
+    batches = [(images.shape, labels.shape) for images, labels in loader]
+    assert batches == [((2, 1, 8, 9), (2, 2)), ((1, 1, 8, 9), (1, 2))]
+    assert torch.allclose(HybridDataset(path, lambda image: 1 - image)[1][0], 1 - HybridDataset(path)[1][0])
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["", "File,a\n", "Name,a\nx.png,1\n", "File,a\n../x.png,1\n", "File,a\nx.png,much\n", "File,a,b\nx.png,1\n",
+     "File,a,b\nx.png,0.2,0.2\n", "File,a,a\nx.png,0.2,0.8\n",
+     "File,a,b\nx.png,nan,1\n", "File,a\nmissing.png,1\n", "File\nx.png\n"],
+)  # fmt: skip
+def test_folders_that_hold_no_hybrids_are_refused(tmp_path, table):
+    (tmp_path / "soft_labels.csv").write_text(table)
+    with pytest.raises(DataError):
+        HybridDataset(tmp_path)
+
+
+def test_what_is_not_there_is_refused(tmp_path):
+    with pytest.raises(DataError):
+        HybridDataset(tmp_path / "missing.npz")
+    with pytest.raises(DataError):
+        HybridDataset(tmp_path)

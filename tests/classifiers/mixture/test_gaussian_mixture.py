@@ -1,0 +1,246 @@
+"""The mixture as a classifier: scikit-learn's contract, labels, degenerate data."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score
+from sklearn.utils.estimator_checks import check_estimator
+
+from latentcli.classifiers import CLASSIFIERS
+from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+from latentcli.core.errors import DataError, FitError, UsageError
+
+TYPES = ("full", "tied", "diag", "spherical")
+
+
+def blobs(samples=300, classes=3, dimensions=2, seed=0, spread=6.0):
+    """Round clusters on a circle: points (N, D), true classes (N,), and five labels for each class, -1 elsewhere."""
+    generator = np.random.default_rng(seed)
+    truth = np.arange(samples) % classes
+    angles = 2 * np.pi * truth / classes
+    points = generator.normal(size=(samples, dimensions))
+    points[:, 0] += spread * np.cos(angles)
+    points[:, 1] += spread * np.sin(angles)
+    labels = np.where(np.arange(samples) < 5 * classes, truth, -1)
+    return points, truth, labels
+
+
+def moons(samples=3000, seed=0):
+    """Two bent clusters, no Gaussians, and five labels for each."""
+    generator = np.random.default_rng(seed)
+    truth = np.arange(samples) % 2
+    angles = generator.uniform(0, np.pi, samples)
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points[truth == 1] = np.array([1.0, 0.4]) - points[truth == 1]
+    points += generator.normal(scale=0.1, size=points.shape)
+    return points, truth, np.where(np.arange(samples) < 10, truth, -1)
+
+
+NEEDS_COMPONENTS = "asks for 1 component for 2 or 3 classes: each class needs a component of its own"
+NOT_APPLICABLE = {
+    "check_dont_overwrite_parameters": NEEDS_COMPONENTS,
+    "check_methods_sample_order_invariance": NEEDS_COMPONENTS,
+    "check_methods_subset_invariance": NEEDS_COMPONENTS,
+    "check_fit2d_1feature": NEEDS_COMPONENTS,
+    "check_fit2d_predict1d": NEEDS_COMPONENTS,
+    "check_classifiers_classes": "uses the label -1 as a class: here it says unlabelled",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_keeps_the_contract_of_scikit_learn():
+    results = check_estimator(
+        GaussianMixtureClassifier(), expected_failed_checks=NOT_APPLICABLE, on_skip=None, on_fail=None
+    )
+    assert [(r["check_name"], r["exception"]) for r in results if r["status"] == "failed"] == []
+
+
+def test_is_registered():
+    assert CLASSIFIERS["gmm"] is GaussianMixtureClassifier
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+@pytest.mark.parametrize("n_components", [None, 3, 7])
+def test_five_labels_name_the_clusters(covariance_type, n_components):
+    points, truth, labels = blobs()
+    fitted = GaussianMixtureClassifier(n_components, covariance_type=covariance_type).fit(points, labels)
+    assert accuracy_score(truth, fitted.predict(points)) > 0.97
+    assert set(fitted.component_labels_) == {0, 1, 2}
+
+
+def test_one_component_for_each_class_where_these_are_gaussian():
+    points, _, labels = blobs(3000)
+    fitted = GaussianMixtureClassifier().fit(points, labels)
+    assert_array_equal(fitted.component_labels_, [0, 1, 2])
+
+
+def test_more_components_where_classes_are_bent():
+    points, truth, labels = moons()
+    one = GaussianMixtureClassifier(2).fit(points, labels)
+    fitted = GaussianMixtureClassifier().fit(points, labels)
+    assert len(fitted.weights_) == 10
+    assert accuracy_score(truth, fitted.predict(points)) > max(0.98, accuracy_score(truth, one.predict(points)))
+
+
+@pytest.mark.parametrize("n_components", [3, 6])
+def test_probabilities_and_densities_agree(n_components):
+    points, _, labels = blobs(spread=2.0)
+    fitted = GaussianMixtureClassifier(n_components).fit(points, labels)
+    probabilities = fitted.predict_proba(points)
+    assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-12)
+    assert_array_equal(fitted.predict(points), fitted.classes_[probabilities.argmax(axis=1)])
+    inside = np.zeros((len(points), 3))
+    for owner, weight, mean, covariance in zip(
+        fitted.component_labels_, fitted.weights_, fitted.means_, fitted.covariances_, strict=True
+    ):
+        from scipy.stats import multivariate_normal
+
+        inside[:, owner] += weight * multivariate_normal(mean, covariance).pdf(points)
+    assert_allclose(fitted.score_samples(points), np.log(inside.sum(axis=1)), atol=1e-9)
+    assert_allclose(probabilities, inside / inside.sum(axis=1, keepdims=True), atol=1e-9)
+
+
+def test_far_points_have_finite_densities():
+    points, _, labels = blobs()
+    fitted = GaussianMixtureClassifier(3).fit(points, labels)
+    far = np.full((1, 2), 1e6)
+    assert np.isfinite(fitted.score_samples(far)).all()
+    assert_allclose(fitted.predict_proba(far).sum(), 1.0)
+
+
+@pytest.mark.parametrize("names", [["4", "1", "8"], ["a b", "é", "z"]])
+@pytest.mark.parametrize("unlabelled", ["", None])
+def test_classes_may_be_names(names, unlabelled):
+    points, truth, labels = blobs()
+    kind = object if unlabelled is None else str
+    named = np.array([unlabelled if one < 0 else names[one] for one in labels], dtype=kind)
+    fitted = GaussianMixtureClassifier(3).fit(points, named)
+    assert list(fitted.classes_) == sorted(names)
+    assert accuracy_score(np.array(names)[truth], fitted.predict(points)) > 0.97
+
+
+def test_without_labels_classes_are_components():
+    points, _, _ = blobs()
+    fitted = GaussianMixtureClassifier(3, n_init=3).fit(points)
+    assert_array_equal(fitted.classes_, [0, 1, 2])
+    assert_array_equal(fitted.component_labels_, [0, 1, 2])
+    assert_allclose(np.sort(fitted.weights_), 1 / 3, atol=0.02)
+
+
+def test_the_likeliest_of_several_starts_is_kept():
+    points, _, _ = blobs(classes=6, spread=8.0)
+    bounds = [GaussianMixtureClassifier(6, n_init=n).fit(points).lower_bound_ for n in (1, 2, 5)]
+    assert bounds == sorted(bounds)
+
+
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_order_and_chunks_do_not_matter(covariance_type):
+    points, _, labels = blobs(spread=3.0)
+    order = np.random.default_rng(1).permutation(len(points))
+    reference = GaussianMixtureClassifier(3, covariance_type=covariance_type).fit(points, labels)
+    for chunk_size in (1, 7, 10_000):
+        other = GaussianMixtureClassifier(3, covariance_type=covariance_type, chunk_size=chunk_size)
+        other.fit(points[order], labels[order])
+        assert_allclose(other.means_, reference.means_, atol=1e-8)
+        assert_allclose(other.covariances_, reference.covariances_, atol=1e-8)
+        assert_allclose(other.predict_proba(points), reference.predict_proba(points), atol=1e-8)
+
+
+def test_units_do_not_matter():
+    points, _, labels = blobs(spread=3.0)
+    units = np.array([1e-6, 1e4])
+    plain = GaussianMixtureClassifier(3).fit(points, labels)
+    scaled = GaussianMixtureClassifier(3).fit(points * units + 5 * units, labels)
+    assert_allclose(scaled.predict_proba(points * units + 5 * units), plain.predict_proba(points), atol=1e-6)
+
+
+def test_a_memory_mapped_array_gives_the_same(tmp_path):
+    points, _, labels = blobs()
+    np.save(tmp_path / "points.npy", points.astype(np.float32))
+    mapped = np.load(tmp_path / "points.npy", mmap_mode="r")
+    held = GaussianMixtureClassifier(3).fit(points.astype(np.float32), labels)
+    assert_array_equal(GaussianMixtureClassifier(3).fit(mapped, labels).means_, held.means_)
+
+
+def test_samples_come_from_the_mixture():
+    points, _, labels = blobs()
+    fitted = GaussianMixtureClassifier(3).fit(points, labels)
+    drawn, components = fitted.sample(30_000, seed=4)
+    assert drawn.shape == (30_000, 2)
+    for component in range(3):
+        own = drawn[components == component]
+        assert_allclose(len(own) / 30_000, fitted.weights_[component], atol=0.02)
+        assert_allclose(own.mean(axis=0), fitted.means_[component], atol=0.05)
+        assert_allclose(np.cov(own.T), fitted.covariances_[component], atol=0.08)
+    assert_array_equal(drawn, fitted.sample(30_000, seed=4)[0])
+
+
+def test_a_fit_cut_short_warns():
+    points, _, labels = blobs(spread=1.0)
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        fitted = GaussianMixtureClassifier(3, max_iter=2).fit(points, labels)
+    assert not fitted.converged_
+
+
+def test_a_fit_in_peace_does_not_warn():
+    points, _, labels = blobs()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = GaussianMixtureClassifier().fit(points, labels)
+    assert fitted.converged_
+    assert fitted.lower_bound_ == fitted.log_likelihoods_[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda x, y: (x * 0 + 0.1, y), FitError, "all points are the same"),
+        (lambda x, y: (x[:4], None), FitError, "too few samples"),
+        (lambda x, y: (np.where(np.arange(len(x))[:, None] == 17, np.nan, x), y), DataError, "row 17"),
+        (lambda x, y: (np.where(np.arange(len(x))[:, None] == 3, np.inf, x), y), DataError, "row 3"),
+        (lambda x, y: (x * 1e200, y), DataError, "too large"),
+        (lambda x, y: (x, np.where(y == 0, 0, -1)), DataError, "one class"),
+        (lambda x, y: (x, np.full(len(x), -1)), DataError, "no sample is labelled"),
+        (lambda x, y: (x, y[:-1]), DataError, "expected 300 labels, found 299"),
+        (lambda x, y: (x, np.arange(len(x)) % 9), FitError, "9 classes"),
+    ],
+)
+def test_degenerate_data_is_refused(change, error, says):
+    points, labels = change(*blobs()[::2])
+    with pytest.raises(error, match=says) as caught:
+        GaussianMixtureClassifier(6).fit(points, labels)
+    assert isinstance(caught.value, ValueError)  # what scikit-learn's callers catch
+
+
+def test_a_component_on_a_single_point_has_collapsed():
+    generator = np.random.default_rng(0)
+    points = np.concatenate([generator.normal(size=(50, 2)), np.full((50, 2), 40.0)])
+    with pytest.raises(FitError, match="collapsed: it sits on a single point"):
+        GaussianMixtureClassifier(2, shrinkage=0).fit(points)
+    assert GaussianMixtureClassifier(2).fit(points).converged_  # shrinkage is the remedy that the message names
+
+
+def test_a_covariance_without_volume_has_collapsed():
+    line = np.linspace(0, 1, 50)
+    with pytest.raises(FitError, match="positive definite"):
+        GaussianMixtureClassifier(2, shrinkage=0, reg_covar=0).fit(np.stack([line, 2 * line], axis=1))
+
+
+def test_a_dead_dimension_is_borne():
+    points, truth, labels = blobs()
+    fitted = GaussianMixtureClassifier(3).fit(np.column_stack([points, np.zeros(len(points))]), labels)
+    assert accuracy_score(truth, fitted.predict(np.column_stack([points, np.zeros(len(points))]))) > 0.97
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"n_components": 0}, {"covariance_type": "round"}, {"tol": -1}, {"reg_covar": -1}, {"shrinkage": -1},
+     {"max_iter": 0}, {"n_init": 0}, {"chunk_size": 0}, {"device": "abacus"}],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(setting):
+    points, _, labels = blobs()
+    with pytest.raises(UsageError):
+        GaussianMixtureClassifier(**setting).fit(points, labels)
