@@ -1,0 +1,88 @@
+"""Threads: few spins and no more than a quota allows, before torch is loaded, and never against the user's word."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from latentcli.numerics import threads
+from latentcli.numerics.threads import SPINS, available, cpu_quota, settle
+
+READ_BY_A_CHILD = "import latentcli, os; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_NUM_THREADS'))"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"GOMP_SPINCOUNT": str(SPINS)}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_NUM_THREADS": "5"}, {"OMP_NUM_THREADS": "5", "GOMP_SPINCOUNT": str(SPINS)}),
+    ],
+)
+def test_what_the_environment_says_goes_first(given, expected, monkeypatch):
+    monkeypatch.setattr(threads, "available", lambda: 2)
+    monkeypatch.setattr(threads, "_by_affinity", lambda: 2)
+    settle(given)
+    assert given == expected
+
+
+def test_a_quota_sets_the_number_of_threads(monkeypatch):
+    monkeypatch.setattr(threads, "_by_affinity", lambda: 64)
+    monkeypatch.setattr(threads, "cpu_quota", lambda: 1.5)
+    environment = {}
+    settle(environment)
+    assert environment["OMP_NUM_THREADS"] == "2"
+    monkeypatch.setattr(threads, "cpu_quota", lambda: 0.5)
+    assert available() == 1
+    monkeypatch.setattr(threads, "cpu_quota", lambda: None)
+    assert available() == 64
+
+
+def test_importing_the_package_settles_it_for_whatever_is_started_from_it():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP", "GOMP"))}
+    done = subprocess.run(
+        [sys.executable, "-c", READ_BY_A_CHILD], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split()[0] == str(SPINS)
+
+
+GROUPS = {
+    "version 2": ("0::/jobs/mine\n", {"jobs/mine/cpu.max": "50000 100000\n", "jobs/cpu.max": "max 100000\n"}, 0.5),
+    "a group above limits more": (
+        "0::/jobs/mine\n", {"jobs/mine/cpu.max": "400000 100000\n", "jobs/cpu.max": "150000 100000\n"}, 1.5,
+    ),
+    "in a container only the root is there": ("0::/docker/abc\n", {"cpu.max": "200000 100000\n"}, 2.0),
+    "version 1": (
+        "4:memory:/x\n3:cpu,cpuacct:/x\n", {"cpu/x/cpu.cfs_quota_us": "25000\n", "cpu/x/cpu.cfs_period_us": "50000\n"},
+        0.5,
+    ),
+    "version 1 without a limit": (
+        "3:cpu:/x\n", {"cpu/x/cpu.cfs_quota_us": "-1\n", "cpu/x/cpu.cfs_period_us": "50000\n"}, None,
+    ),
+    "no limit": ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+    "nothing that can be read": ("garbage\n", {}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "files", "expected"), GROUPS.values(), ids=GROUPS)
+def test_the_quota_is_the_least_of_all_groups(tmp_path, own, files, expected):
+    root, described = tmp_path / "cgroup", tmp_path / "own"
+    described.write_text(own)
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    assert cpu_quota(described, root) == expected
+
+
+def test_where_there_are_no_control_groups_there_is_no_quota(tmp_path):
+    assert cpu_quota(tmp_path / "missing", tmp_path) is None
+
+
+def test_torch_threads_are_as_before_after_the_block():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    with threads.torch_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
