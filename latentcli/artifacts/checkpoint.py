@@ -11,7 +11,7 @@ from torch import Tensor
 
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.formats import files
-from latentcli.formats.checksummed import Kind
+from latentcli.formats.schemas import CHECKPOINT, TRAINING_STATE
 from latentcli.models import family_of
 
 if TYPE_CHECKING:
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
 MOST_PARAMETERS = 1_000_000_000
 
-CHECKPOINT = Kind(
-    "a checkpoint",
-    "latentcli-checkpoint",
-    {
-        "family": str, "config": dict, "image_shape": list, "class_names": list, "state_dict": dict, "training": dict,
-    },
-    seal="fingerprint",
-)  # fmt: skip
-STATE = Kind("the state of a training", "latentcli-training-state", {"state": dict}, version=2)
 _TRAIN_AGAIN = "copy it again from where it is whole, or train again: latentcli train DATA, or train-cnn"
 _START_AGAIN = "start again without --resume"
 
@@ -134,7 +125,7 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    STATE.write(path, {"state": state})
+    TRAINING_STATE.write(path, {"state": state})
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -143,7 +134,7 @@ def load_state(path: Path) -> dict[str, Any]:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no state of a known version.
     """
-    state: dict[str, Any] = STATE.read(path, _START_AGAIN)["state"]
+    state: dict[str, Any] = TRAINING_STATE.read(path, _START_AGAIN)["state"]
     return state
 
 
