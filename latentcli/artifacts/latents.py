@@ -7,6 +7,7 @@ import numpy as np
 
 from latentcli.artifacts.npz import read_arrays, write_arrays
 from latentcli.core.errors import DataError
+from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.formats import files
 
@@ -18,8 +19,8 @@ def write_latents(path: Path, latents: Latents) -> None:
         OutputError: the file cannot be written.
     """
     arrays = {**latents.arrays, "checkpoint": np.asarray(latents.checkpoint)}
-    if latents.labels is not None:
-        arrays |= {"labels": latents.labels, "class_names": np.array(latents.class_names, dtype=str)}
+    if latents.class_names:
+        arrays |= {"labels": latents.labels.codes, "class_names": np.array(latents.class_names, dtype=str)}
     if latents.files is not None:
         arrays["files"] = np.array(latents.files, dtype=str)
     write_arrays(path, arrays)
@@ -79,7 +80,6 @@ def read_latents(path: Path, *, sealed: bool = True) -> Latents:
     return Latents(
         arrays=arrays,
         checkpoint="" if checkpoint is None else str(checkpoint),
-        labels=None if labels is None else labels.astype(np.int64),
-        class_names=() if labels is None else tuple(class_names.tolist()),
+        labels=Labels.none(*count) if labels is None else Labels(labels.astype(np.int64), tuple(class_names.tolist())),
         files=None if names is None else tuple(names.tolist()),
     )

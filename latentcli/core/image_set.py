@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from latentcli.core.errors import DataError
+from latentcli.core.labels import UNLABELLED, Labels
 
-UNLABELLED = -1
+__all__ = ["UNLABELLED", "ImageSet", "Shape"]
 
 Shape = tuple[int, int, int]
 """Channels, height and width of one image."""
@@ -19,8 +20,7 @@ class ImageSet:
 
     Attributes:
         images: (N, C, H, W) uint8, C is 1 or 3; in memory or memory-mapped, never changed.
-        labels: (N,) int64 indices into ``class_names``, -1 where unlabelled; None when no label is known.
-        class_names: the names that labels point to, in the data's own order.
+        labels: of the N images; by default nothing is known of them.
         files: paths within the folder the images came from; None for arrays.
         name: how to call the data in messages and checkpoints: no folders of this machine in it.
         layout: the axes of the source, "NHW", "NHWC" or "NCHW", so that outputs can be given back the same way.
@@ -28,12 +28,15 @@ class ImageSet:
     """
 
     images: np.ndarray
-    labels: np.ndarray | None = None
-    class_names: tuple[str, ...] = ()
+    labels: Labels = None  # type: ignore[assignment]  # as many as there are images
     files: tuple[str, ...] | None = None
     name: str = "images"
     layout: str = "NHW"
     bad_files: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.labels is None:
+            object.__setattr__(self, "labels", Labels.none(len(self.images)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -44,10 +47,10 @@ class ImageSet:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
-    def names_of_labels(self) -> np.ndarray:
-        """(N,) names of the labels, "" where unlabelled."""
-        labels = np.full(len(self), UNLABELLED) if self.labels is None else self.labels
-        return np.array([*self.class_names, ""])[labels]
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the data's own order."""
+        return self.labels.names
 
     def take(self, rows: np.ndarray) -> "ImageSet":
         """The same set with only these rows (indices or a boolean mask)."""
@@ -55,9 +58,13 @@ class ImageSet:
         return replace(
             self,
             images=self.images[rows],
-            labels=None if self.labels is None else self.labels[rows],
+            labels=self.labels.take(rows),
             files=None if self.files is None else tuple(self.files[row] for row in rows),
         )
+
+    def unlabelled(self) -> "ImageSet":
+        """The same images with their labels forgotten."""
+        return replace(self, labels=Labels.none(len(self)))
 
     def only(self, classes: Sequence[str]) -> "ImageSet":
         """The images of these classes, with ``class_names`` in the order given.
@@ -65,7 +72,7 @@ class ImageSet:
         Raises:
             DataError: the set has no labels, or has no such class.
         """
-        if self.labels is None:
+        if not self.class_names:
             raise DataError(f"{self.name} has no labels to choose classes {', '.join(classes)} by")
         unknown = [name for name in classes if name not in self.class_names]
         if unknown:
@@ -73,8 +80,5 @@ class ImageSet:
                 f"{self.name} has no class {', '.join(map(repr, unknown))}",
                 f"expected some of: {', '.join(self.class_names)}",
             )
-        new_index = np.full(len(self.class_names) + 1, UNLABELLED, dtype=np.int64)  # its last entry serves label -1
-        for new, name in enumerate(classes):
-            new_index[self.class_names.index(name)] = new
-        labels = new_index[self.labels]
-        return replace(self, labels=labels, class_names=tuple(classes)).take(labels != UNLABELLED)
+        labels = self.labels.among(classes)
+        return replace(self, labels=labels).take(labels.known)

@@ -1,19 +1,122 @@
-"""Labels: their order, and how to keep only a few of them."""
+"""Labels of a set of images: codes, and the classes' names in one order that never changes on the way."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.image_set import UNLABELLED, ImageSet
-from latentcli.core.latents import Latents
 
-Labelled = TypeVar("Labelled", ImageSet, Latents)
+UNLABELLED = -1
+"""The code of an image without a label; its text is empty."""
 
 
-def class_order(names: Sequence[str]) -> tuple[str, ...]:
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What is known of the class of each of N images.
+
+    Attributes:
+        codes: (N,) int64 indices into ``names``, ``UNLABELLED`` where nothing is known.
+        names: of the classes, in the data's own order; some may label no image.
+    """
+
+    codes: np.ndarray
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def none(cls, count: int) -> Self:
+        """Of so many images of which nothing is known."""
+        return cls(np.full(count, UNLABELLED, dtype=np.int64))
+
+    @classmethod
+    def of(cls, texts: Sequence[str] | np.ndarray, names: Sequence[str] | None = None) -> Self:
+        """Labels of the names of classes, "" where there is none.
+
+        Args:
+            texts: (N,) names.
+            names: the classes in their order; None takes those that occur, in ``class_order``. Other names count as
+                no label.
+        """
+        given = np.asarray(texts, dtype=object)
+        order = class_order(set(given.tolist()) - {""}) if names is None else tuple(names)
+        index = {name: code for code, name in enumerate(order)}
+        return cls(np.array([index.get(str(text), UNLABELLED) for text in given], dtype=np.int64), order)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """(N,) truth values: which images have a label."""
+        return self.codes != UNLABELLED
+
+    @cached_property
+    def texts(self) -> np.ndarray:
+        """(N,) names of the classes, "" where there is no label."""
+        return np.array([*self.names, ""])[self.codes]
+
+    @property
+    def any(self) -> bool:
+        """Whether one image or more has a label."""
+        return bool(self.known.any())
+
+    @property
+    def occurring(self) -> tuple[str, ...]:
+        """The names that label one image or more, in their order."""
+        counts = self.counts
+        return tuple(name for name, count in zip(self.names, counts, strict=True) if count)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(K,) how many images each name labels."""
+        return np.bincount(self.codes[self.known], minlength=len(self.names))
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Those of these rows (indices or a boolean mask)."""
+        return replace(self, codes=self.codes[rows])
+
+    def among(self, names: Sequence[str]) -> Self:
+        """The same labels with these names in this order; images of other classes lose their label."""
+        index = {name: code for code, name in enumerate(names)}
+        codes = np.array([*(index.get(name, UNLABELLED) for name in self.names), UNLABELLED], dtype=np.int64)
+        return replace(self, codes=codes[self.codes], names=tuple(names))
+
+    def followed_by(self, other: "Labels") -> "Labels":
+        """These and, behind them, the other's; names that only the other has come last."""
+        names = (*self.names, *(name for name in other.names if name not in self.names))
+        return Labels(np.concatenate([self.codes, other.among(names).codes]), names)
+
+    def per_class(self, n: int, seed: int, of: str = "the images") -> Self:
+        """Only ``n`` labels of each class; all other images become unlabelled.
+
+        Args:
+            n: labels to keep of each class, at least 1.
+            seed: which ones; each class is drawn apart, so that it does not depend on the others.
+            of: how to call the images in messages.
+
+        Raises:
+            DataError: there are no labels, or fewer than ``n`` of a class.
+        """
+        if not self.any:
+            raise DataError(f"{of} has no labels to choose {n} per class from")
+        kept = np.full(len(self), UNLABELLED, dtype=np.int64)
+        for code, name in enumerate(self.names):
+            rows = np.flatnonzero(self.codes == code)
+            if len(rows) < n:
+                raise DataError(
+                    f"{of} has too few labels of class {name!r}",
+                    f"expected {n}, found {len(rows)}",
+                    f"ask for at most {len(rows)} per class, or leave that class out with `classes`"
+                    if len(rows)
+                    else "leave it out with `classes`",
+                )
+            kept[np.random.default_rng([seed, code]).choice(rows, size=n, replace=False)] = code
+        return replace(self, codes=kept)
+
+
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
     """Class names without repetition: by value when all are whole numbers ("9" before "10"), else by text."""
     unique = set(names)
     if all(name.removeprefix("-").isdecimal() and name.isascii() and len(name) < 20 for name in unique):
@@ -21,29 +124,24 @@ def class_order(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(unique))
 
 
-def labelled_per_class(images: Labelled, n: int, seed: int) -> Labelled:
-    """The same images, or latents of images, with only ``n`` labels of each class; all others become unlabelled.
+class Labelled(Protocol):
+    """A set with labels: of images, or of their latents."""
 
-    Args:
-        images: with labels.
-        n: labels to keep of each class, at least 1.
-        seed: which ones; each class is drawn apart, so that it does not depend on the others.
+    @property
+    def labels(self) -> Labels: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+AnySet = TypeVar("AnySet", bound=Labelled)
+
+
+def labelled_per_class(of: AnySet, n: int, seed: int) -> AnySet:
+    """The same images, or latents of images, with only ``n`` labels of each class, as ``Labels.per_class`` draws them.
 
     Raises:
-        DataError: no labels, or a class with fewer.
+        DataError: there are no labels, or fewer than ``n`` of a class.
     """
-    if images.labels is None or not (images.labels != UNLABELLED).any():
-        raise DataError(f"{images.name} has no labels to choose {n} per class from")
-    kept = np.full(len(images), UNLABELLED, dtype=np.int64)
-    for code, name in enumerate(images.class_names):
-        rows = np.flatnonzero(images.labels == code)
-        if len(rows) < n:
-            raise DataError(
-                f"{images.name} has too few labels of class {name!r}",
-                f"expected {n}, found {len(rows)}",
-                f"ask for at most {len(rows)} per class, or leave that class out"
-                if len(rows)
-                else "leave it out with --classes",
-            )
-        kept[np.random.default_rng([seed, code]).choice(rows, size=n, replace=False)] = code
-    return replace(images, labels=kept)
+    labels = of.labels.per_class(n, seed, of.name)
+    return replace(of, labels=labels)  # type: ignore[type-var]

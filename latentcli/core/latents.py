@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from latentcli.core.errors import UsageError
+from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.labels import Labels
 
 ARRAYS_OF_FEATURES = {"mean": "mu", "quantized": "quantized", "codes": "codes"}
 """Which array of ``Latents.arrays`` holds the features of this name. Other features need the images and the model."""
@@ -20,26 +21,38 @@ class Latents:
             of the posterior. VQ-VAE: ``codes`` (N, h, w) integers and ``quantized`` (N, h, w, D) float32. In memory
             also other features, by their own name.
         checkpoint: fingerprint (SHA-256) of the checkpoint that encoded them.
-        labels: (N,) int64 indices into ``class_names``, -1 where unlabelled; None when no label is known.
-        class_names: the names that labels point to.
+        labels: of the N images; by default nothing is known of them.
         files: paths within the folder the images came from; None for arrays.
         shapes: height, width and channels by name of those features that are maps, though their array is flat.
     """
 
     arrays: Mapping[str, np.ndarray]
     checkpoint: str
-    labels: np.ndarray | None = None
-    class_names: tuple[str, ...] = ()
+    labels: Labels = None  # type: ignore[assignment]  # as many as there are images
     files: tuple[str, ...] | None = None
     shapes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.labels is None:
+            object.__setattr__(self, "labels", Labels.none(len(self)))
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the data's own order."""
+        return self.labels.names
+
+    @property
     def flat(self) -> np.ndarray:
         """(N, D) float: what a mixture reads; the posterior mean, or the quantised map in one row."""
-        return next(self.features(name) for name in ARRAYS_OF_FEATURES if ARRAYS_OF_FEATURES[name] in self.arrays)
+        return self.features(next((name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays), "mean"))
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether they hold what ``flat`` gives, and not only other features."""
+        return not set(ARRAYS_OF_FEATURES.values()).isdisjoint(self.arrays)
 
     @property
     def posterior_variances(self) -> np.ndarray | None:
@@ -67,7 +80,7 @@ class Latents:
         Args:
             name: as for ``features``; None: those that are ``flat``.
         """
-        name = name or next(name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays)
+        name = name or next((name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays), "mean")
         array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
         if array is None or array.ndim != 4:
             return self.shapes.get(name)
@@ -79,22 +92,22 @@ class Latents:
         """How to call them in messages."""
         return "this set of latents"
 
-    def names_of_labels(self) -> np.ndarray:
-        """(N,) names of the labels, "" where unlabelled."""
-        labels = np.full(len(self), -1) if self.labels is None else self.labels
-        return np.array([*self.class_names, ""])[labels]
-
     def unlabelled(self) -> "Latents":
         """The same latents with their labels forgotten."""
-        return replace(self, labels=None, class_names=())
+        return replace(self, labels=Labels.none(len(self)))
 
     def followed_by(self, other: "Latents") -> "Latents":
-        """These latents and, behind them, ``other``'s, whose labels and class names are the only ones kept."""
-        labels = other.labels if other.labels is not None else np.full(len(other), -1, np.int64)
-        return Latents(
-            arrays={name: np.concatenate([array, other.arrays[name]]) for name, array in self.arrays.items()},
-            checkpoint=self.checkpoint,
-            labels=np.concatenate([np.full(len(self), -1, np.int64), labels]),
-            class_names=other.class_names,
-            shapes=self.shapes,
-        )
+        """These latents and, behind them, ``other``'s.
+
+        Raises:
+            ModelFileError: the two were made by different checkpoints.
+        """
+        if self.checkpoint != other.checkpoint or self.arrays.keys() != other.arrays.keys():
+            raise ModelFileError(
+                "the two sets of latents were made by different checkpoints",
+                f"expected latents of {self.checkpoint[:6]}…, found {other.checkpoint[:6]}…",
+                "encode both with the same checkpoint",
+            )
+        arrays = {name: np.concatenate([array, other.arrays[name]]) for name, array in self.arrays.items()}
+        labels = self.labels.followed_by(other.labels)
+        return Latents(arrays, self.checkpoint, labels, shapes=self.shapes)

@@ -1,7 +1,7 @@
 """Images and labels from named data sets, arrays and folders, as one type: :class:`ImageSet`."""
 
-from latentcli.core.image_set import UNLABELLED, ImageSet, Shape
-from latentcli.core.labels import labelled_per_class
+from latentcli.core.image_set import ImageSet, Shape
+from latentcli.core.labels import UNLABELLED, Labels, labelled_per_class
 from latentcli.data.loading import SOURCES, load
 
-__all__ = ["SOURCES", "UNLABELLED", "ImageSet", "Shape", "labelled_per_class", "load"]
+__all__ = ["SOURCES", "UNLABELLED", "ImageSet", "Labels", "Shape", "labelled_per_class", "load"]

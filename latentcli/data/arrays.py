@@ -8,6 +8,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import Labels
 from latentcli.data.labels import encode_labels
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
 from latentcli.formats.opening import kind
@@ -48,8 +49,7 @@ def load(path: Path) -> ImageSet:
         )
         raise DataError(f"{path} is not a file of plain arrays", f"found {error}", remedy) from error
     images, layout = to_images(_choose_images(content, name), name)
-    labels, class_names = _labels(content, len(images), name)
-    return ImageSet(images, labels, class_names, name=name, layout=layout)
+    return ImageSet(images, _labels(content, len(images), name), name=name, layout=layout)
 
 
 def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
@@ -125,10 +125,10 @@ def _choose_images(content: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     raise DataError(f"{name} holds {what}", f"found {found}", f"name the images 'data': {_SHAPES}")
 
 
-def _labels(content: Mapping[str, np.ndarray], count: int, name: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _labels(content: Mapping[str, np.ndarray], count: int, name: str) -> Labels:
     key = next((key for key in LABEL_KEYS if key in content), None)
     if key is None:
-        return None, ()
+        return Labels.none(count)
     values = content[key]
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import Labels
 from latentcli.core.progress import Progress
 
 TRAINING_IMAGES = 1437
@@ -26,4 +27,4 @@ def digits(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
     images = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     half = slice(None, TRAINING_IMAGES) if split == "train" else slice(TRAINING_IMAGES, None)
     names = tuple("0123456789")
-    return ImageSet(images[half], labels[half].astype(np.int64), class_names=names, name="digits", layout="NHW")
+    return ImageSet(images[half], Labels(labels[half].astype(np.int64), names), name="digits", layout="NHW")

@@ -15,7 +15,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
-from latentcli.core.labels import class_order
+from latentcli.core.labels import Labels, class_order
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
@@ -76,12 +76,12 @@ def load(
     _check_bad(bad, len(files), max_bad, name)
     unreadable = dict(bad)
     files = [file for file in files if file not in unreadable]
-    labels = None
+    labels = Labels.none(len(files))
     if labelled:
         index = {class_name: code for code, class_name in enumerate(class_names)}
-        labels = np.array([index[file.split("/")[0]] for file in files], dtype=np.int64)
+        labels = Labels(np.array([index[file.split("/")[0]] for file in files], dtype=np.int64), class_names)
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
-    return ImageSet(images, labels, class_names, tuple(files), name, layout, tuple(bad))
+    return ImageSet(images, labels, tuple(files), name, layout, tuple(bad))
 
 
 def parse_max_bad(text: str, total: int) -> float:

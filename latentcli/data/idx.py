@@ -18,6 +18,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import Labels
 from latentcli.core.progress import Progress
 from latentcli.data.arrays import to_images
 from latentcli.data.download import Archive, find_or_download
@@ -52,11 +53,10 @@ def _named(
     archive = Archive(name, folder, f"{PREFIXES[split]}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz")
     place = find_or_download(archive, places, lambda path: None not in _files(path, split), progress)
     images = load(place, split)
-    assert images.labels is not None
     codes = np.array([int(label) for label in images.class_names], dtype=np.int64)
     if codes.max(initial=0) >= len(class_names):
         raise DataError(f"{place} is not {name}", f"expected labels 0 to {len(class_names) - 1}, found {codes.max()}")
-    return replace(images, labels=codes[images.labels], class_names=class_names, name=name)
+    return replace(images, labels=Labels(codes[images.labels.codes], class_names), name=name)
 
 
 def find_folder(path: Path) -> Path | None:
@@ -91,8 +91,7 @@ def load(folder: Path, split: str) -> ImageSet:
         raise DataError(
             f"{folder} holds {len(images)} images and labels of shape {values.shape}", f"in {labels_path.name}"
         )
-    labels, names = encode_labels(values, None, folder.name)
-    return ImageSet(images, labels, names, name=folder.name, layout=layout)
+    return ImageSet(images, encode_labels(values, None, folder.name), name=folder.name, layout=layout)
 
 
 def _files(folder: Path, split: str) -> tuple[Path | None, Path | None]:

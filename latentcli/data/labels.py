@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.image_set import UNLABELLED, ImageSet
-from latentcli.core.labels import class_order
+from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import UNLABELLED, Labels, class_order
 from latentcli.formats.opening import open_regular, reason
 
 _LONGEST_FILE = 2**28  # bytes of a labels file: some millions of rows
 
 
-def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str) -> Labels:
     """Labels as indices into class names.
 
     Args:
@@ -24,9 +24,6 @@ def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str)
             is the name. -1 and "" are unlabelled.
         class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
         name: how to call the data in messages.
-
-    Returns:
-        (N,) int64 indices, -1 where unlabelled; and the class names.
 
     Raises:
         DataError: labels of another type, or without a name of their own.
@@ -54,7 +51,7 @@ def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str)
             f"expected {'0 to ' + str(len(names) - 1) if distinct.dtype.kind in 'iu' else ', '.join(names[:12])}",
         )
     codes = np.array([index.get(text, UNLABELLED) for text in texts], dtype=np.int64)
-    return codes[inverse.reshape(-1)], names
+    return Labels(codes[inverse.reshape(-1)], names)
 
 
 def _texts(values: np.ndarray) -> list[str]:
@@ -101,12 +98,9 @@ def with_labels(images: ImageSet, path: Path) -> ImageSet:
             expected = "paths within the folder" if images.files is not None else f"row numbers 0 to {len(images) - 1}"
             raise DataError(f"{where} labels {file!r}, which {images.name} does not have", f"expected {expected}")
         chosen[rows[key]] = label
-    names = class_order(list(chosen.values()))
-    index = {name: code for code, name in enumerate(names)}
-    labels = np.full(len(images), UNLABELLED, dtype=np.int64)
-    for row, label in chosen.items():
-        labels[row] = index[label]
-    return replace(images, labels=labels, class_names=names)
+    texts = np.full(len(images), "", dtype=object)
+    texts[list(chosen)] = list(chosen.values())
+    return replace(images, labels=Labels.of(texts))
 
 
 def _is_row(text: str) -> bool:

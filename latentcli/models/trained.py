@@ -1,0 +1,325 @@
+"""A trained network with what is known of it, and images through it a batch at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.image_set import ImageSet, Shape
+from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
+from latentcli.core.progress import Progress, silent
+from latentcli.models.base import LatentModel, Model, ModelConfig, PixelClassifier
+from latentcli.numerics.batches import DeviceImages
+from latentcli.numerics.fusing import folded
+from latentcli.numerics.linear import FastLinear
+
+BATCH = 512
+"""Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels.
+
+On the CPU the layers' outputs then stay near, and in memory that is not asked for anew with each batch.
+"""
+
+
+@dataclass(eq=False)
+class TrainedModel:
+    """What commands, studies and Python callers hold: a network, and all that its file says of it.
+
+    Attributes:
+        family: registered name of the network's family.
+        network: a ``LatentModel``, or a ``PixelClassifier``; on its device.
+        class_names: of the data it was trained on, for a classifier of its outputs; empty when that had none.
+        training: how it was trained: seed, settings, versions, history, the data's name and SHA-256.
+        fingerprint: SHA-256 of everything in its checkpoint: what latents and classifiers name it by.
+        name: how to call it in messages, such as the name of its file.
+        state: file from which its training can go on until it is saved; None where there is none.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=2, epochs=1)
+        >>> vae.encode(images).flat.shape == (len(images), 2)
+        True
+        >>> vae.decode(np.zeros((3, 2))).shape
+        (3, 1, 8, 8)
+    """
+
+    family: str
+    network: Model
+    class_names: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+    name: str = "the model"
+    state: Path | None = None
+
+    @property
+    def config(self) -> ModelConfig:
+        """The network's configuration."""
+        config: ModelConfig = self.network.config
+        return config
+
+    @property
+    def image_shape(self) -> Shape:
+        """Channels, height and width of the images that it takes."""
+        return self.config.image_shape
+
+    @property
+    def history(self) -> Sequence[Mapping[str, float]]:
+        """One row of losses an epoch."""
+        rows: Sequence[Mapping[str, float]] = self.training.get("history", ())
+        return rows
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next(self.network.parameters()).device
+
+    @property
+    def latent_model(self) -> LatentModel:
+        """The network, which has a latent space.
+
+        Raises:
+            ModelFileError: it is a classifier of pixels.
+        """
+        if not isinstance(self.network, LatentModel):
+            raise ModelFileError(
+                f"{self.name} is a classifier of pixels; it has no latent space",
+                "expected a model of latents, such as vae.pth, which `latentcli train` writes",
+                f"to label images with it, give no other file: latentcli classify DATA {self.name}",
+            )
+        return self.network
+
+    @property
+    def pixel_classifier(self) -> PixelClassifier:
+        """The network, which labels images by itself.
+
+        Raises:
+            UsageError: it is a model of latents.
+            ModelFileError: it does not name the classes that it tells apart.
+        """
+        if not isinstance(self.network, PixelClassifier):
+            raise UsageError(
+                f"{self.name} is a model of latents, and there is no classifier to read them",
+                "expected one that was fitted on it, or a classifier of pixels alone",
+                f"name it behind {self.name}: gmm_params.pkl or probe.pth",
+            )
+        names = set(self.class_names) - {""}
+        if len(names) != self.network.config.classes or len(self.class_names) != len(names):
+            raise ModelFileError(
+                f"{self.name} does not name the classes that it tells apart",
+                f"expected {self.network.config.classes} different names, found {len(self.class_names)}",
+                "train it again: latentcli train-cnn DATA",
+            )
+        return self.network
+
+    def entries(self) -> dict[str, Any]:
+        """What its checkpoint holds, as plain values and tensors."""
+        return {
+            "family": self.family, "config": asdict(self.config), "image_shape": list(self.image_shape),
+            "class_names": list(self.class_names), "state_dict": dict(self.network.state_dict()),
+            "training": dict(self.training),
+        }  # fmt: skip
+
+    def save(self, path: str | Path) -> None:
+        """Write the checkpoint ``vae.pth`` or ``cnn.pth``, whole or not at all; ``state`` is of no use then and goes.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        import latentcli
+
+        latentcli.save_model(self, path)
+        if self.state is not None:
+            self.state.unlink(missing_ok=True)
+
+    @cached_property
+    def _fused(self) -> Any:
+        """The network in evaluation mode, with its normalisations fused into other layers where that can be done."""
+        return folded(self.network)
+
+    @property
+    def _latents(self) -> LatentModel:
+        self.latent_model  # noqa: B018  # refuses what has none
+        fused: LatentModel = self._fused
+        return fused
+
+    def check_features(self, name: str | None) -> None:
+        """Refuse the name of features that the family does not have; None is fine.
+
+        Raises:
+            UsageError: the name is none of the family's; the message lists these.
+        """
+        known = self.latent_model.FEATURES
+        if name is not None and name not in known:
+            raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(known)}")
+
+    def encode(
+        self, images: ImageSet | np.ndarray, features: str | None = None, progress: Progress = silent
+    ) -> Latents:
+        """Deterministic latents of images; nothing is decoded and no loss is computed.
+
+        Args:
+            images: a set, or (N, C, H, W) uint8.
+            features: one of the family's ``FEATURES``, to get these instead; None: the latents.
+            progress: told about the images.
+
+        Returns:
+            the latents, signed with ``fingerprint``, with the images' labels and files. Whole numbers are int32.
+
+        Raises:
+            UsageError: the family has no such features.
+        """
+        self.check_features(features)
+        images = images if isinstance(images, ImageSet) else ImageSet(images)
+        network = self._latents
+        of_latents = features is None or features in ARRAYS_OF_FEATURES
+        arrays: dict[str, np.ndarray] = {}
+        source = DeviceImages(images.images, self.device)
+        with progress("encoding", len(images)) as advance, torch.inference_mode(), FastLinear():
+            for rows in batches(len(images), batch_size(images.shape)):
+                batch = source[rows]
+                found = network.encode(batch).arrays if of_latents else {features: network.features(batch, features)}
+                for name, array in found.items():
+                    part = (array.float() if array.is_floating_point() else array.int()).cpu().numpy()
+                    if name not in arrays:  # maps of vectors are large: never held twice
+                        arrays[name] = np.empty((len(images), *part.shape[1:]), part.dtype)
+                    arrays[name][rows[0] : rows[-1] + 1] = part
+                advance(len(rows))
+        shapes = {name: shape for name in network.FEATURES if (shape := network.feature_shape(name)) is not None}
+        return Latents(arrays, self.fingerprint, images.labels, images.files, shapes)
+
+    def decode(self, latents: Latents | np.ndarray, progress: Progress = silent) -> np.ndarray:
+        """(N, C, H, W) float32 in [0, 1]: the images of latents, or of latent points (N, D).
+
+        Raises:
+            DataError: the latents are not of this model.
+        """
+        if isinstance(latents, Latents):
+            blocks = self.decodings(latents.arrays, progress)
+            return np.concatenate([images for _, images in blocks])
+        result = np.empty((len(latents), *self.image_shape), np.float32)
+        with progress("decoding", len(latents)) as advance:
+            for rows in batches(len(latents), batch_size(self.image_shape)):
+                result[rows] = self._decoded(latents[rows])
+                advance(len(rows))
+        return result
+
+    @torch.inference_mode()
+    @FastLinear()
+    def _decoded(self, latents: np.ndarray) -> np.ndarray:
+        points = torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device)
+        return self._latents.decode(points).cpu().numpy()
+
+    def decodings(
+        self, arrays: Mapping[str, np.ndarray], progress: Progress = silent
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Images of what ``encode`` made of them, a batch at a time.
+
+        Args:
+            arrays: by the names that ``encode`` gives them, each with N rows; codes alone will do.
+            progress: told about the images.
+
+        Yields:
+            row numbers, and their images (n, C, H, W) float32 in [0, 1].
+
+        Raises:
+            DataError: the arrays are not of this model's latents.
+        """
+        network, count = self._latents, len(next(iter(arrays.values())))
+        with progress("decoding", count) as advance:
+            for rows in batches(count, batch_size(self.image_shape)):
+                some = {
+                    name: torch.from_numpy(array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64))
+                    for name, array in arrays.items()
+                }
+                with torch.inference_mode(), FastLinear():
+                    points = network.flat_of({name: array.to(self.device) for name, array in some.items()})
+                    decoded = network.decode(points).cpu().numpy()
+                yield rows, decoded
+                advance(len(rows))
+
+    def reconstructions(
+        self, images: ImageSet | np.ndarray, progress: Progress = silent
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Images to latents and back, deterministically, a batch at a time.
+
+        Args:
+            images: a set, or (N, C, H, W) uint8.
+            progress: told about the images.
+
+        Yields:
+            row numbers, and their reconstructions (n, C, H, W) float32 in [0, 1].
+        """
+        pixels = images.images if isinstance(images, ImageSet) else images
+        network, source = self._latents, DeviceImages(pixels, self.device)
+        with torch.inference_mode(), FastLinear():
+            inverse = network.inverse()
+        with progress("reconstructing", len(pixels)) as advance:
+            for rows in batches(len(pixels), batch_size(pixels.shape[1:])):
+                with torch.inference_mode(), FastLinear():
+                    decoded = network.decode(inverse(source[rows])).cpu().numpy()
+                yield rows, decoded
+                advance(len(rows))
+
+    def reconstruct(self, images: ImageSet | np.ndarray, progress: Progress = silent) -> np.ndarray:
+        """All of ``reconstructions`` at once: (N, C, H, W) float32 in [0, 1]."""
+        result = np.empty((len(images), *self.image_shape), np.float32)
+        for rows, decoded in self.reconstructions(images, progress):
+            result[rows] = decoded
+        return result
+
+    @torch.inference_mode()
+    @FastLinear()
+    def probabilities(self, images: ImageSet | np.ndarray, progress: Progress = silent) -> np.ndarray:
+        """(N, K) float32, each row summing to 1: what a classifier of pixels makes of images.
+
+        Args:
+            images: a set, or (N, C, H, W) uint8.
+            progress: told about the images.
+
+        Raises:
+            UsageError: this is a model of latents.
+        """
+        classes = self.pixel_classifier.config.classes
+        pixels = images.images if isinstance(images, ImageSet) else images
+        source, result = DeviceImages(pixels, self.device), np.empty((len(pixels), classes), np.float32)
+        with progress("classifying", len(pixels)) as advance:
+            for rows in batches(len(pixels), batch_size(pixels.shape[1:])):
+                result[rows] = self._fused.predict_proba(source[rows]).cpu().numpy()
+                advance(len(rows))
+        return result
+
+    def measures(self, latents: Latents) -> dict[str, Any]:
+        """What is worth reporting of the latents of a set of images, under the keys that all commands share."""
+        return self.latent_model.measures(latents.arrays)
+
+    @torch.inference_mode()
+    def prior(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """(count, D) float32: latent points drawn from the model's own prior."""
+        generator = torch.Generator(self.device).manual_seed(int(random.integers(2**63)))
+        return self._latents.draw(count, generator).cpu().numpy()
+
+    @torch.inference_mode()
+    def valid(self, latents: np.ndarray) -> np.ndarray:
+        """(n, D) float32: for each of any points (n, D) the nearest that an image can have."""
+        points = torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device)
+        return self._latents.valid(points).cpu().numpy() if len(points) else points.cpu().numpy()
+
+    def images(self, latents: np.ndarray) -> np.ndarray:
+        """(n, C, H, W) uint8: the images of latent points (n, D)."""
+        return np.round(np.clip(self.decode(latents), 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def batch_size(shape: tuple[int, ...]) -> int:
+    """How many images of this shape (C, H, W) go through a network at once."""
+    return max(1, min(BATCH, BATCH * 28 * 28 // int(np.prod(shape))))
+
+
+def batches(count: int, size: int) -> Iterator[np.ndarray]:
+    """Row numbers 0 … count − 1 in order, ``size`` at a time."""
+    for start in range(0, count, size):
+        yield np.arange(start, min(start + size, count))
