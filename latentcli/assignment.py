@@ -11,47 +11,44 @@ with ``--resume`` behind it goes on where an interrupted one stopped.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from latentcli.cli import options
-from latentcli.cli.app import exit_code_of
-from latentcli.cli.classify import classify
-from latentcli.cli.reconstruct import reconstruct
-from latentcli.cli.train import train
+from latentcli.cli.app import exit_code_of, run
 from latentcli.core.errors import UsageError
 
 LATENT_DIM = 2
 BATCH_SIZE = 96
 """Images a step: two dimensions take many steps to unfold."""
-VALUES_SEEN = 600_000_000
+PIXEL_BUDGET = 600_000_000
 """Values of pixels seen in training: of the assignment's images in less than five minutes on two cores."""
 
 
-def run(arguments: Sequence[str]) -> None:
-    """Do what one of the three call forms asks for.
+def translated(arguments: Sequence[str]) -> list[str]:
+    """One of the assignment's calls as a call of ``latentcli``.
 
     Raises:
-        UsageError: the arguments are of none of them.
+        UsageError: the arguments are of none of its three forms.
     """
     match list(arguments):
         case [data, val, "train", vae, gmm, *more] if more in ([], ["--resume"]):
-            settings = [f"values_seen={VALUES_SEEN}"]
-            training = options.Training(batch_size=BATCH_SIZE, settings=settings, resume=bool(more))
-            train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, training=training)
+            how = ["--latent-dim", str(LATENT_DIM), "--batch-size", str(BATCH_SIZE)]
+            how += ["--set", f"pixel_budget={PIXEL_BUDGET}", *more]
+            return ["train", "-o", vae, "--gmm", gmm, *how, "--", data, val]
         case [data, "test_reconstruction", vae]:
-            reconstruct(data, Path(vae))
+            return ["reconstruct", "--", data, vae]
         case [data, "test_classifier", vae, gmm]:
-            classify(data, Path(vae), Path(gmm))
-        case _:
-            raise UsageError(
-                "the call is none of the assignment's",
-                "TRAIN VAL train VAE GMM [--resume] | TEST test_reconstruction VAE | TEST test_classifier VAE GMM",
-            )
+            return ["classify", "--", data, vae, gmm]
+    raise UsageError(
+        "the call is none of the assignment's",
+        "TRAIN VAL train VAE GMM [--resume] | TEST test_reconstruction VAE | TEST test_classifier VAE GMM",
+    )
 
 
 def main() -> None:
     """The entry point of ``python -m latentcli.assignment``."""
-    sys.exit(exit_code_of(lambda: run(sys.argv[1:])))
+    calls: list[list[str]] = []
+    if code := exit_code_of(lambda: calls.append(translated(sys.argv[1:]))):
+        sys.exit(code)
+    run(calls[0])
 
 
 if __name__ == "__main__":

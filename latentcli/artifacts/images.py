@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.artifacts.hybrid_folders import HybridFolder, are_shares
-from latentcli.artifacts.npz import Shape, arrays_writer, read_arrays
+from latentcli.artifacts.npz import Shape, arrays_writer, read_arrays, write_arrays
 from latentcli.core.errors import DataError
+from latentcli.core.image_set import ImageSet
 from latentcli.formats import files
 
 
@@ -126,3 +127,15 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
     check(bool(np.isfinite(latents).all()), "found latents that are not finite")
     check(are_shares(soft_labels), "expected soft labels that sum to 1")
     return arrays
+
+
+def write_images(path: Path, images: ImageSet) -> None:
+    """Write images, and their labels where there are any, as an ``.npz`` that ``load`` reads.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    arrays = {"data": laid_out(images.images, layout_of(images.shape[0]))}
+    if images.labels.any:
+        arrays["labels"] = images.labels.texts
+    write_arrays(path, arrays)

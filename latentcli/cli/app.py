@@ -2,9 +2,10 @@
 
 import functools
 import inspect
+import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -14,6 +15,11 @@ from latentcli import __version__
 from latentcli.cli import console, options
 from latentcli.core.errors import LatentError, OutputError, UsageError
 from latentcli.numerics import allocator
+
+LEARN, USE, MAKE, COMPARE, LOOK = (
+    "Learn from images", "Use what was learnt", "Make data", "Measure and compare", "Look at files and settings",
+)  # fmt: skip
+"""Panels of the help, by what one wants to do."""
 
 INTERRUPTED = 130
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -45,16 +51,21 @@ def _latentcli(
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-def command(group: typer.Typer, name: str | None = None) -> Callable[[Command], Command]:
+def command(
+    group: typer.Typer, name: str | None = None, panel: str | None = None, examples: Sequence[str] = ()
+) -> Callable[[Command], Command]:
     """Register a function as a command, with ``-q``, ``-v``, its bundles of options laid out, and the guard.
 
     Args:
         group: the application or sub-application that it belongs to.
         name: what it is called; the function's own name when None.
+        panel: of the help that it stands in.
+        examples: calls that the help shows.
     """
 
     def register(function: Command) -> Command:
         bundles, parameters = _laid_out(inspect.signature(function))
+        spelled = {parameter.name: _spelled(parameter) for parameter in parameters}
 
         @functools.wraps(function)
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
@@ -63,14 +74,15 @@ def command(group: typer.Typer, name: str | None = None) -> Callable[[Command], 
             allocator.keep_freed()
             for bundle_name, bundle in bundles.items():
                 arguments[bundle_name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})
-            if code := exit_code_of(lambda: function(**arguments)):
+            if code := exit_code_of(lambda: function(**arguments), spelled):
                 raise typer.Exit(code)
 
         for flag, annotation in (("quiet", options.Quiet), ("verbose", options.Verbose)):
             parameters.append(inspect.Parameter(flag, KEYWORD, default=False, annotation=annotation))
         guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         guarded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        group.command(name or function.__name__.replace("_", "-"))(guarded)
+        epilog = "\n\n".join(["Examples:", *examples]) if examples else None
+        group.command(name or function.__name__.replace("_", "-"), rich_help_panel=panel, epilog=epilog)(guarded)
         return function
 
     return register
@@ -112,20 +124,50 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         context = getattr(problem, "ctx", None)
         command = context.command_path if context is not None else "latentcli"
         if message := problem.format_message():  # empty where no arguments were given, and the help was printed
-            console.error(UsageError(message.splitlines()[0], remedy=f"see: {command} --help"))
+            console.error(str(UsageError(message.splitlines()[0], remedy=f"see: {command} --help")))
         sys.exit(UsageError.exit_code)
     except SystemExit:  # how rich leaves when nobody reads the help any more
         sys.exit(OutputError.exit_code)
     sys.exit(code or 0)
 
 
-def exit_code_of(run: Callable[[], None]) -> int:
-    """Run a command; every error of a user's becomes a short message, and its exit code is returned."""
+def exit_code_of(run: Callable[[], None], spelled: Mapping[str, str] | None = None) -> int:
+    """Run a command; every error of a user's becomes a short message, and its exit code is returned.
+
+    Args:
+        run: the command.
+        spelled: how the command line calls the arguments that messages of the library name in backticks.
+    """
     try:
         run()
     except LatentError as problem:
-        console.error(problem)
+        console.error(in_options(str(problem), spelled or {}))
         return problem.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            console.note(in_options(str(stop), spelled or {}))
         return INTERRUPTED
     return 0
+
+
+def in_options(message: str, spelled: Mapping[str, str]) -> str:
+    """A message of the library with the arguments that it names in backticks as options of the command line."""
+
+    def option(found: re.Match[str]) -> str:
+        name = found.group(1)
+        if name in spelled:
+            return spelled[name]
+        return f"--set {name}=…" if "settings" in spelled else name
+
+    return re.sub(r"`(\w+)`", option, message)
+
+
+def _spelled(parameter: inspect.Parameter) -> str:
+    """How the command line calls a parameter."""
+    for declared in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(declared, typer.models.ArgumentInfo):
+            return declared.metavar or parameter.name.upper()
+        for flag in getattr(declared, "param_decls", None) or ():
+            if flag.startswith("--"):
+                return str(flag)
+    return f"--{parameter.name.replace('_', '-')}"

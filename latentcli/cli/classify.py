@@ -7,11 +7,15 @@ from typing import Annotated
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
+from latentcli.cli.app import USE, app, command
 from latentcli.core.errors import UsageError
 
 
-@command(app)
+@command(app, panel=USE, examples=[
+    "latentcli classify photos vae.pth gmm_params.pkl",
+    "latentcli classify photos cnn.pth -o - | cut -d, -f1,2",
+    "latentcli classify mnist vae.pth gmm_params.pkl --fail-under accuracy=0.95 --json",
+])  # fmt: skip
 def classify(
     data: options.Data,
     vae: Annotated[
@@ -44,28 +48,27 @@ def classify(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Label every image of DATA with a classifier fitted in the latent space, or with one that reads pixels."""
-    from latentcli import artifacts
-    from latentcli.cli import console, fitting, inputs, labelling, pictures
+    from latentcli import pictures
+    from latentcli.artifacts import write_predictions
+    from latentcli.artifacts.models import load_classifier, load_model
+    from latentcli.cli import console, inputs
+    from latentcli.inference import classification
 
     gates = console.parse_gates(fail_under)
     target = None if output == "-" else Path(output)
     if target is None and json:
         raise UsageError("-o - and --json both want standard output", remedy="write the table to a file: -o vae.csv")
     inputs.check_outputs(target, given=[data, vae, classifier, reading.labels], folder=figures)
-    way = labelling.ByLatents(vae, classifier, device) if classifier else labelling.ByPixels(vae, device)
-    fitting.check_rejects(way.labeller, reject_below)
-    images = inputs.images(data, way.saved, target, **reading.options())
-    known, predicted, probability = way.label(images, reject_below)
+    model = load_model(vae, device)
+    reader = load_classifier(classifier, model) if classifier else None
+    classification.check_reader(model, reader, reject_below)
+    images = inputs.images(data, reading, target, image_shape=model.image_shape)
+    found = classification.classify(images, model, reader, reject_below=reject_below, progress=console.progress)
     table = io.StringIO()
-    artifacts.write_predictions(
-        target or table, predicted, files=images.files, probabilities=probability, bad_files=images.bad_files
-    )
+    write_predictions(found, target or table)
     if target is None:
         console.emit(table.getvalue())
-    rejected = None if reject_below is None else int((predicted == "").sum())
-    result = {"images": len(images), "rejected": rejected, **fitting.scores(known, predicted, way.classes)}
-    written: list[Path] = [target] if target else []
-    if figures is not None:
-        written += pictures.of_predictions(figures, known, way.classes, predicted, result, way.labeller)
-    console.result(result, as_json=json, written=written, to_stderr=target is None)
+    drawn = pictures.of_predictions(figures, found, reader) if figures else []
+    result = {"images": len(images), "rejected": found.rejected, **found.scores()}
+    console.result(result, as_json=json, written=[*([target] if target else []), *drawn], to_stderr=target is None)
     console.check_gates(result, gates)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentcli.core.errors import GateError, LatentError, OutputError, UsageError
+from latentcli.core.errors import GateError, OutputError, UsageError
 from latentcli.core.progress import Advance
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Verbosity:
 verbosity = Verbosity()
 
 
-def error(problem: LatentError) -> None:
+def error(message: str) -> None:
     """An error, on stderr, in at most three lines."""
-    print(f"error: {printable(str(problem))}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
 
 
 def note(text: str) -> None:
@@ -119,24 +119,24 @@ def _drop_stdout() -> None:
 
 
 def result(
-    figures: Mapping[str, Any], *, as_json: bool, written: Sequence[Path | str] = (), to_stderr: bool = False
+    metrics: Mapping[str, Any], *, as_json: bool, written: Sequence[Path | str] = (), to_stderr: bool = False
 ) -> None:
     """The result of a command: one JSON object for a script, a table for a person.
 
     Args:
-        figures: by name; None, infinite and not-a-number values are left out.
+        metrics: by name; None, infinite and not-a-number values are left out.
         as_json: which of the two.
         written: the files that hold the rest.
         to_stderr: print the table there, because stdout carries data.
     """
-    kept = {name: value for name, value in figures.items() if value is not None and not _infinite(value)}
+    kept = {name: value for name, value in metrics.items() if value is not None and not _infinite(value)}
     kept["seconds"] = round(time.monotonic() - verbosity.started, 3)
     if as_json:
         files = [str(path) for path in written]
         emit(json.dumps(kept | ({"written": files} if files else {})) + "\n")
         return
     width = max(len(name) for name in kept)
-    lines = [f"{name:<{width}}  {_readable(value)}" for name, value in kept.items() if name not in NOT_LISTED]
+    lines = [f"{name:<{width}}  {readable(value)}" for name, value in kept.items() if name not in NOT_LISTED]
     if "confusion_matrix" in kept:
         lines += confusion_lines(kept["confusion_matrix"], kept["classes"])
     if written:
@@ -172,24 +172,33 @@ def _infinite(value: Any) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 
-def _readable(value: Any) -> str:
+def readable(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_readable(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {readable(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_readable(item) for item in value)
+        return ", ".join(readable(item) for item in value)
     return printable(str(value))
 
 
-FIGURES = (
-    "accuracy", "macro_f1", "micro_f1", "macro_precision", "micro_precision", "macro_recall", "micro_recall", "images",
-    "mse", "psnr", "ssim", "kl", "active_units", "perplexity", "codes_used", "bits_per_image", "compression",
-    "dimensions", "log_likelihood", "components", "iterations", "rejected", "train_accuracy", "val_accuracy", "epochs",
+FITS = (
+    "images", "dimensions", "log_likelihood", "components", "iterations", "rejected", "train_accuracy", "val_accuracy",
+    "epochs",
 )  # fmt: skip
-"""Figures that a command may report, and that a gate may ask for."""
+"""What commands report of a fit; models and metrics name their own."""
+
+
+def _known_metrics() -> set[str]:
+    """Metrics that some command may report, and that a gate may ask for."""
+    from latentcli.models import FAMILIES
+    from latentcli.numerics import metrics
+
+    return {*FITS, *metrics.NAMES, *(name for family in FAMILIES for name in FAMILIES[family].MEASURES)}
 
 
 def parse_gates(gates: Sequence[str] | None) -> dict[str, float]:
@@ -208,23 +217,23 @@ def parse_gates(gates: Sequence[str] | None) -> dict[str, float]:
             number = math.nan
         if not math.isfinite(number):
             raise UsageError(f"--fail-under {gate!r} is not of the form name=number", "such as accuracy=0.95")
-        if name not in FIGURES:
-            raise UsageError(f"--fail-under: there is no figure {name!r}", f"expected one of: {', '.join(FIGURES)}")
+        if name not in (known := _known_metrics()):
+            raise UsageError(f"--fail-under: there is no metric {name!r}", f"expected one of: {', '.join(sorted(known))}")
     return parsed
 
 
-def check_gates(figures: Mapping[str, Any], gates: Mapping[str, float]) -> None:
+def check_gates(metrics: Mapping[str, Any], gates: Mapping[str, float]) -> None:
     """Hold a result against ``--fail-under``.
 
     Raises:
-        UsageError: the result has no such figure.
-        GateError: a figure is lower than its gate.
+        UsageError: the result has no such metric.
+        GateError: a metric is lower than its gate.
     """
-    numbers = {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     for name in gates:
         if name not in numbers:
             raise UsageError(
-                f"--fail-under: the result has no figure {name!r}", f"expected one of: {', '.join(numbers)}"
+                f"--fail-under: the result has no metric {name!r}", f"expected one of: {', '.join(numbers)}"
             )
     missed = [f"{name} {numbers[name]:.4f} < {least:g}" for name, least in gates.items() if not numbers[name] >= least]
     if missed:

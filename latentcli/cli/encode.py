@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
+from latentcli.cli.app import USE, app, command
 
 
-@command(app)
+@command(app, panel=USE, examples=["latentcli encode photos vae.pth", "latentcli encode mnist vae.pth --split train"])
 def encode(
     data: options.Data,
     vae: options.CheckpointFile,
@@ -21,15 +21,18 @@ def encode(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Write the latents of every image of DATA: posterior means and log-variances, or codes and their vectors."""
-    from latentcli import artifacts
-    from latentcli.cli import console, fitting, inputs, pictures
+    from latentcli import pictures
+    from latentcli.artifacts import write_latents
+    from latentcli.artifacts.models import load_model
+    from latentcli.cli import console, inputs
 
     inputs.check_outputs(output, given=[data, vae, reading.labels], folder=figures)
     gates = console.parse_gates(fail_under)
-    saved, model = inputs.model(vae, device)
-    images = inputs.images(data, saved, output, **reading.options())
-    latents = fitting.encoded(model, saved.fingerprint, images)
-    artifacts.write_latents(output, latents)
-    result = {"images": len(images), "dimensions": latents.flat.shape[1], **model.measures(latents.arrays)}
-    console.result(result, as_json=json, written=[output, *pictures.of_encoding(figures, model, images, latents)])
+    model = load_model(vae, device)
+    images = inputs.images(data, reading, output, image_shape=model.latent_model.config.image_shape)
+    latents = model.encode(images, progress=console.progress)
+    write_latents(output, latents)
+    drawn = pictures.of_encoding(figures, model, images, latents) if figures else []
+    result = {"images": len(images), "dimensions": latents.flat.shape[1], **model.measures(latents)}
+    console.result(result, as_json=json, written=[output, *drawn])
     console.check_gates(result, gates)

@@ -1,15 +1,18 @@
-"""``latentcli evaluate``: every figure of a model, and of a classifier, on one set of images."""
+"""``latentcli evaluate``: every metric of a model, and of a classifier, on one set of images."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
+from latentcli.cli.app import COMPARE, app, command
 
 
-@command(app)
+@command(app, panel=COMPARE, examples=[
+    "latentcli evaluate mnist vae.pth gmm_params.pkl --json",
+    "latentcli evaluate scans vqvae.pth --fail-under ssim=0.9",
+])  # fmt: skip
 def evaluate(
     data: options.Data,
     vae: options.CheckpointFile,
@@ -24,33 +27,21 @@ def evaluate(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Measure on DATA how well a model reconstructs, what its latents are like, and how a classifier reads them."""
-    from latentcli import inference
-    from latentcli.cli import console, fitting, inputs, pictures
-    from latentcli.numerics import metrics
+    from latentcli import pictures
+    from latentcli.artifacts.models import load_classifier, load_model
+    from latentcli.cli import console, inputs
+    from latentcli.inference.evaluation import evaluate as measure
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(given=[data, vae, classifier, reading.labels], folder=figures)
-    saved, model = inputs.model(vae, device)
-    labeller = inputs.classifier(classifier, fitted_on=saved.fingerprint, vae=vae) if classifier else None
-    images = inputs.images(data, saved, None, **reading.options())
-    if labeller is None:
-        latents = fitting.encoded(model, saved.fingerprint, images)
-    else:
-        latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
-    score = metrics.ReconstructionScore()
-    with console.progress("decoding", len(images)) as advance:
-        for rows, decoded in inference.reconstructions(model, images.images):
-            score.add(images.images[rows], decoded)
-            advance(len(rows))
-    result: dict[str, Any] = {**score.result(), **model.measures(latents.arrays)}
-    written: list[Path] = []
+    model = load_model(vae, device)
+    reader = load_classifier(classifier, model) if classifier else None
+    images = inputs.images(data, reading, None, image_shape=model.latent_model.config.image_shape)
+    result, predictions = measure(images, model, reader, progress=console.progress)
+    drawn: list[Path] = []
     if figures is not None:
-        written += pictures.of_reconstructions(figures, None, model, images)
-    if labeller is not None:
-        predicted, _ = fitting.predictions(labeller, latents)
-        result |= fitting.scores(latents, predicted, labeller.classes_)
-        if figures is not None:
-            written += pictures.of_predictions(figures, latents, labeller.classes_, predicted, result, labeller)
-    result["images"] = len(images)
-    console.result(result, as_json=json, written=written)
+        drawn.append(pictures.reconstructions(pictures.folder(figures) / "reconstructions.png", model, images))
+        if predictions is not None:
+            drawn += pictures.of_predictions(figures, predictions, reader)
+    console.result(result, as_json=json, written=drawn)
     console.check_gates(result, gates)

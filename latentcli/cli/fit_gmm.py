@@ -6,15 +6,16 @@ from typing import Annotated
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
+from latentcli.cli.app import LEARN, app, command
 
 
-@command(app)
+@command(app, panel=LEARN, examples=[
+    "latentcli fit-gmm latents.npz --labels-per-class 5",
+    "latentcli fit-gmm photos vae.pth --labels labels.csv",
+])  # fmt: skip
 def fit_gmm(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA|LATENTS.npz", help="Images, or latents that `latentcli encode` wrote.")
-    ],
-    vae: Annotated[Path | None, typer.Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")] = None,
+    data: options.DataOrLatents,
+    vae: options.CheckpointOfImages = None,
     val: Annotated[
         str | None, typer.Option(help="Labelled images that name the clusters; DATA's labels do not count then.")
     ] = None,
@@ -23,7 +24,7 @@ def fit_gmm(
         int | None, typer.Option(min=1, help="Components of the mixture. By default one per class.")
     ] = None,
     covariance: Annotated[
-        str | None, typer.Option(metavar="full|diag|tied|spherical", help="Shape of the covariances. By default full.")
+        str | None, typer.Option(metavar="full|diag|tied|spherical", help="Shape of the covariances. [default: full]")
     ] = None,
     reading: options.Reading = options.READ_TRAIN,
     labels_per_class: options.LabelsPerClass = None,
@@ -34,20 +35,21 @@ def fit_gmm(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Fit a Gaussian mixture to the latents of DATA; labelled images clamp and name its components."""
-    from latentcli.cli import console, fitting, inputs, pictures
+    from latentcli import pictures
+    from latentcli.artifacts.parameters import write_classifier
+    from latentcli.classifiers.fitting import fit_mixture, labelled
+    from latentcli.cli import console, inputs
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(output, given=[data, vae, val, reading.labels], folder=figures)
-    latents = inputs.latents(data, vae, device, output, **reading.options())
-    few = inputs.latents(val, vae, device, output, data_root=reading.data_root, resize=reading.resize) if val else None
-    latents = fitting.labelled(latents, few, labels_per_class, seed)
-    mixture = fitting.fit_mixture(
-        latents, device, n_components=components, covariance_type=covariance, random_state=seed
-    )
-    fitting.write_mixture(output, mixture, latents.checkpoint)
-    written = [output]
-    if figures is not None:
-        written += pictures.of_mixture(figures, latents, mixture)
-    result = {"images": len(latents), **fitting.summary(mixture)}
-    console.result(result, as_json=json, written=written)
+    latents = inputs.latents(data, vae, device, reading, output)
+    if val is not None:
+        of_val = inputs.latents(val, vae, device, reading.of_val(), output, bad_files="bad_files_val.csv")
+        latents = latents.unlabelled().followed_by(of_val)
+    latents = labelled(latents, None, labels_per_class, seed)
+    mixture = fit_mixture(latents, components=components, covariance=covariance, seed=seed, device=device)
+    write_classifier(output, mixture.to_params())
+    drawn = pictures.of_mixture(figures, latents, mixture) if figures else []
+    result = {"images": len(latents), **mixture.summary()}
+    console.result(result, as_json=json, written=[output, *drawn])
     console.check_gates(result, gates)

@@ -6,22 +6,25 @@ from typing import Annotated
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
+from latentcli.cli.app import LEARN, app, command
 
 
-@command(app)
+@command(app, panel=LEARN, examples=[
+    "latentcli fit-probe mnist vqvae.pth --probe conv",
+    "latentcli fit-probe latents.npz --probe linear --labels-per-class 50",
+])  # fmt: skip
 def fit_probe(
-    data: Annotated[
-        str, typer.Argument(metavar="DATA|LATENTS.npz", help="Images, or latents that `latentcli encode` wrote.")
-    ],
-    vae: Annotated[Path | None, typer.Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")] = None,
+    data: options.DataOrLatents,
+    vae: options.CheckpointOfImages = None,
     val: Annotated[
         str | None, typer.Option(help="Labelled images to learn from; DATA's labels do not count then.")
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The probe to write.")] = Path("probe.pth"),
     probe: Annotated[
         str,
-        typer.Option(metavar="mlp|conv|linear|knn", help="What learns; conv reads maps: quantized, encoder, pixels."),
+        typer.Option(
+            metavar=options.one_of("classifiers:PROBES"), help="What learns; conv reads maps: quantized, encoder, pixels."
+        ),
     ] = "mlp",
     features: Annotated[
         str | None,
@@ -33,31 +36,32 @@ def fit_probe(
     ] = None,
     reading: options.Reading = options.READ_TRAIN,
     labels_per_class: options.LabelsPerClass = None,
+    settings: options.Settings = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     json: options.Json = False,
     fail_under: options.FailUnder = None,
 ) -> None:
     """Fit a probe to features of DATA's labelled images: it tells how much of the classes they hold."""
-    from latentcli.artifacts import probes as probe_files
+    from latentcli.artifacts.models import save_classifier
     from latentcli.classifiers import PROBES
-    from latentcli.cli import console, fitting, inputs, watching
+    from latentcli.classifiers import fitting
+    from latentcli.cli import console, inputs, training_progress
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(output, given=[data, vae, val, reading.labels])
-    kind = PROBES[probe]
-    latents = inputs.latents(data, vae, device, output, features, **reading.options())
-    few = (
-        inputs.latents(val, vae, device, output, features, data_root=reading.data_root, resize=reading.resize)
-        if val
-        else None
-    )
-    latents = fitting.labelled(latents, few, labels_per_class, seed)
-    names = latents.names_of_labels()
-    learner = kind(features=features, shape=latents.feature_shape(features), random_state=seed, device=device)
-    with watching.epochs(f"fitting {probe}") as on_epoch:
-        learner.fit(latents.flat if features is None else latents.features(features), names, on_epoch)
-    probe_files.write(output, learner.to_params() | {"checkpoint": latents.checkpoint})
-    result = {"images": int((names != "").sum()), **fitting.probe_summary(learner)}
+    PROBES[probe]  # an unknown name is refused before anything is loaded
+    latents = inputs.latents(data, vae, device, reading, output, features)
+    of_val = None
+    if val is not None:
+        of_val = inputs.latents(val, vae, device, reading.of_val(), output, features, "bad_files_val.csv")
+    latents = fitting.labelled(latents, of_val, labels_per_class, seed)
+    with training_progress.epochs(f"fitting {probe}") as on_epoch:
+        learner = fitting.fit_probe(
+            latents, probe=probe, features=features, seed=seed, device=device, on_epoch=on_epoch,
+            **dict(map(options.parse, settings or [])),
+        )  # fmt: skip
+    save_classifier(learner, output)
+    result = {"images": int(latents.labels.known.sum()), **learner.summary()}
     console.result(result, as_json=json, written=[output])
     console.check_gates(result, gates)

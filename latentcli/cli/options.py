@@ -1,7 +1,10 @@
 """The arguments and options that commands share, each declared once."""
 
 import csv
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,12 +13,26 @@ import typer
 from latentcli.core.errors import UsageError
 from latentcli.training.config import TrainingConfig
 
+
+
+def one_of(registry: str) -> str:
+    """The names of a registry for a help text, read from where it stands: "models:FAMILIES"."""
+    module, _, attribute = registry.partition(":")
+    return "|".join(getattr(import_module(f"latentcli.{module}"), attribute))
+
+
 Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="digits, mnist, fashion-mnist, cifar10, cifar100; a .npz or .npy file; a folder of images or IDX files.",
+        help=f"{one_of('data:SOURCES').replace('|', ', ')}; a .npz or .npy file; a folder of images or IDX files.",
     ),
+]
+DataOrLatents = Annotated[
+    str, typer.Argument(metavar="DATA|LATENTS.npz", help="Images, or latents that `latentcli encode` wrote.")
+]
+CheckpointOfImages = Annotated[
+    Path | None, typer.Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")
 ]
 CheckpointFile = Annotated[Path, typer.Argument(metavar="VAE.PTH", help="A checkpoint written by `latentcli train`.")]
 ClassifierFile = Annotated[
@@ -52,15 +69,15 @@ Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 FailUnder = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Exit with 7 if this figure of the result is lower. Repeatable."),
+    typer.Option(metavar="NAME=VALUE", help="Exit with 7 if this metric of the result is lower. Repeatable."),
 ]
 Figures = Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures of the result there.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the images. By default as many as they need.")]
-BatchSize = Annotated[int | None, typer.Option(help="Images a step. By default 256, or fewer of few.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images a step. By default 256, or an eighth of the images where these are few.")]
 LearningRate = Annotated[float, typer.Option(help="The highest learning rate.")]
 ImageSize = Annotated[int | None, typer.Option(help="Resize the images to this many pixels a side.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of model or training.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of model or training: see `latentcli settings`.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from where an interrupted run stopped.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
@@ -68,23 +85,40 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More notes on wh
 
 
 @dataclass(frozen=True)
-class Reading:
-    """Which images of DATA a command reads, and how: options that come together, and that ``command`` lays out."""
+class TrainReading:
+    """Which images of DATA a command that trains reads: options that come together, and that ``command`` lays out."""
 
     classes: Classes = None
-    split: Split = "test"
+    split: Split = "train"
     labels: Labels = None
     data_root: DataRoot = None
     max_bad: MaxBad = "1%"
-    resize: Resize = False
 
     def options(self) -> dict[str, Any]:
         """As ``data.load`` takes them."""
         return {**vars(self), "classes": names(self.classes)}
 
+    def of_val(self, resize: bool | None = None) -> "TrainReading":
+        """How VAL is read beside DATA: the same classes, patience and folders; its labels are its own.
 
-READ_TEST, READ_TRAIN = Reading(), Reading(split="train")
-"""What commands that measure read of a named set by default, and what commands that fit."""
+        Args:
+            resize: whether its arrays are resized; None: as DATA's.
+        """
+        own: dict[str, Any] = {"classes": self.classes, "data_root": self.data_root, "max_bad": self.max_bad}
+        wanted = getattr(self, "resize", False) if resize is None else resize
+        return Reading(split="train", resize=wanted, **own)
+
+
+@dataclass(frozen=True)
+class Reading(TrainReading):
+    """Which images of DATA a command reads, and how: options that come together, and that ``command`` lays out."""
+
+    split: Split = "test"
+    resize: Resize = False
+
+
+READ_FOR_TRAINING, READ_TEST, READ_TRAIN = TrainReading(), Reading(), Reading(split="train")
+"""What commands that train, that measure and that fit read of a named set by default."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +133,43 @@ class Training:
     resume: Resume = False
     seed: Seed = TrainingConfig.seed
 
-    def given(self) -> dict[str, Any]:
-        """The fields of the training's configuration; None where an option was not given."""
-        return {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "seed")}
+    def values(self, function: Callable[..., Any], **more: Any) -> dict[str, Any]:
+        """The settings of model and training by name; what ``--set`` says goes before all else.
+
+        Args:
+            function: the settings are passed to: its own parameters are no settings.
+            more: settings that have options of their own; None where one was not given.
+
+        Raises:
+            UsageError: ``--set`` has no ``=`` in it, or names no setting.
+        """
+        given = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "seed")} | more
+        own = dict(map(parse, self.settings or []))
+        parameters = inspect.signature(function).parameters.values()
+        for taken in {each.name for each in parameters if each.kind is not each.VAR_KEYWORD} & own.keys() - more.keys():
+            raise UsageError(f"unknown setting {taken!r}", "it is no setting of the model or of its training")
+        return given | own
 
 
 TRAINING = Training()
+
+
+def parse(setting: str) -> tuple[str, Any]:
+    """The name and the value of ``KEY=VALUE``: a number or a truth value where it reads as one, else text.
+
+    Raises:
+        UsageError: there is no ``=`` in it.
+    """
+    name, equals, text = setting.partition("=")
+    if not equals:
+        raise UsageError(f"--set {setting!r} is not of the form key=value", "such as beta_warmup=0.2")
+    name = name.strip().replace("-", "_")
+    for kind in (int, float):
+        try:
+            return name, kind(text)
+        except ValueError:
+            continue
+    return name, {"true": True, "false": False, "none": None}.get(text.strip().lower(), text.strip())
 
 
 def names(text: str | None) -> list[str] | None:
@@ -113,7 +178,7 @@ def names(text: str | None) -> list[str] | None:
     A part with a comma stands in double quotes, as in a CSV file.
 
     Raises:
-        UsageError: it is no line of such a file.
+        UsageError: its quotes do not match.
     """
     if text is None:
         return None

@@ -1,29 +1,46 @@
 """``latentcli plot``: one picture of a model, of data in its latent space, or of its predictions."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
+from latentcli.cli.app import LOOK, app, command
 from latentcli.core.errors import DataError
 
+if TYPE_CHECKING:
+    from latentcli.core.image_set import ImageSet
+    from latentcli.models.trained import TrainedModel
+
 plot = typer.Typer(help="Draw one picture, as PNG or SVG by the name's ending.", no_args_is_help=True)
-app.add_typer(plot, name="plot")
+app.add_typer(plot, name="plot", rich_help_panel=LOOK)
 
 Picture = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png|svg", help="The picture to write.")]
-Mixture = Annotated[Path | None, typer.Argument(metavar="GMM_PARAMS.PKL", help="A mixture whose ellipses are drawn.")]
+Ellipses = Annotated[Path | None, typer.Argument(metavar="GMM_PARAMS.PKL", help="A mixture whose ellipses are drawn.")]
+
+
+def _model_and_images(
+    data: str, vae: Path, output: Path, reading: options.Reading, device: str
+) -> "tuple[TrainedModel, ImageSet]":
+    """What most pictures are of, after the checks that all have in common."""
+    from latentcli.artifacts.models import load_model
+    from latentcli.cli import inputs
+
+    inputs.check_picture(output, given=[data, vae, reading.labels])
+    model = load_model(vae, device)
+    return model, inputs.images(data, reading, output, image_shape=model.latent_model.config.image_shape)
 
 
 @command(plot)
 def history(vae: options.CheckpointFile, output: Picture = Path("history.png")) -> None:
     """Training curves: the loss and its terms, epoch by epoch."""
-    from latentcli.artifacts import checkpoint
-    from latentcli.cli import console, inputs, pictures
+    from latentcli import pictures
+    from latentcli.artifacts.models import load_model
+    from latentcli.cli import console, inputs
 
     inputs.check_picture(output, given=[vae])
-    rows = checkpoint.load(vae).training["history"]
+    rows = load_model(vae, "cpu").history
     console.result({"epochs": len(rows)}, as_json=False, written=[pictures.history(output, rows)])
 
 
@@ -31,19 +48,19 @@ def history(vae: options.CheckpointFile, output: Picture = Path("history.png")) 
 def latent(
     data: options.Data,
     vae: options.CheckpointFile,
-    gmm: Mixture = None,
+    gmm: Ellipses = None,
     output: Picture = Path("latent.png"),
     reading: options.Reading = options.READ_TEST,
     device: options.Device = "auto",
 ) -> None:
     """Where DATA lies in the latent space, by class; beyond two dimensions on its principal plane."""
-    from latentcli.cli import console, fitting, inputs, pictures
+    from latentcli import pictures
+    from latentcli.artifacts.models import load_classifier
+    from latentcli.cli import console
 
-    inputs.check_picture(output, given=[data, vae])
-    saved, model = inputs.model(vae, device)
-    labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint, vae=vae) if gmm else None
-    images = inputs.images(data, saved, output, **reading.options())
-    drawn = pictures.latent(output, fitting.encoded(model, saved.fingerprint, images), labeller)
+    model, images = _model_and_images(data, vae, output, reading, device)
+    classifier = load_classifier(gmm, model) if gmm else None
+    drawn = pictures.latent(output, model.encode(images, progress=console.progress), classifier)
     console.result({"images": len(images)}, as_json=False, written=[drawn])
 
 
@@ -57,12 +74,13 @@ def manifold(
     device: options.Device = "auto",
 ) -> None:
     """The decoded latent plane: 20×20 images between the 5th and the 95th percentile of the prior."""
-    from latentcli.cli import console, inputs, pictures
+    from latentcli import pictures
+    from latentcli.artifacts.models import load_mixture, load_model
+    from latentcli.cli import console, inputs
 
     inputs.check_picture(output, given=[vae, gmm])
-    saved, model = inputs.model(vae, device)
-    mixture = inputs.mixture(gmm, fitted_on=saved.fingerprint, vae=vae) if gmm else None
-    drawn = pictures.manifold(output, model, mixture)
+    model = load_model(vae, device)
+    drawn = pictures.manifold(output, model, load_mixture(gmm, model) if gmm else None)
     console.result({"images": pictures.MANIFOLD_SIDE**2}, as_json=False, written=[drawn])
 
 
@@ -75,11 +93,10 @@ def reconstructions(
     device: options.Device = "auto",
 ) -> None:
     """Originals over reconstructions, each pair with its structural similarity."""
-    from latentcli.cli import console, inputs, pictures
+    from latentcli import pictures
+    from latentcli.cli import console
 
-    inputs.check_picture(output, given=[data, vae])
-    saved, model = inputs.model(vae, device)
-    images = inputs.images(data, saved, output, **reading.options())
+    model, images = _model_and_images(data, vae, output, reading, device)
     drawn = pictures.reconstructions(output, model, images)
     console.result({"images": len(images)}, as_json=False, written=[drawn])
 
@@ -93,14 +110,13 @@ def codes(
     device: options.Device = "auto",
 ) -> None:
     """Images of DATA with their reconstructions and maps of codes, and how DATA uses the codebook."""
-    from latentcli.cli import console, fitting, inputs, pictures
+    from latentcli import pictures
+    from latentcli.cli import console
 
-    inputs.check_picture(output, given=[data, vae])
-    saved, model = inputs.model(vae, device)
-    images = inputs.images(data, saved, output, **reading.options())
-    latents = fitting.encoded(model, saved.fingerprint, images)
+    model, images = _model_and_images(data, vae, output, reading, device)
+    latents = model.encode(images, progress=console.progress)
     drawn = pictures.codes(output, model, images, latents)
-    console.result({"images": len(images), **model.measures(latents.arrays)}, as_json=False, written=[drawn])
+    console.result({"images": len(images), **model.measures(latents)}, as_json=False, written=[drawn])
 
 
 @command(plot)
@@ -116,14 +132,14 @@ def tsne(
     device: options.Device = "auto",
 ) -> None:
     """Which images of DATA are near to each other in the latent space, by class (t-SNE)."""
-    from latentcli.cli import console, fitting, inputs, pictures
+    from latentcli import pictures
+    from latentcli.cli import console
     from latentcli.figures.tsne import evenly_by_class
 
-    inputs.check_picture(output, given=[data, vae, reading.labels])
-    saved, model = inputs.model(vae, device)
-    images = inputs.images(data, saved, output, **reading.options())
-    found = images.take(evenly_by_class(images.labels, len(images), points, seed))
-    drawn = pictures.tsne(output, fitting.encoded(model, saved.fingerprint, found), seed)
+    model, images = _model_and_images(data, vae, output, reading, device)
+    codes = images.labels.codes if images.labels.any else None
+    found = images.take(evenly_by_class(codes, len(images), points, seed))
+    drawn = pictures.tsne(output, model.encode(found, progress=console.progress), seed)
     console.result({"images": len(images), "points": len(found)}, as_json=False, written=[drawn])
 
 
@@ -137,15 +153,13 @@ def confusion(
     device: options.Device = "auto",
 ) -> None:
     """True against predicted classes of labelled DATA."""
-    from latentcli.cli import console, fitting, inputs, pictures
+    from latentcli import pictures
+    from latentcli.artifacts.models import load_classifier
+    from latentcli.cli import console
+    from latentcli.inference.classification import classify
 
-    inputs.check_picture(output, given=[data, vae])
-    saved, model = inputs.model(vae, device)
-    labeller = inputs.classifier(gmm, fitted_on=saved.fingerprint, vae=vae)
-    images = inputs.images(data, saved, output, **reading.options())
-    latents = fitting.encoded_for(labeller, model, saved.fingerprint, images)
-    predicted, _ = fitting.predictions(labeller, latents)
-    result = fitting.scores(latents, predicted, labeller.classes_)
+    model, images = _model_and_images(data, vae, output, reading, device)
+    result = classify(images, model, load_classifier(gmm, model), progress=console.progress).scores()
     if not result:
         raise DataError(f"{images.name} has no labels to compare the predictions with")
     console.result(result, as_json=False, written=[pictures.confusion(output, result)])

@@ -6,19 +6,25 @@ from typing import Annotated
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
+from latentcli.cli.app import LEARN, app, command
 
 FAMILYS_OWN = "By default what the model family takes."
 
 
-@command(app)
+@command(app, panel=LEARN, examples=[
+    "latentcli train mnist --digits 1,4,8 --labels-per-class 5 --figures pictures",
+    "latentcli train photos --image-size 64 --labels labels.csv",
+    "latentcli train mnist --model vqvae -o vqvae.pth --resume",
+])  # fmt: skip
 def train(
     data: options.Data,
     val: options.Val = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("vae.pth"),
     gmm: Annotated[Path, typer.Option(help="The mixture to write when there are labels.")] = Path("gmm_params.pkl"),
-    model: Annotated[str, typer.Option(help="Model family.")] = "vae",
-    backbone: Annotated[str | None, typer.Option(metavar="mlp|conv|conv-mlp", help=f"Networks. {FAMILYS_OWN}")] = None,
+    model: Annotated[str, typer.Option(metavar=options.one_of("models:FAMILIES"), help="Model family.")] = "vae",
+    backbone: Annotated[
+        str | None, typer.Option(help=f"Encoder and decoder; `latentcli settings` lists them. {FAMILYS_OWN}")
+    ] = None,
     latent_dim: Annotated[int | None, typer.Option(help=f"Dimensions of the latent space. {FAMILYS_OWN}")] = None,
     loss: Annotated[
         str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")
@@ -27,62 +33,50 @@ def train(
         float | None, typer.Option(help=f"Weight of the KL divergence, or of the commitment to codes. {FAMILYS_OWN}")
     ] = None,
     training: options.Training = options.TRAINING,
-    classes: options.Classes = None,
-    split: options.Split = "train",
-    labels: options.Labels = None,
+    reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
     figures: options.Figures = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
-    from latentcli import data as datasets
-    from latentcli.artifacts import checkpoint
-    from latentcli.cli import configuration, console, fitting, inputs, pictures, watching
-    from latentcli.core import device as devices
-    from latentcli.models import FAMILIES, create
-    from latentcli.training.config import TrainingConfig
+    from latentcli import pictures
+    from latentcli.artifacts.models import save_classifier, save_model
+    from latentcli.classifiers.fitting import fit_mixture
+    from latentcli.cli import console, inputs, training_progress
+    from latentcli.core.labels import labelled_per_class
+    from latentcli.training.train import check_named
+    from latentcli.training.train import train as train_model
 
-    inputs.check_outputs(output, given=[data, val, labels], folder=figures)
-    log, partial = watching.log(output), watching.partial(output)
-    inputs.check_outputs(output, gmm, log, partial, given=[data, val, labels])
-    images = datasets.load(
-        data, split=split, classes=options.names(classes), labels=labels, image_size=training.image_size,
-        data_root=data_root, max_bad=max_bad, progress=console.progress,
-    )  # fmt: skip
-    inputs.report_bad_files(images, output)
-    few = inputs.validation(val, images, training.image_size, data_root)
-    naming = fitting.naming(images, few, labels_per_class)
-
-    network_config, loop_config = configuration.configure(
-        FAMILIES[model].Config, images.shape, len(naming.class_names) if naming else None,
-        {"backbone": backbone, "latent_dim": latent_dim, "loss": loss, "beta": beta, **training.given()},
-        training.settings or [], TrainingConfig,
-    )  # fmt: skip
-    identity = configuration.identity(model, network_config, loop_config, images.name, {"images": images.images})
-    network = create(model, network_config, loop_config.seed, devices.resolve(device))
-    console.detail(f"{network_config}\n{loop_config}\non {next(network.parameters()).device}")
-    state = watching.state_to_resume(output, identity) if training.resume else None
-    history = watching.fit(network, images.images, loop_config, output, identity, state)
-
-    saved = checkpoint.Checkpoint(
-        family=model, config=identity["model"], image_shape=images.shape, class_names=images.class_names,
-        state_dict=network.state_dict(), training=configuration.provenance(identity, history),
-    )  # fmt: skip
-    checkpoint.save(output, saved)
-    written = [output, log]
-    mixture = None
-    latents = fitting.encoded(network, saved.fingerprint, images)
-    if naming is not None:
-        few_latents = fitting.encoded(network, saved.fingerprint, few) if few else None
-        mixture = fitting.fit_mixture(
-            fitting.labelled(latents, few_latents, labels_per_class, training.seed), device, random_state=training.seed
-        )
-        fitting.write_mixture(gmm, mixture, saved.fingerprint)
+    settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta)
+    log, state = training_progress.outputs(output)
+    inputs.check_outputs(output, given=[data, val, reading.labels], folder=figures)
+    inputs.check_outputs(output, gmm, log, state, given=[data, val, reading.labels])
+    images = inputs.images(data, reading, output, image_size=training.image_size)
+    labelled = inputs.validation(val, reading, output, images.shape, training.image_size is not None)
+    naming = images if labelled is None else labelled
+    named = naming.labels.any or val is not None
+    if named:
+        check_named(naming)
+        if labels_per_class is not None:  # refused now, not after hours of training
+            labelled_per_class(naming, labels_per_class, training.seed)
+    with training_progress.TrainingProgress() as listener:
+        trained = train_model(
+            images, model=model, classes=len(naming.class_names) if named else 0, device=device,
+            state=state, resume=training.resume, log=log, listener=listener, **settings,
+        )  # fmt: skip
+    save_model(trained, output)
+    written, mixture, latents = [output, log], None, None
+    if named or figures is not None:
+        latents = trained.encode(images, progress=console.progress)
+    if named and latents is not None:
+        val_latents = None if labelled is None else trained.encode(labelled, progress=console.progress)
+        mixture = fit_mixture(
+            latents, val_latents, labels_per_class=labels_per_class, seed=settings["seed"], device=device
+        )  # fmt: skip
+        save_classifier(mixture, gmm)
         written.append(gmm)
-    if figures is not None:
-        written += pictures.of_training(figures, history, network, images, latents, mixture)
-    partial.unlink(missing_ok=True)
-    console.result({"images": len(images), **watching.summary(network, history)}, as_json=json, written=written)
+    if figures is not None and latents is not None:
+        written += pictures.of_training(figures, trained, images, latents, mixture)
+    state.unlink(missing_ok=True)
+    console.result({"images": len(images), **training_progress.summary(trained)}, as_json=json, written=written)

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
-from latentcli.core.errors import UsageError
-from latentcli.training.config import SHARE, ClassifierTrainingConfig
+from latentcli.cli.app import LEARN, app, command
 
 
-@command(app)
+@command(app, panel=LEARN, examples=[
+    "latentcli train-cnn mnist --labels-per-class 10",
+    "latentcli train-cnn photos --labels labels.csv --hybrids hybrids.npz --labelled-fraction 0.25",
+])  # fmt: skip
 def train_cnn(
     data: options.Data,
     val: Annotated[
@@ -24,82 +25,60 @@ def train_cnn(
             metavar="HYBRIDS.npz|DIR", help="Images with soft labels: what `hybridize` wrote, file or folder."
         ),
     ] = None,
-    share: Annotated[
+    labelled_fraction: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help=f"Of the images of an epoch that are DATA's, beside hybrids. [{SHARE:g}]"),
-    ] = None,
+        typer.Option(
+            "--labelled-fraction", "--share", min=0.0, max=1.0,
+            help="Of the images of an epoch that are DATA's, beside hybrids. [default: 0.5]",
+        ),
+    ] = None,  # fmt: skip
     finish: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Of all steps, the last that see DATA's images alone, no hybrids. [0]"),
+        typer.Option(
+            min=0.0, max=1.0, help="Of all steps, the last that see DATA's images alone, no hybrids. [default: 0]"
+        ),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("cnn.pth"),
     training: options.Training = options.TRAINING,
-    classes: options.Classes = None,
-    split: options.Split = "train",
-    labels: options.Labels = None,
+    reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
     figures: options.Figures = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Train a convolutional classifier of pixels on the labelled images of DATA, and on hybrids beside them."""
-    from latentcli import artifacts
-    from latentcli import data as datasets
-    from latentcli.artifacts import checkpoint
-    from latentcli.cli import configuration, console, inputs, pictures, watching
-    from latentcli.core import device as devices
-    from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
+    from latentcli import pictures
+    from latentcli.artifacts import read_hybrids
+    from latentcli.artifacts.models import save_model
+    from latentcli.cli import console, inputs, training_progress
     from latentcli.training import mixing
+    from latentcli.training.train import train_cnn as train_classifier
 
-    if share is not None and hybrids is None:
-        raise UsageError("a share is of images beside hybrids", "there are none", "name some: --hybrids hybrids.npz")
-    share = SHARE if share is None else share
-    log, partial = watching.log(output), watching.partial(output)
-    inputs.check_outputs(output, log, partial, given=[data, val, labels, hybrids], folder=figures)
-    mixed = artifacts.read_hybrids(hybrids) if hybrids else None
-    images = datasets.load(
-        data, split=split, classes=options.names(classes), labels=labels, image_size=training.image_size,
-        data_root=data_root, max_bad=max_bad, progress=console.progress,
-    )  # fmt: skip
-    inputs.report_bad_files(images, output)
-    validation = inputs.validation(val, images, training.image_size, data_root)
-    labelled = mixing.labelled(images, labels_per_class, training.seed)
-    if validation is not None and (known := mixing.in_both(labelled, validation)):
+    settings = training.values(train_classifier, finish=finish)
+    log, state = training_progress.outputs(output)
+    inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids], folder=figures)
+    mixed = read_hybrids(hybrids) if hybrids else None
+    images = inputs.images(data, reading, output, image_size=training.image_size)
+    validation = inputs.validation(val, reading, output, images.shape, training.image_size is not None)
+    labelled = mixing.labelled(images, labels_per_class, settings["seed"])
+    if validation is not None and (known := mixing.in_both(labelled.images, validation.images)):
         console.note(
             f"warning: {known} of the {len(validation)} images of VAL are trained on: it says too little of others"
         )
-    names = mixing.classes_of(labelled, mixed)
-    if unseen := [name for name in names if name not in set(labelled.names_of_labels())]:
+    with training_progress.TrainingProgress() as listener:
+        trained = train_classifier(
+            images, validation, hybrids=mixed, labelled_fraction=labelled_fraction, labels_per_class=labels_per_class,
+            device=device, state=state, resume=training.resume, log=log, listener=listener, **settings,
+        )  # fmt: skip
+    if unseen := [name for name in trained.class_names if name not in labelled.labels.occurring]:
         console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")
-
-    network_config, loop_config = configuration.configure(
-        PIXEL_CLASSIFIERS["cnn"].Config, images.shape, len(names),
-        {"finish": finish, **training.given()}, training.settings or [], ClassifierTrainingConfig,
-    )  # fmt: skip
-    if loop_config.finish and mixed is None:
-        raise UsageError(
-            "finish is of steps without hybrids", "there are none in any step", "name some: --hybrids hybrids.npz"
-        )
-    examples = mixing.examples(labelled, names, loop_config, validation, mixed, share)
-    count = {"labelled": len(labelled), "hybrids": 0 if mixed is None else len(mixed["images"])}
-    identity = configuration.identity(
-        "cnn", network_config, loop_config, images.name, examples.arrays(), **count, share=share
-    )
-    network = create_classifier("cnn", network_config, loop_config.seed, devices.resolve(device))
-    console.detail(f"{network_config}\n{loop_config}\non {next(network.parameters()).device}")
-    state = watching.state_to_resume(output, identity) if training.resume else None
-    history = watching.fit(network, examples, loop_config, output, identity, state)
-
-    saved = checkpoint.Checkpoint(
-        family="cnn", config=identity["model"], image_shape=images.shape, class_names=names,
-        state_dict=network.state_dict(), training=configuration.provenance(identity, history),
-    )  # fmt: skip
-    checkpoint.save(output, saved)
+    save_model(trained, output)
     written = [output, log]
     if figures is not None:
-        written.append(pictures.history(pictures.folder(figures) / "history.png", history))
-    partial.unlink(missing_ok=True)
-    result = {"images": count["labelled"], "hybrids": count["hybrids"], "classes": list(names)}
-    console.result(result | watching.summary(network, history), as_json=json, written=written)
+        written.append(pictures.history(pictures.folder(figures) / "history.png", trained.history))
+    state.unlink(missing_ok=True)
+    result = {
+        "images": len(labelled), "hybrids": 0 if mixed is None else len(mixed["images"]),
+        "classes": list(trained.class_names),
+    }  # fmt: skip
+    console.result(result | training_progress.summary(trained), as_json=json, written=written)

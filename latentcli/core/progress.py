@@ -1,11 +1,14 @@
 """How the core reports that long work advances, without knowing who listens."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Advance = Callable[[int], None]
 """Called with the number of items done since the last call."""
+
+OnEpoch = Callable[[Mapping[str, float]], None]
+"""Called after each epoch with its metrics by name."""
 
 
 class Progress(Protocol):
@@ -18,3 +21,7 @@ class Progress(Protocol):
 def silent(doing: str, total: int) -> Iterator[Advance]:
     """Progress that nobody watches."""
     yield lambda count: None
+
+
+def unwatched(row: Mapping[str, float]) -> None:
+    """Metrics of epochs that nobody watches."""

@@ -1,7 +1,9 @@
 """Names resolved to classes on use: listing the names imports nothing heavy."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 from latentcli.core.errors import UsageError
@@ -10,14 +12,24 @@ from latentcli.core.errors import UsageError
 class Registry(Mapping[str, Any]):
     """A mapping of names to ``"module:attribute"``, imported when a name is looked up.
 
+    Other packages add entries of their own by an entry point of the registry's group: in their ``pyproject.toml``
+    ``[project.entry-points."latentcli.models"]`` with ``mine = "my_package.my_model:MyModel"``. Names of this package
+    go before theirs.
+
     Args:
         kind: what the entries are, in the singular, for messages ("model family").
         entries: name → ``"package.module:attribute"``.
+        group: of entry points; None: no other package adds to it.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
-        self.kind = kind
-        self._entries = dict(entries)
+    def __init__(self, kind: str, entries: Mapping[str, str], group: str | None = None) -> None:
+        self.kind, self.group = kind, group
+        self._own = dict(entries)
+
+    @cached_property
+    def _entries(self) -> dict[str, str]:
+        others = entry_points(group=self.group) if self.group else ()
+        return self._own | {entry.name: entry.value for entry in others if entry.name not in self._own}
 
     def __getitem__(self, name: str) -> Any:
         """The attribute registered under ``name``.
@@ -25,13 +37,14 @@ class Registry(Mapping[str, Any]):
         Raises:
             UsageError: the name is unknown; the message lists the valid ones.
         """
-        if name not in self._entries:
+        value = self._own.get(name) or self._entries.get(name)
+        if value is None:
             raise UsageError(f"unknown {self.kind} {name!r}", f"expected one of: {', '.join(self._entries)}")
-        module, attribute = self._entries[name].split(":")
+        module, attribute = value.split(":")
         return getattr(import_module(module), attribute)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._own or name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -25,6 +25,7 @@ SOURCES = Registry(
         "cifar100": "latentcli.data.cifar:cifar100",
         "cifar100-coarse": "latentcli.data.cifar:cifar100_coarse",
     },
+    group="latentcli.data",
 )
 """Named data sets: functions of (split, roots, progress) that give an ``ImageSet``."""
 

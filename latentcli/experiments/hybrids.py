@@ -12,33 +12,39 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latentcli.artifacts.models import save_model
 from latentcli.core.errors import DataError, FitError, UsageError
-from latentcli.experiments.arms import ARMS, USUAL, Arm, Given
+from latentcli.core.image_set import ImageSet
+from latentcli.experiments.arms import ARMS, USUAL, Given, Lesson
 from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.kept_models import kept_model
-from latentcli.experiments.recipes import sorted_out
 from latentcli.experiments.tasks import Task
+from latentcli.hybrids import NoPointAccepted
+from latentcli.models.trained import TrainedModel
+from latentcli.numerics import metrics
+from latentcli.numerics.threads import torch_threads
+from latentcli.training import mixing
+from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.identity import identity
+from latentcli.training.train import configure, trained
 
 if TYPE_CHECKING:
-    from latentcli.core.image_set import ImageSet
-    from latentcli.models.base import LatentModel, ModelConfig
-    from latentcli.models.layers import Shape
-    from latentcli.training.config import TrainingConfig
-    from latentcli.training.mixing import Hybrids
+    from latentcli.core.image_set import Shape
+    from latentcli.models.base import ModelConfig
 
 PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
 """Settings of the VAE that hybrids were first published with: two dimensions, N(0, I) as prior."""
 
-FEW = 100_000_000
-"""Values that a model of labelled images alone sees in its training, at most, and half of what the model of all images
-sees: there is one for every such cell."""
+LABELLED_BUDGET = 100_000_000
+"""The pixel budget of a model of labelled images alone, at most; else half of that of the model of all images. One is
+trained for every such cell."""
 
 MODEL = "model"
 """Cells of this name train the model of all unlabelled images, which the arms share."""
 
 
 @dataclass(frozen=True)
-class Protocol:
+class StudyConfig:
     """What all cells of a study share.
 
     Attributes:
@@ -48,7 +54,7 @@ class Protocol:
         batch_size: of every classifier.
         count: images that an arm may add, where it does not say how many by itself.
         unlabelled: images without labels that an arm may learn from, drawn for each seed; None: all.
-        values_seen: of a model's training, as in ``TrainingConfig``.
+        pixel_budget: of a model's training, as in ``TrainingConfig``.
         family: of the models.
         settings: of the models or of their training, that go before the usual ones.
         device: where everything runs.
@@ -63,7 +69,7 @@ class Protocol:
     batch_size: int = 64
     count: int = 20_000
     unlabelled: int | None = None
-    values_seen: int = 700_000_000
+    pixel_budget: int = 700_000_000
     family: str = "vae"
     settings: tuple[tuple[str, Any], ...] = ()
     device: str = "cpu"
@@ -76,146 +82,134 @@ class Protocol:
             raise UsageError("a study needs an arm, and one labelled image a class or more")
 
 
-def cells(task: Task, seeds: int, protocol: Protocol, folder: Path) -> tuple[list[Cell], list[Cell]]:
+def cells(task: Task, seeds: int, config: StudyConfig, folder: Path) -> tuple[list[Cell], list[Cell]]:
     """The cells that train what others share, and all others, smallest first.
 
     Args:
         task: its data set.
         seeds: how many, from 0.
-        protocol: shared by all.
+        config: shared by all.
         folder: of the study; models go to its ``models``.
 
     Raises:
         DataError: a class has fewer images than the largest number asked for.
         UsageError: a setting of the models is unknown, or out of range.
     """
-    configured(protocol, task.train.shape, len(task.train.class_names), 0)
-    images, shared = task.identity(), asdict(protocol)
+    configured(config, task.train.shape, len(task.train.class_names), 0)
+    images, shared = task.identity(), asdict(config)
     for plural in ("per_class", "arms"):
         del shared[plural]
     fewest = fewest_of_a_class(task)
-    if max(protocol.per_class) > fewest:
+    if max(config.per_class) > fewest:
         raise DataError(
-            f"{task.train.name} has too few labelled images for {max(protocol.per_class)} a class",
+            f"{task.train.name} has too few labelled images for {max(config.per_class)} a class",
             f"its smallest class has {fewest}",
-            f"--per-class {','.join(str(size) for size in protocol.per_class if size <= fewest) or fewest}",
+            f"--per-class {','.join(str(size) for size in config.per_class if size <= fewest) or fewest}",
         )
     common = [
         Cell(f"{task.name}-{MODEL}-{seed}", {"data": images, "seed": seed, **shared},
-             partial(trained, task, seed, protocol, folder))
+             partial(train_shared, task, seed, config, folder))
         for seed in range(seeds)
-        if any(ARMS[arm].shares_model for arm in protocol.arms)
+        if any(ARMS[arm].shares_model for arm in config.arms)
     ]  # fmt: skip
     arms = [
         Cell(f"{task.name}-{arm}-{size}-{seed}",
-             {"data": images, "arm": arm, "recipe": recipe_of(arm, size, len(task.train.class_names), protocol),
+             {"data": images, "arm": arm, "recipe": dict(ARMS[arm].recipe),
               "per_class": size, "seed": seed, **shared},
-             partial(measured, task, arm, size, seed, protocol, folder))
-        for size in sorted(protocol.per_class)
+             partial(measured, task, arm, size, seed, config, folder))
+        for size in sorted(config.per_class)
         for seed in range(seeds)
-        for arm in protocol.arms
+        for arm in config.arms
     ]  # fmt: skip
     return common, arms
 
 
-def recipe_of(arm: str, size: int, classes: int, protocol: Protocol) -> dict[str, Any]:
-    """What an arm does with so many labelled images of each class."""
-    return ARMS[arm].recipe(size * classes, protocol.steps * protocol.batch_size)
-
-
 def fewest_of_a_class(task: Task) -> int:
     """How many labelled training images the smallest class has."""
-    labels = task.train.labels
-    assert labels is not None
-    return int(np.bincount(labels[labels >= 0], minlength=len(task.train.class_names)).min())
+    return int(task.train.labels.counts.min())
 
 
-def trained(task: Task, seed: int, protocol: Protocol, folder: Path) -> Result:
+def train_shared(task: Task, seed: int, config: StudyConfig, folder: Path) -> Result:
     """Train the model of all images, without their labels."""
     began = time.monotonic()
-    on_one_thread()
-    images = without_labels(task, seed, protocol)
-    model_of(images, len(task.train.class_names), seed, protocol, folder / "models" / f"{task.name}-{seed}")
+    images = without_labels(task, seed, config)
+    with torch_threads(1):
+        model_of(images, len(task.train.class_names), seed, config, folder / "models" / f"{task.name}-{seed}")
     return {"data": task.train.name, "arm": MODEL, "seed": seed, "seconds": time.monotonic() - began}
 
 
-def without_labels(task: Task, seed: int, protocol: Protocol) -> "ImageSet":
+def without_labels(task: Task, seed: int, config: StudyConfig) -> ImageSet:
     """The images that arms may learn from without labels."""
-    images = replace(task.train, labels=None)
-    if protocol.unlabelled is None or protocol.unlabelled >= len(images):
+    images = task.train.unlabelled()
+    if config.unlabelled is None or config.unlabelled >= len(images):
         return images
     rows = np.random.default_rng([seed, len(images)]).permutation(len(images))
-    return images.take(np.sort(rows[: protocol.unlabelled]))
+    return images.take(np.sort(rows[: config.unlabelled]))
 
 
-def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, folder: Path) -> Result:
+def measured(task: Task, arm: str, size: int, seed: int, config: StudyConfig, folder: Path) -> Result:
     """Train a classifier as the arm says, and measure it on the test images.
 
     Where the arm finds nothing to add, none is trained: it would be another arm's. The result has no accuracy then.
+    Cells run side by side, each on one thread: the same number of threads gives the same bytes.
     """
-    from latentcli import inference
-    from latentcli.core import device as devices
-    from latentcli.models import PIXEL_CLASSIFIERS, create_classifier
-    from latentcli.numerics import metrics
-    from latentcli.training import mixing
-    from latentcli.training.config import ClassifierTrainingConfig
-    from latentcli.training.loop import Callbacks, Run
-
-    on_one_thread()
     began, names = time.monotonic(), task.train.class_names
-    labelled, unlabelled = mixing.labelled(task.train, size, seed), without_labels(task, seed, protocol)
+    labelled, unlabelled = mixing.labelled(task.train, size, seed), without_labels(task, seed, config)
 
-    def model(images: "ImageSet", published: bool) -> "LatentModel":
+    def model(images: ImageSet, published: bool) -> TrainedModel:
         name = f"{task.name}-{seed}" if images is unlabelled else f"{task.name}-{arm}-{size}-{seed}"
-        how = replace(protocol, family="vae", settings=PUBLISHED) if published else protocol
+        how = replace(config, family="vae", settings=PUBLISHED) if published else config
         if images is not unlabelled:
-            batches = () if published else (("batch_size", protocol.batch_size),)  # else few steps see many copies
-            how = replace(how, values_seen=min(FEW, how.values_seen // 2), settings=(*batches, *how.settings))
+            batches = () if published else (("batch_size", config.batch_size),)  # else few steps see many copies
+            budget = min(LABELLED_BUDGET, how.pixel_budget // 2)
+            how = replace(how, pixel_budget=budget, settings=(*batches, *how.settings))
         return model_of(images, len(names), seed, how, folder / "models" / name)
 
-    plan = ARMS[arm]
-    recipe = recipe_of(arm, size, len(names), protocol)
-    given = Given(labelled, unlabelled, seed, recipe.get("count", protocol.count), model, protocol.device)
-    added = added_by(plan, given)
+    seen = config.steps * config.batch_size
+    given = Given(labelled, unlabelled, seed, seen, config.count, model, config.device)
     facts: Result = {"data": task.train.name, "arm": arm, "per_class": size, "seed": seed}
-    if plan.added and added is None:
-        return facts | {"added": 0, "seconds": time.monotonic() - began}
-    config = PIXEL_CLASSIFIERS["cnn"].Config.for_data(task.train.shape, len(names), **plan.settings)
-    # One pass over as many rows as all steps take: every arm sees the same number of images.
-    training = ClassifierTrainingConfig(
-        epochs=1, batch_size=protocol.batch_size, held_out=0.0, finish=plan.finish, seed=seed
-    )
-    examples = mixing.examples(labelled, names, training, None, added, recipe["share"])
-    order = np.random.default_rng([seed, size]).permutation(examples.train_rows)
-    rows = np.resize(order, protocol.steps * protocol.batch_size)
-    network = create_classifier("cnn", config, seed, devices.resolve(protocol.device))
-    Run(network, replace(examples, train_rows=rows), training).fit(Callbacks())
-    probabilities = inference.probabilities(network, task.test.images)
-    predicted = np.array(names)[probabilities.argmax(axis=1)]
-    accuracy = metrics.classification(task.test.names_of_labels(), predicted, list(names))["accuracy"]
-    count = 0 if added is None else len(added["images"])
-    return facts | {"accuracy": accuracy, "added": count, "seconds": time.monotonic() - began}
+    with torch_threads(1):
+        lesson = lesson_of(arm, given)
+        if lesson is None:
+            return facts | {"added": 0, "seconds": time.monotonic() - began}
+        accuracy = accuracy_of(lesson, labelled, task, size, seed, config)
+    added = 0 if lesson.hybrids is None else len(lesson.hybrids["images"])
+    return facts | {"accuracy": accuracy, "added": added, "seconds": time.monotonic() - began}
 
 
-def added_by(plan: Arm, given: Given) -> "Hybrids | None":
-    """What an arm is given beside the labelled images: nothing where these are too few to make a mixture of."""
-    from latentcli.hybrids import NothingPasses
-
+def lesson_of(arm: str, given: Given) -> Lesson | None:
+    """What an arm learns from; None where the labelled images are too few to make a mixture of."""
     try:
-        return plan.added(given) if plan.added else None
-    except (FitError, NothingPasses):
+        return ARMS[arm].lesson(given, **ARMS[arm].recipe)
+    except (FitError, NoPointAccepted):
         return None
 
 
-def on_one_thread() -> None:
-    """Cells run side by side; and the same number of threads gives the same bytes, however many run at once."""
-    import torch
+def accuracy_of(
+    lesson: Lesson, labelled: ImageSet, task: Task, size: int, seed: int, config: StudyConfig
+) -> float:  # fmt: skip
+    """Of a classifier that has learned from the labelled images and the lesson, on the test images."""
+    from latentcli.models import PIXEL_CLASSIFIERS
 
-    torch.set_num_threads(1)
+    names = task.train.class_names
+    network_config = PIXEL_CLASSIFIERS["cnn"].Config.for_data(task.train.shape, len(names), **lesson.settings)
+    # One pass over as many rows as all steps take: every arm sees the same number of images.
+    training = ClassifierTrainingConfig(
+        epochs=1, batch_size=config.batch_size, held_out=0.0, finish=lesson.finish, seed=seed
+    )
+    examples = mixing.examples(labelled, names, training, None, lesson.hybrids, lesson.labelled_fraction)
+    order = np.random.default_rng([seed, size]).permutation(examples.train_rows)
+    rows = np.resize(order, config.steps * config.batch_size)
+    examples = replace(examples, train_rows=rows)
+    run = identity("cnn", network_config, training, task.train.name, {"images": examples.images})
+    network = trained("cnn", network_config, training, examples, run, names, device=config.device)
+    predicted = np.array(names)[network.probabilities(task.test).argmax(axis=1)]
+    accuracy: float = metrics.classification(task.test.labels.texts, predicted, list(names))["accuracy"]
+    return accuracy
 
 
 def configured(
-    protocol: Protocol, image_shape: "Shape", classes: int, seed: int
+    config: StudyConfig, image_shape: "Shape", classes: int, seed: int
 ) -> "tuple[ModelConfig, TrainingConfig]":
     """What the models are, and how they are trained.
 
@@ -223,44 +217,30 @@ def configured(
         UsageError: a setting is unknown, or out of range.
     """
     from latentcli.models import FAMILIES
-    from latentcli.training.config import TrainingConfig
 
-    of_model, of_training = sorted_out(protocol.settings)
-    config = FAMILIES[protocol.family].Config.for_data(image_shape, classes, **of_model)
-    return config, TrainingConfig(**({"values_seen": protocol.values_seen} | of_training | {"seed": seed}))
+    settings = {"pixel_budget": config.pixel_budget, **dict(config.settings), "seed": seed}
+    return configure(FAMILIES[config.family].Config, TrainingConfig, image_shape, classes, settings)
 
 
-def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, folder: Path) -> "LatentModel":
+def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, folder: Path) -> TrainedModel:
     """A model trained on images, without their labels; the one that was kept, where there is one.
 
     Args:
         images: of which the pixels count.
         classes: how many the model is to be ready for.
         seed: of its training.
-        protocol: says which model.
+        config: says which model.
         folder: where it is kept.
     """
-    from latentcli.artifacts import checkpoint
-    from latentcli.core import device as devices
-    from latentcli.formats.files import digest
-    from latentcli.models import create
-    from latentcli.training.loop import Callbacks, Run
-
-    family, path = protocol.family, folder / "vae.pth"
-    config, training = configured(protocol, images.shape, classes, seed)
+    family, path = config.family, folder / "vae.pth"
+    network_config, training = configured(config, images.shape, classes, seed)
+    run = identity(family, network_config, training, images.name, {"images": images.images})
 
     def train() -> Result:
-        network = create(family, config, seed, devices.resolve(protocol.device))
-        history = Run(network, images.images, training).fit(Callbacks())
-        facts = {"seed": seed, "settings": asdict(training), "history": list(history)}
-        saved = checkpoint.Checkpoint(family, asdict(config), images.shape, (), network.state_dict(), facts)
+        model = trained(family, network_config, training, images.images, run, (), device=config.device)
         folder.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(path, saved)
-        return {"epochs": len(history)}
+        save_model(model, path)
+        return {"epochs": len(model.history)}
 
-    identity = {
-        "images": digest({"images": images.images}), "family": family, "model": asdict(config),
-        "training": asdict(training),
-    }  # fmt: skip
-    compute(Cell("training", identity, train), folder, path)
-    return kept_model(path, protocol.device)
+    compute(Cell("training", run, train), folder, path)
+    return kept_model(path, config.device)

@@ -1,27 +1,19 @@
 """Models that the cells of a study have trained and kept."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from latentcli.artifacts.models import load_model
 from latentcli.core.errors import ModelFileError
-
-if TYPE_CHECKING:
-    from latentcli.models.base import LatentModel
+from latentcli.models.trained import TrainedModel
 
 
-def kept_model(path: Path, device: str) -> "LatentModel":
+def kept_model(path: Path, device: str = "cpu") -> TrainedModel:
     """The model of this checkpoint, on the device of that name.
 
     Raises:
         ModelFileError: the file is damaged; the study can do without it.
     """
-    from latentcli.artifacts import checkpoint
-    from latentcli.core import device as devices
-    from latentcli.models.base import LatentModel
-
     try:
-        network = checkpoint.build(checkpoint.load(path)).to(devices.resolve(device))
+        return load_model(path, device)
     except ModelFileError as error:
         raise ModelFileError(error.problem, error.found, "delete it, and the same call trains it again") from error
-    assert isinstance(network, LatentModel)
-    return network

@@ -7,28 +7,30 @@ pixels themselves.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latentcli.artifacts.models import save_model
+from latentcli.classifiers import PROBES
 from latentcli.core.errors import UsageError
+from latentcli.core.image_set import ImageSet
 from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.kept_models import kept_model
-from latentcli.experiments.recipes import recipe, sorted_out
+from latentcli.experiments.recipes import recipe
 from latentcli.experiments.tasks import Task
+from latentcli.numerics import metrics
+from latentcli.training.identity import identity
+from latentcli.training.resumable import Listener
+from latentcli.training.train import configure, trained
 
 if TYPE_CHECKING:
-    from latentcli.core.image_set import ImageSet
-    from latentcli.models.base import LatentModel, ModelConfig
+    from latentcli.models.base import ModelConfig
     from latentcli.training.config import TrainingConfig
-
-Fit = Callable[["LatentModel", np.ndarray, "TrainingConfig", Path, Mapping[str, Any]], Sequence[Mapping[str, float]]]
-"""Trains a model in place on images (N, C, H, W) uint8 and gives the history. The path is where its checkpoint will
-be, the mapping what makes the run the same run: enough to keep its state, and to go on from it."""
-
 
 PIXELS = "pixels"
 """The control: no model, the probe reads the images."""
@@ -37,7 +39,7 @@ LABELLED = "vqvae-with-labels"
 
 
 @dataclass(frozen=True)
-class Protocol:
+class StudyConfig:
     """What all cells of a study share.
 
     Attributes:
@@ -55,8 +57,58 @@ class Protocol:
     settings: tuple[tuple[str, Any], ...] = ()
 
 
+@dataclass(frozen=True)
+class Run:
+    """One training of a study, and where what comes of it goes.
+
+    Attributes:
+        task: the data set.
+        family: registered, or one of ``PIXELS`` and ``LABELLED``.
+        seed: of everything.
+        config: of the study.
+        folder: of the study.
+        watch: opens a listener for the training.
+    """
+
+    task: Task
+    family: str
+    seed: int
+    config: StudyConfig
+    folder: Path
+    watch: Callable[[], Any]
+
+    @property
+    def path(self) -> Path:
+        """Where the model is kept, in a folder that is called like the cell."""
+        return checkpoint_of(self.folder, self.task, self.family, self.seed)
+
+    @property
+    def facts(self) -> Result:
+        """What the result says of itself."""
+        return {"data": self.task.train.name, "model": self.family, "seed": self.seed}
+
+    def configured(self) -> "tuple[ModelConfig, TrainingConfig]":
+        """The recipe's settings, and the study's own, which go before them.
+
+        Raises:
+            UsageError: an unknown family, recipe or setting, or a value out of range.
+        """
+        from latentcli.models import FAMILIES
+        from latentcli.training.config import TrainingConfig
+
+        family, images = "vqvae" if self.family == LABELLED else self.family, self.task.train
+        plan = recipe(self.config.recipe, family, images.shape, len(images))
+        settings = {**plan.model, **plan.training, **dict(self.config.settings), "seed": self.seed}
+        return configure(FAMILIES[family].Config, TrainingConfig, images.shape, None, settings)
+
+
 def cells(
-    tasks: Sequence[Task], families: Sequence[str], seeds: int, protocol: Protocol, folder: Path, fit: Fit
+    tasks: Sequence[Task],
+    families: Sequence[str],
+    seeds: int,
+    config: StudyConfig,
+    folder: Path,
+    watch: Callable[[], Any] = Listener,
 ) -> list[Cell]:
     """All cells of a study: for each data set and seed the control, then each family.
 
@@ -64,175 +116,143 @@ def cells(
         tasks: the data sets.
         families: registered model families.
         seeds: how many, from 0.
-        protocol: shared by all.
+        config: shared by all.
         folder: of the study; checkpoints go to its ``models``.
-        fit: how a model is trained.
+        watch: makes a ``Listener`` for each training; its context manager is entered where it is one.
 
     Raises:
         UsageError: an unknown family, recipe, probe or setting, or a value out of range.
     """
-    from latentcli.classifiers import PROBES
-
-    if not protocol.probes:
+    if not config.probes:
         raise UsageError("there is no probe to read the latents with", f"expected some of: {', '.join(PROBES)}")
-    probes = {kind: {**PROBES[kind]().get_params(), "device": protocol.device} for kind in protocol.probes}
+    probes = {kind: {**PROBES[kind]().get_params(), "device": config.device} for kind in config.probes}
     made = []
     for task in tasks:
         images = task.identity()
         for seed in range(seeds):
-            for family in (PIXELS, *families, *([LABELLED] if protocol.label_embedding else [])):
+            for family in (PIXELS, *families, *([LABELLED] if config.label_embedding else [])):
+                run = Run(task, family, seed, config, folder, watch)
                 identity: dict[str, Any] = {"data": images, "family": family, "seed": seed, "probes": probes}
                 if family != PIXELS:
-                    config, training = configured(task, family, seed, protocol)
-                    identity |= {"model": asdict(config), "training": asdict(training)}
-                path = checkpoint_of(folder, task, family, seed)
-                work = partial(KINDS.get(family, trained), task, family, seed, protocol, path, identity, fit)
-                made.append(Cell(path.parent.name, identity, work))
+                    network_config, training = run.configured()
+                    identity |= {"model": asdict(network_config), "training": asdict(training)}
+                made.append(Cell(run.path.parent.name, identity, partial(KINDS.get(family, measured), run, identity)))
     return made
 
 
-def configured(task: Task, family: str, seed: int, protocol: Protocol) -> "tuple[ModelConfig, TrainingConfig]":
-    """The configurations of one training: the recipe's settings, and the protocol's own, which go before them.
-
-    Raises:
-        UsageError: an unknown family, recipe or setting, or a value out of range.
-    """
-    from latentcli.models import FAMILIES
-    from latentcli.training.config import TrainingConfig
-
-    family = "vqvae" if family == LABELLED else family
-    plan = recipe(protocol.recipe, family, task.train.shape, len(task.train))
-    of_model, of_training = sorted_out(protocol.settings)
-    config = FAMILIES[family].Config.for_data(task.train.shape, None, **(dict(plan.model) | of_model))
-    return config, TrainingConfig(**(dict(plan.training) | of_training | {"seed": seed}))
-
-
 def checkpoint_of(folder: Path, task: Task, family: str, seed: int) -> Path:
-    """Where the model of a cell is kept, in a folder that is called like the cell."""
+    """Where the model of a cell is kept."""
     return folder / "models" / f"{task.name}-{family}-{seed}" / "vae.pth"
 
 
-def control(
-    task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
-) -> Result:
+def control(run: Run, cell: Mapping[str, Any]) -> Result:
     """The probe on pixels."""
     train, test = (
-        np.moveaxis(half.images, 1, -1).reshape(len(half), -1).astype(np.float32) / 255
-        for half in (task.train, task.test)
+        np.moveaxis(part.images, 1, -1).reshape(len(part), -1).astype(np.float32) / 255
+        for part in (run.task.train, run.task.test)
     )
-    channels, height, width = task.train.shape
-    scores = probed(task, train, test, (height, width, channels), protocol, seed)
-    return {"data": task.train.name, "model": family, "seed": seed, **scores}
+    channels, height, width = run.task.train.shape
+    return run.facts | probed(run, train, test, (height, width, channels), run.config.probes)
 
 
 def probed(
-    task: Task, train: np.ndarray, test: np.ndarray, shape: tuple[int, int, int] | None, protocol: Protocol, seed: int
+    run: Run, train: np.ndarray, test: np.ndarray, shape: tuple[int, int, int] | None, kinds: Sequence[str]
 ) -> Result:
     """Accuracy on the test images of probes fitted to features of the training images, as ``KIND_accuracy``.
 
     Args:
-        task: whose labels they are.
+        run: whose labels and seed they are.
         train, test: (N, F) features.
         shape: (height, width, channels) of the features where they are maps.
-        protocol: names the probes.
-        seed: of the probes.
+        kinds: of probes.
     """
-    from latentcli.classifiers import PROBES
-    from latentcli.numerics import metrics
-
-    names = [np.array([*half.class_names, ""])[half.labels] for half in (task.train, task.test)]
+    labels, truth = run.task.train.labels, run.task.test.labels
     result: Result = {}
-    for kind in protocol.probes:
+    for kind in kinds:
         began = time.monotonic()
-        probe = PROBES[kind](random_state=seed, device=protocol.device, shape=shape).fit(train, names[0])
-        scores = metrics.classification(names[1], probe.predict(test), list(task.train.class_names))
+        probe = PROBES[kind](random_state=run.seed, device=run.config.device, shape=shape)
+        probe.fit(train, labels.texts, classes=labels.names)
+        scores = metrics.classification(truth.texts, probe.predict(test), list(labels.names))
         result |= {f"{kind}_accuracy": scores["accuracy"], f"{kind}_seconds": time.monotonic() - began}
     return result
 
 
-def trained(
-    task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
-) -> Result:
+def measured(run: Run, cell: Mapping[str, Any]) -> Result:
     """Train a model, keep it, and measure it and a probe of its latents on the test images."""
-    from latentcli import inference
-    from latentcli.numerics import metrics
+    facts = compute(Cell("training", cell, partial(train_model, run)), run.path.parent, run.path).result
+    model = kept_model(run.path, run.config.device)
+    train, test = (model.encode(part) for part in (run.task.train, run.task.test))
+    scores = probed(run, train.flat, test.flat, train.feature_shape(None), run.config.probes)
+    quality = metrics.reconstruction(run.task.test.images, model.reconstruct(run.task.test))
+    return {**run.facts, **scores, **quality, **model.measures(test), **facts}
 
-    training = Cell("training", identity, partial(train_model, task, family, seed, protocol, path, identity, fit))
-    facts = compute(training, path.parent, path).result
-    network = kept_model(path, protocol.device)
-    name = network.FEATURES[0]
-    train, test = (inference.features(network, half.images, name) for half in (task.train, task.test))
-    scores = probed(task, train, test, network.feature_shape(name), protocol, seed)
-    quality = metrics.reconstruction(task.test.images, inference.reconstruct(network, task.test.images))
-    measures = network.measures(inference.encode(network, task.test.images))
+
+def train_model(run: Run) -> Result:
+    """Train a model and keep it; an interrupted training goes on where it stopped."""
+    from latentcli.models.backbones import count_parameters
+
+    network_config, training = run.configured()
+    images = run.task.train
+    began = time.monotonic()
+    model = in_study(
+        run.watch, run.path, trained, run.family, network_config, training, images.images,
+        identity(run.family, network_config, training, images.name, {"images": images.images}), images.class_names,
+        device=run.config.device,
+    )  # fmt: skip
+    seconds = time.monotonic() - began
+    save_model(model, run.path)
+    if model.state is not None:
+        model.state.unlink(missing_ok=True)
     return {
-        "data": task.train.name, "model": family, "seed": seed, **scores, **quality, **measures, **facts,
+        "training_seconds": seconds, "epochs": len(model.history), "parameters": count_parameters(model.network),
     }  # fmt: skip
 
 
-def train_model(
-    task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
-) -> Result:
-    """Train a model and keep it as ``path``."""
-    from latentcli.artifacts import checkpoint
-    from latentcli.core import device as devices
-    from latentcli.models import create
-    from latentcli.models.backbones import count_parameters
-
-    config, training = configured(task, family, seed, protocol)
-    network = create(family, config, seed, devices.resolve(protocol.device))
+def in_study(watch: Callable[[], Any], path: Path, train: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """A training with a listener, whose state lies beside the checkpoint to be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    history = fit(network, task.train.images, training, path, identity)
-    seconds = time.monotonic() - began
-    checkpoint.save(
-        path,
-        checkpoint.Checkpoint(
-            family, asdict(config), task.train.shape, task.train.class_names, network.state_dict(),
-            {"seed": seed, "settings": asdict(training), "history": list(history)},
-        ),
-    )  # fmt: skip
-    return {"training_seconds": seconds, "epochs": len(history), "parameters": count_parameters(network)}
+    state = path.with_name(f"{path.name}.partial")
+    log = path.with_name(f"{path.stem}.metrics.jsonl")
+    listener = watch()
+    with listener if hasattr(listener, "__enter__") else nullcontext():
+        return train(*arguments, state=state, resume=state.exists(), log=log, listener=listener, **named)
 
 
-def leaking(
-    task: Task, family: str, seed: int, protocol: Protocol, path: Path, identity: Mapping[str, Any], fit: Fit
-) -> Result:
+def leaking(run: Run, cell: Mapping[str, Any]) -> Result:
     """What a probe reads in codes made with labels, by where the labels were given.
 
     Returns:
         ``leaked``: accuracy with labels when the probe is fitted and when it is tested; ``labels_at_fitting``: when
         it is fitted only; ``without_labels``: never, though the model was trained with them.
     """
-    from latentcli import inference
     from latentcli.core import device as devices
-    from latentcli.experiments.label_embedding import LabelledVQVAE, labelled
+    from latentcli.experiments import label_embedding
     from latentcli.models.backbones import initialise
     from latentcli.models.vqvae import VQVAEConfig
     from latentcli.numerics.random import generator_for
+    from latentcli.training.resumable import fit
 
-    config, training = configured(task, family, seed, protocol)
-    assert isinstance(config, VQVAEConfig)
-    network = LabelledVQVAE(config, len(task.train.class_names))
-    initialise(network, generator_for(seed, "weights"))
-    network.to(devices.resolve(protocol.device))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fit(network, labelled(task.train.images, task.train.labels), training, path, identity)
+    network_config, training = run.configured()
+    assert isinstance(network_config, VQVAEConfig)
+    images, classes = run.task.train, len(run.task.train.class_names)
+    network = label_embedding.LabelledVQVAE(network_config, classes)
+    initialise(network, generator_for(run.seed, "weights"))
+    network.to(devices.resolve(run.config.device))
+    examples = label_embedding.examples(images.images, images.labels.codes, classes, training)
+    in_study(run.watch, run.path, fit, network, examples, training, identity=cell)
 
-    def features(half: "ImageSet", shown: bool) -> np.ndarray:
-        images = labelled(half.images, half.labels if shown else None)
-        return inference.features(network, images, network.FEATURES[0])
+    def features(part: ImageSet, shown: bool) -> np.ndarray:
+        return label_embedding.features(network, part.images, part.labels.codes if shown else None)
 
     shape = network.feature_shape(network.FEATURES[0])
-    shown, hidden = ([features(half, given) for half in (task.train, task.test)] for given in (True, False))
+    shown, hidden = ([features(part, given) for part in (images, run.task.test)] for given in (True, False))
     pairs = {
         "leaked": (shown[0], shown[1]), "labels_at_fitting": (shown[0], hidden[1]),
         "without_labels": (hidden[0], hidden[1]),
     }  # fmt: skip
-    first = replace(protocol, probes=protocol.probes[:1])
-    read = {name: probed(task, *pair, shape, first, seed) for name, pair in pairs.items()}
-    scores = {name: result[f"{first.probes[0]}_accuracy"] for name, result in read.items()}
-    return {"data": task.train.name, "model": family, "seed": seed, **scores}
+    kind = run.config.probes[0]
+    read = {name: probed(run, *pair, shape, [kind])[f"{kind}_accuracy"] for name, pair in pairs.items()}
+    return run.facts | read
 
 
 KINDS = {PIXELS: control, LABELLED: leaking}

@@ -1,6 +1,6 @@
 """How the models of a comparison are trained: the settings of each family, by recipe."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,15 +58,6 @@ def best(family: str, image_shape: tuple[int, int, int], count: int) -> Recipe:
 
 STEPS = 128
 """Of an epoch, at least, where batches have 16 images or more."""
-
-
-def sorted_out(settings: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings by name as those of a model, and those of its training."""
-    from latentcli.training.config import TrainingConfig
-
-    own = dict(settings)
-    training = {name: value for name, value in own.items() if name in TrainingConfig.__dataclass_fields__}
-    return {name: value for name, value in own.items() if name not in training}, training
 
 
 RECIPES = {"paper": paper, "best": best}

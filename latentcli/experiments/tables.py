@@ -3,16 +3,18 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from latentcli.artifacts.tables import as_csv
 from latentcli.experiments.cells import Result
+from latentcli.formats.files import atomic_write
 
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of a table.
+    """One metric of a table.
 
     Attributes:
         key: of the results.
@@ -73,7 +75,7 @@ def grouped(results: Sequence[Result], by: Sequence[str]) -> dict[tuple[str, ...
 
 
 def summary(results: Sequence[Result], key: str) -> dict[str, float] | None:
-    """Mean and sample standard deviation (0 of one) of a figure over seeds; None where no result has it."""
+    """Mean and sample standard deviation (0 of one) of a metric over seeds; None where no result has it."""
     values = [result[key] for result in results if key in result]
     if not values:
         return None
@@ -99,13 +101,13 @@ def markdown(results: Sequence[Result], by: Sequence[str], columns: Sequence[Col
 
 
 def comma_separated(results: Sequence[Result]) -> str:
-    """Every result as a row, every figure as a column; empty where a result lacks it."""
+    """Every result as a row, every metric as a column; empty where a result lacks it."""
     names = list(dict.fromkeys(name for result in results for name in result))
     return as_csv([names, *([result.get(name, "") for name in names] for result in results)])
 
 
 def rows(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> list[Result]:
-    """The groups with the mean and spread of each figure, as ``summary`` tells them."""
+    """The groups with the mean and spread of each metric, as ``summary`` tells them."""
     return [
         {
             **{name: group[0][name] for name in by}, "seeds": len(group),
@@ -118,3 +120,57 @@ def rows(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]
 def as_json(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> str:
     """The rows, and all results."""
     return json.dumps({"rows": rows(results, by, columns), "cells": list(results)}, indent=1) + "\n"
+
+
+def of_latents(results: Sequence[Result], columns: Sequence[Column]) -> dict[str, str]:
+    """A comparison of latent spaces as ``table.json``, ``table.csv`` and ``table.md``, by name."""
+    measured, leaks = _apart(results)
+    text = markdown(measured, ("data", "model"), columns)
+    if leaks:
+        text += f"\n{LEAKED}\n\n{markdown(leaks, ('data', 'model'), LEAKS)}"
+    return {
+        "table.json": as_json(results, ("data", "model"), (*columns, *LEAKS)),
+        "table.csv": comma_separated(results),
+        "table.md": text,
+    }
+
+
+def shown(results: Sequence[Result], columns: Sequence[Column]) -> str:
+    """A comparison of latent spaces for a person."""
+    measured, leaks = _apart(results)
+    text = markdown(measured, ("data", "model"), columns)
+    return text + (f"\n{markdown(leaks, ('data', 'model'), LEAKS)}" if leaks else "")
+
+
+def _apart(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
+    """Results of latent spaces, and those of what leaks of labels."""
+    return [row for row in results if "leaked" not in row], [row for row in results if "leaked" in row]
+
+
+def of_hybrids(results: Sequence[Result], titles: Mapping[str, str]) -> tuple[dict[str, str], list[Result]]:
+    """A study of hybrids as ``table.json``, ``table.csv`` and ``table.md``, by name, and the rows of the first.
+
+    Args:
+        results: of its cells; those without an accuracy were not measured.
+        titles: of the arms, by name.
+    """
+    measured, by = [result for result in results if "accuracy" in result], ("data", "arm", "per_class")
+    columns = [Column(arm, f"{title}, %", ".2f", 100.0) for arm, title in titles.items()]
+    contents = {
+        "table.json": as_json(measured, by, [ACCURACY]),
+        "table.csv": comma_separated(results),
+        "table.md": markdown(by_arm(measured), ("data", "labelled per class"), columns),
+    }
+    return contents, rows(measured, by, [ACCURACY])
+
+
+def write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
+    """Texts as files of these names.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    for name, content in contents.items():
+        with atomic_write(folder / name) as file:
+            file.write(content.encode())
+    return [folder / name for name in contents]

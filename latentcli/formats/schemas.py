@@ -1,5 +1,8 @@
 """What the files of trained networks hold: the entries of each kind of file, and their types."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from latentcli.formats.checksummed import Kind
 
 CHECKPOINT = Kind(
@@ -12,3 +15,8 @@ CHECKPOINT = Kind(
 
 TRAINING_STATE = Kind("the state of a training", "latentcli-training-state", {"state": dict}, version=2)
 """``vae.pth.partial``: what an interrupted run goes on from."""
+
+
+def fingerprint(entries: Mapping[str, Any]) -> str:
+    """SHA-256 of everything in a checkpoint of these entries: what latents and classifiers name it by."""
+    return str(CHECKPOINT.sealed(entries)[CHECKPOINT.seal])

@@ -21,6 +21,7 @@ FAMILIES = Registry(
         "vqvae": "latentcli.models.vqvae:VQVAE",
         "fsq": "latentcli.models.fsq:FSQAutoencoder",
     },
+    group="latentcli.models",
 )
 
 PIXEL_CLASSIFIERS = Registry("classifier of pixels", {"cnn": "latentcli.models.cnn:CNN"})

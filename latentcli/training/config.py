@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from latentcli.core.errors import UsageError
 
+MAY_CHANGE = ("lr", "patience", "save_every")
+"""Settings that a resumed run may have other values of: what was learnt so far stays right under any."""
+
 SCHEDULES = ("cosine", "constant")
 
-SHARE = 0.5
+LABELLED_FRACTION = 0.5
 """Of the images of an epoch those that are labelled ones, beside hybrids, where nothing is said of it."""
 
 

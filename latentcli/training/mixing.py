@@ -3,6 +3,7 @@
 A soft label says how much of each class an image is; a label is a soft label of one class alone.
 """
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 
@@ -10,10 +11,10 @@ import numpy as np
 import torch
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.core.image_set import UNLABELLED, ImageSet
-from latentcli.core.labels import class_order, labelled_per_class
+from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import labelled_per_class
 from latentcli.numerics.random import generator_for
-from latentcli.training.config import SHARE, ClassifierTrainingConfig
+from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfig
 from latentcli.training.examples import Examples, split
 
 MOST_ROWS = 100_000_000
@@ -37,36 +38,37 @@ def labelled(images: ImageSet, per_class: int | None, seed: int) -> ImageSet:
     Raises:
         DataError: none is labelled, or a class has fewer than asked for.
     """
-    if images.labels is None or not (images.labels != UNLABELLED).any():
+    if not images.labels.any:
         raise DataError(
             f"{images.name} has no labels to learn from", "expected some labelled images",
-            "give a folder with a sub-folder for each class, or --labels labels.csv",
+            "give a folder with a sub-folder for each class, or `labels`",
         )  # fmt: skip
     kept = images if per_class is None else labelled_per_class(images, per_class, seed)
-    return kept.take(kept.names_of_labels() != "")
+    return kept.take(kept.labels.known)
 
 
 def classes_of(images: ImageSet, hybrids: Hybrids | None) -> tuple[str, ...]:
-    """Names of the classes that occur in labelled images, and of those that the hybrids' soft labels name, in order.
+    """Names of the classes that label images, in their order, then of those that the hybrids alone name.
 
     Raises:
         DataError: there is one class only; or images and hybrids have none in common.
     """
-    occurring = set(images.names_of_labels().tolist())
-    mixed = set() if hybrids is None else {str(name) for name in hybrids["classes"]}
-    if hybrids is not None and not occurring & mixed:
+    own = images.labels.occurring
+    mixed = () if hybrids is None else tuple(map(str, hybrids["classes"]))
+    if hybrids is not None and not set(own) & set(mixed):
         raise DataError(
             f"the hybrids have no class in common with {images.name}",
-            f"expected some of {', '.join(class_order(list(occurring)))}, found {', '.join(class_order(list(mixed)))}",
+            f"expected some of {', '.join(own)}, found {', '.join(mixed)}",
             "make them with a classifier fitted to the same classes",
         )
-    if len(occurring | mixed) < 2:
+    names = (*own, *(name for name in mixed if name not in own))
+    if len(names) < 2:
         raise DataError(
             f"all labels of {images.name} are of one class",
             "expected two classes or more to tell apart",
             "label images of another class",
         )
-    return class_order(list(occurring | mixed))
+    return names
 
 
 def examples(
@@ -75,7 +77,7 @@ def examples(
     config: ClassifierTrainingConfig,
     validation: ImageSet | None = None,
     hybrids: Hybrids | None = None,
-    share: float = SHARE,
+    share: float = LABELLED_FRACTION,
 ) -> Examples:
     """What a classifier learns from: labelled images and hybrids, the fewer repeated until their shares are right.
 
@@ -130,7 +132,7 @@ def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int
         raise UsageError(
             f"a share of {share:g} would take {total:,} images an epoch",
             f"with {len(labelled):,} labelled images and {len(hybrids):,} hybrids",
-            f"give a share nearer to theirs: --share {SHARE:g}",
+            f"give a share nearer to theirs: --share {LABELLED_FRACTION:g}",
         )
     wanted = round(share * total)
     repeated = [
@@ -142,10 +144,7 @@ def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int
 
 def one_hot(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
     """(N, K) float32: soft labels that are all of one class."""
-    index = {name: column for column, name in enumerate(classes)}
-    targets = np.zeros((len(images), len(classes)), np.float32)
-    targets[np.arange(len(images)), [index[name] for name in images.names_of_labels()]] = 1
-    return targets
+    return np.eye(len(classes), dtype=np.float32)[images.labels.among(classes).codes]
 
 
 def soft_targets(hybrids: Hybrids, classes: Sequence[str]) -> np.ndarray:
@@ -182,20 +181,19 @@ def known_rows(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
     Raises:
         DataError: none is.
     """
-    known = np.isin(images.names_of_labels(), list(classes))
+    known = images.labels.among(classes).known
     if not known.any():
-        others = set(images.names_of_labels().tolist()) - {""}
         raise DataError(
             f"{images.name} has no labels to validate with",
-            f"expected images labelled {', '.join(classes)}, found {', '.join(class_order(list(others))) or 'none'}",
+            f"expected images labelled {', '.join(classes)}, found {', '.join(images.labels.occurring) or 'none'}",
         )
     return known
 
 
-def in_both(images: ImageSet, validation: ImageSet) -> int:
-    """How many of the validation images (M, C, H, W) are, byte for byte, among those that are trained on."""
-    trained_on = {image.tobytes() for image in images.images}
-    return sum(image.tobytes() in trained_on for image in validation.images)
+def in_both(images: np.ndarray, others: np.ndarray) -> int:
+    """How many of the other images (M, C, H, W) are, byte for byte, among these (N, C, H, W)."""
+    trained_on = {hashlib.sha256(image.tobytes()).digest() for image in images}
+    return sum(hashlib.sha256(image.tobytes()).digest() in trained_on for image in others)
 
 
 def described(shape: Sequence[int]) -> str:

@@ -1,0 +1,97 @@
+"""Models and classifiers from their files, matched to each other."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentcli.artifacts import checkpoint, parameters, probes
+from latentcli.classifiers import CLASSIFIERS
+from latentcli.classifiers.base import DensityClassifier
+from latentcli.classifiers.probes.probe import Probe
+from latentcli.core import device as devices
+from latentcli.core.errors import ModelFileError
+from latentcli.formats.files import shown
+from latentcli.formats.schemas import CHECKPOINT
+from latentcli.models.trained import TrainedModel
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+
+
+def save_model(model: TrainedModel, path: str | Path) -> None:
+    """Write a checkpoint, whole or not at all: the same model gives the same bytes, whatever the path.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    CHECKPOINT.write(Path(path), model.entries())
+
+
+def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
+    """A model from the file that ``save_model`` wrote, ready for use.
+
+    Args:
+        path: of ``vae.pth`` or ``cnn.pth``.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+
+    Raises:
+        ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version.
+        UsageError: there is no such device.
+    """
+    where = devices.resolve(device)
+    saved = checkpoint.load(Path(path))
+    network = checkpoint.build(saved).to(where).eval()
+    return TrainedModel(
+        saved.family, network, saved.class_names, saved.training, saved.fingerprint, shown(Path(path))
+    )  # fmt: skip
+
+
+def save_classifier(classifier: Any, path: str | Path) -> None:
+    """Write a fitted mixture as ``gmm_params.pkl``, or a fitted probe as ``probe.pth``, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write = probes.write if isinstance(classifier, Probe) else parameters.write_classifier
+    write(Path(path), classifier.to_params())
+
+
+def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
+    """A fitted mixture or probe from its file.
+
+    Args:
+        path: of ``gmm_params.pkl`` or ``probe.pth``.
+        model: whose latents it is to read: one that was fitted on another is refused. None takes any.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another checkpoint.
+    """
+    path = Path(path)
+    read = probes.read if probes.is_archive(path) else parameters.read_classifier
+    known = {} if model is None else {"fitted_on": model.fingerprint, "checkpoint": model.name}
+    params = read(path, **known)
+    if params["kind"] not in CLASSIFIERS:
+        expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
+        raise ModelFileError(f"{shown(path)} holds a classifier of an unknown kind", expected)
+    try:
+        return CLASSIFIERS[params["kind"]].from_params(params)
+    except ModelFileError as error:
+        raise ModelFileError(f"{shown(path)}: {error.problem}", error.found, error.remedy) from error
+
+
+def load_mixture(path: str | Path, model: TrainedModel | None = None) -> "GaussianMixtureClassifier":
+    """A fitted classifier that points can be drawn from; arguments as for ``load_classifier``.
+
+    Raises:
+        ModelFileError: as for ``load_classifier``, or the classifier only tells classes apart.
+    """
+    # No archive holds a mixture, and what is said of a damaged probe would be no help to one who wants a mixture.
+    found = None if probes.is_archive(Path(path)) else load_classifier(path, model)
+    if not isinstance(found, DensityClassifier):
+        checkpoint_name = "vae.pth" if model is None else model.name
+        raise ModelFileError(
+            f"{shown(Path(path))} is no mixture",
+            "a probe, or a network, tells classes apart, and there is nothing to draw from it",
+            f"fit a mixture: latentcli fit-gmm DATA {checkpoint_name} -o gmm_params.pkl",
+        )
+    mixture: GaussianMixtureClassifier = found  # type: ignore[assignment]
+    return mixture

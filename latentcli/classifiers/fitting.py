@@ -1,0 +1,161 @@
+"""Classifiers fitted to the latents of images: which labels count, and what is read of the latents."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentcli.core.errors import DataError, ModelFileError
+from latentcli.core.labels import labelled_per_class
+from latentcli.core.latents import Latents
+from latentcli.core.progress import OnEpoch, unwatched
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.base import LatentClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.probes.probe import Probe
+
+
+def fit_mixture(
+    latents: Latents,
+    val: Latents | None = None,
+    *,
+    components: int | None = None,
+    covariance: str | None = None,
+    labels_per_class: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> "GaussianMixtureClassifier":
+    """A Gaussian mixture of latents, whose components the labelled ones hold and name.
+
+    Args:
+        latents: of N images, some labelled.
+        val: latents of labelled images that name the clusters; those of ``latents`` do not count then.
+        components: of the mixture; None: one for each class where these tell the classes apart, else five.
+        covariance: "full", "tied", "diag" or "spherical"; None is "full".
+        labels_per_class: use so many labels of each class only, drawn by the seed; None uses all.
+        seed: of all draws.
+        device: where expectation maximisation runs.
+
+    Returns:
+        the fitted classifier, scikit-learn's contract, signed with the latents' checkpoint.
+
+    Raises:
+        DataError: nothing is labelled, or a class has fewer labels than asked for.
+        UsageError: a setting is out of range.
+        FitError: fewer images than components, or a component that collapsed.
+        ModelFileError: the two sets of latents were made by different checkpoints.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2)
+        >>> mixture = lc.fit_mixture(vae.encode(images), labels_per_class=5)
+        >>> mixture.predict_proba(vae.encode(images).flat).shape == (len(images), 3)
+        True
+    """
+    from latentcli.classifiers import CLASSIFIERS
+
+    latents = labelled(latents, val, labels_per_class, seed)
+    settings = {"n_components": components, "covariance_type": covariance}
+    given = {name: value for name, value in settings.items() if value is not None}
+    mixture: GaussianMixtureClassifier = CLASSIFIERS["gmm"](device=device, random_state=seed, **given)
+    mixture.fit(latents.flat, latents.labels.texts, latents.posterior_variances, classes=latents.labels.names)
+    mixture.fitted_on_ = latents.checkpoint
+    return mixture
+
+
+def fit_probe(
+    latents: Latents,
+    val: Latents | None = None,
+    *,
+    probe: str = "mlp",
+    features: str | None = None,
+    labels_per_class: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    on_epoch: OnEpoch = unwatched,
+    **settings: Any,
+) -> "Probe":
+    """A probe: a classifier that learns from the labelled ones of these latents alone.
+
+    Args:
+        latents: of N images, some labelled, with the features that the probe is to read.
+        val: latents of labelled images to learn from; those of ``latents`` do not count then.
+        probe: a kind of probe: "mlp", "conv" (for maps), "linear" or "knn".
+        features: what it reads; None: the latents themselves.
+        labels_per_class: use so many labels of each class only, drawn by the seed; None uses all.
+        seed: of all draws.
+        device: where it learns.
+        on_epoch: called after each epoch with its metrics.
+        settings: of the kind of probe.
+
+    Returns:
+        the fitted probe, scikit-learn's contract, signed with the latents' checkpoint.
+
+    Raises:
+        DataError: nothing is labelled, or a class has fewer labels than asked for.
+        UsageError: an unknown probe, a setting out of range, or features that are not there.
+        FitError: the loss is not finite.
+        ModelFileError: the two sets of latents were made by different checkpoints.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits")
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> probe = lc.fit_probe(vae.encode(images), probe="knn")
+        >>> probe.predict(vae.encode(images).flat).shape == (len(images),)
+        True
+    """
+    from latentcli.classifiers import PROBES
+
+    latents = labelled(latents, val, labels_per_class, seed)
+    learner: Probe = PROBES[probe](
+        features=features, shape=latents.feature_shape(features), random_state=seed, device=device, **settings
+    )
+    learner.fit(features_of(latents, features), latents.labels.texts, on_epoch, classes=latents.labels.names)
+    learner.fitted_on_ = latents.checkpoint
+    return learner
+
+
+def labelled(latents: Latents, val: Latents | None, per_class: int | None, seed: int) -> Latents:
+    """The latents that a classifier is fitted on, with the labels it may see.
+
+    Args:
+        latents: of the many images.
+        val: of labelled images; their labels count then, and those of ``latents`` do not.
+        per_class: keep so many labels of each class only; None keeps all.
+        seed: of the draw.
+
+    Raises:
+        DataError: nothing is labelled, or a class has fewer labels than asked for.
+        ModelFileError: the two sets of latents were made by different checkpoints.
+    """
+    if val is not None:
+        latents = latents.unlabelled().followed_by(val)
+    if not latents.labels.any:
+        raise DataError(
+            "there are no labels to learn the classes from", "expected some labelled images",
+            "give labelled images (`val`), or `labels`",
+        )  # fmt: skip
+    return latents if per_class is None else labelled_per_class(latents, per_class, seed)
+
+
+def features_of(latents: Latents, name: str | None) -> np.ndarray:
+    """(N, F): the features of this name, or for None what a mixture reads."""
+    return latents.flat if name is None else latents.features(name)
+
+
+def features_for(classifier: "LatentClassifier", latents: Latents) -> np.ndarray:
+    """(N, F): the features that a classifier reads.
+
+    Raises:
+        ModelFileError: the classifier reads another number of features.
+    """
+    found = features_of(latents, classifier.features)
+    if found.shape[1] != classifier.n_features_in_:
+        raise ModelFileError(
+            "the classifier does not fit this model",
+            f"it reads {classifier.n_features_in_} features, and the model has {found.shape[1]}",
+            "fit it again on this checkpoint",
+        )
+    return found

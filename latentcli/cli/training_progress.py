@@ -1,0 +1,96 @@
+"""A training run as a person sees it: a bar on a terminal, a line an epoch elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentcli.cli import console
+
+if TYPE_CHECKING:
+    from latentcli.models.trained import TrainedModel
+
+
+class TrainingProgress:
+    """Shows a run on stderr; ``training.resumable.Listener`` says what each method is told."""
+
+    def __init__(self) -> None:
+        self.epochs = self.images = self.seen = self.seen_before = 0
+        self.began = self.epoch_began = time.monotonic()
+        self.bar: Any = console.progress_bar("speed", "losses") if console.watched() else None
+        self.task: Any = None
+
+    def __enter__(self) -> "TrainingProgress":
+        (self.bar or nullcontext()).__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        (self.bar or nullcontext()).__exit__(*exception)
+
+    def nothing_to_resume(self, state: Path) -> None:
+        console.note(f"nothing to resume: there is no {state}; training starts at the beginning")
+
+    def started(self, epochs: int, images: int, done: int) -> None:
+        self.epochs, self.images, self.began = epochs, images, time.monotonic()
+        self.epoch_began = self.began
+        if self.bar is not None:
+            self.task = self.bar.add_task("training", total=epochs * images, completed=done, speed="", losses="")
+
+    def stepped(self, images: int, loss: float) -> None:
+        self.seen += images
+        if self.bar is not None:
+            speed = self.seen / max(time.monotonic() - self.began, 1e-9)
+            self.bar.update(self.task, advance=images, speed=f"{speed:,.0f} images/s", losses=f"loss {loss:.4g}")
+
+    def epoch_ended(self, row: Mapping[str, float]) -> None:
+        now = time.monotonic()
+        speed = (self.seen - self.seen_before) / max(now - self.epoch_began, 1e-9)
+        self.epoch_began, self.seen_before = now, self.seen
+        if self.bar is None:
+            left = (now - self.began) / max(self.seen, 1) * (self.epochs - row["epoch"]) * self.images
+            losses = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in ("epoch", "lr"))
+            console.note(f"epoch {row['epoch']:.0f}/{self.epochs}  {losses}  {speed:,.0f} images/s  {clock(left)} left")
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss or h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+@contextmanager
+def epochs(doing: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Shows the epochs of a short fit by their rows: one changing line on a terminal, a line an epoch elsewhere."""
+
+    def metrics(row: Mapping[str, float]) -> str:
+        return "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+
+    if not console.watched():
+        yield lambda row: console.note(f"epoch {row['epoch']:.0f}  {metrics(row)}")
+        return
+    with console.progress_bar("metrics") as bar:
+        task = bar.add_task(doing, total=None, metrics="")
+        yield lambda row: bar.update(task, completed=row["epoch"], metrics=metrics(row))
+
+
+def outputs(checkpoint: Path) -> tuple[Path, Path]:
+    """Beside a checkpoint to be: the log of its training's epochs, and the state that an unfinished one goes on from."""
+    return checkpoint.with_name(f"{checkpoint.stem}.metrics.jsonl"), checkpoint.with_name(f"{checkpoint.name}.partial")
+
+
+def summary(model: "TrainedModel") -> dict[str, Any]:
+    """What a training run came to: the metrics of the epoch whose weights are kept.
+
+    That is the best by validation loss, as the loop has it, and the last one where nothing was held out.
+    """
+    from latentcli.models.backbones import count_parameters
+
+    rows: Sequence[Mapping[str, float]] = model.history
+    validated = [row for row in reversed(rows) if "val_loss" in row]
+    best = min(validated, key=lambda row: row["val_loss"], default=rows[-1])
+    metrics = {name: value for name, value in best.items() if name not in ("epoch", "lr")}
+    return {
+        "epochs": len(rows), "best_epoch": int(best["epoch"]), "parameters": count_parameters(model.network), **metrics,
+    }  # fmt: skip

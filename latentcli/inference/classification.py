@@ -1,0 +1,190 @@
+"""Labels for images, by a classifier of latents or by one of pixels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentcli.classifiers.base import DensityClassifier, LatentClassifier
+from latentcli.classifiers.fitting import features_for
+from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import UNLABELLED, Labels
+from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
+from latentcli.core.progress import Progress, silent
+from latentcli.models.trained import TrainedModel
+from latentcli.numerics import metrics
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The classes of N images, in the images' order.
+
+    Attributes:
+        labels: predicted, among the classes that the classifier knows; rejected images have none.
+        probabilities: (N, C) of each class, rows summing to 1.
+        known: the labels that came with the images, as far as there are any.
+        files: paths within the folder the images came from; None for arrays.
+        bad_files: (path, reason) of files that could not be read.
+        latents: that a classifier of latents has read; None of a classifier of pixels.
+        rejects: whether images could be rejected.
+    """
+
+    labels: Labels
+    probabilities: np.ndarray
+    known: Labels
+    files: tuple[str, ...] | None = None
+    bad_files: tuple[tuple[str, str], ...] = ()
+    latents: Latents | None = None
+    rejects: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """(N,) the probability of each image's likeliest class."""
+        return self.probabilities.max(axis=1)
+
+    @property
+    def rejected(self) -> int | None:
+        """How many images were rejected; None where none could be."""
+        return int((~self.labels.known).sum()) if self.rejects else None
+
+    def scores(self) -> dict[str, Any]:
+        """Accuracy, F1, precision, recall and the confusion matrix, as far as labels are known; else nothing.
+
+        A rejected image counts as wrong.
+        """
+        if not self.known.any:
+            return {}
+        return metrics.classification(self.known.texts, self.labels.texts, list(self.labels.names))
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write ``vae.csv``: a row an image, those of unreadable files too.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        import latentcli
+
+        latentcli.write_predictions(self, path)
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """A row an image: ``file`` where files are known, ``predicted``, ``probability``, ``known``, and every class's.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UsageError("pandas is not installed", remedy="install it: pip install pandas") from error
+        columns: dict[str, Any] = {} if self.files is None else {"file": list(self.files)}
+        columns |= {"predicted": self.labels.texts, "probability": self.confidences, "known": self.known.texts}
+        columns |= {f"p({name})": self.probabilities[:, code] for code, name in enumerate(self.labels.names)}
+        return pandas.DataFrame(columns)
+
+
+def classify(
+    images: ImageSet,
+    model: TrainedModel,
+    classifier: LatentClassifier | None = None,
+    *,
+    reject_below: float | None = None,
+    progress: Progress = silent,
+) -> Predictions:
+    """Label every image.
+
+    Args:
+        images: of the model's shape.
+        model: encodes them; or, without a classifier, a classifier of pixels that labels them itself.
+        classifier: fitted to the model's latents.
+        reject_below: leave images unlabelled that are less likely than this fraction, in [0, 1], of those the
+            mixture was fitted on; None rejects none.
+        progress: told about the images.
+
+    Raises:
+        UsageError: there is something to reject, and the classifier is no mixture; or a model of latents is alone.
+        ModelFileError: model and classifier do not fit each other.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2)
+        >>> found = lc.classify(images, vae, lc.fit_mixture(vae.encode(images)))
+        >>> len(found), found.labels.names, "accuracy" in found.scores()
+        (434, ('1', '4', '8'), True)
+    """
+    check_reader(model, classifier, reject_below)
+    if classifier is None:
+        found = model.probabilities(images, progress)
+        labels = Labels(found.argmax(axis=1).astype(np.int64), tuple(model.class_names))
+        return Predictions(labels, found, images.labels, images.files, images.bad_files)
+    return classify_latents(encode_for(classifier, model, images, progress), classifier, reject_below, images.bad_files)
+
+
+def classify_latents(
+    latents: Latents,
+    classifier: LatentClassifier,
+    reject_below: float | None = None,
+    bad_files: tuple[tuple[str, str], ...] = (),
+) -> Predictions:
+    """Label images by latents that hold the features which the classifier reads; otherwise as ``classify``."""
+    features = features_for(classifier, latents)
+    probabilities = classifier.predict_proba(features)
+    codes = probabilities.argmax(axis=1).astype(np.int64)
+    if reject_below is not None and isinstance(classifier, DensityClassifier):
+        codes[classifier.typicality(features) < reject_below] = UNLABELLED
+    labels = Labels(codes, tuple(str(name) for name in classifier.classes_))
+    return Predictions(
+        labels, probabilities, latents.labels, latents.files, bad_files, latents, reject_below is not None
+    )  # fmt: skip
+
+
+def encode_for(
+    classifier: LatentClassifier, model: TrainedModel, images: ImageSet, progress: Progress = silent
+) -> Latents:
+    """The latents of images, or the other features that a classifier reads; both fit each other (``check_reader``)."""
+    of_latents = classifier.features is None or classifier.features in ARRAYS_OF_FEATURES
+    return model.encode(images, None if of_latents else classifier.features, progress)
+
+
+def check_reader(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None = None) -> None:
+    """Refuse a classifier that cannot label what a model makes of images, before any image is read.
+
+    Args:
+        model: of latents; or, without a classifier, a classifier of pixels.
+        classifier: of its latents.
+        reject_below: whether, and below which fraction, images are to be rejected by how likely they are.
+
+    Raises:
+        ModelFileError: the classifier was fitted on another checkpoint, or reads features that the model lacks.
+        UsageError: a model of latents is alone; or there is something to reject, and the classifier is no mixture.
+    """
+    if reject_below is not None and not isinstance(classifier, DensityClassifier):
+        raise UsageError(
+            "`reject_below` needs a mixture",
+            "other classifiers tell classes apart, not how likely an image is",
+            "fit a mixture: latentcli fit-gmm DATA MODEL.pth",
+        )
+    if classifier is None:
+        model.pixel_classifier  # noqa: B018  # refuses what is none
+        return
+    known = model.latent_model.FEATURES
+    if classifier.features not in (None, *known):
+        raise ModelFileError(
+            f"the classifier reads features that this model does not have: {classifier.features!r}",
+            f"expected one of: {', '.join(known)}",
+            "fit it again on this checkpoint",
+        )
+    if classifier.fitted_on_ not in ("", model.fingerprint):
+        raise ModelFileError(
+            "the classifier was fitted on another checkpoint",
+            f"expected latents of {model.name} {model.fingerprint[:6]}…, found {classifier.fitted_on_[:6]}…",
+            "fit it again on this checkpoint",
+        )

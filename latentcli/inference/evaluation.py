@@ -1,0 +1,53 @@
+"""Every metric of a model, and of a classifier, on one set of images."""
+
+from typing import Any
+
+from latentcli.classifiers.base import LatentClassifier
+from latentcli.core.image_set import ImageSet
+from latentcli.core.progress import Progress, silent
+from latentcli.inference.classification import Predictions, check_reader, classify_latents, encode_for
+from latentcli.models.trained import TrainedModel
+from latentcli.numerics import metrics
+
+
+def evaluate(
+    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None = None, *, progress: Progress = silent
+) -> tuple[dict[str, Any], Predictions | None]:
+    """How well a model reconstructs, what its latents are like, and how well a classifier reads them.
+
+    Args:
+        images: of the model's shape.
+        model: of latents.
+        classifier: fitted to them; None leaves its metrics out.
+        progress: told about the images.
+
+    Returns:
+        metrics by name: ``mse``, ``psnr``, ``ssim``, the family's own, ``images``, with labelled images and a
+        classifier also ``accuracy`` and the like; and the predictions, None without a classifier.
+
+    Raises:
+        ModelFileError: the model has no latent space, or model and classifier do not fit each other.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", split="test")
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> metrics, _ = lc.evaluate(images, vae)
+        >>> sorted(metrics)
+        ['active_units', 'images', 'kl', 'mse', 'psnr', 'ssim']
+    """
+    if classifier is not None:
+        check_reader(model, classifier)
+    predictions = None if classifier is None else classify_latents(
+        encode_for(classifier, model, images, progress), classifier
+    )  # fmt: skip
+    latents = predictions.latents if predictions is not None else None
+    if latents is None or not latents.is_flat:
+        latents = model.encode(images, progress=progress)
+    score = metrics.ReconstructionScore()
+    for rows, decoded in model.reconstructions(images, progress):
+        score.add(images.images[rows], decoded)
+    found = {**score.result(), **model.measures(latents)}
+    if predictions is not None:
+        found |= predictions.scores()
+    return found | {"images": len(images)}, predictions

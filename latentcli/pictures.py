@@ -1,0 +1,293 @@
+"""Which pictures belong to which result; every command and ``latentcli plot`` draw through here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from latentcli.classifiers.base import DensityClassifier
+from latentcli.core.errors import OutputError, UsageError
+from latentcli.core.latents import Latents
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.base import LatentClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.core.image_set import ImageSet
+    from latentcli.hybrids.likelihoods import LogLikelihood
+    from latentcli.inference.classification import Predictions
+    from latentcli.models.trained import TrainedModel
+
+MANIFOLD_SIDE = 20
+EXAMPLES = 20
+FIELD_SIDE = 200
+"""Points a side at which the likelihoods of a plane are computed."""
+
+
+def folder(path: Path) -> Path:
+    """The folder that pictures go to, made if need be.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {path}", error.strerror) from error
+    return path
+
+
+def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:
+    """Training curves."""
+    return draw("history", path, [{name: value for name, value in row.items() if name != "lr"} for row in rows])
+
+
+def latent(path: Path, latents: Latents, classifier: "LatentClassifier | None" = None) -> Path:
+    """The latents by class, those of a classifier when there is one; with the ellipses of a mixture."""
+    points, labels = latents.flat, latents.labels
+    ellipses = None
+    if classifier is not None:
+        labels = labels.among([str(name) for name in classifier.classes_])
+    if isinstance(classifier, DensityClassifier):
+        points = classifier.transform(points)
+        ellipses = {
+            "weights": classifier.weights_, "means": classifier.means_, "covariances": classifier.full_covariances(),
+            "component_labels": classifier.component_labels_,
+        }  # fmt: skip
+    codes = labels.codes if labels.names else None
+    plane = points.shape == latents.flat.shape
+    return draw("latent", path, points, codes, list(labels.names), ellipses, shares=plane)
+
+
+def manifold(path: Path, model: "TrainedModel", mixture: "GaussianMixtureClassifier | None" = None) -> Path:
+    """The decoded plane: of a latent space with two dimensions all of it, else its prior's two principal directions.
+
+    The grid lies at the 5th to 95th percentiles of the prior along each axis; of a mixture, where there is one.
+
+    Raises:
+        UsageError: there is no mixture, and the prior has no plane.
+    """
+    from latentcli.figures.manifold import grid_points
+
+    if mixture is not None:
+        mean, plane = mixture.principal_plane()
+    elif (prior := model.latent_model.prior_plane()) is not None:
+        mean, plane = (part.detach().cpu().double().numpy() for part in prior)
+    else:
+        raise UsageError(
+            "this model's prior is not spread over a plane",
+            "a mixture of its latents is",
+            "name one: latentcli plot manifold VAE.PTH GMM_PARAMS.PKL",
+        )
+    kind = "latent dimension" if len(mean) <= 2 else "principal direction"
+    names = (f"{kind} 1 (standard deviations)", f"{kind} 2 (standard deviations)" if len(mean) > 1 else "")
+    images = model.decode(mean + grid_points(MANIFOLD_SIDE) @ plane)
+    return draw("manifold", path, images, MANIFOLD_SIDE, axes=names)
+
+
+def reconstructions(path: Path, model: "TrainedModel", images: "ImageSet") -> Path:
+    """Originals over reconstructions, evenly drawn from the set, each pair with its structural similarity."""
+    from latentcli.numerics import metrics
+
+    originals = images.images[_evenly(len(images), EXAMPLES)]
+    decoded = model.reconstruct(originals)
+    return draw("reconstructions", path, originals, decoded, metrics.ssim_per_image(originals, decoded))
+
+
+def codes(path: Path, model: "TrainedModel", images: "ImageSet", latents: Latents) -> Path:
+    """Images with their reconstructions and maps of codes, evenly drawn from the set, and the use of the codebook.
+
+    Raises:
+        UsageError: the model has no codes.
+    """
+    import torch
+
+    from latentcli.figures.codes import MOST_IMAGES
+    from latentcli.models import FAMILIES
+    from latentcli.models.quantiser import Quantiser
+
+    if "codes" not in latents.arrays:
+        families = [name for name in FAMILIES if "codes" in FAMILIES[name].FEATURES]
+        raise UsageError(f"this model has no codes to draw; the families that have are {', '.join(families)}")
+    rows = _evenly(len(images), MOST_IMAGES)
+    quantiser = cast(Quantiser, model.network.quantiser)
+    vectors = quantiser.vectors_of(torch.arange(quantiser.size, device=model.device))
+    numbers = latents.arrays["codes"]
+    return draw(
+        "codes", path, images.images[rows], model.decode(latents.flat[rows]), numbers[rows], numbers,
+        vectors.detach().cpu().numpy(),
+    )  # fmt: skip
+
+
+def tsne(path: Path, latents: Latents, seed: int = 0) -> Path:
+    """Which latents are near to each other, by class."""
+    labels = latents.labels
+    return draw("tsne", path, latents.flat, labels.codes if labels.names else None, list(labels.names), seed)
+
+
+def confusion(path: Path, metrics: Mapping[str, Any]) -> Path:
+    """The confusion matrix of a classification's metrics."""
+    title = f"accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f}"
+    return draw("confusion", path, metrics["confusion_matrix"], metrics["classes"], title)
+
+
+def label_counts(path: Path, predictions: "Predictions") -> Path:
+    """How many images of each class were predicted, beside the known ones."""
+    names, known = predictions.labels.names, predictions.known
+    counts = {"known": known.among(names).counts.tolist()} if known.any else {}
+    return draw("labels", path, list(names), counts | {"predicted": predictions.labels.counts.tolist()})
+
+
+def of_training(
+    where: Path, model: "TrainedModel", images: "ImageSet", latents: Latents,
+    mixture: "GaussianMixtureClassifier | None" = None,
+) -> list[Path]:  # fmt: skip
+    """All that a training run shows: curves, latents, the decoded plane, reconstructions."""
+    where = folder(where)
+    drawn = [history(where / "history.png", model.history), latent(where / "latent.png", latents, mixture)]
+    on_a_plane = mixture if mixture is not None and mixture.projection_ is not None else None
+    if on_a_plane is not None or model.latent_model.prior_plane() is not None:
+        drawn.append(manifold(where / "manifold.png", model, on_a_plane))
+    return [*drawn, reconstructions(where / "reconstructions.png", model, images)]
+
+
+def of_encoding(where: Path, model: "TrainedModel", images: "ImageSet", latents: Latents) -> list[Path]:
+    """The latents by class and, where they are codes, the images with their maps."""
+    drawn = [latent(folder(where) / "latent.png", latents)]
+    return drawn + ([codes(where / "codes.png", model, images, latents)] if "codes" in latents.arrays else [])
+
+
+def of_mixture(where: Path, latents: Latents, mixture: "GaussianMixtureClassifier") -> list[Path]:
+    """The latents with the mixture that was fitted to them."""
+    return [latent(folder(where) / "latent.png", latents, mixture)]
+
+
+def of_predictions(
+    where: Path, predictions: "Predictions", classifier: "LatentClassifier | None" = None
+) -> list[Path]:  # fmt: skip
+    """The counts of the labels and, where the truth is known, the confusion matrix; of latents these as well."""
+    where, drawn = folder(where), []
+    if predictions.latents is not None and predictions.latents.is_flat:
+        drawn.append(latent(where / "predictions.png", predictions.latents, classifier))
+    drawn.append(label_counts(where / "labels.png", predictions))
+    scores = predictions.scores()
+    return drawn + ([confusion(where / "confusion.png", scores)] if scores else [])
+
+
+def of_decodings(paths: Iterable[Path], model: "TrainedModel", arrays: Mapping[str, np.ndarray]) -> list[Path]:
+    """Decoded images of latents, without their originals."""
+    rows = _evenly(len(next(iter(arrays.values()))), EXAMPLES)
+    some = {name: array[rows] for name, array in arrays.items()}
+    decoded = np.concatenate([images for _, images in model.decodings(some)])
+    return [draw("reconstructions", path, None, decoded) for path in paths]
+
+
+def hybrids(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> Path:
+    """The most mixed of these hybrids, with captions.
+
+    Args:
+        path: of the picture.
+        images: (N, C, H, W) uint8.
+        soft_labels: (N, K).
+        classes: names of the K columns.
+    """
+    mixed = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
+    return draw("hybrids", path, images[mixed], soft_labels[mixed], list(classes))
+
+
+def hybrids_plane(
+    path: Path,
+    points: np.ndarray,
+    soft_labels: np.ndarray,
+    mixture: "GaussianMixtureClassifier",
+    likelihood: str,
+    log_likelihood: "LogLikelihood",
+) -> Path:
+    """Where hybrids lie on the plane in which they vary most, over the likelihoods of the classes.
+
+    Args:
+        path: of the picture.
+        points: (N, D) latents.
+        soft_labels: (N, K).
+        mixture: whose K classes they are.
+        likelihood, log_likelihood: what the soft labels are by: its name, and itself.
+    """
+    from latentcli.hybrids.field import field
+
+    points = mixture.transform(points)
+    likelihoods, extent, flat = field(mixture, log_likelihood, points, FIELD_SIDE)
+    names = "latent dimension 1", "latent dimension 2"
+    if points.shape[1] > 2:
+        names = "principal component 1 (field: a slice through the mean)", "principal component 2"
+    classes, title = [str(name) for name in mixture.classes_], f"points: their soft labels; field: by the {likelihood}"
+    return draw("field", path, likelihoods, extent, flat, soft_labels, classes, names, title)
+
+
+def comparison(path: Path, results: Sequence[Mapping[str, Any]], columns: Sequence[Any]) -> Path:
+    """The results of a study of latent spaces beside each other, a panel for each column that some result has.
+
+    Args:
+        path: of the picture.
+        results: with ``data``, ``model`` and metrics.
+        columns: with a ``key``, a ``title`` and a ``scale``.
+    """
+    panels = []
+    for column in columns:
+        values: dict[str, dict[str, list[float]]] = {}
+        for row in results:
+            if column.key in row:
+                of_model = values.setdefault(row["data"], {}).setdefault(row["model"], [])
+                of_model.append(row[column.key] * column.scale)
+        panels.append((column.title, values))
+    return draw("comparison", path, [panel for panel in panels if panel[1]])
+
+
+def of_latent_spaces(
+    where: Path,
+    results: Sequence[Mapping[str, Any]],
+    columns: Sequence[Any],
+    models: "Iterable[tuple[str, TrainedModel, ImageSet]]",
+) -> list[Path]:
+    """The results of a study beside each other, and of some models reconstructions and t-SNE of images.
+
+    Args:
+        where: the folder.
+        results, columns: as ``comparison`` takes them.
+        models: each with a name for its files, and the images.
+    """
+    drawn = [comparison(where / "comparison.png", results, columns)]
+    for name, model, images in models:
+        drawn.append(reconstructions(where / f"reconstructions-{name}.png", model, images))
+        drawn.append(tsne(where / f"tsne-{name}.png", model.encode(images)))
+    return drawn
+
+
+def accuracy_curve(path: Path, name: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Path:
+    """Accuracy against the number of labelled images.
+
+    Args:
+        path: of the picture.
+        name: of the data.
+        rows: as the study's ``table.json`` has them.
+        titles: of the arms, by name.
+    """
+    from latentcli.figures.curve import Accuracy
+
+    curves: dict[str, dict[int, Accuracy]] = {}
+    for row in rows:
+        accuracy = Accuracy(row["accuracy"]["mean"], row["accuracy"]["sd"], row["seeds"])
+        curves.setdefault(titles[row["arm"]], {})[row["per_class"]] = accuracy
+    return draw("curve", path, curves, name)
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+    """At most ``most`` of ``count`` row numbers, spread over all of them."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+
+
+def draw(kind: str, path: Path, *arguments: Any, **named: Any) -> Path:
+    """Draw one of ``FIGURES`` and save it."""
+    from latentcli.figures import FIGURES, save
+
+    save(FIGURES[kind](*arguments, **named), path)
+    return path

@@ -1,0 +1,130 @@
+"""A training run that can be stopped at any moment and goes on from there: its state, its log and its signals."""
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentcli.formats.files import atomic_write
+from latentcli.formats.schemas import TRAINING_STATE
+from latentcli.models.base import Model
+from latentcli.training.config import TrainingConfig
+from latentcli.training.examples import Examples
+from latentcli.training.identity import check_same
+from latentcli.training.interrupts import stop_requests
+from latentcli.training.loop import Callbacks, Run
+
+_START_AGAIN = "start again without `resume`"
+
+
+class Listener:
+    """Who watches a run; each method may be overridden, and does nothing here."""
+
+    def nothing_to_resume(self, state: Path) -> None:
+        """There is no such file to go on from: training starts at the beginning."""
+
+    def started(self, epochs: int, images: int, done: int) -> None:
+        """The run's size: epochs, images in each, and images that were seen before it was resumed."""
+
+    def stepped(self, images: int, loss: float) -> None:
+        """One step was taken, of so many images."""
+
+    def epoch_ended(self, row: Mapping[str, float]) -> None:
+        """One epoch ended: its row of the history."""
+
+
+def fit(
+    network: Model,
+    examples: np.ndarray | Examples,
+    config: TrainingConfig,
+    *,
+    identity: Mapping[str, Any],
+    state: Path | None = None,
+    resume: bool = True,
+    log: Path | None = None,
+    listener: Listener | None = None,
+) -> list[dict[str, float]]:
+    """Train a network in place.
+
+    SIGINT and SIGTERM stop it between two steps, and what was trained so far is kept in ``state``.
+
+    Args:
+        network: on its device.
+        examples: as ``Run`` takes them.
+        config: of the loop.
+        identity: of the run, kept with its state: another run is not gone on with.
+        state: file of the state that an interrupted run goes on from; it stays when the run ends. None keeps none.
+        resume: whether to go on from that file where it is there.
+        log: file with one JSON object an epoch: its row of the history, and the images per second.
+        listener: is told how the run goes.
+
+    Returns:
+        the history, one row an epoch.
+
+    Raises:
+        FitError: the loss is not finite; the state before that step was kept.
+        Interrupted: by a signal, after the state was saved.
+        UsageError: the state is that of a run with other settings or data.
+        ModelFileError: the file of the state is damaged.
+        OutputError: state or log cannot be written, or another run is writing them.
+    """
+    listener = listener or Listener()
+    with locks.exclusive(state) if state is not None else nullcontext():
+        saved = None
+        if state is not None and resume:
+            if state.exists():
+                content = load_state(state)
+                check_same(content["identity"], identity)
+                saved = content["run"]
+            else:
+                listener.nothing_to_resume(state)
+
+        def save(values: dict[str, Any]) -> None:
+            if state is not None:
+                TRAINING_STATE.write(state, {"state": {"identity": dict(identity), "run": values}})
+
+        run = Run(network, examples, config, saved)
+        lines = _Log(log, run.history)
+
+        def on_step(images: int, loss: float) -> None:
+            lines.images += images
+            listener.stepped(images, loss)
+
+        def on_epoch(row: Mapping[str, float]) -> None:
+            lines.add(row)
+            listener.epoch_ended(row)
+
+        with stop_requests() as interrupted:
+            return run.fit(Callbacks(listener.started, on_step, on_epoch, save, interrupted))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The state of a training, as ``fit`` keeps it: its ``identity``, and the ``run`` with tensors on the CPU.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, unsafe, changed, or no state of a known version.
+    """
+    content: dict[str, Any] = TRAINING_STATE.read(path, _START_AGAIN)["state"]
+    return content
+
+
+class _Log:
+    """``metrics.jsonl``: written anew with each epoch, so that it is whole at any moment."""
+
+    def __init__(self, path: Path | None, rows: list[dict[str, float]]) -> None:
+        self.path, self.rows = path, list(rows)
+        self.images, self.began = 0, time.monotonic()
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """One epoch more, of the images counted since the last."""
+        now = time.monotonic()
+        speed = round(self.images / max(now - self.began, 1e-9), 1)
+        self.images, self.began = 0, now
+        self.rows.append({**row, "images_per_second": speed})
+        if self.path is not None:
+            with atomic_write(self.path) as file:
+                file.write("".join(json.dumps(row) + "\n" for row in self.rows).encode())

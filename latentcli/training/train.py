@@ -1,0 +1,218 @@
+"""From images to a trained model, in one call."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from latentcli.core import device as devices
+from latentcli.core.errors import DataError, UsageError
+from latentcli.core.image_set import ImageSet, Shape
+from latentcli.formats.schemas import fingerprint
+from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
+from latentcli.models.base import ModelConfig
+from latentcli.models.trained import TrainedModel
+from latentcli.training import mixing
+from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.examples import Examples
+from latentcli.training.identity import identity, provenance
+from latentcli.training.resumable import Listener, fit
+
+AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
+
+
+def train(
+    images: ImageSet,
+    *,
+    model: str = "vae",
+    classes: int | None = None,
+    device: str = "auto",
+    state: str | Path | None = None,
+    resume: bool = True,
+    log: Path | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> TrainedModel:
+    """Train a model of latents on images; their labels play no part in it.
+
+    Args:
+        images: two or more.
+        model: a model family: a name in ``FAMILIES``.
+        classes: how many classes the latent space is made ready for; None takes those that label the images.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        state: file from which an interrupted training goes on; ``TrainedModel.save`` removes it. None keeps none.
+        resume: whether to go on from that file where it is there.
+        log: file with the metrics of each epoch, one JSON object a line.
+        listener: is told how the training goes.
+        settings: of the model (``latent_dim``, ``backbone``, ``loss`` …) and of its training (``epochs``, ``lr``,
+            ``seed`` …); ``latentcli settings`` lists them. None leaves a default.
+
+    Raises:
+        UsageError: an unknown family, device or setting, or a value out of range.
+        DataError: there is only one image.
+        FitError: the loss is not finite.
+        KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
+
+    Example:
+        >>> import latentcli as lc
+        >>> vae = lc.train(lc.load("digits"), model="vqvae", codes=8, latent_dim=4, width=32, epochs=1, seed=0)
+        >>> vae.image_shape, len(vae.history)
+        ((1, 8, 8), 1)
+    """
+    count = len(images.labels.names) or None if classes is None else classes
+    network_config, loop_config = configure(FAMILIES[model].Config, TrainingConfig, images.shape, count, settings)
+    run = identity(model, network_config, loop_config, images.name, {"images": images.images})
+    return trained(
+        model, network_config, loop_config, images.images, run, images.class_names,
+        device=device, state=state, resume=resume, log=log, listener=listener,
+    )  # fmt: skip
+
+
+def train_cnn(
+    images: ImageSet,
+    val: ImageSet | None = None,
+    *,
+    hybrids: mixing.Hybrids | None = None,
+    labelled_fraction: float | None = None,
+    finish: float | None = None,
+    labels_per_class: int | None = None,
+    device: str = "auto",
+    state: str | Path | None = None,
+    resume: bool = True,
+    log: Path | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> TrainedModel:
+    """Train a convolutional classifier of pixels on labelled images, and on hybrids beside them.
+
+    Args:
+        images: some of them labelled.
+        val: labelled images to validate with; None holds some of ``images`` out, where these are many.
+        hybrids: images with soft labels, as ``latentcli.read_hybrids`` gives them.
+        labelled_fraction: of the images of an epoch that are labelled ones, beside hybrids, in [0, 1].
+        finish: fraction of all steps, the last ones, that see labelled images alone, no hybrids.
+        labels_per_class: learn from so many labels of each class only.
+        device, state, resume, log, listener, settings: as for ``train``.
+
+    Raises:
+        UsageError: an unknown setting, a value out of range, or one that means nothing without hybrids.
+        DataError: no labels, too few of a class, one class only, or images of unlike shapes.
+        FitError: the loss is not finite.
+        KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
+
+    Example:
+        >>> import latentcli as lc
+        >>> cnn = lc.train_cnn(lc.load("digits"), labels_per_class=5, width=16, epochs=1, min_steps=0)
+        >>> cnn.class_names[:3]
+        ('0', '1', '2')
+    """
+    for name, value in (("labelled_fraction", labelled_fraction), ("finish", finish)):
+        if value and hybrids is None:
+            raise UsageError(
+                f"{name} is {value:g}, and there are no hybrids",
+                "it says how labelled images and hybrids are mixed",
+                "give some: `hybrids`",
+            )
+    fraction = LABELLED_FRACTION if labelled_fraction is None else labelled_fraction
+    seed = int(settings.get("seed") or 0)
+    labelled = mixing.labelled(images, labels_per_class, seed)
+    names = mixing.classes_of(labelled, hybrids)
+    network_config, loop_config = configure(
+        PIXEL_CLASSIFIERS["cnn"].Config, ClassifierTrainingConfig, images.shape, len(names), settings | {"finish": finish}
+    )  # fmt: skip
+    examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
+    counts = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
+    run = identity(
+        "cnn", network_config, loop_config, images.name, examples.arrays(), **counts, labelled_fraction=fraction
+    )
+    return trained(
+        "cnn", network_config, loop_config, examples, run, names,
+        device=device, state=state, resume=resume, log=log, listener=listener,
+    )  # fmt: skip
+
+
+def trained(
+    family: str,
+    network_config: ModelConfig,
+    loop_config: TrainingConfig,
+    examples: np.ndarray | Examples,
+    run: Mapping[str, Any],
+    class_names: tuple[str, ...],
+    *,
+    device: str = "auto",
+    state: str | Path | None = None,
+    resume: bool = True,
+    log: Path | None = None,
+    listener: Listener | None = None,
+) -> TrainedModel:
+    """Create a network of a registered family, train it, and sign what comes of it.
+
+    Args:
+        family: a name in ``FAMILIES`` or ``PIXEL_CLASSIFIERS``.
+        network_config, loop_config: the two configurations; the seed is the latter's.
+        examples: as ``Run`` takes them.
+        run: the run's ``identity``.
+        class_names: kept with the model.
+        device, state, resume, log, listener: as for ``train``.
+    """
+    path = None if state is None else Path(state)
+    network = create(family, network_config, loop_config.seed, devices.resolve(device))
+    history = fit(
+        network, examples, loop_config, identity=run, state=path, resume=resume, log=log, listener=listener
+    )  # fmt: skip
+    model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=path)
+    model.fingerprint = fingerprint(model.entries())
+    return model
+
+
+def configure(
+    model: type[ModelConfig],
+    training: type[AnyConfig],
+    image_shape: Shape,
+    classes: int | None,
+    settings: Mapping[str, Any],
+) -> tuple[ModelConfig, AnyConfig]:
+    """The two configurations of a training, from settings that may name any field of either.
+
+    Args:
+        model: the model's configuration.
+        training: the training's.
+        image_shape: channels, height and width of the images.
+        classes: how many classes the images are known to have; None when that is unknown.
+        settings: values by name; None leaves a default.
+
+    Raises:
+        UsageError: an unknown setting, or a value out of range.
+    """
+    values = {name: value for name, value in settings.items() if value is not None}
+    of_training, of_model = {field.name for field in fields(training)}, model.settable()
+    for name in values.keys() - of_training - of_model:
+        near = difflib.get_close_matches(name, of_training | of_model, 1)
+        raise UsageError(
+            f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+            f"of the model: {', '.join(sorted(of_model))}",
+            f"of the training: {', '.join(sorted(of_training))}",
+        )
+    of_data = model.for_data(image_shape, classes, **{n: v for n, v in values.items() if n in of_model})
+    return of_data, training(**{n: v for n, v in values.items() if n in of_training})
+
+
+def check_named(images: ImageSet) -> None:
+    """Refuse labels that cannot name clusters, before hours of training are spent.
+
+    Raises:
+        DataError: there are none, or all are of one class.
+    """
+    if not images.labels.any:
+        raise DataError(
+            f"{images.name} has no labels to name the clusters with", "expected labelled images, a few per class"
+        )
+    if len(images.labels.occurring) < 2:
+        raise DataError(
+            f"all labels of {images.name} are of one class",
+            "expected two classes or more to tell apart",
+            "label images of another class, or take the images of that class without labels",
+        )
