@@ -218,7 +218,9 @@ def parse_gates(gates: Sequence[str] | None) -> dict[str, float]:
         if not math.isfinite(number):
             raise UsageError(f"--fail-under {gate!r} is not of the form name=number", "such as accuracy=0.95")
         if name not in (known := _known_metrics()):
-            raise UsageError(f"--fail-under: there is no metric {name!r}", f"expected one of: {', '.join(sorted(known))}")
+            raise UsageError(
+                f"--fail-under: there is no metric {name!r}", f"expected one of: {', '.join(sorted(known))}"
+            )
     return parsed
 
 

@@ -23,7 +23,8 @@ def fit_probe(
     probe: Annotated[
         str,
         typer.Option(
-            metavar=options.one_of("classifiers:PROBES"), help="What learns; conv reads maps: quantized, encoder, pixels."
+            metavar=options.one_of("classifiers:PROBES"),
+            help="What learns; conv reads maps: quantized, encoder, pixels.",
         ),
     ] = "mlp",
     features: Annotated[
@@ -44,8 +45,7 @@ def fit_probe(
 ) -> None:
     """Fit a probe to features of DATA's labelled images: it tells how much of the classes they hold."""
     from latentcli.artifacts.models import save_classifier
-    from latentcli.classifiers import PROBES
-    from latentcli.classifiers import fitting
+    from latentcli.classifiers import PROBES, fitting
     from latentcli.cli import console, inputs, training_progress
 
     gates = console.parse_gates(fail_under)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
 
 
-def images(data: str, reading: "Reading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any) -> "ImageSet":
+def images(
+    data: str, reading: "Reading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any
+) -> "ImageSet":
     """Images of DATA, and a list beside ``output`` of the files that could not be read.
 
     Args:

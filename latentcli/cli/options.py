@@ -14,7 +14,6 @@ from latentcli.core.errors import UsageError
 from latentcli.training.config import TrainingConfig
 
 
-
 def one_of(registry: str) -> str:
     """The names of a registry for a help text, read from where it stands: "models:FAMILIES"."""
     module, _, attribute = registry.partition(":")
@@ -73,11 +72,16 @@ FailUnder = Annotated[
 ]
 Figures = Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures of the result there.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the images. By default as many as they need.")]
-BatchSize = Annotated[int | None, typer.Option(help="Images a step. By default 256, or an eighth of the images where these are few.")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Images a step. By default 256, or an eighth of the images where these are few.")
+]
 LearningRate = Annotated[float, typer.Option(help="The highest learning rate.")]
 ImageSize = Annotated[int | None, typer.Option(help="Resize the images to this many pixels a side.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting of model or training: see `latentcli settings`.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Any other setting of model or training: see `latentcli settings`."
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from where an interrupted run stopped.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]

@@ -9,7 +9,11 @@ from latentcli.cli import options
 from latentcli.cli.app import LOOK, app, command
 
 
-@command(app, panel=LOOK, examples=["latentcli settings", "latentcli settings train --model vqvae", "latentcli settings train-cnn"])
+@command(
+    app,
+    panel=LOOK,
+    examples=["latentcli settings", "latentcli settings train --model vqvae", "latentcli settings train-cnn"],
+)
 def settings(
     of: Annotated[str, typer.Argument(metavar="[train|train-cnn|fit-probe]", help="The command.")] = "train",
     model: Annotated[
@@ -29,6 +33,6 @@ def settings(
         width = max(len(each.name) for each in found)
         console.emit(f"{group}\n")
         for each in found:
-            value = {None: "none", True: "true", False: "false"}.get(each.default, each.default)
+            value = str(each.default).lower() if each.default is None or each.default is True or each.default is False else each.default
             allowed = each.kind + (f", {each.range}" if each.range else "")
             console.emit(f"  {each.name:<{width}}  {each.meaning}\n  {'':<{width}}  [{allowed}; default: {value}]\n")

@@ -28,7 +28,10 @@ def train_cnn(
     labelled_fraction: Annotated[
         float | None,
         typer.Option(
-            "--labelled-fraction", "--share", min=0.0, max=1.0,
+            "--labelled-fraction",
+            "--share",
+            min=0.0,
+            max=1.0,
             help="Of the images of an epoch that are DATA's, beside hybrids. [default: 0.5]",
         ),
     ] = None,  # fmt: skip

@@ -106,7 +106,9 @@ def _load(variant: _Variant, split: str, roots: Sequence[Path], progress: Progre
     assert class_names is not None
     if labels.min() < 0 or labels.max() >= len(class_names):
         raise _not_cifar(place, f"labels from {labels.min()} to {labels.max()} and {len(class_names)} class names")
-    return ImageSet(images.reshape(-1, *_SHAPE), Labels(labels.reshape(-1), class_names), name=variant.name, layout="NCHW")
+    return ImageSet(
+        images.reshape(-1, *_SHAPE), Labels(labels.reshape(-1), class_names), name=variant.name, layout="NCHW"
+    )
 
 
 def _is_complete(place: Path, wanted: Iterable[str]) -> bool:

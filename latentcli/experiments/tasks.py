@@ -75,7 +75,9 @@ def load_tasks(
         names = [f"{name}-coarse" if f"{name}-coarse" in SOURCES else name for name in data]
     lacking = [name for name in names if name not in SOURCES]
     if len(tests) > len(lacking):
-        raise UsageError(f"{len(tests)} test parts for {len(lacking)} data sets without one", "named sets have their own")
+        raise UsageError(
+            f"{len(tests)} test parts for {len(lacking)} data sets without one", "named sets have their own"
+        )
     parts = dict(zip(lacking, tests, strict=False))
     tasks = []
     for name in names:
