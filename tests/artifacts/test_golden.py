@@ -1,4 +1,4 @@
-"""Files of the version before still load, fit each other, and give the numbers that they gave when they were written."""
+"""Files of the version before still load, fit each other, and give the numbers that they gave."""
 
 import csv
 from pathlib import Path
@@ -23,8 +23,17 @@ FINGERPRINTS = {
 """What the classifiers and latents of these checkpoints name them by."""
 
 
-def images_of(name):
-    return data.load(str(GOLDEN / name))
+@pytest.fixture(scope="module")
+def images():
+    """(106, 1, 8, 8) uint8."""
+    return data.load(str(GOLDEN / "images.npz")).images
+
+
+@pytest.fixture(scope="module")
+def names():
+    """(106,) names of the images' classes."""
+    with np.load(GOLDEN / "images.npz") as arrays:
+        return arrays["labels"].astype(str)
 
 
 def network(name):
@@ -60,20 +69,19 @@ def test_checkpoints_load_and_their_networks_take_all_their_weights(name, shape,
 
 
 @pytest.mark.parametrize(("name", "latents"), [("vae", "latents.npz"), ("vqvae", "codes.npz")])
-def test_images_have_the_latents_that_they_had(name, latents):
+def test_images_have_the_latents_that_they_had(images, name, latents):
     expected = artifacts.read_latents(GOLDEN / latents)
     assert expected.checkpoint == FINGERPRINTS[name]
-    images = images_of("images.npz")
-    found = encoded(name, images.images[: len(expected)])
+    found = encoded(name, images[: len(expected)])
     assert found.arrays.keys() == expected.arrays.keys()
     for array in expected.arrays:
         assert_allclose(found.arrays[array], expected.arrays[array], rtol=1e-4, atol=1e-5)
-    assert expected.names_of_labels().tolist() == images.names_of_labels()[: len(expected)].tolist()
+    assert expected.class_names == ("1", "4", "8")
 
 
-def test_the_mixture_predicts_what_it_predicted():
+def test_the_mixture_predicts_what_it_predicted(images):
     params = artifacts.read_classifier(GOLDEN / "gmm_params.pkl", fitted_on=FINGERPRINTS["vae"])
-    found = classifier(params).predict(encoded("vae", images_of("images.npz").images).flat)
+    found = classifier(params).predict(encoded("vae", images).flat)
     with (GOLDEN / "vae.csv").open(newline="") as file:
         expected = [row["Predicted_Label"] for row in csv.DictReader(file)]
     assert found.tolist() == expected
@@ -86,11 +94,10 @@ def test_the_mixture_predicts_what_it_predicted():
         ("probe_knn", "vqvae", [[0, 0, 36], [0, 3, 34], [0, 0, 33]]),
     ],
 )
-def test_probes_are_right_and_wrong_as_often_as_they_were(name, model, confusion):
+def test_probes_are_right_and_wrong_as_often_as_they_were(images, names, name, model, confusion):
     params = probe_files.read(GOLDEN / f"{name}.pth", fitted_on=FINGERPRINTS[model])
-    images = images_of("images.npz")
-    found = classifier(params).predict(encoded(model, images.images).flat)
-    assert confusion_matrix(images.names_of_labels(), found, labels=["1", "4", "8"]).tolist() == confusion
+    found = classifier(params).predict(encoded(model, images).flat)
+    assert confusion_matrix(names, found, labels=["1", "4", "8"]).tolist() == confusion
 
 
 def test_hybrids_are_the_images_of_their_latents_as_likely_of_each_class_as_they_were():
@@ -110,7 +117,7 @@ def test_the_two_dimensional_model_reconstructs_as_well_as_it_did():
     assert metrics.ssim_per_image(images, found).mean() == pytest.approx(0.593543, rel=1e-4)
 
 
-def test_the_classifier_of_pixels_gives_the_probabilities_that_it_gave():
-    found = inference.probabilities(network("cnn"), images_of("images.npz").images)
+def test_the_classifier_of_pixels_gives_the_probabilities_that_it_gave(images):
+    found = inference.probabilities(network("cnn"), images)
     assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     assert_allclose(found.mean(axis=0), [0.23755423, 0.39001429, 0.37243142], rtol=1e-4)
