@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from latentcli import __version__
 from latentcli.core.errors import UsageError
-from latentcli.formats.files import digest
+from latentcli.formats.digests import digest
 from latentcli.training.config import TrainingConfig
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.core.errors import ModelFileError, UsageError
-from latentcli.formats.files import check_folder, check_writable, short, shown
+from latentcli.formats.atomic import check_folder, check_writable
+from latentcli.formats.digests import short
 
 if TYPE_CHECKING:
     from latentcli.artifacts.checkpoint import Checkpoint
@@ -25,9 +26,9 @@ def model(path: Path, device: str) -> "tuple[Checkpoint, LatentModel]":
     saved, found = _any_model(path, device)
     if not isinstance(found, LatentModel):
         raise ModelFileError(
-            f"{shown(path)} is a classifier of pixels; it has no latent space",
+            f"{path} is a classifier of pixels; it has no latent space",
             "expected a model of latents, such as vae.pth, which `latentcli train` writes",
-            f"to label images with it, give no other file: latentcli classify DATA {shown(path)}",
+            f"to label images with it, give no other file: latentcli classify DATA {path}",
         )
     return saved, found
 
@@ -44,14 +45,14 @@ def pixel_classifier(path: Path, device: str) -> "tuple[Checkpoint, PixelClassif
     saved, found = _any_model(path, device)
     if not isinstance(found, PixelClassifier):
         raise UsageError(
-            f"{shown(path)} is a model of latents, and there is no classifier to read them",
+            f"{path} is a model of latents, and there is no classifier to read them",
             "expected one that was fitted on it, or a classifier of pixels alone",
-            f"name it behind {shown(path)}: gmm_params.pkl or probe.pth",
+            f"name it behind {path}: gmm_params.pkl or probe.pth",
         )
     names = set(saved.class_names) - {""}
     if len(names) != found.config.classes or len(saved.class_names) != len(names):
         raise ModelFileError(
-            f"{shown(path)} does not name the classes that it tells apart",
+            f"{path} does not name the classes that it tells apart",
             f"expected {found.config.classes} different names, found {len(saved.class_names)}",
             "train it again: latentcli train-cnn DATA",
         )
@@ -186,14 +187,14 @@ def classifier(path: Path, fitted_on: str, vae: Path) -> Any:
     from latentcli.classifiers import CLASSIFIERS
 
     read = probe_files.read if probe_files.is_archive(path) else artifacts.read_classifier
-    params = read(path, fitted_on=fitted_on, checkpoint=shown(vae))
+    params = read(path, fitted_on=fitted_on, checkpoint=str(vae))
     if params["kind"] not in CLASSIFIERS:
         expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
-        raise ModelFileError(f"{shown(path)} holds a classifier of an unknown kind", expected)
+        raise ModelFileError(f"{path} holds a classifier of an unknown kind", expected)
     try:
         return CLASSIFIERS[params["kind"]].from_params(params)
     except ModelFileError as error:
-        raise ModelFileError(f"{shown(path)}: {error.problem}", error.found, error.remedy) from error
+        raise ModelFileError(f"{path}: {error.problem}", error.found, error.remedy) from error
 
 
 def mixture(path: Path, fitted_on: str, vae: Path) -> Any:
@@ -209,9 +210,9 @@ def mixture(path: Path, fitted_on: str, vae: Path) -> Any:
     found = None if probe_files.is_archive(path) else classifier(path, fitted_on, vae)
     if not isinstance(found, DensityClassifier):
         raise ModelFileError(
-            f"{shown(path)} is no mixture",
+            f"{path} is no mixture",
             "a probe, or a network, tells classes apart, and there is nothing to draw from it",
-            f"fit a mixture: latentcli fit-gmm DATA {shown(vae)} -o gmm_params.pkl",
+            f"fit a mixture: latentcli fit-gmm DATA {vae} -o gmm_params.pkl",
         )
     return found
 

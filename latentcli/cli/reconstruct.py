@@ -39,7 +39,7 @@ def reconstruct(
     inputs.check_outputs(output, grid, given=[data, vae, reading.labels], folder=figures)
     saved, model = inputs.model(vae, device)
     if artifacts.holds_latents(Path(data)):
-        latents = artifacts.read_latents(Path(data), sealed=False)
+        latents = artifacts.read_latents(Path(data), strict=False)
         inputs.check_latents(data, latents, vae, saved.fingerprint)
         result, pictured = _decode(model, latents, output, grid, figures)
     else:

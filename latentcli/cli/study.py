@@ -64,7 +64,7 @@ def latents(
     from latentcli.experiments import cells, tables
     from latentcli.experiments.latents import Protocol
     from latentcli.experiments.latents import cells as cells_of
-    from latentcli.formats.files import check_folder
+    from latentcli.formats.atomic import check_folder
     from latentcli.models import FAMILIES
 
     families = options.names(models) or []
@@ -239,7 +239,7 @@ def write_tables(folder: Path, results: Sequence[dict[str, Any]], columns: "Sequ
 
 def write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
     """Texts as files of these names."""
-    from latentcli.formats.files import atomic_write
+    from latentcli.formats.atomic import atomic_write
 
     for name, content in contents.items():
         with atomic_write(folder / name) as file:

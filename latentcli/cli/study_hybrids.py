@@ -68,7 +68,7 @@ def hybrids(
     from latentcli.experiments.arms import ARMS, USUAL
     from latentcli.experiments.hybrids import Protocol, fewest_of_a_class
     from latentcli.experiments.hybrids import cells as cells_of
-    from latentcli.formats.files import check_folder
+    from latentcli.formats.atomic import check_folder
     from latentcli.models import FAMILIES
 
     FAMILIES[model]  # an unknown name is refused before anything is loaded

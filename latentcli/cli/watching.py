@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
-from latentcli.formats.files import atomic_write
+from latentcli.formats.atomic import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np

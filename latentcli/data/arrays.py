@@ -10,7 +10,7 @@ from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.data.labels import encode_labels
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
-from latentcli.formats.opening import kind
+from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
 IMAGE_KEYS = ("data", "images", "x")

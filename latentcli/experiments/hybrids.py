@@ -242,7 +242,7 @@ def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, fo
     """
     from latentcli.artifacts import checkpoint
     from latentcli.core import device as devices
-    from latentcli.formats.files import digest
+    from latentcli.formats.digests import digest
     from latentcli.models import create
     from latentcli.training.loop import Callbacks, Run
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from latentcli.formats.files import digest
+from latentcli.formats.digests import digest
 
 if TYPE_CHECKING:
     from latentcli.core.image_set import ImageSet
