@@ -3,9 +3,9 @@
 from latentcli.artifacts.hybrid_folders import hybrid_folder_writer
 from latentcli.artifacts.images import hybrids_writer, read_hybrids, reconstructions_writer
 from latentcli.artifacts.latents import holds_latents, read_latents, write_latents
-from latentcli.artifacts.npz import read_arrays, write_arrays
 from latentcli.artifacts.parameters import read_classifier, write_classifier
 from latentcli.artifacts.tables import write_bad_files, write_predictions
+from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 
 __all__ = [
     "holds_latents",

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from latentcli.core.errors import ModelFileError, UsageError
-from latentcli.formats import files
 from latentcli.formats.schemas import CHECKPOINT, TRAINING_STATE
 from latentcli.models import family_of
 
@@ -71,7 +70,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version.
     """
     content = CHECKPOINT.read(path, _TRAIN_AGAIN)
-    _check_values(content, files.shown(path))
+    _check_values(content, path)
     checkpoint = Checkpoint(
         content["family"], content["config"], tuple(content["image_shape"]), tuple(content["class_names"]),
         content["state_dict"], content["training"],

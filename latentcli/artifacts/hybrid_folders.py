@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli.artifacts.tables import as_csv, as_written
 from latentcli.core.errors import DataError, UsageError
-from latentcli.formats.files import atomic_folder, shown
+from latentcli.formats.atomic import atomic_folder, output_errors
+from latentcli.formats.csv_text import as_csv, unescape_formula
 
 SOFT_LABELS = "soft_labels.csv"
 
@@ -43,19 +43,20 @@ def hybrid_folder_writer(
             f"a class is called {NAMES}, as the first column of {SOFT_LABELS} is",
             remedy="write hybrids.npz instead of a --folder: -o hybrids.npz",
         )
-    digits, number = max(6, len(str(count - 1))), 0
-    with atomic_folder(path) as folder, (folder / SOFT_LABELS).open("w", encoding="utf-8", newline="") as table:
+    digits, table = max(6, len(str(count - 1))), [as_csv([[NAMES, *classes]])]
+    with atomic_folder(path) as folder:
 
         def write(images: np.ndarray, soft_labels: np.ndarray) -> None:
-            nonlocal number
-            for image, shares in zip(images, soft_labels, strict=True):
-                name = f"{number:0{digits}}.png"
-                Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(folder / name)
-                table.write(as_csv([[name, *(f"{share:.9g}" for share in shares)]]))
-                number += 1
+            for image, fractions in zip(images, soft_labels, strict=True):
+                name = f"{len(table) - 1:0{digits}}.png"
+                picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+                with output_errors(path):
+                    picture.save(folder / name)
+                table.append(as_csv([[name, *(f"{fraction:.9g}" for fraction in fractions)]]))
 
-        table.write(as_csv([[NAMES, *classes]]))
         yield write
+        with output_errors(path):
+            (folder / SOFT_LABELS).write_text("".join(table), encoding="utf-8", newline="")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class HybridFolder:
         try:
             return decode(file, *self.shape)
         except UnreadableImage as error:
-            raise DataError(f"cannot read {shown(file)}", str(error)) from error
+            raise DataError(f"cannot read {file}", str(error)) from error
 
     def images(self) -> np.ndarray:
         """(N, C, H, W) uint8: all of them.
@@ -126,14 +127,14 @@ def _shape_of(path: Path) -> tuple[int, int, int]:
         with Image.open(path, formats=("PNG",)) as image:
             return height, width, 1 if image.mode == "L" else 3
     except (UnreadableImage, OSError) as error:
-        raise DataError(f"cannot read {shown(path)}", str(error)) from error
+        raise DataError(f"cannot read {path}", str(error)) from error
 
 
 def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
     """Classes, files and soft labels of ``soft_labels.csv``."""
 
     def refuse(found: str) -> DataError:
-        return DataError(f"{shown(path)} holds no soft labels", found, "make them again: latentcli hybridize --folder")
+        return DataError(f"{path} holds no soft labels", found, "make them again: latentcli hybridize --folder")
 
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -142,7 +143,7 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
         raise refuse(str(error)) from error
     if len(rows) < 2 or rows[0][:1] != [NAMES] or any(len(row) != len(rows[0]) for row in rows) or len(rows[0]) < 2:
         raise refuse("expected a column File, one for each class, and a row for each image")
-    classes = tuple(map(as_written, rows[0][1:]))
+    classes = tuple(map(unescape_formula, rows[0][1:]))
     if len(set(classes)) < len(classes):
         raise refuse("expected each class to be named once")
     files = [row[0] for row in rows[1:]]

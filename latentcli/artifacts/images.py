@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.artifacts.hybrid_folders import HybridFolder, are_shares
-from latentcli.artifacts.npz import Shape, arrays_writer, read_arrays, write_arrays
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
-from latentcli.formats import files
+from latentcli.formats.checksummed_npz import Shape, arrays_writer, read_arrays, write_arrays
 
 
 @contextmanager
@@ -99,12 +98,12 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
         folder = HybridFolder.read(path)
         pixels = laid_out(folder.images(), layout_of(folder.shape[2]))
         return {"images": pixels, "soft_labels": folder.soft_labels, "classes": np.array(folder.classes)}
-    arrays = read_arrays(path, sealed=True)
+    arrays = read_arrays(path, strict=True)
 
     def check(holds: bool, found: str) -> None:
         if not holds:
             raise DataError(
-                f"{files.shown(path)} holds no hybrids",
+                f"{path} holds no hybrids",
                 found,
                 "make them again: latentcli hybridize MODEL.pth gmm_params.pkl",
             )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli.artifacts.npz import read_arrays, write_arrays
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
-from latentcli.formats import files
+from latentcli.formats.checksummed_npz import read_arrays, write_arrays
+from latentcli.formats.digests import is_digest
 
 
 def write_latents(path: Path, latents: Latents) -> None:
@@ -37,38 +37,38 @@ def holds_latents(path: Path) -> bool:
         return False
 
 
-def read_latents(path: Path, *, sealed: bool = True) -> Latents:
+def read_latents(path: Path, *, strict: bool = True) -> Latents:
     """Latents from a file that ``write_latents`` wrote.
 
     Args:
         path: of the file.
-        sealed: insist on what ``write_latents`` writes with them. Otherwise a checkpoint ("" if missing) need not be
+        strict: insist on what ``write_latents`` writes with them. Otherwise a checkpoint ("" if missing) need not be
             there, nor more than codes, which only the model can make points of.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
     """
-    arrays = read_arrays(path, sealed=sealed)
+    arrays = read_arrays(path, strict=strict)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)
 
     def check(holds: bool, found: str) -> None:
         if not holds:
             raise DataError(
-                f"{files.shown(path)} holds no latents",
+                f"{path} holds no latents",
                 found,
-                f"encode again: latentcli encode DATA MODEL.pth -o {files.shown(path)}",
+                f"encode again: latentcli encode DATA MODEL.pth -o {path}",
             )
 
-    enough = ("mu", "quantized") if sealed else tuple(ARRAYS_OF_FEATURES.values())
+    enough = ("mu", "quantized") if strict else tuple(ARRAYS_OF_FEATURES.values())
     check(not set(enough).isdisjoint(arrays), f"expected an array {' or '.join(enough)}")
     rows = {name: array.shape[:1] for name, array in arrays.items()}
     check(len(set(rows.values())) == 1 and () not in rows.values(), "expected one row per image in each array")
     check((0,) not in rows.values(), "expected one image or more")
     check(all(array.dtype.kind in "fiu" and array.ndim >= 2 for array in arrays.values()), "expected rows of numbers")
     check(all(np.isfinite(array).all() for array in arrays.values()), "found numbers that are not finite")
-    named = checkpoint is not None and files.is_digest(str(checkpoint))
-    check(named or (checkpoint is None and not sealed), "expected the SHA-256 of a checkpoint")
+    named = checkpoint is not None and is_digest(str(checkpoint))
+    check(named or (checkpoint is None and not strict), "expected the SHA-256 of a checkpoint")
     count = next(iter(rows.values()))
     if labels is not None:
         check(labels.dtype.kind in "iu" and labels.shape == count, "expected one label per image")

@@ -9,7 +9,7 @@ from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes.probe import Probe
 from latentcli.core import device as devices
 from latentcli.core.errors import ModelFileError
-from latentcli.formats.files import shown
+from latentcli.core.errors import printable
 from latentcli.formats.schemas import CHECKPOINT
 from latentcli.models.trained import TrainedModel
 
@@ -41,7 +41,7 @@ def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
     saved = checkpoint.load(Path(path))
     network = checkpoint.build(saved).to(where).eval()
     return TrainedModel(
-        saved.family, network, saved.class_names, saved.training, saved.fingerprint, shown(Path(path))
+        saved.family, network, saved.class_names, saved.training, saved.fingerprint, printable(str(path))
     )  # fmt: skip
 
 
@@ -71,11 +71,11 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     params = read(path, **known)
     if params["kind"] not in CLASSIFIERS:
         expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
-        raise ModelFileError(f"{shown(path)} holds a classifier of an unknown kind", expected)
+        raise ModelFileError(f"{printable(str(path))} holds a classifier of an unknown kind", expected)
     try:
         return CLASSIFIERS[params["kind"]].from_params(params)
     except ModelFileError as error:
-        raise ModelFileError(f"{shown(path)}: {error.problem}", error.found, error.remedy) from error
+        raise ModelFileError(f"{printable(str(path))}: {error.problem}", error.found, error.remedy) from error
 
 
 def load_mixture(path: str | Path, model: TrainedModel | None = None) -> "GaussianMixtureClassifier":
@@ -89,7 +89,7 @@ def load_mixture(path: str | Path, model: TrainedModel | None = None) -> "Gaussi
     if not isinstance(found, DensityClassifier):
         checkpoint_name = "vae.pth" if model is None else model.name
         raise ModelFileError(
-            f"{shown(Path(path))} is no mixture",
+            f"{printable(str(path))} is no mixture",
             "a probe, or a network, tells classes apart, and there is nothing to draw from it",
             f"fit a mixture: latentcli fit-gmm DATA {checkpoint_name} -o gmm_params.pkl",
         )

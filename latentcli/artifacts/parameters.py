@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from latentcli.core.errors import ModelFileError
-from latentcli.formats import files, pickle_reader, pickle_writer
+from latentcli.formats import pickle_reader, pickle_writer
+from latentcli.formats.atomic import atomic_write
+from latentcli.formats.digests import digest, short
+from latentcli.formats.regular_files import open_regular
 
 LARGEST = 2**30
 """Bytes: ten full covariances of 2,048 dimensions take a third of it."""
@@ -29,8 +32,8 @@ def write_classifier(path: Path, params: Mapping[str, Any]) -> None:
         raise ValueError("a classifier's parameters need a kind and a checkpoint")
     plain = {name: value for name, value in params.items() if name != "sha256"}
     as_read = pickle_reader.loads(pickle_writer.dumps(plain))
-    with files.atomic_write(path) as file:
-        file.write(pickle_writer.dumps(plain | {"sha256": files.digest(as_read)}))
+    with atomic_write(path) as file:
+        file.write(pickle_writer.dumps(plain | {"sha256": digest(as_read)}))
 
 
 def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") -> dict[str, Any]:
@@ -45,7 +48,7 @@ def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = 
         ModelFileError: the file is missing, damaged, unsafe or changed, holds numbers that are not finite, or was
             fitted on another checkpoint.
     """
-    name, one = files.shown(path), f"latentcli fit-gmm DATA {checkpoint}"
+    name, one = path, f"latentcli fit-gmm DATA {checkpoint}"
     again, other = f"fit it again: {one} -o {name}", f"fit one: {one}"  # the other not over a file of another kind
     try:
         params = pickle_reader.loads(_bytes_of(path))
@@ -55,10 +58,10 @@ def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = 
     if not plain or not all(isinstance(params.get(key), str) for key in ("kind", "checkpoint", "sha256")):
         raise ModelFileError(f"{name} holds no classifier", "expected a dict with kind, checkpoint and sha256", other)
     expected = params.pop("sha256")
-    if expected != (found := files.digest(params)):
+    if expected != (found := digest(params)):
         raise ModelFileError(
             f"{name} was changed after it was written",
-            f"expected SHA-256 {files.short(expected)}, found {files.short(found)}",
+            f"expected SHA-256 {short(expected)}, found {short(found)}",
             again,
         )
     for key, value in params.items():
@@ -67,16 +70,18 @@ def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = 
     if fitted_on is not None and params["checkpoint"] != fitted_on:
         raise ModelFileError(
             f"{name} was fitted on another checkpoint",
-            f"expected latents of {checkpoint} {files.short(fitted_on)}, found {files.short(params['checkpoint'])}",
+            f"expected latents of {checkpoint} {short(fitted_on)}, found {short(params['checkpoint'])}",
             again,
         )
     return {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in params.items()}
 
 
 def _bytes_of(path: Path) -> bytes:
-    if files.size_of_regular(path) > LARGEST:
-        raise OSError(errno.EFBIG, f"larger than {LARGEST:,} bytes")
-    return path.read_bytes()
+    file, size = open_regular(path)
+    with file:
+        if size > LARGEST:
+            raise OSError(errno.EFBIG, f"larger than {LARGEST:,} bytes")
+        return file.read()
 
 
 def _is_finite(value: Any) -> bool:

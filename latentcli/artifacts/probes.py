@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from latentcli.core.errors import ModelFileError
-from latentcli.formats import files
 from latentcli.formats.checksummed import Kind
+from latentcli.formats.digests import short
+from latentcli.formats.regular_files import open_regular
 
 PROBE = Kind(
     "a probe",
@@ -24,8 +25,8 @@ PROBE = Kind(
 def is_archive(path: Path) -> bool:
     """Whether the file begins like the archives that hold probes, whole or not; a mixture's pickle does not."""
     try:
-        files.size_of_regular(path)
-        with path.open("rb") as file:
+        file, _ = open_regular(path)
+        with file:
             return file.read(2) == b"PK"
     except OSError:
         return False
@@ -58,19 +59,18 @@ def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") 
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, no probe, or fitted on another checkpoint.
     """
-    name = files.shown(path)
     one = f"latentcli fit-probe DATA {checkpoint}"
-    again = f"fit it again: {one} -o {name}"
+    again = f"fit it again: {one} -o {path}"
     content = PROBE.read(path, f"fit one: {one}")  # not over a file of another kind
     arrays = content["arrays"]
     if not all(type(key) is str and type(value) is torch.Tensor for key, value in arrays.items()):
-        raise ModelFileError(f"{name} is not a probe as a whole", "expected arrays with names", again)
+        raise ModelFileError(f"{path} is not a probe as a whole", "expected arrays with names", again)
     if not all(bool(torch.isfinite(value).all()) for value in arrays.values()):
-        raise ModelFileError(f"{name} holds numbers that are not finite", None, again)
+        raise ModelFileError(f"{path} holds numbers that are not finite", None, again)
     if fitted_on is not None and content["checkpoint"] != fitted_on:
         raise ModelFileError(
-            f"{name} was fitted on another checkpoint",
-            f"expected features of {checkpoint} {files.short(fitted_on)}, found {files.short(content['checkpoint'])}",
+            f"{path} was fitted on another checkpoint",
+            f"expected features of {checkpoint} {short(fitted_on)}, found {short(content['checkpoint'])}",
             again,
         )
     del content[PROBE.seal]

@@ -1,19 +1,15 @@
 """CSV files: the labels that were predicted, and the files that could not be read."""
 
-import csv
 import heapq
-import io
-import math
-import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
-from latentcli.formats.files import atomic_write
-
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+from latentcli.core.errors import printable
+from latentcli.formats.atomic import atomic_write
+from latentcli.formats.csv_text import as_csv
 
 
 def write_predictions(
@@ -67,32 +63,5 @@ def _write_csv(target: Path | TextIO, rows: Sequence[Sequence[str]]) -> None:
         return
     text = data.decode()
     if target.isatty():  # a file name may hold the escapes that program a terminal
-        text = "".join(letter if letter == "\n" or letter.isprintable() else repr(letter)[1:-1] for letter in text)
+        text = printable(text, keep="\n")
     target.write(text)
-
-
-def as_csv(rows: Iterable[Sequence[object]]) -> str:
-    """Rows with "\\n" at their ends, their text ``inert``."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([inert(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    return buffer.getvalue()
-
-
-def inert(cell: str) -> str:
-    """The cell as a spreadsheet takes for text: a leading = + - @, tab or return makes it a formula, ' does not.
-
-    Numbers stay as they are: a class may well be called -1.
-    """
-    if not cell.startswith(_FORMULA_STARTS):
-        return cell
-    try:
-        plain_number = math.isfinite(float(cell)) and set(cell) <= set(string.digits + "+-.eE")
-    except ValueError:
-        plain_number = False
-    return cell if plain_number else f"'{cell}"
-
-
-def as_written(cell: str) -> str:
-    """What ``inert`` was given."""
-    return cell[1:] if cell.startswith("'") and inert(cell[1:]) == cell else cell

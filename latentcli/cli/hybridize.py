@@ -77,7 +77,7 @@ def hybridize(
 
     from latentcli import artifacts, inference
     from latentcli.cli import console, inputs, pictures
-    from latentcli.formats.files import check_new_folder
+    from latentcli.formats.atomic import check_new_folder
     from latentcli.hybrids import LIKELIHOODS, Posteriors, Recipe, check_images, make
 
     target = Path("hybrids.npz") if output is None and folder is None else output

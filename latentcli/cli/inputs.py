@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.core.errors import ModelFileError, UsageError
-from latentcli.formats.files import check_folder, check_writable, short
+from latentcli.formats.atomic import check_folder, check_writable
+from latentcli.formats.digests import short
 
 if TYPE_CHECKING:
     from latentcli.cli.options import Reading

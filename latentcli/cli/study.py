@@ -51,7 +51,7 @@ def latents(
     from latentcli.experiments import cells, tables
     from latentcli.experiments import latents as comparison
     from latentcli.experiments.kept_models import kept_model
-    from latentcli.formats.files import check_folder
+    from latentcli.formats.atomic import check_folder
     from latentcli.models import FAMILIES
 
     families = options.names(models) or []

@@ -65,7 +65,7 @@ def hybrids(
     from latentcli.experiments import cells, tables
     from latentcli.experiments import hybrids as comparison
     from latentcli.experiments.arms import ARMS, USUAL
-    from latentcli.formats.files import check_folder
+    from latentcli.formats.atomic import check_folder
     from latentcli.models import FAMILIES
     from latentcli.numerics import threads
 

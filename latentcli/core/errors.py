@@ -25,11 +25,18 @@ class LatentError(Exception):
 
     def __init__(self, problem: str, found: str | None = None, remedy: str | None = None) -> None:
         self.problem, self.found, self.remedy = problem, found, remedy
-        super().__init__("\n  ".join(_in_one_line(text) for text in (problem, found, remedy) if text))
+        super().__init__("\n  ".join(printable(text) for text in (problem, found, remedy) if text))
 
 
-def _in_one_line(text: str) -> str:
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+def printable(text: str, keep: str = "") -> str:
+    """The text with what cannot be printed escaped: names of files and classes may hold line breaks and a terminal's
+    escape sequences.
+
+    Args:
+        text: any.
+        keep: characters to leave as they are.
+    """
+    return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in text)
 
 
 class UsageError(LatentError):

@@ -11,7 +11,7 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.data.labels import encode_labels
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
-from latentcli.formats.opening import kind
+from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
 IMAGE_KEYS = ("data", "images", "x")

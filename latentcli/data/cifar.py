@@ -19,8 +19,8 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.core.progress import Progress
 from latentcli.data.download import Archive, find_or_download
-from latentcli.formats.opening import open_regular, reason
 from latentcli.formats.pickle_reader import UnsafePickle, loads
+from latentcli.formats.regular_files import open_regular, reason
 
 _LARGEST_BATCH = 256 * 2**20  # bytes; CIFAR-100's training file has 155 MB
 _LARGEST_ARCHIVE = 512 * 2**20  # inflated; the real ones have 186 MB

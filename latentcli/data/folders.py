@@ -19,7 +19,7 @@ from latentcli.core.labels import Labels, class_order
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
-from latentcli.formats.opening import reason
+from latentcli.formats.regular_files import reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 SIZE_OF_MIXED = 64

@@ -23,7 +23,7 @@ from latentcli.core.progress import Progress
 from latentcli.data.arrays import to_images
 from latentcli.data.download import Archive, find_or_download
 from latentcli.data.labels import encode_labels
-from latentcli.formats.opening import open_regular, reason
+from latentcli.formats.regular_files import open_regular, reason
 
 PREFIXES = {"train": "train", "test": "t10k"}
 FASHION_NAMES = (

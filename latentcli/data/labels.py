@@ -11,7 +11,8 @@ import numpy as np
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import UNLABELLED, Labels, class_order
-from latentcli.formats.opening import open_regular, reason
+from latentcli.formats.csv_text import unescape_formula
+from latentcli.formats.regular_files import open_regular, reason
 
 _LONGEST_FILE = 2**28  # bytes of a labels file: some millions of rows
 
@@ -142,11 +143,6 @@ def _read(path: Path) -> Iterator[tuple[int, str, str]]:
                 continue
             if len(row) <= max(file_column, label_column) or not row[file_column] or not row[label_column].strip():
                 raise DataError(f"row {number} of {path.name} lacks a file or a label", f"found {','.join(row)[:80]!r}")
-            yield number, _unguarded(row[file_column]), _unguarded(row[label_column].strip())
+            yield number, unescape_formula(row[file_column]), unescape_formula(row[label_column].strip())
     except csv.Error as error:
         raise DataError(f"row {number + 1} of {path.name} is not CSV: {error}") from error
-
-
-def _unguarded(cell: str) -> str:
-    """The cell without the apostrophe that our own tables put before what spreadsheets take for a formula."""
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in tuple("=+-@\t\r") else cell

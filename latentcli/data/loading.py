@@ -11,7 +11,7 @@ from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Progress, silent
 from latentcli.core.registry import Registry
 from latentcli.data import sizing
-from latentcli.formats.opening import kind
+from latentcli.formats.regular_files import kind
 
 SPLITS = ("train", "test")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.formats.files import atomic_write, digest, shown
+from latentcli.formats.atomic import atomic_write
+from latentcli.formats.digests import digest
 from latentcli.numerics import allocator
 
 Result = dict[str, Any]
@@ -63,14 +64,12 @@ def finished(folder: Path, cell: Cell) -> Finished | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot read {shown(path)}", str(error), "delete it, and its cell is computed again"
-        ) from error
+        raise DataError(f"cannot read {path}", str(error), "delete it, and its cell is computed again") from error
     if not (isinstance(kept, dict) and isinstance(kept.get("result"), dict)):
-        raise DataError(f"{shown(path)} holds no result", remedy="delete it, and its cell is computed again")
+        raise DataError(f"{path} holds no result", remedy="delete it, and its cell is computed again")
     if kept.get("fingerprint") != cell.fingerprint:
         raise UsageError(
-            f"the folder {shown(folder)} holds another study",
+            f"the folder {folder} holds another study",
             f"{path.name} is of other data, settings, seeds or recipes",
             "name another folder: -o DIR",
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from latentcli.artifacts.tables import as_csv
 from latentcli.experiments.cells import Result
-from latentcli.formats.files import atomic_write
+from latentcli.formats.atomic import atomic_write
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Progress, silent
 from latentcli.data import SOURCES, load
-from latentcli.formats.files import digest
+from latentcli.formats.digests import digest
 from latentcli.training.mixing import in_both
 
 HELD_OUT = 6

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from latentcli.core.errors import UsageError
 from latentcli.core.registry import Registry
-from latentcli.formats.files import atomic_write
+from latentcli.formats.atomic import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

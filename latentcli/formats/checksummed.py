@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from latentcli.core.errors import ModelFileError
-from latentcli.formats import files, torch_zip
+from latentcli.formats import torch_zip
+from latentcli.formats.digests import short
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Kind:
         Raises:
             ModelFileError: the file is missing, damaged, unsafe, changed, of another kind or version.
         """
-        content, name = torch_zip.read(path, remedy), files.shown(path)
+        content, name = torch_zip.read(path, remedy), path
         if type(content) is not dict or content.get("format") != self.format:
             raise ModelFileError(f"{name} is not {self.name}", f"expected the format {self.format!r}", remedy)
         if content.get("version") != self.version:
@@ -73,7 +74,7 @@ class Kind:
         expected = content[self.seal]
         found = torch_zip.digest({key: value for key, value in content.items() if key != self.seal})
         if expected != found:
-            difference = f"expected SHA-256 {files.short(expected)}, found {files.short(found)}"
+            difference = f"expected SHA-256 {short(expected)}, found {short(found)}"
             raise ModelFileError(f"{name} was changed after it was written", difference, remedy)
         return {key: value for key, value in content.items() if key not in ("format", "version")}
 

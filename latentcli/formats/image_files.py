@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from latentcli.formats.opening import open_regular, reason
+from latentcli.formats.regular_files import open_regular, reason
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 MOST_PIXELS = 64_000_000

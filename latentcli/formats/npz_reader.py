@@ -6,7 +6,6 @@ inflate to is limited.
 """
 
 import ast
-import stat
 import struct
 import zipfile
 import zlib
@@ -16,6 +15,7 @@ from typing import IO
 import numpy as np
 
 from latentcli.formats.dtypes import UnsafeArrays, check_values, plain_dtype, size_in_bytes
+from latentcli.formats.regular_files import open_regular, reason
 
 __all__ = ["UnsafeArrays", "read_npy", "read_npz"]
 
@@ -41,10 +41,10 @@ def read_npz(path: Path, *, limit_bytes: int | None = None) -> dict[str, np.ndar
         UnsafeArrays: it is not an archive of plain arrays, is damaged (each member has a CRC), or is too large.
     """
     path = Path(path)
-    size = _size_of_regular_file(path)
+    file, size = _opened(path)
     limit = _FREE_BYTES + _LARGEST_RATIO * size if limit_bytes is None else limit_bytes
     try:
-        with zipfile.ZipFile(path) as archive:
+        with file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             _check_members(members, limit, size)
             return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
@@ -65,9 +65,9 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
         UnsafeArrays: it is not one plain array, or not of the size that its header claims.
     """
     path = Path(path)
-    size = _size_of_regular_file(path)
+    file, size = _opened(path)
     try:
-        with path.open("rb") as file:
+        with file:
             dtype, shape, fortran, offset = _read_header(file)
             _check_size(dtype, shape, size - offset)
             if mmap and size > offset:
@@ -83,15 +83,11 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
         raise UnsafeArrays(f"not a whole .npy file: {error}") from error
 
 
-def _size_of_regular_file(path: Path) -> int:
-    """Bytes of a file that can be opened without waiting: a FIFO would block, a device never end."""
+def _opened(path: Path) -> tuple[IO[bytes], int]:
     try:
-        status = path.stat()
-    except (OSError, ValueError) as error:
-        raise UnsafeArrays(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise UnsafeArrays("not a regular file")
-    return status.st_size
+        return open_regular(path)
+    except OSError as error:
+        raise UnsafeArrays(f"cannot be read: {reason(error)}") from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], limit: int, size: int) -> None:

@@ -21,9 +21,11 @@ import numpy as np
 import torch
 
 from latentcli.core.errors import ModelFileError
-from latentcli.formats import files
+from latentcli.formats import digests
+from latentcli.formats.atomic import atomic_write
 from latentcli.formats.pickle_machine import DEEPEST, UnsafePickle
 from latentcli.formats.pickle_reader import loads
+from latentcli.formats.regular_files import open_regular
 
 MOST_RECORDS = 20_000
 LARGEST_PICKLE = 64 * 2**20  # bytes of everything but tensors
@@ -55,7 +57,7 @@ def write(path: Path, content: Mapping[Any, Any]) -> None:
     """
     buffer = io.BytesIO()  # torch names the archive after its file, so the path would be in the bytes
     torch.save(plain(content), buffer)
-    with files.atomic_write(path) as file:
+    with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 
 
@@ -69,10 +71,10 @@ def read(path: Path, remedy: str) -> Any:
     Raises:
         ModelFileError: the file is missing, damaged or unsafe.
     """
-    problem = f"cannot read {files.shown(path)}"
+    problem = f"cannot read {path}"
     try:
-        size = files.size_of_regular(path)
-        with path.open("rb") as file:
+        file, size = open_regular(path)
+        with file:
             checked = _checked_copy(file, size)
     except UnsafePickle as error:
         raise ModelFileError(problem, str(error), remedy) from error
@@ -120,7 +122,7 @@ def plain(value: Any) -> Any:
 
 def digest(content: Mapping[Any, Any]) -> str:
     """SHA-256 of plain values and tensors; lists and tuples of the same items are the same."""
-    return files.digest(_with_arrays(content))
+    return digests.digest(_with_arrays(content))
 
 
 def _with_arrays(value: Any) -> Any:

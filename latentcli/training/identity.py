@@ -9,7 +9,7 @@ import torch
 
 from latentcli import __version__
 from latentcli.core.errors import UsageError
-from latentcli.formats.files import digest
+from latentcli.formats.digests import digest
 from latentcli.models.base import ModelConfig
 from latentcli.training.config import MAY_CHANGE, TrainingConfig
 

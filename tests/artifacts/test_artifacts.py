@@ -18,6 +18,7 @@ from latentcli import artifacts
 from latentcli.core.errors import DataError, ModelFileError, OutputError
 from latentcli.core.latents import Latents
 from latentcli.formats import npz_reader
+from latentcli.formats.csv_text import unescape_formula
 
 FINGERPRINT, OTHER = "3f9c1a" + "0" * 58, "81d04e" + "0" * 58
 DTYPES = ["?", "u1", "<i2", "<i8", ">i4", "<f2", "<f4", ">f8", "<U3", "S2"]
@@ -230,6 +231,17 @@ def test_hybrids_that_end_early_leave_no_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_hybrids_of_which_there_are_more_or_fewer_than_was_said_leave_no_file(tmp_path, rows):
+    def write_rows():
+        with artifacts.hybrids_writer(tmp_path / "h.npz", 2, (1, 4, 5), 3, ["a", "b"]) as write:
+            write(np.zeros((rows, 1, 4, 5), np.uint8), np.full((rows, 2), 0.5), np.zeros((rows, 3)))
+
+    with pytest.raises(ValueError, match="lacks"):
+        write_rows()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_folder_of_hybrids_holds_what_was_written(tmp_path, channels):
     images = np.random.default_rng(0).integers(0, 256, (3, channels, 8, 9), dtype=np.uint8)
@@ -339,8 +351,7 @@ def test_predictions_of_folders_keep_a_row_for_each_file_in_order(tmp_path):
 def test_any_name_comes_back_from_the_csv(rows):
     text = written([label for _, label in rows], files=[file for file, _ in rows], probabilities=np.ones(len(rows)))
     for found, (file, label) in zip(list(csv.reader(io.StringIO(text, newline="")))[1:], rows, strict=True):
-        assert found[0].removeprefix("'") == file.removeprefix("'")
-        assert found[1].removeprefix("'") == label.removeprefix("'")
+        assert [unescape_formula(cell) for cell in found[:2]] == [file, label]
         assert not found[0].startswith(("=", "@", "\t", "\r"))
 
 

@@ -117,7 +117,7 @@ def test_the_same_content_gives_the_same_bytes_whatever_its_path_and_history(tmp
 def test_the_bytes_are_the_same_in_another_process(path):
     checkpoint.save_state(path, {"step": 10, "cpu": ["storage", "10", 1.5], "weights": torch.arange(3.0)})
     program = (
-        "import sys, torch; from pathlib import Path; from latentcli import checkpoint\n"
+        "import sys, torch; from pathlib import Path; from latentcli.artifacts import checkpoint\n"
         "checkpoint.save_state(Path(sys.argv[1]), checkpoint.load_state(Path(sys.argv[2])))"
     )
     other = path.with_name("other")
