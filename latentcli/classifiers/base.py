@@ -1,4 +1,4 @@
-"""What the commands ask of a fitted latent classifier, whether it is a mixture or a probe."""
+"""What the commands ask of a fitted classifier of latents, whether it is a mixture or a probe."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -6,28 +6,30 @@ import numpy as np
 
 
 class LatentClassifier(Protocol):
-    """scikit-learn's classifier, and which features of an image it reads.
+    """scikit-learn's classifier, which also says which features of which model it reads.
 
     Attributes:
         features: name of the features, one of the model's ``FEATURES``; None: the first of them.
+        fitted_on_: fingerprint of the checkpoint whose features it reads; "" where that is unknown.
         classes_: (C,) the classes.
         n_features_in_: F, how many numbers it reads of each image.
     """
 
     features: str | None
+    fitted_on_: str
     classes_: np.ndarray
     n_features_in_: int
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C): p(class | features) for features X (N, F); rows sum to 1."""
 
+    def to_params(self) -> dict[str, Any]:
+        """What its file keeps; ``checkpoint`` among it where ``fitted_on_`` is known."""
+
 
 @runtime_checkable
 class DensityClassifier(LatentClassifier, Protocol):
-    """A classifier that also knows how likely a point is: it can reject strangers and be sampled from."""
+    """A classifier that also knows how likely a point is, so that it can reject points of unknown classes."""
 
     def typicality(self, X: np.ndarray) -> np.ndarray:
         """(N,) in [0, 1]: the fraction of the fitted points that are less likely than each of X (N, F)."""
-
-    def sample(self, n: int = 1, seed: Any = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Draw points: (n, F), and the component each came from, (n,) int."""

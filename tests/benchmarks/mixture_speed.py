@@ -19,8 +19,9 @@ import sklearn
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info
 
-from latentcli.classifiers.mixture.expectation_maximisation import UNLABELLED, Samples, maximise_likelihood
+from latentcli.classifiers.mixture.expectation_maximisation import Samples, maximise_likelihood
 from latentcli.classifiers.mixture.gaussians import Mixture
+from latentcli.core.image_set import UNLABELLED
 
 COMPONENTS = 10
 SIZES = ((60_000, 2), (60_000, 16), (60_000, 64), (1_000_000, 16))

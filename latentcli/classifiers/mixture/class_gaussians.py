@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_SMALLEST = 1e-6
-"""Of a variance, as a fraction of the mean variance of its dimension: codes have no posterior variance."""
+_MIN_VARIANCE = 1e-6
+"""As a fraction of the mean variance of its dimension: codes have no posterior variance."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ClassGaussians:
             [within[rows].mean(axis=0) + points[rows].var(axis=0, dtype=np.float64) for rows in members]
         )
         typical = np.maximum(variances.mean(axis=0), means.var(axis=0))
-        floor = _SMALLEST * np.where(typical > 0, typical, max(float(typical.mean()), 1e-12))
+        floor = _MIN_VARIANCE * np.where(typical > 0, typical, max(float(typical.mean()), 1e-12))
         return cls(means, np.maximum(variances, floor))
 
     def log_densities(self, points: np.ndarray) -> np.ndarray:

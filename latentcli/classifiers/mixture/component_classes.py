@@ -17,11 +17,11 @@ Source: Zhu, Ghahramani & Lafferty 2003, sections 2 and 5 (external classifiers 
 import numpy as np
 
 _LABEL_WEIGHT = 0.03  # of the N / L samples that a label stands for
-_LEAST_SHARED = 1e-9  # of the samples, between any two components: what is cut off still gets a class
+_MIN_SHARED = 1e-9  # of the samples, between any two components: one that shares none still gets a class
 
 
-def component_classes(shared: np.ndarray, labelled_mass: np.ndarray, samples: int) -> np.ndarray:
-    """The class of each component; one-to-one where the counts match, and every class owns a component.
+def assign_classes(shared: np.ndarray, labelled_mass: np.ndarray, samples: int) -> np.ndarray:
+    """The class of each component: one-to-one where the counts match, else at least one component for every class.
 
     Args:
         shared: (K, K) how many samples each two components share.
@@ -35,14 +35,14 @@ def component_classes(shared: np.ndarray, labelled_mass: np.ndarray, samples: in
 
     components, classes = labelled_mass.shape
     weight = _LABEL_WEIGHT * samples / labelled_mass.sum()
-    affinity = shared + _LEAST_SHARED * samples
+    affinity = shared + _MIN_SHARED * samples
     np.fill_diagonal(affinity, 0.0)
     laplacian = np.diag(affinity.sum(axis=1)) - affinity
     scores = np.linalg.solve(
         laplacian + weight * np.diag(labelled_mass.sum(axis=1)), weight * labelled_mass
     )  # (K, C), rows sum to 1
-    owners = scores.argmax(axis=1)
-    if components == classes or len(np.unique(owners)) < classes:
-        kept, owned = linear_sum_assignment(-labelled_mass)
-        owners[kept] = owned
-    return owners.astype(np.int64)
+    assigned = scores.argmax(axis=1)
+    if components == classes or len(np.unique(assigned)) < classes:
+        matched, their_classes = linear_sum_assignment(-labelled_mass)
+        assigned[matched] = their_classes
+    return assigned.astype(np.int64)

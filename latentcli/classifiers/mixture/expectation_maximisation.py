@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from latentcli.classifiers.mixture.gaussians import Mixture, features, from_statistics
+from latentcli.core.image_set import UNLABELLED
 
-UNLABELLED = -1
 _RESIDENT_BYTES = 4 * 2**30  # data up to this size stays on an accelerator from one iteration to the next
 
 
@@ -108,14 +108,14 @@ class Expectation:
     shared: np.ndarray
 
 
-def expectation(samples: Samples, mixture: Mixture, owners: np.ndarray | None = None) -> Expectation:
+def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarray | None = None) -> Expectation:
     """The expectation step.
 
     Args:
         samples: the data.
         mixture: the parameters.
-        owners: (K,) the class of each component: a labelled sample's responsibilities are then 0 outside of its
-            class and renormalised within. None: labels are not looked at.
+        component_classes: (K,) the class of each component: a labelled sample's responsibilities are then 0 for
+            components of other classes, and renormalised within its own. None: labels are ignored.
 
     Raises:
         CollapsedComponent: a covariance is not positive definite.
@@ -128,15 +128,16 @@ def expectation(samples: Samples, mixture: Mixture, owners: np.ndarray | None = 
     components = len(natural)
     if xp is not np:
         natural = xp.asarray(natural, device=samples.device)
-        owners = None if owners is None else xp.asarray(owners, device=samples.device)
+        if component_classes is not None:
+            component_classes = xp.asarray(component_classes, device=samples.device)
     statistics: Any = 0.0
     shared: Any = 0.0
     total: Any = 0.0
     for points, labels in samples.chunks():
         phi = features(points, mixture.covariance_type, xp)
         responsibilities = natural @ phi  # (K, n) log joint, in place from here on
-        if owners is not None and labels is not None:
-            outside = (labels != UNLABELLED) & (owners[:, None] != labels)
+        if component_classes is not None and labels is not None:
+            outside = (labels != UNLABELLED) & (component_classes[:, None] != labels)
             responsibilities[outside] = -xp.inf
         highest = xp.amax(responsibilities, 0)
         responsibilities -= highest
@@ -158,7 +159,7 @@ class Fit:
 
     Attributes:
         mixture: after the last maximisation step.
-        converged: whether the log likelihood came to rest before the iterations ran out.
+        converged: whether the log likelihood rose by less than ``tol`` before the iterations ran out.
         log_likelihoods: nats per sample, before each maximisation step.
         shared: (K, K) as in ``Expectation``, in the last step.
     """
@@ -173,7 +174,7 @@ def maximise_likelihood(
     samples: Samples,
     start: Mixture,
     *,
-    owners: np.ndarray | None = None,
+    component_classes: np.ndarray | None = None,
     reg_covar: float = 1e-6,
     shrinkage: float = 0.0,
     tol: float = 1e-5,
@@ -185,7 +186,7 @@ def maximise_likelihood(
     Args:
         samples: the data.
         start: where to start.
-        owners: as in ``expectation``.
+        component_classes: as in ``expectation``.
         reg_covar: fraction of the data's own variance added to each component's variances.
         shrinkage: how firmly covariances are drawn to their mean, as in ``from_statistics``.
         tol: nats per sample.
@@ -197,7 +198,7 @@ def maximise_likelihood(
     """
     fit = Fit(start)
     for iteration in range(max_iter):
-        step = expectation(samples, fit.mixture, owners)
+        step = expectation(samples, fit.mixture, component_classes)
         if not np.isfinite(step.log_likelihood):
             raise CollapsedComponent("the likelihood is not finite")
         on_iteration(iteration, fit.mixture, step.log_likelihood)

@@ -1,7 +1,8 @@
 """Gaussian mixture classifier: scikit-learn's mixture and contract, and a few labels to name the components with."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Self
 
 import numpy as np
@@ -11,14 +12,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentcli.classifiers import checks
+from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
+from latentcli.classifiers.mixture.checks import check_samples, collapse_error
 from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
-from latentcli.classifiers.mixture.expectation_maximisation import UNLABELLED, CollapsedComponent, Samples
+from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Samples
 from latentcli.classifiers.mixture.gaussians import Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.semi_supervised import Settings, fit_best
 from latentcli.core.errors import ModelFileError
+from latentcli.core.image_set import UNLABELLED
+from latentcli.core.settings import check
 
 QUANTILES = mixture_params.QUANTILES
 
@@ -63,8 +67,10 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
             None without labels.
         log_density_quantiles_: (1001,) ascending: log p(z) of the fitted points, at every thousandth.
         component_labels_: (K,) indices into ``classes_``.
-        classes_: (C,) the labels seen; without labels the numbers of the components.
-        converged_: whether EM came to rest within ``max_iter``.
+        classes_: (C,) the labels that occur, in the order that ``fit`` says; without labels the numbers of the
+            components.
+        fitted_on_: fingerprint of the checkpoint whose latents the mixture reads; "" where that is unknown.
+        converged_: whether EM converged within ``max_iter``.
         n_iter_: iterations, those before the components had classes included.
         log_likelihoods_: nats per sample before each iteration of the last run of EM: the mean of log p(z), and of
             log p(z, class) for the labelled.
@@ -74,6 +80,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     """
 
     features: str | None = None  # those that come first in the model's family
+    fitted_on_: str = ""
 
     def __init__(
         self,
@@ -102,7 +109,13 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         self.chunk_size = chunk_size
         self.max_dimensions = max_dimensions
 
-    def fit(self, X: np.ndarray, y: np.ndarray | None = None, posterior_variances: np.ndarray | None = None) -> Self:
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray | None = None,
+        posterior_variances: np.ndarray | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> Self:
         """Fit the mixture to points, some or all of which may carry a label.
 
         Args:
@@ -111,36 +124,41 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
                 and the classes are the components' numbers.
             posterior_variances: (N, D) of each point, where X are the means of distributions: ``class_gaussians_``
                 are as wide as these tell. None: points without width.
+            classes: names of the classes in the order that ``classes_`` is to have; those that label nothing are left
+                out. None: sorted, texts that are all whole numbers by value ("9" before "10").
 
         Raises:
-            UsageError: a setting is out of range.
-            DataError: points that are not finite, labels that are not one per point, fewer than two classes.
-            FitError: fewer samples than components, constant data, a component that collapsed.
+            UsageError: when a setting is out of range.
+            DataError: when points are not finite, there is not one label per point, there are fewer than two classes,
+                or a label that ``classes`` does not name.
+            FitError: when there are fewer samples than components, all points are the same, or a component collapses.
         """
-        device = checks.settings(self)
-        X = checks.points(validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False))
-        classes, labels = (None, np.full(len(X), UNLABELLED)) if y is None else checks.labels(y, len(X))
-        wide = X.shape[1] > self.max_dimensions
-        chunk_size = self.chunk_size or (1024 if device == "cpu" else 65536)
+        settings, device = self._settings(), _computing_device(self.device)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        names, labels = np.arange(0), np.full(len(X), UNLABELLED)
+        if y is not None:
+            names, labels = encode_labels(y, len(X), classes)
+        wide = X.shape[1] > settings.max_dimensions
+        chunk_size = settings.chunk_size or (1024 if device == "cpu" else 65536)
         samples = Samples(X, labels, principal.rows_at_once(X.shape[1]) if wide else chunk_size, device)
-        checks.samples(samples, self.n_components or (1 if classes is None else len(classes)), classes)
-        settings, projection = self._settings(), None
+        check_samples(samples, settings.n_components or max(len(names), 1), len(names))
+        projection = None
         if wide:
-            projection = principal.fit(samples, self.max_dimensions, np.random.default_rng(settings.seed))
+            projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.seed))
             samples = Samples(projection.transform(X), labels, chunk_size, device)
-        count = 0 if classes is None else len(classes)
         try:
-            fit = fit_best(samples, self.n_components, count, settings)
+            fit = fit_best(samples, len(names), settings)
         except CollapsedComponent as collapse:
-            raise checks.collapsed(collapse, self) from collapse
-        self._adopt(fit.mixture, projection, fit.owners, np.arange(len(fit.owners)) if classes is None else classes)
-        self.class_gaussians_ = None
-        if classes is not None:
+            raise collapse_error(collapse, settings) from collapse
+        components = fit.component_classes
+        self._adopt(fit.mixture, projection, components, names if len(names) else np.arange(len(components)))
+        self.fitted_on_, self.class_gaussians_ = "", None
+        if len(names):
             known = np.flatnonzero(labels != UNLABELLED)
             widths = None if posterior_variances is None else np.asarray(posterior_variances)[known]
             if widths is not None and projection is not None:
                 widths = widths @ projection.directions.T**2
-            self.class_gaussians_ = ClassGaussians.of(samples.points[known], labels[known], len(classes), widths)
+            self.class_gaussians_ = ClassGaussians.of(samples.points[known], labels[known], len(names), widths)
         densities = self._of_reduced(samples.points, 0, log_sum)
         self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
@@ -152,21 +170,21 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         return self
 
     def _settings(self) -> Settings:
-        return Settings(
-            covariance_type=self.covariance_type,
-            tol=self.tol,
-            reg_covar=self.reg_covar,
-            shrinkage=self.shrinkage,
-            max_iter=self.max_iter,
-            n_init=self.n_init,
-            seed=check_random_state(self.random_state).randint(2**31 - 1),
-        )
+        given = {each.name: getattr(self, each.name) for each in fields(Settings) if each.name != "seed"}
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        settings = Settings(**plain, seed=check_random_state(self.random_state).randint(2**31 - 1))
+        check(settings, InvalidSetting)
+        return settings
 
     def _adopt(
-        self, mixture: Mixture, projection: principal.Projection | None, owners: np.ndarray, classes: np.ndarray
+        self,
+        mixture: Mixture,
+        projection: principal.Projection | None,
+        component_labels: np.ndarray,
+        classes: np.ndarray,
     ) -> None:
         self.weights_, self.means_, self.covariances_ = mixture.weights, mixture.means, mixture.covariances
-        self.component_labels_, self.classes_ = owners, classes
+        self.component_labels_, self.classes_ = component_labels, classes
         self.projection_ = projection
         self.n_features_in_ = self.means_.shape[1] if projection is None else len(projection.offset)
 
@@ -177,7 +195,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         """(N, d) floats: the points X (N, D) in the space of ``means_``; themselves where that is the whole space."""
         check_is_fitted(self, "means_")
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False, ensure_all_finite=False)
-        checks.points(X, finite=True)
+        check_finite(X)
         return X if self.projection_ is None else self.projection_.transform(X)
 
     def inverse_transform(self, points: np.ndarray) -> np.ndarray:
@@ -204,10 +222,10 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     def typicality(self, X: np.ndarray) -> np.ndarray:
         """(N,) in [0, 1]: the fraction of the fitted points that are less likely than each of X (N, D).
 
-        Points like those the mixture was fitted on are uniform in [0, 1]; strangers lie at 0.
+        Points like those the mixture was fitted on are uniform in [0, 1]; points far from all of them lie at 0.
 
         Raises:
-            ModelFileError: the mixture was read from parameters without ``log_density_quantiles``.
+            ModelFileError: when the mixture was read from parameters without ``log_density_quantiles``.
         """
         if self.log_density_quantiles_ is None:
             raise ModelFileError(
@@ -240,10 +258,10 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     def predict_log_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64: log p(class | z) of each of the points X (N, D), right also where p would be rounded to 0."""
         check_is_fitted(self, "means_")
-        owned = [self.component_labels_ == label for label in range(len(self.classes_))]
+        components_of = [self.component_labels_ == label for label in range(len(self.classes_))]
 
         def posterior(joint: np.ndarray) -> np.ndarray:
-            of_classes = np.array([logsumexp(joint[rows], axis=0) for rows in owned])  # -inf of no component
+            of_classes = np.array([logsumexp(joint[rows], axis=0) for rows in components_of])  # -inf of no component
             return of_classes - logsumexp(of_classes, axis=0)
 
         return self._read(X, len(self.classes_), posterior)
@@ -271,28 +289,41 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         return points
 
     def to_params(self) -> dict[str, Any]:
-        """The fitted mixture as plain arrays and strings; what ``from_params`` reads."""
+        """Plain arrays and strings: what ``from_params`` reads. ``checkpoint`` is ``fitted_on_``."""
         check_is_fitted(self, "means_")
         params = mixture_params.to_params(self._mixture(), self.projection_, self.component_labels_, self.classes_)
         if self.class_gaussians_ is not None:
             params |= {"class_means": self.class_gaussians_.means, "class_variances": self.class_gaussians_.variances}
-        return params | {"log_density_quantiles": self.log_density_quantiles_}
+        if self.log_density_quantiles_ is not None:
+            params["log_density_quantiles"] = self.log_density_quantiles_
+        return params | ({"checkpoint": self.fitted_on_} if self.fitted_on_ else {})
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Self:
         """The classifier that ``to_params`` described; its classes are strings.
 
         Raises:
-            ModelFileError: something is missing, of the wrong shape, or not a mixture.
+            ModelFileError: when something is missing, of the wrong shape, or not a mixture.
         """
-        mixture, owners, classes = mixture_params.from_params(params)
+        mixture, component_labels, classes = mixture_params.from_params(params)
         classifier = cls(n_components=len(mixture.weights), covariance_type=mixture.covariance_type)
-        classifier._adopt(mixture, mixture_params.projection(params, mixture), owners, classes)
+        classifier._adopt(mixture, mixture_params.projection(params, mixture), component_labels, classes)
         classifier.log_density_quantiles_ = mixture_params.quantiles(params)
         classifier.class_gaussians_ = mixture_params.class_gaussians(params, mixture, len(classes))
+        classifier.fitted_on_ = mixture_params.checkpoint(params)
         return classifier
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = False
         return tags
+
+
+def _computing_device(name: str) -> str:
+    """``cpu``, where numpy computes, or one of torch's devices that has float64."""
+    if name in ("cpu", "mps"):
+        return "cpu"
+    from latentcli.core.device import resolve
+
+    device = resolve(name)
+    return "cpu" if device.type == "mps" else str(device)

@@ -14,10 +14,10 @@ KIND = "gmm"
 QUANTILES = 1001
 """How many quantiles of the fitted points' log density are kept: every thousandth."""
 
-_MOST_COMPONENTS = 10_000
-_MOST_DIMENSIONS = 4_096
-_MOST_PROJECTED = 300_000  # dimensions: more than 64 × 64 places of 64 have
-_MOST_NUMBERS = 2**27  # in the covariances, once spread out: a GiB of float64
+_MAX_COMPONENTS = 10_000
+_MAX_DIMENSIONS = 4_096
+_MAX_PROJECTED = 300_000  # dimensions: more than a map of 64 × 64 positions and 64 channels has
+_MAX_NUMBERS = 2**27  # in the covariances, once spread out: a GiB of float64
 
 
 def to_params(
@@ -44,7 +44,7 @@ def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndar
     """The mixture, the class of each component (K,) int64, and the classes (C,) str.
 
     Raises:
-        ModelFileError: something is missing, of the wrong shape or kind, not finite, or no mixture.
+        ModelFileError: when something is missing, of the wrong shape or kind, not finite, or no mixture.
     """
     kind = params.get("kind")
     if not isinstance(kind, str) or kind != KIND:
@@ -58,15 +58,16 @@ def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndar
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
         raise _refusal("the weights are not a distribution", f"expected a sum of 1, found {weights.sum():.6g}")
     _check_positive(covariances, covariance_type)
-    owners, classes = _classes(params, len(weights))
-    return Mixture(weights, means, covariances, covariance_type), owners, classes
+    component_labels, classes = _classes(params, len(weights))
+    return Mixture(weights, means, covariances, covariance_type), component_labels, classes
 
 
 def projection(params: Mapping[str, Any], mixture: Mixture) -> Projection | None:
     """The plane that the mixture lives on; None where it is the whole space.
 
     Raises:
-        ModelFileError: half of it is missing, of the wrong shape, not finite, or its directions are not orthonormal.
+        ModelFileError: when half of it is missing, of the wrong shape, or not finite, or its directions are not
+            orthonormal.
     """
     if "projection" not in params and "offset" not in params:
         return None
@@ -75,7 +76,7 @@ def projection(params: Mapping[str, Any], mixture: Mixture) -> Projection | None
     if directions.ndim != 2 or len(directions) != dimensions or offset.shape != directions.shape[1:]:
         found = f"found {directions.shape} and {offset.shape} for means {mixture.means.shape}"
         raise _refusal("projection, offset and means do not fit together", found)
-    if not dimensions <= len(offset) <= _MOST_PROJECTED:
+    if not dimensions <= len(offset) <= _MAX_PROJECTED:
         raise _refusal("its projection is too large or too small", f"{dimensions} of {len(offset)} dimensions")
     if np.abs(directions).max() > 1.001 or not np.allclose(directions @ directions.T, np.eye(dimensions), atol=1e-6):
         raise _refusal("the directions of its projection are not orthonormal")
@@ -86,7 +87,7 @@ def quantiles(params: Mapping[str, Any]) -> np.ndarray | None:
     """(QUANTILES,) float64: the log densities of the fitted points, ascending; None where they were not kept.
 
     Raises:
-        ModelFileError: they are of another number, not finite or not ascending.
+        ModelFileError: when they are of another number, not finite or not ascending.
     """
     if "log_density_quantiles" not in params:
         return None
@@ -100,7 +101,7 @@ def class_gaussians(params: Mapping[str, Any], mixture: Mixture, classes: int) -
     """A diagonal Gaussian for each class; None where they were not kept.
 
     Raises:
-        ModelFileError: half of them is missing, of the wrong shape, not finite, or a variance is not positive.
+        ModelFileError: when half of them is missing, of the wrong shape, not finite, or a variance is not positive.
     """
     if "class_means" not in params and "class_variances" not in params:
         return None
@@ -110,6 +111,18 @@ def class_gaussians(params: Mapping[str, Any], mixture: Mixture, classes: int) -
         found = f"expected {expected} positive variances, found {means.shape} and {variances.shape}"
         raise _refusal("the Gaussians of its classes are wrong", found)
     return ClassGaussians(means, variances)
+
+
+def checkpoint(params: Mapping[str, Any]) -> str:
+    """Fingerprint of the checkpoint whose latents the mixture reads; "" where it was not kept.
+
+    Raises:
+        ModelFileError: when it is no text.
+    """
+    found = params.get("checkpoint", "")
+    if not isinstance(found, str):
+        raise _refusal("its checkpoint is no fingerprint", f"found {_short(found)}")
+    return found
 
 
 def _refusal(problem: str, found: str | None = None) -> ModelFileError:
@@ -124,7 +137,7 @@ def _numbers(params: Mapping[str, Any], name: str) -> np.ndarray:
     value = params.get(name)
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         raise _refusal(f"{name} is not an array of floats", f"found {type(value).__name__}")
-    if value.size > _MOST_NUMBERS:
+    if value.size > _MAX_NUMBERS:
         raise _refusal(f"{name} is too large", f"{value.size} numbers")
     if not np.isfinite(value).all():
         raise _refusal(f"{name} is not finite")
@@ -136,7 +149,7 @@ def _check_shapes(weights: np.ndarray, means: np.ndarray, covariances: np.ndarra
         raise _refusal("weights and means do not fit together", f"found {weights.shape} and {means.shape}")
     components, dimensions = means.shape
     spread_out = components * dimensions**2
-    if components > _MOST_COMPONENTS or dimensions > _MOST_DIMENSIONS or spread_out > _MOST_NUMBERS:
+    if components > _MAX_COMPONENTS or dimensions > _MAX_DIMENSIONS or spread_out > _MAX_NUMBERS:
         raise _refusal("too large", f"{components} components in {dimensions} dimensions")
     expected = {
         "full": (components, dimensions, dimensions),
@@ -163,13 +176,14 @@ def _check_positive(covariances: np.ndarray, covariance_type: str) -> None:
 
 
 def _classes(params: Mapping[str, Any], components: int) -> tuple[np.ndarray, np.ndarray]:
-    classes, owners = params.get("classes"), params.get("component_labels")
+    classes, component_labels = params.get("classes"), params.get("component_labels")
     if not isinstance(classes, np.ndarray) or classes.dtype.kind != "U" or classes.ndim != 1 or not classes.size:
         raise _refusal("classes is not an array of names", f"found {type(classes).__name__}")
     if len(np.unique(classes)) < len(classes):
         raise _refusal("a class is named twice")
-    if not isinstance(owners, np.ndarray) or owners.dtype.kind not in "iu" or owners.shape != (components,):
+    whole = isinstance(component_labels, np.ndarray) and component_labels.dtype.kind in "iu"
+    if not whole or component_labels.shape != (components,):
         raise _refusal("component_labels is not one integer for each component")
-    if owners.min() < 0 or owners.max() >= len(classes):
+    if component_labels.min() < 0 or component_labels.max() >= len(classes):
         raise _refusal("component_labels point outside of the classes", f"expected 0 to {len(classes) - 1}")
-    return owners.astype(np.int64), classes
+    return component_labels.astype(np.int64), classes

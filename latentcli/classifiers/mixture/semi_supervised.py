@@ -1,31 +1,35 @@
-"""The course of a fit: which start, how many components, and when the labels are listened to."""
+"""The course of a fit: which start, how many components, and from when on the labels count."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from latentcli.classifiers.mixture.component_classes import component_classes
+from latentcli.classifiers.mixture.component_classes import assign_classes
 from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Samples, maximise_likelihood
-from latentcli.classifiers.mixture.gaussians import Mixture, log_joint, log_sum
+from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.starts import start
+from latentcli.core.settings import setting
 
 _PER_CLASS = 5
 _SAMPLES_PER_COMPONENT = 100
-_CLEAR = 0.05  # nats: classes this certain, on average, are told apart
+_MAX_ENTROPY = 0.05  # nats of p(class | z), mean over points: one Gaussian for each class will do
 _JUDGED_ON = 10_000  # samples
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``GaussianMixtureClassifier`` was told, by the same names; ``seed`` draws the starts."""
+    """What ``GaussianMixtureClassifier`` is told, by the same names, and its ranges; ``seed`` draws the starts."""
 
-    covariance_type: str
-    tol: float
-    reg_covar: float
-    shrinkage: float
-    max_iter: int
-    n_init: int
-    seed: int
+    n_components: int | None = setting(between=(1, 10_000), none=True)
+    covariance_type: str = setting(choices=COVARIANCE_TYPES)
+    tol: float = setting(between=(0.0, np.inf))
+    reg_covar: float = setting(between=(0.0, np.inf))
+    shrinkage: float = setting(between=(0.0, np.inf))
+    max_iter: int = setting(between=(1, 10**9))
+    n_init: int = setting(between=(1, 10**9))
+    chunk_size: int | None = setting(between=(1, 10**9), none=True)
+    max_dimensions: int = setting(between=(1, 10**9))
+    seed: int = setting(between=(0, 2**31 - 1))
 
 
 @dataclass
@@ -34,21 +38,21 @@ class NamedFit:
 
     Attributes:
         mixture: the parameters.
-        owners: (K,) the class of each component.
-        converged: whether EM came to rest.
+        component_classes: (K,) the class of each component.
+        converged: whether EM converged within ``max_iter``.
         iterations: of all runs of EM that led here.
         log_likelihoods: nats per sample, before each iteration of the last run.
     """
 
     mixture: Mixture
-    owners: np.ndarray
+    component_classes: np.ndarray
     converged: bool
     iterations: int
     log_likelihoods: list[float] = field(repr=False)
 
 
-def fit_best(samples: Samples, components: int | None, classes: int, settings: Settings) -> NamedFit:
-    """Fit with so many components; or with one for each class, and with five where one does not do.
+def fit_best(samples: Samples, classes: int, settings: Settings) -> NamedFit:
+    """Fit with ``n_components``; where that is None, with one for each class, or five where one does not do.
 
     One for each class is right where each class is one Gaussian, as a model with a mixture prior makes it. In the
     latents of a plain VAE classes are bent and touch: a single Gaussian each then cuts through them, which shows in
@@ -59,32 +63,31 @@ def fit_best(samples: Samples, components: int | None, classes: int, settings: S
 
     Args:
         samples: the data.
-        components: K, or None.
         classes: how many; 0 without labels.
         settings: of the fit.
 
     Raises:
-        CollapsedComponent: in every start.
+        CollapsedComponent: when a component collapses in every start.
     """
-    if components is not None or not classes:
-        return _likeliest(samples, components or 1, classes, settings)
+    if settings.n_components is not None or not classes:
+        return _likeliest(samples, settings.n_components or 1, classes, settings)
     simple = _likeliest(samples, classes, classes, settings)
     more = min(len(samples) // _SAMPLES_PER_COMPONENT, _PER_CLASS * classes)
-    doubt = class_entropy(samples, simple, classes)
-    if doubt <= _CLEAR or more <= classes:
+    entropy = class_entropy(samples, simple, classes)
+    if entropy <= _MAX_ENTROPY or more <= classes:
         return simple
     try:
         rich = _likeliest(samples, more, classes, settings)
     except CollapsedComponent:
         return simple
-    return rich if class_entropy(samples, rich, classes) <= doubt / 2 else simple
+    return rich if class_entropy(samples, rich, classes) <= entropy / 2 else simple
 
 
 def class_entropy(samples: Samples, fit: NamedFit, classes: int) -> float:
     """Nats: the entropy of p(class | z), mean over samples taken evenly from the data."""
     points = np.asarray(samples.points[:: max(1, len(samples) // _JUDGED_ON)])
     joint = log_joint(points, fit.mixture, samples.origin)
-    posterior = np.eye(classes)[:, fit.owners] @ np.exp(joint - log_sum(joint))
+    posterior = np.eye(classes)[:, fit.component_classes] @ np.exp(joint - log_sum(joint))
     return float(-(posterior * np.log(np.maximum(posterior, 1e-300))).sum(axis=0).mean())
 
 
@@ -106,15 +109,17 @@ def _likeliest(samples: Samples, components: int, classes: int, settings: Settin
 def _fit(samples: Samples, begin: Mixture, classes: int, settings: Settings) -> NamedFit:
     """Labels from the start where each component is a class; else the data first, then names, then labels."""
     chosen = {name: getattr(settings, name) for name in ("tol", "reg_covar", "shrinkage", "max_iter")}
-    owners = np.arange(len(begin.weights))
+    component_classes = np.arange(len(begin.weights))
     iterations = 0
-    if classes and classes < len(owners):
+    if classes and classes < len(component_classes):
         free = maximise_likelihood(samples, begin, **chosen)
-        owners = component_classes(free.shared, labelled_mass(samples, free.mixture, classes), len(samples))
+        mass = labelled_mass(samples, free.mixture, classes)
+        component_classes = assign_classes(free.shared, mass, len(samples))
         begin, iterations = free.mixture, len(free.log_likelihoods)
-    fit = maximise_likelihood(samples, begin, owners=owners if classes else None, **chosen)
+    held = component_classes if classes else None
+    fit = maximise_likelihood(samples, begin, component_classes=held, **chosen)
     iterations += len(fit.log_likelihoods)
-    return NamedFit(fit.mixture, owners, fit.converged, iterations, fit.log_likelihoods)
+    return NamedFit(fit.mixture, component_classes, fit.converged, iterations, fit.log_likelihoods)
 
 
 def labelled_mass(samples: Samples, mixture: Mixture, classes: int) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from latentcli.classifiers.mixture.expectation_maximisation import UNLABELLED, Samples
+from latentcli.classifiers.mixture.expectation_maximisation import Samples
 from latentcli.classifiers.mixture.gaussians import Mixture
+from latentcli.core.image_set import UNLABELLED
 
 _CANDIDATES = 6  # per new mean, of which the one that leaves the points nearest to a mean is taken
-_SPREAD_OVER = 5000  # points drawn from the data to spread the means over
-_PROTOTYPES = 1000  # labelled points at most, or one a class, that the others take their first class from
+_MAX_SUBSAMPLE = 5000  # points drawn from the data that the further means are chosen from
+_MAX_PROTOTYPES = 1000  # labelled points, or one for each class, that the others take their first class from
 
 
 def start(
@@ -32,7 +33,7 @@ def start(
     Source: Arthur & Vassilvitskii 2007, section 5, for the greedy choice of means.
     """
     dimensions = samples.points.shape[1]
-    rows = np.sort(generator.permutation(len(samples))[:_SPREAD_OVER])
+    rows = np.sort(generator.permutation(len(samples))[:_MAX_SUBSAMPLE])
     points = np.asarray(samples.points[rows], dtype=np.float64)
     overall = np.cov(points.T, bias=True).reshape(dimensions, dimensions) + np.diag(1e-6 * samples.scale)
     whiten = np.linalg.inv(np.linalg.cholesky(overall)).T
@@ -84,8 +85,8 @@ def _prototypes(samples: Samples, classes: int, generator: np.random.Generator) 
     No others are read: the labelled points need not fit in memory.
     """
     rows = np.flatnonzero(samples.labels != UNLABELLED)
-    if len(rows) > _PROTOTYPES:
-        rows, each = generator.permutation(rows), max(1, _PROTOTYPES // classes)
+    if len(rows) > _MAX_PROTOTYPES:
+        rows, each = generator.permutation(rows), max(1, _MAX_PROTOTYPES // classes)
         rows = np.sort(np.concatenate([rows[samples.labels[rows] == one][:each] for one in range(classes)]))
     return np.asarray(samples.points[rows], dtype=np.float64), samples.labels[rows]
 

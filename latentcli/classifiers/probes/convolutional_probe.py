@@ -14,8 +14,8 @@ from latentcli.classifiers.probes.probe import MapShape, standardisation
 from latentcli.classifiers.probes.probe_network import ProbeNetwork, dropped
 from latentcli.classifiers.probes.probe_training import Schedule
 
-SMALLEST_SIDE = 5
-"""Places: maps are halved until their longer side is no longer than this."""
+MIN_SIDE = 5
+"""Maps are halved until their longer side is no longer than this."""
 
 
 class ResidualConvolution(nn.Module):
@@ -30,28 +30,28 @@ class ResidualConvolution(nn.Module):
 
 
 def convolution(before: int, after: int, stride: int) -> nn.Sequential:
-    """A 3×3 convolution, batch normalisation, and what is positive of it."""
+    """A 3×3 convolution, batch normalisation, and a rectifier."""
     weights = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
     return nn.Sequential(weights, nn.BatchNorm2d(after), nn.ReLU())
 
 
-def moved(maps: Tensor, shift: float, flip: float, generator: torch.Generator) -> Tensor:
+def random_shift(maps: Tensor, shift: float, flip: float, generator: torch.Generator) -> Tensor:
     """Each map shifted at random, its edge repeated where nothing was, and some of them mirrored.
 
     Args:
         maps: (N, h, w, C).
-        shift: at most by this fraction of each side, either way; by a place at least, unless it is zero.
+        shift: at most by this fraction of each side, either way; by one position at least, unless it is zero.
         flip: the probability that a map is mirrored, left to right.
         generator: on the maps' device.
     """
     count, device = len(maps), maps.device
 
-    def places(side: int) -> Tensor:
-        most = max(1, round(shift * side)) if shift else 0
-        offsets = torch.randint(-most, most + 1, (count, 1), generator=generator, device=device)
+    def shifted(side: int) -> Tensor:
+        furthest = max(1, round(shift * side)) if shift else 0
+        offsets = torch.randint(-furthest, furthest + 1, (count, 1), generator=generator, device=device)
         return (torch.arange(side, device=device) + offsets).clamp_(0, side - 1)  # (N, side)
 
-    rows, columns = places(maps.shape[1]), places(maps.shape[2])
+    rows, columns = shifted(maps.shape[1]), shifted(maps.shape[2])
     if flip:
         mirrored = torch.rand(count, 1, generator=generator, device=device) < flip
         columns = torch.where(mirrored, maps.shape[2] - 1 - columns, columns)
@@ -59,14 +59,14 @@ def moved(maps: Tensor, shift: float, flip: float, generator: torch.Generator) -
 
 
 class MapNetwork(ProbeNetwork):
-    """Convolutions that halve the maps and double the channels, the mean over places, and a linear layer.
+    """Convolutions that halve the maps and double the channels, the mean over positions, and a linear layer.
 
     Args:
         shape: height, width, channels of the maps.
         classes: how many.
         width: channels of the last stage; each stage before it has half as many.
         dropout: fraction of the pooled features that are dropped in training.
-        shift, flip: how maps are ``moved`` in training.
+        shift, flip: how maps are shifted and mirrored in training (``random_shift``).
     """
 
     ROWS_AT_ONCE = 256
@@ -76,7 +76,7 @@ class MapNetwork(ProbeNetwork):
     def __init__(self, shape: MapShape, classes: int, width: int, dropout: float, shift: float, flip: float) -> None:
         super().__init__(classes)
         self.shape, self.dropout, self.shift, self.flip = shape, dropout, shift, flip
-        halvings = max(0, math.ceil(math.log2(max(shape[:2]) / SMALLEST_SIDE)))
+        halvings = max(0, math.ceil(math.log2(max(shape[:2]) / MIN_SIDE)))
         strides = [1] * (2 - halvings) + [2] * halvings  # two stages at least
         channels = [shape[2], *(max(1, width >> stage) for stage in reversed(range(len(strides))))]
         self.register_buffer("mean", torch.zeros(shape[2]))
@@ -87,33 +87,33 @@ class MapNetwork(ProbeNetwork):
         self.last = nn.Linear(width, classes)
 
     def prepare(self, X: np.ndarray, labelled: np.ndarray) -> None:
-        """Standardise each channel over all rows and places."""
+        """Standardise each channel over all rows and positions."""
         mean, scale = standardisation(X.reshape(-1, self.shape[2]))
         self.mean, self.scale = torch.from_numpy(mean), torch.from_numpy(scale)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         maps = (x.float().unflatten(1, self.shape) - self.mean) / self.scale
         if generator is not None:
-            maps = moved(maps, self.shift, self.flip, generator)
+            maps = random_shift(maps, self.shift, self.flip, generator)
         pooled = self.block(self.stages(maps.movedim(-1, 1))).mean(dim=(2, 3))
         return self.last(dropped(pooled, self.dropout, generator))
 
 
 class ConvolutionalProbe(NetworkProbe):
-    """A small convolutional network: what the features hold, wherever in the map it lies.
+    """A small convolutional network: finds a pattern wherever in the map it lies.
 
-    Of few labelled images three networks learn, and vote.
+    From few labelled images three networks learn, and their probabilities are averaged.
 
     Args:
         features: the name of the features, kept with the probe.
-        shape: height, width, channels of the maps, which a row holds place by place, channels last; needed.
+        shape: height, width, channels of the maps, which a row holds position by position, channels last; needed.
         width: channels of the last stage.
         dropout: fraction of the pooled features that are dropped in training.
-        shift: fraction of each side by which maps are shifted in training, at most; a place at least, unless zero.
+        shift: fraction of each side by which maps are shifted in training, at most; one position at least, unless zero.
         flip: probability that a map is mirrored in training, left to right; digits are not to be.
         label_smoothing: probability that the targets give to all classes alike.
         epochs: passes over the labelled rows; None takes as many as they need.
-        batch_size: rows a step; None takes 128, or fewer of few.
+        batch_size: rows a step; None takes an eighth of the labelled rows, 8 to 128.
         lr: the learning rate at the beginning.
         weight_decay: decoupled weight decay.
         held_out: fraction of the labelled rows that early stopping looks at.
@@ -168,4 +168,4 @@ class ConvolutionalProbe(NetworkProbe):
 
     def _schedule(self, seed: int) -> Schedule:
         schedule = super()._schedule(seed)
-        return replace(schedule, rows_seen=250_000, largest_batch=128, label_smoothing=self.label_smoothing)
+        return replace(schedule, row_budget=250_000, max_batch=128, label_smoothing=self.label_smoothing)

@@ -1,4 +1,4 @@
-"""Nearest neighbours as a probe: nothing is learnt, so it tells how images of one class lie together."""
+"""Nearest neighbours as a probe: nothing is learnt, so it shows how images of one class cluster."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from latentcli.classifiers.probes.probe import Arrays, MapShape, OnEpoch, Probe,
 class NearestNeighbours(Probe):
     """The vote of the nearest labelled images, each weighted by the inverse of its distance.
 
-    The distance is Euclidean after standardising, and of codes the number of places that differ (Hamming).
+    The distance is Euclidean after standardising, and of codes the number of positions that differ (Hamming).
 
     Args:
         features: the name of the features, kept with the probe.

@@ -12,11 +12,11 @@ from latentcli.classifiers.probes.probe_network import DenseNetwork, ProbeNetwor
 from latentcli.core import device as devices
 from latentcli.numerics.random import generator_for
 
-FEW = 5_000
-"""Labelled rows: of fewer several networks learn, each from other weights and with other rows held out."""
+ENSEMBLE_BELOW = 5_000
+"""Labelled rows: with fewer several networks learn, each from other weights and with other rows held out."""
 
-LARGEST_TABLE, LARGEST_LAYER = 2**22, 2**24
-"""Numbers in the first layer, for codes and for floats, beyond which it becomes narrower than asked for."""
+MAX_TABLE, MAX_LAYER = 2**22, 2**24
+"""Weights of the first layer, for codes and for floats, beyond which it becomes narrower than asked for."""
 
 
 class NetworkProbe(Probe):
@@ -26,7 +26,7 @@ class NetworkProbe(Probe):
     """
 
     NETWORKS: ClassVar[int] = 1
-    """How many learn where there are fewer than ``FEW`` labelled rows; of more, one."""
+    """How many learn from fewer than ``ENSEMBLE_BELOW`` labelled rows; from more, one."""
     RANGES: ClassVar = {
         "epochs": (1, 100_000), "batch_size": (2, 65_536), "lr": (1e-9, 10.0), "weight_decay": (0.0, 10.0),
         "held_out": (0.0, 0.5), "random_state": (0, 2**63 - 1),
@@ -54,25 +54,24 @@ class NetworkProbe(Probe):
 
     def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
         device, rows = devices.resolve(self.device), labelled_rows(labels)
-        count = self.NETWORKS if len(rows) < FEW else 1
+        count = self.NETWORKS if len(rows) < ENSEMBLE_BELOW else 1
         self.networks_ = []
         for number in range(count):
             seed = generator_for(self.random_state, "probe", number).initial_seed() if number else self.random_state
-            own = {"network": number + 1.0} if count > 1 else {}
+            which = {"network": number + 1.0} if count > 1 else {}
 
-            def said(row: Mapping[str, float], own: Mapping[str, float] = own) -> None:
-                self.history_.append({**row, **own})
+            def record(row: Mapping[str, float], which: Mapping[str, float] = which) -> None:
+                self.history_.append({**row, **which})
                 on_epoch(self.history_[-1])
 
             network = self._network()
             network.initialise(generator_for(seed, "probe/weights"))
             network.prepare(X, rows)
-            probe_training.train(network.to(device), X, labels, self._schedule(seed), device, said)
+            probe_training.train(network.to(device), X, labels, self._schedule(seed), device, record)
             self.networks_.append(network.cpu())
 
     def _probabilities(self, X: np.ndarray) -> np.ndarray:
-        of_each = [probe_training.probabilities(network, X) for network in self.networks_]
-        return np.mean(of_each, axis=0)
+        return np.mean([probe_training.probabilities(network, X) for network in self.networks_], axis=0)
 
     def _arrays(self) -> Arrays:
         return {
@@ -84,8 +83,8 @@ class NetworkProbe(Probe):
     def _adopt(self, arrays: Arrays) -> None:
         found: dict[str, dict[str, torch.Tensor]] = {}
         for name, array in arrays.items():
-            number, _, own = name.partition(".")
-            found.setdefault(number, {})[own] = torch.from_numpy(array)
+            number, _, name_within = name.partition(".")
+            found.setdefault(number, {})[name_within] = torch.from_numpy(array)
         if not 1 <= len(found) <= self.NETWORKS or set(found) != {str(number) for number in range(len(found))}:
             raise ValueError("its weights are not those of its networks")
         self.networks_ = [self._built(found[str(number)]) for number in range(len(found))]
@@ -102,13 +101,13 @@ class NetworkProbe(Probe):
 
 
 class LinearProbe(NetworkProbe):
-    """Logistic regression: what a linear boundary can tell of the features.
+    """Logistic regression: how well a linear boundary separates the classes.
 
     Args:
         features: the name of the features, kept with the probe.
         shape: height, width, channels where the features are maps; not used, kept with the probe.
         epochs: passes over the labelled rows; None takes as many as they need.
-        batch_size: rows a step; None takes 512, or fewer of few.
+        batch_size: rows a step; None takes an eighth of the labelled rows, 8 to 512.
         lr: the learning rate at the beginning.
         weight_decay: decoupled weight decay.
         held_out: fraction of the labelled rows that early stopping looks at.
@@ -143,9 +142,9 @@ class LinearProbe(NetworkProbe):
 
 
 class MLPProbe(NetworkProbe):
-    """A network with two hidden layers, batch normalisation and dropout: what the features hold, however bent.
+    """A network with two hidden layers, batch normalisation and dropout: finds classes whatever their shape.
 
-    Of few labelled images three networks learn, and vote.
+    From few labelled images three networks learn, and their probabilities are averaged.
 
     Args:
         features: the name of the features, kept with the probe.
@@ -153,7 +152,7 @@ class MLPProbe(NetworkProbe):
         hidden: width of each hidden layer; the first has less for very many features or codes.
         dropout: fraction of the hidden features that are dropped in training.
         epochs: passes over the labelled rows; None takes as many as they need.
-        batch_size: rows a step; None takes 512, or fewer of few.
+        batch_size: rows a step; None takes an eighth of the labelled rows, 8 to 512.
         lr: the learning rate at the beginning.
         weight_decay: decoupled weight decay.
         held_out: fraction of the labelled rows that early stopping looks at.
@@ -193,5 +192,5 @@ class MLPProbe(NetworkProbe):
         self.device = device
 
     def _hidden(self) -> tuple[list[int], float]:
-        most = LARGEST_TABLE // (self.codes_ + 1) if self.codes_ else LARGEST_LAYER
-        return [max(1, min(self.hidden, most // self.n_features_in_)), self.hidden], self.dropout
+        max_weights = MAX_TABLE // (self.codes_ + 1) if self.codes_ else MAX_LAYER
+        return [max(1, min(self.hidden, max_weights // self.n_features_in_)), self.hidden], self.dropout

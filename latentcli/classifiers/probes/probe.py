@@ -1,4 +1,4 @@
-"""What all probes have in common: the labels of images learnt from their features, to tell what a latent space holds.
+"""What all probes have in common: they learn labels of images from features, which shows what a latent space encodes.
 
 A probe reads floats, which it standardises, or integers, which are codes: names without an order. It learns from
 labelled images alone.
@@ -8,24 +8,25 @@ Source: Alain & Bengio 2017 (linear probes).
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentcli.classifiers import checks
-from latentcli.classifiers.mixture.expectation_maximisation import UNLABELLED
+from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, encode_labels
 from latentcli.core.errors import LatentError, ModelFileError
+from latentcli.core.image_set import UNLABELLED
+from latentcli.core.settings import check_number
 
 OnEpoch = Callable[[Mapping[str, float]], None]
 Arrays = dict[str, np.ndarray]
 MapShape = tuple[int, int, int]
-"""Height, width and channels of features that are maps; a row holds them place by place, channels last."""
+"""Height, width and channels of features that are maps; a row holds them position by position, channels last."""
 
-MOST_CODES = 2**16
-MOST_FEATURES = 2**24
+MAX_CODES = 2**16
+MAX_FEATURES = 2**24
 _KEYS = {"kind", "features", "classes", "inputs", "codes", "settings", "arrays", "history"}
 
 
@@ -35,7 +36,8 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
     Attributes:
         features: the name of the features, kept with the probe; None: the first of the model's family.
         shape: of the maps that the features are; None: unknown, or they are none.
-        classes_: (C,) the labels seen.
+        classes_: (C,) the labels that occur, in the order that ``fit`` says.
+        fitted_on_: fingerprint of the checkpoint whose features it reads; "" where that is unknown.
         codes_: K, when it was fitted to codes 0 … K − 1; 0 when it was fitted to floats.
         history_: one row an epoch; where several networks learn, of one after the other, by their ``network``; empty
             where there are no epochs.
@@ -52,6 +54,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
 
     features: str | None
     shape: MapShape | None
+    fitted_on_: str = ""
     classes_: np.ndarray
     codes_: int
     history_: list[dict[str, float]]
@@ -73,10 +76,16 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         """Take over what ``_arrays`` gave of a probe with these settings, sizes and classes.
 
         Raises:
-            ValueError: the arrays are not such a probe's.
+            ValueError: when the arrays are not such a probe's.
         """
 
-    def fit(self, X: np.ndarray, y: np.ndarray, on_epoch: OnEpoch = lambda row: None) -> Self:
+    def fit(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        on_epoch: OnEpoch = lambda row: None,
+        classes: Sequence[str] | None = None,
+    ) -> Self:
         """Learn the classes of features.
 
         Args:
@@ -85,26 +94,29 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
             y: (N,) labels: numbers, -1 where unlabelled; or strings, "" (or None) where unlabelled. Rows without a
                 label count for the mean and the deviation of the features only.
             on_epoch: called after each epoch with its row of the history.
+            classes: names of the classes in the order that ``classes_`` is to have; those that label nothing are left
+                out. None: sorted, texts that are all whole numbers by value ("9" before "10").
 
         Raises:
-            UsageError: a setting is out of range.
-            DataError: features that are not finite, labels that are not one per row, fewer than two classes.
-            FitError: the loss is not finite.
+            UsageError: when a setting is out of range.
+            DataError: when features are not finite, there is not one label per row, there are fewer than two classes,
+                or a label that ``classes`` does not name.
+            FitError: when the loss is not finite.
         """
         self._check_settings()
         if y is None:
-            raise checks.InvalidSamples("a probe requires y to be passed, but the target y is None")
+            raise InvalidSamples("a probe requires y to be passed, but the target y is None")
         X = self._checked(X, reset=True)
         self._map_shape()
         if self.READS_MAPS and X.dtype.kind != "f":
             found = f"found {X.dtype}, which are codes: names without an order"
-            raise checks.InvalidSamples(f"{self.KIND} reads maps of floats", found, "take --features quantized")
+            raise InvalidSamples(f"{self.KIND} reads maps of floats", found, "take `features` quantized")
         self.codes_ = 0 if X.dtype.kind == "f" else int(X.max()) + 1
-        if self.codes_ and (X.min() < 0 or self.codes_ > MOST_CODES):
+        if self.codes_ and (X.min() < 0 or self.codes_ > MAX_CODES):
             found = f"found integers from {X.min()} to {X.max()}"
-            raise checks.InvalidSamples(f"codes lie between 0 and {MOST_CODES - 1}", found, "give floats")
-        self.classes_, labels = checks.labels(y, len(X))
-        self.history_ = []
+            raise InvalidSamples(f"codes lie between 0 and {MAX_CODES - 1}", found, "give floats")
+        self.classes_, labels = encode_labels(y, len(X), classes)
+        self.fitted_on_, self.history_ = "", []
         self._learn(X, labels, on_epoch)
         return self
 
@@ -112,12 +124,12 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         """(N, C) float64: p(class | features) of X (N, F), columns as in ``classes_``; rows sum to 1.
 
         Raises:
-            DataError: X is not finite, or of another kind than what the probe was fitted to.
+            DataError: when X is not finite, or of another kind than what the probe was fitted to.
         """
         check_is_fitted(self, "classes_")
         X = self._checked(X, reset=False)
         if self.codes_ and (X.dtype.kind == "f" or (len(X) and X.min() < 0)):
-            raise checks.InvalidSamples("this probe reads codes", f"expected integers from 0, found {X.dtype}")
+            raise InvalidSamples("this probe reads codes", f"expected integers from 0, found {X.dtype}")
         return self._probabilities(X)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -127,50 +139,51 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
 
     def best_rows(self) -> list[dict[str, float]]:
         """The rows of the epochs whose weights were kept, one a network; none where nothing was trained."""
-        of_each: dict[float, list[dict[str, float]]] = {}
+        histories: dict[float, list[dict[str, float]]] = {}
         for row in self.history_:
-            of_each.setdefault(row.get("network", 1.0), []).append(row)
-        return [rows[best_epoch(rows) - 1] for rows in of_each.values()]
+            histories.setdefault(row.get("network", 1.0), []).append(row)
+        return [rows[best_epoch(rows) - 1] for rows in histories.values()]
 
     def _checked(self, X: np.ndarray, reset: bool) -> np.ndarray:
         X = validate_data(self, X, reset=reset, ensure_all_finite=False)
         if X.dtype.kind not in "iu" and X.dtype not in (np.float32, np.float64):
             X = X.astype(np.float32)
-        return checks.points(X, finite=X.dtype.kind == "f")
+        if X.dtype.kind == "f":
+            check_finite(X)
+        return X
 
     def _check_settings(self) -> None:
         for name, (low, high) in self.RANGES.items():
             value = getattr(self, name)
-            if value is None and name in self.OPTIONAL:
-                continue
-            kind, whole = (int, "a whole number") if isinstance(low, int) else (int | float, "a number")
-            if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
-                found = f"expected {whole} from {low:g} to {high:g}, found {value!r}"
-                raise checks.InvalidSetting(f"{name} is out of range", found)
+            if value is not None or name not in self.OPTIONAL:
+                check_number(name, value, low, high, InvalidSetting)
 
     def _map_shape(self) -> MapShape | None:
         """``shape``, if it can be that of the features.
 
         Raises:
-            UsageError: it cannot, or there is none though one is needed.
+            UsageError: when it cannot, or when there is none though one is needed.
         """
         if self.shape is None:
             if self.READS_MAPS:
-                problem = f"{self.KIND} reads maps of numbers, and these features are none, or of unknown shape"
-                remedy = "take other features (those of maps, or pixels), with DATA and the checkpoint; or --probe mlp"
-                raise checks.InvalidSetting(problem, None, remedy)
+                problem = f"{self.KIND} reads maps of numbers, and these features are not maps, or of unknown shape"
+                remedy = "take `features` that are maps, or pixels, with images and checkpoint; or the `probe` mlp"
+                raise InvalidSetting(problem, None, remedy)
             return None
         whole = len(self.shape) == 3 and all(type(size) is int and size > 0 for size in self.shape)
         if not whole or math.prod(self.shape) != self.n_features_in_:
             found = f"found {self.shape!r:.80} and {self.n_features_in_} features"
-            raise checks.InvalidSetting("shape is not (height, width, channels) of the features", found)
+            raise InvalidSetting("shape is not (height, width, channels) of the features", found)
         height, width, channels = self.shape
         return height, width, channels
 
     def to_params(self) -> dict[str, Any]:
-        """The fitted probe as plain values and arrays; what ``from_params`` reads. Classes become strings."""
+        """The fitted probe as plain values and arrays, what ``from_params`` reads; ``checkpoint`` is ``fitted_on_``.
+
+        Classes become strings.
+        """
         check_is_fitted(self, "classes_")
-        return {
+        return ({"checkpoint": self.fitted_on_} if self.fitted_on_ else {}) | {
             "kind": self.KIND, "features": self.features, "classes": [str(name) for name in self.classes_],
             "inputs": int(self.n_features_in_), "codes": self.codes_,
             "settings": {"shape": self.shape} | {name: getattr(self, name) for name in self.RANGES},
@@ -182,7 +195,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         """The probe that ``to_params`` described; its classes are strings.
 
         Raises:
-            ModelFileError: something is missing, of the wrong type or shape, or not finite.
+            ModelFileError: when something is missing, of the wrong type or shape, or not finite.
         """
         if not set(params) >= _KEYS or params["kind"] != cls.KIND:
             raise _refusal(f"expected the keys {', '.join(sorted(_KEYS))} of a probe {cls.KIND!r}")
@@ -193,7 +206,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         if not names or not 2 <= len(set(classes)) == len(classes):
             raise _refusal("its classes are not two or more different names")
         whole = all(type(size) is int for size in sizes)
-        if not whole or not (0 < sizes[0] <= MOST_FEATURES and 0 <= sizes[1] <= MOST_CODES):
+        if not whole or not (0 < sizes[0] <= MAX_FEATURES and 0 <= sizes[1] <= MAX_CODES):
             raise _refusal(f"its sizes are not numbers of features and codes: {str(sizes)[:60]}")
         settings, arrays, history = params["settings"], params["arrays"], params["history"]
         if type(settings) is not dict or set(settings) != {"shape", *cls.RANGES}:
@@ -206,9 +219,13 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
             raise _refusal("its history is not one of named numbers")
         if type(arrays) is not dict or not all(_is_finite(array) for array in arrays.values()):
             raise _refusal("its arrays are not finite numbers")
+        checkpoint = params.get("checkpoint", "")
+        if type(checkpoint) is not str:
+            raise _refusal("its checkpoint is no fingerprint")
         probe = cls(features=features, **settings)
         probe.classes_, probe.history_ = np.array(classes, dtype=str), history
         probe.n_features_in_, probe.codes_ = sizes
+        probe.fitted_on_ = checkpoint
         try:
             probe._check_settings()
             probe._map_shape()
@@ -249,7 +266,7 @@ def _chunks(X: np.ndarray) -> Any:
 
 
 def labelled_rows(labels: np.ndarray) -> np.ndarray:
-    """Numbers of the rows that have a label."""
+    """Indices of the rows that have a label."""
     return np.flatnonzero(labels != UNLABELLED)
 
 

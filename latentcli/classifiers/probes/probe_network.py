@@ -33,12 +33,12 @@ class StandardisedLinear(nn.Module):
 class OneHotLinear(nn.Module):
     """A linear layer of one-hot encoded codes, without the one-hot matrix: the sum of a row for each (position, code).
 
-    A code that was never seen at its position adds nothing. Of each position the last row stands for all codes that
-    are larger than any that was seen.
+    A code that does not occur at its position in training adds nothing. The last row of each position stands for all
+    codes that are larger than any in training.
 
     Args:
         positions: codes of an image.
-        codes: K, of which codes 0 … K − 1 were seen.
+        codes: K; codes 0 … K − 1 occur in training.
         outputs: of the layer.
     """
 
@@ -57,12 +57,12 @@ class OneHotLinear(nn.Module):
         return F.embedding_bag(self.rows_of(codes), self.weight, mode="sum") + self.bias
 
     @torch.no_grad()
-    def see(self, codes: Tensor) -> None:
+    def keep_only(self, codes: Tensor) -> None:
         """Set the rows to zero of all codes that are not among these (N, P)."""
-        seen = torch.zeros(len(self.weight), dtype=torch.bool)
+        occur = torch.zeros(len(self.weight), dtype=torch.bool)
         for some in codes.split(4096):
-            seen[self.rows_of(some)] = True
-        self.weight[~seen] = 0.0
+            occur[self.rows_of(some)] = True
+        self.weight[~occur] = 0.0
 
 
 def dropped(x: Tensor, fraction: float, generator: torch.Generator | None) -> Tensor:
@@ -130,7 +130,7 @@ class DenseNetwork(ProbeNetwork):
             mean, scale = standardisation(X)
             first.mean, first.scale = torch.from_numpy(mean), torch.from_numpy(scale)
         elif isinstance(first, OneHotLinear):
-            first.see(torch.from_numpy(X[labelled]))
+            first.keep_only(torch.from_numpy(X[labelled]))
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         x = self.layers[0](x)

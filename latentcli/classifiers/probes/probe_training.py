@@ -17,7 +17,7 @@ from latentcli.numerics.linear import FastLinear
 from latentcli.numerics.precision import reduced_precision
 from latentcli.numerics.random import generator_for
 
-FEWEST_HELD_OUT = 30
+MIN_HELD_OUT = 30
 """Rows: the accuracy on fewer says too little to choose weights by, and they are better used to learn from."""
 
 
@@ -26,15 +26,15 @@ class Schedule:
     """How long and how fast a probe learns.
 
     Attributes:
-        epochs: passes over the training rows, at most; None takes as many as make ``rows_seen``, 10 to 100.
-        batch_size: rows a step; None takes ``largest_batch``, or an eighth of the rows where these are few.
+        epochs: passes over the training rows, at most; None takes as many as process ``row_budget`` rows, 10 to 100.
+        batch_size: rows a step; None takes ``max_batch``, or an eighth of the rows where that is less, and 8 at least.
         lr: the learning rate at the beginning; it falls to zero along half a cosine (Loshchilov & Hutter 2017).
         weight_decay: decoupled (AdamW).
-        held_out: fraction of each class's rows that the accuracy is measured on, at most ``most_held_out`` in all.
-        most_held_out: rows.
+        held_out: fraction of each class's rows that the accuracy is measured on, at most ``max_held_out`` in all.
+        max_held_out: rows.
         patience: fraction of all epochs that may pass without a better accuracy.
-        rows_seen: what ``epochs=None`` aims at.
-        largest_batch: what ``batch_size=None`` takes of many rows.
+        row_budget: rows, epoch by epoch, that ``epochs=None`` aims at.
+        max_batch: rows a step, at most, where ``batch_size`` is None.
         label_smoothing: probability that the targets give to all classes alike (Szegedy et al. 2016).
         seed: of the weights, the order, the rows held out and what is dropped.
     """
@@ -45,19 +45,24 @@ class Schedule:
     weight_decay: float
     held_out: float
     seed: int
-    most_held_out: int = 5_000
+    max_held_out: int = 5_000
     patience: float = 0.34
-    rows_seen: int = 1_000_000
-    largest_batch: int = 512
+    row_budget: int = 1_000_000
+    max_batch: int = 512
     label_smoothing: float = 0.0
 
     def epochs_for(self, rows: int) -> int:
         """Passes over so many training rows."""
-        return self.epochs or max(10, min(100, round(self.rows_seen / rows)))
+        return self.epochs or max(10, min(100, round(self.row_budget / rows)))
 
-    def batch_size_for(self, rows: int) -> int:
-        """Rows a step, of so many."""
-        return self.batch_size or min(self.largest_batch, max(8, rows // 8))
+    def steps_for(self, rows: int) -> int:
+        """Steps an epoch of so many training rows, whose batches differ by a row at most.
+
+        Batch normalisation cannot learn from a batch of one row: where two a step would leave one row alone, there is a
+        step less.
+        """
+        batch_size = self.batch_size or min(self.max_batch, max(8, rows // 8))
+        return min(math.ceil(rows / batch_size), max(1, rows // 2))
 
 
 class Source:
@@ -77,22 +82,22 @@ class Source:
 
 
 def split(labels: np.ndarray, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers to learn from and to hold out: the same fraction of each class, none where that would be too few.
+    """Rows to learn from, and rows to hold out: the same fraction of each class, none where that would be too few.
 
     Args:
         labels: (N,) int, a class's index, or negative where unlabelled.
         schedule: says how many, and the seed.
     """
     rows = np.flatnonzero(labels >= 0)
-    share = min(schedule.held_out, schedule.most_held_out / len(rows))
+    fraction = min(schedule.held_out, schedule.max_held_out / len(rows))
     generator = generator_for(schedule.seed, "probe/split")
     order = rows[torch.randperm(len(rows), generator=generator).numpy()]
     held_out = []
     for label in np.unique(labels[rows]):
         own = order[labels[order] == label]
-        held_out.append(own[: int(share * len(own))])
+        held_out.append(own[: int(fraction * len(own))])
     chosen = np.concatenate(held_out)
-    if len(chosen) < FEWEST_HELD_OUT:
+    if len(chosen) < MIN_HELD_OUT:
         return rows, rows[:0]
     return np.setdiff1d(rows, chosen), np.sort(chosen)
 
@@ -114,12 +119,12 @@ def train(
             and the same with ``val_`` before them on the rows held out.
 
     Raises:
-        FitError: the loss is not finite.
+        FitError: when the loss is not finite.
     """
     source = Source(X, device)
     rows, held_out = split(labels, schedule)
     targets = torch.from_numpy(labels.astype(np.int64)).to(device)
-    epochs, steps = schedule.epochs_for(len(rows)), math.ceil(len(rows) / schedule.batch_size_for(len(rows)))
+    epochs, steps = schedule.epochs_for(len(rows)), schedule.steps_for(len(rows))
     optimizer = torch.optim.AdamW(
         network.parameters(), schedule.lr, weight_decay=schedule.weight_decay, fused=device.type in ("cpu", "cuda")
     )

@@ -11,7 +11,8 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
-from latentcli.core.errors import DataError, FitError, UsageError
+from latentcli.core.errors import DataError, FitError, ModelFileError, UsageError
+from latentcli.core.labels import class_order
 
 TYPES = ("full", "tied", "diag", "spherical")
 
@@ -120,6 +121,53 @@ def test_classes_may_be_names(names, unlabelled):
     fitted = GaussianMixtureClassifier(3).fit(points, named)
     assert list(fitted.classes_) == sorted(names)
     assert accuracy_score(np.array(names)[truth], fitted.predict(points)) > 0.97
+
+
+ORDER = ("2", "9", "10")
+
+
+@pytest.mark.parametrize("order", [ORDER, ("10", "2", "9"), ("10", "x", "9", "2")])
+def test_classes_keep_the_order_they_are_given_in(order):
+    points, truth, labels = blobs()
+    names = np.array([*ORDER, ""])[labels]
+    fitted = GaussianMixtureClassifier(6).fit(points, names, classes=order)
+    again = GaussianMixtureClassifier.from_params(fitted.to_params())
+    expected = [name for name in order if name in ORDER]  # a name that labels nothing is left out
+    assert list(fitted.classes_) == list(again.classes_) == expected
+    for probabilities in (fitted.predict_proba(points), again.predict_proba(points)):
+        assert accuracy_score(np.array(ORDER)[truth], np.array(expected)[probabilities.argmax(axis=1)]) > 0.97
+    for column, name in enumerate(expected):
+        mean = points[names == name].mean(axis=0)
+        assert_allclose(fitted.class_gaussians_.means[column], mean)
+
+
+def test_without_an_order_whole_numbers_are_sorted_by_value_and_other_texts_by_letter():
+    points, truth, labels = blobs()
+    for names in (["10", "9", "2"], ["b", "a", "10"]):
+        fitted = GaussianMixtureClassifier(3).fit(points, np.array([*names, ""])[labels])
+        assert tuple(fitted.classes_) == class_order(names)
+        assert accuracy_score(np.array(names)[truth], fitted.predict(points)) > 0.97
+
+
+def test_an_order_of_numbers_is_by_their_texts_and_needs_all_of_them():
+    points, _, labels = blobs()
+    fitted = GaussianMixtureClassifier(3).fit(points, labels, classes=("2", "0", "1"))
+    assert_array_equal(fitted.classes_, [2, 0, 1])
+    with pytest.raises(DataError, match="not among `classes`: 1"):
+        GaussianMixtureClassifier(3).fit(points, labels, classes=("2", "0"))
+
+
+def test_the_checkpoint_whose_latents_are_read_is_kept():
+    points, _, labels = blobs()
+    fitted = GaussianMixtureClassifier(3).fit(points, labels)
+    assert (fitted.fitted_on_, "checkpoint" in fitted.to_params()) == ("", False)
+    fitted.fitted_on_ = "a" * 64
+    again = GaussianMixtureClassifier.from_params(fitted.to_params())
+    assert again.fitted_on_ == again.to_params()["checkpoint"] == "a" * 64
+    assert GaussianMixtureClassifier.from_params(fitted.to_params() | {"checkpoint": "b"}).fitted_on_ == "b"
+    with pytest.raises(ModelFileError, match="checkpoint"):
+        GaussianMixtureClassifier.from_params(fitted.to_params() | {"checkpoint": 3})
+    assert fitted.fit(points, labels).fitted_on_ == ""  # of another fit nothing is known
 
 
 def test_without_labels_classes_are_components():
@@ -235,10 +283,17 @@ def test_a_dead_dimension_is_borne():
     assert accuracy_score(truth, fitted.predict(np.column_stack([points, np.zeros(len(points))]))) > 0.97
 
 
+def test_settings_may_be_numbers_of_numpy():
+    points, _, labels = blobs()
+    plain, other = GaussianMixtureClassifier(3, tol=1e-4), GaussianMixtureClassifier(np.int64(3), tol=np.float32(1e-4))
+    assert_allclose(other.fit(points, labels).means_, plain.fit(points, labels).means_, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "setting",
     [{"n_components": 0}, {"covariance_type": "round"}, {"tol": -1}, {"reg_covar": -1}, {"shrinkage": -1},
-     {"max_iter": 0}, {"n_init": 0}, {"chunk_size": 0}, {"device": "abacus"}],
+     {"max_iter": 0}, {"n_init": 0}, {"chunk_size": 0}, {"device": "abacus"},
+     {"max_iter": 5.5}, {"tol": float("nan")}, {"max_dimensions": True}],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(setting):
     points, _, labels = blobs()

@@ -7,8 +7,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.neighbors import KNeighborsClassifier
 
 from latentcli.classifiers.mixture import starts
-from latentcli.classifiers.mixture.expectation_maximisation import UNLABELLED, Samples
+from latentcli.classifiers.mixture.expectation_maximisation import Samples
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+from latentcli.core.image_set import UNLABELLED
 
 
 def cloud(samples=600, dimensions=3, classes=3, labelled=30, seed=0):

@@ -8,7 +8,7 @@ from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassi
 from latentcli.core.errors import ModelFileError
 
 
-def test_typicality_is_uniform_for_the_like_and_zero_for_strangers():
+def test_typicality_is_uniform_for_the_like_and_zero_far_away():
     random = np.random.default_rng(0)
     mixture = GaussianMixtureClassifier(1).fit(random.normal(size=(20_000, 2)))
     typical = mixture.typicality(random.normal(size=(20_000, 2)))
@@ -23,6 +23,7 @@ def test_parameters_of_others_may_lack_it_until_it_is_asked_for():
     params = {name: value for name, value in mixture.to_params().items() if name != "log_density_quantiles"}
     read = GaussianMixtureClassifier.from_params(params)
     assert read.predict(np.zeros((1, 2))).shape == (1,)
+    assert GaussianMixtureClassifier.from_params(read.to_params()).log_density_quantiles_ is None
     with pytest.raises(ModelFileError, match="fit-gmm"):
         read.typicality(np.zeros((1, 2)))
     with pytest.raises(ModelFileError, match="quantiles"):

@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 
 from latentcli.artifacts import probes as probe_files
 from latentcli.classifiers import PROBES
-from latentcli.classifiers.probes.convolutional_probe import MapNetwork, moved
+from latentcli.classifiers.probes.convolutional_probe import MapNetwork, random_shift
 from latentcli.core.errors import DataError, UsageError
 
 SHAPE = (8, 8, 2)
@@ -63,16 +63,16 @@ def test_what_is_no_map_of_floats_is_refused_with_what_to_do():
     points, names = patterns(30)
     with pytest.raises(UsageError, match="reads maps of numbers") as caught:
         small(shape=None).fit(points, names)
-    assert "take other features" in caught.value.remedy
+    assert "take `features` that are maps" in caught.value.remedy
     with pytest.raises(UsageError, match="shape is not"):
         small(shape=(8, 8, 3)).fit(points, names)
     with pytest.raises(DataError, match="reads maps of floats") as caught:
         small().fit(np.arange(30 * 128).reshape(30, 128), names)
-    assert "--features quantized" in caught.value.remedy
+    assert "`features` quantized" in caught.value.remedy
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 5), (3, 3, 8), (2, 9, 1), (7, 7, 64), (20, 20, 3), (80, 80, 1)])
-def test_maps_of_any_size_are_halved_to_a_few_places(shape):
+def test_maps_of_any_size_are_halved_to_a_few_positions(shape):
     network = MapNetwork(shape, 3, 16, 0.2, 0.1, 0.0)
     maps = torch.zeros(2, *shape)
     assert max(network.stages(maps.movedim(-1, 1)).shape[2:]) <= 5
@@ -81,15 +81,15 @@ def test_maps_of_any_size_are_halved_to_a_few_places(shape):
 
 def test_maps_move_within_their_edges_and_channels_stay_together():
     maps = torch.arange(50 * 6 * 6 * 2.0).reshape(50, 6, 6, 2)
-    found = moved(maps, 0.1, 0.0, torch.Generator().manual_seed(0))
+    found = random_shift(maps, 0.1, 0.0, torch.Generator().manual_seed(0))
     assert_array_equal(found[..., 1], found[..., 0] + 1)
     for before, after in zip(maps, found, strict=True):  # the four inner rows and columns are among what is left
         assert any(
             torch.equal(after[1:5, 1:5], before[1 + y : 5 + y, 1 + x : 5 + x]) for y in (-1, 0, 1) for x in (-1, 0, 1)
         )
     assert len({tuple(row.tolist()) for row in (found - maps)[:, 2, 2]}) == 9
-    assert torch.equal(moved(maps, 0.0, 0.0, torch.Generator()), maps)
-    assert torch.equal(moved(maps, 0.0, 1.0, torch.Generator()), maps.flip(2))
+    assert torch.equal(random_shift(maps, 0.0, 0.0, torch.Generator()), maps)
+    assert torch.equal(random_shift(maps, 0.0, 1.0, torch.Generator()), maps.flip(2))
 
 
 def test_channels_are_standardised_over_rows_and_places():

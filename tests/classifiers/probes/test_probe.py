@@ -5,6 +5,8 @@ import functools
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -148,7 +150,7 @@ def test_a_row_an_epoch_is_told_and_kept(kind):
 def test_of_few_rows_networks_vote_that_have_seen_other_rows(kind, monkeypatch):
     points, names = blobs()
     one, several = probe_of(kind, epochs=2), probe_of(kind, epochs=2).fit(points, names)
-    monkeypatch.setattr(network_probes, "FEW", 0)
+    monkeypatch.setattr(network_probes, "ENSEMBLE_BELOW", 0)
     one.fit(points, names)
     assert (len(one.networks_), len(several.networks_)) == (1, several.NETWORKS)
     of_each = [probe_training.probabilities(network, points) for network in several.networks_]
@@ -182,6 +184,50 @@ def test_classes_are_held_out_alike(kind):
     assert_array_equal(np.sort([*rows, *held_out]), np.flatnonzero(labels >= 0))
     assert np.bincount(labels[held_out]).tolist() == [30, 10]
     assert probe_training.split(labels[:200], schedule)[1].size == 0
+
+
+@trained
+@pytest.mark.parametrize("rows", [15, 16, 17])
+def test_no_batch_is_of_a_single_row_which_batch_normalisation_cannot_learn_from(kind, rows):
+    fitted = small(kind, batch_size=2).fit(*blobs(rows))
+    assert np.isfinite(fitted.predict_proba(blobs()[0])).all()
+
+
+@given(st.integers(2, 300), st.integers(2, 300))
+def test_batches_are_of_the_size_asked_for_or_less_but_never_of_one(rows, batch_size):
+    schedule = probe_training.Schedule(1, batch_size, 1e-3, 0.0, 0.0, 0)
+    sizes = [len(batch) for batch in np.array_split(np.arange(rows), schedule.steps_for(rows))]
+    assert min(sizes) > 1
+    assert max(sizes) <= max(batch_size, 3)
+    assert max(sizes) - min(sizes) <= 1
+
+
+@probes
+def test_classes_keep_the_order_they_are_given_in(kind):
+    points, names = blobs(150)
+    numbers = np.select([names == "one", names == "four"], ["10", "2"], "9")
+    given, sorted_ = brief(kind).fit(points, numbers, classes=("2", "x", "9", "10")), brief(kind).fit(points, numbers)
+    assert list(given.classes_) == list(sorted_.classes_) == ["2", "9", "10"]
+    turned = small(kind).fit(points, numbers, classes=("10", "9", "2"))
+    again = PROBES[kind].from_params(turned.to_params())
+    assert list(again.classes_) == list(turned.classes_) == ["10", "9", "2"]
+    assert_array_equal(again.predict_proba(points), turned.predict_proba(points))
+    likeliest = again.predict_proba(points).argmax(axis=1)
+    assert np.mean(np.array(["10", "9", "2"])[likeliest] == numbers) > 0.8
+    with pytest.raises(DataError, match="not among `classes`: 10"):
+        brief(kind).fit(points, numbers, classes=("2", "9"))
+
+
+@probes
+def test_the_checkpoint_whose_features_are_read_is_kept(kind):
+    points, names = blobs(30)
+    fitted = brief(kind).fit(points, names)
+    assert (fitted.fitted_on_, "checkpoint" in fitted.to_params()) == ("", False)
+    fitted.fitted_on_ = "a" * 64
+    again = PROBES[kind].from_params(fitted.to_params())
+    assert again.fitted_on_ == again.to_params()["checkpoint"] == "a" * 64
+    assert PROBES[kind].from_params(fitted.to_params() | {"checkpoint": "b" * 64}).fitted_on_ == "b" * 64
+    assert fitted.fit(points, names).fitted_on_ == ""  # of another fit nothing is known
 
 
 @readings
@@ -293,6 +339,7 @@ FORGERIES = {
     "arrays of others": {"arrays": {"mean": np.zeros(4), "scale": np.ones(3)}},
     "history": {"history": [{"epoch": "first"}]},
     "no history": {"history": None},
+    "a checkpoint that is a number": {"checkpoint": 3},
 }
 
 
