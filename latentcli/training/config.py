@@ -89,8 +89,12 @@ class TrainingConfig:
         return max(by_values, math.ceil(self.least_steps / self.steps_for(images)))
 
     def steps_for(self, images: int) -> int:
-        """Optimiser steps of a pass over so many training images."""
-        return math.ceil(images / self.batch_size_for(images))
+        """Optimiser steps of a pass over so many training images.
+
+        An epoch is cut into that many batches of nearly one size. None is a single image, of which batch
+        normalisation can learn nothing: of an odd number of images in batches of 2 one batch has 3.
+        """
+        return min(math.ceil(images / self.batch_size_for(images)), max(1, images // 2))
 
 
 @dataclass(frozen=True)

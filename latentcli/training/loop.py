@@ -46,7 +46,10 @@ class Callbacks:
 
 
 def learning_rate(config: TrainingConfig, fraction: float) -> float:
-    """The learning rate when ``fraction`` of all steps is done: a linear rise, then half a cosine down to zero.
+    """The learning rate when ``fraction`` of training is done: a linear rise, then half a cosine down to zero.
+
+    A step takes the rate of its middle, at ``(step + 0.5) / total_steps``: at either end of a step the rate of the
+    first or of the last would be zero, and a run of one step would learn nothing.
 
     Source: Loshchilov & Hutter 2017 (SGDR), equation 5, one period.
     """
@@ -170,10 +173,7 @@ class Run:
             }
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
-        """The epoch's order, cut into batches of nearly one size: the same whenever it is asked for.
-
-        A last batch of what is left over could be a single image, of which batch normalisation can learn nothing.
-        """
+        """The epoch's order, cut into batches of nearly one size: the same whenever it is asked for."""
         order = torch.randperm(len(self.train_rows), generator=generator_for(self.config.seed, "order", epoch)).numpy()
         batches = np.array_split(self.train_rows[order], self.steps_per_epoch)
         last = batches[max(0, round((1 - self.last) * self.total_steps) - epoch * self.steps_per_epoch) :]
@@ -195,7 +195,7 @@ class Run:
         fraction = self.step / self.total_steps
         generator = generator_for(self.config.seed, "noise", self.step, self.device)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, (self.step + 1) / self.total_steps)
+            group["lr"] = learning_rate(self.config, (self.step + 0.5) / self.total_steps)
         before = [tensor.detach().clone() for tensor in self.followers]
         with FastLinear():
             losses = self.model.loss(self._batch(rows), generator, fraction)

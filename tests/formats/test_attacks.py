@@ -268,7 +268,11 @@ def test_torchscript_is_refused(tmp_path, marker):
 
 
 def test_a_flipped_bit_that_torch_does_not_notice_is_refused(tmp_path, marker):  # 23
-    content = {"format": checkpoint.TRAINING_STATE.format, "version": checkpoint.TRAINING_STATE.version, "state": {"w": torch.zeros(4)}}
+    content = {
+        "format": checkpoint.TRAINING_STATE.format,
+        "version": checkpoint.TRAINING_STATE.version,
+        "state": {"w": torch.zeros(4)},
+    }
     data = flipped(checkpoint_bytes(tmp_path, content | {"sha256": torch_zip.digest(content)}))
     (tmp_path / "state").write_bytes(data)
     assert torch.load(tmp_path / "state", weights_only=True)["state"]["w"][0] != 0

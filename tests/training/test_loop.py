@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from latentcli.core.errors import DataError, FitError, UsageError
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, create_classifier
 from latentcli.models.base import LossTerms
-from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.config import SCHEDULES, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.loop import Callbacks, Interrupted, Run, learning_rate
 
@@ -245,13 +245,24 @@ def test_training_stops_early_and_ends_with_the_best_weights(images, monkeypatch
     assert weights(network) == kept[2]
 
 
-@pytest.mark.parametrize("count", [2, 17, 33, 49])
-def test_no_batch_is_a_single_image(images, count):
-    run = Run(model(), images[:count], replace(CONFIG, held_out=0.0))
+@pytest.mark.parametrize(
+    ("count", "batch_size"), [(2, 16), (17, 16), (33, 16), (49, 16), (2, 2), (3, 2), (5, 2), (7, 3)]
+)
+def test_no_batch_is_a_single_image(images, count, batch_size):
+    run = Run(model(), images[:count], replace(CONFIG, held_out=0.0, batch_size=batch_size, epochs=1))
     sizes = [len(rows) for rows in run._batches(0)]
     assert sum(sizes) == count
+    assert len(sizes) == run.steps_per_epoch == run.config.steps_for(count)
     assert min(sizes) >= 2
-    assert max(sizes) <= 16
+    assert max(sizes) <= max(batch_size, 3)
+    run.fit(Callbacks())
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_of_few_images_two_are_left_to_train_on(images, count):
+    run = Run(model(), images[:count], replace(CONFIG, held_out=0.5, epochs=1))
+    assert len(run.train_rows) == 2
+    run.fit(Callbacks())
 
 
 def test_one_image_is_too_few(images):
@@ -295,6 +306,26 @@ def test_few_images_are_gone_through_until_there_were_enough_steps(images, value
     assert epochs * each >= steps
     assert epochs == plain.epochs_for(images, values) or (epochs - 1) * each < steps
     assert ClassifierTrainingConfig(epochs=2).epochs_for(images, values) == 2
+
+
+@models
+def test_a_run_of_one_step_changes_all_that_is_trained(images, family):
+    network = model(family=family)
+    before = {name: tensor.detach().clone() for name, tensor in network.named_parameters() if tensor.requires_grad}
+    run = Run(network, examples(images, family), replace(CONFIG, epochs=1, batch_size=70, held_out=0.0))
+    assert run.total_steps == 1
+    run.fit(Callbacks())
+    unchanged = [name for name, tensor in network.named_parameters() if name in before and before[name].equal(tensor)]
+    assert unchanged == []
+
+
+@given(
+    steps=st.integers(1, 10**6), warmup=st.floats(0, 0.9), schedule=st.sampled_from(SCHEDULES), where=st.floats(0, 1)
+)
+def test_no_step_has_a_learning_rate_of_zero(steps, warmup, schedule, where):
+    config = TrainingConfig(warmup=warmup, schedule=schedule)
+    for step in (0, round(where * (steps - 1)), steps - 1):
+        assert 0 < learning_rate(config, (step + 0.5) / steps) <= config.lr
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
