@@ -7,6 +7,10 @@ from latentcli.core.errors import UsageError
 
 SCHEDULES = ("cosine", "constant")
 
+MAY_CHANGE = ("lr", "patience", "save_every")
+"""Settings that a run may be resumed with other values of: those to go on with after a loss that was not finite, and
+those that decide only how long to wait. With any other it would be another run."""
+
 SHARE = 0.5
 """Of the images of an epoch those that are labelled ones, beside hybrids, where nothing is said of it."""
 
