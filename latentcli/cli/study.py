@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from latentcli.experiments.tasks import Task
     from latentcli.models.base import LatentModel
     from latentcli.training.config import TrainingConfig
+    from latentcli.training.examples import Examples
 
 study = typer.Typer(help="Compare models under one protocol; what is finished is kept.", no_args_is_help=True)
 app.add_typer(study, name="study")
@@ -210,14 +211,18 @@ def kind(name: str) -> str:
 
 
 def fit(
-    model: "LatentModel", images: "np.ndarray", config: "TrainingConfig", path: Path, identity: Mapping[str, Any]
+    model: "LatentModel",
+    examples: "np.ndarray | Examples",
+    config: "TrainingConfig",
+    path: Path,
+    identity: Mapping[str, Any],
 ) -> Sequence[Mapping[str, float]]:
     """A training run as ``train`` runs it: watched, stoppable, and going on where it stopped."""
     from latentcli.cli import watching
 
     wanted = {"cell": dict(identity)}
     state = watching.state_to_resume(path, wanted) if watching.partial(path).exists() else None
-    history = watching.fit(model, images, config, path, wanted, state, again="the same call")
+    history = watching.fit(model, examples, config, path, wanted, state, again="the same call")
     watching.partial(path).unlink(missing_ok=True)
     return history
 

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from latentcli.core.image_set import ImageSet
     from latentcli.models.base import LatentModel, ModelConfig
     from latentcli.training.config import TrainingConfig
+    from latentcli.training.examples import Examples
 
-Fit = Callable[["LatentModel", np.ndarray, "TrainingConfig", Path, Mapping[str, Any]], Sequence[Mapping[str, float]]]
-"""Trains a model in place on images (N, C, H, W) uint8 and gives the history. The path is where its checkpoint will
-be, the mapping what makes the run the same run: enough to keep its state, and to go on from it."""
+Fit = Callable[
+    ["LatentModel", "np.ndarray | Examples", "TrainingConfig", Path, Mapping[str, Any]], Sequence[Mapping[str, float]]
+]
+"""Trains a model in place on images (N, C, H, W) uint8, or examples, and gives the history. The path is where its
+checkpoint will be, the mapping what makes the run the same run: enough to keep its state, and to go on from it."""
 
 
 PIXELS = "pixels"
@@ -204,24 +207,25 @@ def leaking(
         ``leaked``: accuracy with labels when the probe is fitted and when it is tested; ``labels_at_fitting``: when
         it is fitted only; ``without_labels``: never, though the model was trained with them.
     """
-    from latentcli import inference
     from latentcli.core import device as devices
-    from latentcli.experiments.label_embedding import LabelledVQVAE, labelled
+    from latentcli.experiments import label_embedding
     from latentcli.models.backbones import initialise
     from latentcli.models.vqvae import VQVAEConfig
     from latentcli.numerics.random import generator_for
 
     config, training = configured(task, family, seed, protocol)
     assert isinstance(config, VQVAEConfig)
-    network = LabelledVQVAE(config, len(task.train.class_names))
+    assert task.train.labels is not None
+    classes = len(task.train.class_names)
+    network = label_embedding.LabelledVQVAE(config, classes)
     initialise(network, generator_for(seed, "weights"))
     network.to(devices.resolve(protocol.device))
     path.parent.mkdir(parents=True, exist_ok=True)
-    fit(network, labelled(task.train.images, task.train.labels), training, path, identity)
+    examples = label_embedding.examples(task.train.images, task.train.labels, classes, training)
+    fit(network, examples, training, path, identity)
 
     def features(half: "ImageSet", shown: bool) -> np.ndarray:
-        images = labelled(half.images, half.labels if shown else None)
-        return inference.features(network, images, network.FEATURES[0])
+        return label_embedding.features(network, half.images, half.labels if shown else None)
 
     shape = network.feature_shape(network.FEATURES[0])
     shown, hidden = ([features(half, given) for half in (task.train, task.test)] for given in (True, False))

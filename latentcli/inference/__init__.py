@@ -8,7 +8,7 @@ import torch
 from latentcli.core.progress import Advance
 from latentcli.models.base import LatentModel, Model, PixelClassifier
 from latentcli.numerics.batches import DeviceImages
-from latentcli.numerics.fusing import folded
+from latentcli.numerics.fusing import fused
 from latentcli.numerics.linear import FastLinear
 
 BATCH = 512
@@ -47,7 +47,7 @@ def encode(model: LatentModel, images: np.ndarray, advance: Advance = lambda cou
     Returns:
         the family's arrays by name, each with N rows in the images' order (see ``Latents``); whole numbers as int32.
     """
-    source, model = DeviceImages(images, device_of(model)), folded(model)
+    source, model = DeviceImages(images, device_of(model)), fused(model)
     result: dict[str, np.ndarray] = {}
     for rows in batches(len(images), batch_size(images.shape[1:])):
         for name, array in model.encode(source[rows]).arrays.items():
@@ -67,7 +67,7 @@ class LatentSpace:
     """
 
     def __init__(self, model: LatentModel) -> None:
-        self.model, self.device = folded(model), device_of(model)
+        self.model, self.device = fused(model), device_of(model)
 
     @torch.inference_mode()
     def prior(self, count: int, random: np.random.Generator) -> np.ndarray:
@@ -135,7 +135,7 @@ def decodings_of_arrays(
     Raises:
         DataError: the arrays are not of this model's latents.
     """
-    device, model = device_of(model), folded(model)
+    device, model = device_of(model), fused(model)
     count = len(next(iter(arrays.values())))
     for rows in batches(count, batch_size(model.config.image_shape)):
         some = {
@@ -164,7 +164,7 @@ def features(model: LatentModel, images: np.ndarray, name: str, advance: Advance
     Raises:
         UsageError: the model has no such features.
     """
-    source, model = DeviceImages(images, device_of(model)), folded(model)
+    source, model = DeviceImages(images, device_of(model)), fused(model)
     result = np.empty((0, 0), np.float32)
     for rows in batches(len(images), batch_size(images.shape[1:])):
         batch = model.features(source[rows], name)
@@ -186,7 +186,7 @@ def reconstructions(model: LatentModel, images: np.ndarray) -> Iterator[tuple[np
     Yields:
         row numbers, and their reconstructions (n, C, H, W) float32 in [0, 1].
     """
-    source, model = DeviceImages(images, device_of(model)), folded(model)
+    source, model = DeviceImages(images, device_of(model)), fused(model)
     with torch.inference_mode(), FastLinear():
         inverse = model.inverse()
     for rows in batches(len(images), batch_size(images.shape[1:])):
@@ -216,7 +216,7 @@ def probabilities(model: PixelClassifier, images: np.ndarray, advance: Advance =
     Returns:
         (N, K) float32, each row summing to 1.
     """
-    source, model = DeviceImages(images, device_of(model)), folded(model)
+    source, model = DeviceImages(images, device_of(model)), fused(model)
     result = np.empty((len(images), model.config.classes), np.float32)
     for rows in batches(len(images), batch_size(images.shape[1:])):
         result[rows] = model.predict_proba(source[rows]).cpu().numpy()
