@@ -95,7 +95,7 @@ def build(checkpoint: Checkpoint) -> "Model":
         family = family_of(checkpoint.family)
         config = family.Config(**checkpoint.config)
         with torch.device("meta"):
-            model = family(config)
+            model = family.of(config)
     except (UsageError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
         reason = getattr(error, "problem", None) or f"{type(error).__name__}: {error}"
         raise ModelFileError("the checkpoint describes a model that cannot be built", reason, _TRAIN_AGAIN) from error

@@ -1,10 +1,11 @@
-"""A VQ-VAE that is shown the labels: an embedding of the class is added before the quantiser.
+"""A VQ-VAE that is given the labels: an embedding of the class is added to what the quantiser gets.
 
 A published comparison trains its VQ-VAE so. The codes then hold the label itself, and a classifier that reads codes
 made with labels reads the labels: its accuracy says nothing of the latent space. This model exists to measure that.
-
-A labelled image here is an image with one channel more, which holds its class number, or 255 where none is given.
 """
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,47 +13,81 @@ from torch import Tensor, nn
 
 from latentcli.models.base import LossTerms
 from latentcli.models.vqvae import VQVAE, VQVAEConfig
+from latentcli.numerics.fusing import fused
+from latentcli.numerics.linear import FastLinear
 
-NO_LABEL = 255
-"""What stands for no label, which leaves this many classes."""
-
-
-def labelled(images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-    """(N, C + 1, H, W) uint8: images that carry their labels with them.
-
-    Args:
-        images: (N, C, H, W) uint8.
-        labels: (N,) in 0 … 254; None gives none.
-    """
-    channel = np.full((len(images), 1, *images.shape[2:]), NO_LABEL, np.uint8)
-    if labels is not None:
-        channel[:] = labels[:, None, None, None]
-    return np.concatenate([images, channel], axis=1)
+if TYPE_CHECKING:
+    from latentcli.training.config import TrainingConfig
+    from latentcli.training.examples import Examples
 
 
 class LabelledVQVAE(VQVAE):
-    """Takes labelled images; what it makes of them is as any VQ-VAE's.
+    """A VQ-VAE whose loss takes images with their labels; without labels it is a plain one.
+
+    Labels are targets (N, K): one-hot rows, and a row of zeros where an image has no label.
 
     Args:
         config: of the VQ-VAE.
-        classes: how many.
+        classes: K, how many.
     """
 
     def __init__(self, config: VQVAEConfig, classes: int) -> None:
         super().__init__(config)
-        self.classes = classes
-        self.of_class = nn.Embedding(classes + 1, config.latent_dim)
+        self.of_class = nn.Parameter(torch.zeros(classes, config.latent_dim))
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw the embeddings anew; that of no label is zero."""
+        """Draw the embeddings of the classes anew from the standard normal distribution."""
         with torch.no_grad():
-            self.of_class.weight.normal_(generator=generator)
-            self.of_class.weight[self.classes] = 0
+            self.of_class.normal_(generator=generator)
 
-    def maps_of(self, images: Tensor) -> Tensor:
-        labels = (255 * images[:, -1, 0, 0]).round().long()
-        added = self.of_class(torch.where(labels == NO_LABEL, self.classes, labels))
-        return super().maps_of(images[:, :-1]) + added[:, :, None, None]
+    def labelled_maps(self, images: Tensor, targets: Tensor) -> Tensor:
+        """(N, D, h, w): ``maps_of`` images (N, C, H, W), at each position the embedding of the class added."""
+        return self.maps_of(images) + (targets @ self.of_class)[:, :, None, None]
 
-    def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        return self.loss_of(self.maps_of(images), images[:, :-1], generator, progress)
+    def loss(  # type: ignore[override]
+        self, batch: tuple[Tensor, Tensor], generator: torch.Generator, progress: float = 1.0
+    ) -> LossTerms:
+        """The loss of a VQ-VAE on images (N, C, H, W) in [0, 1], given their targets (N, K)."""
+        images, targets = batch
+        return self.loss_of(self.labelled_maps(images, targets), images, generator, progress)
+
+
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """(N, classes) float32 targets of labels (N,) in 0 … classes − 1; those below 0 are rows of zeros."""
+    return np.eye(classes + 1, classes, dtype=np.float32)[np.where(labels < 0, classes, labels)]
+
+
+def examples(images: np.ndarray, labels: np.ndarray, classes: int, config: "TrainingConfig") -> "Examples":
+    """What a ``LabelledVQVAE`` is trained on, some held out.
+
+    Args:
+        images: (N, C, H, W) uint8, two or more.
+        labels: (N,) integers in 0 … classes − 1, -1 where unlabelled.
+        classes: how many.
+        config: of the training.
+    """
+    from latentcli.training.examples import Examples
+
+    return replace(Examples.of_images(images, config), targets=one_hot(labels, classes))
+
+
+def features(network: LabelledVQVAE, images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+    """(N, F) float32: the quantised maps of images, in rows.
+
+    Args:
+        network: trained, on its device.
+        images: (N, C, H, W) uint8.
+        labels: (N,) integers, as for ``examples``, that go in beside the images; None: none does.
+    """
+    from latentcli import inference
+
+    if labels is None:
+        return inference.features(network, images, network.FEATURES[0])
+    device, network = inference.device_of(network), fused(network)
+    targets, parts = one_hot(labels, len(network.of_class)), []
+    for rows in inference.batches(len(images), inference.batch_size(images.shape[1:])):
+        batch = torch.from_numpy(images[rows]).to(device).float() / 255
+        with torch.inference_mode(), FastLinear():
+            codes = network.quantiser.codes_of(network.labelled_maps(batch, torch.from_numpy(targets[rows]).to(device)))
+            parts.append(network.quantiser.vectors_of(codes).flatten(1).cpu().numpy())
+    return np.concatenate(parts)

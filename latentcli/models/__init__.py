@@ -46,14 +46,14 @@ def create(family: str, config: "ModelConfig", seed: int, device: "torch.device 
         seed: of the weights.
         device: where the model is put.
     """
-    return _initialised(FAMILIES[family](config), seed, device)
+    return _initialised(FAMILIES[family].of(config), seed, device)
 
 
 def create_classifier(
     family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu"
 ) -> "PixelClassifier":
     """``create`` for a name in ``PIXEL_CLASSIFIERS``."""
-    return _initialised(PIXEL_CLASSIFIERS[family](config), seed, device)
+    return _initialised(PIXEL_CLASSIFIERS[family].of(config), seed, device)
 
 
 def _initialised(model: "Fresh", seed: int, device: "torch.device | str") -> "Fresh":

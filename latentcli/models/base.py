@@ -120,12 +120,27 @@ class Model(nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]]
     config: Any
 
+    @classmethod
+    def of(cls, config: Any) -> Self:
+        """The network of a configuration; a family may choose a subclass by it."""
+        return cls(config)
+
     def reduced_precision(self, batch: Tensor) -> torch.autocast:
         """A context for the networks alone while they train, see ``precision.reduced_precision``.
 
         Losses and densities are sums over many terms and stay outside it, in float32.
         """
         return reduced_precision(batch.device.type, self.training)
+
+    def step_taken(self) -> None:
+        """Called when the optimiser has taken a step on the last loss: keep of its batch what later losses need."""
+
+    def training_state(self) -> Mapping[str, Tensor]:
+        """What a training goes on from beside the ``state_dict``, which is all that a checkpoint keeps."""
+        return {}
+
+    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what ``training_state`` gave, from any device; an empty one at the end of training."""
 
     @abstractmethod
     def loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> LossTerms:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentcli.models.quantiser import Quantised, Quantiser, straight_through
+from latentcli.numerics.precision import widest_dtype
 
 LEARNING = ("ema", "gradient")
 """How the vectors follow what is encoded: as moving averages, or by a loss of their own."""
@@ -52,18 +53,23 @@ class Codebook(Quantiser):
         self.register_buffer("updates", torch.tensor(0))
         self.register_buffer("counts", torch.ones(size))
         self.register_buffer("sums", torch.zeros(size, dimensions))
+        self._begun = False  # as far as is known without asking the device for ``updates``
+        self.register_load_state_dict_post_hook(_ask_again)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the vectors anew: they serve until the first batch is seen."""
         with torch.no_grad():
             self.vectors.normal_(generator=generator)
             self.sums.copy_(self.vectors)
+        self._begun = False
 
     def forward(self, maps: Tensor, generator: torch.Generator, progress: float = 1.0) -> Quantised:
         points = points_of(maps)  # (M, D)
         detached = points.detach()
-        if self.training and not self.updates:
-            self._start(detached, generator)
+        if self.training and not self._begun:
+            if not self.updates:
+                self._start(detached, generator)
+            self._begun = True
         codes = nearest(detached, self.vectors)
         values = F.embedding(codes, self.vectors)
         terms = {"commitment": (points - values.detach()).square().mean()}
@@ -99,18 +105,24 @@ class Codebook(Quantiser):
         counts = torch.bincount(codes, minlength=self.size).to(points.dtype)
         sums = torch.zeros_like(self.sums).index_add_(0, codes, points)
         average = len(points) / self.size
-        done = self.updates.item()
-        share = 1 - min(self.decay, (1 + done) / (10 + done))  # an encoder that has just begun moves fast
+        done = self.updates.to(widest_dtype(points.device.type))
+        share = 1 - ((1 + done) / (10 + done)).clamp_max(self.decay)  # an encoder that has just begun moves fast
+        share = share.to(points.dtype)
         self.counts.lerp_(counts / average, share)  # in units of the average
         self.sums.lerp_(sums / average, share)
         self.updates.add_(1)
         if self.learning == "ema":
             self.vectors.copy_(self.sums / self.counts.clamp_min(1e-5)[:, None])
-        dead = self.counts < DEAD
-        if progress < REVIVAL_ENDS and dead.any():
-            drawn = torch.randint(len(points), (self.size,), generator=generator, device=points.device)[dead]
-            self.vectors[dead] = points[drawn]
-            self.sums[dead], self.counts[dead] = points[drawn], 1.0
+        if progress < REVIVAL_ENDS:
+            drawn = points[torch.randint(len(points), (self.size,), generator=generator, device=points.device)]
+            dead = self.counts < DEAD
+            self.vectors.copy_(torch.where(dead[:, None], drawn, self.vectors))
+            self.sums.copy_(torch.where(dead[:, None], drawn, self.sums))
+            self.counts.masked_fill_(dead, 1.0)
+
+
+def _ask_again(codebook: Codebook, incompatible_keys: object) -> None:
+    codebook._begun = False
 
 
 def points_of(maps: Tensor) -> Tensor:

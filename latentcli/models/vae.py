@@ -6,7 +6,7 @@ components and the images, under distortions that leave unchanged what an image 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,20 +18,14 @@ from latentcli.core.errors import UsageError
 from latentcli.models import backbones, losses
 from latentcli.models.augmentation import distort
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
-from latentcli.models.landmarks import Landmarks
 from latentcli.models.layers import to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, keep_scale, places_of
 from latentcli.models.mixture_prior import MixturePrior, mutual_information
 from latentcli.numerics import metrics
 
-FEW_DIMENSIONS = 4
-"""Latent dimensions up to which the decoder must bend sharply to reach all images, and the encoder misses the bends."""
-
-LOOKED_UP = 0.4
-"""Fraction of a training in few dimensions, at its end, in which the decoder learns where images are decoded best."""
-
-SPREAD = 3.0
-"""Deviations of the posterior by which points are drawn there: the decoder learns to fill the space between them."""
+LOW_DIMENSIONS = 4
+"""Latent dimensions up to which the decoder must bend sharply to reach all images, and a ``LowDimensionalVAE`` is
+built."""
 
 MANY_DIMENSIONS = 1024
 """Latent dimensions beyond which their covariance is not decomposed as a whole."""
@@ -91,6 +85,11 @@ class VAEConfig(ModelConfig):
         """Height and width of the latent map; one place where the latent space is a vector."""
         return places_of(self.image_shape, self.stages) if self.backbone in MAPS else (1, 1)
 
+    @property
+    def dimensions(self) -> int:
+        """Of the latent space, all places of a map together."""
+        return self.latent_dim * math.prod(self.places)
+
     @classmethod
     def suggested(
         cls, image_shape: tuple[int, int, int], classes: int | None, settings: Mapping[str, Any]
@@ -103,7 +102,7 @@ class VAEConfig(ModelConfig):
         if settings.get("backbone") in MAPS:
             return suggestions | {"latent_dim": 8}
         dimensions = settings.get("latent_dim", cls.latent_dim)
-        if isinstance(dimensions, int) and dimensions <= FEW_DIMENSIONS:
+        if isinstance(dimensions, int) and dimensions <= LOW_DIMENSIONS:
             suggestions |= {"fourier": 256, "width": 1536, "norm": "layer"}
             suggestions |= {"loss": "mse+ssim", "ssim_weight": 0.8, "information": 30.0}
         if math.prod(image_shape) > MANY_PIXELS:
@@ -117,6 +116,15 @@ class VAE(LatentModel):
     Config = VAEConfig
     FEATURES: ClassVar[tuple[str, ...]] = ("mean", "encoder", "pixels")
 
+    @classmethod
+    def of(cls, config: VAEConfig) -> "VAE":
+        """A ``LowDimensionalVAE`` where the latent space has few dimensions."""
+        if config.dimensions > LOW_DIMENSIONS:
+            return cls(config)
+        from latentcli.models.low_dimensional import LowDimensionalVAE
+
+        return LowDimensionalVAE(config)
+
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
@@ -129,10 +137,8 @@ class VAE(LatentModel):
             self.posterior = nn.Conv2d(self.encoder.map_shape[0], moments, 1)
         else:
             self.posterior = nn.Linear(self.encoder.features, moments)
-        self.mixture = MixturePrior(config.components, config.latent_dim * math.prod(config.places))
+        self.mixture = MixturePrior(config.components, config.dimensions)
         self.mixture.requires_grad_(config.components > 1)
-        crowded = self.dimensions <= FEW_DIMENSIONS
-        self.landmarks = Landmarks(self.dimensions, math.prod(config.image_shape)) if crowded else None
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
         inputs = config.latent_dim + 2 * config.fourier
         self.decoder = decoder(*layout, inputs)
@@ -152,19 +158,6 @@ class VAE(LatentModel):
 
     def decode(self, latents: Tensor) -> Tensor:
         return torch.sigmoid(self.logits_of(latents))
-
-    def inverse(self) -> Callable[[Tensor], Tensor]:
-        if self.landmarks is None or not len(self.landmarks.known):
-            return super().inverse()
-        search = self.landmarks.nearest(self.decode)
-
-        def nearest(images: Tensor) -> Tensor:
-            own = self.encode(images).flat
-            found, errors = search(images)
-            better = errors < (self.decode(own) - images).square().flatten(1).sum(dim=1)
-            return torch.where(better[:, None], found, own)
-
-        return nearest
 
     def logits_of(self, latents: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32."""
@@ -191,7 +184,7 @@ class VAE(LatentModel):
 
     @property
     def dimensions(self) -> int:
-        return self.mixture.means.shape[1]
+        return int(self.config.dimensions)
 
     def prior_plane(self) -> tuple[Tensor, Tensor]:
         if self.dimensions > MANY_DIMENSIONS:
@@ -212,10 +205,6 @@ class VAE(LatentModel):
         return {"kl": kl, "active_units": metrics.active_units(arrays["mu"])}
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        if self.landmarks is not None and (progress >= 1 - LOOKED_UP or not self.training):
-            best = self.landmarks.recall(images)
-            if best is not None:
-                return self._loss_at(*best, images, generator)
         config = self.config
         # of a few held-out images the information is mostly noise: the validation loss goes without
         informed = self.training and config.components > 1 and config.information > 0
@@ -223,7 +212,7 @@ class VAE(LatentModel):
         all_means, all_log_variances = self.posterior_of(seen)
         mean, log_variance = all_means[: len(images)], all_log_variances[: len(images)]
         deviation = (0.5 * log_variance).exp()
-        logits = self._learned_at(mean + deviation * _noise(mean, generator), deviation)
+        logits = self.logits_of_draws(mean + deviation * noise_like(mean, generator), deviation)
         terms = {
             "reconstruction": losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean(),
             "kl": self.mixture.kl(mean, log_variance).mean(),
@@ -236,28 +225,11 @@ class VAE(LatentModel):
             total = total - config.information * terms["information"]
         return LossTerms(total, terms)
 
-    def _loss_at(self, latents: Tensor, deviation: Tensor, images: Tensor, generator: torch.Generator) -> LossTerms:
-        """The loss of the decoder alone, at or around the best points (N, D) that are known for the images.
-
-        In training the points that are tried are known from then on, which makes the search one by chance and choice.
-        The encoder, which cannot follow, stays as it is. That a decoder learns best at points that are sought for each
-        image apart from any encoder is known from Bojanowski et al. 2018, who follow gradients to them.
-        """
-        with torch.no_grad():
-            kl = self.mixture.kl(latents, 2 * deviation.log()).mean()
-        if self.training:
-            latents = latents + SPREAD * deviation * _noise(latents, generator)
-        logits = self._learned_at(latents, deviation)
-        nats = losses.reconstruction(self.config.loss, logits, images, self.config.ssim_weight).mean()
-        return LossTerms(nats + self.config.beta * kl, {"reconstruction": nats, "kl": kl})
-
-    def _learned_at(self, latents: Tensor, deviation: Tensor) -> Tensor:
-        """Logits of latents (N, D), which training remembers."""
-        logits = self.logits_of(latents)
-        if self.training and self.landmarks is not None:
-            self.landmarks.remember(latents, deviation, torch.sigmoid(logits))
-        return logits
+    def logits_of_draws(self, latents: Tensor, deviation: Tensor) -> Tensor:
+        """``logits_of`` latents (N, D) that the loss drew from posteriors with these standard deviations (N, D)."""
+        return self.logits_of(latents)
 
 
-def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, device=like.device)
+def noise_like(latents: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise of the shape of latents, on their device."""
+    return torch.randn(latents.shape, generator=generator, device=latents.device)

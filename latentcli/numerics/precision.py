@@ -36,3 +36,8 @@ def reduced_precision(device: str, enabled: bool = True) -> torch.autocast:
 def product_dtype(device: str) -> torch.dtype:
     """Of the numbers that this type of device multiplies fastest in training."""
     return torch.bfloat16 if device == "cuda" or (device == "cpu" and AMX) else torch.float32
+
+
+def widest_dtype(device: str) -> torch.dtype:
+    """Of numbers that sums are gathered in: float64, which Apple's MPS alone does not have."""
+    return torch.float32 if device == "mps" else torch.float64

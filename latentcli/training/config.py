@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from latentcli.core.errors import UsageError
 
-MAY_CHANGE = ("lr", "patience", "save_every")
-"""Settings that a resumed run may have other values of: what was learnt so far stays right under any."""
-
 SCHEDULES = ("cosine", "constant")
+
+MAY_CHANGE = ("lr", "patience", "save_every")
+"""Settings that a run may be resumed with other values of: those to go on with after a loss that was not finite, and
+those that decide only how long to wait. With any other it would be another run."""
 
 LABELLED_FRACTION = 0.5
 """Of the images of an epoch those that are labelled ones, beside hybrids, where nothing is said of it."""
@@ -92,8 +93,12 @@ class TrainingConfig:
         return max(by_values, math.ceil(self.least_steps / self.steps_for(images)))
 
     def steps_for(self, images: int) -> int:
-        """Optimiser steps of a pass over so many training images."""
-        return math.ceil(images / self.batch_size_for(images))
+        """Optimiser steps of a pass over so many training images.
+
+        An epoch is cut into that many batches of nearly one size. None is a single image, of which batch
+        normalisation can learn nothing: of an odd number of images in batches of 2 one batch has 3.
+        """
+        return min(math.ceil(images / self.batch_size_for(images)), max(1, images // 2))
 
 
 @dataclass(frozen=True)

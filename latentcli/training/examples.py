@@ -19,20 +19,46 @@ class Examples:
         train_rows: numbers of the rows that an epoch goes through; a row may be there more than once.
         held_out_rows: numbers of the rows of the validation loss; there may be none.
         targets: (N, K) float32 soft labels, each row summing to 1; None where the loss takes images alone.
-        last_rows: numbers of the rows that the last steps are trained on instead; None: these have none of their own.
-        last: fraction of all steps that are these, in [0, 1].
+        final_rows: numbers of the rows that the final steps are trained on instead; None: these have none of their own.
+        final_fraction: of all steps, those that are final, in [0, 1].
     """
 
     images: np.ndarray
     train_rows: np.ndarray
     held_out_rows: np.ndarray
     targets: np.ndarray | None = None
-    last_rows: np.ndarray | None = None
-    last: float = 0.0
+    final_rows: np.ndarray | None = None
+    final_fraction: float = 0.0
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All arrays of it by name."""
         return {name: array for name, array in vars(self).items() if isinstance(array, np.ndarray)}
+
+    @property
+    def may_stop_early(self) -> bool:
+        """Whether a run may end before its last step: not where the final steps have rows that would be missed."""
+        return self.final_rows is None
+
+    def batches(self, epoch: int, epochs: int, steps: int, seed: int) -> list[np.ndarray]:
+        """Row numbers of each step of an epoch, in batches of nearly one size: the same whenever they are asked for.
+
+        Args:
+            epoch: which one, from 0.
+            epochs: of the whole run, which decides where the final steps begin.
+            steps: of an epoch.
+            seed: of the order.
+        """
+        order = torch.randperm(len(self.train_rows), generator=generator_for(seed, "order", epoch)).numpy()
+        batches = np.array_split(self.train_rows[order], steps)
+        first_final = round((1 - self.final_fraction) * epochs * steps) - epoch * steps
+        final = batches[max(0, first_final) :]
+        if self.final_rows is not None and final:
+            generator = generator_for(seed, "last", epoch)
+            shuffled = self.final_rows[torch.randperm(len(self.final_rows), generator=generator).numpy()]
+            rows = np.resize(shuffled, sum(map(len, final)))  # where they are many, each epoch leaves out others
+            order = torch.randperm(len(rows), generator=generator).numpy()
+            batches[-len(final) :] = np.array_split(rows[order], len(final))
+        return batches
 
     @classmethod
     def of_images(cls, images: np.ndarray, config: TrainingConfig) -> "Examples":
@@ -47,7 +73,7 @@ class Examples:
 
 
 def split(count: int, config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of so many images to train on, and to hold out, drawn by the config's seed; both in order."""
+    """Row numbers of so many images to train on, two or more, and to hold out, drawn by the seed; both in order."""
     order = torch.randperm(count, generator=generator_for(config.seed, "split")).numpy()
-    held_out = min(round(config.held_out * count), config.most_held_out)
+    held_out = min(round(config.held_out * count), config.most_held_out, max(0, count - 2))
     return np.sort(order[held_out:]), np.sort(order[:held_out])

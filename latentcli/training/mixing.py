@@ -111,8 +111,8 @@ def examples(
     parts.append(pixels(hybrids, images))
     targets.append(soft_targets(hybrids, classes))
     mixed = in_shares(rows, first + np.arange(len(parts[-1])), share, config.seed)
-    last = rows if config.finish else None
-    return Examples(np.concatenate(parts), mixed, held_out, np.concatenate(targets), last, config.finish)
+    final = rows if config.finish else None
+    return Examples(np.concatenate(parts), mixed, held_out, np.concatenate(targets), final, config.finish)
 
 
 def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int) -> np.ndarray:

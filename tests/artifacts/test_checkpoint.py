@@ -23,7 +23,7 @@ SHAPE = (1, 8, 8)
 def small_model(seed=0):
     torch.manual_seed(seed)
     family = FAMILIES["vae"]
-    return family(family.Config(image_shape=SHAPE, width=8, latent_dim=2)).eval()
+    return family.of(family.Config(image_shape=SHAPE, width=8, latent_dim=2)).eval()
 
 
 def saved(model=None, **changes):

@@ -174,9 +174,9 @@ def test_an_arm_is_trained_by_its_recipe_and_kept_results_of_another_are_refused
     done = call("study", "hybrids", data / "halves.npz", *arguments, "-o", tmp_path / "s")
     assert done.code == 0, done.err
     (run,) = runs
-    assert sorted(run.last_rows) == [*range(8)]
-    assert np.isin(run.train_rows, run.last_rows).mean() == pytest.approx(0.25, abs=0.02)
-    assert (run.total_steps, run.last) == (40, 0.5)
+    assert sorted(run.examples.final_rows) == [*range(8)]
+    assert np.isin(run.examples.train_rows, run.examples.final_rows).mean() == pytest.approx(0.25, abs=0.02)
+    assert (run.total_steps, run.examples.final_fraction) == (40, 0.5)
     monkeypatch.setitem(ARMS, "tried", replace(ARMS["tried"], finish=0.0))
     again = call("study", "hybrids", data / "halves.npz", *arguments, "-o", tmp_path / "s")
     assert (again.code, "holds another study" in again.err) == (2, True), again.err

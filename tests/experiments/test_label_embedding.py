@@ -1,14 +1,17 @@
-"""Labels that travel with their images, and what they leave in the codes."""
+"""Labels that go in beside the images, and what they leave in the codes."""
 
 import numpy as np
 import torch
 
 from latentcli import inference
-from latentcli.experiments.label_embedding import LabelledVQVAE, labelled
+from latentcli.experiments.label_embedding import LabelledVQVAE, examples, features, one_hot
 from latentcli.models.backbones import initialise
 from latentcli.numerics.random import generator_for
+from latentcli.training.config import TrainingConfig
+from latentcli.training.loop import Callbacks, Run
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), dtype=np.uint8)
+LABELS = np.array([0, 1, 2, 0, 1, -1])
 
 
 def model() -> LabelledVQVAE:
@@ -17,24 +20,34 @@ def model() -> LabelledVQVAE:
     return made.eval()
 
 
-def test_without_labels_the_maps_are_those_of_a_plain_vqvae():
+def test_targets_have_one_class_or_none():
+    assert one_hot(LABELS, 3).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_a_label_adds_the_embedding_of_its_class_at_every_position_and_no_label_nothing():
     network, images = model(), torch.from_numpy(IMAGES) / 255
     with torch.no_grad():
-        hidden = network.maps_of(torch.from_numpy(labelled(IMAGES, None)) / 255)
-        torch.testing.assert_close(hidden, super(LabelledVQVAE, network).maps_of(images))
+        added = network.labelled_maps(images, torch.from_numpy(one_hot(LABELS, 3))) - network.maps_of(images)
+    expected = torch.cat([network.of_class.detach(), torch.zeros(1, 4)])[torch.from_numpy(LABELS)]
+    torch.testing.assert_close(added, expected[:, :, None, None].expand_as(added), rtol=1e-4, atol=1e-5)
+    assert network.of_class.abs().min() > 0
 
 
-def test_a_label_moves_every_place_by_its_embedding():
-    network, labels = model(), np.array([0, 1, 2, 0, 1, 2])
-    with torch.no_grad():
-        shown, hidden = (network.maps_of(torch.from_numpy(labelled(IMAGES, given)) / 255) for given in (labels, None))
-        expected = network.of_class.weight[torch.from_numpy(labels)][:, :, None, None].expand_as(shown)
-    torch.testing.assert_close(shown - hidden, expected, rtol=1e-4, atol=1e-5)
+def test_without_labels_the_features_are_those_of_a_plain_vqvae():
+    network = model()
+    plain = inference.features(network, IMAGES, "quantized")
+    assert plain.shape == (6, 4 * 4 * 4)
+    np.testing.assert_array_equal(features(network, IMAGES, None), plain)
+    np.testing.assert_array_equal(features(network, IMAGES, np.full(6, -1)), plain)
+    assert (features(network, IMAGES, LABELS)[:5] != plain[:5]).any(axis=1).all()
 
 
-def test_images_with_labels_train_and_go_through_the_usual_loops():
-    network, images = model().train(), labelled(IMAGES, np.array([0, 1, 2, 0, 1, 2]))
-    terms = network.loss(torch.from_numpy(images) / 255, torch.Generator().manual_seed(0))
-    terms.total.backward()
-    assert network.of_class.weight.grad.abs().sum() > 0
-    assert inference.features(network, images, "quantized").shape == (6, 4 * 4 * 4)
+def test_images_and_labels_train_through_the_usual_loop():
+    network = model()
+    before = network.of_class.detach().clone()
+    config = TrainingConfig(epochs=1, batch_size=2, held_out=0.2)
+    given = examples(IMAGES, LABELS, 3, config)
+    assert (len(given.train_rows), len(given.held_out_rows)) == (5, 1)
+    (row,) = Run(network, given, config).fit(Callbacks())
+    assert {"commitment", "val_reconstruction"} <= row.keys()
+    assert (network.of_class != before).all()

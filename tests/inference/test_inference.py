@@ -29,7 +29,7 @@ def images() -> np.ndarray:
 
 @pytest.mark.parametrize("backbone", [*BACKBONES, *MAPS])
 @pytest.mark.parametrize("norm", NORMS)
-def test_batches_and_folded_normalisations_change_nothing(images, backbone, norm):
+def test_batches_and_fused_normalisations_change_nothing(images, backbone, norm):
     model = trained(backbone, norm)
     with torch.inference_mode():
         whole = model.encode(torch.from_numpy(images) / 255)

@@ -126,7 +126,7 @@ def test_photographs_are_mirrored_and_writing_is_not(kind):
 
 
 @classifiers
-def test_batches_and_folded_normalisations_change_nothing(kind):
+def test_batches_and_fused_normalisations_change_nothing(kind):
     model, images = build(kind).train(), (255 * drawn((1, 12, 12), 300)).byte().numpy()
     for step in range(5):
         model.loss((drawn((1, 12, 12), 16, step) ** 3, soft(16)), generator(step))

@@ -1,10 +1,10 @@
-"""Folding changes how a network computes, and not what."""
+"""Fusing changes how a network computes, and not what."""
 
 import pytest
 import torch
 from torch import nn
 
-from latentcli.numerics.fusing import ActivatedConvolution, folded
+from latentcli.numerics.fusing import ActivatedConvolution, fused
 
 
 def settled(*layers):
@@ -45,17 +45,41 @@ def test_the_function_is_the_same(name, layout):
     images = torch.randn(5, 4, 9, 9).to(memory_format=layout)
     with torch.inference_mode():
         expected = network.eval()(images)
-        torch.testing.assert_close(folded(network)(images), expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(fused(network)(images), expected, rtol=1e-4, atol=1e-5)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
-def test_what_is_folded_is_gone():
-    kinds = {type(module) for module in folded(settled(*NETWORKS["normalised"])).modules()}
+def test_what_is_fused_is_gone():
+    kinds = {type(module) for module in fused(settled(*NETWORKS["normalised"])).modules()}
     assert nn.BatchNorm2d not in kinds
-    assert (nn.SiLU in kinds) != ActivatedConvolution.possible
+    assert (nn.SiLU in kinds) != ActivatedConvolution.is_possible()
 
 
-def test_a_network_with_nothing_to_fold_is_itself():
+@pytest.mark.parametrize("missing", ["library", "operator", "signature"])
+def test_without_the_private_operator_activations_stay_layers(monkeypatch, missing):
+    def another_signature(maps, weight):
+        raise RuntimeError
+
+    match missing:
+        case "library":
+            monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+        case "operator":
+            monkeypatch.setattr(torch.ops, "mkldnn", object())
+        case "signature":
+            monkeypatch.setattr(torch.ops.mkldnn, "_convolution_pointwise", another_signature)
+    ActivatedConvolution.is_possible.cache_clear()
+    network, images = settled(*NETWORKS["flattened and normalised"]), torch.randn(5, 4, 9, 9)
+    with torch.inference_mode():
+        result = fused(network)
+        torch.testing.assert_close(result(images), network.eval()(images), rtol=1e-4, atol=1e-5)
+    kinds = {type(module) for module in result.modules()}
+    ActivatedConvolution.is_possible.cache_clear()
+    assert nn.SiLU in kinds
+    assert not kinds & {ActivatedConvolution, nn.BatchNorm2d}
+
+
+def test_a_network_with_nothing_to_fuse_is_itself():
     network = settled(*NETWORKS["nothing"])
-    assert folded(network) is network
-    assert folded(folded(settled(*NETWORKS["plain"]))) is not None
+    assert fused(network) is network
+    once = fused(settled(*NETWORKS["normalised"]))
+    assert fused(once) is once

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from latentcli.core.errors import DataError, FitError, UsageError
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, create_classifier
-from latentcli.models.base import LossTerms
-from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig
+from latentcli.models.base import LossTerms, Model
+from latentcli.training.config import MAY_CHANGE, SCHEDULES, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.loop import Callbacks, Interrupted, Run, learning_rate
 
@@ -43,10 +43,10 @@ def examples(images, family: str):
         return images
     soft = np.random.default_rng(1).dirichlet(np.ones(3), len(images)).astype(np.float32)
     repeated = np.concatenate([np.arange(10, 50), np.arange(10, 26)])
-    return Examples(images, repeated, np.arange(10), soft, last_rows=np.arange(10, 30), last=0.3)
+    return Examples(images, repeated, np.arange(10), soft, final_rows=np.arange(10, 30), final_fraction=0.3)
 
 
-class Silent(torch.nn.Module):
+class Silent(Model):
     """A model of one number that learns nothing of what it is shown."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ def test_global_randomness_is_neither_used_nor_disturbed(images):
 
 
 @given(epochs=st.integers(1, 5), last=st.floats(0, 1), few=st.integers(1, 40))
-def test_the_last_steps_go_through_the_last_rows_alone_each_as_often(epochs, last, few):
+def test_the_final_steps_go_through_the_final_rows_alone_each_as_often(epochs, last, few):
     seen: list[np.ndarray] = []
 
     class Seeing(Run):
@@ -105,26 +105,26 @@ def test_the_last_steps_go_through_the_last_rows_alone_each_as_often(epochs, las
     assert max(sizes) - min(sizes) <= 2
 
 
-def test_of_many_last_rows_each_epoch_draws_others():
+def test_of_many_final_rows_each_epoch_draws_others():
     rows = np.arange(1_000)
-    some = Examples(np.zeros((1_000, 1, 2, 2), np.uint8), rows, np.arange(0), None, last_rows=rows, last=0.2)
+    some = Examples(np.zeros((1_000, 1, 2, 2), np.uint8), rows, np.arange(0), None, final_rows=rows, final_fraction=0.2)
     run = Run(Silent(), some, TrainingConfig(epochs=20, batch_size=25, held_out=0.0))
-    drawn = [np.concatenate(run._batches(epoch)[-4:]) for epoch in range(16, 20)]
+    drawn = [np.concatenate(run.batches(epoch)[-4:]) for epoch in range(16, 20)]
     assert [len(set(part)) for part in drawn] == [100] * 4
     assert 330 < len(set(np.concatenate(drawn))) < 360  # 1000 (1 − 0.9⁴) = 344
     assert abs(np.concatenate(drawn).mean() - 499.5) < 50  # images of a folder come class by class
 
 
-def test_a_run_with_last_rows_is_not_stopped_before_them():
-    def epochs(**last) -> int:
+def test_a_run_with_final_rows_is_not_stopped_before_them():
+    def epochs(**final) -> int:
         network = Silent()
         worse = iter(range(1, 10_000))
         network.loss = lambda batch, generator, progress=1.0: LossTerms(network.number.square().sum() + next(worse), {})
-        rows = Examples(np.zeros((20, 1, 2, 2), np.uint8), np.arange(16), np.arange(16, 20), **last)
+        rows = Examples(np.zeros((20, 1, 2, 2), np.uint8), np.arange(16), np.arange(16, 20), **final)
         return len(Run(network, rows, TrainingConfig(epochs=40, batch_size=8, patience=0.0)).fit(Callbacks()))
 
     assert epochs() < 15
-    assert epochs(last_rows=np.arange(4), last=0.1) == 40
+    assert epochs(final_rows=np.arange(4), final_fraction=0.1) == 40
 
 
 @models
@@ -185,28 +185,89 @@ def test_a_loss_that_is_not_finite_stops_at_that_step_and_keeps_the_last_good_st
     monkeypatch.setattr(network, "loss", broken)
     with pytest.raises(FitError, match="step 6") as caught:
         run.fit(Callbacks(save_state=saved.append))
-    assert "--lr" in str(caught.value)
+    assert "`lr`" in str(caught.value)
     assert [state["step"] for state in saved] == [5]
     assert all(tensor.isfinite().all() for tensor in network.state_dict().values() if tensor.is_floating_point())
 
 
+def plain(state):
+    """A state in which tensors are their type and bytes, so that two can be compared."""
+    if isinstance(state, dict):
+        return {name: plain(value) for name, value in state.items()}
+    if isinstance(state, list | tuple):
+        return [plain(value) for value in state]
+    return (state.dtype, state.float().numpy().tobytes()) if isinstance(state, torch.Tensor) else state
+
+
+def without_learning_rate(state):
+    """What is left of a state; the learning rate is a function of the step."""
+    content = plain(state)
+    for group in content["optimizer"]["param_groups"]:
+        del group["lr"]
+    return content
+
+
 @families
-def test_a_refused_step_teaches_nothing_to_running_statistics_and_codebooks(images, monkeypatch, family):
-    settings = {"width": 32, "latent_dim": 2, "backbone": "residual", "norm": "batch"}
+@pytest.mark.parametrize("step", [1, 5, 14])
+def test_a_refused_step_leaves_the_whole_state_as_it_was_before_it(images, monkeypatch, family, step):
+    settings = {"width": 32, "latent_dim": 2, "norm": "batch"} | ({} if family == "vae" else {"backbone": "residual"})
     network = create(family, FAMILIES[family].Config((1, 8, 8), **settings), 3)
-    run, loss, before = Run(network, images, CONFIG), network.loss, {}
+    run, loss, before, saved = Run(network, images, CONFIG), network.loss, [], []
 
     def broken(batch, generator, progress):
-        if run.step == 5:
-            before.update({name: tensor.clone() for name, tensor in network.state_dict().items()})
-            batch = batch * math.nan
-        return loss(batch, generator, progress)
+        terms = loss(batch, generator, progress)
+        return replace(terms, total=terms.total * (math.nan if run.step == step else 1.0))
 
     monkeypatch.setattr(network, "loss", broken)
-    with pytest.raises(FitError, match="step 6"):
-        run.fit(Callbacks())
-    assert any("running_mean" in name for name in before)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    with pytest.raises(FitError, match=f"step {step + 1}"):
+        run.fit(Callbacks(save_state=lambda state: saved.append(without_learning_rate(state))))
+    *_, before, after = saved  # one after each step, and the one that was kept
+    assert after["step"] == step
+    assert after == before
+    assert after == without_learning_rate(run.state())
+    assert any("running_mean" in name for name in after["model"])
+    assert (family == "vae") == bool(after["training_state"])
+
+
+def test_a_refused_run_goes_on_with_a_lower_learning_rate_of_its_own(images, monkeypatch):
+    network, saved = model(), []
+    run, loss = Run(network, images, CONFIG), network.loss
+
+    def broken(batch, generator, progress):
+        terms = loss(batch, generator, progress)
+        return replace(terms, total=terms.total * (math.nan if run.step == 5 else 1.0))
+
+    monkeypatch.setattr(network, "loss", broken)
+    with pytest.raises(FitError):
+        run.fit(Callbacks(save_state=saved.append))
+    lower = replace(CONFIG, lr=CONFIG.lr / 10)
+    resumed = Run(model(seed=99), images, lower, saved[-1])
+    history = resumed.fit(Callbacks())
+    assert len(history) == 4
+    expected = [learning_rate(lower, (step + 0.5) / resumed.total_steps) for step in (7, 11, 15)]
+    assert [row["lr"] for row in history[1:]] == pytest.approx(expected)
+    assert {"lr", "patience", "save_every"} == set(MAY_CHANGE)
+
+
+class Saturated(Model):
+    """A layer behind a saturating activation whose input is infinite: a finite loss, of the bias a gradient of 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        with torch.no_grad():
+            self.layer.weight.fill_(1.0)
+
+    def loss(self, batch, generator, progress=1.0):
+        terms = torch.tanh(self.layer(torch.full((2, 1), math.inf))).sum()
+        return LossTerms(terms, {})
+
+
+def test_all_gradients_are_checked_also_those_behind_a_saturated_activation():
+    network = Saturated()
+    with pytest.raises(FitError, match="step 1 of"):
+        Run(network, np.zeros((20, 1, 2, 2), np.uint8), CONFIG).fit(Callbacks())
+    assert network.layer.weight.item() == 1.0
 
 
 @pytest.mark.parametrize(
@@ -245,13 +306,24 @@ def test_training_stops_early_and_ends_with_the_best_weights(images, monkeypatch
     assert weights(network) == kept[2]
 
 
-@pytest.mark.parametrize("count", [2, 17, 33, 49])
-def test_no_batch_is_a_single_image(images, count):
-    run = Run(model(), images[:count], replace(CONFIG, held_out=0.0))
-    sizes = [len(rows) for rows in run._batches(0)]
+@pytest.mark.parametrize(
+    ("count", "batch_size"), [(2, 16), (17, 16), (33, 16), (49, 16), (2, 2), (3, 2), (5, 2), (7, 3)]
+)
+def test_no_batch_is_a_single_image(images, count, batch_size):
+    run = Run(model(), images[:count], replace(CONFIG, held_out=0.0, batch_size=batch_size, epochs=1))
+    sizes = [len(rows) for rows in run.batches(0)]
     assert sum(sizes) == count
+    assert len(sizes) == run.steps_per_epoch == run.config.steps_for(count)
     assert min(sizes) >= 2
-    assert max(sizes) <= 16
+    assert max(sizes) <= max(batch_size, 3)
+    run.fit(Callbacks())
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_of_few_images_two_are_left_to_train_on(images, count):
+    run = Run(model(), images[:count], replace(CONFIG, held_out=0.5, epochs=1))
+    assert len(run.examples.train_rows) == 2
+    run.fit(Callbacks())
 
 
 def test_one_image_is_too_few(images):
@@ -261,15 +333,15 @@ def test_one_image_is_too_few(images):
 
 def test_validation_images_are_never_trained_on(images):
     run = Run(model(), images, CONFIG)
-    trained = {int(row) for epoch in range(4) for rows in run._batches(epoch) for row in rows}
-    assert trained.isdisjoint(run.held_out_rows)
-    assert trained | set(run.held_out_rows.tolist()) == set(range(70))
+    trained = {int(row) for epoch in range(4) for rows in run.batches(epoch) for row in rows}
+    assert trained.isdisjoint(run.examples.held_out_rows)
+    assert trained | set(run.examples.held_out_rows.tolist()) == set(range(70))
 
 
 def test_targets_stay_with_their_images_and_repeats_are_trained_on_as_often(images):
     images = images.copy()
     images[:] = np.arange(70).reshape(-1, 1, 1, 1)
-    given_examples = replace(examples(images, "cnn"), last_rows=None)
+    given_examples = replace(examples(images, "cnn"), final_rows=None)
     seen, network = [], model(family="cnn")
     loss = network.loss
 
@@ -295,6 +367,26 @@ def test_few_images_are_gone_through_until_there_were_enough_steps(images, value
     assert epochs * each >= steps
     assert epochs == plain.epochs_for(images, values) or (epochs - 1) * each < steps
     assert ClassifierTrainingConfig(epochs=2).epochs_for(images, values) == 2
+
+
+@models
+def test_a_run_of_one_step_changes_all_that_is_trained(images, family):
+    network = model(family=family)
+    before = {name: tensor.detach().clone() for name, tensor in network.named_parameters() if tensor.requires_grad}
+    run = Run(network, examples(images, family), replace(CONFIG, epochs=1, batch_size=70, held_out=0.0))
+    assert run.total_steps == 1
+    run.fit(Callbacks())
+    unchanged = [name for name, tensor in network.named_parameters() if name in before and before[name].equal(tensor)]
+    assert unchanged == []
+
+
+@given(
+    steps=st.integers(1, 10**6), warmup=st.floats(0, 0.9), schedule=st.sampled_from(SCHEDULES), where=st.floats(0, 1)
+)
+def test_no_step_has_a_learning_rate_of_zero(steps, warmup, schedule, where):
+    config = TrainingConfig(warmup=warmup, schedule=schedule)
+    for step in (0, round(where * (steps - 1)), steps - 1):
+        assert 0 < learning_rate(config, (step + 0.5) / steps) <= config.lr
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():

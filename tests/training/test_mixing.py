@@ -105,13 +105,13 @@ def test_validation_images_are_the_only_ones_held_out():
     assert set(found.train_rows) == {*range(1000), *range(1006, 1506)}
 
 
-def test_the_last_rows_are_the_labelled_ones_that_are_learnt_from():
+def test_the_final_rows_are_the_labelled_ones_that_are_learnt_from():
     config = ClassifierTrainingConfig(held_out=0.1, finish=0.3)
     images, names = labelled(["a", "b"], 400), ("a", "b")
     found = mixing.examples(images, names, config, hybrids=hybrids(names, 1000), share=0.25)
-    assert sorted([*found.last_rows, *found.held_out_rows]) == [*range(400)]
-    assert found.last == 0.3
-    assert mixing.examples(images, names, config).last_rows is None
+    assert sorted([*found.final_rows, *found.held_out_rows]) == [*range(400)]
+    assert found.final_fraction == 0.3
+    assert mixing.examples(images, names, config).final_rows is None
 
 
 def test_the_labelled_images_alone_are_kept():
