@@ -8,8 +8,7 @@ from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes.probe import Probe
 from latentcli.core import device as devices
-from latentcli.core.errors import ModelFileError
-from latentcli.core.errors import printable
+from latentcli.core.errors import ModelFileError, printable
 from latentcli.formats.schemas import CHECKPOINT
 from latentcli.models.trained import TrainedModel
 

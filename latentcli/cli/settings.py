@@ -33,6 +33,7 @@ def settings(
         width = max(len(each.name) for each in found)
         console.emit(f"{group}\n")
         for each in found:
-            value = str(each.default).lower() if each.default is None or each.default is True or each.default is False else each.default
+            value = each.default if each.default is not None else "none"
+            value = str(value).lower() if isinstance(value, bool) else value
             allowed = each.kind + (f", {each.range}" if each.range else "")
             console.emit(f"  {each.name:<{width}}  {each.meaning}\n  {'':<{width}}  [{allowed}; default: {value}]\n")

@@ -48,8 +48,8 @@ def latents(
     """Train model families side by side; compare probe accuracy, reconstructions and bits, beside raw pixels."""
     from latentcli import pictures
     from latentcli.cli import console, training_progress
-    from latentcli.experiments import cells, tables
     from latentcli.experiments import latents as comparison
+    from latentcli.experiments import tables
     from latentcli.experiments.kept_models import kept_model
     from latentcli.formats.atomic import check_folder
     from latentcli.models import FAMILIES
@@ -63,10 +63,11 @@ def latents(
         recipe, kinds, label_embedding, device, tuple(map(options.parse, settings or []))
     )  # fmt: skip
     tasks = load_tasks(data, test or [], superclasses, image_size, data_root)
-    plan = comparison.cells(
-        tasks, families, seeds, config, pictures.folder(output), training_progress.TrainingProgress
+    plan = comparison.cells(tasks, families, seeds, config, pictures.folder(output))
+    results = comparison.study_latents(
+        tasks, families, seeds, config, folder=output, watch=training_progress.TrainingProgress,
+        on_cell=StudyProgress(plan),
     )  # fmt: skip
-    results = cells.run(plan, output, StudyProgress(plan))
     models_of = (
         (f"{task.name}-{family}", kept_model(comparison.checkpoint_of(output, task, family, 0)), task.test)
         for task in tasks

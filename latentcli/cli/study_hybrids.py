@@ -62,8 +62,8 @@ def hybrids(
     from latentcli import pictures
     from latentcli.cli import console
     from latentcli.core import device as devices
-    from latentcli.experiments import cells, tables
     from latentcli.experiments import hybrids as comparison
+    from latentcli.experiments import tables
     from latentcli.experiments.arms import ARMS, USUAL
     from latentcli.formats.atomic import check_folder
     from latentcli.models import FAMILIES
@@ -84,13 +84,14 @@ def hybrids(
             config, per_class=tuple(size for size in config.per_class if size <= max(fewest, 1))
         )  # none: refused below
         console.note(f"labelled images of each class: {', '.join(map(str, config.per_class))}")
-    shared, plan = comparison.cells(task, seeds or (2 if quick else 5), config, output)
+    repetitions = seeds or (2 if quick else 5)
+    shared, plan = comparison.cells(task, repetitions, config, output)
     on_cpu = devices.resolve(device).type == "cpu"
     side_by_side = jobs or (threads.available() if on_cpu else 1)
     watch = StudyProgress([*shared, *plan], side_by_side)
+    pictures.folder(output)
     try:
-        cells.run(shared, pictures.folder(output), watch, side_by_side)
-        results = cells.run(plan, output, watch, side_by_side)
+        results = comparison.study_hybrids(task, repetitions, config, folder=output, jobs=side_by_side, on_cell=watch)
     except KeyboardInterrupt:
         console.note("interrupted: what is finished is kept, and the same call goes on")
         raise

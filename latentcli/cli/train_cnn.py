@@ -34,7 +34,7 @@ def train_cnn(
             max=1.0,
             help="Of the images of an epoch that are DATA's, beside hybrids. [default: 0.5]",
         ),
-    ] = None,  # fmt: skip
+    ] = None,
     finish: Annotated[
         float | None,
         typer.Option(

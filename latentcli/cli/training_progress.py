@@ -76,7 +76,7 @@ def epochs(doing: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
 
 
 def outputs(checkpoint: Path) -> tuple[Path, Path]:
-    """Beside a checkpoint to be: the log of its training's epochs, and the state that an unfinished one goes on from."""
+    """Beside a checkpoint to be: the log of its epochs, and the state that an unfinished training goes on from."""
     return checkpoint.with_name(f"{checkpoint.stem}.metrics.jsonl"), checkpoint.with_name(f"{checkpoint.name}.partial")
 
 

@@ -51,6 +51,10 @@ Watch = Callable[[Cell, str, float], None]
 where cells are computed one after the other, also that it "begins"."""
 
 
+def unwatched_cell(cell: Cell, event: str, seconds: float) -> None:
+    """For a study that nobody watches."""
+
+
 def finished(folder: Path, cell: Cell) -> Finished | None:
     """What an earlier run of the same cell has left; None when there is nothing.
 
@@ -77,9 +81,7 @@ def finished(folder: Path, cell: Cell) -> Finished | None:
     return Finished(kept["result"], seconds if isinstance(seconds, float) else 0.0)
 
 
-def run(
-    cells: Sequence[Cell], folder: Path, watch: Watch = lambda cell, event, seconds: None, jobs: int = 1
-) -> list[Result]:
+def run(cells: Sequence[Cell], folder: Path, watch: Watch = unwatched_cell, jobs: int = 1) -> list[Result]:
     """The results of all cells, in their order; those that are not there yet are computed and kept one by one.
 
     Args:

@@ -16,7 +16,8 @@ from latentcli.artifacts.models import save_model
 from latentcli.core.errors import DataError, FitError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.experiments.arms import ARMS, USUAL, Given, Lesson
-from latentcli.experiments.cells import Cell, Result, compute
+from latentcli.experiments.cells import Cell, Result, Watch, compute, unwatched_cell
+from latentcli.experiments.cells import run as run_cells
 from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.tasks import Task
 from latentcli.hybrids import NoPointAccepted
@@ -244,3 +245,37 @@ def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, fol
 
     compute(Cell("training", run, train), folder, path)
     return kept_model(path, config.device)
+
+
+def study_hybrids(
+    task: Task,
+    seeds: int = 5,
+    config: StudyConfig = StudyConfig(),
+    *,
+    folder: str | Path,
+    jobs: int = 1,
+    on_cell: Watch = unwatched_cell,
+) -> list[Result]:
+    """Accuracy of a CNN against the number of labelled images, with hybrids beside them and without.
+
+    What is finished is kept in the folder, and the same call goes on.
+
+    Args:
+        task: the data set, as ``experiments.tasks.load_tasks`` gives it.
+        seeds: repetitions of each cell, from seed 0.
+        config: sizes, arms, steps and settings.
+        folder: of the study.
+        jobs: processes that work side by side.
+        on_cell: is told of each cell.
+
+    Returns:
+        one mapping for each cell: its arm, labelled images a class, seed and accuracy.
+
+    Raises:
+        DataError: a class has fewer images than the largest number asked for.
+        UsageError: an unknown setting; or the folder holds another study.
+        OutputError: a result cannot be kept.
+    """
+    shared, plan = cells(task, seeds, config, Path(folder))
+    run_cells(shared, Path(folder), on_cell, jobs)
+    return run_cells(plan, Path(folder), on_cell, jobs)

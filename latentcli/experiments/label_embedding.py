@@ -5,20 +5,19 @@ made with labels reads the labels: its accuracy says nothing of the latent space
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latentcli.core.labels import UNLABELLED
 from latentcli.models.base import LossTerms
+from latentcli.models.trained import batch_size, batches
 from latentcli.models.vqvae import VQVAE, VQVAEConfig
 from latentcli.numerics.fusing import fused
 from latentcli.numerics.linear import FastLinear
-
-if TYPE_CHECKING:
-    from latentcli.training.config import TrainingConfig
-    from latentcli.training.examples import Examples
+from latentcli.training.config import TrainingConfig
+from latentcli.training.examples import Examples
 
 
 class LabelledVQVAE(VQVAE):
@@ -57,7 +56,7 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.eye(classes + 1, classes, dtype=np.float32)[np.where(labels < 0, classes, labels)]
 
 
-def examples(images: np.ndarray, labels: np.ndarray, classes: int, config: "TrainingConfig") -> "Examples":
+def examples(images: np.ndarray, labels: np.ndarray, classes: int, config: TrainingConfig) -> Examples:
     """What a ``LabelledVQVAE`` is trained on, some held out.
 
     Args:
@@ -66,8 +65,6 @@ def examples(images: np.ndarray, labels: np.ndarray, classes: int, config: "Trai
         classes: how many.
         config: of the training.
     """
-    from latentcli.training.examples import Examples
-
     return replace(Examples.of_images(images, config), targets=one_hot(labels, classes))
 
 
@@ -79,13 +76,12 @@ def features(network: LabelledVQVAE, images: np.ndarray, labels: np.ndarray | No
         images: (N, C, H, W) uint8.
         labels: (N,) integers, as for ``examples``, that go in beside the images; None: none does.
     """
-    from latentcli import inference
-
+    device = next(network.parameters()).device
+    network = fused(network)
     if labels is None:
-        return inference.features(network, images, network.FEATURES[0])
-    device, network = inference.device_of(network), fused(network)
+        labels = np.full(len(images), UNLABELLED)
     targets, parts = one_hot(labels, len(network.of_class)), []
-    for rows in inference.batches(len(images), inference.batch_size(images.shape[1:])):
+    for rows in batches(len(images), batch_size(images.shape[1:])):
         batch = torch.from_numpy(images[rows]).to(device).float() / 255
         with torch.inference_mode(), FastLinear():
             codes = network.quantiser.codes_of(network.labelled_maps(batch, torch.from_numpy(targets[rows]).to(device)))

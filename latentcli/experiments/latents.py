@@ -19,7 +19,8 @@ from latentcli.artifacts.models import save_model
 from latentcli.classifiers import PROBES
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
-from latentcli.experiments.cells import Cell, Result, compute
+from latentcli.experiments.cells import Cell, Result, Watch, compute, unwatched_cell
+from latentcli.experiments.cells import run as run_cells
 from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.recipes import recipe
 from latentcli.experiments.tasks import Task
@@ -257,3 +258,37 @@ def leaking(run: Run, cell: Mapping[str, Any]) -> Result:
 
 KINDS = {PIXELS: control, LABELLED: leaking}
 """What computes a cell that is no registered family's."""
+
+
+def study_latents(
+    tasks: Sequence[Task],
+    families: Sequence[str] = ("vae", "vqvae"),
+    seeds: int = 3,
+    config: StudyConfig = StudyConfig(),
+    *,
+    folder: str | Path,
+    watch: Callable[[], Any] = Listener,
+    on_cell: Watch = unwatched_cell,
+) -> list[Result]:
+    """Train model families side by side; measure probes, reconstructions and bits, beside raw pixels.
+
+    What is finished is kept in the folder, and the same call goes on.
+
+    Args:
+        tasks: the data sets, as ``experiments.tasks.load_tasks`` gives them.
+        families: registered model families.
+        seeds: trainings of each, from seed 0.
+        config: recipe, probes and settings.
+        folder: of the study.
+        watch: makes a ``Listener`` for each training.
+        on_cell: is told of each cell.
+
+    Returns:
+        one mapping of metrics by name for each training.
+
+    Raises:
+        UsageError: an unknown family, recipe, probe or setting; or the folder holds another study.
+        OutputError: a result cannot be kept.
+    """
+    plan = cells(tasks, families, seeds, config, Path(folder), watch)
+    return run_cells(plan, Path(folder), on_cell)

@@ -15,7 +15,7 @@ from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.models.base import LatentModel, Model, ModelConfig, PixelClassifier
 from latentcli.numerics.batches import DeviceImages
-from latentcli.numerics.fusing import folded
+from latentcli.numerics.fusing import fused
 from latentcli.numerics.linear import FastLinear
 
 BATCH = 512
@@ -139,7 +139,7 @@ class TrainedModel:
     @cached_property
     def _fused(self) -> Any:
         """The network in evaluation mode, with its normalisations fused into other layers where that can be done."""
-        return folded(self.network)
+        return fused(self.network)
 
     @property
     def _latents(self) -> LatentModel:

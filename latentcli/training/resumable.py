@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from latentcli.formats.atomic import atomic_write
 from latentcli.formats import locks
+from latentcli.formats.atomic import atomic_write
 from latentcli.formats.schemas import TRAINING_STATE
 from latentcli.models.base import Model
 from latentcli.training.config import TrainingConfig

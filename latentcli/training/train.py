@@ -121,7 +121,8 @@ def train_cnn(
     labelled = mixing.labelled(images, labels_per_class, seed)
     names = mixing.classes_of(labelled, hybrids)
     network_config, loop_config = configure(
-        PIXEL_CLASSIFIERS["cnn"].Config, ClassifierTrainingConfig, images.shape, len(names), settings | {"finish": finish}
+        PIXEL_CLASSIFIERS["cnn"].Config, ClassifierTrainingConfig, images.shape, len(names),
+        settings | {"finish": finish},
     )  # fmt: skip
     examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
     counts = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}

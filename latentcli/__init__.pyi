@@ -1,0 +1,70 @@
+"""The public names, each with the module that it is loaded from when it is first used."""
+
+from . import pictures
+from .artifacts.hybrid_dataset import HybridDataset
+from .artifacts.images import read_hybrids, write_hybrids, write_images
+from .artifacts.info import describe
+from .artifacts.latents import read_latents, write_latents
+from .artifacts.models import load_classifier, load_model, save_classifier, save_model
+from .artifacts.tables import write_predictions
+from .classifiers.fitting import fit_mixture, fit_probe
+from .core.errors import DataError, FitError, GateError, LatentError, ModelFileError, OutputError, UsageError
+from .core.image_set import ImageSet
+from .core.labels import Labels
+from .core.latents import Latents
+from .data.loading import load
+from .estimators import LatentClassifier, VAETransformer
+from .experiments.hybrids import study_hybrids
+from .experiments.latents import study_latents
+from .hybrids.making import hybridize
+from .inference.classification import Predictions, classify
+from .inference.evaluation import evaluate
+from .models.trained import TrainedModel
+from .training.distortion import augmented_copies
+from .training.resumable import Listener
+from .training.settings import settings
+from .training.train import train, train_cnn
+
+__all__ = [
+    "DataError",
+    "FitError",
+    "GateError",
+    "HybridDataset",
+    "ImageSet",
+    "Labels",
+    "LatentClassifier",
+    "LatentError",
+    "Latents",
+    "Listener",
+    "ModelFileError",
+    "OutputError",
+    "Predictions",
+    "TrainedModel",
+    "UsageError",
+    "VAETransformer",
+    "augmented_copies",
+    "classify",
+    "describe",
+    "evaluate",
+    "fit_mixture",
+    "fit_probe",
+    "hybridize",
+    "load",
+    "load_classifier",
+    "load_model",
+    "pictures",
+    "read_hybrids",
+    "read_latents",
+    "save_classifier",
+    "save_model",
+    "settings",
+    "study_hybrids",
+    "study_latents",
+    "train",
+    "train_cnn",
+    "write_hybrids",
+    "write_images",
+    "write_latents",
+    "write_predictions",
+]
+__version__: str
