@@ -23,8 +23,8 @@ from latentcli.core.errors import UsageError
 LATENT_DIM = 2
 BATCH_SIZE = 96
 """Images a step: two dimensions take many steps to unfold."""
-VALUES_SEEN = 600_000_000
-"""Values of pixels seen in training: of the assignment's images in less than five minutes on two cores."""
+PIXEL_BUDGET = 600_000_000
+"""Pixels of a training: of the assignment's images in less than five minutes on two cores."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     """
     match list(arguments):
         case [data, val, "train", vae, gmm, *more] if more in ([], ["--resume"]):
-            settings = [f"values_seen={VALUES_SEEN}"]
+            settings = [f"pixel_budget={PIXEL_BUDGET}"]
             training = options.Training(batch_size=BATCH_SIZE, settings=settings, resume=bool(more))
             train(data, val, output=Path(vae), gmm=Path(gmm), latent_dim=LATENT_DIM, training=training)
         case [data, "test_reconstruction", vae]:

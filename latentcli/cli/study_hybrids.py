@@ -13,7 +13,7 @@ from latentcli.cli.study import Announcer, study, tasks_of, write
 from latentcli.core.errors import UsageError
 
 QUICK: dict[str, Any] = {
-    "steps": 250, "batch_size": 32, "count": 3_000, "unlabelled": 10_000, "values_seen": 40_000_000
+    "steps": 250, "batch_size": 32, "count": 3_000, "unlabelled": 10_000, "pixel_budget": 40_000_000
 }  # fmt: skip
 """Of a first curve: of a model and of classifiers that have seen less."""
 

@@ -9,6 +9,9 @@ from latentcli.core.errors import DataError
 
 UNLABELLED = -1
 
+SMALLEST, LARGEST = 8, 256
+"""Pixels a side, inclusive: the heights and widths that models take."""
+
 Shape = tuple[int, int, int]
 """Channels, height and width of one image."""
 

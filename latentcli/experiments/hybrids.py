@@ -20,9 +20,8 @@ from latentcli.experiments.recipes import sorted_out
 from latentcli.experiments.tasks import Task
 
 if TYPE_CHECKING:
-    from latentcli.core.image_set import ImageSet
+    from latentcli.core.image_set import ImageSet, Shape
     from latentcli.models.base import LatentModel, ModelConfig
-    from latentcli.models.layers import Shape
     from latentcli.training.config import TrainingConfig
     from latentcli.training.mixing import Hybrids
 
@@ -48,7 +47,7 @@ class Protocol:
         batch_size: of every classifier.
         count: images that an arm may add, where it does not say how many by itself.
         unlabelled: images without labels that an arm may learn from, drawn for each seed; None: all.
-        values_seen: of a model's training, as in ``TrainingConfig``.
+        pixel_budget: of a model's training, as in ``TrainingConfig``.
         family: of the models.
         settings: of the models or of their training, that go before the usual ones.
         device: where everything runs.
@@ -63,7 +62,7 @@ class Protocol:
     batch_size: int = 64
     count: int = 20_000
     unlabelled: int | None = None
-    values_seen: int = 700_000_000
+    pixel_budget: int = 700_000_000
     family: str = "vae"
     settings: tuple[tuple[str, Any], ...] = ()
     device: str = "cpu"
@@ -170,7 +169,7 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
         how = replace(protocol, family="vae", settings=PUBLISHED) if published else protocol
         if images is not unlabelled:
             batches = () if published else (("batch_size", protocol.batch_size),)  # else few steps see many copies
-            how = replace(how, values_seen=min(FEW, how.values_seen // 2), settings=(*batches, *how.settings))
+            how = replace(how, pixel_budget=min(FEW, how.pixel_budget // 2), settings=(*batches, *how.settings))
         return model_of(images, len(names), seed, how, folder / "models" / name)
 
     plan = ARMS[arm]
@@ -227,7 +226,7 @@ def configured(
 
     of_model, of_training = sorted_out(protocol.settings)
     config = FAMILIES[protocol.family].Config.for_data(image_shape, classes, **of_model)
-    return config, TrainingConfig(**({"values_seen": protocol.values_seen} | of_training | {"seed": seed}))
+    return config, TrainingConfig(**({"pixel_budget": protocol.pixel_budget} | of_training | {"seed": seed}))
 
 
 def model_of(images: "ImageSet", classes: int, seed: int, protocol: Protocol, folder: Path) -> "LatentModel":
