@@ -10,6 +10,9 @@ from latentcli.core.labels import UNLABELLED, Labels
 
 __all__ = ["UNLABELLED", "ImageSet", "Shape"]
 
+SMALLEST, LARGEST = 8, 256
+"""Pixels a side, inclusive: the heights and widths that models take."""
+
 Shape = tuple[int, int, int]
 """Channels, height and width of one image."""
 

@@ -5,11 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.core.image_set import ImageSet, Shape
+from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.progress import Progress, silent
-
-SMALLEST, LARGEST = 8, 256
-"""Pixels a side, inclusive."""
 
 _ROUND = 256
 

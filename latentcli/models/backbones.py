@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentcli.core.errors import UsageError
-from latentcli.models.base import check_range
-from latentcli.models.layers import NORMS, Shape, channels_last, dense, layer
+from latentcli.core.image_set import LARGEST, Shape
+from latentcli.core.settings import check_number
+from latentcli.models.layers import channels_last, dense, layer
 from latentcli.models.map_backbones import MAPS
 
 MOST_PARAMETERS = 20_000_000
@@ -158,15 +158,20 @@ On a CPU a convolutional encoder with a fully connected decoder learns most a se
 """
 
 
-def check(name: str, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
-    """Raise UsageError for an unknown backbone or normalisation, or a size out of range."""
-    if name not in BACKBONES and name not in MAPS:
-        raise UsageError(f"unknown backbone {name!r}", f"expected one of: {', '.join([*BACKBONES, *MAPS])}")
-    if norm not in NORMS:
-        raise UsageError(f"unknown norm {norm!r}", f"expected one of: {', '.join(NORMS)}")
-    check_range("width", width, 1, 8192)
+NAMES = (*BACKBONES, *MAPS)
+"""Of all backbones."""
+
+MAX_STAGES = int(math.log2(LARGEST))
+
+
+def check_stages(stages: int | None, image_shape: Shape) -> None:
+    """Refuse to halve an image more often than its shorter side allows.
+
+    Raises:
+        UsageError: there are too many stages; None never is.
+    """
     if stages is not None:
-        check_range("stages", stages, 1, int(math.log2(min(image_shape[1:]))))
+        check_number("stages", stages, 1, int(math.log2(min(image_shape[1:]))))
 
 
 def count_parameters(network: nn.Module) -> int:

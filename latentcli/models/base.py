@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from latentcli.core.errors import DataError, UsageError
+from latentcli.core.image_set import LARGEST, SMALLEST, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES
+from latentcli.core.settings import check
 from latentcli.models.layers import to_rows
 from latentcli.numerics.precision import reduced_precision
-
-SMALLEST, LARGEST = 8, 256
-"""Pixels: the range of heights and widths that the backbones are built for."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class ModelConfig:
     OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape",)
     """Fields that the data decides, and no setting."""
 
-    image_shape: tuple[int, int, int]
+    image_shape: Shape
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
@@ -70,11 +69,12 @@ class ModelConfig:
             raise UsageError(
                 f"images of {shape[0]} channel(s) and {shape[1]}×{shape[2]} pixels cannot be modelled",
                 f"expected 1 or 3 channels and {SMALLEST} to {LARGEST} pixels a side",
-                "resize them: --image-size 64",
+                "resize them, with an `image_size` such as 64",
             )
+        check(self)
 
     @classmethod
-    def for_data(cls, image_shape: tuple[int, int, int], classes: int | None, **settings: Any) -> Self:
+    def for_data(cls, image_shape: Shape, classes: int | None, **settings: Any) -> Self:
         """The configuration for images of this shape: the defaults, what the data suggests, then ``settings``.
 
         Args:
@@ -97,21 +97,9 @@ class ModelConfig:
         return {field.name for field in fields(cls)} - set(cls.OF_DATA)
 
     @classmethod
-    def suggested(
-        cls, image_shape: tuple[int, int, int], classes: int | None, settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings that the data itself suggests; a family overrides this where it can do better than constants."""
         return {}
-
-
-def check_range(name: str, value: Any, low: float, high: float, kind: type = int) -> None:
-    """Raise UsageError unless ``value`` is a number of this kind in [low, high]."""
-    numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    if not numeric or (kind is int and not isinstance(value, int)) or not low <= value <= high:
-        raise UsageError(
-            f"{name} is {value!r}",
-            f"expected {'a whole number' if kind is int else 'a number'} from {low:g} to {high:g}",
-        )
 
 
 class Model(nn.Module, ABC):
@@ -236,7 +224,7 @@ class LatentModel(Model):
     def dimensions(self) -> int:
         """D, of ``Encoding.flat``."""
 
-    def feature_shape(self, name: str) -> tuple[int, int, int] | None:
+    def feature_shape(self, name: str) -> Shape | None:
         """Height, width and channels of the maps that the rows of ``features(images, name)`` are; None: no maps.
 
         Args:

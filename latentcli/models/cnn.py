@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcli.core.errors import UsageError
+from latentcli.core.image_set import Shape
+from latentcli.core.settings import setting
 from latentcli.models.augmentation import moved
-from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier, check_range
-from latentcli.models.layers import Shape, channels_last
+from latentcli.models.backbones import MAX_STAGES, check_stages
+from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier
+from latentcli.models.layers import channels_last
 from latentcli.models.map_backbones import ResidualBlock
 from latentcli.models.mixup import mixup
 
@@ -37,25 +39,17 @@ class CNNConfig(ModelConfig):
 
     OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape", "classes")
 
-    classes: int
-    width: int = 96
-    stages: int | None = None
-    dropout: float = 0.2
-    augment: bool = True
-    flip: float = 0.0
-    mixup: float = 0.0
+    classes: int = setting(between=(2, 100_000))
+    width: int = setting(96, between=(1, 8192))
+    stages: int | None = setting(None, between=(1, MAX_STAGES), none=True)
+    dropout: float = setting(0.2, between=(0.0, 0.95))
+    augment: bool = setting(True)
+    flip: float = setting(0.0, between=(0.0, 1.0))
+    mixup: float = setting(0.0, between=(0.0, 100.0))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("classes", self.classes, 2, 100_000)
-        check_range("width", self.width, 1, 8192)
-        if self.stages is not None:
-            check_range("stages", self.stages, 1, int(math.log2(min(self.image_shape[1:]))))
-        check_range("dropout", self.dropout, 0.0, 0.95, float)
-        if not isinstance(self.augment, bool):
-            raise UsageError(f"augment is {self.augment!r}", "expected true or false")
-        check_range("flip", self.flip, 0.0, 1.0, float)
-        check_range("mixup", self.mixup, 0.0, 100.0, float)
+        check_stages(self.stages, self.image_shape)
 
     @classmethod
     def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from latentcli.models.base import check_range
+from latentcli.core.settings import check_number, setting
 from latentcli.models.quantised import QuantisedAutoencoder, QuantisedConfig
 from latentcli.models.quantiser import Quantised, Quantiser, straight_through
 
@@ -70,14 +70,12 @@ class FSQConfig(QuantisedConfig):
         levels: L of each dimension; there are L^D codes.
     """
 
-    latent_dim: int = 4
-    levels: int = 5
+    latent_dim: int = setting(4, between=(1, 16))
+    levels: int = setting(5, between=(2, 64))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_range("latent_dim", self.latent_dim, 1, 16)
-        check_range("levels", self.levels, 2, 64)
-        check_range("levels^latent_dim", self.levels**self.latent_dim, 2, 65_536)
+        check_number("levels^latent_dim", self.levels**self.latent_dim, 2, 65_536)
 
 
 class FSQAutoencoder(QuantisedAutoencoder):

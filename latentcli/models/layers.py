@@ -6,8 +6,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-Shape = tuple[int, int, int]
-
 NORMS = ("batch", "layer", "none")
 
 

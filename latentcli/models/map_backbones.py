@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from latentcli.models.layers import Shape, channels_last, layer
+from latentcli.core.image_set import Shape
+from latentcli.models.layers import channels_last, layer
 
 Activation = Callable[[], nn.Module]
 

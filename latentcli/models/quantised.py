@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from latentcli.core.image_set import Shape
+from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
-from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
-from latentcli.models.layers import to_maps, to_rows
+from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
+from latentcli.models.layers import NORMS, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, keep_scale, places_of, usual_stages
 from latentcli.models.quantiser import Quantiser, perplexity
 from latentcli.numerics import metrics
@@ -31,18 +33,17 @@ class QuantisedConfig(ModelConfig):
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
     """
 
-    backbone: str = "residual"
-    norm: str = "batch"
-    width: int = 1024
-    stages: int | None = None
+    backbone: str = setting("residual", choices=backbones.NAMES)
+    norm: str = setting("batch", choices=NORMS)
+    width: int = setting(1024, between=(1, 8192))
+    stages: int | None = setting(None, between=(1, backbones.MAX_STAGES), none=True)
     loss: str = "bce+ssim"
-    ssim_weight: float = 0.3
+    ssim_weight: float = setting(0.3, between=(0.0, 1e6))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        backbones.check(self.backbone, self.image_shape, self.width, self.norm, self.stages)
+        backbones.check_stages(self.stages, self.image_shape)
         losses.parse(self.loss)
-        check_range("ssim_weight", self.ssim_weight, 0.0, 1e6, float)
 
     @property
     def halvings(self) -> int:
@@ -135,7 +136,7 @@ class QuantisedAutoencoder(LatentModel):
                 return to_rows(self.maps_of(images))
         return super().features(images, name)
 
-    def feature_shape(self, name: str) -> tuple[int, int, int] | None:
+    def feature_shape(self, name: str) -> Shape | None:
         if name in ("quantized", "encoder"):
             return (*self.config.grid, self.quantiser.dimensions)
         return super().feature_shape(name)

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from latentcli.core.errors import UsageError
+from latentcli.core.image_set import Shape
+from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
 from latentcli.models.augmentation import distort
-from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig, check_range
-from latentcli.models.layers import to_maps, to_rows
+from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
+from latentcli.models.layers import NORMS, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, keep_scale, places_of
 from latentcli.models.mixture_prior import MixturePrior, mutual_information
 from latentcli.numerics import metrics
@@ -53,30 +55,23 @@ class VAEConfig(ModelConfig):
         information: weight of the mutual information, nats of loss for each nat; 0 distorts no images.
     """
 
-    backbone: str = "conv-mlp"
-    norm: str = "batch"
-    width: int = 1024
-    stages: int | None = None
-    latent_dim: int = 32
-    fourier: int = 0
+    backbone: str = setting("conv-mlp", choices=backbones.NAMES)
+    norm: str = setting("batch", choices=NORMS)
+    width: int = setting(1024, between=(1, 8192))
+    stages: int | None = setting(None, between=(1, backbones.MAX_STAGES), none=True)
+    latent_dim: int = setting(32, between=(1, 4096))
+    fourier: int = setting(0, between=(0, 8192))
     loss: str = "bce+ssim"
-    ssim_weight: float = 0.3
-    beta: float = 0.2
-    beta_warmup: float = 0.0
-    components: int = 20
-    information: float = 100.0
+    ssim_weight: float = setting(0.3, between=(0.0, 1e6))
+    beta: float = setting(0.2, between=(0.0, 1e6))
+    beta_warmup: float = setting(0.0, between=(0.0, 1.0))
+    components: int = setting(20, between=(1, 4096))
+    information: float = setting(100.0, between=(0.0, 1e6))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        backbones.check(self.backbone, self.image_shape, self.width, self.norm, self.stages)
+        backbones.check_stages(self.stages, self.image_shape)
         losses.parse(self.loss)
-        check_range("fourier", self.fourier, 0, 8192)
-        check_range("ssim_weight", self.ssim_weight, 0.0, 1e6, float)
-        check_range("latent_dim", self.latent_dim, 1, 4096)
-        check_range("beta", self.beta, 0.0, 1e6, float)
-        check_range("beta_warmup", self.beta_warmup, 0.0, 1.0, float)
-        check_range("components", self.components, 1, 4096)
-        check_range("information", self.information, 0.0, 1e6, float)
         if self.fourier and self.backbone in MAPS:
             raise UsageError("fourier features are of vectors", f"the backbone {self.backbone} makes maps", "fourier=0")
 
@@ -91,9 +86,7 @@ class VAEConfig(ModelConfig):
         return self.latent_dim * math.prod(self.places)
 
     @classmethod
-    def suggested(
-        cls, image_shape: tuple[int, int, int], classes: int | None, settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Twice as many components as classes; a wide decoder for few dimensions, a conv decoder for many pixels.
 
         A map has eight dimensions a place.
@@ -175,7 +168,7 @@ class VAE(LatentModel):
                 return to_rows(found) if self.is_map else found
         return super().features(images, name)
 
-    def feature_shape(self, name: str) -> tuple[int, int, int] | None:
+    def feature_shape(self, name: str) -> Shape | None:
         channels = {"mean": self.config.latent_dim, "encoder": self.encoder.map_shape[0]} if self.is_map else {}
         return (*self.config.places, channels[name]) if name in channels else super().feature_shape(name)
 

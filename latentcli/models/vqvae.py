@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latentcli.core.errors import UsageError
-from latentcli.models.base import check_range
+from latentcli.core.settings import setting
 from latentcli.models.codebook import LEARNING, Codebook
 from latentcli.models.quantised import QuantisedAutoencoder, QuantisedConfig
 
@@ -21,20 +20,11 @@ class VQVAEConfig(QuantisedConfig):
         decay: of the moving averages of the codebook, per step.
     """
 
-    codes: int = 512
-    latent_dim: int = 64
-    beta: float = 0.25
-    codebook: str = "ema"
-    decay: float = 0.99
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_range("codes", self.codes, 2, 65_536)
-        check_range("latent_dim", self.latent_dim, 1, 4096)
-        check_range("beta", self.beta, 0.0, 1e6, float)
-        check_range("decay", self.decay, 0.0, 0.99999, float)
-        if self.codebook not in LEARNING:
-            raise UsageError(f"unknown codebook {self.codebook!r}", f"expected one of: {', '.join(LEARNING)}")
+    codes: int = setting(512, between=(2, 65_536))
+    latent_dim: int = setting(64, between=(1, 4096))
+    beta: float = setting(0.25, between=(0.0, 1e6))
+    codebook: str = setting("ema", choices=LEARNING)
+    decay: float = setting(0.99, between=(0.0, 0.99999))
 
 
 class VQVAE(QuantisedAutoencoder):

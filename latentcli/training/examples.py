@@ -75,5 +75,5 @@ class Examples:
 def split(count: int, config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers of so many images to train on, two or more, and to hold out, drawn by the seed; both in order."""
     order = torch.randperm(count, generator=generator_for(config.seed, "split")).numpy()
-    held_out = min(round(config.held_out * count), config.most_held_out, max(0, count - 2))
+    held_out = min(round(config.held_out * count), config.max_held_out, max(0, count - 2))
     return np.sort(order[held_out:]), np.sort(order[:held_out])

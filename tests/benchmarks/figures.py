@@ -55,7 +55,7 @@ class Row:
 DIGITS = ("1", "4", "8")
 ASSIGNMENT = (
     "--latent-dim", str(assignment.LATENT_DIM), "--batch-size", str(assignment.BATCH_SIZE),
-    "--set", f"values_seen={assignment.VALUES_SEEN}",
+    "--set", f"pixel_budget={assignment.PIXEL_BUDGET}",
 )  # fmt: skip
 ROWS = {
     "assignment": Row("MNIST 1/4/8, 2-D (the assignment)", "mnist", "mnist", ASSIGNMENT, DIGITS),

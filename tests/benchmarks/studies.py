@@ -51,7 +51,7 @@ ROWS = {
     "hybrids-mnist-as-published": Row("mnist", ("--arms", "as-published", "--per-class", "5,20,100")),
     "hybrids-fashion-mnist": Row("fashion-mnist", (*SHORTER, "5,50,500")),
     "hybrids-cifar": Row(CIFAR, (*SHORTER, "5,50,500")),
-    "hybrids-brain-mri": Row(MRI, (*SHORTER, "5,50,300", "--image-size", "40", "--set", "most_epochs=100")),
+    "hybrids-brain-mri": Row(MRI, (*SHORTER, "5,50,300", "--image-size", "40", "--set", "max_epochs=100")),
 }
 
 

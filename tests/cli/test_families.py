@@ -12,7 +12,7 @@ from latentcli import artifacts
 from latentcli.artifacts import checkpoint
 from latentcli.models import FAMILIES
 
-FAST = ["--batch-size", "64", "--epochs", "2", "--set", "width=64", "--set", "least_epochs=1", "-q"]
+FAST = ["--batch-size", "64", "--epochs", "2", "--set", "width=64", "--set", "min_epochs=1", "-q"]
 QUANTISED = [name for name in FAMILIES if "codes" in FAMILIES[name].FEATURES]
 quantised = pytest.mark.parametrize("family", QUANTISED)
 families = pytest.mark.parametrize("family", FAMILIES)

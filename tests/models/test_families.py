@@ -7,7 +7,8 @@ import torch
 from torch.testing import assert_close
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.models import FAMILIES, create
+from latentcli.core.settings import described
+from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, family_of
 from latentcli.models.backbones import BACKBONES, MOST_PARAMETERS, count_parameters
 from latentcli.models.layers import channels_last
 from latentcli.models.map_backbones import MAPS
@@ -198,3 +199,22 @@ def test_maps_keep_their_channels_together(shape, offset):
     convolved = torch.nn.functional.conv2d(found, torch.ones(8, shape[0], 3, 3))
     assert convolved.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(channels_last(images[:, :, 1:, 2:]), images[:, :, 1:, 2:])
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *PIXEL_CLASSIFIERS])
+def test_each_setting_has_a_meaning_and_a_range_that_its_values_are_held_to(name):
+    config = family_of(name).Config
+    for each in described(config, leave_out=config.OF_DATA):
+        assert each.meaning, each.name
+        if each.name != "loss":  # its terms are checked one by one
+            assert each.range or each.kind == "true or false", each.name
+            with pytest.raises(UsageError, match=each.name):
+                config.for_data((1, 16, 16), 3, **{each.name: -1})
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *PIXEL_CLASSIFIERS])
+def test_an_image_is_not_halved_to_nothing(name):
+    config = family_of(name).Config
+    assert config.for_data((1, 16, 40), 3, stages=4).stages == 4
+    with pytest.raises(UsageError, match="stages is 5"):
+        config.for_data((1, 16, 40), 3, stages=5)

@@ -362,7 +362,7 @@ def test_targets_stay_with_their_images_and_repeats_are_trained_on_as_often(imag
 
 @given(st.integers(2, 10**6), st.integers(64, 200_000), st.integers(0, 5_000))
 def test_few_images_are_gone_through_until_there_were_enough_steps(images, values, steps):
-    config, plain = TrainingConfig(least_steps=steps), TrainingConfig()
+    config, plain = TrainingConfig(min_steps=steps), TrainingConfig()
     epochs, each = config.epochs_for(images, values), config.steps_for(images)
     assert epochs * each >= steps
     assert epochs == plain.epochs_for(images, values) or (epochs - 1) * each < steps
@@ -401,9 +401,9 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
 def test_the_default_number_of_epochs_looks_at_about_as_many_pixels_whatever_the_set(images, values):
     config = TrainingConfig()
     epochs = config.epochs_for(images, values)
-    assert config.least_epochs <= epochs <= config.most_epochs
-    if config.least_epochs < epochs < config.most_epochs:
-        assert abs(epochs * images * values - config.values_seen) <= images * values
+    assert config.min_epochs <= epochs <= config.max_epochs
+    if config.min_epochs < epochs < config.max_epochs:
+        assert abs(epochs * images * values - config.pixel_budget) <= images * values
     assert TrainingConfig(epochs=7).epochs_for(images, values) == 7
 
 
