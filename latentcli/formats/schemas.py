@@ -1,14 +1,14 @@
 """What the files of trained networks hold: the entries of each kind of file, and their types."""
 
-from latentcli.formats.checksummed import Kind
+from latentcli.formats.checksummed import FileSchema
 
-CHECKPOINT = Kind(
+CHECKPOINT = FileSchema(
     "a checkpoint",
     "latentcli-checkpoint",
     {"family": str, "config": dict, "image_shape": list, "class_names": list, "state_dict": dict, "training": dict},
-    seal="fingerprint",
+    checksum="fingerprint",
 )
 """``vae.pth``, ``cnn.pth``: a trained network with all that is needed to use it."""
 
-TRAINING_STATE = Kind("the state of a training", "latentcli-training-state", {"state": dict}, version=2)
+TRAINING_STATE = FileSchema("the state of a training", "latentcli-training-state", {"state": dict}, version=2)
 """``vae.pth.partial``: what an interrupted run goes on from."""
