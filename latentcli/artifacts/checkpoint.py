@@ -1,8 +1,7 @@
 """``vae.pth``, ``cnn.pth``: a trained model with all that is needed to use it; and the state of a training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.formats import torch_zip
 from latentcli.formats.schemas import CHECKPOINT, TRAINING_STATE
 from latentcli.models import family_of
 
@@ -24,16 +24,20 @@ _START_AGAIN = "start again without --resume"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A trained model.
+    """A trained model, as a value: it copies what it is made of.
 
     Attributes:
         family: registered name of the model's family.
         config: fields of the family's configuration.
         image_shape: channels, height and width of the images it takes.
         class_names: of the data it was trained on; empty when that had none.
-        state_dict: its weights by name.
+        state_dict: its weights by name, on the CPU.
         training: how it was trained: seed, versions, history, the data's name and SHA-256; plain values,
             no times and no paths.
+        fingerprint: SHA-256 of everything in the checkpoint: what latents and classifiers name it by.
+
+    Raises:
+        TypeError: config or training holds something else than plain values.
     """
 
     family: str
@@ -42,11 +46,17 @@ class Checkpoint:
     class_names: tuple[str, ...]
     state_dict: Mapping[str, Tensor]
     training: Mapping[str, Any]
+    fingerprint: str = field(init=False)
+    read_with: InitVar[str | None] = None
+    """The fingerprint of a file that was read: its content is then neither copied nor digested again."""
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of everything in the checkpoint: what latents and classifiers name it by."""
-        return str(CHECKPOINT.sealed(_entries(self))[CHECKPOINT.seal])
+    def __post_init__(self, read_with: str | None) -> None:
+        entries = torch_zip.plain(_entries(self), copy=read_with is None)
+        for name in ("family", "config", "state_dict", "training"):
+            object.__setattr__(self, name, entries[name])
+        for name in ("image_shape", "class_names"):
+            object.__setattr__(self, name, tuple(entries[name]))
+        object.__setattr__(self, "fingerprint", read_with or CHECKPOINT.checksum_of(entries))
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -54,33 +64,23 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises:
         OutputError: the file cannot be written.
-        TypeError: config or training holds something else than plain values.
     """
-    CHECKPOINT.write(path, _entries(checkpoint))
+    CHECKPOINT.write(path, _entries(checkpoint), checkpoint.fingerprint)
 
 
-def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
+def load(path: Path) -> Checkpoint:
     """Read ``vae.pth``, checked to its last bit; ``build`` makes the model of it.
 
     Args:
         path: of a file that ``save`` wrote.
-        device: where the weights are to be.
 
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version.
     """
     content = CHECKPOINT.read(path, _TRAIN_AGAIN)
     _check_values(content, path)
-    checkpoint = Checkpoint(
-        content["family"], content["config"], tuple(content["image_shape"]), tuple(content["class_names"]),
-        content["state_dict"], content["training"],
-    )  # fmt: skip
-    checkpoint.__dict__["fingerprint"] = content["fingerprint"]  # computed a moment ago
-    if torch.device(device).type == "cpu":
-        return checkpoint
-    moved = replace(checkpoint, state_dict={key: tensor.to(device) for key, tensor in checkpoint.state_dict.items()})
-    moved.__dict__["fingerprint"] = content["fingerprint"]
-    return moved
+    fingerprint = content.pop(CHECKPOINT.checksum)
+    return Checkpoint(**content, read_with=fingerprint)
 
 
 def build(checkpoint: Checkpoint) -> "Model":
@@ -138,7 +138,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def _entries(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What the file holds beside format, version and fingerprint."""
+    """What the file holds beside format, version and fingerprint, in its order."""
     return {
         "family": checkpoint.family,
         "config": dict(checkpoint.config),
@@ -149,12 +149,12 @@ def _entries(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _check_values(content: dict[str, Any], name: str) -> None:
+def _check_values(content: dict[str, Any], path: Path) -> None:
     """Types within the parts, and weights that are finite; the family's configuration checks itself."""
 
     def check(holds: bool, expected: str) -> None:
         if not holds:
-            raise ModelFileError(f"{name} is not a checkpoint as a whole", f"expected {expected}", _TRAIN_AGAIN)
+            raise ModelFileError(f"{path} is not a checkpoint as a whole", f"expected {expected}", _TRAIN_AGAIN)
 
     shape, weights = content["image_shape"], content["state_dict"]
     check(len(shape) == 3 and all(type(size) is int and size > 0 for size in shape), "an image shape of three sizes")

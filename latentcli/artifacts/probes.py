@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from latentcli.core.errors import ModelFileError
-from latentcli.formats.checksummed import Kind
+from latentcli.formats.checksummed import FileSchema
 from latentcli.formats.digests import short
 from latentcli.formats.regular_files import open_regular
 
-PROBE = Kind(
+PROBE = FileSchema(
     "a probe",
     "latentcli-probe",
     {
@@ -73,5 +73,5 @@ def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") 
             f"expected features of {checkpoint} {short(fitted_on)}, found {short(content['checkpoint'])}",
             again,
         )
-    del content[PROBE.seal]
+    del content[PROBE.checksum]
     return content | {"arrays": {key: value.numpy() for key, value in arrays.items()}}

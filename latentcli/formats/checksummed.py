@@ -11,7 +11,7 @@ from latentcli.formats.digests import short
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileSchema:
     """What all files of a kind have in common.
 
     Attributes:
@@ -19,35 +19,41 @@ class Kind:
         format: what the file says it is.
         types: of the entries, all of which a file has, and no other.
         version: of the format; a file of another is refused.
-        seal: the name of the entry that holds the SHA-256 of all others.
+        checksum: the name of the entry that holds the SHA-256 of all others.
     """
 
     name: str
     format: str
     types: Mapping[str, type | tuple[type, ...]]
     version: int = 1
-    seal: str = "sha256"
+    checksum: str = "sha256"
 
-    def sealed(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The entries as plain values, with the format, the version and the seal.
+    def checksum_of(self, content: Mapping[str, Any]) -> str:
+        """The SHA-256 of a file with these entries, which are plain (``torch_zip.plain``)."""
+        return torch_zip.digest({**self._header(), **content})
 
-        Raises:
-            TypeError: something is neither a plain value nor a dense tensor.
-        """
-        whole = torch_zip.plain({"format": self.format, "version": self.version, **content})
-        return whole | {self.seal: torch_zip.digest(whole)}
-
-    def write(self, path: Path, content: Mapping[str, Any]) -> None:
+    def write(self, path: Path, content: Mapping[str, Any], checksum: str | None = None) -> None:
         """Write the entries, whole or not at all: the same content gives the same bytes, whatever the path.
+
+        Args:
+            path: of the file.
+            content: the entries.
+            checksum: what ``checksum_of`` gave for them, which are plain then, and not copied and digested again.
 
         Raises:
             OutputError: the file cannot be written.
             TypeError: something is neither a plain value nor a dense tensor.
         """
-        torch_zip.write(path, self.sealed(content))
+        if checksum is None:
+            content = torch_zip.plain(content)
+            checksum = self.checksum_of(content)
+        torch_zip.write(path, {**self._header(), **content, self.checksum: checksum})
+
+    def _header(self) -> dict[str, Any]:
+        return {"format": self.format, "version": self.version}
 
     def read(self, path: Path, remedy: str) -> dict[str, Any]:
-        """The entries and the seal of a file that ``write`` wrote, tensors on the CPU; their meaning is unchecked.
+        """The entries and the checksum of a file that ``write`` wrote, tensors on the CPU; their meaning is unchecked.
 
         Args:
             path: of the file.
@@ -63,7 +69,7 @@ class Kind:
             found = f"expected version {self.version} of its format, found {str(content.get('version'))[:20]}"
             install = "install the latentcli that wrote it"
             raise ModelFileError(f"{name} is of another version of latentcli", found, install)
-        types = {"format": str, "version": int, **self.types, self.seal: str}
+        types = {"format": str, "version": int, **self.types, self.checksum: str}
         unlike = [key for key, kind in types.items() if not _is(content.get(key), kind)]
         if unlike or set(content) != set(types):
             raise ModelFileError(
@@ -71,8 +77,8 @@ class Kind:
                 f"unlike: {', '.join(unlike)}" if unlike else f"expected the entries {', '.join(types)}",
                 remedy,
             )
-        expected = content[self.seal]
-        found = torch_zip.digest({key: value for key, value in content.items() if key != self.seal})
+        expected = content[self.checksum]
+        found = torch_zip.digest({key: value for key, value in content.items() if key != self.checksum})
         if expected != found:
             difference = f"expected SHA-256 {short(expected)}, found {short(found)}"
             raise ModelFileError(f"{name} was changed after it was written", difference, remedy)

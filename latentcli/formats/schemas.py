@@ -3,20 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from latentcli.formats.checksummed import Kind
+from latentcli.formats import torch_zip
+from latentcli.formats.checksummed import FileSchema
 
-CHECKPOINT = Kind(
+CHECKPOINT = FileSchema(
     "a checkpoint",
     "latentcli-checkpoint",
     {"family": str, "config": dict, "image_shape": list, "class_names": list, "state_dict": dict, "training": dict},
-    seal="fingerprint",
+    checksum="fingerprint",
 )
 """``vae.pth``, ``cnn.pth``: a trained network with all that is needed to use it."""
 
-TRAINING_STATE = Kind("the state of a training", "latentcli-training-state", {"state": dict}, version=2)
+TRAINING_STATE = FileSchema("the state of a training", "latentcli-training-state", {"state": dict}, version=2)
 """``vae.pth.partial``: what an interrupted run goes on from."""
 
 
 def fingerprint(entries: Mapping[str, Any]) -> str:
     """SHA-256 of everything in a checkpoint of these entries: what latents and classifiers name it by."""
-    return str(CHECKPOINT.sealed(entries)[CHECKPOINT.seal])
+    return CHECKPOINT.checksum_of(torch_zip.plain(entries))

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -23,8 +23,7 @@ import torch
 from latentcli.core.errors import ModelFileError
 from latentcli.formats import digests
 from latentcli.formats.atomic import atomic_write
-from latentcli.formats.pickle_machine import DEEPEST, UnsafePickle
-from latentcli.formats.pickle_reader import loads
+from latentcli.formats.pickle_reader import DEEPEST, UnsafePickle, loads, refuse
 from latentcli.formats.regular_files import open_regular
 
 MOST_RECORDS = 20_000
@@ -49,14 +48,13 @@ def write(path: Path, content: Mapping[Any, Any]) -> None:
 
     Args:
         path: of the file.
-        content: dicts, lists, tuples, strings, numbers, truth values, None and dense tensors (on any device).
+        content: as ``plain`` gives it; otherwise the bytes depend on more than the content.
 
     Raises:
         OutputError: the file cannot be written.
-        TypeError: something else is in the content.
     """
     buffer = io.BytesIO()  # torch names the archive after its file, so the path would be in the bytes
-    torch.save(plain(content), buffer)
+    torch.save(content, buffer)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 
@@ -90,11 +88,15 @@ def read(path: Path, remedy: str) -> Any:
     return content
 
 
-def plain(value: Any) -> Any:
-    """The value rebuilt so that only its content reaches the bytes of a pickle: no sharing, no views, no devices.
+def plain(value: Any, copy: bool = True) -> Any:
+    """The value as ``write`` takes it: a function of its content alone, with no object of the caller's in it.
+
+    Args:
+        value: nested dicts, lists and tuples of strings, numbers, truth values, None and dense tensors (on any device).
+        copy: the tensors, to dense ones on the CPU; False where they are that already, and nobody changes them.
 
     Raises:
-        TypeError: something is neither a plain value nor a dense tensor.
+        TypeError: something else is among them.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -104,7 +106,7 @@ def plain(value: Any) -> Any:
         case torch.Tensor():
             if value.dtype not in _DTYPES.values() or value.layout != torch.strided:
                 raise TypeError(f"a tensor of {value.dtype} cannot be saved")
-            return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+            return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format) if copy else value
         case str():
             return sys.intern(str(value))  # the pickler writes a string once per object
         case int():
@@ -112,11 +114,11 @@ def plain(value: Any) -> Any:
         case float():
             return float(value)
         case Mapping():
-            return {plain(key): plain(item) for key, item in value.items()}
+            return {plain(key): plain(item, copy) for key, item in value.items()}
         case list():
-            return [plain(item) for item in value]
+            return [plain(item, copy) for item in value]
         case tuple():
-            return tuple([plain(item) for item in value])
+            return tuple([plain(item, copy) for item in value])
     raise TypeError(f"{type(value).__name__} is neither a plain value nor a tensor")
 
 
@@ -138,10 +140,6 @@ def _with_arrays(value: Any) -> Any:
 # Checks before torch sees the file
 
 
-def _refuse(reason: str) -> NoReturn:
-    raise UnsafePickle(reason)
-
-
 def _checked_copy(file: IO[bytes], size: int) -> io.BytesIO:
     """The archive's records in a fresh archive, after everything was checked."""
     copy = io.BytesIO()
@@ -149,16 +147,16 @@ def _checked_copy(file: IO[bytes], size: int) -> io.BytesIO:
         records = _records(archive, size)
         for name in ("data.pkl", "version"):
             if name not in records:
-                _refuse(f"not a file of torch.save: it has no record {name}")
+                refuse(f"not a file of torch.save: it has no record {name}")
         if records["data.pkl"].file_size > LARGEST_PICKLE:
-            _refuse(f"more than {LARGEST_PICKLE:,} bytes beside the tensors")
+            refuse(f"more than {LARGEST_PICKLE:,} bytes beside the tensors")
         program = archive.read(records["data.pkl"])
         sizes = {
             name.removeprefix("data/"): info.file_size for name, info in records.items() if name.startswith("data/")
         }
         _Claims(sizes).check(program)
         if "byteorder" in records and archive.read(records["byteorder"]) != b"little":
-            _refuse("written on a machine of the other byte order")
+            refuse("written on a machine of the other byte order")
         for name, info in records.items():
             fresh.writestr(zipfile.ZipInfo(f"archive/{name}"), archive.read(info))  # compares the CRC, too
     copy.seek(0)
@@ -169,25 +167,25 @@ def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     """The archive's members by their names below its root folder."""
     members = archive.infolist()
     if len(members) > MOST_RECORDS:
-        _refuse(f"{len(members)} records, more than {MOST_RECORDS}")
+        refuse(f"{len(members)} records, more than {MOST_RECORDS}")
     records: dict[str, zipfile.ZipInfo] = {}
     roots = set()
     for member in members:
         match = _RECORD.fullmatch(member.filename)
         if match is None:
-            _refuse(f"it holds {member.filename[:60]!r}, which could be code")
+            refuse(f"it holds {member.filename[:60]!r}, which could be code")
         if match["name"] in records:
-            _refuse(f"it holds {match['name']} twice")
+            refuse(f"it holds {match['name']} twice")
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 0x1:
-            _refuse("its records are compressed or encrypted, which torch.save never does")
+            refuse("its records are compressed or encrypted, which torch.save never does")
         if member.file_size != member.compress_size:
-            _refuse(f"its record {match['name']} is not of the size it claims")
+            refuse(f"its record {match['name']} is not of the size it claims")
         records[match["name"]] = member
         roots.add(match["root"])
     if len(roots) > 1:
-        _refuse("its records lie in several folders")
+        refuse("its records lie in several folders")
     if sum(member.file_size for member in members) > size:
-        _refuse("its records claim more bytes than the file has")
+        refuse("its records claim more bytes than the file has")
     return records
 
 
@@ -216,36 +214,36 @@ class _Claims:
     def check(self, program: bytes) -> None:
         """Raise UnsafePickle unless each record is one whole, dense tensor."""
         if program[:2] != b"\x80\x02":
-            _refuse("not a file of torch.save: its pickle is not of protocol 2")
+            refuse("not a file of torch.save: its pickle is not of protocol 2")
         storages: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in _DTYPES.items()}
         functions = {("torch._utils", "_rebuild_tensor_v2"): self.tensor, ("collections", "OrderedDict"): self.hooks}
         loads(program, stand_ins=storages | functions, persistent=self.storage)
         if self.taken != set(self.sizes):
-            _refuse("it holds records that are no tensor")
+            refuse("it holds records that are no tensor")
 
     def storage(self, name: Any) -> _Storage:
         match name:
             case ("storage", torch.dtype() as dtype, str() as key, "cpu", int() as count):
                 if self.sizes.get(key) != count * dtype.itemsize:
-                    _refuse(
+                    refuse(
                         f"a tensor of {count * dtype.itemsize:,} bytes of which {self.sizes.get(key, 0):,} are there"
                     )
                 return _Storage(key, dtype, count)
-        _refuse("it names something outside itself that is no tensor")
+        refuse("it names something outside itself that is no tensor")
 
     def tensor(self, *arguments: Any) -> _Tensor:
         match arguments:
             case (_Storage() as storage, 0, tuple() as shape, tuple() as stride, False, _Hooks()):
                 if not _is_dense(shape, stride, storage.count):
-                    _refuse("a tensor that is a view: of another size than its bytes, or not dense")
+                    refuse("a tensor that is a view: of another size than its bytes, or not dense")
                 if storage.key in self.taken:
-                    _refuse("two tensors over the same bytes")
+                    refuse("two tensors over the same bytes")
                 self.taken.add(storage.key)
                 return _Tensor()
-        _refuse("a damaged tensor")
+        refuse("a damaged tensor")
 
     def hooks(self, *arguments: Any) -> _Hooks:
-        return _Hooks() if not arguments else _refuse("an OrderedDict that is not empty")
+        return _Hooks() if not arguments else refuse("an OrderedDict that is not empty")
 
 
 def _is_dense(shape: tuple[Any, ...], stride: tuple[Any, ...], count: int) -> bool:

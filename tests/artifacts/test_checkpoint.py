@@ -97,6 +97,31 @@ def test_the_fingerprint_is_known_before_it_is_saved_and_proved_after(path):
     assert saved(class_names=("1",)).fingerprint != before.fingerprint
 
 
+def test_a_checkpoint_is_a_value(path):
+    model = small_model()
+    before = saved(model)
+    expected = before.fingerprint
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    checkpoint.save(path, before)
+    assert checkpoint.load(path).fingerprint == expected
+    assert replace(checkpoint.load(path), class_names=("1",)).fingerprint != expected
+
+
+def test_a_save_copies_the_weights_once_and_digests_them_once(path, monkeypatch):
+    before = saved()
+    calls = []
+
+    def counted(owner, name):
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args, **options: calls.append(name) or real(*args, **options))
+
+    counted(torch_zip, "digest")
+    counted(torch.Tensor, "to")
+    checkpoint.save(path, replace(before, state_dict={"weight": torch.zeros(8)}))
+    assert sorted(calls) == ["digest", "to"]
+
+
 def test_torch_reads_it_with_weights_only(path):
     checkpoint.save(path, saved())
     content = torch.load(path, weights_only=True)

@@ -5,9 +5,9 @@ import torch
 
 from latentcli.core.errors import ModelFileError
 from latentcli.formats import torch_zip
-from latentcli.formats.checksummed import Kind
+from latentcli.formats.checksummed import FileSchema
 
-NOTE = Kind("a note", "test-note", {"text": str, "numbers": (list, type(None))})
+NOTE = FileSchema("a note", "test-note", {"text": str, "numbers": (list, type(None))})
 
 
 @pytest.fixture
@@ -15,17 +15,33 @@ def path(tmp_path):
     return tmp_path / "note.pth"
 
 
-def test_the_entries_come_back_with_their_seal(path):
+def test_the_entries_come_back_with_their_checksum(path):
     NOTE.write(path, {"text": "é", "numbers": [1, 2.5]})
     content = NOTE.read(path, "write it again")
     assert content == {"text": "é", "numbers": [1, 2.5], "sha256": content["sha256"]}
     assert len(content["sha256"]) == 64
 
 
-def test_the_seal_is_a_function_of_the_content_alone():
-    one = NOTE.sealed({"text": "a", "numbers": [torch.ones(2)]})
-    assert one["sha256"] == NOTE.sealed({"text": "a", "numbers": [torch.ones(2)]})["sha256"]
-    assert one["sha256"] != NOTE.sealed({"text": "a", "numbers": [torch.zeros(2)]})["sha256"]
+def test_the_checksum_is_a_function_of_the_content_alone(path):
+    one = NOTE.checksum_of({"text": "a", "numbers": [torch.ones(2)]})
+    assert one == NOTE.checksum_of({"numbers": [torch.ones(2)], "text": "a"})
+    assert one != NOTE.checksum_of({"text": "a", "numbers": [torch.zeros(2)]})
+    NOTE.write(path, {"text": "a", "numbers": [torch.ones(4)[::2]]})
+    assert NOTE.read(path, "write it again")["sha256"] == one
+
+
+def test_a_checksum_that_is_known_is_written_as_if_it_were_computed(path):
+    content = {"text": "a", "numbers": [torch.ones(2)]}
+    NOTE.write(path, content)
+    computed = path.read_bytes()
+    NOTE.write(path, content, NOTE.checksum_of(content))
+    assert path.read_bytes() == computed
+
+
+def whole(**changes):
+    """What a file holds, as a forger writes it: with changes, and with their checksum."""
+    content = {"format": "test-note", "version": 1, "text": "a", "numbers": None} | changes
+    return {"sha256": torch_zip.digest({key: content[key] for key in content if key != "sha256"})} | content
 
 
 FORGERIES = {
@@ -35,22 +51,20 @@ FORGERIES = {
     "an entry of another type": ({"text": 3}, "unlike: text"),
     "a truth value for a list": ({"numbers": False}, "unlike: numbers"),
     "one entry more": ({"code": "import os"}, "expected the entries"),
-    "no seal": ({"sha256": None}, "unlike: sha256"),
+    "no checksum": ({"sha256": None}, "unlike: sha256"),
 }
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_forgeries_are_refused_though_their_seal_fits(path, forgery):
+def test_forgeries_are_refused_though_their_checksum_fits(path, forgery):
     change, message = FORGERIES[forgery]
-    content = NOTE.sealed({"text": "a", "numbers": None}) | change
-    whole = {key: value for key, value in content.items() if key != "sha256"}
-    torch_zip.write(path, {"sha256": torch_zip.digest(whole)} | whole | change)
+    torch_zip.write(path, whole(**change))
     with pytest.raises(ModelFileError, match=message):
         NOTE.read(path, "write it again")
 
 
-def test_a_change_breaks_the_seal(path):
-    torch_zip.write(path, NOTE.sealed({"text": "a", "numbers": None}) | {"text": "b"})
+def test_a_change_breaks_the_checksum(path):
+    torch_zip.write(path, whole() | {"text": "b"})
     with pytest.raises(ModelFileError, match="changed after it was written"):
         NOTE.read(path, "write it again")
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from latentcli.formats import pickle_writer
-from latentcli.formats.pickle_machine import DEEPEST
-from latentcli.formats.pickle_reader import UnsafePickle, loads
+from latentcli.formats.pickle_reader import DEEPEST, UnsafePickle, loads
 
 DTYPES = ["?", "u1", "i1", "<i2", "<u4", "<i8", ">i4", "<f2", "<f4", "<f8", ">f8", "<U3", "S2"]
 
