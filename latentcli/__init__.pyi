@@ -12,16 +12,16 @@ from .core.errors import DataError, FitError, GateError, LatentError, ModelFileE
 from .core.image_set import ImageSet
 from .core.labels import Labels
 from .core.latents import Latents
+from .core.progress import Listener
 from .data.loading import load
 from .estimators import LatentClassifier, VAETransformer
 from .experiments.hybrids import study_hybrids
 from .experiments.latents import study_latents
-from .hybrids.making import hybridize
+from .hybrids.hybridize import hybridize
 from .inference.classification import Predictions, classify
 from .inference.evaluation import evaluate
 from .models.trained import TrainedModel
 from .training.distortion import augmented_copies
-from .training.resumable import Listener
 from .training.settings import settings
 from .training.train import train, train_cnn
 

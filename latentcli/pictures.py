@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from latentcli.classifiers.base import DensityClassifier
 from latentcli.core.errors import OutputError, UsageError
 from latentcli.core.latents import Latents
 
@@ -44,11 +43,13 @@ def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:
 
 def latent(path: Path, latents: Latents, classifier: "LatentClassifier | None" = None) -> Path:
     """The latents by class, those of a classifier when there is one; with the ellipses of a mixture."""
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+
     points, labels = latents.flat, latents.labels
     ellipses = None
     if classifier is not None:
         labels = labels.among([str(name) for name in classifier.classes_])
-    if isinstance(classifier, DensityClassifier):
+    if isinstance(classifier, GaussianMixtureClassifier):
         points = classifier.transform(points)
         ellipses = {
             "weights": classifier.weights_, "means": classifier.means_, "covariances": classifier.full_covariances(),

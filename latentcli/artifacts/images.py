@@ -1,6 +1,6 @@
 """Files of images: ``vae_reconstructed.npz`` and ``hybrids.npz``, written a batch at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def hybrids_writer(
         )
 
 
-def read_hybrids(path: Path) -> dict[str, np.ndarray]:
+def read_hybrids(path: str | Path) -> dict[str, np.ndarray]:
     """The arrays of hybrids: of a file that ``hybrids_writer`` wrote, or of a folder that has no latents.
 
     Returns:
@@ -94,6 +94,7 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: it is missing, damaged or unsafe, or its arrays do not fit each other.
     """
+    path = Path(path)
     if path.is_dir():
         folder = HybridFolder.read(path)
         pixels = laid_out(folder.images(), layout_of(folder.shape[2]))
@@ -128,7 +129,20 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def write_images(path: Path, images: ImageSet) -> None:
+def write_hybrids(path: str | Path, hybrids: Mapping[str, np.ndarray]) -> None:
+    """Write ``hybrids.npz``.
+
+    Args:
+        path: of the file, replaced whole or not at all.
+        hybrids: ``images``, ``soft_labels``, ``classes`` and ``latents``, as ``read_hybrids`` gives them.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_arrays(Path(path), hybrids)
+
+
+def write_images(path: str | Path, images: ImageSet) -> None:
     """Write images, and their labels where there are any, as an ``.npz`` that ``load`` reads.
 
     Raises:
@@ -137,4 +151,4 @@ def write_images(path: Path, images: ImageSet) -> None:
     arrays = {"data": laid_out(images.images, layout_of(images.shape[0]))}
     if images.labels.any:
         arrays["labels"] = images.labels.texts
-    write_arrays(path, arrays)
+    write_arrays(Path(path), arrays)

@@ -12,7 +12,7 @@ from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 from latentcli.formats.digests import is_digest
 
 
-def write_latents(path: Path, latents: Latents) -> None:
+def write_latents(path: str | Path, latents: Latents) -> None:
     """Write ``latents.npz``: the arrays, ``checkpoint``, and ``labels``, ``class_names`` and ``files`` where known.
 
     Raises:
@@ -23,7 +23,7 @@ def write_latents(path: Path, latents: Latents) -> None:
         arrays |= {"labels": latents.labels.codes, "class_names": np.array(latents.class_names, dtype=str)}
     if latents.files is not None:
         arrays["files"] = np.array(latents.files, dtype=str)
-    write_arrays(path, arrays)
+    write_arrays(Path(path), arrays)
 
 
 def holds_latents(path: Path) -> bool:
@@ -37,7 +37,7 @@ def holds_latents(path: Path) -> bool:
         return False
 
 
-def read_latents(path: Path, *, strict: bool = True) -> Latents:
+def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
     """Latents from a file that ``write_latents`` wrote.
 
     Args:
@@ -48,6 +48,7 @@ def read_latents(path: Path, *, strict: bool = True) -> Latents:
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
     """
+    path = Path(path)
     arrays = read_arrays(path, strict=strict)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)

@@ -3,16 +3,49 @@
 import heapq
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import numpy as np
 
 from latentcli.core.errors import printable
+from latentcli.core.labels import Labels
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.csv_text import as_csv
 
 
-def write_predictions(
+class Labelling(Protocol):
+    """What there is to write of predictions (``inference.classification.Predictions``)."""
+
+    @property
+    def labels(self) -> Labels: ...
+
+    @property
+    def confidences(self) -> np.ndarray: ...
+
+    @property
+    def files(self) -> tuple[str, ...] | None: ...
+
+    @property
+    def bad_files(self) -> tuple[tuple[str, str], ...]: ...
+
+
+def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> None:
+    """Write ``vae.csv``: a row an image, those of unreadable files too.
+
+    Args:
+        predictions: of images.
+        target: a path, written whole or not at all, or a text stream.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_labels(
+        Path(target) if isinstance(target, str) else target, predictions.labels.texts, files=predictions.files,
+        probabilities=predictions.confidences, bad_files=predictions.bad_files,
+    )  # fmt: skip
+
+
+def write_labels(
     target: Path | TextIO,
     labels: Sequence[str | None] | np.ndarray,
     *,

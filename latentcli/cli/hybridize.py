@@ -7,14 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from latentcli.cli import options
-from latentcli.cli.app import app, command
+from latentcli.cli.app import MAKE, app, command
 from latentcli.core.errors import UsageError
 
 PICTURED = 2_000
 """Of the hybrids, the first so many are kept for pictures."""
 
 
-@command(app)
+@command(app, panel=MAKE, examples=[
+    "latentcli hybridize vae.pth gmm_params.pkl --classes 4,8 --grid hybrids.png",
+    "latentcli hybridize vae.pth gmm_params.pkl -n 20000 --near photos --strategy posterior --likelihood neighbours",
+])  # fmt: skip
 def hybridize(
     vae: options.CheckpointFile,
     classifier: options.MixtureFile,
@@ -41,7 +44,9 @@ def hybridize(
     ] = None,
     ratio: Annotated[
         float | None,
-        typer.Option(metavar="R", help="How far from the first of two classes to the second, 0 to 1. [anywhere]"),
+        typer.Option(
+            metavar="R", help="How far from the first of two classes to the second, 0 to 1. By default anywhere."
+        ),
     ] = None,
     temperature: Annotated[float, typer.Option(metavar="T", help="Soft labels sharper (< 1) or softer (> 1).")] = 1.0,
     min_confidence: Annotated[
@@ -62,11 +67,7 @@ def hybridize(
     grid: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw some of them, with captions, there.")
     ] = None,
-    split: options.Split = "train",
-    labels: options.Labels = None,
-    data_root: options.DataRoot = None,
-    max_bad: options.MaxBad = "1%",
-    resize: options.Resize = False,
+    reading: options.NearReading = options.READ_NEAR,
     figures: options.Figures = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -75,65 +76,61 @@ def hybridize(
     """Decode latent points into images, each with the likelihood of every class as its soft label."""
     import numpy as np
 
-    from latentcli import artifacts, inference
-    from latentcli.cli import console, inputs, pictures
+    from latentcli import artifacts, pictures
+    from latentcli.artifacts.models import load_mixture, load_model
+    from latentcli.cli import console, inputs
     from latentcli.formats.atomic import check_new_folder
-    from latentcli.hybrids import LIKELIHOODS, Posteriors, Recipe, check_images, make
+    from latentcli.hybrids import HybridMaker, Recipe
+    from latentcli.hybrids.hybridize import posteriors_of
 
     target = Path("hybrids.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
-    inputs.check_outputs(target, grid, given=[vae, classifier, near, labels], folder=figures)
+    inputs.check_outputs(target, grid, given=[vae, classifier, near, reading.labels], folder=figures)
     if folder is not None:
         check_new_folder(folder)
     chosen = options.names(classes)
     recipe = Recipe(
-        strategy,
-        likelihood,
-        None if chosen is None else tuple(chosen),
-        ratio,
-        temperature,
-        min_confidence,
-        reject,
-        seed,
-    )
+        strategy, likelihood, None if chosen is None else tuple(chosen), ratio, temperature, min_confidence, reject, seed
+    )  # fmt: skip
     check_images(strategy, likelihood, near is not None)
-    if near is None and (labels is not None or resize):
-        raise UsageError(
-            f"{'--resize' if labels is None else '--labels'} is of images to draw around",
-            "there are none",
-            "name some: --near DATA",
-        )
-    saved, model = inputs.model(vae, device)
-    images = None
-    if near is not None:
-        around = inputs.latents(
-            near, vae, device, target or folder or Path(),
-            split=split, labels=labels, data_root=data_root, max_bad=max_bad, resize=resize,
-        )  # fmt: skip
-        images = Posteriors(around.flat, around.posterior_variances, around.names_of_labels())
-    labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint, vae=vae)
-    names = [str(name) for name in labeller.classes_]
-    log_likelihood = LIKELIHOODS[likelihood](labeller, images, console.progress)
-    kept: list[tuple[Any, ...]] = []
+    if near is None and (reading.labels is not None or reading.resize):
+        name = "resize" if reading.labels is None else "labels"
+        raise UsageError(f"`{name}` is of images to draw around", "there are none", "name some: --near DATA")
+    model = load_model(vae, device)
+    mixture = load_mixture(classifier, model)
+    around = inputs.latents(near, vae, device, reading, target or folder or Path()) if near else None
+    images = None if around is None else posteriors_of(around)
+    maker = HybridMaker(recipe, mixture, model, images, console.progress)
+    names = [str(name) for name in mixture.classes_]
+    kept: list[Any] = []
     confidence = 0.0
     with ExitStack() as stack:
         writers: list[Any] = []
         if target is not None:
-            shape = count, saved.image_shape, labeller.n_features_in_
+            shape = count, model.image_shape, mixture.n_features_in_
             writers.append(stack.enter_context(artifacts.hybrids_writer(target, *shape, names)))
         if folder is not None:
             write_files = stack.enter_context(artifacts.hybrid_folder_writer(folder, count, names))
             writers.append(lambda images, soft_labels, latents: write_files(images, soft_labels))
         advance = stack.enter_context(console.progress("making hybrids", count))
-        for block in make(recipe, labeller, log_likelihood, inference.LatentSpace(model), count, images):
+        for block in maker.blocks(count):
             for write in writers:
                 write(block.images, block.soft_labels, block.latents)
             confidence += float(block.soft_labels.max(axis=1).sum())
-            if sum(len(part[0]) for part in kept) < PICTURED:
-                kept.append((block.images, block.soft_labels, labeller.transform(block.latents)))
+            if sum(len(part.images) for part in kept) < PICTURED:
+                kept.append(block)
             advance(len(block.images))
-    shown, soft_labels, points = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     written = [path for path in (target, folder) if path is not None]
-    written += pictures.of_hybrids(grid, figures, shown, soft_labels, points, labeller, likelihood, log_likelihood)
+    if grid or figures:
+        shown, soft_labels, points = (
+            np.concatenate([getattr(block, name) for block in kept]) for name in ("images", "soft_labels", "latents")
+        )
+        paths = [path for path in (grid, pictures.folder(figures) / "hybrids.png" if figures else None) if path]
+        written += [pictures.hybrids(path, shown, soft_labels, names) for path in paths]
+        if figures:
+            plane = figures / "hybrids-plane.png"
+            written.append(
+                pictures.hybrids_plane(plane, points, soft_labels, mixture, likelihood, maker.log_likelihood)
+            )
     result = {"images": count, "classes": names, "mean_confidence": confidence / count}
     console.result(result, as_json=json, written=written)

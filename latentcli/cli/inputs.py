@@ -9,14 +9,14 @@ from latentcli.formats.atomic import check_folder, check_writable
 from latentcli.formats.digests import short
 
 if TYPE_CHECKING:
-    from latentcli.cli.options import Reading
+    from latentcli.cli.options import NearReading, TrainReading
     from latentcli.core.image_set import ImageSet
     from latentcli.core.latents import Latents
     from latentcli.models.trained import TrainedModel
 
 
 def images(
-    data: str, reading: "Reading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any
+    data: str, reading: "TrainReading | NearReading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any
 ) -> "ImageSet":
     """Images of DATA, and a list beside ``output`` of the files that could not be read.
 
@@ -40,7 +40,7 @@ def images(
 
 
 def validation(
-    val: str | None, reading: "Reading", output: Path, shape: tuple[int, int, int], resize: bool
+    val: str | None, reading: "TrainReading | NearReading", output: Path, shape: tuple[int, int, int], resize: bool
 ) -> "ImageSet | None":
     """Labelled images VAL, read as DATA is, in its shape; None where there are none.
 
@@ -57,7 +57,7 @@ def validation(
 
 
 def latents(
-    data: str, vae: Path | None, device: str, reading: "Reading", output: Path, features: str | None = None,
+    data: str, vae: Path | None, device: str, reading: "TrainReading | NearReading", output: Path, features: str | None = None,
     bad_files: str = "bad_files.csv",
 ) -> "Latents":  # fmt: skip
     """Latents from a file that ``encode`` wrote, or of images through a checkpoint.

@@ -121,8 +121,24 @@ class Reading(TrainReading):
     resize: Resize = False
 
 
-READ_FOR_TRAINING, READ_TEST, READ_TRAIN = TrainReading(), Reading(), Reading(split="train")
-"""What commands that train, that measure and that fit read of a named set by default."""
+@dataclass(frozen=True)
+class NearReading:
+    """Which images a command draws around, and how: options that come together, and that ``command`` lays out."""
+
+    split: Split = "train"
+    labels: Labels = None
+    data_root: DataRoot = None
+    max_bad: MaxBad = "1%"
+    resize: Resize = False
+    classes = None  # --classes are those that are drawn
+
+    def options(self) -> dict[str, Any]:
+        """As ``data.load`` takes them."""
+        return vars(self)
+
+
+READ_FOR_TRAINING, READ_TEST, READ_TRAIN, READ_NEAR = TrainReading(), Reading(), Reading(split="train"), NearReading()
+"""What commands that train, that measure, that fit and that draw around images read of a named set by default."""
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
+from latentcli.core.progress import Listener
 
 if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
 
 
-class TrainingProgress:
-    """Shows a run on stderr; ``training.resumable.Listener`` says what each method is told."""
+class TrainingProgress(Listener):
+    """Shows a training on stderr."""
 
     def __init__(self) -> None:
         self.epochs = self.images = self.seen = self.seen_before = 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Protocol
 
 Advance = Callable[[int], None]
@@ -25,3 +26,19 @@ def silent(doing: str, total: int) -> Iterator[Advance]:
 
 def unwatched(row: Mapping[str, float]) -> None:
     """Metrics of epochs that nobody watches."""
+
+
+class Listener:
+    """Who watches a training; each method may be overridden, and does nothing here."""
+
+    def nothing_to_resume(self, state: Path) -> None:
+        """There is no such file to go on from: training starts at the beginning."""
+
+    def started(self, epochs: int, images: int, done: int) -> None:
+        """The run's size: epochs, images in each, and images that were seen before it was resumed."""
+
+    def stepped(self, images: int, loss: float) -> None:
+        """One step was taken, of so many images."""
+
+    def epoch_ended(self, row: Mapping[str, float]) -> None:
+        """One epoch ended: its row of the history."""

@@ -38,7 +38,8 @@ def check(config: Any, error: type[UsageError] = UsageError) -> None:
         if not rule or (value is None and rule["none"]):
             continue
         if rule["between"] is not None:
-            check_number(each.name, value, *rule["between"], error=error)
+            low, high = rule["between"]
+            check_number(each.name, value, low, high, error)
         elif rule["choices"] and value not in rule["choices"]:
             raise error(f"unknown {each.name} {value!r}", f"expected one of: {', '.join(rule['choices'])}")
         elif each.type is bool and not isinstance(value, bool):

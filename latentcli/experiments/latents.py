@@ -19,6 +19,7 @@ from latentcli.artifacts.models import save_model
 from latentcli.classifiers import PROBES
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
+from latentcli.core.progress import Listener
 from latentcli.experiments.cells import Cell, Result, Watch, compute, unwatched_cell
 from latentcli.experiments.cells import run as run_cells
 from latentcli.experiments.kept_models import kept_model
@@ -26,7 +27,6 @@ from latentcli.experiments.recipes import recipe
 from latentcli.experiments.tasks import Task
 from latentcli.numerics import metrics
 from latentcli.training.identity import identity
-from latentcli.training.resumable import Listener
 from latentcli.training.train import configure, trained
 
 if TYPE_CHECKING:

@@ -147,6 +147,8 @@ class LatentModel(Model):
     ``loss`` samples, from the generator it is given; ``encode`` and ``decode`` are deterministic.
     """
 
+    MEASURES: ClassVar[tuple[str, ...]]
+    """Names that ``measures`` reports."""
     FEATURES: ClassVar[tuple[str, ...]]
     """Names that ``features`` knows, the first being ``Encoding.flat``."""
 

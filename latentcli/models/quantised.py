@@ -67,6 +67,7 @@ class QuantisedAutoencoder(LatentModel):
         quantiser: between them.
     """
 
+    MEASURES: ClassVar[tuple[str, ...]] = ("perplexity", "codes_used", "bits_per_image", "compression")
     FEATURES: ClassVar[tuple[str, ...]] = ("quantized", "codes", "encoder", "pixels")
     config: QuantisedConfig
 

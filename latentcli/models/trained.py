@@ -176,13 +176,13 @@ class TrainedModel:
         self.check_features(features)
         images = images if isinstance(images, ImageSet) else ImageSet(images)
         network = self._latents
-        of_latents = features is None or features in ARRAYS_OF_FEATURES
+        other = None if features in (None, *ARRAYS_OF_FEATURES) else features
         arrays: dict[str, np.ndarray] = {}
         source = DeviceImages(images.images, self.device)
         with progress("encoding", len(images)) as advance, torch.inference_mode(), FastLinear():
             for rows in batches(len(images), batch_size(images.shape)):
                 batch = source[rows]
-                found = network.encode(batch).arrays if of_latents else {features: network.features(batch, features)}
+                found = network.encode(batch).arrays if other is None else {other: network.features(batch, other)}
                 for name, array in found.items():
                     part = (array.float() if array.is_floating_point() else array.int()).cpu().numpy()
                     if name not in arrays:  # maps of vectors are large: never held twice

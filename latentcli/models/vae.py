@@ -107,6 +107,7 @@ class VAE(LatentModel):
     """A diagonal Gaussian posterior q(z | x), a mixture prior p(z), and a decoder p(x | z)."""
 
     Config = VAEConfig
+    MEASURES: ClassVar[tuple[str, ...]] = ("kl", "active_units")
     FEATURES: ClassVar[tuple[str, ...]] = ("mean", "encoder", "pixels")
 
     @classmethod

@@ -11,6 +11,12 @@ import numpy as np
 SSIM_WINDOW = 7
 """Pixels: the side of the square window of the structural similarity, scikit-image's default."""
 
+NAMES = (
+    "accuracy", "macro_f1", "micro_f1", "macro_precision", "micro_precision", "macro_recall", "micro_recall",
+    "mse", "psnr", "ssim",
+)  # fmt: skip
+"""What ``classification`` and ``reconstruction`` report as single numbers, beside the number of images."""
+
 ACTIVE_VARIANCE = 0.01
 """A latent dimension is active when its posterior mean varies more than this over the data (Burda et al. 2016)."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.core.progress import Listener
 from latentcli.formats import locks
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.schemas import TRAINING_STATE
@@ -20,22 +21,6 @@ from latentcli.training.interrupts import stop_requests
 from latentcli.training.loop import Callbacks, Run
 
 _START_AGAIN = "start again without `resume`"
-
-
-class Listener:
-    """Who watches a run; each method may be overridden, and does nothing here."""
-
-    def nothing_to_resume(self, state: Path) -> None:
-        """There is no such file to go on from: training starts at the beginning."""
-
-    def started(self, epochs: int, images: int, done: int) -> None:
-        """The run's size: epochs, images in each, and images that were seen before it was resumed."""
-
-    def stepped(self, images: int, loss: float) -> None:
-        """One step was taken, of so many images."""
-
-    def epoch_ended(self, row: Mapping[str, float]) -> None:
-        """One epoch ended: its row of the history."""
 
 
 def fit(

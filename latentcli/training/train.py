@@ -11,6 +11,7 @@ import numpy as np
 from latentcli.core import device as devices
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
+from latentcli.core.progress import Listener
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.base import ModelConfig
@@ -19,7 +20,7 @@ from latentcli.training import mixing
 from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.identity import identity, provenance
-from latentcli.training.resumable import Listener, fit
+from latentcli.training.resumable import fit
 
 AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 

@@ -288,6 +288,14 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
             points[rows] += noise[rows] @ factors[component].T
         return points
 
+    def summary(self) -> dict[str, Any]:
+        """What the fit came to, as plain values."""
+        return {
+            "classes": [str(name) for name in self.classes_], "components": len(self.weights_),
+            "iterations": int(self.n_iter_), "converged": bool(self.converged_),
+            "log_likelihood": float(self.lower_bound_),
+        }  # fmt: skip
+
     def to_params(self) -> dict[str, Any]:
         """Plain arrays and strings: what ``from_params`` reads. ``checkpoint`` is ``fitted_on_``."""
         check_is_fitted(self, "means_")

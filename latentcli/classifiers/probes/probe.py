@@ -177,6 +177,18 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         height, width, channels = self.shape
         return height, width, channels
 
+    def summary(self) -> dict[str, Any]:
+        """What the fit came to: of a training with epochs the metrics of the best; of several networks their means."""
+        result: dict[str, Any] = {"classes": [str(name) for name in self.classes_], "dimensions": self.n_features_in_}
+        best = self.best_rows()
+        if not best:
+            return result
+        means = {name: float(np.mean([row[name] for row in best])) for name in best[0]}
+        which = {"best_epoch": int(means["epoch"])} if len(best) == 1 else {"networks": len(best)}
+        validated = {name: value for name, value in means.items() if name.startswith("val_")}
+        result |= {"epochs": len(self.history_), **which}
+        return result | {"train_loss": means["loss"], "train_accuracy": means["accuracy"], **validated}
+
     def to_params(self) -> dict[str, Any]:
         """The fitted probe as plain values and arrays, what ``from_params`` reads; ``checkpoint`` is ``fitted_on_``.
 

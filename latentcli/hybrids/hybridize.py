@@ -1,0 +1,88 @@
+"""Hybrids in one call, all in memory."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latentcli.core.latents import Latents
+from latentcli.core.progress import Progress, silent
+from latentcli.hybrids.making import HybridMaker, Recipe
+from latentcli.hybrids.posteriors import Posteriors
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.models.trained import TrainedModel
+
+
+def hybridize(
+    model: "TrainedModel",
+    mixture: "GaussianMixtureClassifier",
+    count: int = 1000,
+    *,
+    strategy: str = Recipe.strategy,
+    likelihood: str = Recipe.likelihood,
+    classes: Sequence[str] | None = None,
+    near: Latents | None = None,
+    ratio: float | None = None,
+    temperature: float = Recipe.temperature,
+    min_confidence: float = Recipe.min_confidence,
+    reject: float = Recipe.reject,
+    seed: int = Recipe.seed,
+    progress: Progress = silent,
+) -> dict[str, np.ndarray]:
+    """Latent points decoded into images, each with the likelihood of every class as its soft label.
+
+    Args:
+        model: of latents.
+        mixture: fitted to them.
+        count: how many.
+        strategy: where they lie: "between" the classes, "mixup", "boundary", "mixture", "posterior" or "prior".
+        likelihood: how much of each class they are: by the "mixture", "class-gaussian" or "neighbours".
+        classes: draw them from these only.
+        near: latents of images, to draw around, or between; or to be the neighbours.
+        ratio: how far from the first of two classes to the second, in [0, 1]; None: anywhere.
+        temperature: of the soft labels; below 1 sharper, above 1 softer.
+        min_confidence: points whose likeliest class is less probable are dropped, in [0, 1).
+        reject: points less likely under the mixture than this fraction of those it was fitted on are dropped.
+        seed: of all draws.
+        progress: told about the images.
+
+    Returns:
+        ``images`` (N, H, W) or (N, H, W, 3) uint8, ``soft_labels`` (N, K) whose rows sum to 1, ``classes`` (K,) and
+        ``latents`` (N, D) float32, as ``read_hybrids`` gives them.
+
+    Raises:
+        UsageError: an unknown name, a value out of range, or images that are missing or of no use.
+        DataError: all images are of classes that the mixture does not have.
+        ModelFileError: the mixture's file lacks what the recipe needs.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2)
+        >>> hybrids = lc.hybridize(vae, lc.fit_mixture(vae.encode(images)), 20, classes=["4", "8"])
+        >>> hybrids["images"].shape, hybrids["classes"].tolist()
+        ((20, 8, 8), ['1', '4', '8'])
+    """
+    chosen = None if classes is None else tuple(classes)
+    recipe = Recipe(strategy, likelihood, chosen, ratio, temperature, min_confidence, reject, seed)
+    images = None if near is None else posteriors_of(near)
+    maker = HybridMaker(recipe, mixture, model, images, progress)
+    with progress("making hybrids", count) as advance:
+        blocks = []
+        for block in maker.blocks(count):
+            blocks.append(block)
+            advance(len(block.images))
+    pixels = np.concatenate([block.images for block in blocks])
+    return {
+        "images": pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1),
+        "soft_labels": np.concatenate([block.soft_labels for block in blocks]),
+        "classes": np.array([str(name) for name in mixture.classes_]),
+        "latents": np.concatenate([block.latents for block in blocks]).astype(np.float32),
+    }
+
+
+def posteriors_of(latents: Latents) -> Posteriors:
+    """Where images lie, and which of their classes are known."""
+    return Posteriors(latents.flat, latents.posterior_variances, latents.labels.texts)
