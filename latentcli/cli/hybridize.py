@@ -78,7 +78,7 @@ def hybridize(
     from latentcli import artifacts, inference
     from latentcli.cli import console, inputs, pictures
     from latentcli.formats.files import check_new_folder
-    from latentcli.hybrids import LIKELIHOODS, Posteriors, Recipe, check_images, make
+    from latentcli.hybrids import HybridMaker, Posteriors, Recipe
 
     target = Path("hybrids.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
@@ -96,7 +96,6 @@ def hybridize(
         reject,
         seed,
     )
-    check_images(strategy, likelihood, near is not None)
     if near is None and (labels is not None or resize):
         raise UsageError(
             f"{'--resize' if labels is None else '--labels'} is of images to draw around",
@@ -113,7 +112,7 @@ def hybridize(
         images = Posteriors(around.flat, around.posterior_variances, around.names_of_labels())
     labeller = inputs.mixture(classifier, fitted_on=saved.fingerprint, vae=vae)
     names = [str(name) for name in labeller.classes_]
-    log_likelihood = LIKELIHOODS[likelihood](labeller, images, console.progress)
+    maker = HybridMaker(recipe, labeller, inference.LatentSpace(model), images, console.progress)
     kept: list[tuple[Any, ...]] = []
     confidence = 0.0
     with ExitStack() as stack:
@@ -125,7 +124,7 @@ def hybridize(
             write_files = stack.enter_context(artifacts.hybrid_folder_writer(folder, count, names))
             writers.append(lambda images, soft_labels, latents: write_files(images, soft_labels))
         advance = stack.enter_context(console.progress("making hybrids", count))
-        for block in make(recipe, labeller, log_likelihood, inference.LatentSpace(model), count, images):
+        for block in maker.blocks(count):
             for write in writers:
                 write(block.images, block.soft_labels, block.latents)
             confidence += float(block.soft_labels.max(axis=1).sum())
@@ -134,6 +133,8 @@ def hybridize(
             advance(len(block.images))
     shown, soft_labels, points = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     written = [path for path in (target, folder) if path is not None]
-    written += pictures.of_hybrids(grid, figures, shown, soft_labels, points, labeller, likelihood, log_likelihood)
+    written += pictures.of_hybrids(
+        grid, figures, shown, soft_labels, points, labeller, likelihood, maker.log_likelihood
+    )
     result = {"images": count, "classes": names, "mean_confidence": confidence / count}
     console.result(result, as_json=json, written=written)

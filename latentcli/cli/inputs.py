@@ -9,6 +9,7 @@ from latentcli.formats.files import check_folder, check_writable, short, shown
 
 if TYPE_CHECKING:
     from latentcli.artifacts.checkpoint import Checkpoint
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.core.image_set import ImageSet
     from latentcli.core.latents import Latents
     from latentcli.models.base import LatentModel, Model, PixelClassifier
@@ -196,18 +197,18 @@ def classifier(path: Path, fitted_on: str, vae: Path) -> Any:
         raise ModelFileError(f"{shown(path)}: {error.problem}", error.found, error.remedy) from error
 
 
-def mixture(path: Path, fitted_on: str, vae: Path) -> Any:
-    """A fitted classifier that points can be drawn from; arguments as for ``classifier``.
+def mixture(path: Path, fitted_on: str, vae: Path) -> "GaussianMixtureClassifier":
+    """A fitted mixture that points can be drawn from; arguments as for ``classifier``.
 
     Raises:
         ModelFileError: as for ``classifier``, or it is one that only tells classes apart.
     """
     from latentcli.artifacts import probes as probe_files
-    from latentcli.classifiers.base import DensityClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
     # No archive holds a mixture, and what is said of a damaged probe would be no help to one who wants a mixture.
     found = None if probe_files.is_archive(path) else classifier(path, fitted_on, vae)
-    if not isinstance(found, DensityClassifier):
+    if not isinstance(found, GaussianMixtureClassifier):
         raise ModelFileError(
             f"{shown(path)} is no mixture",
             "a probe, or a network, tells classes apart, and there is nothing to draw from it",

@@ -42,7 +42,7 @@ def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:
 
 def latent(path: Path, latents: "Latents", labeller: "LatentClassifier | None") -> Path:
     """The latents by class, those of a classifier when there is one; with the ellipses of a mixture."""
-    from latentcli.classifiers.base import DensityClassifier
+    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
     points, labels, names = latents.flat, latents.labels, list(latents.class_names)
     drawn = None
@@ -52,12 +52,11 @@ def latent(path: Path, latents: "Latents", labeller: "LatentClassifier | None") 
             renumbered = np.array([known.index(name) if name in known else -1 for name in names] + [-1])
             labels = renumbered[labels]
         names = known
-    if isinstance(labeller, DensityClassifier):
-        mixture: Any = labeller
-        points = mixture.transform(points)
+    if isinstance(labeller, GaussianMixtureClassifier):
+        points = labeller.transform(points)
         drawn = {
-            "weights": mixture.weights_, "means": mixture.means_, "covariances": mixture.full_covariances(),
-            "component_labels": mixture.component_labels_,
+            "weights": labeller.weights_, "means": labeller.means_, "covariances": labeller.full_covariances(),
+            "component_labels": labeller.component_labels_,
         }  # fmt: skip
     return draw("latent", path, points, labels, names, drawn, shares=points.shape == latents.flat.shape)
 

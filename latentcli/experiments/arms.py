@@ -135,11 +135,11 @@ class LatentSpace:
     def hybrids(self, recipe: "Recipe") -> "Hybrids":
         """Images decoded from it; those that are drawn around images are drawn around the study's own."""
         from latentcli import inference
-        from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, make
+        from latentcli.hybrids import AROUND_IMAGES, HybridMaker
 
         around = self.posteriors if recipe.strategy in AROUND_IMAGES else None
-        likelihood, space = LIKELIHOODS[recipe.likelihood](self.mixture, around), inference.LatentSpace(self.model)
-        blocks = list(make(recipe, self.mixture, likelihood, space, self.given.count, around))
+        maker = HybridMaker(recipe, self.mixture, inference.LatentSpace(self.model), around)
+        blocks = list(maker.blocks(self.given.count))
         images, soft_labels = (
             np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels")
         )

@@ -199,11 +199,11 @@ def measured(task: Task, arm: str, size: int, seed: int, protocol: Protocol, fol
 
 def added_by(plan: Arm, given: Given) -> "Hybrids | None":
     """What an arm is given beside the labelled images: nothing where these are too few to make a mixture of."""
-    from latentcli.hybrids import NothingPasses
+    from latentcli.hybrids import NoPointAccepted
 
     try:
         return plan.added(given) if plan.added else None
-    except (FitError, NothingPasses):
+    except (FitError, NoPointAccepted):
         return None
 
 
