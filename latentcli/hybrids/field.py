@@ -9,8 +9,8 @@ from latentcli.hybrids.likelihoods import LogLikelihood
 if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
-ROOM = 0.06
-"""Of the points' extent, which is left free on each side of them."""
+MARGIN = 0.06
+"""Left free on each side of the points, as a fraction of their extent."""
 
 
 def field(
@@ -22,7 +22,7 @@ def field(
         mixture: whose classes they are.
         likelihood: of them.
         points: (N, d), in the space of the mixture's means.
-        side: places of the grid along each axis.
+        side: positions of the grid along each axis.
 
     Returns:
         (side, side, C) likelihoods in [0, 1], the second axis of the plane going up the rows; (left, right, bottom,
@@ -36,10 +36,10 @@ def field(
         directions = np.pad(found, ((0, 2 - len(found)), (0, 0)))  # one point has one direction
     flat = (points - centre) @ directions.T
     low, high = flat.min(axis=0), flat.max(axis=0)
-    room = ROOM * np.maximum(high - low, 1e-6)
-    low, high = low - room, high + room
+    margin = MARGIN * np.maximum(high - low, 1e-6)
+    low, high = low - margin, high + margin
     across, up = (np.linspace(low[axis], high[axis], side) for axis in (0, 1))
-    places = centre + np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) @ directions
-    likelihoods = np.exp(likelihood(mixture.inverse_transform(places)))
+    positions = centre + np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) @ directions
+    likelihoods = np.exp(likelihood(mixture.inverse_transform(positions)))
     extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
     return likelihoods.reshape(side, side, -1), extent, flat

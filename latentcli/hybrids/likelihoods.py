@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]
-"""log p(class | z), (N, C), of latents (N, D); each row is a distribution, and −∞ a class that it has none of."""
+"""log p(class | z), (N, C), of latents (N, D); each row is a distribution; −∞ where a probability is 0."""
 
 
 class Likelihood(Protocol):
-    """Makes one of a mixture, and of images where these matter, which may take a while."""
+    """Makes a log likelihood from a mixture, and from images where it needs them, which may take a while."""
 
     def __call__(
         self, mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
@@ -35,10 +35,10 @@ def of_mixture(
 def of_class_gaussians(
     mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
 ) -> LogLikelihood:
-    """By one diagonal Gaussian for each class, all classes alike before the point is seen.
+    """By one diagonal Gaussian for each class, all classes equally likely a priori.
 
     Raises:
-        ModelFileError: the mixture's file does not hold them.
+        ModelFileError: when the mixture's file does not hold them.
     """
     gaussians = mixture.class_gaussians_
     if gaussians is None:
@@ -53,16 +53,19 @@ def of_class_gaussians(
 def of_neighbours(
     mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
 ) -> LogLikelihood:
-    """By the images that lie nearest, among whom the mixture's labels have spread.
+    """By the nearest images, over which the mixture's labels have been propagated.
 
     Raises:
-        UsageError: there are no images.
-        DataError: all of them are of other classes than the mixture's.
+        UsageError: when there are no images.
+        DataError: when there are too many to search, or all of them are of classes that the mixture does not have.
     """
     from latentcli.hybrids.spreading import SpreadLabels
 
     if images is None:
-        raise UsageError("neighbours are images", "there are none", "name some: --near DATA, or --near latents.npz")
+        raise UsageError(
+            "the likelihood neighbours needs images, whose soft labels it averages",
+            remedy="give images, or their latents, as `near`",
+        )
     return SpreadLabels(mixture, images, progress)
 
 

@@ -6,47 +6,53 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
+from latentcli.core.errors import DataError
+from latentcli.core.image_set import UNLABELLED
 from latentcli.core.progress import Progress, silent
-from latentcli.hybrids.posteriors import OTHER, UNLABELLED, Posteriors
+from latentcli.hybrids.posteriors import OTHER, Posteriors
 
 if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 NEIGHBOURS = 10
-"""Images that tell what lies between them, at most: no more than half as many as there are of a class on average."""
+"""Images whose soft labels are averaged, at most: no more than half as many as there are of a class on average."""
 
-SPREAD = 0.9
-"""α, in [0, 1): how much of an image's label is its neighbours'; the rest stays what the mixture says."""
+ALPHA = 0.9
+"""α, in [0, 1): how much of an image's soft label comes from its neighbours; the rest is what the mixture says."""
 
 TOLERANCE = 1e-4
-"""The labels are at rest when none changes by more."""
+"""Propagation has converged when no probability changes by more."""
+
+MAX_IMAGES = 250_000
+"""Searching the neighbours of all takes time in N²: 16 s for 60,000 images in 32 dimensions on one core of an AMD EPYC,
+hence 5 minutes for so many, and 75 for a million."""
 
 BLOCK = 10_240
-"""Images whose neighbours are looked for at a time."""
+"""Images whose neighbours are searched at a time."""
 
 
 class SpreadLabels:
-    """p(class | z) by the images that lie nearest to z, among whom labels have spread.
+    """p(class | z) as the mean of the soft labels of the images nearest to z, after label propagation among the images.
 
-    To begin with an image is of each class as the mixture has it, F₀, or wholly of the class that it is known to be of.
-    Then F ← α W F + (1 − α) F₀, where W is the mean of the ten nearest other images and known classes stay what they
-    are. So an image that the mixture is sure of, and wrong, hears of it from its neighbours. Of few images fewer than
-    ten are asked: half as many as there are of a class on average. Images that are known to be of none of the mixture's
-    classes are left out. Distances are Euclidean in the space of the mixture's means.
+    The soft label of an image starts as F₀: its known class, or else what the mixture says. Then F ← α W F + (1 − α) F₀
+    is iterated, where W averages over the ten nearest other images, and known classes stay clamped. Neighbours thereby
+    correct images that the mixture is confidently wrong about. Among few images fewer than ten neighbours are averaged:
+    half as many as there are of a class on average. Images known to be of none of the mixture's classes are left out.
+    Distances are Euclidean in the space of the mixture's means.
 
     Args:
         mixture: fitted on the images' latents.
-        images: N of them; labels may be known. Time grows with N².
+        images: N of them, at most ``MAX_IMAGES`` of the mixture's classes or unlabelled.
         progress: of the search for neighbours.
 
     Attributes:
-        of_images: (M, C) float64, rows summing to 1: of each of the M images that are not left out.
+        soft_labels: (M, C) float64, rows summing to 1: of each of the M images that are not left out.
 
     Raises:
-        DataError: all images are of other classes than the mixture's.
+        DataError: when all images are of classes that the mixture does not have, or there are too many of them.
 
     Source: label spreading (Zhou et al. 2004), with means of neighbours for the normalised kernel; known labels are
-    held as by Zhu & Ghahramani 2002.
+    clamped as by Zhu & Ghahramani 2002.
     """
 
     def __init__(self, mixture: "GaussianMixtureClassifier", images: Posteriors, progress: Progress = silent) -> None:
@@ -54,18 +60,24 @@ class SpreadLabels:
         known = images.known(names)
         rows = np.flatnonzero(known != OTHER)
         if not len(rows):
-            raise images.strangers(names)
+            raise images.unknown_classes_error(names)
+        if len(rows) > MAX_IMAGES:
+            raise DataError(
+                "too many images to search the neighbours of each among all others",
+                f"expected at most {MAX_IMAGES:,}, found {len(rows):,}",
+                "take fewer images, or latents of fewer images, as `near`",
+            )
         known, means = known[rows], images.means if len(rows) == len(known) else images.means[rows]
         points = mixture.transform(means)
         self.mixture = mixture
         count = min(NEIGHBOURS, max(1, len(rows) // (2 * len(names))))
         self.search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points)
-        first, certain = mixture.predict_proba(means), known != UNLABELLED
-        first[certain] = np.eye(len(names))[known[certain]]
-        self.of_images = at_rest(first, certain, self._others(points, progress))
+        initial, clamped = mixture.predict_proba(means), known != UNLABELLED
+        initial[clamped] = np.eye(len(names))[known[clamped]]
+        self.soft_labels = propagate(initial, clamped, self._neighbours(points, progress))
 
-    def _others(self, points: np.ndarray, progress: Progress) -> np.ndarray:
-        """(M, k) int: the images that lie nearest to each of them, without itself."""
+    def _neighbours(self, points: np.ndarray, progress: Progress) -> np.ndarray:
+        """(M, k) int: the images nearest to each of them, without itself."""
         count = min(self.search.n_neighbors, len(points) - 1)
         found = np.empty((len(points), count), np.int32)
         with progress("finding neighbours", len(points)) as advance:
@@ -78,27 +90,28 @@ class SpreadLabels:
         return found
 
     def __call__(self, latents: np.ndarray) -> np.ndarray:
-        """(n, C) logarithms of the mean of the nearest images' labels, for latents (n, D); −∞ of none."""
+        """(n, C) log of the mean of the nearest images' soft labels, for latents (n, D); −∞ where that is 0."""
         near = self.search.kneighbors(self.mixture.transform(latents), return_distance=False)
         with np.errstate(divide="ignore"):
-            return np.log(self.of_images[near].mean(axis=1))
+            return np.log(self.soft_labels[near].mean(axis=1))
 
 
-def at_rest(first: np.ndarray, certain: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """(M, C): labels that began as ``first``, after they have spread.
+def propagate(initial: np.ndarray, clamped: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """(M, C): soft labels after label propagation.
 
     Args:
-        first: (M, C), rows summing to 1.
-        certain: (M,) of which images the label stays.
-        near: (M, k) the neighbours of each; with k = 0 nothing spreads.
+        initial: (M, C), rows summing to 1.
+        clamped: (M,) bool: the images whose soft label stays.
+        neighbours: (M, k) of each; with k = 0 nothing is propagated.
     """
-    count, width = near.shape
+    count, width = neighbours.shape
     if not width:
-        return first
-    mean = csr_matrix((np.full(near.size, 1 / width), near.ravel(), np.arange(0, near.size + 1, width)), (count, count))
-    labels, change = first, np.inf
-    while change > TOLERANCE:  # each sweep leaves at most α of the change before
-        before, labels = labels, SPREAD * (mean @ labels) + (1 - SPREAD) * first
-        labels[certain] = first[certain]
+        return initial
+    entries = np.full(neighbours.size, 1 / width), neighbours.ravel(), np.arange(0, neighbours.size + 1, width)
+    mean = csr_matrix(entries, (count, count))
+    labels, change = initial, np.inf
+    while change > TOLERANCE:  # each iteration leaves at most α of the change before
+        before, labels = labels, ALPHA * (mean @ labels) + (1 - ALPHA) * initial
+        labels[clamped] = initial[clamped]
         change = np.abs(labels - before).max()
     return labels

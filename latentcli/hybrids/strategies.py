@@ -3,57 +3,68 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from latentcli.core.errors import UsageError
+from latentcli.core.image_set import UNLABELLED
 from latentcli.hybrids.likelihoods import WITH_IMAGES, LogLikelihood
-from latentcli.hybrids.posteriors import UNLABELLED, Posteriors
+from latentcli.hybrids.posteriors import Posteriors
 
 if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 BISECTIONS = 40
-"""Halvings of a path in the search for the place where two classes are equally likely."""
+"""Halvings of a path in the search for the point where two classes are equally likely."""
 
-EVEN = 2.0
-"""Odds up to which two classes count as equally likely: of codes, and of neighbours, no point may be nearer."""
+MAX_ODDS = 2.0
+"""Odds up to which two classes count as equally likely: between two codes, or sets of neighbours, odds may jump."""
+
+MIXUP_ALPHA = 0.4
+"""α of the Beta distribution of positions on paths: most lie near an end (Zhang et al. 2018, section 3)."""
 
 
-MIXED = 0.4
-"""α of the Beta distribution of places on the paths of mixup: most lie near an end (Zhang et al. 2018, section 3)."""
+class NoPointAccepted(UsageError):
+    """No point of the kind that is asked for exists, or hardly any passes the filters."""
 
 
-class NothingPasses(UsageError):
-    """There is no point of the kind that is asked for, or next to none."""
+class Decoder(Protocol):
+    """What hybrids need of a trained model."""
+
+    def prior(self, count: int, random: np.random.Generator) -> np.ndarray:
+        """(count, D) float32: latents drawn from its prior."""
+
+    def valid(self, latents: np.ndarray) -> np.ndarray:
+        """(n, D) float32: for each of the points (n, D) the nearest latent that an image can have."""
+
+    def images(self, latents: np.ndarray) -> np.ndarray:
+        """(n, C, H, W) uint8: valid latents decoded."""
 
 
 @dataclass(frozen=True)
-class Space:
+class Sources:
     """What points are drawn from.
 
     Attributes:
         mixture: fitted on the latents.
-        prior: draws (n, D) latents from the model's own prior, given n and a random generator.
-        valid: the nearest latents (n, D) that an image can have, of any points (n, D).
-        likelihood: log p(class | z) of latents.
-        classes: indices into ``mixture.classes_`` of those that matter.
-        ratio: how far from the first class to the second, in [0, 1]; None draws it for each point.
-        images: that points are drawn around; None where there are none.
+        decoder: the model, with its own prior.
+        log_likelihood: log p(class | z) of latents.
+        classes: indices into ``mixture.classes_`` of the classes to draw from.
+        ratio: position on a path from the first class to the second, in [0, 1]; None draws it for each point.
+        images: to draw around, or between; None draws the ends of paths from the mixture.
     """
 
     mixture: "GaussianMixtureClassifier"
-    prior: Callable[[int, np.random.Generator], np.ndarray]
-    valid: Callable[[np.ndarray], np.ndarray]
-    likelihood: LogLikelihood
+    decoder: Decoder
+    log_likelihood: LogLikelihood
     classes: np.ndarray
     ratio: float | None = None
     images: Posteriors | None = None
 
     @cached_property
     def classes_of_images(self) -> np.ndarray:
-        """(N,) the class that each image is known to be of, below 0 if none of the mixture's; else the likeliest."""
+        """(N,) the class of each image: the known one, below 0 if the mixture does not have it; else the likeliest."""
         assert self.images is not None
         known = self.images.known([str(name) for name in self.mixture.classes_])
         return np.where(known == UNLABELLED, self.likeliest_of_images, known)
@@ -62,101 +73,100 @@ class Space:
     def likeliest_of_images(self) -> np.ndarray:
         """(N,) the likeliest class of each image."""
         assert self.images is not None
-        return self.likelihood(self.images.means).argmax(axis=1)
+        return self.log_likelihood(self.images.means).argmax(axis=1)
 
-    def of_classes(self, classes: np.ndarray, random: np.random.Generator, recognised: bool = True) -> np.ndarray:
-        """(n, D): a point of each of these classes (n,): where an image lies, or drawn from its part of the mixture.
+    def of_classes(self, classes: np.ndarray, random: np.random.Generator, agreeing_only: bool = True) -> np.ndarray:
+        """(n, D): a point of each of these classes (n,): the latent of an image, or a draw from the mixture.
 
-        Images stand at the means of their posteriors: draws from around them made worse hybrids of few images.
+        Images are represented by their posterior means: draws from their posteriors made worse hybrids when there were
+        few images.
 
         Args:
             classes: indices into the mixture's.
             random: where the draws come from.
-            recognised: leave out images that are known to be of another class than their likeliest.
+            agreeing_only: leave out images whose known class is not their likeliest.
 
         Raises:
-            NothingPasses: there are images, and none is of one of the classes.
+            NoPointAccepted: when there are images, and none is of one of the classes.
         """
         if self.images is None:
-            return self.mixture.inverse_transform(of_classes(self.mixture, classes, random))
+            return self.mixture.inverse_transform(draw_of_classes(self.mixture, classes, random))
         rows = np.empty(len(classes), int)
         for label in np.unique(classes):
-            alike = np.flatnonzero(self.classes_of_images == label)
-            if recognised:
-                alike = alike[self.likeliest_of_images[alike] == label]
-            if not len(alike):
-                raise NothingPasses(
+            candidates = np.flatnonzero(self.classes_of_images == label)
+            if agreeing_only:
+                candidates = candidates[self.likeliest_of_images[candidates] == label]
+            if not len(candidates):
+                raise NoPointAccepted(
                     f"none of the images is of class {self.mixture.classes_[label]}",
-                    "as their likelihood has them" if recognised else "by its label, or else as the mixture sees it",
-                    "name others to draw around, or leave the class out: --classes",
-                )  # fmt: skip
-            rows[classes == label] = random.choice(alike, size=int((classes == label).sum()))
+                    "by both its label and the likelihood" if agreeing_only else "by its label, or else the likelihood",
+                    "give other images as `near`, or leave that class out of `classes`",
+                )
+            rows[classes == label] = random.choice(candidates, size=int((classes == label).sum()))
         return self.images.means[rows]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Draw:
     """Points that a strategy draws.
 
     Attributes:
         points: (n, D) float latents.
-        soft_labels: (n, C), rows summing to 1, where the draw itself says how much of each class they are.
+        soft_labels: (n, C), rows summing to 1, where the strategy knows them itself; None: the likelihood says.
     """
 
     points: np.ndarray
     soft_labels: np.ndarray | None = None
 
 
-Strategy = Callable[[Space, int, np.random.Generator], Drawn]
-"""Draws n points, at most the number asked for."""
+Strategy = Callable[[Sources, int, np.random.Generator], Draw]
+"""Draws n points, or fewer where some are not as they should be."""
 
 
-def prior(space: Space, count: int, random: np.random.Generator) -> Drawn:
-    """From the prior that the model was trained with, of all classes alike."""
-    return Drawn(space.prior(count, random))
+def prior(sources: Sources, count: int, random: np.random.Generator) -> Draw:
+    """From the prior that the model was trained with, whatever the classes."""
+    return Draw(sources.decoder.prior(count, random))
 
 
-def mixture(space: Space, count: int, random: np.random.Generator) -> Drawn:
-    """From the classes' parts of the mixture, each class as often as the mixture weighs it."""
-    of_class = np.eye(len(space.mixture.classes_))[:, space.mixture.component_labels_] @ space.mixture.weights_
-    shares = of_class[space.classes] / of_class[space.classes].sum()
-    classes = random.choice(space.classes, size=count, p=shares)
-    return Drawn(space.mixture.inverse_transform(of_classes(space.mixture, classes, random)))
+def mixture(sources: Sources, count: int, random: np.random.Generator) -> Draw:
+    """From the components of the classes, each class with its weight in the mixture."""
+    weights = np.eye(len(sources.mixture.classes_))[:, sources.mixture.component_labels_] @ sources.mixture.weights_
+    frequencies = weights[sources.classes] / weights[sources.classes].sum()
+    classes = random.choice(sources.classes, size=count, p=frequencies)
+    return Draw(sources.mixture.inverse_transform(draw_of_classes(sources.mixture, classes, random)))
 
 
-def between(space: Space, count: int, random: np.random.Generator) -> Drawn:
-    """On straight paths between draws from two different classes, anywhere on the path or at ``ratio``."""
-    ends = _ends(space, count, random)
-    return Drawn(ends.at(_places(space, count, random)))
+def between(sources: Sources, count: int, random: np.random.Generator) -> Draw:
+    """On straight paths between points of two different classes, anywhere on the path or at ``ratio``."""
+    ends = _path_ends(sources, count, random)
+    return Draw(ends.at(_positions(sources, count, random)))
 
 
-def mixup(space: Space, count: int, random: np.random.Generator) -> Drawn:
-    """As ``between``, but a point is as much of either class as it is near to that end: no likelihood is asked.
+def mixup(sources: Sources, count: int, random: np.random.Generator) -> Draw:
+    """As ``between``, but with soft labels by the position on the path; the likelihood plays no part in them.
 
-    So images that the mixture mistakes, whose classes are known, can be ends of paths, too. Where ``ratio`` does not
-    say it, places are drawn from Beta(``MIXED``, ``MIXED``).
+    Images that the likelihood misclassifies, but whose class is known, can therefore be ends of paths, too. Unless
+    ``ratio`` is given, positions are drawn from Beta(``MIXUP_ALPHA``, ``MIXUP_ALPHA``).
 
     Source: mixup (Zhang et al. 2018, equation 1) of latents instead of pixels.
     """
-    ends = _ends(space, count, random, recognised=False)
-    place, rows = _places(space, count, random, MIXED), np.arange(count)
-    soft_labels = np.zeros((count, len(space.mixture.classes_)))
-    soft_labels[rows, ends.first], soft_labels[rows, ends.second] = 1 - place, place
-    return Drawn(ends.at(place), soft_labels)
+    ends = _path_ends(sources, count, random, agreeing_only=False)
+    position = _positions(sources, count, random, MIXUP_ALPHA)
+    return Draw(ends.at(position), ends.soft_labels(position, len(sources.mixture.classes_)))
 
 
-def boundary(space: Space, count: int, random: np.random.Generator) -> Drawn:
-    """Where two classes are about equally likely and no third is likelier, on straight paths between draws of the two.
+def boundary(sources: Sources, count: int, random: np.random.Generator) -> Draw:
+    """Where two classes are about equally likely and no third is likelier, on straight paths between points of the two.
 
-    Paths on which the two do not change places, or where a third class is likelier, give no point; nor do those on
-    which the likelihood jumps over the boundary, as it may from code to code, and from neighbours to neighbours.
+    A path gives no point where the two classes do not swap their order, where a third is likelier, or where the
+    likelihood jumps over the boundary, as it may from one code, or one set of neighbours, to the next.
     """
-    ends, rows = _ends(space, count, random), np.arange(count)
+    ends, rows = _path_ends(sources, count, random), np.arange(count)
 
-    def lead(place: np.ndarray) -> np.ndarray:
-        """By how much the first class is likelier, at a place on each path."""
-        likelihoods = space.likelihood(space.valid(ends.at(place)))
-        with np.errstate(invalid="ignore"):  # where there is none of either, neither leads
+    def lead(position: np.ndarray) -> np.ndarray:
+        """(n,) nats: by how much the first class is likelier, at a position on each path."""
+        likelihoods = sources.log_likelihood(sources.decoder.valid(ends.at(position)))
+        with np.errstate(invalid="ignore"):  # where both probabilities are 0 neither leads
             return likelihoods[rows, ends.first] - likelihoods[rows, ends.second]
 
     low, high = np.zeros(count), np.ones(count)
@@ -166,26 +176,23 @@ def boundary(space: Space, count: int, random: np.random.Generator) -> Drawn:
         ahead = lead(middle) > 0
         low, high = np.where(ahead, middle, low), np.where(ahead, high, middle)
     before, after = np.abs(lead(low)), np.abs(lead(high))
-    points = space.valid(ends.at(np.where(before <= after, low, high)))
-    likeliest = space.likelihood(points).argmax(axis=1)
-    even = crossing & (np.minimum(before, after) <= np.log(EVEN))
-    return Drawn(points[even & ((likeliest == ends.first) | (likeliest == ends.second))])
+    points = sources.decoder.valid(ends.at(np.where(before <= after, low, high)))
+    likeliest = sources.log_likelihood(points).argmax(axis=1)
+    even = crossing & (np.minimum(before, after) <= np.log(MAX_ODDS))
+    return Draw(points[even & ((likeliest == ends.first) | (likeliest == ends.second))])
 
 
-def posterior(space: Space, count: int, random: np.random.Generator) -> Drawn:
-    """From the posteriors of images, each as often as the other: where an image might lie as well.
-
-    Draws of which another class is the likeliest than those asked for give no point.
-    """
-    assert space.images is not None
-    rows = random.integers(len(space.images.means), size=count)
-    points = space.images.means[rows].astype(np.float32)
-    if space.images.variances is not None:
-        deviations = np.sqrt(space.images.variances[rows])
+def posterior(sources: Sources, count: int, random: np.random.Generator) -> Draw:
+    """From the posteriors of images, each image equally often; only points whose likeliest class is asked for."""
+    assert sources.images is not None
+    rows = random.integers(len(sources.images.means), size=count)
+    points = sources.images.means[rows].astype(np.float32)
+    if sources.images.variances is not None:
+        deviations = np.sqrt(sources.images.variances[rows])
         points = points + (deviations * random.standard_normal(points.shape)).astype(np.float32)
-    if len(space.classes) < len(space.mixture.classes_):
-        points = points[np.isin(space.likelihood(points).argmax(axis=1), space.classes)]
-    return Drawn(points)
+    if len(sources.classes) < len(sources.mixture.classes_):
+        points = points[np.isin(sources.log_likelihood(points).argmax(axis=1), sources.classes)]
+    return Draw(points)
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -193,36 +200,37 @@ STRATEGIES: dict[str, Strategy] = {
     "posterior": posterior,
 }  # fmt: skip
 
-PAIRING = ("between", "mixup", "boundary")
-"""Strategies that need two classes or more."""
+ON_PATHS = ("between", "mixup", "boundary")
+"""Strategies whose points lie between two classes; images, where given, are the ends of the paths."""
 
 WITH_RATIO = ("between", "mixup")
-"""Strategies that can keep to one place on each path."""
+"""Strategies that can keep to one position on each path."""
 
-AROUND_IMAGES = ("posterior", *PAIRING)
-"""Strategies that draw around images; the first must, the others else draw the ends of their paths from the mixture."""
+AROUND_IMAGES = ("posterior", *ON_PATHS)
+"""Strategies that can draw around, or between, images; the first needs them."""
 
 
 def check_images(strategy: str, likelihood: str, given: bool) -> None:
-    """Refuse a strategy or a likelihood that asks for images without any, and images that neither asks for.
+    """Whether images are given if, and only if, the strategy or the likelihood uses them.
 
     Raises:
-        UsageError: it is one of these.
+        UsageError: when one of them needs images and there are none, or when there are and neither uses them.
     """
     for what, needed in ((f"strategy {strategy}", strategy == "posterior"),
                          (f"likelihood {likelihood}", likelihood in WITH_IMAGES)):  # fmt: skip
         if needed and not given:
-            raise UsageError(f"the {what} is of images", remedy="name some: --near DATA, or --near latents.npz")
+            raise UsageError(f"the {what} needs images", remedy="give images, or their latents, as `near`")
     if given and strategy not in AROUND_IMAGES and likelihood not in WITH_IMAGES:
         raise UsageError(
-            f"the strategy {strategy} draws around no images", f"expected one of: {', '.join(AROUND_IMAGES)}",
-            "leave out --near, or take another --strategy",
-        )  # fmt: skip
+            f"neither the strategy {strategy} nor the likelihood {likelihood} uses images",
+            f"expected a strategy of: {', '.join(AROUND_IMAGES)}; or the likelihood {', '.join(WITH_IMAGES)}",
+            "leave out `near`, or take another `strategy`",
+        )
 
 
 @dataclass(frozen=True)
-class Ends:
-    """Of n paths, each from a draw from one class to a draw from another.
+class PathEnds:
+    """The ends of n paths, each from a point of one class to a point of another.
 
     Attributes:
         first, second: (n,) the classes.
@@ -234,26 +242,34 @@ class Ends:
     start: np.ndarray
     end: np.ndarray
 
-    def at(self, place: np.ndarray) -> np.ndarray:
-        """(n, D): the points at a place (n,) on each path, from 0 to 1."""
-        return (1 - place[:, None]) * self.start + place[:, None] * self.end
+    def at(self, position: np.ndarray) -> np.ndarray:
+        """(n, D): the point at a position (n,) on each path, from 0 to 1."""
+        return (1 - position[:, None]) * self.start + position[:, None] * self.end
+
+    def soft_labels(self, position: np.ndarray, classes: int) -> np.ndarray:
+        """(n, classes): 1 − position of the first class, position of the second."""
+        result, rows = np.zeros((len(position), classes)), np.arange(len(position))
+        result[rows, self.first], result[rows, self.second] = 1 - position, position
+        return result
 
 
-def _places(space: Space, count: int, random: np.random.Generator, alpha: float = 1.0) -> np.ndarray:
-    """(count,): how far along each path, from 0 to 1: at the ratio, or drawn from Beta(α, α), uniform for α = 1."""
-    return random.beta(alpha, alpha, size=count) if space.ratio is None else np.full(count, space.ratio)
+def _positions(sources: Sources, count: int, random: np.random.Generator, alpha: float = 1.0) -> np.ndarray:
+    """(count,) in [0, 1]: ``ratio``, or drawn from Beta(α, α), which is uniform for α = 1."""
+    return random.beta(alpha, alpha, size=count) if sources.ratio is None else np.full(count, sources.ratio)
 
 
-def _ends(space: Space, count: int, random: np.random.Generator, recognised: bool = True) -> Ends:
-    number = len(space.classes)
-    first = np.zeros(count, int) if space.ratio is not None else random.integers(number, size=count)
+def _path_ends(sources: Sources, count: int, random: np.random.Generator, agreeing_only: bool = True) -> PathEnds:
+    number = len(sources.classes)
+    first = np.zeros(count, int) if sources.ratio is not None else random.integers(number, size=count)
     second = (first + random.integers(1, number, size=count)) % number
-    classes = space.classes[first], space.classes[second]
-    return Ends(*classes, *(space.of_classes(labels, random, recognised) for labels in classes))
+    classes = sources.classes[first], sources.classes[second]
+    return PathEnds(*classes, *(sources.of_classes(labels, random, agreeing_only) for labels in classes))
 
 
-def of_classes(mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """One point from each of these classes' parts of the mixture.
+def draw_of_classes(
+    mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    """One point from the components of each of these classes.
 
     Args:
         mixture: fitted.
@@ -275,7 +291,7 @@ def classes_of(mixture: "GaussianMixtureClassifier", names: Sequence[str] | None
     """Indices of classes by name, each once and in this order; all of them for None.
 
     Raises:
-        UsageError: the mixture has no such class.
+        UsageError: when the mixture has no such class.
     """
     known = [str(name) for name in mixture.classes_]
     wanted = known if names is None else list(dict.fromkeys(names))

@@ -14,9 +14,7 @@ from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 PAIRS = [(strategy, likelihood) for strategy in STRATEGIES for likelihood in LIKELIHOODS]
 
 
-@pytest.mark.parametrize(
-    ("strategy", "likelihood"), [pair for pair in PAIRS if pair[0] != "mixup" or pair[1] == "mixture"]
-)
+@pytest.mark.parametrize(("strategy", "likelihood"), PAIRS)
 def test_every_strategy_with_every_likelihood(call, trained, strategy, likelihood):
     near = ["--near", trained.train] if strategy == "posterior" or likelihood == "neighbours" else []
     files = [trained.vae, trained.gmm, *near]
@@ -113,32 +111,35 @@ def test_images_of_other_classes_are_no_ends_of_paths(call, trained):
     assert not Path("hybrids.npz").exists()
 
 
+def test_images_that_nothing_uses_are_refused(call, trained):
+    done = call("hybridize", trained.vae, trained.gmm, "--strategy", "mixture", "--near", trained.test)
+    assert (done.code, "nor the likelihood mixture uses images" in done.err) == (2, True), done.err
+    assert not Path("hybrids.npz").exists()
+
+
 @pytest.mark.parametrize(
     ("code", "says", "arguments"),
     [
         (2, "unknown strategy", ["--strategy", "nowhere"]),
         (2, "unknown likelihood", ["--likelihood", "none"]),
-        (2, "no likelihood", ["--strategy", "mixup", "--likelihood", "class-gaussian"]),
-        (2, "a ratio is of points between two classes", ["--ratio", "0.5"]),
-        (2, "the ratio is 1.5", ["--ratio", "1.5"]),
-        (2, "the ratio is nan", ["--ratio", "nan"]),
+        (2, "a ratio is a position on paths between two classes", ["--ratio", "0.5"]),
+        (2, "ratio is 1.5", ["--ratio", "1.5"]),
+        (2, "ratio is nan", ["--ratio", "nan"]),
         (2, "no class 'a,b'", ["--classes", '4,"a,b"']),
         (2, "is no list", ["--classes", "4\r8"]),
         (2, "prior knows no classes", ["--strategy", "prior", "--classes", "4,8"]),
         (2, "temperature", ["--temperature", "0"]),
-        (2, "--near DATA", ["--strategy", "posterior"]),
-        (2, "--near DATA", ["--likelihood", "neighbours"]),
-        (2, "no likelihood", ["--strategy", "mixup", "--likelihood", "neighbours", "--near", "hybrids.npz"]),
-        (2, "draws around no images", ["--strategy", "mixture", "--near", "hybrids.npz"]),
+        (2, "the strategy posterior needs images", ["--strategy", "posterior"]),
+        (2, "the likelihood neighbours needs images", ["--likelihood", "neighbours"]),
         (2, "--labels is of images", ["--labels", "labels.csv"]),
         (2, "--resize is of images", ["--resize"]),
         (3, "nowhere.npz", ["--strategy", "between", "--near", "nowhere.npz"]),
         (3, "is empty", ["--strategy", "between", "--near", ""]),
         (2, "found none", ["--classes", ""]),
-        (2, "not including, 1", ["--min-confidence", "1"]),
+        (2, "from 0 to 0.999999", ["--min-confidence", "1"]),
         (6, "is no folder", ["--folder", "full/file"]),
         (3, "nowhere.npz", ["--strategy", "posterior", "--near", "nowhere.npz"]),
-        (2, "next to none", ["--strategy", "mixture", "--temperature", "1e9", "--min-confidence", "0.9"]),
+        (2, "hardly any", ["--strategy", "mixture", "--temperature", "1e9", "--min-confidence", "0.9"]),
         (6, "not empty", ["--folder", "full"]),
         (6, "no folder", ["--folder", "missing/folder"]),
     ],

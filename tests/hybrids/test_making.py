@@ -1,5 +1,7 @@
 """Hybrids against the Gaussians they come from."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -55,8 +57,7 @@ class Model:
 
 
 def of(recipe, mixture, model, count, images=None):
-    likelihood = LIKELIHOODS[recipe.likelihood](mixture, images)
-    return hybrids.make(recipe, mixture, likelihood, model, count, images)
+    return hybrids.HybridMaker(recipe, mixture, model, images).blocks(count)
 
 
 def made(mixture, count=300, **recipe):
@@ -68,18 +69,18 @@ def made(mixture, count=300, **recipe):
 
 
 def test_draws_have_the_moments_of_their_class(mixture):
-    points = strategies.of_classes(mixture, np.zeros(20_000, int), np.random.default_rng(0))
+    points = strategies.draw_of_classes(mixture, np.zeros(20_000, int), np.random.default_rng(0))
     assert_allclose(points.mean(axis=0), [0.75, 0.0], atol=0.05)  # weights 0.1 and 0.3 at 0 and 1
     assert_allclose(points.var(axis=0), [1 + 0.1875, 4.0], rtol=0.05)
 
 
 def test_points_lie_between_the_two_classes_asked_for(mixture):
     _, _, points = made(mixture, 2_000, classes=("b", "c"))
-    place = points[:, 1] / 50  # from b at (50, 0) to c at (0, 50)
-    assert_allclose(points[:, 0], 50 * (1 - place), atol=15)
-    assert place.min() < 0.1
-    assert place.max() > 0.9
-    assert abs(place.mean() - 0.5) < 0.03
+    position = points[:, 1] / 50  # from b at (50, 0) to c at (0, 50)
+    assert_allclose(points[:, 0], 50 * (1 - position), atol=15)
+    assert position.min() < 0.1
+    assert position.max() > 0.9
+    assert abs(position.mean() - 0.5) < 0.03
 
 
 @pytest.mark.parametrize(("classes", "expected"), [(("b", "c"), [40, 10]), (("c", "b"), [10, 40])])
@@ -106,10 +107,10 @@ def test_posteriors_of_points_are_the_points_themselves_and_classes_choose_among
 
 
 def test_a_posterior_needs_images_and_the_mixture_has_no_use_for_them(mixture):
-    with pytest.raises(UsageError, match="of images"):
+    with pytest.raises(UsageError, match="needs images"):
         made(mixture, strategy="posterior")
     for strategy in ("mixture", "prior"):
-        with pytest.raises(UsageError, match="draws around no images"):
+        with pytest.raises(UsageError, match="uses images"):
             next(of(Recipe(strategy), mixture, Model(), 10, Posteriors(np.zeros((1, 2)))))
 
 
@@ -118,10 +119,10 @@ def test_between_images_paths_end_at_the_images_and_not_at_the_mixture(mixture):
     images = Posteriors(means, np.full((3, 2), 4.0))
     blocks = of(Recipe("between", classes=("b", "c")), mixture, Model(), 1_000, images)
     points = np.concatenate([block.latents for block in blocks])
-    place = (52 - points[:, 0]) / 50
-    assert_allclose(points[:, 1], 1 + 50 * place, atol=1e-4)  # on the one line that joins b's image with c's
-    assert 0 <= place.min() < 0.05
-    assert 0.95 < place.max() <= 1
+    position = (52 - points[:, 0]) / 50
+    assert_allclose(points[:, 1], 1 + 50 * position, atol=1e-4)  # on the one line that joins b's image with c's
+    assert 0 <= position.min() < 0.05
+    assert 0.95 < position.max() <= 1
 
 
 def test_at_a_boundary_between_images_two_classes_are_equally_likely(mixture):
@@ -139,7 +140,7 @@ def test_images_that_are_known_to_be_of_another_class_than_the_likeliest_end_no_
     assert {tuple(point) for block in blocks for point in block.latents} == {(52, 1), (49, 2)}
 
 
-def test_mixup_labels_a_point_by_its_place_on_the_path(mixture):
+def test_mixup_labels_a_point_by_its_position_on_the_path(mixture):
     means = np.array([[52.0, 1.0], [2.0, 51.0], [48.0, 0.0]])
     names = np.array(["b", "", "c"])  # the second is of c by the mixture, which takes the third for b
     images = Posteriors(means, None, names)
@@ -155,6 +156,35 @@ def test_mixup_labels_a_point_by_its_place_on_the_path(mixture):
     assert stats.kstest(labels[:, 1], stats.beta(0.4, 0.4).cdf).pvalue > 0.001
 
 
+def test_between_images_of_mixup_the_likelihood_says_whose_the_unlabelled_are(mixture):
+    points = np.array([[52.0, 1.0], [2.0, 51.0], [27.0, 25.5]])
+    images = Posteriors(points, None, np.array(["b", "c", ""]))
+    ends = {}
+    for likelihood in LIKELIHOODS:
+        blocks = of(Recipe("mixup", likelihood, classes=("b", "c"), ratio=0.0), mixture, Model(), 300, images)
+        ends[likelihood] = {tuple(point) for block in blocks for point in block.latents}
+    alone, both = {(52.0, 1.0)}, {(52.0, 1.0), (27.0, 25.5)}  # the last is nearest to b, in the wide tails of others
+    assert ends == {"mixture": alone, "class-gaussian": alone, "neighbours": both}
+
+
+def test_what_is_wrong_is_said_before_the_first_block(mixture):
+    maker = hybrids.HybridMaker
+    for recipe, images in ((Recipe("posterior"), None), (Recipe("mixture"), IMAGES), (Recipe(classes=("x",)), None)):
+        with pytest.raises(UsageError):
+            maker(recipe, mixture, Model(), images)
+
+
+def test_the_search_for_neighbours_tells_its_progress(mixture):
+    done = []
+
+    @contextmanager
+    def progress(doing, total):
+        yield lambda count: done.append((doing, total, count))
+
+    hybrids.HybridMaker(Recipe("posterior", "neighbours"), mixture, Model(), IMAGES, progress)
+    assert done == [("finding neighbours", 400, 400)]
+
+
 def test_mixup_of_the_mixture_keeps_to_its_ratio_and_its_temperature(mixture):
     _, labels, points = made(mixture, 2_000, strategy="mixup", classes=("c", "b"), ratio=0.2)
     assert_allclose(labels, np.tile([0, 0.2, 0.8], (len(labels), 1)))
@@ -167,7 +197,7 @@ def test_mixup_of_the_mixture_keeps_to_its_ratio_and_its_temperature(mixture):
 
 def test_a_class_that_no_image_is_of_has_no_paths(mixture):
     images = Posteriors(np.array([[52.0, 1.0], [2.0, 51.0]]))
-    with pytest.raises(hybrids.NothingPasses, match="none of the images is of class a"):
+    with pytest.raises(hybrids.NoPointAccepted, match="none of the images is of class a"):
         list(of(Recipe("between"), mixture, Model(), 100, images))
 
 
@@ -205,7 +235,7 @@ def test_at_a_boundary_that_codes_jump_over_two_classes_are_about_equally_likely
     blocks = list(of(Recipe("boundary", classes=("b", "c")), mixture, Grid(0.02), 100))
     labels = np.concatenate([block.soft_labels for block in blocks])
     assert (labels[:, 1:].min(axis=1) >= 1 / 3 - 1e-6).all()
-    with pytest.raises(hybrids.NothingPasses):  # 35 apart, the classes change places between two points
+    with pytest.raises(hybrids.NoPointAccepted):  # 35 apart, the classes change positions between two points
         list(of(Recipe("boundary", classes=("b", "c")), mixture, Grid(100.0), 100))
 
 
@@ -215,9 +245,9 @@ def test_a_boundary_between_two_classes_hidden_behind_a_third_has_no_points():
         "covariances": np.ones((3, 1)),
         "weights": np.full(3, 1 / 3),
     }
-    owners = {"component_labels": np.arange(3), "class_means": np.zeros((3, 1)), "class_variances": np.ones((3, 1))}
-    mixture = GaussianMixtureClassifier.from_params(PARAMS | between | owners)
-    with pytest.raises(UsageError, match="next to none"):
+    numbering = {"component_labels": np.arange(3), "class_means": np.zeros((3, 1)), "class_variances": np.ones((3, 1))}
+    mixture = GaussianMixtureClassifier.from_params(PARAMS | between | numbering)
+    with pytest.raises(UsageError, match="hardly any"):
         made(mixture, strategy="boundary", classes=("a", "c"))
 
 
@@ -268,10 +298,10 @@ def test_soft_labels_equal_the_closed_form(mixture, likelihood):
 def test_soft_labels_do_not_depend_on_the_order_of_the_classes(likelihood, order):
     points = np.random.default_rng(0).uniform(-10, 60, (50, 2))
     turned = {name: PARAMS[name][list(order)] for name in ("classes", "class_means", "class_variances")}
-    owners = {"component_labels": np.argsort(order)[PARAMS["component_labels"]]}
+    numbering = {"component_labels": np.argsort(order)[PARAMS["component_labels"]]}
     one, other = (
         np.exp(LIKELIHOODS[likelihood](GaussianMixtureClassifier.from_params(params), IMAGES)(points))
-        for params in (PARAMS, PARAMS | turned | owners)
+        for params in (PARAMS, PARAMS | turned | numbering)
     )
     assert_allclose(other, one[:, list(order)], atol=1e-12)
 
@@ -360,7 +390,7 @@ def test_what_is_not_confident_or_not_typical_is_dropped(mixture):
 
 
 def test_where_nothing_passes_the_search_ends(mixture):
-    with pytest.raises(UsageError, match="next to none"):
+    with pytest.raises(UsageError, match="hardly any"):
         made(mixture, strategy="prior", reject=0.5)
 
 
@@ -376,15 +406,16 @@ def test_where_nothing_passes_the_search_ends(mixture):
         ({"likelihood": "none"}, "unknown likelihood"),
         ({"temperature": 0.0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
-        ({"min_confidence": 1.0}, "--min-confidence"),
-        ({"reject": -0.1}, "--reject"),
+        ({"min_confidence": 1.0}, "min_confidence"),
+        ({"reject": -0.1}, "reject"),
         ({"strategy": "prior", "classes": ("a",)}, "prior knows no classes"),
         ({"ratio": 0.5}, "ratio"),
         ({"ratio": 0.5, "classes": ("a", "b", "c")}, "ratio"),
         ({"ratio": 1.5, "classes": ("a", "b")}, "ratio"),
         ({"ratio": 0.5, "classes": ("a", "b"), "strategy": "boundary"}, "ratio"),
         ({"classes": ("a",), "strategy": "mixup"}, "between classes"),
-        ({"likelihood": "class-gaussian", "strategy": "mixup"}, "no likelihood"),
+        ({"min_confidence": -0.1}, "min_confidence"),
+        ({"seed": -1}, "seed"),
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(mixture, recipe, says):
@@ -399,9 +430,11 @@ def test_on_a_plane_of_a_larger_space_points_are_those_of_the_plane(mixture, str
     lifted = GaussianMixtureClassifier.from_params(PARAMS | {"projection": plane, "offset": offset})
 
     def draw(mixture, size):
-        prior = lambda count, random: np.pad(random.normal(size=(count, 2)), ((0, 0), (0, size - 2)))  # noqa: E731
-        space = strategies.Space(mixture, prior, np.asarray, LIKELIHOODS["mixture"](mixture, None), np.arange(3))
-        return STRATEGIES[strategy](space, 50, np.random.default_rng(1)).points
+        model = Model()
+        model.valid = np.asarray
+        model.prior = lambda count, random: np.pad(random.normal(size=(count, 2)), ((0, 0), (0, size - 2)))
+        sources = strategies.Sources(mixture, model, LIKELIHOODS["mixture"](mixture), np.arange(3))
+        return STRATEGIES[strategy](sources, 50, np.random.default_rng(1)).points
 
     points, latents = draw(mixture, 2), draw(lifted, 4)
     if strategy != "prior":  # which lies in the whole space

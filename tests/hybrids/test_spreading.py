@@ -1,5 +1,7 @@
 """Labels that spread among images, against the linear system that they solve and scikit-learn's neighbours."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,8 +11,8 @@ from sklearn.neighbors import KNeighborsClassifier, kneighbors_graph
 
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 from latentcli.core.errors import DataError, UsageError
-from latentcli.hybrids import LIKELIHOODS, Posteriors, soft_labels
-from latentcli.hybrids.spreading import NEIGHBOURS, SPREAD, TOLERANCE, SpreadLabels
+from latentcli.hybrids import LIKELIHOODS, Posteriors, soft_labels, spreading
+from latentcli.hybrids.spreading import ALPHA, NEIGHBOURS, TOLERANCE, SpreadLabels
 
 
 def mixture_of(means, classes=("a", "b", "c")) -> GaussianMixtureClassifier:
@@ -33,31 +35,31 @@ def crowd(count, seed=0, classes=3):
 MIXTURE = mixture_of(np.eye(3) * 4)
 
 
-def test_labels_at_rest_solve_the_linear_system_of_label_spreading():
+def test_propagated_labels_solve_the_linear_system_of_label_spreading():
     points, labels = crowd(300)
     names = np.array(["a", "b", "c"])[labels]
     names[30:] = ""
-    found = SpreadLabels(MIXTURE, Posteriors(points, names=names)).of_images
+    found = SpreadLabels(MIXTURE, Posteriors(points, names=names)).soft_labels
     first, free = MIXTURE.predict_proba(points), np.arange(300) >= 30
     first[~free] = np.eye(3)[labels[:30]]
     mean = kneighbors_graph(points, NEIGHBOURS, include_self=False).toarray() / NEIGHBOURS
-    known = SPREAD * mean[free][:, ~free] @ first[~free] + (1 - SPREAD) * first[free]
-    expected = np.linalg.solve(np.eye(free.sum()) - SPREAD * mean[free][:, free], known)
-    assert_allclose(found[free], expected, atol=TOLERANCE * SPREAD / (1 - SPREAD))
+    known = ALPHA * mean[free][:, ~free] @ first[~free] + (1 - ALPHA) * first[free]
+    expected = np.linalg.solve(np.eye(free.sum()) - ALPHA * mean[free][:, free], known)
+    assert_allclose(found[free], expected, atol=TOLERANCE * ALPHA / (1 - ALPHA))
     assert_array_equal(found[~free], first[~free])
 
 
 def test_where_every_class_is_known_points_are_what_their_neighbours_vote():
     points, labels = crowd(200)
     likelihood = LIKELIHOODS["neighbours"](MIXTURE, Posteriors(points, names=np.array(["a", "b", "c"])[labels]))
-    places = crowd(500, seed=1)[0]
+    positions = crowd(500, seed=1)[0]
     reference = KNeighborsClassifier(NEIGHBOURS, algorithm="kd_tree").fit(points, labels)
-    assert_allclose(np.exp(likelihood(places)), reference.predict_proba(places), atol=1e-12)
-    far = soft_labels(likelihood(places), temperature=1e6)
-    assert_array_equal(far == 0, reference.predict_proba(places) == 0)  # none stays none, however soft
+    assert_allclose(np.exp(likelihood(positions)), reference.predict_proba(positions), atol=1e-12)
+    far = soft_labels(likelihood(positions), temperature=1e6)
+    assert_array_equal(far == 0, reference.predict_proba(positions) == 0)  # none stays none, however soft
 
 
-def test_images_that_the_mixture_is_sure_of_and_wrong_hear_of_it_from_their_neighbours():
+def test_neighbours_correct_images_that_the_mixture_is_confidently_wrong_about():
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], 300)
     points = random.normal(0, 1, (600, 2)) + np.array([[0, 0], [9, 0]])[labels]
@@ -66,7 +68,7 @@ def test_images_that_the_mixture_is_sure_of_and_wrong_hear_of_it_from_their_neig
     wrong = before.argmax(axis=1) != labels
     assert wrong.sum() > 10
     assert before[wrong].max(axis=1).mean() > 0.9
-    after = SpreadLabels(mistaken, Posteriors(points)).of_images
+    after = SpreadLabels(mistaken, Posteriors(points)).soft_labels
     assert (after.argmax(axis=1) != labels).sum() < 0.2 * wrong.sum()
 
 
@@ -75,7 +77,7 @@ def test_images_of_other_classes_are_left_out():
     names = np.where(labels == 2, "other", np.array(["a", "", "-"])[labels])
     found = SpreadLabels(MIXTURE, Posteriors(points, names=names))
     alone = SpreadLabels(MIXTURE, Posteriors(points[labels != 2], names=names[labels != 2]))
-    assert_array_equal(found.of_images, alone.of_images)
+    assert_array_equal(found.soft_labels, alone.soft_labels)
     with pytest.raises(DataError, match=r"expected some of a, b, c, found other, x"):
         LIKELIHOODS["neighbours"](MIXTURE, Posteriors(points[:2], names=np.array(["x", "other"])))
 
@@ -88,7 +90,7 @@ def test_of_few_images_and_of_equal_ones_labels_are_distributions(count, seed, e
         points[:] = points[0]
     names = np.random.default_rng(seed).choice(["", "a", "b"], count)
     likelihood = LIKELIHOODS["neighbours"](MIXTURE, Posteriors(points, names=names))
-    assert_allclose(likelihood.of_images.sum(axis=1), 1)
+    assert_allclose(likelihood.soft_labels.sum(axis=1), 1)
     found = soft_labels(likelihood(crowd(7, seed + 1)[0]))
     assert_allclose(found.sum(axis=1), 1)
     assert (found >= 0).all()
@@ -111,10 +113,30 @@ def test_neighbours_are_asked_on_the_plane_of_the_mixture():
     names = np.where(np.arange(200) < 50, np.array(["a", "b", "c"])[labels], "")
     found = SpreadLabels(plane, Posteriors(wide, names=names))
     flat = SpreadLabels(MIXTURE, Posteriors(points, names=names))
-    assert_allclose(found.of_images, flat.of_images, atol=1e-9)
+    assert_allclose(found.soft_labels, flat.soft_labels, atol=1e-9)
     assert_allclose(found(wide[:20]), flat(points[:20]), atol=1e-9)
 
 
 def test_without_images_there_are_no_neighbours():
-    with pytest.raises(UsageError, match="neighbours are images"):
+    with pytest.raises(UsageError, match="neighbours needs images"):
         LIKELIHOODS["neighbours"](MIXTURE, None)
+
+
+def test_more_images_than_can_be_searched_are_refused_before_the_search_begins(monkeypatch):
+    monkeypatch.setattr(spreading, "MAX_IMAGES", 150)
+    searched = []
+
+    @contextmanager
+    def progress(doing, total):
+        searched.append(total)
+        yield lambda count: None
+
+    points, labels = crowd(200)
+    with pytest.raises(DataError, match="too many images") as caught:
+        SpreadLabels(MIXTURE, Posteriors(points), progress)
+    assert caught.value.found == "expected at most 150, found 200"
+    assert "`near`" in caught.value.remedy
+    assert not searched
+    names = np.where(labels == 2, "other", "")  # images of other classes are not searched
+    SpreadLabels(MIXTURE, Posteriors(points, names=names), progress)
+    assert searched == [(labels != 2).sum()]

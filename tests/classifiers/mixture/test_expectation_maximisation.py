@@ -84,7 +84,7 @@ def test_the_likelihood_never_falls(seed, covariance_type, components, dimension
     with suppress(CollapsedComponent):  # without a floor of the covariances the likelihood has no upper bound
         maximise_likelihood(
             Samples(points, labels, 50), unit_start(means, covariance_type), component_classes=np.arange(components),
-            reg_covar=0.0, tol=0.0, max_iter=15, on_iteration=lambda _, mixture, likelihood: likelihoods.append(likelihood),
+            reg_covar=0.0, tol=0.0, max_iter=15, on_iteration=lambda *step: likelihoods.append(step[2]),
         )  # fmt: skip
     assert len(likelihoods) > 1
     assert (np.diff(likelihoods) > -1e-9).all()
