@@ -11,9 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from latentcli.core.errors import UsageError
-
-SSIM_WINDOW = 7
-"""Pixels: the side of the square window, scikit-image's default."""
+from latentcli.numerics.metrics import SSIM_WINDOW
 
 
 def bernoulli_nll(logits: Tensor, target: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+LOG_VARIANCES = (-14.0, 10.0)
+"""Bounds of log-variances, of posteriors and of priors: their exponentials stay finite whatever the weights are."""
+
 
 class MixturePrior(nn.Module):
     """p(z) = Σ_k N(z; μ_k, diag σ²_k) / K: components of equal weight with learned means and variances.
@@ -19,6 +22,11 @@ class MixturePrior(nn.Module):
         self.means = nn.Parameter(torch.zeros(components, dimensions))
         self.log_variances = nn.Parameter(torch.zeros(components, dimensions))
 
+    @property
+    def bounded_log_variances(self) -> Tensor:
+        """(K, D): log σ² as it counts, within ``LOG_VARIANCES``."""
+        return self.log_variances.clamp(*LOG_VARIANCES)
+
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the means anew, half a standard deviation around the origin; one component begins as N(0, I)."""
         with torch.no_grad():
@@ -30,10 +38,10 @@ class MixturePrior(nn.Module):
 
     def log_responsibilities(self, latents: Tensor) -> Tensor:
         """log p(k | z), (N, K), of latents (N, D)."""
-        precisions = (-self.log_variances).exp()
+        precisions = (-self.bounded_log_variances).exp()
         # (z − μ)² / σ² = z²/σ² − 2 z μ/σ² + μ²/σ²: two matrix products instead of an (N, K, D) tensor
         distances = latents.square() @ precisions.T - 2 * latents @ (self.means * precisions).T
-        constants = (self.means.square() * precisions + self.log_variances).sum(dim=1)
+        constants = (self.means.square() * precisions + self.bounded_log_variances).sum(dim=1)
         return torch.log_softmax(-0.5 * (distances + constants), dim=1)
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -52,10 +60,10 @@ class MixturePrior(nn.Module):
         Source: Jiang et al. 2017, equation 12, with the expectation over z taken at its mean.
         """
         log_gamma = self.log_responsibilities(mean)
-        precisions = (-self.log_variances).exp()
+        precisions = (-self.bounded_log_variances).exp()
         second_moments = log_variance.exp() + mean.square()
         distances = second_moments @ precisions.T - 2 * mean @ (self.means * precisions).T
-        constants = (self.means.square() * precisions + self.log_variances - 1).sum(dim=1)
+        constants = (self.means.square() * precisions + self.bounded_log_variances - 1).sum(dim=1)
         to_components = 0.5 * (distances + constants - log_variance.sum(dim=1, keepdim=True))  # (N, K)
         return (log_gamma.exp() * (to_components + log_gamma + math.log(len(self.means)))).sum(dim=1)
 
@@ -63,20 +71,20 @@ class MixturePrior(nn.Module):
         """(count, D) points of it."""
         components = torch.randint(len(self.means), (count,), generator=generator, device=self.means.device)
         noise = torch.randn((count, self.means.shape[1]), generator=generator, device=self.means.device)
-        return self.means[components] + (0.5 * self.log_variances[components]).exp() * noise
+        return self.means[components] + (0.5 * self.bounded_log_variances[components]).exp() * noise
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean (D,) and covariance (D, D) of the whole mixture, by the law of total covariance."""
         mean = self.means.mean(dim=0)
         spread = self.means - mean
-        return mean, spread.T @ spread / len(spread) + self.log_variances.exp().mean(dim=0).diag()
+        return mean, spread.T @ spread / len(spread) + self.bounded_log_variances.exp().mean(dim=0).diag()
 
     def widest_plane(self) -> tuple[Tensor, Tensor]:
         """Mean (D,) and two directions (2, D), one standard deviation long, in which the means spread most.
 
         Where means are too few to spread, the dimensions of the largest variance; no (D, D) covariance is made.
         """
-        mean, variances = self.means.mean(dim=0), self.log_variances.exp().mean(dim=0)
+        mean, variances = self.means.mean(dim=0), self.bounded_log_variances.exp().mean(dim=0)
         spread = self.means - mean
         directions = torch.nn.functional.one_hot(variances.topk(2).indices, len(mean)).to(mean.dtype)
         if len(self.means) > 2:

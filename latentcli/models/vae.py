@@ -22,7 +22,7 @@ from latentcli.models.augmentation import distort
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
 from latentcli.models.layers import NORMS, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, keep_scale, places_of
-from latentcli.models.mixture_prior import MixturePrior, mutual_information
+from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_information
 from latentcli.numerics import metrics
 
 LOW_DIMENSIONS = 4
@@ -144,7 +144,7 @@ class VAE(LatentModel):
         with self.reduced_precision(images):
             moments = self.posterior(self.encoder(images))
         mean, log_variance = (to_rows(half) if self.is_map else half for half in moments.float().chunk(2, dim=1))
-        return mean, log_variance.clamp(-14.0, 10.0)  # exp stays finite whatever the weights
+        return mean, log_variance.clamp(*LOG_VARIANCES)
 
     def encode(self, images: Tensor) -> Encoding:
         mean, log_variance = self.posterior_of(images)

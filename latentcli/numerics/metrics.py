@@ -47,37 +47,24 @@ def classification(
     """
     if len(truth) != len(predicted):
         raise ValueError(f"{len(truth)} true classes, but {len(predicted)} predictions")
-    pairs = [(str(true), str(guess) if guess else None) for true, guess in zip(truth, predicted, strict=True) if true]
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    pairs = [(str(true), str(guess or "")) for true, guess in zip(truth, predicted, strict=True) if true]
     if not pairs:
         return {}
-    occurring = {name for pair in pairs for name in pair if name is not None}
+    known, guesses = (list(column) for column in zip(*pairs, strict=True))
+    occurring = sorted({*known, *guesses} - {""})
     names = [str(name) for name in classes]
-    names += sorted(occurring.difference(names))
-    position = {name: index for index, name in enumerate(names)}
-    matrix = np.zeros((len(names), len(names)), dtype=np.int64)
-    support = np.zeros(len(names), dtype=np.int64)
-    for true, guess in pairs:
-        support[position[true]] += 1
-        if guess is not None:
-            matrix[position[true], position[guess]] += 1
-    hits, claimed = np.diag(matrix), matrix.sum(axis=0)
-    seen = (support > 0) | (claimed > 0)
-    return {
-        "images": len(pairs),
-        "accuracy": float(hits.sum() / len(pairs)),
-        "macro_f1": float(_ratio(2 * hits, support + claimed)[seen].mean()),
-        "micro_f1": float(2 * hits.sum() / (support.sum() + claimed.sum())),
-        "macro_precision": float(_ratio(hits, claimed)[seen].mean()),
-        "micro_precision": float(_ratio(hits.sum(), claimed.sum())),
-        "macro_recall": float(_ratio(hits, support)[seen].mean()),
-        "micro_recall": float(hits.sum() / len(pairs)),
-        "confusion_matrix": matrix.tolist(),
-        "classes": names,
-    }
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
+    names += [name for name in occurring if name not in names]
+    result = {"images": len(pairs), "accuracy": float(np.mean([true == guess for true, guess in pairs]))}
+    for average in ("macro", "micro"):
+        scores = precision_recall_fscore_support(known, guesses, labels=occurring, average=average, zero_division=0)
+        result |= {
+            f"{average}_{name}": float(score)
+            for name, score in zip(("precision", "recall", "f1"), scores[:3], strict=True)
+        }
+    matrix = confusion_matrix(known, guesses, labels=[*names, ""])[:-1, :-1]  # the last column holds the rejected
+    return {**result, "confusion_matrix": matrix.tolist(), "classes": names}
 
 
 class ReconstructionScore:
@@ -127,10 +114,10 @@ def reconstruction(originals: np.ndarray, reconstructions: np.ndarray) -> dict[s
 
 
 def ssim_per_image(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
-    """Structural similarity of each pair of images: uniform 7×7 window, sample covariance, data range 1.
+    """Structural similarity of each pair of images, as scikit-image computes it.
 
-    The same quantity as ``skimage.metrics.structural_similarity(x, y, data_range=1, channel_axis=0)``, for all
-    images at once: only windows that lie inside the image count, and channels are averaged.
+    Uniform 7×7 window, sample covariance, data range 1; only windows that lie inside the image count, and channels are
+    averaged.
 
     Args:
         originals: (N, C, H, W) uint8 in 0…255 or float in [0, 1].
@@ -149,26 +136,12 @@ def ssim_per_image(originals: np.ndarray, reconstructions: np.ndarray) -> np.nda
 
 
 def _similarity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    mean_x, mean_y = _window_mean(x), _window_mean(y)
-    product, squares = mean_x * mean_y, mean_x**2 + mean_y**2
-    unbiased = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
-    covariance = unbiased * (_window_mean(x * y) - product)
-    variances = unbiased * (_window_mean(x * x + y * y) - squares)
-    c1, c2 = 0.01**2, 0.03**2
-    similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
-    return similarity.mean(axis=(1, 2, 3))
+    from skimage.metrics import structural_similarity
 
-
-def _window_mean(images: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) → (N, C, H-6, W-6): the mean of each window, rows and columns summed in turn."""
-    height, width = (side - SSIM_WINDOW + 1 for side in images.shape[-2:])
-    rows = images[..., :height, :].copy()
-    for offset in range(1, SSIM_WINDOW):
-        rows += images[..., offset : offset + height, :]
-    windows = rows[..., :width].copy()
-    for offset in range(1, SSIM_WINDOW):
-        windows += rows[..., offset : offset + width]
-    return windows / SSIM_WINDOW**2
+    pairs = zip(x, y, strict=True)
+    return np.array(
+        [structural_similarity(*pair, win_size=SSIM_WINDOW, data_range=1, channel_axis=0) for pair in pairs]
+    )
 
 
 def _blocks(originals: np.ndarray, reconstructions: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -100,3 +100,16 @@ def test_the_widest_plane_of_one_gaussian_are_its_widest_dimensions():
     expected = torch.zeros(2, 4, dtype=torch.float64)
     expected[0, 1], expected[1, 3] = math.exp(2), math.exp(1)
     assert_close(mixture.widest_plane()[1], expected)
+
+
+@pytest.mark.parametrize("value", [-1e3, 1e3])
+def test_variances_of_any_weights_are_finite_and_positive(value):
+    mixture, (mean, log_variance) = prior(4, 3).float(), posterior()
+    with torch.no_grad():
+        mixture.log_variances.fill_(value)
+        assert mixture.kl(mean.float(), log_variance.float()).isfinite().all()
+        assert mixture.log_responsibilities(mean.float()).isfinite().all()
+        assert mixture.draw(5, torch.Generator()).isfinite().all()
+        _, covariance = mixture.moments()
+    assert covariance.isfinite().all()
+    assert (covariance.diag() > 0).all()

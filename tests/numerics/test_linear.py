@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from latentcli.numerics import linear, precision
+from latentcli.numerics import linear
 from latentcli.numerics.linear import FastLinear
 
 
@@ -60,18 +60,3 @@ def test_where_no_product_is_better_nothing_changes(monkeypatch):
     x, weight = torch.ones(2, 4), torch.ones(5, 4, requires_grad=True)
     with FastLinear():
         assert "_Linear" not in type(F.linear(x, weight).grad_fn).__name__
-
-
-@pytest.mark.parametrize(
-    ("device", "amx", "training", "expected"),
-    [
-        ("cuda", False, True, True), ("cuda", False, False, False), ("cpu", True, True, True),
-        ("cpu", True, False, False), ("cpu", False, True, False), ("mps", True, True, False),
-    ],
-)  # fmt: skip
-def test_precision_is_reduced_in_training_where_there_are_units_for_it(device, amx, training, expected, monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch, "autocast", lambda *arguments, enabled: asked.append((*arguments, enabled)))
-    monkeypatch.setattr(precision, "AMX", amx)
-    precision.reduced_precision(device, training)
-    assert asked == [(device, torch.bfloat16, expected)]
