@@ -92,7 +92,6 @@ def hybridize(
     recipe = Recipe(
         strategy, likelihood, None if chosen is None else tuple(chosen), ratio, temperature, min_confidence, reject, seed
     )  # fmt: skip
-    check_images(strategy, likelihood, near is not None)
     if near is None and (reading.labels is not None or reading.resize):
         name = "resize" if reading.labels is None else "labels"
         raise UsageError(f"`{name}` is of images to draw around", "there are none", "name some: --near DATA")

@@ -9,12 +9,7 @@ from latentcli.formats.atomic import check_folder, check_writable
 from latentcli.formats.digests import short
 
 if TYPE_CHECKING:
-<<<<<<< HEAD
     from latentcli.cli.options import NearReading, TrainReading
-=======
-    from latentcli.artifacts.checkpoint import Checkpoint
-    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
->>>>>>> h3
     from latentcli.core.image_set import ImageSet
     from latentcli.core.latents import Latents
     from latentcli.models.trained import TrainedModel
@@ -128,55 +123,6 @@ def check_latents(data: str, found: "Latents", model: "TrainedModel") -> None:
         )
 
 
-<<<<<<< HEAD
-=======
-def classifier(path: Path, fitted_on: str, vae: Path) -> Any:
-    """A fitted mixture or probe, refused unless it was fitted on what this checkpoint makes of images.
-
-    Args:
-        path: of the classifier.
-        fitted_on: fingerprint of the checkpoint.
-        vae: what the checkpoint is called.
-
-    Raises:
-        ModelFileError: the file is missing, damaged, unsafe, no classifier, or of another checkpoint.
-    """
-    from latentcli import artifacts
-    from latentcli.artifacts import probes as probe_files
-    from latentcli.classifiers import CLASSIFIERS
-
-    read = probe_files.read if probe_files.is_archive(path) else artifacts.read_classifier
-    params = read(path, fitted_on=fitted_on, checkpoint=shown(vae))
-    if params["kind"] not in CLASSIFIERS:
-        expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
-        raise ModelFileError(f"{shown(path)} holds a classifier of an unknown kind", expected)
-    try:
-        return CLASSIFIERS[params["kind"]].from_params(params)
-    except ModelFileError as error:
-        raise ModelFileError(f"{shown(path)}: {error.problem}", error.found, error.remedy) from error
-
-
-def mixture(path: Path, fitted_on: str, vae: Path) -> "GaussianMixtureClassifier":
-    """A fitted mixture that points can be drawn from; arguments as for ``classifier``.
-
-    Raises:
-        ModelFileError: as for ``classifier``, or it is one that only tells classes apart.
-    """
-    from latentcli.artifacts import probes as probe_files
-    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
-
-    # No archive holds a mixture, and what is said of a damaged probe would be no help to one who wants a mixture.
-    found = None if probe_files.is_archive(path) else classifier(path, fitted_on, vae)
-    if not isinstance(found, GaussianMixtureClassifier):
-        raise ModelFileError(
-            f"{shown(path)} is no mixture",
-            "a probe, or a network, tells classes apart, and there is nothing to draw from it",
-            f"fit a mixture: latentcli fit-gmm DATA {shown(vae)} -o gmm_params.pkl",
-        )
-    return found
-
-
->>>>>>> h3
 def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], folder: Path | None = None) -> None:
     """Refuse, before any work, outputs that cannot be written, or that would replace an input or one another.
 

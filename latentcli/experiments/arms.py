@@ -12,7 +12,8 @@ from latentcli.classifiers.fitting import fit_mixture
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 from latentcli.core.image_set import ImageSet
 from latentcli.core.latents import Latents
-from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, Posteriors, Recipe, make
+from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, HybridMaker, Posteriors, Recipe
+from latentcli.hybrids.hybridize import posteriors_of
 from latentcli.models.trained import TrainedModel
 from latentcli.training.config import LABELLED_FRACTION
 from latentcli.training.distortion import distorted
@@ -171,12 +172,12 @@ class LatentSpace:
     @property
     def posteriors(self) -> Posteriors:
         """Of the study's own images, whose few labels are known."""
-        return Posteriors(self.latents.flat, self.latents.posterior_variances, self.latents.labels.texts)
+        return posteriors_of(self.latents)
 
     def hybrids(self, recipe: Recipe, count: int) -> Hybrids:
         """Images decoded from it; those that are drawn around images are drawn around the study's own."""
         around = self.posteriors if recipe.strategy in AROUND_IMAGES else None
-        blocks = list(make(recipe, self.mixture, self.model, count, around))
+        blocks = list(HybridMaker(recipe, self.mixture, self.model, around).blocks(count))
         images, soft_labels = (
             np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels")
         )
