@@ -90,7 +90,8 @@ def hybridize(
         check_new_folder(folder)
     chosen = options.names(classes)
     recipe = Recipe(
-        strategy, likelihood, None if chosen is None else tuple(chosen), ratio, temperature, min_confidence, reject, seed
+        strategy, likelihood, None if chosen is None else tuple(chosen), ratio, temperature, min_confidence,
+        reject, seed,
     )  # fmt: skip
     if near is None and (reading.labels is not None or reading.resize):
         name = "resize" if reading.labels is None else "labels"

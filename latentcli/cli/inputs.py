@@ -40,7 +40,7 @@ def images(
 
 
 def validation(
-    val: str | None, reading: "TrainReading | NearReading", output: Path, shape: tuple[int, int, int], resize: bool
+    val: str | None, reading: "TrainReading", output: Path, shape: tuple[int, int, int], resize: bool
 ) -> "ImageSet | None":
     """Labelled images VAL, read as DATA is, in its shape; None where there are none.
 
@@ -57,8 +57,8 @@ def validation(
 
 
 def latents(
-    data: str, vae: Path | None, device: str, reading: "TrainReading | NearReading", output: Path, features: str | None = None,
-    bad_files: str = "bad_files.csv",
+    data: str, vae: Path | None, device: str, reading: "TrainReading | NearReading", output: Path,
+    features: str | None = None, bad_files: str = "bad_files.csv",
 ) -> "Latents":  # fmt: skip
     """Latents from a file that ``encode`` wrote, or of images through a checkpoint.
 

@@ -3,16 +3,14 @@
 A family is one file with its configuration and its network, and one line here.
 """
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from latentcli.core.registry import Registry
 
 if TYPE_CHECKING:
     import torch
 
-    from latentcli.models.base import LatentModel, Model, ModelConfig, PixelClassifier
-
-Fresh = TypeVar("Fresh", bound="Model")
+    from latentcli.models.base import Model, ModelConfig
 
 FAMILIES = Registry(
     "model family",
@@ -37,28 +35,21 @@ def family_of(name: str) -> "type[Model]":
     return found
 
 
-def create(family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu") -> "LatentModel":
+def create(family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu") -> Any:
     """A model with fresh weights, the same for the same seed on every device.
 
     Args:
-        family: a name in ``FAMILIES``.
+        family: a name in ``FAMILIES``, for a ``LatentModel``; or in ``PIXEL_CLASSIFIERS``, for a ``PixelClassifier``.
         config: an instance of that family's ``Config``.
         seed: of the weights.
         device: where the model is put.
+
+    Raises:
+        UsageError: the name is unknown.
     """
-    return _initialised(FAMILIES[family].of(config), seed, device)
-
-
-def create_classifier(
-    family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu"
-) -> "PixelClassifier":
-    """``create`` for a name in ``PIXEL_CLASSIFIERS``."""
-    return _initialised(PIXEL_CLASSIFIERS[family].of(config), seed, device)
-
-
-def _initialised(model: "Fresh", seed: int, device: "torch.device | str") -> "Fresh":
     from latentcli.models.backbones import initialise
     from latentcli.numerics.random import generator_for
 
+    model = family_of(family).of(config)
     initialise(model, generator_for(seed, "weights"))
     return model.to(device)

@@ -14,7 +14,7 @@ from latentcli.artifacts import checkpoint
 from latentcli.artifacts.checkpoint import Checkpoint
 from latentcli.core.errors import ModelFileError, OutputError
 from latentcli.formats import torch_zip
-from latentcli.models import FAMILIES, create_classifier
+from latentcli.models import FAMILIES, create
 from latentcli.models.cnn import CNNConfig
 
 SHAPE = (1, 8, 8)
@@ -58,7 +58,7 @@ def test_the_model_comes_back(path):
 
 
 def small_classifier():
-    return create_classifier("cnn", CNNConfig(SHAPE, classes=2, width=8), seed=0).eval()
+    return create("cnn", CNNConfig(SHAPE, classes=2, width=8), seed=0).eval()
 
 
 def saved_classifier(**changes):

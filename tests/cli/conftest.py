@@ -71,7 +71,7 @@ def trained(tmp_path_factory) -> Trained:
     folder = tmp_path_factory.mktemp("trained")
     for split in ("train", "test"):
         images = data.load("digits", split=split, classes=["1", "4", "8"])
-        labels = np.array([1, 4, 8])[images.labels]
+        labels = np.array([1, 4, 8])[images.labels.codes]
         np.savez(folder / f"{split}.npz", data=images.images[:, 0], labels=labels)
     files = ["-o", folder / "vae.pth", "--gmm", folder / "gmm_params.pkl"]
     with pytest.raises(SystemExit) as end:

@@ -84,8 +84,8 @@ def test_images_are_found_by_key_or_shape(tmp_path, key):
     assert np.array_equal(found.images[:, 0], images)
     assert (found.name, found.layout, found.files) == ("set.npz", "NHW", None)
     assert found.class_names == ("1", "4")
-    assert found.labels.tolist() == [1, 0, 1]
-    assert found.labels.dtype == np.int64
+    assert found.labels.codes.tolist() == [1, 0, 1]
+    assert found.labels.codes.dtype == np.int64
 
 
 def test_data_goes_before_images_and_x(tmp_path):
@@ -113,16 +113,16 @@ def test_several_candidates_or_none_are_an_error_that_lists_the_keys(tmp_path):
 def test_labels_name_themselves(tmp_path, labels, names, codes):
     found = load(saved(tmp_path, data=pixels(3, 8, 8), labels=np.array(labels)))
     assert found.class_names == names
-    assert found.labels.tolist() == codes
+    assert found.labels.codes.tolist() == codes
 
 
 def test_class_names_name_indices(tmp_path):
     arrays = {"data": pixels(3, 8, 8), "class_names": np.array(["dog", "cat", "ant"])}
     found = load(saved(tmp_path, labels=np.array([1, 0, -1]), **arrays))
     assert found.class_names == ("dog", "cat", "ant")
-    assert found.labels.tolist() == [1, 0, UNLABELLED]
+    assert found.labels.codes.tolist() == [1, 0, UNLABELLED]
     found = load(saved(tmp_path, labels=np.array(["ant", "", "dog"]), **arrays))
-    assert found.labels.tolist() == [2, UNLABELLED, 0]
+    assert found.labels.codes.tolist() == [2, UNLABELLED, 0]
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_the_assignments_arrays(real_data):
     train = load(real_data / "col333" / "mnist_1_4_8_train.npz")
     assert train.shape == (1, 28, 28)
     assert train.class_names == ("1", "4", "8")
-    assert np.bincount(train.labels).tolist() == [5393, 4674, 4681]
-    assert load(real_data / "col333" / "mnist_1_4_8_train_unlabeled.npz").labels is None
+    assert np.bincount(train.labels.codes).tolist() == [5393, 4674, 4681]
+    assert not load(real_data / "col333" / "mnist_1_4_8_train_unlabeled.npz").labels.any
 
 
 @pytest.mark.parametrize(
@@ -227,4 +227,4 @@ def test_the_assignments_arrays(real_data):
 def test_real_arrays_with_class_names(real_data, file, shape, layout, first):
     found = load(real_data / file)
     assert (found.shape, found.layout, found.class_names[0]) == (shape, layout, first)
-    assert len(set(np.bincount(found.labels))) == 1
+    assert len(set(np.bincount(found.labels.codes))) == 1

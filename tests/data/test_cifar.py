@@ -88,7 +88,7 @@ def test_both_sets_as_published(tmp_path, name, make):
     batches = range(5) if name == "cifar10" else range(1)
     assert np.array_equal(train.images, np.concatenate([pixels(n) for n in batches]).reshape(-1, 3, 32, 32))
     assert np.array_equal(test.images, pixels(batches.stop).reshape(-1, 3, 32, 32))
-    assert train.labels[:4].tolist() == [0, 1, 2, 9 if name == "cifar10" else 99]
+    assert train.labels.codes[:4].tolist() == [0, 1, 2, 9 if name == "cifar10" else 99]
     assert len(train.class_names) == (10 if name == "cifar10" else 100)
     assert (train.name, train.layout) == (name, "NCHW")
 
@@ -189,7 +189,7 @@ def test_archives_that_inflate_without_end(tmp_path, monkeypatch):
 def test_cifar100_is_also_known_by_its_superclasses(tmp_path, put):
     put(tmp_path, "cifar100")
     fine, coarse = (load(name, split="test", data_root=tmp_path) for name in ("cifar100", "cifar100-coarse"))
-    assert coarse.labels.tolist() == [19, 0, 7, 7]
+    assert coarse.labels.codes.tolist() == [19, 0, 7, 7]
     assert coarse.class_names == tuple(f"s{n}" for n in range(20))
     assert coarse.name == "cifar100-coarse"
     assert np.array_equal(coarse.images, fine.images)

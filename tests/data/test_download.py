@@ -83,7 +83,7 @@ def test_downloads_go_into_the_cache_and_are_found_there(served, cache):
         yield told.append
 
     found = load("mnist", progress=progress)
-    assert found.labels.tolist() == [7, 8, 9]
+    assert found.labels.codes.tolist() == [7, 8, 9]
     assert sorted(path.name for path in (cache / "MNIST" / "raw").iterdir()) == sorted(p.name for p in served.iterdir())
     assert told[0][0].startswith("downloading mnist: train-images")
     assert sum(item for item in told if isinstance(item, int)) == sum(p.stat().st_size for p in served.iterdir())

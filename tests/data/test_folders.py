@@ -30,7 +30,7 @@ def test_sub_folders_are_classes_and_the_order_is_the_sorted_path(tmp_path):
     assert found.files == ("ant/-y.webp", "ant/B.JPG", "ant/z.bmp", "bee/c.TIFF", "cat/a.PNG", "cat/b.png")
     assert np.abs(found.images[:, 0, 0, 0].astype(int) - [160, 200, 80, 120, 40, 0]).max() <= 2
     assert found.class_names == ("ant", "bee", "cat")
-    assert found.labels.tolist() == [0, 0, 0, 1, 2, 2]
+    assert found.labels.codes.tolist() == [0, 0, 0, 1, 2, 2]
     assert (found.name, found.layout, found.bad_files) == ("set", "NHW", ())
 
 
@@ -39,7 +39,7 @@ def test_a_flat_folder_is_unlabelled(tmp_path):
     put(tmp_path / "a.jpeg")
     found = load(tmp_path)
     assert found.files == ("a.jpeg", "b.png")
-    assert found.labels is None
+    assert not found.labels.any
     assert found.class_names == ()
 
 
@@ -71,7 +71,7 @@ def test_with_labels_any_layout_is_just_files(tmp_path):
     found = load(tmp_path / "set", labels=tmp_path / "labels.csv")
     assert found.files == ("1.png", "a/2.png", "a/b/c/3.png")
     assert found.class_names == ("x", "y")
-    assert found.labels.tolist() == [1, -1, 0]
+    assert found.labels.codes.tolist() == [1, -1, 0]
     only = load(tmp_path / "set", labels=tmp_path / "labels.csv", classes=["x"])
     assert only.files == ("a/b/c/3.png",)
 
@@ -81,7 +81,7 @@ def test_classes_are_chosen_and_put_in_order(tmp_path):
         put(tmp_path / name / "1.png")
     (tmp_path / "bee" / "bad.png").write_text("x")
     found = load(tmp_path, classes=["cat", "ant"], max_bad="0")
-    assert (found.class_names, found.files, found.labels.tolist()) == (
+    assert (found.class_names, found.files, found.labels.codes.tolist()) == (
         ("cat", "ant"),
         ("ant/1.png", "cat/1.png"),
         [1, 0],
@@ -265,7 +265,7 @@ def test_progress_counts_every_file(half_bad):
 def test_brain_scans_of_93_sizes_and_four_modes(real_data):
     found = load(real_data / "image_folder_mixed")
     assert (len(found), found.shape, found.class_names) == (140, (3, 64, 64), ("no", "yes"))
-    assert np.bincount(found.labels).tolist() == [70, 70]
+    assert np.bincount(found.labels.codes).tolist() == [70, 70]
     assert found.bad_files == ()
     assert list(found.files) == sorted(found.files)
     grey = load(real_data / "image_folder_mixed", image_shape=(1, 80, 80))

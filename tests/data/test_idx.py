@@ -45,13 +45,13 @@ def test_a_folder_of_idx_files(tmp_path, zipped, inner):
     assert np.array_equal(test.images[:, 0], pixels(3))
     assert (train.name, train.layout) == ("mine", "NHW")
     assert train.class_names == ("5", "6", "7", "8", "9")
-    assert test.labels.tolist() == [0, 1, 2]
+    assert test.labels.codes.tolist() == [0, 1, 2]
     assert isinstance(train.images, np.memmap) != zipped
 
 
 def test_labels_are_optional_and_splits_are_not(tmp_path):
     fill(tmp_path, zipped=True, labels=False)
-    assert load(tmp_path).labels is None
+    assert not load(tmp_path).labels.any
     (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
     with pytest.raises(DataError, match="no IDX images of the test split"):
         load(tmp_path, split="test")
@@ -123,8 +123,8 @@ def test_any_bytes_are_an_array_or_a_data_error(tmp_path_factory, data):
 def test_the_real_sets(real_data, name):
     test = load(name, split="test", data_root=real_data)
     assert test.images.shape == (10_000, 1, 28, 28)
-    assert np.bincount(test.labels).sum() == 10_000
+    assert np.bincount(test.labels.codes).sum() == 10_000
     first = {"mnist": "7", "fashion-mnist": "Ankle boot"}[name]
-    assert test.class_names[test.labels[0]] == first
+    assert test.class_names[test.labels.codes[0]] == first
     folder = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
     assert np.array_equal(test.images, load(real_data / folder, split="test").images)

@@ -24,21 +24,21 @@ def written(tmp_path, text, encoding="utf-8"):
 def test_rows_of_arrays_are_named_by_number(tmp_path):
     found = with_labels(images(4), written(tmp_path, "File,Label\n3,cat\n0,ant\n"))
     assert found.class_names == ("ant", "cat")
-    assert found.labels.tolist() == [0, UNLABELLED, UNLABELLED, 1]
-    assert found.labels.dtype == np.int64
+    assert found.labels.codes.tolist() == [0, UNLABELLED, UNLABELLED, 1]
+    assert found.labels.codes.dtype == np.int64
 
 
 def test_files_of_folders_are_named_by_path(tmp_path):
     known = images(3, files=("a/1.png", "b, c.png", "-x\n.png"), bad_files=(("bad.png", "damaged"),))
     found = with_labels(known, written(tmp_path, 'File,Label\n"b, c.png",10\na/1.png,9\n"-x\n.png",10\nbad.png,9\n'))
     assert found.class_names == ("9", "10")
-    assert found.labels.tolist() == [0, 1, 1]
+    assert found.labels.codes.tolist() == [0, 1, 1]
 
 
 def test_labels_of_the_source_are_replaced(tmp_path):
     known = images(2, labels=np.array([0, 1]), class_names=("x", "y"))
     found = with_labels(known, written(tmp_path, "File,Label\n1,z\n"))
-    assert (found.class_names, found.labels.tolist()) == (("z",), [UNLABELLED, 0])
+    assert (found.class_names, found.labels.codes.tolist()) == (("z",), [UNLABELLED, 0])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -103,7 +103,7 @@ def test_few_labels_are_kept_of_each_class(n, classes, seed):
     assert (np.bincount(found[found >= 0], minlength=classes + 1) == n).all()
     assert (found[found >= 0] == labels[found >= 0]).all()
     assert np.array_equal(found, labelled_per_class(known, n, seed).labels)
-    assert np.array_equal(known.labels, labels)
+    assert np.array_equal(known.labels.codes, labels)
 
 
 def test_more_labels_than_there_are():

@@ -5,12 +5,12 @@ import pytest
 
 from latentcli.core.errors import ModelFileError
 from latentcli.data import ImageSet
-from latentcli.experiments.hybrids import Protocol, model_of
+from latentcli.experiments.hybrids import StudyConfig, model_of
 
 
 def test_a_damaged_model_is_refused_and_trained_again_once_it_is_gone(tmp_path):
     images = ImageSet(np.random.default_rng(0).integers(0, 256, (40, 1, 8, 8), dtype=np.uint8))
-    protocol = Protocol(settings=(("width", 32), ("epochs", 1)))
+    protocol = StudyConfig(settings=(("width", 32), ("epochs", 1)))
     model_of(images, 2, 0, protocol, tmp_path)
     path = tmp_path / "vae.pth"
     whole = path.read_bytes()

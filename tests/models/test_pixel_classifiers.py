@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from latentcli import inference
 from latentcli.core.errors import UsageError
-from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create_classifier, family_of
+from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, family_of
 from latentcli.models.backbones import count_parameters
 from latentcli.models.base import LatentModel, PixelClassifier
 
@@ -21,7 +21,7 @@ classifiers = pytest.mark.parametrize("kind", PIXEL_CLASSIFIERS)
 
 def build(kind: str, shape=(1, 12, 12), seed: int = 0, classes: int = 4, **settings) -> PixelClassifier:
     config = PIXEL_CLASSIFIERS[kind].Config.for_data(shape, classes, **settings)
-    return create_classifier(kind, config, seed)
+    return create(kind, config, seed)
 
 
 def drawn(shape, count: int = 6, seed: int = 7) -> torch.Tensor:

@@ -17,7 +17,7 @@ def test_distorted_copies_follow_the_images_and_keep_their_labels():
     many = distorted(images, 50, seed=3)
     assert len(many) == 56  # eight of each
     assert np.array_equal(many.images[:7], images.images)
-    assert np.array_equal(many.labels, np.tile(images.labels, 8))
+    assert np.array_equal(many.labels.codes, np.tile(images.labels.codes, 8))
     assert many.images.dtype == np.uint8
     copies = many.images.reshape(8, -1)
     assert len(np.unique(copies, axis=0)) == 8  # each its own distortion

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcli.core.errors import DataError, FitError, UsageError
-from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, create_classifier
+from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.base import LossTerms, Model
 from latentcli.training.config import MAY_CHANGE, SCHEDULES, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples
@@ -32,7 +32,7 @@ def images() -> np.ndarray:
 def model(seed: int = 3, family: str = "vae"):
     if family in PIXEL_CLASSIFIERS:
         config = PIXEL_CLASSIFIERS[family].Config((1, 8, 8), classes=3, width=16, mixup=0.5, flip=0.5)
-        return create_classifier(family, config, seed)
+        return create(family, config, seed)
     settings = {"components": 2} if family == "vae" else {}
     return create(family, FAMILIES[family].Config((1, 8, 8), width=32, latent_dim=2, **settings), seed)
 

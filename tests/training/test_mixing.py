@@ -116,7 +116,7 @@ def test_the_final_rows_are_the_labelled_ones_that_are_learnt_from():
 
 def test_the_labelled_images_alone_are_kept():
     images = labelled(["a", "b"])
-    some = ImageSet(images.images, np.where(np.arange(12) < 7, images.labels, -1), images.class_names, name="set")
+    some = ImageSet(images.images, np.where(np.arange(12) < 7, images.labels.codes, -1), images.class_names, name="set")
     assert mixing.labelled(some, None, 0).images[:, 0, 0, 0].tolist() == [*range(7)]
     assert np.bincount(mixing.labelled(some, 2, 0).labels).tolist() == [2, 2]
     with pytest.raises(DataError, match="too few labels"):
