@@ -1,6 +1,7 @@
 """Hybrids as a folder: PNG files, and ``soft_labels.csv`` with how much of each class they are."""
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from latentcli.core.errors import DataError, UsageError
 from latentcli.formats.atomic import atomic_folder, output_errors
 from latentcli.formats.csv_text import as_csv, unescape_formula
+from latentcli.formats.regular_files import open_regular
 
 SOFT_LABELS = "soft_labels.csv"
 
@@ -137,8 +139,9 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
         return DataError(f"{path} holds no soft labels", found, "make them again: latentcli hybridize --folder")
 
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
+        file, _ = open_regular(path)
+        with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+            rows = list(csv.reader(text))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise refuse(str(error)) from error
     if len(rows) < 2 or rows[0][:1] != [NAMES] or any(len(row) != len(rows[0]) for row in rows) or len(rows[0]) < 2:

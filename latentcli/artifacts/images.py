@@ -1,5 +1,6 @@
 """Files of images: ``vae_reconstructed.npz`` and ``hybrids.npz``, written a batch at a time."""
 
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from latentcli.artifacts.hybrid_folders import HybridFolder, are_shares
 from latentcli.core.errors import DataError
 from latentcli.formats.checksummed_npz import Shape, arrays_writer, read_arrays
+from latentcli.formats.regular_files import kind
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: it is missing, damaged or unsafe, or its arrays do not fit each other.
     """
-    if path.is_dir():
+    if kind(path) == stat.S_IFDIR:
         folder = HybridFolder.read(path)
         pixels = laid_out(folder.images(), layout_of(folder.shape[2]))
         return {"images": pixels, "soft_labels": folder.soft_labels, "classes": np.array(folder.classes)}
