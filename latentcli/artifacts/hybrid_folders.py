@@ -112,8 +112,8 @@ class HybridFolder:
         return np.stack([self.image(index) for index in range(len(self.files))])
 
 
-def are_shares(soft_labels: np.ndarray) -> bool:
-    """Whether each row of (N, classes) floats says how much of each class there is: none negative, 1 in all."""
+def are_soft_labels(soft_labels: np.ndarray) -> bool:
+    """Whether each row of (N, classes) floats is a distribution over the classes: none negative, with a sum of 1."""
     sums = soft_labels.sum(axis=1)
     return bool(np.isfinite(soft_labels).all() and (soft_labels >= 0).all() and np.allclose(sums, 1, atol=1e-3))
 
@@ -156,6 +156,6 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
         soft_labels = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
     except ValueError as error:
         raise refuse("expected numbers") from error
-    if not are_shares(soft_labels):
+    if not are_soft_labels(soft_labels):
         raise refuse("expected soft labels that sum to 1")
     return classes, files, soft_labels

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli.artifacts.hybrid_folders import HybridFolder, are_shares
+from latentcli.artifacts.hybrid_folders import HybridFolder, are_soft_labels
 from latentcli.core.errors import DataError
 from latentcli.formats.checksummed_npz import Shape, arrays_writer, read_arrays
 from latentcli.formats.regular_files import kind
@@ -125,5 +125,5 @@ def read_hybrids(path: Path) -> dict[str, np.ndarray]:
         "expected a latent point per image",
     )
     check(bool(np.isfinite(latents).all()), "found latents that are not finite")
-    check(are_shares(soft_labels), "expected soft labels that sum to 1")
+    check(are_soft_labels(soft_labels), "expected soft labels that sum to 1")
     return arrays

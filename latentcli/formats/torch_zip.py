@@ -23,11 +23,11 @@ import torch
 from latentcli.core.errors import ModelFileError
 from latentcli.formats import digests
 from latentcli.formats.atomic import atomic_write
-from latentcli.formats.pickle_reader import DEEPEST, UnsafePickle, loads, refuse
+from latentcli.formats.pickle_reader import MAX_DEPTH, UnsafePickle, loads, refuse
 from latentcli.formats.regular_files import open_regular, reason
 
-MOST_RECORDS = 20_000
-LARGEST_PICKLE = 64 * 2**20  # bytes of everything but tensors
+MAX_RECORDS = 20_000
+MAX_PICKLE = 64 * 2**20  # bytes of everything but tensors
 
 _RECORD = re.compile(
     r"(?P<root>[^/\\\0]{1,200})/(?P<name>data\.pkl|data/(?:0|[1-9][0-9]{0,5})|version|byteorder"
@@ -169,8 +169,8 @@ def _checked_records(archive: zipfile.ZipFile, size: int) -> tuple[dict[str, zip
     for name in ("data.pkl", "version"):
         if name not in records:
             refuse(f"not a file of torch.save: it has no record {name}")
-    if records["data.pkl"].file_size > LARGEST_PICKLE:
-        refuse(f"more than {LARGEST_PICKLE:,} bytes beside the tensors")
+    if records["data.pkl"].file_size > MAX_PICKLE:
+        refuse(f"more than {MAX_PICKLE:,} bytes beside the tensors")
     program = archive.read(records["data.pkl"])
     sizes = {name.removeprefix("data/"): info.file_size for name, info in records.items() if name.startswith("data/")}
     content = _Claims(sizes).checked(program)
@@ -182,8 +182,8 @@ def _checked_records(archive: zipfile.ZipFile, size: int) -> tuple[dict[str, zip
 def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     """The archive's members by their names below its root folder."""
     members = archive.infolist()
-    if len(members) > MOST_RECORDS:
-        refuse(f"{len(members)} records, more than {MOST_RECORDS}")
+    if len(members) > MAX_RECORDS:
+        refuse(f"{len(members)} records, more than {MAX_RECORDS}")
     records: dict[str, zipfile.ZipInfo] = {}
     roots = set()
     for member in members:
@@ -280,7 +280,7 @@ def _is_dense(shape: tuple[Any, ...], stride: tuple[Any, ...], count: int) -> bo
 
 def _check_loaded(value: Any, depth: int) -> None:
     """What torch made of it, held against what was checked: raises TypeError for anything else."""
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise TypeError("nested too deep")
     if type(value) is torch.Tensor:
         dense = value.is_contiguous() and value.untyped_storage().nbytes() == value.numel() * value.itemsize
