@@ -16,7 +16,7 @@ from latentcli.models import family_of
 if TYPE_CHECKING:
     from latentcli.models.base import Model
 
-MOST_PARAMETERS = 1_000_000_000
+MAX_PARAMETERS = 1_000_000_000
 
 _TRAIN_AGAIN = "copy it again from where it is whole, or train again: latentcli train DATA, or train-cnn"
 _START_AGAIN = "start again without --resume"
@@ -101,7 +101,7 @@ def build(checkpoint: Checkpoint) -> "Model":
         raise ModelFileError("the checkpoint describes a model that cannot be built", reason, _TRAIN_AGAIN) from error
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in checkpoint.state_dict.items()}
-    if sum(shape.numel() for shape, _ in expected.values()) > MOST_PARAMETERS:
+    if sum(shape.numel() for shape, _ in expected.values()) > MAX_PARAMETERS:
         raise ModelFileError("the checkpoint describes a model of more than 10⁹ parameters", remedy=_TRAIN_AGAIN)
     unlike = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if unlike or tuple(config.image_shape) != tuple(checkpoint.image_shape):

@@ -1,6 +1,7 @@
 """Hybrids as a folder: PNG files, and ``soft_labels.csv`` with how much of each class they are."""
 
 import csv
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from latentcli.core.errors import DataError, UsageError
 from latentcli.formats.atomic import atomic_folder, output_errors
 from latentcli.formats.csv_text import as_csv, unescape_formula
+from latentcli.formats.regular_files import open_regular
 
 SOFT_LABELS = "soft_labels.csv"
 
@@ -110,8 +112,8 @@ class HybridFolder:
         return np.stack([self.image(index) for index in range(len(self.files))])
 
 
-def are_shares(soft_labels: np.ndarray) -> bool:
-    """Whether each row of (N, classes) floats says how much of each class there is: none negative, 1 in all."""
+def are_soft_labels(soft_labels: np.ndarray) -> bool:
+    """Whether each row of (N, classes) floats is a distribution over the classes: none negative, with a sum of 1."""
     sums = soft_labels.sum(axis=1)
     return bool(np.isfinite(soft_labels).all() and (soft_labels >= 0).all() and np.allclose(sums, 1, atol=1e-3))
 
@@ -137,8 +139,9 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
         return DataError(f"{path} holds no soft labels", found, "make them again: latentcli hybridize --folder")
 
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
+        file, _ = open_regular(path)
+        with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+            rows = list(csv.reader(text))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise refuse(str(error)) from error
     if len(rows) < 2 or rows[0][:1] != [NAMES] or any(len(row) != len(rows[0]) for row in rows) or len(rows[0]) < 2:
@@ -153,6 +156,6 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
         soft_labels = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
     except ValueError as error:
         raise refuse("expected numbers") from error
-    if not are_shares(soft_labels):
+    if not are_soft_labels(soft_labels):
         raise refuse("expected soft labels that sum to 1")
     return classes, files, soft_labels

@@ -1,15 +1,17 @@
 """Files of images: ``vae_reconstructed.npz`` and ``hybrids.npz``, written a batch at a time."""
 
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from latentcli.artifacts.hybrid_folders import HybridFolder, are_shares
+from latentcli.artifacts.hybrid_folders import HybridFolder, are_soft_labels
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.formats.checksummed_npz import Shape, arrays_writer, read_arrays, write_arrays
+from latentcli.formats.regular_files import kind
 
 
 @contextmanager
@@ -95,7 +97,7 @@ def read_hybrids(path: str | Path) -> dict[str, np.ndarray]:
         DataError: it is missing, damaged or unsafe, or its arrays do not fit each other.
     """
     path = Path(path)
-    if path.is_dir():
+    if kind(path) == stat.S_IFDIR:
         folder = HybridFolder.read(path)
         pixels = laid_out(folder.images(), layout_of(folder.shape[2]))
         return {"images": pixels, "soft_labels": folder.soft_labels, "classes": np.array(folder.classes)}
@@ -125,7 +127,7 @@ def read_hybrids(path: str | Path) -> dict[str, np.ndarray]:
         "expected a latent point per image",
     )
     check(bool(np.isfinite(latents).all()), "found latents that are not finite")
-    check(are_shares(soft_labels), "expected soft labels that sum to 1")
+    check(are_soft_labels(soft_labels), "expected soft labels that sum to 1")
     return arrays
 
 

@@ -13,7 +13,7 @@ from latentcli.formats.atomic import atomic_write
 from latentcli.formats.digests import digest, short
 from latentcli.formats.regular_files import open_regular
 
-LARGEST = 2**30
+MAX_BYTES = 2**30
 """Bytes: ten full covariances of 2,048 dimensions take a third of it."""
 
 
@@ -79,8 +79,8 @@ def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = 
 def _bytes_of(path: Path) -> bytes:
     file, size = open_regular(path)
     with file:
-        if size > LARGEST:
-            raise OSError(errno.EFBIG, f"larger than {LARGEST:,} bytes")
+        if size > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"larger than {MAX_BYTES:,} bytes")
         return file.read()
 
 

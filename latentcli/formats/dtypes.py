@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-LONGEST_STRING = 4096
+MAX_STRING_LENGTH = 4096
 """Characters: no path and no class name of a file is longer."""
-MOST_DIMENSIONS = 32
+MAX_DIMENSIONS = 32
 
 _PLAIN_DTYPE = re.compile(r"[<>|=]?(?:\?|b1|[iu][1248]|f[248]|[US](?P<length>[1-9][0-9]{0,4}))")
 _LAST_CODE_POINT = 0x10FFFF
@@ -30,7 +30,7 @@ def plain_dtype(description: Any) -> np.dtype:
     if "O" in description:
         raise UnsafeArrays("an array of Python objects, which could run code")
     match = _PLAIN_DTYPE.fullmatch(description)
-    if match is None or int(match["length"] or 0) > LONGEST_STRING:
+    if match is None or int(match["length"] or 0) > MAX_STRING_LENGTH:
         raise UnsafeArrays(f"an array of type {description!r}, which is neither a number nor a short string")
     return np.dtype(description)
 
@@ -41,7 +41,7 @@ def size_in_bytes(dtype: np.dtype, shape: Any) -> int:
     Raises:
         UnsafeArrays: the shape is not a tuple of up to 32 sizes, or is beyond any address.
     """
-    if not isinstance(shape, tuple) or len(shape) > MOST_DIMENSIONS:
+    if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS:
         raise UnsafeArrays("an array whose shape is no tuple of sizes")
     if not all(type(size) is int and 0 <= size < 2**62 for size in shape):
         raise UnsafeArrays("an array whose shape is no tuple of sizes")

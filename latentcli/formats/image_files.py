@@ -22,7 +22,7 @@ from PIL import Image
 from latentcli.formats.regular_files import open_regular, reason
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-MOST_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000
 """Of one file, by its header; some fifty kilobytes can hold a hundred times as many."""
 
 GREY_TOLERANCE = 8
@@ -40,7 +40,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF's orientations and what sets them upright. Source: CIPA DC-008 (Exif 2.32), tag 274."""
+"""EXIF's orientations and what sets them upright. Source: CIPA DC-008 (Exif 2.32), tag 274.
+
+``PIL.ImageOps.exif_transpose`` would encode all EXIF data anew, and fail where another tag is damaged.
+"""
 
 
 class UnreadableImage(Exception):
@@ -84,13 +87,13 @@ def _image(path: Path) -> Iterator[Image.Image]:
     try:
         file, _ = open_regular(path)
         with file, Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise UnreadableImage(f"{image.width:,}×{image.height:,}, more than the {MOST_PIXELS:,} pixels allowed")
+            if image.width * image.height > MAX_PIXELS:
+                raise UnreadableImage(f"{image.width:,}×{image.height:,}, more than the {MAX_PIXELS:,} pixels allowed")
             yield image
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, which is higher
-        raise UnreadableImage(f"more than the {MOST_PIXELS:,} pixels allowed") from error
+        raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
     except OSError as error:
         raise UnreadableImage(_damage(error)) from error
     except Exception as error:  # the parsers of damaged files stumble in every way that Python knows

@@ -19,11 +19,11 @@ from latentcli.formats.regular_files import open_regular, reason
 
 __all__ = ["UnsafeArrays", "read_npy", "read_npz"]
 
-MOST_ARRAYS = 1000
+MAX_ARRAYS = 1000
 _FREE_BYTES = 64 * 2**20
-_LARGEST_RATIO = 100  # images compress 2 to 20 times; deflate's own limit is 1032
-_LONGEST_HEADER = 16_384
-_LONGEST_HEADER_TEXT = 512  # without the padding; also keeps ast.literal_eval far from its own limits
+_MAX_RATIO = 100  # images compress 2 to 20 times; deflate's own limit is 1032
+_MAX_HEADER = 16_384
+_MAX_HEADER_TEXT = 512  # without the padding; also keeps ast.literal_eval far from its own limits
 _MAGIC = b"\x93NUMPY"
 _CHUNK = 2**20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error, OSError)
@@ -42,7 +42,7 @@ def read_npz(path: Path, *, limit_bytes: int | None = None) -> dict[str, np.ndar
     """
     path = Path(path)
     file, size = _opened(path)
-    limit = _FREE_BYTES + _LARGEST_RATIO * size if limit_bytes is None else limit_bytes
+    limit = _FREE_BYTES + _MAX_RATIO * size if limit_bytes is None else limit_bytes
     try:
         with file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
@@ -91,8 +91,8 @@ def _opened(path: Path) -> tuple[IO[bytes], int]:
 
 
 def _check_members(members: list[zipfile.ZipInfo], limit: int, size: int) -> None:
-    if len(members) > MOST_ARRAYS:
-        raise UnsafeArrays(f"an archive of {len(members)} members, more than {MOST_ARRAYS}")
+    if len(members) > MAX_ARRAYS:
+        raise UnsafeArrays(f"an archive of {len(members)} members, more than {MAX_ARRAYS}")
     names = set()
     for member in members:
         name = member.filename
@@ -129,10 +129,10 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], bool, int]
         raise UnsafeArrays("not an array in numpy's .npy format")
     width = 2 if start[6] == 1 else 4
     length = int.from_bytes(file.read(width), "little")
-    if length > _LONGEST_HEADER:
+    if length > _MAX_HEADER:
         raise UnsafeArrays(f"an array with a header of {length} bytes")
     text = file.read(length).decode("utf-8", errors="replace").strip()
-    if len(text) > _LONGEST_HEADER_TEXT:
+    if len(text) > _MAX_HEADER_TEXT:
         raise UnsafeArrays("an array of structures or of an unknown type")
     try:
         header = ast.literal_eval(text)

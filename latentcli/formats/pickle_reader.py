@@ -19,10 +19,10 @@ import numpy as np
 
 from latentcli.formats.dtypes import UnsafeArrays, from_bytes, plain_dtype
 
-MOST_OPERATIONS = 1_000_000  # CIFAR-100's training file has some 300,000
-DEEPEST = 20
-_LONGEST_NAME = 100
-_LONGEST_INTEGER = 32  # bytes
+MAX_OPERATIONS = 1_000_000  # CIFAR-100's training file has some 300,000
+MAX_DEPTH = 20
+_MAX_NAME = 100
+_MAX_INTEGER = 32  # bytes
 
 
 class UnsafePickle(ValueError):
@@ -102,8 +102,8 @@ def loads(
 
 def _plain(value: Any, depth: int) -> Any:
     """The value with its arrays in place; containers are a tree here, since the memo gives none of them back."""
-    if depth > DEEPEST:
-        refuse(f"a pickle nested deeper than {DEEPEST} levels")
+    if depth > MAX_DEPTH:
+        refuse(f"a pickle nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
         return {key: _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
@@ -145,7 +145,7 @@ class _Machine:
         if self.data[:1] != b"\x80" or self.data[1:2] not in (b"\x02", b"\x03", b"\x04", b"\x05"):
             refuse("not a pickle of protocol 2 to 5")
         self.position = 2
-        for _ in range(MOST_OPERATIONS):
+        for _ in range(MAX_OPERATIONS):
             code = self.take(1)
             if code == b".":
                 break
@@ -154,7 +154,7 @@ class _Machine:
                 refuse(f"a pickle with the operation {code!r}, which plain values and arrays do not need")
             operation(self)
         else:
-            refuse(f"a pickle of more than {MOST_OPERATIONS:,} operations")
+            refuse(f"a pickle of more than {MAX_OPERATIONS:,} operations")
         if self.position != len(self.data):
             refuse(f"a pickle with {len(self.data) - self.position} bytes of something else behind it")
         value = self.pop()
@@ -176,7 +176,7 @@ class _Machine:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
 
     def line(self) -> str:
-        end = self.data.find(b"\n", self.position, self.position + _LONGEST_NAME)
+        end = self.data.find(b"\n", self.position, self.position + _MAX_NAME)
         if end < 0:
             refuse("a pickle with a damaged name")
         return self.take(end + 1 - self.position)[:-1].decode("ascii")
@@ -199,8 +199,8 @@ class _Machine:
         return self.stack[-1]
 
     def mark(self) -> None:
-        if len(self.marked) > DEEPEST:
-            refuse(f"a pickle nested deeper than {DEEPEST} levels")
+        if len(self.marked) > MAX_DEPTH:
+            refuse(f"a pickle nested deeper than {MAX_DEPTH} levels")
         self.marked.append(self.stack)
         self.stack = []
 
@@ -212,14 +212,14 @@ class _Machine:
 
     def tuple_of(self, items: list[Any]) -> None:
         value = tuple(items)
-        if _levels(value) > DEEPEST:  # here, not at the end: a million levels take long to make and to undo
-            refuse(f"a pickle nested deeper than {DEEPEST} levels")
+        if _levels(value) > MAX_DEPTH:  # here, not at the end: a million levels take long to make and to undo
+            refuse(f"a pickle nested deeper than {MAX_DEPTH} levels")
         self.push(value)
 
     # The memo
 
     def put(self, index: int) -> None:
-        if index >= MOST_OPERATIONS or not self.stack:
+        if index >= MAX_OPERATIONS or not self.stack:
             refuse("a damaged pickle: a memo beyond its end")
         self.memo[index] = self.stack[-1]
 
@@ -378,7 +378,7 @@ def _levels(value: Any) -> int:
 
 def _long(machine: _Machine) -> int:
     count = machine.number("<B")
-    if count > _LONGEST_INTEGER:
+    if count > _MAX_INTEGER:
         refuse(f"a pickle with a whole number of {count} bytes")
     return int.from_bytes(machine.take(count), "little", signed=True)
 

@@ -23,11 +23,11 @@ import torch
 from latentcli.core.errors import ModelFileError
 from latentcli.formats import digests
 from latentcli.formats.atomic import atomic_write
-from latentcli.formats.pickle_reader import DEEPEST, UnsafePickle, loads, refuse
-from latentcli.formats.regular_files import open_regular
+from latentcli.formats.pickle_reader import MAX_DEPTH, UnsafePickle, loads, refuse
+from latentcli.formats.regular_files import open_regular, reason
 
-MOST_RECORDS = 20_000
-LARGEST_PICKLE = 64 * 2**20  # bytes of everything but tensors
+MAX_RECORDS = 20_000
+MAX_PICKLE = 64 * 2**20  # bytes of everything but tensors
 
 _RECORD = re.compile(
     r"(?P<root>[^/\\\0]{1,200})/(?P<name>data\.pkl|data/(?:0|[1-9][0-9]{0,5})|version|byteorder"
@@ -76,8 +76,8 @@ def read(path: Path, remedy: str) -> Any:
             checked = _checked_copy(file, size)
     except UnsafePickle as error:
         raise ModelFileError(problem, str(error), remedy) from error
-    except (FileNotFoundError, PermissionError) as error:
-        raise ModelFileError(problem, error.strerror, remedy) from error
+    except OSError as error:
+        raise ModelFileError(problem, reason(error), remedy) from error
     except _DAMAGE as error:
         raise ModelFileError(problem, f"damaged, or not in torch's zip format: {error}", remedy) from error
     try:
@@ -86,6 +86,18 @@ def read(path: Path, remedy: str) -> Any:
     except Exception as error:  # on damaged files torch.load raises eleven types of exception that share no other base
         raise ModelFileError(problem, f"torch cannot load it: {type(error).__name__}", remedy) from error
     return content
+
+
+def format_of(path: Path) -> str | None:
+    """The entry ``format`` of a file of ``torch.save``, found without reading its tensors; None of any other file."""
+    try:
+        file, size = open_regular(path)
+        with file, zipfile.ZipFile(file) as archive:
+            _, content = _checked_records(archive, size)
+    except _DAMAGE:
+        return None
+    found = content.get("format") if type(content) is dict else None
+    return found if type(found) is str else None
 
 
 def plain(value: Any, copy: bool = True) -> Any:
@@ -144,30 +156,34 @@ def _checked_copy(file: IO[bytes], size: int) -> io.BytesIO:
     """The archive's records in a fresh archive, after everything was checked."""
     copy = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as fresh:
-        records = _records(archive, size)
-        for name in ("data.pkl", "version"):
-            if name not in records:
-                refuse(f"not a file of torch.save: it has no record {name}")
-        if records["data.pkl"].file_size > LARGEST_PICKLE:
-            refuse(f"more than {LARGEST_PICKLE:,} bytes beside the tensors")
-        program = archive.read(records["data.pkl"])
-        sizes = {
-            name.removeprefix("data/"): info.file_size for name, info in records.items() if name.startswith("data/")
-        }
-        _Claims(sizes).check(program)
-        if "byteorder" in records and archive.read(records["byteorder"]) != b"little":
-            refuse("written on a machine of the other byte order")
+        records, _ = _checked_records(archive, size)
         for name, info in records.items():
             fresh.writestr(zipfile.ZipInfo(f"archive/{name}"), archive.read(info))  # compares the CRC, too
     copy.seek(0)
     return copy
 
 
+def _checked_records(archive: zipfile.ZipFile, size: int) -> tuple[dict[str, zipfile.ZipInfo], Any]:
+    """The archive's records by name, after everything was checked; and its content, with marks instead of tensors."""
+    records = _records(archive, size)
+    for name in ("data.pkl", "version"):
+        if name not in records:
+            refuse(f"not a file of torch.save: it has no record {name}")
+    if records["data.pkl"].file_size > MAX_PICKLE:
+        refuse(f"more than {MAX_PICKLE:,} bytes beside the tensors")
+    program = archive.read(records["data.pkl"])
+    sizes = {name.removeprefix("data/"): info.file_size for name, info in records.items() if name.startswith("data/")}
+    content = _Claims(sizes).checked(program)
+    if "byteorder" in records and archive.read(records["byteorder"]) != b"little":
+        refuse("written on a machine of the other byte order")
+    return records, content
+
+
 def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     """The archive's members by their names below its root folder."""
     members = archive.infolist()
-    if len(members) > MOST_RECORDS:
-        refuse(f"{len(members)} records, more than {MOST_RECORDS}")
+    if len(members) > MAX_RECORDS:
+        refuse(f"{len(members)} records, more than {MAX_RECORDS}")
     records: dict[str, zipfile.ZipInfo] = {}
     roots = set()
     for member in members:
@@ -211,15 +227,20 @@ class _Claims:
     sizes: dict[str, int]
     taken: set[str] = field(default_factory=set)
 
-    def check(self, program: bytes) -> None:
-        """Raise UnsafePickle unless each record is one whole, dense tensor."""
+    def checked(self, program: bytes) -> Any:
+        """What the pickle holds, with marks instead of tensors.
+
+        Raises:
+            UnsafePickle: a record is not one whole, dense tensor.
+        """
         if program[:2] != b"\x80\x02":
             refuse("not a file of torch.save: its pickle is not of protocol 2")
         storages: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in _DTYPES.items()}
         functions = {("torch._utils", "_rebuild_tensor_v2"): self.tensor, ("collections", "OrderedDict"): self.hooks}
-        loads(program, stand_ins=storages | functions, persistent=self.storage)
+        content = loads(program, stand_ins=storages | functions, persistent=self.storage)
         if self.taken != set(self.sizes):
             refuse("it holds records that are no tensor")
+        return content
 
     def storage(self, name: Any) -> _Storage:
         match name:
@@ -259,7 +280,7 @@ def _is_dense(shape: tuple[Any, ...], stride: tuple[Any, ...], count: int) -> bo
 
 def _check_loaded(value: Any, depth: int) -> None:
     """What torch made of it, held against what was checked: raises TypeError for anything else."""
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise TypeError("nested too deep")
     if type(value) is torch.Tensor:
         dense = value.is_contiguous() and value.untyped_storage().nbytes() == value.numel() * value.itemsize

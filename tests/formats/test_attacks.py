@@ -154,6 +154,7 @@ def test_hostile_classifiers_are_refused(tmp_path, marker, attack):
     path = tmp_path / "gmm_params.pkl"
     path.write_bytes(PICKLES[attack](marker))
     assert_refused(artifacts.read_classifier, path, ModelFileError, marker)
+    assert_refused(artifacts.describe, path, ModelFileError, marker)
 
 
 @pytest.mark.parametrize("attack", ["1 os.system", "2 eval", "3 exec in a list", "1c os.system, protocol 2"])
@@ -257,6 +258,7 @@ def test_hostile_checkpoints_are_refused(tmp_path, marker, attack):
     path.write_bytes(CHECKPOINTS[attack](tmp_path, marker))
     assert_refused(checkpoint.load, path, ModelFileError, marker)
     assert_refused(checkpoint.load_state, path, ModelFileError, marker)
+    assert_refused(artifacts.describe, path, ModelFileError, marker)
     assert_refused(lambda path: inputs.pixel_classifier(path, "cpu"), path, ModelFileError, marker)
 
 
@@ -348,6 +350,7 @@ def test_hostile_members_of_an_npz_are_refused(tmp_path, marker, attack):
         path.write_bytes(npz({"mu.npy": NPYS[attack](marker)}, compression))
         assert_refused(artifacts.read_arrays, path, DataError, marker)
         assert_refused(artifacts.read_latents, path, DataError, marker)
+        assert_refused(artifacts.describe, path, DataError, marker)
 
 
 def encrypted(data):
@@ -384,6 +387,7 @@ def test_hostile_archives_are_refused(tmp_path, marker, attack):
     path = tmp_path / "latents.npz"
     path.write_bytes(NPZS[attack]())
     assert_refused(artifacts.read_arrays, path, DataError, marker)
+    assert_refused(artifacts.describe, path, (DataError, ModelFileError), marker)
 
 
 def test_a_member_that_is_there_twice_is_refused(tmp_path, marker):
@@ -399,6 +403,7 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path, marker):
     [
         (artifacts.read_classifier, ModelFileError),
         (artifacts.read_latents, DataError),
+        (artifacts.describe, ModelFileError),
         (npz_reader.read_npy, npz_reader.UnsafeArrays),
         (checkpoint.load, ModelFileError),
         (checkpoint.load_state, ModelFileError),

@@ -159,6 +159,19 @@ def test_damaged_exif_does_not_cost_the_image(tmp_path):
     assert decode(path, 12, 20, 1).shape == (1, 12, 20)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_no_damaged_tag_costs_the_image(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x8825] = 6, "maker", {1: "N", 2: (1.0, 2.0, 3.0)}
+    path = written(tmp_path, Image.fromarray(GREY), "JPEG", exif=exif.tobytes())
+    whole = path.read_bytes()
+    start = whole.index(b"Exif") + 6
+    for place in range(start, start + len(exif.tobytes()) - 6):
+        for bit in (0, 3, 7):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            assert decode(path, 12, 20, 1).shape == (1, 12, 20)
+
+
 @pytest.mark.parametrize(("form", "name"), [("PNG", "x.png"), ("WEBP", "x.webp"), ("TIFF", "x.tif")])
 def test_the_first_frame_of_animations(tmp_path, form, name):
     frames = [Image.fromarray(np.full((12, 20, 3), level, dtype=np.uint8)) for level in (200, 100, 50)]

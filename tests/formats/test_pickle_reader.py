@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from latentcli.formats import pickle_writer
-from latentcli.formats.pickle_reader import DEEPEST, UnsafePickle, loads
+from latentcli.formats.pickle_reader import MAX_DEPTH, UnsafePickle, loads
 
 DTYPES = ["?", "u1", "i1", "<i2", "<u4", "<i8", ">i4", "<f2", "<f4", "<f8", ">f8", "<U3", "S2"]
 
@@ -139,9 +139,9 @@ def nested(levels):
 
 
 def test_depth_is_limited():
-    assert loads(pickle.dumps(nested(DEEPEST))) == nested(DEEPEST)
+    assert loads(pickle.dumps(nested(MAX_DEPTH))) == nested(MAX_DEPTH)
     with pytest.raises(UnsafePickle, match="deep"):
-        loads(pickle.dumps(nested(DEEPEST + 1)))
+        loads(pickle.dumps(nested(MAX_DEPTH + 1)))
 
 
 def sample():

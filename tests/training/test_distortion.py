@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from latentcli.data import ImageSet
+from latentcli.data import ImageSet, Labels
 from latentcli.training.distortion import distorted
 
 
 def few(count: int = 7, channels: int = 1) -> ImageSet:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, channels, 12, 12)).astype(np.uint8)
-    return ImageSet(images, np.arange(count) % 3, ("a", "b", "c"), name="few")
+    return ImageSet(images, Labels(np.arange(count) % 3, ("a", "b", "c")), name="few")
 
 
 def test_distorted_copies_follow_the_images_and_keep_their_labels():
@@ -30,7 +30,7 @@ def test_distorted_copies_look_like_their_images():
     """A bright square in the middle stays there, whichever way its copies are turned."""
     pixels = np.zeros((2, 1, 24, 24), np.uint8)
     pixels[:, :, 8:16, 8:16] = 255
-    many = distorted(ImageSet(pixels, np.array([0, 1]), ("a", "b"), name="squares"), 200, seed=0)
+    many = distorted(ImageSet(pixels, Labels(np.array([0, 1]), ("a", "b")), name="squares"), 200, seed=0)
     assert (many.images[:, 0, 11:13, 11:13] > 150).all()
     assert (many.images[:, 0, :2, :2] < 50).all()
 

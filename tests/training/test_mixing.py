@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.data import ImageSet
+from latentcli.data import ImageSet, Labels
 from latentcli.training import mixing
 from latentcli.training.config import ClassifierTrainingConfig
 
@@ -18,7 +18,7 @@ def labelled(names, count: int = 12, shape=SHAPE) -> ImageSet:
     """Images whose pixels are all their row's number, of these classes in turn."""
     images = np.empty((count, *shape), np.uint8)
     images[:] = np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    return ImageSet(images, np.arange(count) % len(names), tuple(names), name="set")
+    return ImageSet(images, Labels(np.arange(count) % len(names), tuple(names)), name="set")
 
 
 def hybrids(names, count: int = 30, shape=(8, 8)):
@@ -116,9 +116,11 @@ def test_the_final_rows_are_the_labelled_ones_that_are_learnt_from():
 
 def test_the_labelled_images_alone_are_kept():
     images = labelled(["a", "b"])
-    some = ImageSet(images.images, np.where(np.arange(12) < 7, images.labels.codes, -1), images.class_names, name="set")
+    some = ImageSet(
+        images.images, Labels(np.where(np.arange(12) < 7, images.labels.codes, -1), images.class_names), name="set"
+    )
     assert mixing.labelled(some, None, 0).images[:, 0, 0, 0].tolist() == [*range(7)]
-    assert np.bincount(mixing.labelled(some, 2, 0).labels).tolist() == [2, 2]
+    assert np.bincount(mixing.labelled(some, 2, 0).labels.codes).tolist() == [2, 2]
     with pytest.raises(DataError, match="too few labels"):
         mixing.labelled(some, 5, 0)
 

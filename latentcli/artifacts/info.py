@@ -1,0 +1,235 @@
+"""What a file is that latentcli wrote, in plain values."""
+
+import math
+import stat
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentcli.artifacts.hybrid_folders import SOFT_LABELS, HybridFolder
+from latentcli.artifacts.images import read_hybrids
+from latentcli.artifacts.latents import read_latents
+from latentcli.artifacts.parameters import read_classifier
+from latentcli.core.errors import ModelFileError
+from latentcli.core.latents import ARRAYS_OF_FEATURES
+from latentcli.formats.regular_files import kind, open_regular, reason
+
+KINDS = (
+    "checkpoint of a latent model", "classifier of pixels", "state of a training", "mixture", "probe", "latents",
+    "hybrids",
+)  # fmt: skip
+"""What ``describe`` knows, as the value of ``kind``."""
+
+Description = dict[str, Any]
+
+
+def describe(path: Path) -> Description:
+    """What a file holds, what it was made from and how good it is; checked like by the function that reads it.
+
+    PyTorch is loaded for the files of networks alone (``.pth`` and their ``.partial``).
+
+    Args:
+        path: of a file of any of the ``KINDS``, or of a folder of hybrids.
+
+    Returns:
+        ``kind``, and what there is to say of it: strings, numbers, truth values, None, lists and dicts by name, which
+        JSON can hold. Numbers that are not finite are None.
+
+    Raises:
+        ModelFileError: the file is missing or of no known kind, or a model file that is damaged, unsafe or changed.
+        DataError: it is a damaged or unsafe file of latents or of hybrids.
+    """
+    if kind(path) == stat.S_IFDIR:
+        if not (path / SOFT_LABELS).exists():
+            raise _unknown(path, f"found a folder without {SOFT_LABELS}")
+        return _plain(_hybrid_folder(path))
+    try:
+        file, _ = open_regular(path)
+        with file:
+            beginning = file.read(2)
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}", reason(error)) from error
+    if beginning[:1] == b"\x80":
+        return _plain(_mixture(path))
+    if beginning == b"PK":
+        return _plain(_archive_reader(path)(path))
+    raise _unknown(path, "found neither an archive nor a pickle")
+
+
+def _unknown(path: Path, found: str) -> ModelFileError:
+    return ModelFileError(f"{path} is nothing that latentcli describes", found, f"name one of: {', '.join(KINDS)}")
+
+
+def _archive_reader(path: Path) -> Callable[[Path], Description]:
+    """What describes an archive, by the names of its members; of archives of tensors, by what they say they are."""
+    try:
+        file, _ = open_regular(path)
+        with file, zipfile.ZipFile(file) as archive:
+            names = {Path(name).name for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
+        raise ModelFileError(
+            f"cannot read {path}", f"not a whole archive: {error}", "copy it again from where it is whole"
+        ) from error
+    if "data.pkl" in names:
+        return _network_reader(path)
+    if not names.isdisjoint(f"{name}.npy" for name in ARRAYS_OF_FEATURES.values()):
+        return _latents
+    if {"images.npy", "soft_labels.npy"} <= names:
+        return _hybrid_file
+    raise _unknown(path, f"found an archive of {', '.join(sorted(names)[:6]) or 'nothing'}"[:120])
+
+
+def _network_reader(path: Path) -> Callable[[Path], Description]:
+    from latentcli.artifacts.probes import PROBE
+    from latentcli.formats import torch_zip
+    from latentcli.formats.schemas import CHECKPOINT, TRAINING_STATE
+
+    readers = {CHECKPOINT.format: _checkpoint, TRAINING_STATE.format: _training_state, PROBE.format: _probe}
+    found = torch_zip.format_of(path)
+    if found not in readers:
+        raise _unknown(path, f"found tensors of the format {found[:40]!r}" if found else "found tensors, or damage")
+    return readers[found]
+
+
+def _checkpoint(path: Path) -> Description:
+    from latentcli.artifacts import checkpoint
+    from latentcli.models import PIXEL_CLASSIFIERS
+    from latentcli.models.base import LatentModel
+
+    saved = checkpoint.load(path)
+    model = checkpoint.build(saved)
+    return {
+        "kind": "classifier of pixels" if saved.family in PIXEL_CLASSIFIERS else "checkpoint of a latent model",
+        "family": saved.family,
+        "image_shape": saved.image_shape,
+        **({"dimensions": model.dimensions} if isinstance(model, LatentModel) else {}),
+        "classes": saved.class_names,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "settings": {name: value for name, value in saved.config.items() if name != "image_shape"},
+        "training": {name: saved.training.get(name) for name in ("data", "seed", "versions", "settings")},
+        **_progress(saved.training.get("history")),
+        "fingerprint": saved.fingerprint,
+    }
+
+
+def _training_state(path: Path) -> Description:
+    from latentcli.artifacts import checkpoint
+
+    state = checkpoint.load_state(path)
+    identity, run = _part(state, "identity"), _part(state, "run")
+    return {
+        "kind": "state of a training",
+        "family": identity.get("family"),
+        "settings": identity.get("model"),
+        "training": {"data": identity.get("data"), "settings": identity.get("training")},
+        "step": run.get("step"),
+        **_progress(run.get("history")),
+    }
+
+
+def _probe(path: Path) -> Description:
+    from latentcli.artifacts import probes
+
+    params = probes.read(path)
+    return {
+        "kind": "probe",
+        "probe": params["kind"],
+        "features": params["features"],
+        "inputs": params["inputs"],
+        "classes": params["classes"],
+        "settings": params["settings"],
+        **_progress(params["history"], "val_accuracy"),
+        "fitted_on": params["checkpoint"],
+    }
+
+
+def _mixture(path: Path) -> Description:
+    from latentcli.classifiers.mixture import params as mixture_params
+
+    params = read_classifier(path)
+    mixture, _, classes = mixture_params.from_params(params)
+    plane = mixture_params.projection(params, mixture)
+    components, dimensions = mixture.means.shape
+    return {
+        "kind": "mixture",
+        "classifier": params["kind"],
+        "classes": classes.tolist(),
+        "components": components,
+        "covariance_type": mixture.covariance_type,
+        "dimensions": dimensions if plane is None else len(plane.offset),
+        "fitted_dimensions": dimensions,
+        "fitted_on": params["checkpoint"],
+    }
+
+
+def _latents(path: Path) -> Description:
+    latents = read_latents(path)
+    return {
+        "kind": "latents",
+        "images": len(latents),
+        "arrays": {name: array.shape for name, array in sorted(latents.arrays.items())},
+        "classes": latents.class_names,
+        "labelled": int(latents.labels.known.sum()),
+        "files": latents.files is not None,
+        "checkpoint": latents.checkpoint,
+    }
+
+
+def _hybrid_file(path: Path) -> Description:
+    arrays = read_hybrids(path)
+    count, height, width, *channels = arrays["images"].shape
+    return _hybrids(count, (*(channels or [1]), height, width), arrays["classes"].tolist(), arrays["soft_labels"])
+
+
+def _hybrid_folder(path: Path) -> Description:
+    folder = HybridFolder.read(path)
+    height, width, channels = folder.shape
+    return _hybrids(len(folder.files), (channels, height, width), folder.classes, folder.soft_labels)
+
+
+def _hybrids(count: int, image_shape: tuple[int, ...], classes: Any, soft_labels: np.ndarray) -> Description:
+    return {
+        "kind": "hybrids",
+        "images": count,
+        "image_shape": image_shape,
+        "classes": classes,
+        "mean_confidence": float(soft_labels.max(axis=1).mean()),
+    }
+
+
+def _progress(history: Any, best_by: str | None = None) -> Description:
+    """How many epochs a history has, and the metrics of the one whose weights were kept.
+
+    That is the one of least loss on the images held out, or the last where none were held out.
+
+    Args:
+        history: rows of numbers by name, if it is what it should be.
+        best_by: an accuracy that counts before the loss.
+    """
+    rows = [row for row in history if _is_row(row)] if isinstance(history, list | tuple) else []
+    scored = [row for row in rows if math.isfinite(row.get("val_loss", math.nan))]
+    kept = min(scored, key=lambda row: (-row.get(best_by, 0.0), row["val_loss"]), default=rows[-1] if rows else {})
+    return {"epochs": len(rows), "metrics": kept}
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, Mapping) and all(type(value) in (int, float) for value in row.values())
+
+
+def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = content.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it; what no file should have there, as a tensor, by the name of its type."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int) else type(value).__name__
