@@ -32,7 +32,7 @@ def distort(
     from latentcli.artifacts.images import laid_out, layout_of
     from latentcli.cli import console, inputs
     from latentcli.training import mixing
-    from latentcli.training.distortion import distorted
+    from latentcli.training.distortion import augmented_copies
 
     inputs.check_outputs(output, given=[data, labels])
     images = datasets.load(
@@ -42,7 +42,7 @@ def distort(
     inputs.report_bad_files(images, output)
     if labels_per_class is not None or (images.names_of_labels() != "").any():
         images = mixing.labelled(images, labels_per_class, seed)
-    many = distorted(images, count, seed)
+    many = augmented_copies(images, count, seed)
     arrays = {"data": laid_out(many.images, layout_of(many.shape[0]))}
     names = many.names_of_labels()
     if (names != "").any():

@@ -159,9 +159,9 @@ def of_labelled(given: Given) -> "Hybrids":
     There are half as many of these as of hybrids, or more.
     """
     from latentcli.hybrids import Recipe
-    from latentcli.training.distortion import distorted
+    from latentcli.training.distortion import augmented_copies
 
-    many = distorted(given.labelled, given.count // 2, given.seed)
+    many = augmented_copies(given.labelled, given.count // 2, given.seed)
     return LatentSpace(many, replace(given, labelled=many)).hybrids(Recipe("mixup", seed=given.seed))
 
 

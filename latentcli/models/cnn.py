@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
-from latentcli.models.augmentation import moved
+from latentcli.models.augmentation import random_affine
 from latentcli.models.backbones import MAX_STAGES, check_stages
 from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier
 from latentcli.models.layers import channels_last
@@ -92,7 +92,7 @@ class CNN(PixelClassifier):
         images, targets = batch
         config = self.config
         if self.training and config.augment:
-            images = moved(images, generator, config.flip)
+            images = random_affine(images, generator, config.flip)
         if self.training and config.mixup:
             images, targets = mixup(images, targets, config.mixup, generator)
         pooled = self.pooled(images)
