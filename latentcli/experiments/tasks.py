@@ -1,6 +1,5 @@
 """The data set of a study: images to learn from, and images to be measured on."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,9 @@ class Task:
 
     def images_in_both(self) -> int:
         """How many test images are in the training part, too, pixel by pixel."""
-        trained = {hashlib.sha256(image.tobytes()).digest() for image in self.train.images}
-        return sum(hashlib.sha256(image.tobytes()).digest() in trained for image in self.test.images)
+        from latentcli.training.mixing import in_both
+
+        return in_both(self.train, self.test)
 
     def identity(self) -> dict[str, Any]:
         """The images and labels by SHA-256."""

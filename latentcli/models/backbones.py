@@ -18,12 +18,12 @@ from latentcli.models.downsampling import Downsampling
 from latentcli.models.layers import channels_last, dense, layer
 from latentcli.models.map_backbones import MAPS
 
-MOST_PARAMETERS = 20_000_000
+MAX_PARAMETERS = 20_000_000
 """No default network is larger: wide layers narrow down for large images."""
 
 
 class FourierFeatures(nn.Module):
-    """Few inputs and, beside them, sines and cosines of learned projections: a decoder that can bend sharply.
+    """The inputs and, beside them, sines and cosines of learned projections: a decoder that can bend sharply.
 
     Args:
         inputs: D.
@@ -85,7 +85,7 @@ class MLPDecoder(nn.Module):
 
 def affordable(width: int, pixels: int) -> int:
     """The width of a layer beside the pixels: less for large images, so that the network stays small."""
-    return max(1, min(width, MOST_PARAMETERS // (3 * pixels)))
+    return max(1, min(width, MAX_PARAMETERS // (3 * pixels)))
 
 
 def _downsampling(image_shape: Shape, width: int, stages: int | None) -> Downsampling:

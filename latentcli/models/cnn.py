@@ -58,7 +58,7 @@ class CNNConfig(ModelConfig):
 
 
 class CNN(PixelClassifier):
-    """Convolutions and residual blocks (He et al. 2016), the mean over places, and a linear layer.
+    """Convolutions and residual blocks (He et al. 2016), the mean over positions, and a linear layer.
 
     Convolutions are pooled by maxima: of few images that teaches far more than strides do.
     """
@@ -79,7 +79,7 @@ class CNN(PixelClassifier):
         self.last = nn.Linear(channels[-1], config.classes)
 
     def pooled(self, images: Tensor) -> Tensor:
-        """(N, width) float32: the mean of the last stage's features over all places."""
+        """(N, width) float32: the mean of the last stage's features over all positions."""
         with self.reduced_precision(images):
             maps = self.layers(channels_last(images))
         return maps.float().mean(dim=(2, 3))

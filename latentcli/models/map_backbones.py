@@ -1,6 +1,6 @@
 """Convolutional networks that keep where things are: images to maps of features, and back.
 
-The maps are what a quantiser turns into codes, one for each place, and what a VAE's posterior is read from.
+The maps are what a quantiser turns into codes, one for each position, and what a VAE's posterior is read from.
 """
 
 import math
@@ -102,12 +102,12 @@ class MapDecoder(nn.Module):
 
 
 def usual_stages(image_shape: Shape) -> int:
-    """Halvings to about a quarter of the sides; of large images more, so that a map has 16 places a side."""
+    """Halvings to about a quarter of the sides; of large images more, so that a map has 16 positions a side."""
     side = min(image_shape[1:])
     return max(1, min(2 + max(0, round(math.log2(side / 80))), round(math.log2(side / 4))))
 
 
-def places_of(image_shape: Shape, stages: int | None) -> tuple[int, int]:
+def grid_of(image_shape: Shape, stages: int | None) -> tuple[int, int]:
     """Height and width of the map that an image becomes; ``stages`` as for the networks."""
     height, width = _downsampling(image_shape, 1, stages).sizes[-1]
     return height, width
@@ -117,7 +117,7 @@ def keep_scale(network: nn.Module) -> None:
     """Have the convolutions of a network without normalisation drawn so wide that what passes keeps its scale.
 
     Otherwise what tells images apart shrinks to a half with each layer, and the decoder learns to be black before it
-    learns to see.
+    learns anything else.
 
     Source: He, Zhang, Ren & Sun 2015, equation 10: a variance of 2 / inputs, which is a uniform bound of √6 / √inputs.
     """

@@ -24,7 +24,7 @@ from latentcli.models.augmentation import random_distortion
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
 from latentcli.models.latent_memory import LatentMemory, NearestEntries
 from latentcli.models.layers import NORMS, to_maps, to_rows
-from latentcli.models.map_backbones import MAPS, keep_scale, places_of
+from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
 from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_information
 from latentcli.numerics import metrics
 
@@ -54,7 +54,7 @@ class VAEConfig(ModelConfig):
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; convolutions begin with width/64 channels.
         stages: halvings of the image by convolutions; None takes as many as suit its size.
-        latent_dim: dimensions of the latent space; with a backbone that keeps places apart, of each place.
+        latent_dim: dimensions of the latent space; with a backbone that keeps positions apart, of each position.
         fourier: sines and cosines of the latents that the decoder also sees; 0 for none.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
@@ -85,20 +85,20 @@ class VAEConfig(ModelConfig):
             raise UsageError("fourier features are of vectors", f"the backbone {self.backbone} makes maps", "fourier=0")
 
     @property
-    def places(self) -> tuple[int, int]:
-        """Height and width of the latent map; one place where the latent space is a vector."""
-        return places_of(self.image_shape, self.stages) if self.backbone in MAPS else (1, 1)
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the latent map; 1×1 where the latent space is a vector."""
+        return grid_of(self.image_shape, self.stages) if self.backbone in MAPS else (1, 1)
 
     @property
     def dimensions(self) -> int:
-        """Of the latent space, all places of a map together."""
-        return self.latent_dim * math.prod(self.places)
+        """Of the latent space, all positions of a map together."""
+        return self.latent_dim * math.prod(self.grid)
 
     @classmethod
     def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Twice as many components as classes; a wide decoder for few dimensions, a conv decoder for many pixels.
 
-        A map has eight dimensions a place.
+        A map has eight dimensions a position.
         """
         suggestions: dict[str, Any] = {} if classes is None else {"components": 2 * classes}
         if settings.get("backbone") in MAPS:
@@ -160,7 +160,7 @@ class VAE(LatentModel):
     def logits_of(self, latents: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32."""
         with self.reduced_precision(latents):
-            logits = self.decoder(to_maps(latents, self.config.places) if self.is_map else self.expand(latents))
+            logits = self.decoder(to_maps(latents, self.config.grid) if self.is_map else self.expand(latents))
         return logits.float()
 
     def features(self, images: Tensor, name: str) -> Tensor:
@@ -175,7 +175,7 @@ class VAE(LatentModel):
 
     def feature_shape(self, name: str) -> Shape | None:
         channels = {"mean": self.config.latent_dim, "encoder": self.encoder.map_shape[0]} if self.is_map else {}
-        return (*self.config.places, channels[name]) if name in channels else super().feature_shape(name)
+        return (*self.config.grid, channels[name]) if name in channels else super().feature_shape(name)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         return self.mixture.draw(count, generator)
@@ -204,10 +204,10 @@ class VAE(LatentModel):
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
         config = self.config
-        # of a few held-out images the information is mostly noise: the validation loss goes without
+        # of a small held-out set the information is mostly noise: the validation loss goes without
         informed = self.training and config.components > 1 and config.information > 0
-        seen = torch.cat([images, random_distortion(images, generator)]) if informed else images
-        all_means, all_log_variances = self.posterior_of(seen)
+        views = torch.cat([images, random_distortion(images, generator)]) if informed else images
+        all_means, all_log_variances = self.posterior_of(views)
         mean, log_variance = all_means[: len(images)], all_log_variances[: len(images)]
         deviation = (0.5 * log_variance).exp()
         logits = self._logits_of_draws(mean + deviation * _noise_like(mean, generator), deviation)
