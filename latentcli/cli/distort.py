@@ -26,12 +26,12 @@ def distort(
     from latentcli.artifacts.images import write_images
     from latentcli.cli import console, inputs
     from latentcli.training import mixing
-    from latentcli.training.distortion import distorted
+    from latentcli.training.distortion import augmented_copies
 
     inputs.check_outputs(output, given=[data, reading.labels])
     images = inputs.images(data, reading, output, image_size=image_size)
     if labels_per_class is not None or images.labels.any:
         images = mixing.labelled(images, labels_per_class, seed)
-    many = distorted(images, count, seed)
+    many = augmented_copies(images, count, seed)
     write_images(output, many)
     console.result({"images": len(many), "of": len(images)}, as_json=json, written=[output])

@@ -1,5 +1,7 @@
 """The device that models run on, chosen in one place and passed down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from latentcli.core.errors import UsageError
@@ -33,3 +35,25 @@ def resolve(name: str = "auto") -> "torch.device":
     if index and int(index) >= torch.cuda.device_count():
         raise UsageError(f"no device {name}", f"this machine has {torch.cuda.device_count()} CUDA device(s)")
     return torch.device(name)
+
+
+@contextmanager
+def memory_for(batch_size: int) -> Iterator[None]:
+    """Within this context a device that runs out of memory is an error that says what to do.
+
+    Args:
+        batch_size: images that go through the model at once.
+
+    Raises:
+        UsageError: the device's memory does not suffice.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise UsageError(
+            "the device's memory is full",
+            f"with batches of {batch_size} images",
+            f"take a smaller `batch_size`, such as {max(2, batch_size // 2)}, or the `device` cpu",
+        ) from error

@@ -16,7 +16,7 @@ from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, HybridMaker, Posterior
 from latentcli.hybrids.hybridize import posteriors_of
 from latentcli.models.trained import TrainedModel
 from latentcli.training.config import LABELLED_FRACTION
-from latentcli.training.distortion import distorted
+from latentcli.training.distortion import augmented_copies
 from latentcli.training.mixing import Hybrids
 
 MOST_CONFIDENT = 0.95
@@ -73,7 +73,7 @@ def of_labelled(given: Given, labelled_fraction: float, finish: float) -> Lesson
 
     There are half as many of these as of hybrids, or more.
     """
-    many = distorted(given.labelled, given.count // 2, given.seed)
+    many = augmented_copies(given.labelled, given.count // 2, given.seed)
     space = LatentSpace(many, replace(given, labelled=many))
     return Lesson(space.hybrids(Recipe("mixup", seed=given.seed), given.count), labelled_fraction, finish)
 

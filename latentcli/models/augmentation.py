@@ -19,7 +19,7 @@ WARP = 0.08
 CONTROL_POINTS = 4
 
 
-def distort(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+def random_distortion(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
     """Each image under its own random rotation, scale, shear, shift and smooth warp; outside it is black.
 
     Args:
@@ -39,7 +39,7 @@ def distort(images: Tensor, generator: torch.Generator, strength: float = 1.0) -
     return F.grid_sample(images, grid + strength * WARP * warp.permute(0, 2, 3, 1), align_corners=False)
 
 
-def moved(images: Tensor, generator: torch.Generator, flip: float) -> Tensor:
+def random_affine(images: Tensor, generator: torch.Generator, flip: float) -> Tensor:
     """Each image under its own random rotation, scale, shear and shift, and some mirrored; outside it its edge goes on.
 
     Args:

@@ -14,15 +14,16 @@ from torch import Tensor, nn
 
 from latentcli.core.image_set import LARGEST, Shape
 from latentcli.core.settings import check_number
+from latentcli.models.downsampling import Downsampling
 from latentcli.models.layers import channels_last, dense, layer
 from latentcli.models.map_backbones import MAPS
 
-MOST_PARAMETERS = 20_000_000
+MAX_PARAMETERS = 20_000_000
 """No default network is larger: wide layers narrow down for large images."""
 
 
 class FourierFeatures(nn.Module):
-    """Few inputs and, beside them, sines and cosines of learned projections: a decoder that can bend sharply.
+    """The inputs and, beside them, sines and cosines of learned projections: a decoder that can bend sharply.
 
     Args:
         inputs: D.
@@ -84,22 +85,12 @@ class MLPDecoder(nn.Module):
 
 def affordable(width: int, pixels: int) -> int:
     """The width of a layer beside the pixels: less for large images, so that the network stays small."""
-    return max(1, min(width, MOST_PARAMETERS // (3 * pixels)))
+    return max(1, min(width, MAX_PARAMETERS // (3 * pixels)))
 
 
-class Stages:
-    """How a convolutional backbone halves an image step by step, to about 4 pixels along its shorter side.
-
-    Attributes:
-        channels: of each stage: width/64, doubling up to four times that.
-        map_shape: channels, height and width of the last stage's map.
-    """
-
-    def __init__(self, image_shape: Shape, width: int, stages: int | None) -> None:
-        times = stages or max(1, round(math.log2(min(image_shape[1:]) / 4)))
-        self.channels = [max(1, width // 64) * min(2**stage, 4) for stage in range(times)]
-        height, breadth = (math.ceil(side / 2**times) for side in image_shape[1:])
-        self.map_shape = (self.channels[-1], height, breadth)
+def _downsampling(image_shape: Shape, width: int, stages: int | None) -> Downsampling:
+    """Of the convolutional backbones: width/64 channels at first, to about 4 pixels along the shorter side."""
+    return Downsampling(image_shape, width // 64, stages or max(1, round(math.log2(min(image_shape[1:]) / 4))), True)
 
 
 class ConvEncoder(nn.Module):
@@ -107,20 +98,20 @@ class ConvEncoder(nn.Module):
 
     Args:
         image_shape: channels, height, width.
-        width: sets the channels of the stages (see ``Stages``) and, divided by four, the features.
+        width: divided by 64 the channels of the first stage (see ``Downsampling``), divided by 4 the features.
         norm: "batch", "layer" or "none".
         stages: of convolutions, for networks that have them.
     """
 
     def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
         super().__init__()
-        halvings = Stages(image_shape, width, stages)
+        down = _downsampling(image_shape, width, stages)
         self.features = max(width // 4, 1)
-        kernels = [5] + [3] * (len(halvings.channels) - 1)
+        kernels = [5] + [3] * (len(down.channels) - 2)
         layers: list[nn.Module] = []
-        for kernel, (before, after) in zip(kernels, pairwise([image_shape[0], *halvings.channels]), strict=True):
+        for kernel, (before, after) in zip(kernels, pairwise(down.channels), strict=True):
             layers += layer(nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2), norm)
-        flat = math.prod(halvings.map_shape)
+        flat = math.prod(down.map_shape)
         flatten = [nn.Flatten(), *([nn.LayerNorm(flat)] if norm == "layer" else [])]
         self.layers = nn.Sequential(*layers, *flatten, dense(norm, flat, self.features))
 
@@ -133,14 +124,15 @@ class ConvDecoder(nn.Module):
 
     def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None, inputs: int) -> None:
         super().__init__()
-        halvings = Stages(image_shape, width, stages)
+        down = _downsampling(image_shape, width, stages)
         self.size = tuple(image_shape[1:])
-        flat = math.prod(halvings.map_shape)
-        self.expand = nn.Sequential(dense(norm, inputs, max(width // 4, 1), flat), nn.Unflatten(1, halvings.map_shape))
+        flat = math.prod(down.map_shape)
+        self.expand = nn.Sequential(dense(norm, inputs, max(width // 4, 1), flat), nn.Unflatten(1, down.map_shape))
         layers: list[nn.Module] = []
-        for before, after in pairwise(halvings.channels[::-1]):
+        *hidden, to_pixels = pairwise(down.channels[::-1])
+        for before, after in hidden:
             layers += layer(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1), norm)
-        layers.append(nn.ConvTranspose2d(halvings.channels[0], image_shape[0], 4, stride=2, padding=1))
+        layers.append(nn.ConvTranspose2d(*to_pixels, 4, stride=2, padding=1))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -199,7 +199,7 @@ class LatentModel(Model):
         )
 
     def features(self, images: Tensor, name: str) -> Tensor:
-        """(N, F): what a probe can be given of a batch; maps in rows, place by place, the channels of a place together.
+        """(N, F): a batch as a probe reads it; maps in rows, position by position, the channels of each together.
 
         Args:
             images: (N, C, H, W) float in [0, 1].

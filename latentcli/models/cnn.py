@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
-from latentcli.models.augmentation import moved
+from latentcli.models.augmentation import random_affine
 from latentcli.models.backbones import MAX_STAGES, check_stages
 from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier
 from latentcli.models.layers import channels_last
@@ -58,7 +58,7 @@ class CNNConfig(ModelConfig):
 
 
 class CNN(PixelClassifier):
-    """Convolutions and residual blocks (He et al. 2016), the mean over places, and a linear layer.
+    """Convolutions and residual blocks (He et al. 2016), the mean over positions, and a linear layer.
 
     Convolutions are pooled by maxima: of few images that teaches far more than strides do.
     """
@@ -79,7 +79,7 @@ class CNN(PixelClassifier):
         self.last = nn.Linear(channels[-1], config.classes)
 
     def pooled(self, images: Tensor) -> Tensor:
-        """(N, width) float32: the mean of the last stage's features over all places."""
+        """(N, width) float32: the mean of the last stage's features over all positions."""
         with self.reduced_precision(images):
             maps = self.layers(channels_last(images))
         return maps.float().mean(dim=(2, 3))
@@ -92,7 +92,7 @@ class CNN(PixelClassifier):
         images, targets = batch
         config = self.config
         if self.training and config.augment:
-            images = moved(images, generator, config.flip)
+            images = random_affine(images, generator, config.flip)
         if self.training and config.mixup:
             images, targets = mixup(images, targets, config.mixup, generator)
         pooled = self.pooled(images)

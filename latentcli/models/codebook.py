@@ -1,4 +1,4 @@
-"""A learned codebook: each place takes its nearest vector (van den Oord et al. 2017)."""
+"""A learned codebook: each position of a map takes its nearest vector (van den Oord et al. 2017)."""
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,7 @@ class Codebook(Quantiser):
     def vectors_of(self, codes: Tensor) -> Tensor:
         return F.embedding(codes, self.vectors)
 
-    def shares(self) -> Tensor:
+    def frequencies(self) -> Tensor:
         return self.counts / self.counts.sum()
 
     @torch.no_grad()
@@ -106,10 +106,10 @@ class Codebook(Quantiser):
         sums = torch.zeros_like(self.sums).index_add_(0, codes, points)
         average = len(points) / self.size
         done = self.updates.to(widest_dtype(points.device.type))
-        share = 1 - ((1 + done) / (10 + done)).clamp_max(self.decay)  # an encoder that has just begun moves fast
-        share = share.to(points.dtype)
-        self.counts.lerp_(counts / average, share)  # in units of the average
-        self.sums.lerp_(sums / average, share)
+        rate = 1 - ((1 + done) / (10 + done)).clamp_max(self.decay)  # an encoder that has just begun moves fast
+        rate = rate.to(points.dtype)
+        self.counts.lerp_(counts / average, rate)  # in units of the average
+        self.sums.lerp_(sums / average, rate)
         self.updates.add_(1)
         if self.learning == "ema":
             self.vectors.copy_(self.sums / self.counts.clamp_min(1e-5)[:, None])
@@ -126,7 +126,7 @@ def _ask_again(codebook: Codebook, incompatible_keys: object) -> None:
 
 
 def points_of(maps: Tensor) -> Tensor:
-    """(N · h · w, D): the vector of each place of maps (N, D, h, w)."""
+    """(N · h · w, D): the vector of each position of maps (N, D, h, w)."""
     return maps.movedim(1, -1).reshape(-1, maps.shape[1])
 
 
@@ -134,17 +134,17 @@ def points_of(maps: Tensor) -> Tensor:
 def nearest(points: Tensor, vectors: Tensor) -> Tensor:
     """(M,) int64: the row of ``vectors`` (K, D) nearest to each of ``points`` (M, D).
 
-    |p − v|² is |v|² − 2 p·v up to what all v have in common: a product of matrices, here as a linear layer, a few
-    points at a time, so that a processor's cache holds their distances until the smallest in each row is found. Of
+    |p − v|² is |v|² − 2 p·v up to what all v have in common: a product of matrices, here as a linear layer, a block
+    of points at a time, so that a processor's cache holds their distances until the smallest in each row is found. Of
     the ways to find it, ``min`` is the fastest on a CPU.
     """
     weight, bias = -2.0 * vectors, vectors.square().sum(dim=1)
-    some = points.split(max(1, DISTANCES // len(vectors)))
-    return torch.cat([F.linear(few, weight, bias).min(dim=1).indices for few in some])
+    blocks = points.split(max(1, DISTANCES // len(vectors)))
+    return torch.cat([F.linear(block, weight, bias).min(dim=1).indices for block in blocks])
 
 
 def kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """(count, D): centres by Lloyd's algorithm; where points are too few, some stand twice.
+    """(count, D): centres by Lloyd's algorithm; of fewer points than centres some occur twice.
 
     The first centres are points drawn one by one, each with a probability that grows with its squared distance from
     those drawn before (Arthur & Vassilvitskii 2007, k-means++).
@@ -162,9 +162,9 @@ def kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
         to_last = (points - centres[index]).square().sum(dim=1)
         distances = torch.minimum(distances, to_last) if index else to_last
     for _ in range(KMEANS_ITERATIONS):
-        owners = nearest(points, centres)
-        counts = torch.bincount(owners, minlength=count)
-        sums = torch.zeros_like(centres).index_add_(0, owners, points)
+        nearest_centres = nearest(points, centres)
+        counts = torch.bincount(nearest_centres, minlength=count)
+        sums = torch.zeros_like(centres).index_add_(0, nearest_centres, points)
         taken = counts > 0
         centres[taken] = sums[taken] / counts[taken][:, None]
     return centres

@@ -12,9 +12,9 @@ from latentcli.models.quantiser import Quantised, Quantiser, straight_through
 
 
 class ScalarQuantiser(Quantiser):
-    """Each of few dimensions is squashed and rounded to one of L levels from −1 to 1: nothing is learned.
+    """Each of a few dimensions is squashed and rounded to one of L levels from −1 to 1: nothing is learned.
 
-    The code of a place is the number whose digits, in base L, are the levels of its dimensions, the first the lowest.
+    The code of a position is the number whose digits, in base L, are the levels of its dimensions, lowest first.
 
     Args:
         levels: L, at least 2.
@@ -48,7 +48,7 @@ class ScalarQuantiser(Quantiser):
     def vectors_of(self, codes: Tensor) -> Tensor:
         return self._scaled((codes[..., None] // self._bases(codes.device) % self.levels).float())
 
-    def shares(self) -> Tensor:
+    def frequencies(self) -> Tensor:
         return torch.full((self.size,), 1 / self.size)
 
     def _bases(self, device: torch.device) -> Tensor:
@@ -66,7 +66,7 @@ class FSQConfig(QuantisedConfig):
     """Architecture and loss of an autoencoder with finite scalar quantisation.
 
     Attributes:
-        latent_dim: D, dimensions of a place.
+        latent_dim: D, dimensions of a position.
         levels: L of each dimension; there are L^D codes.
     """
 

@@ -44,10 +44,10 @@ def channels_last(maps: Tensor) -> Tensor:
 
 
 def to_rows(maps: Tensor) -> Tensor:
-    """(N, C, h, w) maps as (N, h · w · C) rows: place by place, the channels of each together."""
+    """(N, C, h, w) maps as (N, h · w · C) rows: position by position, the channels of each together."""
     return maps.movedim(1, -1).flatten(1)
 
 
-def to_maps(rows: Tensor, places: tuple[int, int]) -> Tensor:
-    """(N, C, h, w) maps of rows that ``to_rows`` made, of (h, w) places."""
-    return rows.unflatten(1, (*places, -1)).movedim(-1, 1)
+def to_maps(rows: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(N, C, h, w) maps of rows that ``to_rows`` made, on a grid of (h, w) positions."""
+    return rows.unflatten(1, (*grid, -1)).movedim(-1, 1)

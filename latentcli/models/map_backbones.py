@@ -1,6 +1,6 @@
 """Convolutional networks that keep where things are: images to maps of features, and back.
 
-The maps are what a quantiser turns into codes, one for each place, and what a VAE's posterior is read from.
+The maps are what a quantiser turns into codes, one for each position, and what a VAE's posterior is read from.
 """
 
 import math
@@ -11,28 +11,15 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from latentcli.core.image_set import Shape
+from latentcli.models.downsampling import Downsampling
 from latentcli.models.layers import channels_last, layer
 
 Activation = Callable[[], nn.Module]
 
 
-class Halvings:
-    """How strided convolutions halve an image, stage by stage.
-
-    Args:
-        image_shape: channels, height, width.
-        width: the stages have width/32 channels, doubling up to four times that.
-        stages: how many times the sides are halved (rounded down).
-
-    Attributes:
-        channels: the image's, then each stage's.
-        sizes: (height, width) of the image, then of each stage's map.
-    """
-
-    def __init__(self, image_shape: Shape, width: int, stages: int) -> None:
-        self.channels = [image_shape[0], *(max(1, width // 32) * min(2**stage, 4) for stage in range(stages))]
-        self.sizes = [(image_shape[1] >> stage, image_shape[2] >> stage) for stage in range(stages + 1)]
-        self.map_shape: Shape = (self.channels[-1], *self.sizes[-1])
+def _downsampling(image_shape: Shape, width: int, stages: int | None) -> Downsampling:
+    """Of the networks here: width/32 channels at first."""
+    return Downsampling(image_shape, width // 32, stages or usual_stages(image_shape), False)
 
 
 class ResidualBlock(nn.Module):
@@ -55,7 +42,7 @@ class MapEncoder(nn.Module):
 
     Args:
         image_shape: channels, height, width.
-        width: sets the channels (see ``Halvings``).
+        width: divided by 32 the channels of the first stage (see ``Downsampling``).
         norm: "batch"; any other leaves convolutions without normalisation.
         stages: halvings of the sides; None: ``usual_stages``.
         blocks: residual blocks.
@@ -69,12 +56,12 @@ class MapEncoder(nn.Module):
         self, image_shape: Shape, width: int, norm: str, stages: int | None, blocks: int, activation: Activation
     ) -> None:
         super().__init__()
-        halvings = Halvings(image_shape, width, stages or usual_stages(image_shape))
-        self.map_shape = halvings.map_shape
+        down = _downsampling(image_shape, width, stages)
+        self.map_shape = down.map_shape
         layers: list[nn.Module] = []
-        for before, after in pairwise(halvings.channels):
+        for before, after in pairwise(down.channels):
             layers += layer(nn.Conv2d(before, after, 4, stride=2, padding=1), norm, activation)
-        layers += [ResidualBlock(halvings.channels[-1], norm, activation) for _ in range(blocks)]
+        layers += [ResidualBlock(down.channels[-1], norm, activation) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -99,13 +86,13 @@ class MapDecoder(nn.Module):
         activation: Activation,
     ) -> None:
         super().__init__()
-        halvings = Halvings(image_shape, width, stages or usual_stages(image_shape))
-        first = halvings.channels[-1]
+        down = _downsampling(image_shape, width, stages)
+        first = down.channels[-1]
         layers: list[nn.Module] = layer(nn.Conv2d(inputs, first, 3, padding=1), norm, activation)
         layers += [ResidualBlock(first, norm, activation) for _ in range(blocks)]
-        for stage in range(len(halvings.sizes) - 1, 0, -1):
-            height, breadth = halvings.sizes[stage - 1]
-            before, after = halvings.channels[stage], halvings.channels[stage - 1]
+        for stage in range(len(down.sizes) - 1, 0, -1):
+            height, breadth = down.sizes[stage - 1]
+            before, after = down.channels[stage], down.channels[stage - 1]
             up = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, output_padding=(height % 2, breadth % 2))
             layers += layer(up, norm, activation) if stage > 1 else [up]
         self.layers = nn.Sequential(*layers)
@@ -115,22 +102,22 @@ class MapDecoder(nn.Module):
 
 
 def usual_stages(image_shape: Shape) -> int:
-    """Halvings to about a quarter of the sides; of large images more, so that a map has 16 places a side."""
+    """Halvings to about a quarter of the sides; of large images more, so that a map has 16 positions a side."""
     side = min(image_shape[1:])
     return max(1, min(2 + max(0, round(math.log2(side / 80))), round(math.log2(side / 4))))
 
 
-def places_of(image_shape: Shape, stages: int | None) -> tuple[int, int]:
+def grid_of(image_shape: Shape, stages: int | None) -> tuple[int, int]:
     """Height and width of the map that an image becomes; ``stages`` as for the networks."""
-    stages = stages or usual_stages(image_shape)
-    return image_shape[1] >> stages, image_shape[2] >> stages
+    height, width = _downsampling(image_shape, 1, stages).sizes[-1]
+    return height, width
 
 
 def keep_scale(network: nn.Module) -> None:
     """Have the convolutions of a network without normalisation drawn so wide that what passes keeps its scale.
 
     Otherwise what tells images apart shrinks to a half with each layer, and the decoder learns to be black before it
-    learns to see.
+    learns anything else.
 
     Source: He, Zhang, Ren & Sun 2015, equation 10: a variance of 2 / inputs, which is a uniform bound of √6 / √inputs.
     """

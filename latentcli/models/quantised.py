@@ -15,7 +15,7 @@ from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
 from latentcli.models.layers import NORMS, to_maps, to_rows
-from latentcli.models.map_backbones import MAPS, keep_scale, places_of, usual_stages
+from latentcli.models.map_backbones import MAPS, grid_of, keep_scale, usual_stages
 from latentcli.models.quantiser import Quantiser, perplexity
 from latentcli.numerics import metrics
 
@@ -25,7 +25,7 @@ class QuantisedConfig(ModelConfig):
     """Architecture and loss around the quantiser.
 
     Attributes:
-        backbone: encoder and decoder, a name in ``BACKBONES``, or in ``MAPS``, whose networks keep places apart.
+        backbone: encoder and decoder, a name in ``BACKBONES``, or in ``MAPS``, whose networks keep positions apart.
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; the last convolutions have width/32 channels or more.
         stages: halvings of the image down to the map of codes; None: to about a quarter of the sides.
@@ -47,7 +47,7 @@ class QuantisedConfig(ModelConfig):
 
     @property
     def halvings(self) -> int:
-        """Halvings from the image to the map of codes; fully connected layers afford about 7 places a side."""
+        """Halvings from the image to the map of codes; fully connected layers afford about 7 positions a side."""
         usual = usual_stages(self.image_shape)
         if self.backbone not in MAPS:
             usual = max(usual, round(math.log2(min(self.image_shape[1:]) / 7)))
@@ -56,7 +56,7 @@ class QuantisedConfig(ModelConfig):
     @property
     def grid(self) -> tuple[int, int]:
         """Height and width of the map of codes."""
-        return places_of(self.image_shape, self.halvings)
+        return grid_of(self.image_shape, self.halvings)
 
 
 class QuantisedAutoencoder(LatentModel):
@@ -143,10 +143,10 @@ class QuantisedAutoencoder(LatentModel):
         return super().feature_shape(name)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Each place by itself, its code as often as the quantiser has seen it."""
-        shares = self.quantiser.shares().to(generator.device)
-        places = count * math.prod(self.config.grid)
-        codes = torch.multinomial(shares, places, replacement=True, generator=generator)
+        """Each position by itself, its code as often as in training."""
+        frequencies = self.quantiser.frequencies().to(generator.device)
+        positions = count * math.prod(self.config.grid)
+        codes = torch.multinomial(frequencies, positions, replacement=True, generator=generator)
         return self.quantiser.vectors_of(codes.unflatten(0, (count, *self.config.grid))).flatten(1)
 
     @property

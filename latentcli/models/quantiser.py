@@ -13,9 +13,9 @@ class Quantised:
     """A batch of maps after quantising.
 
     Attributes:
-        values: (N, D, h, w), each place one of the quantiser's vectors; gradients pass straight through to the input.
+        values: (N, D, h, w), each position one of the quantiser's vectors; gradients pass straight through.
         codes: (N, h, w) int64 in 0 … K − 1.
-        terms: scalars of the quantiser's own loss, means over all places and dimensions.
+        terms: scalars of the quantiser's own loss, means over all positions and dimensions.
     """
 
     values: Tensor
@@ -24,7 +24,7 @@ class Quantised:
 
 
 class Quantiser(nn.Module, ABC):
-    """Maps each place's vector to one of K vectors.
+    """Maps each position's vector to one of K vectors.
 
     Attributes:
         size: K, the number of codes.
@@ -46,18 +46,18 @@ class Quantiser(nn.Module, ABC):
 
     @abstractmethod
     def codes_of(self, maps: Tensor) -> Tensor:
-        """(N, h, w) int64: the code of each place of maps (N, D, h, w), such as ``forward`` takes."""
+        """(N, h, w) int64: the code of each position of maps (N, D, h, w), such as ``forward`` takes."""
 
     @abstractmethod
     def nearest(self, vectors: Tensor) -> Tensor:
-        """(N, h, w) int64: the code of the nearest vector at each place of (N, D, h, w), such as ``forward`` gives."""
+        """(N, h, w) int64: the code of the vector nearest to each of (N, D, h, w), such as ``forward`` gives."""
 
     @abstractmethod
     def vectors_of(self, codes: Tensor) -> Tensor:
         """(..., D): the vectors of codes of any shape, each in 0 … K − 1."""
 
     @abstractmethod
-    def shares(self) -> Tensor:
+    def frequencies(self) -> Tensor:
         """(K,) how often each code occurs, summing to 1; all alike where that is not known."""
 
 
@@ -76,6 +76,6 @@ def perplexity(codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
     Returns:
         two scalars.
     """
-    shares = torch.bincount(codes.flatten(), minlength=size) / codes.numel()
-    entropy = torch.special.entr(shares).sum()
-    return entropy.exp(), (shares > 0).float().mean()
+    frequencies = torch.bincount(codes.flatten(), minlength=size) / codes.numel()
+    entropy = torch.special.entr(frequencies).sum()
+    return entropy.exp(), (frequencies > 0).float().mean()

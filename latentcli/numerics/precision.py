@@ -36,8 +36,8 @@ def reduced_precision(device: str, enabled: bool = True) -> torch.autocast:
 
 def product_dtype(device: str) -> torch.dtype:
     """Of the numbers that this type of device multiplies fastest in training."""
-    units = {"cuda": _cuda_has_bfloat16, "cpu": lambda: AMX}.get(device, lambda: False)
-    return torch.bfloat16 if units() else torch.float32
+    reduced = (device == "cuda" and _cuda_has_bfloat16()) or (device == "cpu" and AMX)
+    return torch.bfloat16 if reduced else torch.float32
 
 
 @cache

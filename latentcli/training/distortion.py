@@ -8,7 +8,7 @@ import torch
 
 from latentcli.core.image_set import ImageSet
 from latentcli.models import PIXEL_CLASSIFIERS
-from latentcli.models.augmentation import moved
+from latentcli.models.augmentation import random_affine
 from latentcli.numerics.batches import DeviceImages
 from latentcli.numerics.random import generator_for
 
@@ -16,8 +16,8 @@ BATCH = 512
 """Images distorted at a time."""
 
 
-def distorted(images: ImageSet, count: int, seed: int) -> ImageSet:
-    """The images, then copies of each, distorted as a CNN's augmentation does it, so that there are ``count`` or more.
+def augmented_copies(images: ImageSet, count: int, seed: int) -> ImageSet:
+    """The images, then copies of each under a CNN's augmentation, so that there are ``count`` or more.
 
     Args:
         images: n of them, (n, C, H, W) uint8, one or more.
@@ -32,6 +32,6 @@ def distorted(images: ImageSet, count: int, seed: int) -> ImageSet:
     for copy in range(1, math.ceil(count / len(images))):
         generator = generator_for(seed, "copies", copy)
         for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / BATCH)):
-            parts.append((255 * moved(bytes_of[rows], generator, flip)).round().to(torch.uint8).numpy())
+            parts.append((255 * random_affine(bytes_of[rows], generator, flip)).round().to(torch.uint8).numpy())
     every = images.take(np.resize(np.arange(len(images)), sum(map(len, parts))))
     return replace(every, images=np.concatenate(parts))

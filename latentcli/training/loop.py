@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentcli.core.device import memory_for
 from latentcli.core.errors import FitError
 from latentcli.models.base import LossTerms, Model
 from latentcli.numerics.batches import DeviceImages
@@ -63,6 +64,10 @@ def learning_rate(config: TrainingConfig, fraction: float) -> float:
 
 class Run:
     """One training run of a model on examples: ``fit`` takes it to its end.
+
+    On the CPU the same arguments give the same bytes for the same number of threads, whether or not the run was
+    interrupted and resumed. On CUDA they do not: ``index_add_`` (the codebook's moving averages), bincount and the
+    backward pass of cuDNN's convolutions add up in no fixed order.
 
     Args:
         model: on its device; its weights are trained in place, and end as the best by validation loss.
@@ -118,8 +123,18 @@ class Run:
         Raises:
             FitError: the loss or its gradient is not finite; the model is as it was before that step, and that state
                 was saved.
+            UsageError: the device's memory does not suffice for batches of this size.
             Interrupted: ``callbacks.interrupted`` said so; the state was saved.
         """
+        with memory_for(self.batch_size):
+            self._train(callbacks)
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        self.model.load_training_state({})
+        self.model.eval()
+        return self.history
+
+    def _train(self, callbacks: Callbacks) -> None:
         done = round(self.step / self.steps_per_epoch * self.images_per_epoch)
         callbacks.on_start(self.epochs, self.images_per_epoch, done)
         saved_at = time.monotonic()
@@ -140,11 +155,6 @@ class Run:
                     saved_at = time.monotonic()
                 if end_of_epoch:
                     callbacks.on_epoch(self.history[-1])
-        if self.best is not None:
-            self.model.load_state_dict(self.best)
-        self.model.load_training_state({})
-        self.model.eval()
-        return self.history
 
     def state(self) -> State:
         """All that a run goes on from: the model and its training state, the optimiser, step, history, best weights.

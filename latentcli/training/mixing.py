@@ -17,10 +17,10 @@ from latentcli.numerics.random import generator_for
 from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfig
 from latentcli.training.examples import Examples, split
 
-MOST_ROWS = 100_000_000
-"""Images of an epoch, repeats counted; a share near 0 or 1 would ask for any number."""
+MAX_ROWS = 100_000_000
+"""Images of an epoch, repeats counted; a fraction near 0 or 1 would ask for any number."""
 
-FEWEST_HELD_OUT = 30
+MIN_HELD_OUT = 30
 """Images: a loss of fewer says too little to choose weights by, and they are better used to learn from."""
 
 Hybrids = Mapping[str, np.ndarray]
@@ -41,7 +41,7 @@ def labelled(images: ImageSet, per_class: int | None, seed: int) -> ImageSet:
     if not images.labels.any:
         raise DataError(
             f"{images.name} has no labels to learn from", "expected some labelled images",
-            "give a folder with a sub-folder for each class, or `labels`",
+            "give a folder with a sub-folder for each class, or a table of `labels`",
         )  # fmt: skip
     kept = images if per_class is None else labelled_per_class(images, per_class, seed)
     return kept.take(kept.labels.known)
@@ -97,7 +97,7 @@ def examples(
         UsageError: a share that would take too many repeats.
     """
     rows, held_out = split(len(images), config)
-    if validation is not None or len(held_out) < FEWEST_HELD_OUT:
+    if validation is not None or len(held_out) < MIN_HELD_OUT:
         rows, held_out = np.arange(len(images)), np.arange(0)
     parts, targets = [images.images], [one_hot(images, classes)]
     if validation is not None:
@@ -110,12 +110,12 @@ def examples(
     first = sum(map(len, parts))
     parts.append(pixels(hybrids, images))
     targets.append(soft_targets(hybrids, classes))
-    mixed = in_shares(rows, first + np.arange(len(parts[-1])), share, config.seed)
+    mixed = repeated_rows(rows, first + np.arange(len(parts[-1])), share, config.seed)
     final = rows if config.finish else None
     return Examples(np.concatenate(parts), mixed, held_out, np.concatenate(targets), final, config.finish)
 
 
-def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int) -> np.ndarray:
+def repeated_rows(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Row numbers of an epoch: each of either kind at least once, the fewer repeated, so that the share is right.
 
     Args:
@@ -125,14 +125,14 @@ def in_shares(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int
         seed: which rows are repeated once more than others.
 
     Raises:
-        UsageError: there would be more than ``MOST_ROWS``.
+        UsageError: there would be more than ``MAX_ROWS``.
     """
     total = math.ceil(max(len(labelled) / share if share else 0, len(hybrids) / (1 - share) if share < 1 else 0))
-    if total > MOST_ROWS:
+    if total > MAX_ROWS:
         raise UsageError(
-            f"a share of {share:g} would take {total:,} images an epoch",
+            f"a labelled fraction of {share:g} would take {total:,} images an epoch",
             f"with {len(labelled):,} labelled images and {len(hybrids):,} hybrids",
-            f"give a share nearer to theirs: --share {LABELLED_FRACTION:g}",
+            f"give a `labelled_fraction` nearer to theirs, such as {LABELLED_FRACTION:g}",
         )
     wanted = round(share * total)
     repeated = [

@@ -27,30 +27,30 @@ def still(monkeypatch):
 
 def test_mirroring_is_left_to_right(still):
     images = drawn(5, 3, 9, 12)
-    assert_close(augmentation.moved(images, generator(), 1.0), images.flip(3), atol=1e-5, rtol=0)
-    assert_close(augmentation.moved(images, generator(), 0.0), images, atol=1e-5, rtol=0)
+    assert_close(augmentation.random_affine(images, generator(), 1.0), images.flip(3), atol=1e-5, rtol=0)
+    assert_close(augmentation.random_affine(images, generator(), 0.0), images, atol=1e-5, rtol=0)
 
 
 def test_about_the_fraction_that_was_asked_for_is_mirrored(still):
     images = drawn(1000, 1, 8, 8)
-    moved = augmentation.moved(images, generator(), 0.3)
+    moved = augmentation.random_affine(images, generator(), 0.3)
     mirrored = (moved - images).abs().amax(dim=(1, 2, 3)) > 1e-3
     assert 0.25 < mirrored.float().mean() < 0.35
 
 
 def test_each_image_is_moved_apart_and_stays_in_range():
     images = drawn(1, 3, 16, 16).expand(8, -1, -1, -1)
-    moved = augmentation.moved(images, generator(), 0.5)
+    moved = augmentation.random_affine(images, generator(), 0.5)
     assert moved.shape == images.shape
     assert ((moved >= 0) & (moved <= 1)).all()
     assert not torch.equal(moved[0], moved[1])
-    assert torch.equal(moved, augmentation.moved(images, generator(), 0.5))
-    assert not torch.equal(moved, augmentation.moved(images, generator(1), 0.5))
+    assert torch.equal(moved, augmentation.random_affine(images, generator(), 0.5))
+    assert not torch.equal(moved, augmentation.random_affine(images, generator(1), 0.5))
 
 
 def test_beyond_its_edge_an_image_goes_on_as_it_is_there():
     images = torch.full((20, 3, 10, 10), 0.7)
-    assert_close(augmentation.moved(images, generator(), 0.5), images)
+    assert_close(augmentation.random_affine(images, generator(), 0.5), images)
 
 
 @given(seed=st.integers(0, 2**31), alpha=st.sampled_from([0.01, 0.2, 1.0, 8.0]), count=st.integers(1, 9))

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.settings import described
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, family_of
-from latentcli.models.backbones import BACKBONES, MOST_PARAMETERS, count_parameters
+from latentcli.models.backbones import BACKBONES, MAX_PARAMETERS, count_parameters
 from latentcli.models.layers import channels_last
 from latentcli.models.map_backbones import MAPS
 from latentcli.numerics import precision
@@ -47,7 +47,7 @@ def test_images_of_every_size_go_in_and_come_out_in_range(family, backbone, shap
 @small
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_default_networks_stay_small(family, backbone, shape):
-    assert count_parameters(build(family, shape, backbone=backbone)) <= MOST_PARAMETERS
+    assert count_parameters(build(family, shape, backbone=backbone)) <= MAX_PARAMETERS
 
 
 @families

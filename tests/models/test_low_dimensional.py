@@ -10,8 +10,7 @@ from torch.testing import assert_close
 from latentcli import inference
 from latentcli.models import create
 from latentcli.models.latent_memory import MAX_VALUES, LatentMemory, NearestEntries
-from latentcli.models.low_dimensional import MEMORY_FRACTION, LowDimensionalVAE
-from latentcli.models.vae import LOW_DIMENSIONS, VAEConfig
+from latentcli.models.vae import LOW_DIMENSIONS, MEMORY_FRACTION, LowDimensionalVAE, VAEConfig
 from latentcli.training.config import TrainingConfig
 from latentcli.training.loop import Callbacks, Run
 

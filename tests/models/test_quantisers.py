@@ -62,10 +62,10 @@ def test_the_nearest_code_is_the_nearest(quantiser):
 
 @each
 def test_the_shares_of_codes_are_those_seen(quantiser):
-    shares = quantiser.shares()
-    assert shares.shape == (quantiser.size,)
-    assert_close(shares.sum(), torch.tensor(1.0))
-    assert_close(shares, torch.full_like(shares, 1 / quantiser.size))  # none was seen yet
+    frequencies = quantiser.frequencies()
+    assert frequencies.shape == (quantiser.size,)
+    assert_close(frequencies.sum(), torch.tensor(1.0))
+    assert_close(frequencies, torch.full_like(frequencies, 1 / quantiser.size))  # none was seen yet
 
 
 def test_a_codebook_counts_what_it_sees():
@@ -74,7 +74,7 @@ def test_a_codebook_counts_what_it_sees():
         book(maps(step), generator(step), progress=1.0)
     codes = torch.cat([book.codes_of(maps(step)).flatten() for step in range(200)])
     expected = torch.bincount(codes, minlength=book.size) / len(codes)
-    assert (book.shares() - expected).abs().max() < 0.1
+    assert (book.frequencies() - expected).abs().max() < 0.1
 
 
 def test_the_gradient_passes_straight_through_a_codebook():

@@ -249,6 +249,19 @@ def test_a_refused_run_goes_on_with_a_lower_learning_rate_of_its_own(images, mon
     assert {"lr", "patience", "save_every"} == set(MAY_CHANGE)
 
 
+def test_a_device_without_enough_memory_is_told_what_to_do(images, monkeypatch):
+    network = model()
+
+    def full(batch, generator, progress):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(network, "loss", full)
+    with pytest.raises(UsageError, match="memory is full") as caught:
+        Run(network, images, CONFIG).fit(Callbacks())
+    assert "batches of 16 images" in caught.value.found
+    assert "`batch_size`, such as 8" in caught.value.remedy
+
+
 class Saturated(Model):
     """A layer behind a saturating activation whose input is infinite: a finite loss, of the bias a gradient of 0."""
 

@@ -36,7 +36,7 @@ def hybrids(names, count: int = 30, shape=(8, 8)):
     seed=st.integers(0, 5),
 )
 def test_each_row_is_there_and_the_share_is_right(first, second, share, seed):
-    rows = mixing.in_shares(np.arange(first), 1000 + np.arange(second), share, seed)
+    rows = mixing.repeated_rows(np.arange(first), 1000 + np.arange(second), share, seed)
     counts = np.bincount(rows, minlength=1000 + second)
     assert counts[:first].sum() == pytest.approx(share * len(rows), abs=1)
     for kind in (counts[:first], counts[1000:]):
@@ -46,18 +46,18 @@ def test_each_row_is_there_and_the_share_is_right(first, second, share, seed):
 
 
 def test_a_share_of_zero_or_one_leaves_one_kind_out():
-    assert mixing.in_shares(np.arange(3), np.arange(3, 9), 0.0, 0).tolist() == [3, 4, 5, 6, 7, 8]
-    assert mixing.in_shares(np.arange(3), np.arange(3, 9), 1.0, 0).tolist() == [0, 1, 2]
+    assert mixing.repeated_rows(np.arange(3), np.arange(3, 9), 0.0, 0).tolist() == [3, 4, 5, 6, 7, 8]
+    assert mixing.repeated_rows(np.arange(3), np.arange(3, 9), 1.0, 0).tolist() == [0, 1, 2]
 
 
 def test_a_share_that_takes_too_many_repeats_is_refused():
     with pytest.raises(UsageError, match="share of 1e-09"):
-        mixing.in_shares(np.arange(10), np.arange(10, 20), 1e-9, 0)
+        mixing.repeated_rows(np.arange(10), np.arange(10, 20), 1e-9, 0)
 
 
 def test_repeats_favour_no_class():
     """Images of a folder come class by class; half of them once more must not be the first classes."""
-    rows = mixing.in_shares(np.arange(1000), 1000 + np.arange(1500), 0.5, 0)
+    rows = mixing.repeated_rows(np.arange(1000), 1000 + np.arange(1500), 0.5, 0)
     twice = np.flatnonzero(np.bincount(rows)[:1000] == 2)
     assert len(twice) == 500
     assert 200 < (twice < 500).sum() < 300
