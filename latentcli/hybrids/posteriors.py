@@ -9,7 +9,7 @@ from latentcli.core.errors import DataError
 from latentcli.core.image_set import UNLABELLED
 
 OTHER = -2
-"""In place of a class index: an image of a class that is none of those asked about."""
+"""Stands for the class of an image whose known class is not among those asked about."""
 
 
 @dataclass(frozen=True)

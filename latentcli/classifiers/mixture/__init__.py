@@ -1,1 +1,1 @@
-"""The Gaussian mixture that a few labels name: expectation maximisation, and what is read of it."""
+"""The semi-supervised Gaussian mixture: expectation maximisation, and a classifier whose components have classes."""

@@ -118,7 +118,7 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
             components of other classes, and renormalised within its own. None: labels are ignored.
 
     Raises:
-        CollapsedComponent: a covariance is not positive definite.
+        CollapsedComponent: when a covariance is not positive definite.
     """
     xp = samples.xp
     try:
@@ -194,7 +194,7 @@ def maximise_likelihood(
         on_iteration: called with the iteration, the mixture it began with and its log likelihood.
 
     Raises:
-        CollapsedComponent: a component lost its samples or sits on a single point.
+        CollapsedComponent: when a component loses its samples, or sits on a single point.
     """
     fit = Fit(start)
     for iteration in range(max_iter):

@@ -1,4 +1,4 @@
-"""Gaussian mixture classifier: scikit-learn's mixture and contract, and a few labels to name the components with."""
+"""Gaussian mixture classifier: scikit-learn's contract, and a few labels that give the components their classes."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -33,15 +33,15 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     p(class | z) is the sum of the responsibilities of the class's components. With as many components as classes,
     component and class are one from the start: each point begins in the class of the labelled point nearest to it
     (``starts``), and a labelled point counts for its class's component alone. With more, EM first finds the shape of
-    the data without the labels, from the means of these classes and further points; then the labels name the components
-    (``component_classes``), and EM goes on with each labelled point held to its own class's components.
+    the data without the labels, from the means of these classes and further points; then the labels give the components
+    their classes (``component_classes``), and EM goes on with each labelled point held to its own class's components.
 
     In a space of more than ``max_dimensions`` the mixture lives on the principal plane of the points, of so many
     dimensions. Points are always those of the whole space; densities are then those of their projections.
 
     Args:
-        n_components: how many Gaussians, at least one for each class. None: one for each class where these tell the
-            classes apart, else five (``semi_supervised.fit_best``); 1 without labels.
+        n_components: how many Gaussians, at least one for each class. None: one for each class where that
+            separates the classes, else five (``semi_supervised.fit_best``); 1 without labels.
         covariance_type: ``full``, ``tied`` (one for all components), ``diag`` or ``spherical``.
         tol: nats per sample: EM ends when the log likelihood changes by less.
         reg_covar: fraction of the data's variance, dimension by dimension, added to each component's; relative, so
@@ -49,7 +49,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         shrinkage: how firmly a component's covariance is drawn to the mean of all: as by so many samples for each
             of its free parameters. 0 is plain EM, whose log likelihood never falls. Counts for little in two
             dimensions; in 24 it took the classes of handwritten digits from 0.94 to 0.964.
-        max_iter: iterations at most; a ``ConvergenceWarning`` when they did not do.
+        max_iter: iterations at most; a ``ConvergenceWarning`` when EM has not converged by then.
         n_init: how many starts to try, of which the likeliest is kept. They differ where there are means to draw.
         random_state: seed, or numpy's generator, of the means that are drawn.
         device: ``cpu``, where numpy computes and torch is not needed, or ``auto``, ``cuda``, ``cuda:N``.
@@ -123,7 +123,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
             y: (N,) labels: numbers, -1 where unlabelled; or strings, "" (or None) where unlabelled. None: no labels,
                 and the classes are the components' numbers.
             posterior_variances: (N, D) of each point, where X are the means of distributions: ``class_gaussians_``
-                are as wide as these tell. None: points without width.
+                include these variances. None: the points have none.
             classes: names of the classes in the order that ``classes_`` is to have; those that label nothing are left
                 out. None: sorted, texts that are all whole numbers by value ("9" before "10").
 

@@ -54,7 +54,7 @@ class Mixture:
         """(K, F) float64: the natural parameters η for the features of points taken from ``origin`` (D,).
 
         Raises:
-            numpy.linalg.LinAlgError: a covariance is not positive definite.
+            numpy.linalg.LinAlgError: when a covariance is not positive definite.
         """
         dimensions = self.means.shape[1]
         means = self.means - origin
@@ -152,7 +152,7 @@ def log_joint(points: np.ndarray, mixture: Mixture, origin: np.ndarray) -> np.nd
     """(K, n) log p(z, component) in nats, of points (n, D); ``origin`` (D,) as near to the points as may be.
 
     Raises:
-        numpy.linalg.LinAlgError: a covariance is not positive definite.
+        numpy.linalg.LinAlgError: when a covariance is not positive definite.
     """
     return mixture.natural(origin) @ features(points.astype(np.float64) - origin, mixture.covariance_type)
 

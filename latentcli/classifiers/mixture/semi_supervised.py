@@ -18,7 +18,7 @@ _JUDGED_ON = 10_000  # samples
 
 @dataclass(frozen=True)
 class Settings:
-    """What ``GaussianMixtureClassifier`` is told, by the same names, and its ranges; ``seed`` draws the starts."""
+    """Settings of ``GaussianMixtureClassifier``, by the same names, with their ranges; ``seed`` draws the starts."""
 
     n_components: int | None = setting(between=(1, 10_000), none=True)
     covariance_type: str = setting(choices=COVARIANCE_TYPES)
