@@ -1,6 +1,6 @@
-"""The README's tables and pictures of hybrids, from the accuracies that ``studies.py hybrids-…`` has measured.
+"""Tables and pictures of hybrids, from the accuracies that ``studies.py hybrids-…`` has measured.
 
-    python tests/benchmarks/curves.py           # write the tables into the README, draw the pictures beside this file
+    python tests/benchmarks/curves.py           # write the tables into README.md, and the pictures, beside this file
     python tests/benchmarks/curves.py STUDY…    # take in the cells of these folders first
 
 ``hybrids.json`` beside this file keeps what was measured: a row for each data set, arm and number of labelled images
@@ -17,7 +17,7 @@ from latentcli.experiments import tables as tabling
 from latentcli.experiments.arms import ARMS
 
 HERE = Path(__file__).parent
-KEPT, README = HERE / "hybrids.json", HERE.parents[1] / "README.md"
+KEPT, README = HERE / "hybrids.json", HERE / "README.md"
 BEGIN, END = "<!-- hybrids -->\n", "<!-- end of hybrids -->\n"
 BY = "data", "arm", "per_class"
 NAMES = {

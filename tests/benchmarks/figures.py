@@ -1,4 +1,4 @@
-"""The table of the README: few labels, one command, several data sets.
+"""Few labels, one command, several data sets.
 
     python tests/benchmarks/figures.py                       # every row
     python tests/benchmarks/figures.py assignment mnist-148  # some rows

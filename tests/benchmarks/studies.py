@@ -1,4 +1,4 @@
-"""Continuous against discrete latent spaces, and classifiers with and without hybrids: the README's two studies.
+"""Continuous against discrete latent spaces, and classifiers with and without hybrids: two studies.
 
     python tests/benchmarks/studies.py                         # every row, with all its seeds
     python tests/benchmarks/studies.py latents-mnist --seeds 1 # some rows
