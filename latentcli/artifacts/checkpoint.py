@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_PARAMETERS = 1_000_000_000
 
 _TRAIN_AGAIN = "copy it again from where it is whole, or train again: latentcli train DATA, or train-cnn"
-_START_AGAIN = "start again without --resume"
+_START_AGAIN = "start again without `resume`"
 
 
 @dataclass(frozen=True, eq=False)

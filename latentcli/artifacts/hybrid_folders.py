@@ -43,7 +43,7 @@ def hybrid_folder_writer(
     if NAMES in classes:
         raise UsageError(
             f"a class is called {NAMES}, as the first column of {SOFT_LABELS} is",
-            remedy="write hybrids.npz instead of a --folder: -o hybrids.npz",
+            remedy="write hybrids.npz instead of a `folder`",
         )
     digits, table = max(6, len(str(count - 1))), [as_csv([[NAMES, *classes]])]
     with atomic_folder(path) as folder:

@@ -17,7 +17,7 @@ from latentcli.cli import (
     train,
     train_cnn,
 )
-from latentcli.cli.app import app, run
+from latentcli.cli.app import PANELS, app, run
 
 __all__ = [
     "app",
@@ -38,6 +38,8 @@ __all__ = [
     "train",
     "train_cnn",
 ]
+
+app.registered_commands.sort(key=lambda each: PANELS.index(str(each.rich_help_panel)))
 
 
 def main() -> None:

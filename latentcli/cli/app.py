@@ -21,6 +21,8 @@ LEARN, USE, MAKE, COMPARE, LOOK = (
 )  # fmt: skip
 """Panels of the help, by what one wants to do."""
 
+PANELS = (LEARN, USE, MAKE, COMPARE, LOOK)
+
 INTERRUPTED = 130
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 

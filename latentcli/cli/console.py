@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latentcli.core import errors
 from latentcli.core.errors import GateError, OutputError, UsageError
 from latentcli.core.progress import Advance
 
@@ -31,6 +32,11 @@ class Verbosity:
 verbosity = Verbosity()
 
 
+def printable(text: str) -> str:
+    """The text with control characters escaped: names of files and classes may hold any."""
+    return errors.printable(text, keep="\n")
+
+
 def error(message: str) -> None:
     """An error, on stderr, in at most three lines."""
     print(f"error: {printable(message)}", file=sys.stderr)
@@ -47,11 +53,6 @@ def detail(text: str) -> None:
     """Something worth knowing for someone who asked with ``-v``."""
     if verbosity.verbose:
         note(text)
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped: names of files and classes may hold any."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text)
 
 
 def watched() -> bool:

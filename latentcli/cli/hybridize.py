@@ -82,6 +82,7 @@ def hybridize(
     from latentcli.formats.atomic import check_new_folder
     from latentcli.hybrids import HybridMaker, Recipe
     from latentcli.hybrids.hybridize import posteriors_of
+    from latentcli.hybrids.strategies import check_images
 
     target = Path("hybrids.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
@@ -93,6 +94,7 @@ def hybridize(
         strategy, likelihood, None if chosen is None else tuple(chosen), ratio, temperature, min_confidence,
         reject, seed,
     )  # fmt: skip
+    check_images(strategy, likelihood, near is not None)  # before anything is read
     if near is None and (reading.labels is not None or reading.resize):
         name = "resize" if reading.labels is None else "labels"
         raise UsageError(f"`{name}` is of images to draw around", "there are none", "name some: --near DATA")

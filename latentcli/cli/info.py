@@ -47,5 +47,6 @@ def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
         if isinstance(value, Mapping):
             lines += [f"{indent}{name}", *_lines(value, indent + "  ")]
         elif value is not None and value != "":
-            lines.append(f"{indent}{name:<{width}}  {console.readable(value)}")
+            shown = f"{value:.6g}" if isinstance(value, float) else console.readable(value)
+            lines.append(f"{indent}{name:<{width}}  {shown}")
     return lines

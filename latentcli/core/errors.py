@@ -6,7 +6,7 @@
   - ModelFileError (4): a model file is missing, corrupt, unsafe or not of this checkpoint
   - FitError (5): a fit failed: the loss is not finite, a component collapsed
   - OutputError (6): an output cannot be written
-  - GateError (7): all was done, but a reported figure misses its gate
+  - GateError (7): all was done, but a reported metric misses its gate
 """
 
 
@@ -70,6 +70,6 @@ class OutputError(LatentError):
 
 
 class GateError(LatentError):
-    """Everything was done, but a reported figure misses its gate (``--fail-under``)."""
+    """Everything was done, but a reported metric misses its gate."""
 
     exit_code = 7

@@ -104,7 +104,7 @@ def meanings_of(config_class: type) -> dict[str, str]:
         for entry in re.finditer(r"^    (\w[\w, ]*): (.*?)(?=^    \w|\Z)", attributes.group(1) if attributes else "",
                                  re.DOTALL | re.MULTILINE):  # fmt: skip
             for name in entry.group(1).split(","):
-                found[name.strip()] = " ".join(entry.group(2).split())
+                found[name.strip()] = " ".join(entry.group(2).replace("``", "").split())
     return found
 
 

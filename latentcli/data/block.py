@@ -19,7 +19,7 @@ class ImageBlock:
             raise DataError(
                 f"{count:,} images of {height}×{width} pixels do not fit into memory",
                 None,
-                "take fewer, or a smaller --image-size",
+                "take fewer, or a smaller `image_size`",
             ) from error
         self._fixed, self._shape = channels is not None, (channels or 1, height, width)
         self._count = 0

@@ -96,7 +96,7 @@ def parse_max_bad(text: str, total: int) -> float:
     except ValueError:
         number = -1.0
     if not (0 <= number <= 100 if share else number >= 0 and number == int(min(number, 2.0**53))):
-        raise UsageError(f"--max-bad {text!r} is neither a number of files nor a percentage", "such as 20 or 1%")
+        raise UsageError(f"`max_bad` {text!r} is neither a number of files nor a percentage", "such as 20 or 1%")
     return number * total / 100 if share else number
 
 
@@ -104,7 +104,7 @@ def _check_bad(bad: Sequence[tuple[str, str]], total: int, max_bad: str, name: s
     if bad and (len(bad) > parse_max_bad(max_bad, total) or len(bad) == total):
         first = "; ".join(f"{file}: {why}" for file, why in bad[:_NAMED])
         more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        remedy = "mend or remove them" + ("" if len(bad) == total else ", or skip them: --max-bad " + str(len(bad)))
+        remedy = "mend or remove them" + ("" if len(bad) == total else f", or skip them: `max_bad` {len(bad)}")
         raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", first + more, remedy)
 
 
@@ -135,14 +135,14 @@ def _list(folder: Path, classes_from_folders: bool) -> list[str]:
         raise DataError(
             f"{folder} holds images deeper than one sub-folder per class",
             f"found {deep}",
-            f"name a folder of classes, such as {folder / deep.split('/')[0]}, or give --labels",
+            f"name a folder of classes, such as {folder / deep.split('/')[0]}, or give `labels`",
         )
     if classes_from_folders and len(depths) > 1:
         top = next(path for path in paths if "/" not in path)
         raise DataError(
             f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear",
             f"found {top} and {next(path for path in paths if '/' in path)}",
-            "move them into sub-folders, one per class, or give --labels",
+            "move them into sub-folders, one per class, or give `labels`",
         )
     return paths
 

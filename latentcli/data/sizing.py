@@ -55,7 +55,7 @@ def fit(
             raise DataError(
                 f"{images.name} does not have the image size of the model",
                 f"expected {image_shape[1]}×{image_shape[2]} pixels, found {height}×{width}",
-                "resize them on the way in: --resize, or where a model is trained --image-size",
+                "resize them on the way in: `resize`, or where a model is trained `image_size`",
             )
         return resized(images, image_shape[1], image_shape[2], progress)
     if image_size is not None and (height, width) != (image_size, image_size):
@@ -64,7 +64,7 @@ def fit(
         raise DataError(
             f"{images.name} has images of {height}×{width} pixels",
             f"expected {SMALLEST} to {LARGEST} pixels a side",
-            f"resize them on the way in, such as with --image-size {min(max(SMALLEST, height), 64)}",
+            f"resize them on the way in, such as with `image_size` {min(max(SMALLEST, height), 64)}",
         )
     return images
 

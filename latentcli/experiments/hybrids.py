@@ -105,7 +105,7 @@ def cells(task: Task, seeds: int, config: StudyConfig, folder: Path) -> tuple[li
         raise DataError(
             f"{task.train.name} has too few labelled images for {max(config.per_class)} a class",
             f"its smallest class has {fewest}",
-            f"--per-class {','.join(str(size) for size in config.per_class if size <= fewest) or fewest}",
+            f"give `per_class` as {','.join(str(size) for size in config.per_class if size <= fewest) or fewest}",
         )
     common = [
         Cell(f"{task.name}-{MODEL}-{seed}", {"data": images, "seed": seed, **shared},
