@@ -25,7 +25,7 @@ class QuantisedConfig(ModelConfig):
     """Architecture and loss around the quantiser.
 
     Attributes:
-        backbone: encoder and decoder, a name in ``BACKBONES``, or in ``MAPS``, whose networks keep positions apart.
+        backbone: encoder and decoder: "mlp", "conv" or "conv-mlp"; or "residual" or "strided", which keep positions apart.
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; the last convolutions have width/32 channels or more.
         stages: halvings of the image down to the map of codes; None: to about a quarter of the sides.

@@ -50,7 +50,7 @@ class VAEConfig(ModelConfig):
     """Architecture and loss of a VAE.
 
     Attributes:
-        backbone: encoder and decoder, a name in ``BACKBONES``, or in ``MAPS`` for a latent space that is a map.
+        backbone: encoder and decoder: "mlp", "conv" or "conv-mlp"; or "residual" or "strided", whose latent space is a map.
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; convolutions begin with width/64 channels.
         stages: halvings of the image by convolutions; None takes as many as suit its size.
