@@ -188,10 +188,14 @@ def hybrids(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Se
 
     Args:
         path: of the picture.
-        images: (N, C, H, W) uint8.
+        images: (N, H, W), (N, H, W, 3) or (N, C, H, W) uint8.
         soft_labels: (N, K).
         classes: names of the K columns.
     """
+    if images.ndim == 3:
+        images = images[:, np.newaxis]
+    elif images.shape[1] not in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
     mixed = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
     return draw("hybrids", path, images[mixed], soft_labels[mixed], list(classes))
 
