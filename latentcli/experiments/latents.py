@@ -99,7 +99,7 @@ class Run:
 
         family, images = "vqvae" if self.family == LABELLED else self.family, self.task.train
         plan = recipe(self.config.recipe, family, images.shape, len(images))
-        settings = {**plan.model, **plan.training, **dict(self.config.settings), "seed": self.seed}
+        settings = {**plan, **dict(self.config.settings), "seed": self.seed}
         return configure(FAMILIES[family].Config, TrainingConfig, images.shape, None, settings)
 
 
