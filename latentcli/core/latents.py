@@ -102,7 +102,8 @@ class Latents:
         Raises:
             ModelFileError: the two were made by different checkpoints.
         """
-        if self.checkpoint != other.checkpoint or self.arrays.keys() != other.arrays.keys():
+        one, two = ({name: array.shape[1:] for name, array in each.arrays.items()} for each in (self, other))
+        if self.checkpoint != other.checkpoint or one != two:
             raise ModelFileError(
                 "the two sets of latents were made by different checkpoints",
                 f"expected latents of {self.checkpoint[:6]}…, found {other.checkpoint[:6]}…",

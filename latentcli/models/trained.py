@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.progress import Progress, silent
@@ -147,6 +147,16 @@ class TrainedModel:
         fused: LatentModel = self._fused
         return fused
 
+    def _on_device(self, images: ImageSet | np.ndarray) -> DeviceImages:
+        pixels = images.images if isinstance(images, ImageSet) else images
+        if pixels.shape[1:] != tuple(self.image_shape):
+            raise DataError(
+                f"the images do not fit {self.name}",
+                f"expected {self.image_shape} (channels, height, width), found {pixels.shape[1:]}",
+                "load them for this model: `image_shape`",
+            )
+        return DeviceImages(pixels, self.device)
+
     def check_features(self, name: str | None) -> None:
         """Refuse the name of features that the family does not have; None is fine.
 
@@ -172,13 +182,13 @@ class TrainedModel:
 
         Raises:
             UsageError: the family has no such features.
+            DataError: the images are of another shape than the model's.
         """
         self.check_features(features)
         images = images if isinstance(images, ImageSet) else ImageSet(images)
-        network = self._latents
+        network, source = self._latents, self._on_device(images)
         other = None if features in (None, *ARRAYS_OF_FEATURES) else features
         arrays: dict[str, np.ndarray] = {}
-        source = DeviceImages(images.images, self.device)
         with progress("encoding", len(images)) as advance, torch.inference_mode(), FastLinear():
             for rows in batches(len(images), batch_size(images.shape)):
                 batch = source[rows]
@@ -198,10 +208,13 @@ class TrainedModel:
         Raises:
             DataError: the latents are not of this model.
         """
-        if isinstance(latents, Latents):
-            blocks = self.decodings(latents.arrays, progress)
-            return np.concatenate([images for _, images in blocks])
         result = np.empty((len(latents), *self.image_shape), np.float32)
+        if isinstance(latents, Latents):
+            for rows, images in self.decodings(latents.arrays, progress):
+                result[rows] = images
+            return result
+        if latents.shape[1:] != (self._latents.dimensions,):
+            raise self._latents.unfit("points", f"(N, {self._latents.dimensions}) numbers, found {latents.shape}")
         with progress("decoding", len(latents)) as advance:
             for rows in batches(len(latents), batch_size(self.image_shape)):
                 result[rows] = self._decoded(latents[rows])
@@ -253,13 +266,15 @@ class TrainedModel:
 
         Yields:
             row numbers, and their reconstructions (n, C, H, W) float32 in [0, 1].
+
+        Raises:
+            DataError: the images are of another shape than the model's.
         """
-        pixels = images.images if isinstance(images, ImageSet) else images
-        network, source = self._latents, DeviceImages(pixels, self.device)
+        network, source = self._latents, self._on_device(images)
         with torch.inference_mode(), FastLinear():
             inverse = network.inverse()
-        with progress("reconstructing", len(pixels)) as advance:
-            for rows in batches(len(pixels), batch_size(pixels.shape[1:])):
+        with progress("reconstructing", len(images)) as advance:
+            for rows in batches(len(images), batch_size(self.image_shape)):
                 with torch.inference_mode(), FastLinear():
                     decoded = network.decode(inverse(source[rows])).cpu().numpy()
                 yield rows, decoded
@@ -283,12 +298,12 @@ class TrainedModel:
 
         Raises:
             UsageError: this is a model of latents.
+            DataError: the images are of another shape than the model's.
         """
         classes = self.pixel_classifier.config.classes
-        pixels = images.images if isinstance(images, ImageSet) else images
-        source, result = DeviceImages(pixels, self.device), np.empty((len(pixels), classes), np.float32)
-        with progress("classifying", len(pixels)) as advance:
-            for rows in batches(len(pixels), batch_size(pixels.shape[1:])):
+        source, result = self._on_device(images), np.empty((len(images), classes), np.float32)
+        with progress("classifying", len(images)) as advance:
+            for rows in batches(len(images), batch_size(self.image_shape)):
                 result[rows] = self._fused.predict_proba(source[rows]).cpu().numpy()
                 advance(len(rows))
         return result

@@ -17,7 +17,8 @@ from sklearn.mixture import GaussianMixture
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
-from latentcli.cli import inputs
+from latentcli.artifacts.models import load_model
+from latentcli.artifacts.tables import write_labels
 from latentcli.core.errors import DataError, ModelFileError
 from latentcli.formats import npz_reader, torch_zip
 
@@ -259,7 +260,7 @@ def test_hostile_checkpoints_are_refused(tmp_path, marker, attack):
     assert_refused(checkpoint.load, path, ModelFileError, marker)
     assert_refused(checkpoint.load_state, path, ModelFileError, marker)
     assert_refused(artifacts.describe, path, ModelFileError, marker)
-    assert_refused(lambda path: inputs.pixel_classifier(path, "cpu"), path, ModelFileError, marker)
+    assert_refused(lambda path: load_model(path, device="cpu"), path, ModelFileError, marker)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -424,7 +425,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path, read, erro
     "formula", ["=cmd()", "+cmd()", "-cmd()", "@SUM(A1)", "\t=cmd()", "\r=cmd()", "-1+cmd()", "+inf"]
 )
 def test_names_never_become_formulas(tmp_path, formula):
-    artifacts.write_predictions(tmp_path / "vae.csv", [formula], files=[formula], probabilities=np.ones(1))
+    write_labels(tmp_path / "vae.csv", [formula], files=[formula], probabilities=np.ones(1))
     text = (tmp_path / "vae.csv").read_bytes().decode()
     assert text.splitlines()[1].lstrip('"').startswith("'")
     assert text.count("'") == 2
@@ -432,7 +433,7 @@ def test_names_never_become_formulas(tmp_path, formula):
 
 @pytest.mark.parametrize("number", ["-1", "+3.5", "-2e-3", "7"])
 def test_classes_that_are_numbers_stay_numbers(tmp_path, number):
-    artifacts.write_predictions(tmp_path / "vae.csv", [number])
+    write_labels(tmp_path / "vae.csv", [number])
     assert (tmp_path / "vae.csv").read_text() == f"Predicted_Label\n{number}\n"
 
 
@@ -443,5 +444,5 @@ class Terminal(io.StringIO):
 
 def test_file_names_cannot_program_a_terminal():
     terminal = Terminal()
-    artifacts.write_predictions(terminal, ["cat"], files=["\x1b[31mred.png"], probabilities=np.ones(1))
+    write_labels(terminal, ["cat"], files=["\x1b[31mred.png"], probabilities=np.ones(1))
     assert "\x1b" not in terminal.getvalue()
