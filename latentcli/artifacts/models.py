@@ -62,11 +62,15 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
         model: whose latents it is to read: one that was fitted on another is refused. None takes any.
 
     Raises:
-        ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another checkpoint.
+        ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another checkpoint;
+            or the model has no latents.
     """
     path = Path(path)
     read = probes.read if probes.is_archive(path) else parameters.read_classifier
-    known = {} if model is None else {"fitted_on": model.fingerprint, "checkpoint": model.name}
+    known = {}
+    if model is not None:
+        model.check_features(None)
+        known = {"fitted_on": model.fingerprint, "checkpoint": model.name}
     params = read(path, **known)
     if params["kind"] not in CLASSIFIERS:
         expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"

@@ -31,6 +31,9 @@ def unwatched(row: Mapping[str, float]) -> None:
 class Listener:
     """Who watches a training; each method may be overridden, and does nothing here."""
 
+    def configured(self, model: object, training: object, device: str) -> None:
+        """The configurations of the model and of its training are settled, and where it runs."""
+
     def nothing_to_resume(self, state: Path) -> None:
         """There is no such file to go on from: training starts at the beginning."""
 

@@ -42,7 +42,8 @@ def train(
     Args:
         images: two or more.
         model: a model family: a name in ``FAMILIES``.
-        classes: how many classes the latent space is made ready for; None takes those that label the images.
+        classes: how many classes the latent space is made ready for, 0 where that is unknown; None takes those that
+            label the images.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         state: file from which an interrupted training goes on; ``TrainedModel.save`` removes it. None keeps none.
         resume: whether to go on from that file where it is there.
@@ -63,8 +64,10 @@ def train(
         >>> vae.image_shape, len(vae.history)
         ((1, 8, 8), 1)
     """
-    count = len(images.labels.names) or None if classes is None else classes
-    network_config, loop_config = configure(FAMILIES[model].Config, TrainingConfig, images.shape, count, settings)
+    count = len(images.labels.names) if classes is None else classes
+    network_config, loop_config = configure(
+        FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
+    )
     run = identity(model, network_config, loop_config, images.name, {"images": images.images})
     return trained(
         model, network_config, loop_config, images.images, run, images.class_names,
@@ -110,10 +113,10 @@ def train_cnn(
         >>> cnn.class_names[:3]
         ('0', '1', '2')
     """
-    for name, value in (("labelled_fraction", labelled_fraction), ("finish", finish)):
-        if value and hybrids is None:
+    for name, value in (("labelled_fraction", labelled_fraction), ("finish", finish or None)):
+        if value is not None and hybrids is None:
             raise UsageError(
-                f"{name} is {value:g}, and there are no hybrids",
+                f"`{name}` is {value:g}, and there are no hybrids",
                 "it says how labelled images and hybrids are mixed",
                 "give some: `hybrids`",
             )
@@ -161,7 +164,9 @@ def trained(
         device, state, resume, log, listener: as for ``train``.
     """
     path = None if state is None else Path(state)
+    listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
+    listener.configured(network_config, loop_config, device)
     history = fit(
         network, examples, loop_config, identity=run, state=path, resume=resume, log=log, listener=listener
     )  # fmt: skip

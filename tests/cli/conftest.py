@@ -17,6 +17,16 @@ FAST = ["--backbone", "mlp", "--set", "width=128", "--latent-dim", "8", "--batch
 """Options of a training that is over in a second or two and still tells the classes apart."""
 
 
+TINY = ["--backbone", "mlp", "--set", "width=16", "--latent-dim", "4", "--epochs", "1", "-q"]
+"""Options of a training that is over at once and learns next to nothing."""
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    """``TINY``, for tests."""
+    return TINY
+
+
 @pytest.fixture
 def fast() -> list[str]:
     """``FAST``, for tests."""

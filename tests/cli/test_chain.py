@@ -21,14 +21,14 @@ def read_csv(path: str) -> list[dict[str, str]]:
 
 def test_training_leaves_a_checkpoint_a_mixture_and_its_log(trained):
     names = {path.name for path in trained.folder.iterdir()}
-    assert names == {"train.npz", "test.npz", "vae.pth", "gmm_params.pkl", "metrics.jsonl"}
+    assert names == {"train.npz", "test.npz", "vae.pth", "gmm_params.pkl", "vae.metrics.jsonl"}
     saved = checkpoint.load(trained.vae)
     assert saved.image_shape == (1, 8, 8)
     assert saved.class_names == ("1", "4", "8")
     epochs = [row["epoch"] for row in saved.training["history"]]
     assert epochs == list(range(1, len(epochs) + 1))
     assert 10 < len(epochs) <= 30
-    log = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (trained.folder / "vae.metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == epochs
     assert all(row["images_per_second"] > 0 for row in log)
     assert saved.training["data"]["name"] == "train.npz"
@@ -186,5 +186,5 @@ def test_v_tells_every_setting_and_q_says_nothing(call, trained, fast):
 def test_without_labels_train_writes_no_mixture(call, trained, tmp_path, fast):
     np.savez(tmp_path / "images.npz", data=np.load(trained.train)["data"])
     done = call("train", "images.npz", "--json", *fast)
-    assert done.json["written"] == ["vae.pth", "metrics.jsonl"]
+    assert done.json["written"] == ["vae.pth", "vae.metrics.jsonl"]
     assert not (tmp_path / "gmm_params.pkl").exists()

@@ -69,7 +69,7 @@ def leftovers(folder: Path) -> list[str]:
     return [
         path.name
         for path in folder.iterdir()
-        if re.fullmatch(r"\.(vae\.pth\.partial|metrics\.jsonl)\.\w+\.tmp", path.name)
+        if re.fullmatch(r"\.(vae\.pth\.partial|vae\.metrics\.jsonl)\.\w+\.tmp", path.name)
     ]
 
 

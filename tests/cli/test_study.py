@@ -11,8 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from latentcli.cli.study import tasks_of
-from latentcli.experiments.arms import ARMS, Arm
+from latentcli.experiments.tasks import load_tasks
+from latentcli.hybrids import Recipe
+from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import Labels
+from latentcli.experiments import arms
+from latentcli.experiments.arms import ARMS, Arm, Lesson
 from latentcli.training.loop import Run
 
 
@@ -124,7 +128,7 @@ def test_bad_calls_end_with_their_code_before_any_training(data, tmp_path, call,
 def test_both_parts_are_brought_to_the_size_that_is_asked_for(data):
     halves = str(data / "halves.npz")
     for data_of, tests in (([halves], []), ([halves], [halves]), (["digits"], [])):
-        (task,) = tasks_of(data_of, tests, None, 12, None)
+        (task,) = load_tasks(data_of, tests, None, 12, None)
         assert task.train.shape == task.test.shape == (1, 12, 12)
 
 
@@ -168,8 +172,9 @@ def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, 
 def test_an_arm_is_trained_by_its_recipe_and_kept_results_of_another_are_refused(data, tmp_path, call, monkeypatch):
     added = {"images": np.zeros((50, 8, 8), np.uint8), "soft_labels": np.full((50, 2), 0.5), "classes": ("0", "1")}
     runs: list[Run] = []
-    monkeypatch.setattr(Run, "fit", lambda run, callbacks: runs.append(run))
-    monkeypatch.setitem(ARMS, "tried", Arm("tried", added=lambda given: added, share=0.25, finish=0.5))
+    monkeypatch.setattr(Run, "fit", lambda run, callbacks: runs.append(run) or [])
+    recipe = {"labelled_fraction": 0.25, "finish": 0.5}
+    monkeypatch.setitem(ARMS, "tried", Arm("tried", lambda given, **recipe: Lesson(added, **recipe), recipe))
     arguments = ["--arms", "tried", "--per-class", "4", "--seeds", "1", "--steps", "40", "--jobs", "1"]
     done = call("study", "hybrids", data / "halves.npz", *arguments, "-o", tmp_path / "s")
     assert done.code == 0, done.err
@@ -177,19 +182,32 @@ def test_an_arm_is_trained_by_its_recipe_and_kept_results_of_another_are_refused
     assert sorted(run.examples.final_rows) == [*range(8)]
     assert np.isin(run.examples.train_rows, run.examples.final_rows).mean() == pytest.approx(0.25, abs=0.02)
     assert (run.total_steps, run.examples.final_fraction) == (40, 0.5)
-    monkeypatch.setitem(ARMS, "tried", replace(ARMS["tried"], finish=0.0))
+    monkeypatch.setitem(ARMS, "tried", replace(ARMS["tried"], recipe={**recipe, "finish": 0.0}))
     again = call("study", "hybrids", data / "halves.npz", *arguments, "-o", tmp_path / "s")
     assert (again.code, "holds another study" in again.err) == (2, True), again.err
 
 
 @pytest.mark.parametrize(
-    ("labelled", "share", "count"), [(50, 0.25, 72_000), (3_600, 0.375, 60_000), (9_600, 0.5, 48_000)]
+    ("labelled", "fraction", "count"), [(50, 0.25, 72_000), (3_600, 0.375, 60_000), (9_600, 0.5, 48_000)]
 )
-def test_the_share_of_many_labelled_images_grows_to_half_and_all_others_are_seen_once(labelled, share, count):
-    found = Arm("tried", share=0.25, passes=10, once=True).recipe(labelled, 96_000)
-    assert found == {"settings": {}, "share": share, "finish": 0.0, "count": count}
-    rare = Arm("tried", share=0.75, finish=0.5).recipe(labelled, 96_000)
-    assert rare == {"settings": {}, "share": 0.75, "finish": 0.5}
+def test_the_share_of_many_labelled_images_grows_to_half_and_all_others_are_seen_once(
+    labelled, fraction, count, monkeypatch
+):
+    made: list[tuple[Recipe, int]] = []
+
+    class Space:
+        def __init__(self, images, given):
+            pass
+
+        def hybrids(self, recipe, count):
+            made.append((recipe, count))
+
+    monkeypatch.setattr(arms, "LatentSpace", Space)
+    few = ImageSet(np.zeros((labelled, 1, 1, 1), np.uint8), Labels.none(labelled))
+    given = arms.Given(few, few, seed=3, seen=96_000, count=7, model=lambda images, published: None)
+    lesson = arms.of_unlabelled(given, labelled_fraction=0.25, passes=10)
+    assert (lesson.labelled_fraction, lesson.finish, lesson.settings) == (fraction, 0.0, {})
+    assert made == [(Recipe("posterior", "neighbours", seed=3), count)]
 
 
 def test_an_arm_that_has_nothing_to_add_is_not_passed_off_as_measured(data, tmp_path, call):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
-from latentcli.cli import watching
+from latentcli.training import resumable
 from latentcli.cli.app import run
 
 SMALL = ["--set", "width=32", "--epochs", "8", "--batch-size", "32", "-q"]
@@ -47,13 +47,13 @@ def test_the_whole_chain_with_hybrids(call, trained):
     assert (done.code, done.err) == (0, "")
     assert (done.json["images"], done.json["hybrids"], done.json["classes"]) == (30, 100, ["1", "4", "8"])
     assert done.json["epochs"] == 8
-    assert done.json["written"] == ["cnn.pth", "metrics.jsonl", "pictures/history.png"]
+    assert done.json["written"] == ["cnn.pth", "cnn.metrics.jsonl", "pictures/history.png"]
     assert done.json["val_accuracy"] > 0.5
     assert not Path("cnn.pth.partial").exists()
     saved = checkpoint.load(Path("cnn.pth"))
     assert saved.class_names == ("1", "4", "8")
     assert saved.training["data"] | {"sha256": ""} == {
-        "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "share": 0.5, "sha256": "",
+        "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "labelled_fraction": 0.5, "sha256": "",
     }  # fmt: skip
     classified = call("classify", trained.test, "cnn.pth", "--json", "--fail-under", "accuracy=0.5")
     assert classified.code == 0
@@ -98,7 +98,7 @@ def test_only_labelled_images_are_learnt_from(call, trained):
     assert (done.code, done.json["images"], done.json["hybrids"]) == (0, 60, 0)
     assert "val_loss" not in done.json
     assert (done.json["best_epoch"], done.json["epochs"]) == (8, 8)  # of all weights the last are kept
-    assert done.json["loss"] == json.loads(Path("metrics.jsonl").read_text().splitlines()[-1])["loss"]
+    assert done.json["loss"] == json.loads(Path("cnn.metrics.jsonl").read_text().splitlines()[-1])["loss"]
 
 
 def test_images_to_validate_with_are_brought_to_the_size_that_is_asked_for(call, trained):
@@ -145,7 +145,7 @@ def test_the_same_seed_gives_the_same_bytes_wherever_it_runs(call, trained):
 
 
 def interrupted_after(steps: int):
-    """``watching.signals`` as if SIGINT came after so many steps."""
+    """``stop_requests`` as if SIGINT came after so many steps."""
     left = iter(range(steps - 1, -1, -1))
 
     @contextmanager
@@ -161,12 +161,12 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(call, trained, monkeypatch
     settings = ["train-cnn", trained.train, "--hybrids", "hybrids.npz", "--finish", 0.4, *SMALL]
     assert call(*settings, "-o", "whole.pth").code == 0
     with monkeypatch.context() as patch:
-        patch.setattr(watching, "signals", interrupted_after(steps))
+        patch.setattr(resumable, "stop_requests", interrupted_after(steps))
         assert call(*settings).code == 130
     assert Path("cnn.pth.partial").exists()
     assert not Path("cnn.pth").exists()
     other = call(*settings, "--resume", "--share", 0.4)
-    assert (other.code, "share is 0.4, was 0.5" in other.err) == (2, True), other.err
+    assert (other.code, "labelled_fraction is 0.4, was 0.5" in other.err) == (2, True), other.err
     unfinished = call(*settings[: -len(SMALL) - 2], *SMALL, "--resume")
     assert (unfinished.code, "finish is 0.0, was 0.4" in unfinished.err) == (2, True), unfinished.err
     assert call(*settings, "--resume").code == 0
@@ -205,8 +205,9 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
         (3, "nowhere.npz", trained.train, "--hybrids", "nowhere.npz"),
         (3, "nowhere", "nowhere"),
         (2, "share", trained.train, "--hybrids", "good_hybrids.npz", "--share", 1.5),
-        (2, "--hybrids hybrids.npz", trained.train, "--share", 0.4),
-        (2, "--hybrids hybrids.npz", trained.train, "--finish", 0.3),
+        (2, "--labelled-fraction is 0.4, and there are no hybrids", trained.train, "--share", 0.4),
+        (2, "--labelled-fraction is 0, and there are no hybrids", trained.train, "--share", 0),
+        (2, "give some: --hybrids", trained.train, "--finish", 0.3),
         (2, "--finish", trained.train, "--hybrids", "good_hybrids.npz", "--finish", 1.5),
         (2, "--finish", trained.train, "--hybrids", "good_hybrids.npz", "--finish", "nan"),
         (2, "finish is 1.5", trained.train, "--hybrids", "good_hybrids.npz", "--set", "finish=1.5"),
@@ -218,7 +219,6 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
         (2, "augment", trained.train, "--set", "augment=1"),
         (2, "lr", trained.train, "--lr", 0),
         (2, "is an input", trained.train, "--hybrids", "good_hybrids.npz", "-o", "good_hybrids.npz"),
-        (2, "same name", trained.train, "-o", "metrics.jsonl"),
         (2, "unknown device", trained.train, "--device", "tpu"),
         (6, "no folder", trained.train, "-o", "missing/cnn.pth"),
     ]:
