@@ -188,3 +188,9 @@ def test_without_labels_train_writes_no_mixture(call, trained, tmp_path, fast):
     done = call("train", "images.npz", "--json", *fast)
     assert done.json["written"] == ["vae.pth", "vae.metrics.jsonl"]
     assert not (tmp_path / "gmm_params.pkl").exists()
+
+
+def test_whether_the_fit_converged_is_told_with_yes_or_no(call, trained):
+    done = call("fit-gmm", trained.train, trained.vae, "--labels-per-class", 5)
+    assert ["converged", "yes"] in [line.split() for line in done.out.splitlines()]
+    assert call("fit-gmm", trained.train, trained.vae, "--json").json["converged"] is True

@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from latentcli.experiments.tasks import load_tasks
-from latentcli.hybrids import Recipe
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.experiments import arms
 from latentcli.experiments.arms import ARMS, Arm, Lesson
+from latentcli.experiments.tasks import load_tasks
+from latentcli.hybrids import Recipe
 from latentcli.training.loop import Run
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
-from latentcli.training import resumable
 from latentcli.cli.app import run
+from latentcli.training import resumable
 
 SMALL = ["--set", "width=32", "--epochs", "8", "--batch-size", "32", "-q"]
 """Options of a training that is over in a second and still tells the classes apart."""
