@@ -196,10 +196,10 @@ def configure(
     """
     values = {name: value for name, value in settings.items() if value is not None}
     of_training, of_model = {field.name for field in fields(training)}, model.settable()
-    lists = (
-        f"of the {of}: {', '.join(sorted(names))}" for of, names in (("model", of_model), ("training", of_training))
-    )
-    check_known(values, of_training | of_model, *lists)
+    check_known(
+        values, of_training | of_model,
+        f"of the model: {', '.join(sorted(of_model))}", f"of the training: {', '.join(sorted(of_training))}",
+    )  # fmt: skip
     of_data = model.for_data(image_shape, classes, **{n: v for n, v in values.items() if n in of_model})
     return of_data, training(**{n: v for n, v in values.items() if n in of_training})
 

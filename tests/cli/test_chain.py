@@ -12,6 +12,7 @@ from PIL import Image
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
+from latentcli.classifiers.mixture import gaussian_mixture
 
 
 def read_csv(path: str) -> list[dict[str, str]]:
@@ -190,7 +191,10 @@ def test_without_labels_train_writes_no_mixture(call, trained, tmp_path, fast):
     assert not (tmp_path / "gmm_params.pkl").exists()
 
 
-def test_whether_the_fit_converged_is_told_with_yes_or_no(call, trained):
-    done = call("fit-gmm", trained.train, trained.vae, "--labels-per-class", 5)
-    assert ["converged", "yes"] in [line.split() for line in done.out.splitlines()]
-    assert call("fit-gmm", trained.train, trained.vae, "--json").json["converged"] is True
+def test_whether_the_fit__told_with_yes_or_no(call, trained):
+    fit = ["fit-gmm", trained.train, trained.vae, "--labels-per-class", 5]
+    assert ["converged", "yes"] in [line.split() for line in call(*fit).out.splitlines()]
+    assert call(*fit, "--json").json["converged"] is True
+    monkeypatch.setattr(gaussian_mixture.GaussianMixtureClassifier, "summary", lambda mixture: {"converged": False})
+    assert ["converged", "no"] in [line.split() for line in call(*fit).out.splitlines()]
+    assert call(*fit, "--json").json["converged"] is False

@@ -1,6 +1,5 @@
 """Classes have one order from the data to the last file, and it is not that of their texts."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +38,9 @@ def test_nine_ten_two_come_in_one_order_everywhere(call, numbers, fast, asked, o
         assert_rows_are_of(done.json, order)
         assert call("evaluate", *arguments, *asked, "--json").json["confusion_matrix"] == done.json["confusion_matrix"]
 
-    assert call("hybridize", "vae.pth", "gmm_params.pkl", "-n", 40, "--folder", "hybrids", "-o", "hybrids.npz").code == 0
+    assert (
+        call("hybridize", "vae.pth", "gmm_params.pkl", "-n", 40, "--folder", "hybrids", "-o", "hybrids.npz").code == 0
+    )
     assert artifacts.read_hybrids(Path("hybrids.npz"))["classes"].tolist() == order
     assert Path("hybrids/soft_labels.csv").read_text().splitlines()[0] == ",".join(["File", *order])
 
@@ -53,8 +54,6 @@ def test_nine_ten_two_come_in_one_order_everywhere(call, numbers, fast, asked, o
 def assert_rows_are_of(result: dict, order: list[str]) -> None:
     """Row by row the confusion matrix counts the images of that class, column by column what was predicted."""
     truth = np.load("test.npz")["labels"].astype(str)
-    if order[0] == "9":  # the images that were asked for
-        truth = truth[np.isin(truth, order)]
     predicted = np.array(Path("vae.csv").read_text().splitlines()[1:])
     expected = [[int(((truth == true) & (predicted == other)).sum()) for other in order] for true in order]
-    assert result["confusion_matrix"] == expected, json.dumps(expected)
+    assert result["confusion_matrix"] == expected

@@ -53,7 +53,8 @@ def test_the_whole_chain_with_hybrids(call, trained):
     saved = checkpoint.load(Path("cnn.pth"))
     assert saved.class_names == ("1", "4", "8")
     assert saved.training["data"] | {"sha256": ""} == {
-        "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "labelled_fraction": 0.5, "sha256": "",
+        "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "labelled_fraction": 0.5,
+        "sha256": "",
     }  # fmt: skip
     classified = call("classify", trained.test, "cnn.pth", "--json", "--fail-under", "accuracy=0.5")
     assert classified.code == 0
