@@ -191,7 +191,7 @@ def test_without_labels_train_writes_no_mixture(call, trained, tmp_path, fast):
     assert not (tmp_path / "gmm_params.pkl").exists()
 
 
-def test_whether_the_fit__told_with_yes_or_no(call, trained):
+def test_whether_the_fit_converged_is_told_with_yes_or_no(call, trained, monkeypatch):
     fit = ["fit-gmm", trained.train, trained.vae, "--labels-per-class", 5]
     assert ["converged", "yes"] in [line.split() for line in call(*fit).out.splitlines()]
     assert call(*fit, "--json").json["converged"] is True

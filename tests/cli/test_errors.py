@@ -240,9 +240,11 @@ def test_a_full_standard_output_is_an_error_of_the_output(place):
 def test_whatever_is_written_to_a_full_standard_output(place, capsys, monkeypatch, more):
     """As before, without a process of its own: tables, results and JSON all take the same way."""
     monkeypatch.chdir(place)
-    with Path("/dev/full").open("w") as full, monkeypatch.context() as patch, pytest.raises(SystemExit) as end:
+    arguments = ["classify", "test.npz", "vae.pth", "gmm_params.pkl", *more]
+    with Path("/dev/full").open("w") as full, monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", full)
-        run(["classify", "test.npz", "vae.pth", "gmm_params.pkl", *more])
+        with pytest.raises(SystemExit) as end:
+            run(arguments)
     assert end.value.code == 6
     message = capsys.readouterr().err
     assert "standard output" in message
