@@ -20,6 +20,8 @@ FLOORS = (
 """The rooms of the package from the ground up. Imports that only type checkers see count like all others."""
 
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS, 1) for room in rooms}
+DEFAULTS = "latentcli.training.config"
+"""The one place that holds the defaults of a training, which the help tells, too; it imports the core alone."""
 HEAVY = ("torch", "torchvision", "sklearn", "skimage", "matplotlib", "scipy", "PIL", "joblib")
 
 
@@ -127,6 +129,22 @@ def test_only_the_command_line_knows_typer_and_rich():
         if dotted.split(".")[0] in {"typer", "rich", "click"}
     }
     assert not elsewhere
+
+
+def test_modules_of_the_command_line_import_only_what_is_light():
+    """What is heavy, or of another room, is imported where it is used: in the bodies, or for type checkers alone."""
+    known = {"typer", "rich", "latentcli", *sys.stdlib_module_names}
+    other = {
+        f"{module} imports {dotted}"
+        for module, tree in MODULES.items()
+        if module.startswith("latentcli.cli")
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for dotted in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [str(node.module)])
+        if dotted.split(".")[0] not in known
+        or (dotted.startswith("latentcli.") and room_of(dotted) not in {"cli", "core"} and dotted != DEFAULTS)
+    }
+    assert not other
 
 
 def loaded_by(code: str) -> set[str]:

@@ -8,6 +8,7 @@ from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.labels import labelled_per_class
 from latentcli.core.latents import Latents
 from latentcli.core.progress import OnEpoch, unwatched
+from latentcli.core.settings import check_known
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
@@ -94,7 +95,7 @@ def fit_probe(
 
     Raises:
         DataError: nothing is labelled, or a class has fewer labels than asked for.
-        UsageError: an unknown probe, a setting out of range, or features that are not there.
+        UsageError: an unknown probe or setting, a setting out of range, or features that are not there.
         FitError: the loss is not finite.
         ModelFileError: the two sets of latents were made by different checkpoints.
 
@@ -108,8 +109,10 @@ def fit_probe(
     """
     from latentcli.classifiers import PROBES
 
+    kind = PROBES[probe]
+    check_known(settings, [each.name for each in kind.described_settings()])
     latents = labelled(latents, val, labels_per_class, seed)
-    learner: Probe = PROBES[probe](
+    learner: Probe = kind(
         features=features, shape=latents.feature_shape(features), random_state=seed, device=device, **settings
     )
     learner.fit(features_of(latents, features), latents.labels.texts, on_epoch, classes=latents.labels.names)

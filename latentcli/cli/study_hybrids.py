@@ -8,7 +8,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import command
-from latentcli.cli.study import StudyProgress, load_tasks, study
+from latentcli.cli.study import StudyProgress, load_tasks, study, the_same_call_goes_on
 from latentcli.core.errors import UsageError
 
 QUICK: dict[str, Any] = {
@@ -90,11 +90,8 @@ def hybrids(
     side_by_side = jobs or (threads.available() if on_cpu else 1)
     watch = StudyProgress([*shared, *plan], side_by_side)
     pictures.folder(output)
-    try:
+    with the_same_call_goes_on():
         results = comparison.study_hybrids(task, repetitions, config, folder=output, jobs=side_by_side, on_cell=watch)
-    except KeyboardInterrupt:
-        console.note("interrupted: what is finished is kept, and the same call goes on")
-        raise
     for arm, size in dict.fromkeys((row["arm"], row["per_class"]) for row in results if "accuracy" not in row):
         console.note(f"warning: {arm} with {size} a class: there was nothing to add, so it is not measured")
 

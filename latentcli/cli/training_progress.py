@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
 from latentcli.core.progress import Listener
-from latentcli.formats.atomic import check_writable
 
 if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
@@ -86,6 +85,8 @@ def outputs(checkpoint: Path) -> tuple[Path, Path]:
     Raises:
         OutputError: the checkpoint cannot be written.
     """
+    from latentcli.formats.atomic import check_writable
+
     check_writable(checkpoint)
     return checkpoint.with_name(f"{checkpoint.stem}.metrics.jsonl"), checkpoint.with_name(f"{checkpoint.name}.partial")
 

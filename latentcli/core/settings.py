@@ -4,9 +4,10 @@ A field that ``setting`` makes carries its range; ``check`` holds an instance to
 to people, with the meaning that the class's docstring gives under "Attributes".
 """
 
+import difflib
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
@@ -60,6 +61,25 @@ def check_number(name: str, value: Any, low: float, high: float, error: type[Usa
         )
 
 
+def check_known(names: Iterable[str], known: Collection[str], *listed: str) -> None:
+    """Refuse a name that is no setting, and propose the nearest that is one.
+
+    Args:
+        names: that were given.
+        known: that there are.
+        listed: one or two lines that list these; by default one of them all.
+
+    Raises:
+        UsageError: a name is unknown.
+    """
+    for name in sorted(set(names) - set(known)):
+        near = difflib.get_close_matches(name, known, 1)
+        raise UsageError(
+            f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
+            *(listed or [f"expected one of: {', '.join(sorted(known))}"]),
+        )
+
+
 @dataclass(frozen=True)
 class Described:
     """What there is to say of one setting.
@@ -95,12 +115,18 @@ def described(config_class: type, leave_out: Sequence[str] = ()) -> list[Describ
     ]  # fmt: skip
 
 
-def meanings_of(config_class: type) -> dict[str, str]:
-    """The lines under "Attributes" of the docstrings of a class and of those it is made from, by attribute."""
+def described_number(name: str, low: float, high: float, none: bool, default: Any, meaning: str) -> Described:
+    """What there is to say of a setting that ``check_number`` checks."""
+    kind = "whole number" if isinstance(low, int) and isinstance(high, int) else "number"
+    return Described(name, kind, f"{low:g} to {high:g}{' or none' if none else ''}", default, meaning)
+
+
+def meanings_of(config_class: type, section: str = "Attributes") -> dict[str, str]:
+    """The lines under a section of the docstrings of a class and of those it is made from, by name."""
     found: dict[str, str] = {}
     for base in reversed(config_class.__mro__):
         documentation = inspect.cleandoc(base.__doc__ or "")
-        attributes = re.search(r"^Attributes:\n(.*?)(?=^\S|\Z)", documentation, re.DOTALL | re.MULTILINE)
+        attributes = re.search(rf"^{section}:\n(.*?)(?=^\S|\Z)", documentation, re.DOTALL | re.MULTILINE)
         for entry in re.finditer(r"^    (\w[\w, ]*): (.*?)(?=^    \w|\Z)", attributes.group(1) if attributes else "",
                                  re.DOTALL | re.MULTILINE):  # fmt: skip
             for name in entry.group(1).split(","):

@@ -149,7 +149,7 @@ class Run:
                     self._end_epoch(epoch)
                 if callbacks.interrupted():
                     callbacks.save_state(self.state())
-                    raise Interrupted
+                    raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
                 if time.monotonic() - saved_at >= self.config.save_every:
                     callbacks.save_state(self.state())
                     saved_at = time.monotonic()

@@ -18,7 +18,7 @@ from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.identity import check_same
 from latentcli.training.interrupts import stop_requests
-from latentcli.training.loop import Callbacks, Run
+from latentcli.training.loop import Callbacks, Interrupted, Run
 
 _START_AGAIN = "start again without `resume`"
 
@@ -84,8 +84,11 @@ def fit(
             lines.add(row)
             listener.epoch_ended(row)
 
-        with stop_requests() as interrupted:
-            return run.fit(Callbacks(listener.started, on_step, on_epoch, save, interrupted))
+        try:
+            with stop_requests() as interrupted:
+                return run.fit(Callbacks(listener.started, on_step, on_epoch, save, interrupted))
+        except Interrupted as stop:
+            raise Interrupted(f"{stop}" + ("" if state is None else "; `resume` goes on from there")) from None
 
 
 def load_state(path: Path) -> dict[str, Any]:

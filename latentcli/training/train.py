@@ -1,6 +1,5 @@
 """From images to a trained model, in one call."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from latentcli.core import device as devices
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Listener
+from latentcli.core.settings import check_known
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.base import ModelConfig
@@ -196,13 +196,10 @@ def configure(
     """
     values = {name: value for name, value in settings.items() if value is not None}
     of_training, of_model = {field.name for field in fields(training)}, model.settable()
-    for name in values.keys() - of_training - of_model:
-        near = difflib.get_close_matches(name, of_training | of_model, 1)
-        raise UsageError(
-            f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
-            f"of the model: {', '.join(sorted(of_model))}",
-            f"of the training: {', '.join(sorted(of_training))}",
-        )
+    check_known(
+        values, of_training | of_model,
+        f"of the model: {', '.join(sorted(of_model))}", f"of the training: {', '.join(sorted(of_training))}",
+    )  # fmt: skip
     of_data = model.for_data(image_shape, classes, **{n: v for n, v in values.items() if n in of_model})
     return of_data, training(**{n: v for n, v in values.items() if n in of_training})
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentcli.cli.app import run
+
 PROGRAM = [sys.executable, "-m", "latentcli"]
 
 
@@ -219,11 +221,10 @@ def test_help_that_nobody_reads_is_no_defect(place):
     assert (done.returncode, done.stderr) == (6, "")
 
 
-@pytest.mark.parametrize("more", [["-o", "-"], ["-o", "new.csv"], ["-o", "new.csv", "--json"]], ids=str)
-def test_a_full_standard_output_is_an_error_of_the_output(place, more):
+def test_a_full_standard_output_is_an_error_of_the_output(place):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*PROGRAM, "classify", "test.npz", "vae.pth", "gmm_params.pkl", *more],
+            [*PROGRAM, "classify", "test.npz", "vae.pth", "gmm_params.pkl", "-o", "-"],
             cwd=place,
             env=environment(),
             stdout=full,
@@ -233,6 +234,21 @@ def test_a_full_standard_output_is_an_error_of_the_output(place, more):
     assert done.returncode == 6
     assert "standard output" in done.stderr
     assert len(done.stderr.splitlines()) <= 3
+
+
+@pytest.mark.parametrize("more", [["-o", "-"], ["-o", "new.csv"], ["-o", "new.csv", "--json"]], ids=str)
+def test_whatever_is_written_to_a_full_standard_output(place, capsys, monkeypatch, more):
+    """As before, without a process of its own: tables, results and JSON all take the same way."""
+    monkeypatch.chdir(place)
+    arguments = ["classify", "test.npz", "vae.pth", "gmm_params.pkl", *more]
+    with Path("/dev/full").open("w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as end:
+            run(arguments)
+    assert end.value.code == 6
+    message = capsys.readouterr().err
+    assert "standard output" in message
+    assert len(message.splitlines()) <= 3
 
 
 def test_names_that_spreadsheets_take_for_formulas_can_be_read_back_as_labels(call, place):

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from PIL import Image
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
-from latentcli.training import resumable
 from latentcli.cli.app import run
 
 SMALL = ["--set", "width=32", "--epochs", "8", "--batch-size", "32", "-q"]
@@ -53,7 +51,8 @@ def test_the_whole_chain_with_hybrids(call, trained):
     saved = checkpoint.load(Path("cnn.pth"))
     assert saved.class_names == ("1", "4", "8")
     assert saved.training["data"] | {"sha256": ""} == {
-        "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "labelled_fraction": 0.5, "sha256": "",
+        "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "labelled_fraction": 0.5,
+        "sha256": "",
     }  # fmt: skip
     classified = call("classify", trained.test, "cnn.pth", "--json", "--fail-under", "accuracy=0.5")
     assert classified.code == 0
@@ -144,24 +143,12 @@ def test_the_same_seed_gives_the_same_bytes_wherever_it_runs(call, trained):
     assert a == b != c
 
 
-def interrupted_after(steps: int):
-    """``stop_requests`` as if SIGINT came after so many steps."""
-    left = iter(range(steps - 1, -1, -1))
-
-    @contextmanager
-    def signals():
-        yield lambda: next(left) == 0
-
-    return signals
-
-
 @pytest.mark.parametrize("steps", [1, 7, 30])
-def test_an_interrupted_run_goes_on_to_the_same_bytes(call, trained, monkeypatch, steps):
+def test_an_interrupted_run_goes_on_to_the_same_bytes(call, trained, interrupted_after, steps):
     write_hybrids(Path("hybrids.npz"))
     settings = ["train-cnn", trained.train, "--hybrids", "hybrids.npz", "--finish", 0.4, *SMALL]
     assert call(*settings, "-o", "whole.pth").code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(resumable, "stop_requests", interrupted_after(steps))
+    with interrupted_after(steps):
         assert call(*settings).code == 130
     assert Path("cnn.pth.partial").exists()
     assert not Path("cnn.pth").exists()

@@ -6,6 +6,7 @@ labelled images alone.
 Source: Alain & Bengio 2017 (linear probes).
 """
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, encode_labels
 from latentcli.core.errors import LatentError, ModelFileError
 from latentcli.core.image_set import UNLABELLED
-from latentcli.core.settings import check_number
+from latentcli.core.settings import Described, check_number, described_number, meanings_of
 
 OnEpoch = Callable[[Mapping[str, float]], None]
 Arrays = dict[str, np.ndarray]
@@ -151,6 +152,16 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         if X.dtype.kind == "f":
             check_finite(X)
         return X
+
+    @classmethod
+    def described_settings(cls) -> list[Described]:
+        """The settings of this kind of probe, for people; the seed is none of them: every classifier has one."""
+        meanings, defaults = meanings_of(cls, "Args"), inspect.signature(cls).parameters
+        return [
+            described_number(name, low, high, name in cls.OPTIONAL, defaults[name].default, meanings[name])
+            for name, (low, high) in cls.RANGES.items()
+            if name != "random_state"
+        ]
 
     def _check_settings(self) -> None:
         for name, (low, high) in self.RANGES.items():
