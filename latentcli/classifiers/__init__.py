@@ -15,6 +15,5 @@ PROBES = Registry("probe", _PROBES)
 """Those that learn from labelled images alone, of any features (``probe.Probe``)."""
 
 CLASSIFIERS = Registry(
-    "classifier",
-    {"gmm": "latentcli.classifiers.mixture.gaussian_mixture:GaussianMixtureClassifier", **_PROBES},
+    "classifier", {"gmm": "latentcli.classifiers.mixture.gaussian_mixture:GaussianMixtureClassifier", **_PROBES}
 )

@@ -1,5 +1,6 @@
 """What the commands ask of a fitted classifier of latents, whether it is a mixture or a probe."""
 
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,7 +25,7 @@ class LatentClassifier(Protocol):
         """(N, C): p(class | features) for features X (N, F); rows sum to 1."""
 
     def to_params(self) -> dict[str, Any]:
-        """What its file keeps; ``checkpoint`` among it where ``fitted_on_`` is known."""
+        """The content of its file, with ``checkpoint`` where ``fitted_on_`` is known."""
 
 
 @runtime_checkable
@@ -33,3 +34,19 @@ class DensityClassifier(LatentClassifier, Protocol):
 
     def typicality(self, X: np.ndarray) -> np.ndarray:
         """(N,) in [0, 1]: the fraction of the fitted points that are less likely than each of X (N, F)."""
+
+
+class Savable:
+    """A fitted classifier that knows how to write itself."""
+
+    fitted_on_: str = ""
+
+    def save(self, path: str | Path) -> None:
+        """Write ``gmm_params.pkl`` or ``probe.pth``, whole or not at all.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        import latentcli
+
+        latentcli.save_classifier(self, path)

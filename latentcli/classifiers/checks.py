@@ -11,8 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.core.image_set import UNLABELLED
-from latentcli.core.labels import class_order
+from latentcli.core.labels import UNLABELLED, class_order
 
 _VALUES_AT_ONCE = 2**22
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.labels import UNLABELLED, Labels
-
-__all__ = ["UNLABELLED", "ImageSet", "Shape"]
+from latentcli.core.labels import Labels
 
 SMALLEST, LARGEST = 8, 256
 """Pixels a side, inclusive: the heights and widths that models take."""

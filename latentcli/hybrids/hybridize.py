@@ -34,12 +34,12 @@ def hybridize(
     """Latent points decoded into images, each with the likelihood of every class as its soft label.
 
     Args:
-        model: of latents.
-        mixture: fitted to them.
-        count: how many.
+        model: decodes them.
+        mixture: fitted to the model's latents.
+        count: hybrids to make.
         strategy: where they lie: "between" the classes, "mixup", "boundary", "mixture", "posterior" or "prior".
-        likelihood: how much of each class they are: by the "mixture", "class-gaussian" or "neighbours".
-        classes: draw them from these only.
+        likelihood: what their soft labels are: of the "mixture", "class-gaussian" or "neighbours".
+        classes: classes to draw them from; None takes all.
         near: latents of images, to draw around, or between; or to be the neighbours.
         ratio: how far from the first of two classes to the second, in [0, 1]; None: anywhere.
         temperature: of the soft labels; below 1 sharper, above 1 softer.
@@ -53,7 +53,7 @@ def hybridize(
         ``latents`` (N, D) float32, as ``read_hybrids`` gives them.
 
     Raises:
-        UsageError: an unknown name, a value out of range, or images that are missing or of no use.
+        UsageError: a name is unknown, a value out of range, or images are missing or not used.
         DataError: all images are of classes that the mixture does not have.
         ModelFileError: the mixture's file lacks what the recipe needs.
 
@@ -68,10 +68,9 @@ def hybridize(
     chosen = None if classes is None else tuple(classes)
     recipe = Recipe(strategy, likelihood, chosen, ratio, temperature, min_confidence, reject, seed)
     images = None if near is None else posteriors_of(near)
-    maker = HybridMaker(recipe, mixture, model, images, progress)
+    blocks = []
     with progress("making hybrids", count) as advance:
-        blocks = []
-        for block in maker.blocks(count):
+        for block in HybridMaker(recipe, mixture, model, images, progress).blocks(count):
             blocks.append(block)
             advance(len(block.images))
     pixels = np.concatenate([block.images for block in blocks])
@@ -84,5 +83,5 @@ def hybridize(
 
 
 def posteriors_of(latents: Latents) -> Posteriors:
-    """Where images lie, and which of their classes are known."""
+    """The posteriors of encoded images, with the known classes."""
     return Posteriors(latents.flat, latents.posterior_variances, latents.labels.texts)

@@ -41,23 +41,21 @@ class ActivatedConvolution(nn.Module):
         """Whether this build of PyTorch has the operator, and with the signature that is known here."""
         if not torch.backends.mkldnn.is_available():
             return False
-        layer, maps = nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 1, 1)
+        maps = torch.zeros(1, 1, 1, 1)
         try:
             with torch.no_grad():
-                return bool(_activated(maps, layer, "relu").shape == maps.shape)
+                found = ActivatedConvolution(nn.Conv2d(1, 1, 1), "relu")(maps)
+            return found.shape == maps.shape
         except (AttributeError, RuntimeError, TypeError):
             return False
 
     def forward(self, maps: Tensor) -> Tensor:
-        return _activated(maps, self.layer, self.activation)
-
-
-def _activated(maps: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
-    result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        maps, layer.weight, layer.bias, list(layer.padding), list(layer.stride), list(layer.dilation),
-        layer.groups, activation, [], "",
-    )  # fmt: skip
-    return result
+        layer = self.layer
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            maps, layer.weight, layer.bias, list(layer.padding), list(layer.stride), list(layer.dilation),
+            layer.groups, self.activation, [], "",
+        )  # fmt: skip
+        return result
 
 
 def fused(network: Network) -> Network:
@@ -70,10 +68,11 @@ def fused(network: Network) -> Network:
         a copy for inference; the network itself where there is nothing to fuse.
     """
     network.eval()
-    if not any(_has_pair(layers) for layers in network.modules() if isinstance(layers, nn.Sequential)):
+    sequences = [layers for layers in network.modules() if isinstance(layers, nn.Sequential)]
+    if not any(_fuse_pair(*pair) is not None for layers in sequences for pair in pairwise(layers)):
         return network
     result = copy.deepcopy(network)
-    for layers in [module for module in result.modules() if isinstance(module, nn.Sequential)]:
+    for layers in [layers for layers in result.modules() if isinstance(layers, nn.Sequential)]:
         kept: list[nn.Module] = []
         for module in layers:
             pair = _fuse_pair(kept[-1], module) if kept else None
@@ -85,7 +84,7 @@ def fused(network: Network) -> Network:
 
 
 def _put_channels_last(layers: list[nn.Module]) -> None:
-    """Have weights lie in memory as maps do whose channels are last, which are then read in the order of memory."""
+    """Lay weights out in memory with their channels last, as the maps then are, so that both are read in order."""
     for number, convolution in enumerate(layers):
         if not isinstance(convolution, ActivatedConvolution):
             continue
@@ -106,11 +105,6 @@ def _linear_behind_flatten(after: Sequence[nn.Module]) -> nn.Linear | None:
     return reader if isinstance(reader, nn.Linear) else None
 
 
-def _has_pair(layers: nn.Sequential) -> bool:
-    """Whether two neighbours can be one."""
-    return any(_fuse_pair(before, after) is not None for before, after in pairwise(layers))
-
-
 def _fuse_pair(layer: nn.Module, after: nn.Module) -> nn.Module | None:
     """Two modules as one; None where they stay two."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(after, nn.BatchNorm2d):
@@ -118,11 +112,8 @@ def _fuse_pair(layer: nn.Module, after: nn.Module) -> nn.Module | None:
         return result
     if isinstance(layer, nn.Linear) and isinstance(after, nn.BatchNorm1d):
         return fuse_linear_bn_eval(layer, after)
-    if isinstance(layer, nn.Conv2d) and type(after) in _ACTIVATIONS and _takes_activation(layer):
-        return ActivatedConvolution(layer, _ACTIVATIONS[type(after)])
+    if isinstance(layer, nn.Conv2d) and type(after) in _ACTIVATIONS:
+        plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        if plain and layer.weight.device.type == "cpu" and ActivatedConvolution.is_possible():
+            return ActivatedConvolution(layer, _ACTIVATIONS[type(after)])
     return None
-
-
-def _takes_activation(layer: nn.Conv2d) -> bool:
-    plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return plain and layer.weight.device.type == "cpu" and ActivatedConvolution.is_possible()

@@ -1,4 +1,4 @@
-"""Products of matrices by the fastest way that PyTorch has on this processor, where it takes another."""
+"""Linear layers by the fastest matrix product that PyTorch has on this processor, where its default is slower."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence

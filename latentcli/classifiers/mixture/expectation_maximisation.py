@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from latentcli.classifiers.mixture.gaussians import Mixture, features, from_statistics
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 
 _RESIDENT_BYTES = 4 * 2**30  # data up to this size stays on an accelerator from one iteration to the next
 

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latentcli.classifiers.base import Savable
 from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
@@ -21,13 +22,13 @@ from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComp
 from latentcli.classifiers.mixture.gaussians import Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.semi_supervised import Settings, fit_best
 from latentcli.core.errors import ModelFileError
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import check
 
 QUANTILES = mixture_params.QUANTILES
 
 
-class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerMixin, BaseEstimator):
     """A mixture of Gaussians fitted by EM to labelled and unlabelled points, and read as a classifier.
 
     p(class | z) is the sum of the responsibilities of the class's components. With as many components as classes,
@@ -39,24 +40,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     In a space of more than ``max_dimensions`` the mixture lives on the principal plane of the points, of so many
     dimensions. Points are always those of the whole space; densities are then those of their projections.
 
-    Args:
-        n_components: how many Gaussians, at least one for each class. None: one for each class where that
-            separates the classes, else five (``semi_supervised.fit_best``); 1 without labels.
-        covariance_type: ``full``, ``tied`` (one for all components), ``diag`` or ``spherical``.
-        tol: nats per sample: EM ends when the log likelihood changes by less.
-        reg_covar: fraction of the data's variance, dimension by dimension, added to each component's; relative, so
-            that the result does not depend on the units of the data.
-        shrinkage: how firmly a component's covariance is drawn to the mean of all: as by so many samples for each
-            of its free parameters. 0 is plain EM, whose log likelihood never falls. Counts for little in two
-            dimensions; in 24 it took the classes of handwritten digits from 0.94 to 0.964.
-        max_iter: iterations at most; a ``ConvergenceWarning`` when EM has not converged by then.
-        n_init: how many starts to try, of which the likeliest is kept. They differ where there are means to draw.
-        random_state: seed, or numpy's generator, of the means that are drawn.
-        device: ``cpu``, where numpy computes and torch is not needed, or ``auto``, ``cuda``, ``cuda:N``.
-            ``mps`` has no float64: the CPU computes.
-        chunk_size: points at a time; None: 1024 on the CPU, 65536 on an accelerator.
-        max_dimensions: D up to which the mixture is fitted in the space itself, and d, the dimensions of the
-            principal plane in a larger one.
+    Its arguments are those of ``Settings``.
 
     Attributes:
         weights_: (K,) sum to 1.
@@ -80,34 +64,6 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     """
 
     features: str | None = None  # those that come first in the model's family
-    fitted_on_: str = ""
-
-    def __init__(
-        self,
-        n_components: int | None = None,
-        *,
-        covariance_type: str = "full",
-        tol: float = 1e-5,
-        reg_covar: float = 1e-6,
-        shrinkage: float = 3.0,
-        max_iter: int = 500,
-        n_init: int = 1,
-        random_state: Any = 0,
-        device: str = "cpu",
-        chunk_size: int | None = None,
-        max_dimensions: int = 32,
-    ) -> None:
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.shrinkage = shrinkage
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.random_state = random_state
-        self.device = device
-        self.chunk_size = chunk_size
-        self.max_dimensions = max_dimensions
 
     def fit(
         self,
@@ -144,7 +100,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         check_samples(samples, settings.n_components or max(len(names), 1), len(names))
         projection = None
         if wide:
-            projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.seed))
+            projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.random_state))
             samples = Samples(projection.transform(X), labels, chunk_size, device)
         try:
             fit = fit_best(samples, len(names), settings)
@@ -170,19 +126,17 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         return self
 
     def _settings(self) -> Settings:
-        given = {each.name: getattr(self, each.name) for each in fields(Settings) if each.name != "seed"}
+        """The settings, checked, as plain numbers, with a seed for ``random_state``."""
+        given = {each.name: getattr(self, each.name) for each in fields(Settings)}
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
-        settings = Settings(**plain, seed=check_random_state(self.random_state).randint(2**31 - 1))
+        settings = Settings(**plain | {"random_state": check_random_state(self.random_state).randint(2**31 - 1)})
         check(settings, InvalidSetting)
         return settings
 
     def _adopt(
-        self,
-        mixture: Mixture,
-        projection: principal.Projection | None,
-        component_labels: np.ndarray,
+        self, mixture: Mixture, projection: principal.Projection | None, component_labels: np.ndarray,
         classes: np.ndarray,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.weights_, self.means_, self.covariances_ = mixture.weights, mixture.means, mixture.covariances
         self.component_labels_, self.classes_ = component_labels, classes
         self.projection_ = projection

@@ -1,6 +1,7 @@
 """The course of a fit: which start, how many components, and from when on the labels count."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -16,20 +17,42 @@ _MAX_ENTROPY = 0.05  # nats of p(class | z), mean over points: one Gaussian for 
 _JUDGED_ON = 10_000  # samples
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Settings:
-    """Settings of ``GaussianMixtureClassifier``, by the same names, with their ranges; ``seed`` draws the starts."""
+    """Settings of a fit, with their defaults and ranges.
 
-    n_components: int | None = setting(between=(1, 10_000), none=True)
-    covariance_type: str = setting(choices=COVARIANCE_TYPES)
-    tol: float = setting(between=(0.0, np.inf))
-    reg_covar: float = setting(between=(0.0, np.inf))
-    shrinkage: float = setting(between=(0.0, np.inf))
-    max_iter: int = setting(between=(1, 10**9))
-    n_init: int = setting(between=(1, 10**9))
-    chunk_size: int | None = setting(between=(1, 10**9), none=True)
-    max_dimensions: int = setting(between=(1, 10**9))
-    seed: int = setting(between=(0, 2**31 - 1))
+    Attributes:
+        n_components: how many Gaussians, at least one for each class. None: one for each class where that
+            separates the classes, else five (``fit_best``); 1 without labels.
+        covariance_type: ``full``, ``tied`` (one for all components), ``diag`` or ``spherical``.
+        tol: nats per sample: EM ends when the log likelihood changes by less.
+        reg_covar: fraction of the data's variance, dimension by dimension, added to each component's; relative, so
+            that the result does not depend on the units of the data.
+        shrinkage: how firmly a component's covariance is drawn to the mean of all: as by so many samples for each
+            of its free parameters. 0 is plain EM, whose log likelihood never falls. Counts for little in two
+            dimensions; in 24 it took the classes of handwritten digits from 0.94 to 0.964.
+        max_iter: iterations at most; a ``ConvergenceWarning`` when EM has not converged by then.
+        n_init: how many starts to try, of which the likeliest is kept. They differ where there are means to draw.
+        random_state: seed, or numpy's generator, of the means that are drawn.
+        device: ``cpu``, where numpy computes and torch is not needed, or ``auto``, ``cuda``, ``cuda:N``.
+            ``mps`` has no float64: the CPU computes.
+        chunk_size: points at a time; None: 1024 on the CPU, 65536 on an accelerator.
+        max_dimensions: D up to which the mixture is fitted in the space itself, and d, the dimensions of the
+            principal plane in a larger one.
+    """
+
+    n_components: int | None = setting(None, between=(1, 10_000), none=True)
+    _: KW_ONLY
+    covariance_type: str = setting("full", choices=COVARIANCE_TYPES)
+    tol: float = setting(1e-5, between=(0.0, np.inf))
+    reg_covar: float = setting(1e-6, between=(0.0, np.inf))
+    shrinkage: float = setting(3.0, between=(0.0, np.inf))
+    max_iter: int = setting(500, between=(1, 10**9))
+    n_init: int = setting(1, between=(1, 10**9))
+    random_state: Any = 0
+    device: str = "cpu"
+    chunk_size: int | None = setting(None, between=(1, 10**9), none=True)
+    max_dimensions: int = setting(32, between=(1, 10**9))
 
 
 @dataclass
@@ -93,7 +116,7 @@ def class_entropy(samples: Samples, fit: NamedFit, classes: int) -> float:
 
 def _likeliest(samples: Samples, components: int, classes: int, settings: Settings) -> NamedFit:
     """The likeliest of ``n_init`` fits; of one, where nothing is drawn."""
-    generator = np.random.default_rng(settings.seed)
+    generator = np.random.default_rng(settings.random_state)
     attempts = 1 if components == classes else settings.n_init
     fits: list[NamedFit] = []
     for attempt in range(attempts):

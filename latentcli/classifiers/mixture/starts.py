@@ -4,7 +4,7 @@ import numpy as np
 
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
 from latentcli.classifiers.mixture.gaussians import Mixture
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 
 _CANDIDATES = 6  # per new mean, of which the one that leaves the points nearest to a mean is taken
 _MAX_SUBSAMPLE = 5000  # points drawn from the data that the further means are chosen from

@@ -6,22 +6,23 @@ labelled images alone.
 Source: Alain & Bengio 2017 (linear probes).
 """
 
-import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latentcli.classifiers.base import Savable
 from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, encode_labels
 from latentcli.core.errors import LatentError, ModelFileError
-from latentcli.core.image_set import UNLABELLED
-from latentcli.core.settings import Described, check_number, described_number, meanings_of
+from latentcli.core.labels import UNLABELLED
+from latentcli.core.progress import OnEpoch, unwatched
+from latentcli.core.settings import Described, check, described
 
-OnEpoch = Callable[[Mapping[str, float]], None]
 Arrays = dict[str, np.ndarray]
 MapShape = tuple[int, int, int]
 """Height, width and channels of features that are maps; a row holds them position by position, channels last."""
@@ -31,12 +32,17 @@ MAX_FEATURES = 2**24
 _KEYS = {"kind", "features", "classes", "inputs", "codes", "settings", "arrays", "history"}
 
 
-class Probe(ClassifierMixin, BaseEstimator, ABC):
+@dataclass(kw_only=True, eq=False, repr=False)
+class Probe(Savable, ClassifierMixin, BaseEstimator, ABC):
     """A classifier of features (N, F); a kind of probe says how it learns, and which arrays it is made of.
 
+    Settings that ``setting`` makes have a range, and are kept with the fitted probe, as are features and shape.
+
     Attributes:
-        features: the name of the features, kept with the probe; None: the first of the model's family.
-        shape: of the maps that the features are; None: unknown, or they are none.
+        features: the name of the features; None: the first of the model's family.
+        shape: height, width and channels where the features are maps; None: unknown, or they are none.
+        random_state: seed of all randomness, where there is any.
+        device: where it learns: cpu, auto, cuda, cuda:N, mps.
         classes_: (C,) the labels that occur, in the order that ``fit`` says.
         fitted_on_: fingerprint of the checkpoint whose features it reads; "" where that is unknown.
         codes_: K, when it was fitted to codes 0 … K − 1; 0 when it was fitted to floats.
@@ -46,19 +52,22 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
     """
 
     KIND: ClassVar[str]
-    RANGES: ClassVar[Mapping[str, tuple[float, float]]]
-    """The settings that are kept with the fitted probe, and their ranges."""
-    OPTIONAL: ClassVar[tuple[str, ...]] = ()
-    """Those that may also be None."""
     READS_MAPS: ClassVar[bool] = False
     """Whether it reads nothing but maps of floats, and needs their shape."""
 
-    features: str | None
-    shape: MapShape | None
-    fitted_on_: str = ""
-    classes_: np.ndarray
-    codes_: int
-    history_: list[dict[str, float]]
+    features: str | None = None
+    shape: MapShape | None = None
+    random_state: int = 0
+    device: str = "cpu"
+
+    @classmethod
+    def described_settings(cls) -> list[Described]:
+        """The settings of this kind of probe; not those of every probe, which ``fit_probe`` has arguments for."""
+        return described(cls, [each.name for each in fields(Probe)])
+
+    @classmethod
+    def _kept(cls) -> list[str]:
+        return [each.name for each in fields(cls) if each.metadata]
 
     @abstractmethod
     def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
@@ -81,11 +90,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         """
 
     def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        on_epoch: OnEpoch = lambda row: None,
-        classes: Sequence[str] | None = None,
+        self, X: np.ndarray, y: np.ndarray, on_epoch: OnEpoch = unwatched, classes: Sequence[str] | None = None
     ) -> Self:
         """Learn the classes of features.
 
@@ -104,7 +109,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
                 or a label that ``classes`` does not name.
             FitError: when the loss is not finite.
         """
-        self._check_settings()
+        check(self, InvalidSetting)
         if y is None:
             raise InvalidSamples("a probe requires y to be passed, but the target y is None")
         X = self._checked(X, reset=True)
@@ -117,7 +122,8 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
             found = f"found integers from {X.min()} to {X.max()}"
             raise InvalidSamples(f"codes lie between 0 and {MAX_CODES - 1}", found, "give floats")
         self.classes_, labels = encode_labels(y, len(X), classes)
-        self.fitted_on_, self.history_ = "", []
+        self.fitted_on_ = ""
+        self.history_: list[dict[str, float]] = []
         self._learn(X, labels, on_epoch)
         return self
 
@@ -152,22 +158,6 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         if X.dtype.kind == "f":
             check_finite(X)
         return X
-
-    @classmethod
-    def described_settings(cls) -> list[Described]:
-        """The settings of this kind of probe, for people; the seed is none of them: every classifier has one."""
-        meanings, defaults = meanings_of(cls, "Args"), inspect.signature(cls).parameters
-        return [
-            described_number(name, low, high, name in cls.OPTIONAL, defaults[name].default, meanings[name])
-            for name, (low, high) in cls.RANGES.items()
-            if name != "random_state"
-        ]
-
-    def _check_settings(self) -> None:
-        for name, (low, high) in self.RANGES.items():
-            value = getattr(self, name)
-            if value is not None or name not in self.OPTIONAL:
-                check_number(name, value, low, high, InvalidSetting)
 
     def _map_shape(self) -> MapShape | None:
         """``shape``, if it can be that of the features.
@@ -209,7 +199,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         return ({"checkpoint": self.fitted_on_} if self.fitted_on_ else {}) | {
             "kind": self.KIND, "features": self.features, "classes": [str(name) for name in self.classes_],
             "inputs": int(self.n_features_in_), "codes": self.codes_,
-            "settings": {"shape": self.shape} | {name: getattr(self, name) for name in self.RANGES},
+            "settings": {"shape": self.shape} | {name: getattr(self, name) for name in self._kept()},
             "arrays": self._arrays(), "history": self.history_,
         }  # fmt: skip
 
@@ -232,8 +222,8 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         if not whole or not (0 < sizes[0] <= MAX_FEATURES and 0 <= sizes[1] <= MAX_CODES):
             raise _refusal(f"its sizes are not numbers of features and codes: {str(sizes)[:60]}")
         settings, arrays, history = params["settings"], params["arrays"], params["history"]
-        if type(settings) is not dict or set(settings) != {"shape", *cls.RANGES}:
-            raise _refusal(f"expected the settings shape, {', '.join(cls.RANGES)}")
+        if type(settings) is not dict or set(settings) != {"shape", *cls._kept()}:
+            raise _refusal(f"expected the settings shape, {', '.join(cls._kept())}")
         if type(settings["shape"]) not in (tuple, list, type(None)):
             raise _refusal("its shape is not one of maps")
         if cls.READS_MAPS and sizes[1]:
@@ -250,7 +240,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         probe.n_features_in_, probe.codes_ = sizes
         probe.fitted_on_ = checkpoint
         try:
-            probe._check_settings()
+            check(probe, InvalidSetting)
             probe._map_shape()
             probe._adopt(arrays)
         except (ValueError, LatentError) as error:

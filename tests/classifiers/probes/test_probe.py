@@ -13,14 +13,16 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
+from latentcli.artifacts.models import load_classifier
 from latentcli.classifiers import CLASSIFIERS, PROBES
 from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes import network_probes, probe_training
 from latentcli.classifiers.probes.probe_network import OneHotLinear
 from latentcli.core.errors import DataError, FitError, ModelFileError, UsageError
 
+SETTINGS = {kind: {each.name for each in PROBES[kind].described_settings()} for kind in PROBES}
 probes = pytest.mark.parametrize("kind", PROBES)
-trained = pytest.mark.parametrize("kind", [kind for kind in PROBES if "epochs" in PROBES[kind].RANGES])
+trained = pytest.mark.parametrize("kind", [kind for kind in PROBES if "epochs" in SETTINGS[kind]])
 READERS_OF_CODES = [kind for kind in PROBES if not PROBES[kind].READS_MAPS]
 
 
@@ -33,12 +35,12 @@ def probe_of(kind, inputs=4, **settings):
 def small(kind, inputs=4, **settings):
     """A probe of that kind that is fitted in no time."""
     few = {"epochs": 30, "hidden": 64, "width": 32, "lr": 0.01}
-    return probe_of(kind, inputs, **{name: few[name] for name in few if name in PROBES[kind].RANGES} | settings)
+    return probe_of(kind, inputs, **{name: few[name] for name in few if name in SETTINGS[kind]} | settings)
 
 
 def brief(kind, **settings):
     """A probe of that kind that has hardly begun to learn."""
-    return small(kind, **({"epochs": 4} if "epochs" in PROBES[kind].RANGES else {}) | settings)
+    return small(kind, **({"epochs": 4} if "epochs" in SETTINGS[kind] else {}) | settings)
 
 
 def blobs(samples=300, classes=3, dimensions=4, seed=0, spread=6.0):
@@ -76,7 +78,7 @@ readings = pytest.mark.parametrize(
 def test_keeps_the_contract_of_scikit_learn(kind, monkeypatch):
     monkeypatch.setattr(network_probes, "ENSEMBLE_BELOW", 0)  # several networks keep it where one does
     few = {"epochs": 3, "lr": 0.05, "hidden": 32, "width": 16}
-    settings = {name: few[name] for name in few if name in PROBES[kind].RANGES}
+    settings = {name: few[name] for name in few if name in SETTINGS[kind]}
     expected = {"check_classifiers_classes": "uses the label -1 as a class: here it says unlabelled"}
     probe = (OfAnyNumber if PROBES[kind].READS_MAPS else PROBES[kind])(**settings)
     if PROBES[kind].READS_MAPS:
@@ -84,6 +86,23 @@ def test_keeps_the_contract_of_scikit_learn(kind, monkeypatch):
             expected[name] = "fits whole numbers, which are codes and no maps"
     results = check_estimator(probe, expected_failed_checks=expected, on_skip=None, on_fail=None)
     assert [(r["check_name"], r["exception"]) for r in results if r["status"] == "failed"] == []
+
+
+@probes
+def test_every_setting_has_a_meaning_and_a_range(kind):
+    described = PROBES[kind].described_settings()
+    given_by_fit_probe = {"features", "shape", "random_state", "device"}
+    assert SETTINGS[kind] == PROBES[kind]().get_params().keys() - given_by_fit_probe
+    assert all(each.meaning and each.range and each.kind in ("number", "whole number") for each in described)
+    assert {each.name: each.default for each in described}.items() <= PROBES[kind]().get_params().items()
+
+
+@probes
+def test_it_writes_its_own_file(kind, tmp_path):
+    fitted = brief(kind).fit(*blobs())
+    fitted.fitted_on_ = "0" * 64
+    fitted.save(tmp_path / "probe.pth")
+    assert_array_equal(load_classifier(tmp_path / "probe.pth").predict(blobs()[0]), fitted.predict(blobs()[0]))
 
 
 @probes
