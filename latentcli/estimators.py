@@ -36,7 +36,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         model: a model family: "vae", "vqvae", "fsq" or one that another package adds.
         latent_dim: dimensions of the latent space, or of each vector of a codebook; None: the family's own.
         epochs: passes over the images; None: as many as they need.
-        settings: others of the model and its training by name (``latentcli.settings``); they go before the arguments.
+        settings: others of the model and its training by name (``latentcli.settings``); the arguments go before them.
         random_state: seed of the weights, the order and the noise; or numpy's generator, or None, to draw one.
         device: "cpu", "auto", "cuda", "cuda:N" or "mps".
 
@@ -100,7 +100,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.image_shape_ = shape_of_rows(X.shape[1], self.image_shape)
         self.range_ = range_of(X)
         given = {"latent_dim": self.latent_dim, "epochs": self.epochs, "seed": seed_of(self.random_state)}
-        settings = given | dict(self.settings or {})
+        settings = dict(self.settings or {}) | {name: value for name, value in given.items() if value is not None}
         self.model_ = train(self._images(X), model=self.model, classes=classes, device=self.device, **settings)
         return self
 
@@ -191,8 +191,9 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, ensure_min_samples=2, y_numeric=False)
         names, _ = encode_labels(y, len(X))
         kind, seed = CLASSIFIERS["gmm" if self.classifier == MIXTURE else self.classifier], seed_of(self.random_state)
-        how = {name: getattr(self, name) for name in ("image_shape", "model", "latent_dim", "epochs", "settings", "device")}
-        self.transformer_ = VAETransformer(random_state=seed, **how)._fit(X, len(names))
+        self.transformer_ = VAETransformer(
+            self.image_shape, self.model, self.latent_dim, self.epochs, self.settings, seed, self.device
+        )._fit(X, len(names))
         latents = self.model_.encode(self.transformer_._images(X))
         settings = {"random_state": seed, "device": self.device}
         more: dict[str, Any] = {}
@@ -211,11 +212,11 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):
         return self.transformer_.model_
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
-        """(N, C) float64: p(class | image) of X (N, F), columns as in ``classes_``; rows sum to 1."""
+        """(N, C) float32, as exact as latents are: p(class | image) of X (N, F), columns as in ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
         probabilities: np.ndarray = self.classifier_.predict_proba(self.transformer_.transform(X))
-        return probabilities
+        return probabilities.astype(np.float32)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """(N,) the likeliest of ``classes_`` for each row of X (N, F)."""
