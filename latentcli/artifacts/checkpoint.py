@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_PARAMETERS = 1_000_000_000
 
 _TRAIN_AGAIN = "copy it again from where it is whole, or train again: latentcli train DATA, or train-cnn"
+_ADDED = "where another package adds this family, install it; else take the latentcli that wrote the checkpoint"
 _START_AGAIN = "start again without `resume`"
 
 
@@ -93,6 +94,9 @@ def build(checkpoint: Checkpoint) -> "Model":
     """
     try:
         family = family_of(checkpoint.family)
+    except UsageError as error:
+        raise ModelFileError(error.problem, error.found, _ADDED) from error
+    try:
         config = family.Config(**checkpoint.config)
         with torch.device("meta"):
             model = family.of(config)

@@ -8,7 +8,7 @@ from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes.probe import Probe
 from latentcli.core import device as devices
-from latentcli.core.errors import ModelFileError, printable
+from latentcli.core.errors import ModelFileError, UsageError, printable
 from latentcli.formats.schemas import CHECKPOINT
 from latentcli.models.trained import TrainedModel
 
@@ -74,9 +74,14 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     params = read(path, **known)
     if params["kind"] not in CLASSIFIERS:
         expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
-        raise ModelFileError(f"{printable(str(path))} holds a classifier of an unknown kind", expected)
+        remedy = "where another package adds this kind, install it"
+        raise ModelFileError(f"{printable(str(path))} holds a classifier of an unknown kind", expected, remedy)
     try:
-        return CLASSIFIERS[params["kind"]].from_params(params)
+        kind = CLASSIFIERS[params["kind"]]
+    except UsageError as error:
+        raise ModelFileError(f"{printable(str(path))}: {error.problem}", error.found, error.remedy) from error
+    try:
+        return kind.from_params(params)
     except ModelFileError as error:
         raise ModelFileError(f"{printable(str(path))}: {error.problem}", error.found, error.remedy) from error
 
