@@ -14,7 +14,7 @@ from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.progress import Progress, silent
-from latentcli.models.base import LatentModel, Model, PixelClassifier
+from latentcli.models.base import LatentModel, Model, ModelConfig, PixelClassifier
 from latentcli.numerics.batches import DeviceImages
 from latentcli.numerics.fusing import fused
 from latentcli.numerics.linear import FastLinear
@@ -58,10 +58,15 @@ class TrainedModel:
     state: Path | None = None
 
     @property
+    def config(self) -> ModelConfig:
+        """The network's configuration."""
+        config: ModelConfig = self.network.config
+        return config
+
+    @property
     def image_shape(self) -> Shape:
         """Channels, height and width of the images that it takes."""
-        shape: Shape = self.network.config.image_shape
-        return shape
+        return self.config.image_shape
 
     @property
     def history(self) -> Sequence[Mapping[str, float]]:
@@ -117,7 +122,7 @@ class TrainedModel:
     def entries(self) -> dict[str, Any]:
         """What its checkpoint holds, as plain values and tensors."""
         return {
-            "family": self.family, "config": asdict(self.network.config), "image_shape": list(self.image_shape),
+            "family": self.family, "config": asdict(self.config), "image_shape": list(self.image_shape),
             "class_names": list(self.class_names), "state_dict": dict(self.network.state_dict()),
             "training": dict(self.training),
         }  # fmt: skip
@@ -196,14 +201,11 @@ class TrainedModel:
     def decodings(
         self, arrays: Mapping[str, np.ndarray], progress: Progress = silent
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Images of what ``encode`` made of them, a batch at a time.
+        """Row numbers and the images of these latents, (n, C, H, W) float32 in [0, 1], a batch at a time.
 
         Args:
             arrays: by the names that ``encode`` gives them, each with N rows; codes alone are enough.
             progress: told about the images.
-
-        Yields:
-            row numbers, and their images (n, C, H, W) float32 in [0, 1].
 
         Raises:
             DataError: the arrays are not of this model's latents.
@@ -223,14 +225,11 @@ class TrainedModel:
     def reconstructions(
         self, images: ImageSet | np.ndarray, progress: Progress = silent
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Images to latents and back, deterministically, a batch at a time.
+        """Row numbers and the reconstructions of these images, (n, C, H, W) float32 in [0, 1], a batch at a time.
 
         Args:
             images: a set, or (N, C, H, W) uint8.
             progress: told about the images.
-
-        Yields:
-            row numbers, and their reconstructions (n, C, H, W) float32 in [0, 1].
         """
         network, source = self.latent_model, self._on_device(images)
         with torch.inference_mode(), FastLinear():
@@ -285,11 +284,7 @@ class TrainedModel:
     def _batches(
         self, doing: str, count: int, compute: Callable[[np.ndarray], Any], progress: Progress
     ) -> Iterator[tuple[np.ndarray, Any]]:
-        """Row numbers, a batch at a time, and what ``compute`` makes of them without gradients.
-
-        Raises:
-            UsageError: the device's memory does not suffice for a batch.
-        """
+        """Row numbers and what ``compute`` makes of them, without gradients, a batch at a time."""
         size = batch_size(self.image_shape)
         with memory_for(size), progress(doing, count) as advance:
             for rows in batches(count, size):
