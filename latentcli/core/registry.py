@@ -13,13 +13,13 @@ class Registry(Mapping[str, Any]):
     """A mapping of names to ``"module:attribute"``, imported when a name is looked up.
 
     Other packages add entries of their own by an entry point of the registry's group: in their ``pyproject.toml``
-    ``[project.entry-points."latentcli.models"]`` with ``mine = "my_package.my_model:MyModel"``. Names of this package
-    go before theirs.
+    ``[project.entry-points."latentcli.models"]`` with ``mine = "my_package.my_model:MyModel"``. They cannot replace
+    entries of this package.
 
     Args:
         kind: what the entries are, in the singular, for messages ("model family").
-        entries: name → ``"package.module:attribute"``.
-        group: of entry points; None: no other package adds to it.
+        entries: ``"package.module:attribute"`` by name.
+        group: of entry points; None: no other package can add entries.
     """
 
     def __init__(self, kind: str, entries: Mapping[str, str], group: str | None = None) -> None:

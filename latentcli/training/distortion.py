@@ -1,4 +1,4 @@
-"""More images than there are: distorted copies, as a classifier's augmentation makes them."""
+"""More images out of a few: distorted copies, as a classifier's augmentation makes them."""
 
 import math
 from dataclasses import replace
@@ -21,11 +21,11 @@ def augmented_copies(images: ImageSet, count: int, seed: int) -> ImageSet:
 
     Args:
         images: n of them, (n, C, H, W) uint8, one or more.
-        count: how many there are to be at least.
+        count: how many images are wanted at least.
         seed: of the distortions.
 
     Returns:
-        n · ⌈count / n⌉ images, or n, whose labels are those of the images they were made of.
+        max(n, n · ⌈count / n⌉) images; each copy has the label of its original.
     """
     flip = PIXEL_CLASSIFIERS["cnn"].Config.for_data(images.shape, 2).flip
     bytes_of, parts = DeviceImages(images.images, torch.device("cpu")), [images.images]

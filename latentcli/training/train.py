@@ -26,27 +26,20 @@ AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
 
 def train(
-    images: ImageSet,
-    *,
-    model: str = "vae",
-    classes: int | None = None,
-    device: str = "auto",
-    state: str | Path | None = None,
-    resume: bool = True,
-    log: Path | None = None,
-    listener: Listener | None = None,
+    images: ImageSet, *, model: str = "vae", classes: int | None = None, device: str = "auto",
+    state: str | Path | None = None, resume: bool = True, log: Path | None = None, listener: Listener | None = None,
     **settings: Any,
-) -> TrainedModel:
-    """Train a model of latents on images; their labels play no part in it.
+) -> TrainedModel:  # fmt: skip
+    """Train a latent-variable model on images, without their labels.
 
     Args:
         images: two or more.
         model: a model family: a name in ``FAMILIES``.
-        classes: how many classes the latent space is made ready for, 0 where that is unknown; None takes those that
-            label the images.
+        classes: how many classes to expect in the latent space, 0 where that is unknown; None: as many as the labels
+            name.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        state: file from which an interrupted training goes on; ``TrainedModel.save`` removes it. None keeps none.
-        resume: whether to go on from that file where it is there.
+        state: file from which an interrupted training resumes; ``TrainedModel.save`` removes it. None keeps none.
+        resume: whether to resume from that file if it exists.
         log: file with the metrics of each epoch, one JSON object a line.
         listener: is told how the training goes.
         settings: of the model (``latent_dim``, ``backbone``, ``loss`` …) and of its training (``epochs``, ``lr``,
@@ -76,29 +69,20 @@ def train(
 
 
 def train_cnn(
-    images: ImageSet,
-    val: ImageSet | None = None,
-    *,
-    hybrids: mixing.Hybrids | None = None,
-    labelled_fraction: float | None = None,
-    finish: float | None = None,
-    labels_per_class: int | None = None,
-    device: str = "auto",
-    state: str | Path | None = None,
-    resume: bool = True,
-    log: Path | None = None,
-    listener: Listener | None = None,
-    **settings: Any,
-) -> TrainedModel:
-    """Train a convolutional classifier of pixels on labelled images, and on hybrids beside them.
+    images: ImageSet, val: ImageSet | None = None, *, hybrids: mixing.Hybrids | None = None,
+    labelled_fraction: float | None = None, finish: float | None = None, labels_per_class: int | None = None,
+    device: str = "auto", state: str | Path | None = None, resume: bool = True, log: Path | None = None,
+    listener: Listener | None = None, **settings: Any,
+) -> TrainedModel:  # fmt: skip
+    """Train a convolutional classifier of pixels on labelled images, and on hybrids if there are any.
 
     Args:
         images: some of them labelled.
-        val: labelled images to validate with; None holds some of ``images`` out, where these are many.
+        val: labelled images to validate with; None holds some of ``images`` out, if there are many.
         hybrids: images with soft labels, as ``latentcli.read_hybrids`` gives them.
-        labelled_fraction: of the images of an epoch that are labelled ones, beside hybrids, in [0, 1].
-        finish: fraction of all steps, the last ones, that see labelled images alone, no hybrids.
-        labels_per_class: learn from so many labels of each class only.
+        labelled_fraction: fraction of an epoch's images that are labelled ones, not hybrids, in [0, 1].
+        finish: fraction of all steps, at the end, that are trained on labelled images alone.
+        labels_per_class: learn from this many labels of each class only.
         device, state, resume, log, listener, settings: as for ``train``.
 
     Raises:
@@ -116,18 +100,15 @@ def train_cnn(
     for name, value in (("labelled_fraction", labelled_fraction), ("finish", finish or None)):
         if value is not None and hybrids is None:
             raise UsageError(
-                f"`{name}` is {value:g}, and there are no hybrids",
-                "it says how labelled images and hybrids are mixed",
+                f"`{name}` is {value:g}, and there are no hybrids", "it says how labelled images and hybrids are mixed",
                 "give some: `hybrids`",
-            )
+            )  # fmt: skip
     fraction = LABELLED_FRACTION if labelled_fraction is None else labelled_fraction
     seed = int(settings.get("seed") or 0)
     labelled = mixing.labelled(images, labels_per_class, seed)
     names = mixing.classes_of(labelled, hybrids)
-    network_config, loop_config = configure(
-        PIXEL_CLASSIFIERS["cnn"].Config, ClassifierTrainingConfig, images.shape, len(names),
-        settings | {"finish": finish},
-    )  # fmt: skip
+    config, settings = PIXEL_CLASSIFIERS["cnn"].Config, settings | {"finish": finish}
+    network_config, loop_config = configure(config, ClassifierTrainingConfig, images.shape, len(names), settings)
     examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
     counts = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
     run = identity(
@@ -140,20 +121,11 @@ def train_cnn(
 
 
 def trained(
-    family: str,
-    network_config: ModelConfig,
-    loop_config: TrainingConfig,
-    examples: np.ndarray | Examples,
-    run: Mapping[str, Any],
-    class_names: tuple[str, ...],
-    *,
-    device: str = "auto",
-    state: str | Path | None = None,
-    resume: bool = True,
-    log: Path | None = None,
-    listener: Listener | None = None,
-) -> TrainedModel:
-    """Create a network of a registered family, train it, and sign what comes of it.
+    family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
+    run: Mapping[str, Any], class_names: tuple[str, ...], *, device: str = "auto", state: str | Path | None = None,
+    resume: bool = True, log: Path | None = None, listener: Listener | None = None,
+) -> TrainedModel:  # fmt: skip
+    """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
     Args:
         family: a name in ``FAMILIES`` or ``PIXEL_CLASSIFIERS``.
@@ -167,26 +139,20 @@ def trained(
     listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
     listener.configured(network_config, loop_config, device)
-    history = fit(
-        network, examples, loop_config, identity=run, state=path, resume=resume, log=log, listener=listener
-    )  # fmt: skip
+    history = fit(network, examples, loop_config, identity=run, state=path, resume=resume, log=log, listener=listener)
     model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=path)
     model.fingerprint = fingerprint(model.entries())
     return model
 
 
 def configure(
-    model: type[ModelConfig],
-    training: type[AnyConfig],
-    image_shape: Shape,
-    classes: int | None,
+    model: type[ModelConfig], training: type[AnyConfig], image_shape: Shape, classes: int | None,
     settings: Mapping[str, Any],
-) -> tuple[ModelConfig, AnyConfig]:
+) -> tuple[ModelConfig, AnyConfig]:  # fmt: skip
     """The two configurations of a training, from settings that may name any field of either.
 
     Args:
-        model: the model's configuration.
-        training: the training's.
+        model, training: the classes of the two configurations.
         image_shape: channels, height and width of the images.
         classes: how many classes the images are known to have; None when that is unknown.
         settings: values by name; None leaves a default.
@@ -205,18 +171,9 @@ def configure(
 
 
 def check_named(images: ImageSet) -> None:
-    """Refuse labels that cannot name clusters, before hours of training are spent.
-
-    Raises:
-        DataError: there are none, or all are of one class.
-    """
+    """Raise a ``DataError`` for labels that cannot name clusters: none, or all of one class; before a long training."""
     if not images.labels.any:
         raise DataError(
             f"{images.name} has no labels to name the clusters with", "expected labelled images, a few per class"
         )
-    if len(images.labels.occurring) < 2:
-        raise DataError(
-            f"all labels of {images.name} are of one class",
-            "expected two classes or more to tell apart",
-            "label images of another class, or take the images of that class without labels",
-        )
+    mixing.classes_of(images, None)

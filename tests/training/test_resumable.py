@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from latentcli.training.interrupts import stop_requests
 
 from latentcli.core.errors import FitError, ModelFileError, OutputError, UsageError
 from latentcli.core.image_set import ImageSet
@@ -16,7 +17,6 @@ from latentcli.models import create
 from latentcli.models.vae import VAEConfig
 from latentcli.training.config import TrainingConfig
 from latentcli.training.identity import check_same, identity, provenance
-from latentcli.training.interrupts import stop_requests
 from latentcli.training.loop import Interrupted
 from latentcli.training.resumable import fit, load_state
 from latentcli.training.train import train
