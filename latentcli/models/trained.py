@@ -297,9 +297,6 @@ class TrainedModel:
         """(n, C, H, W) uint8: the images of latent points (n, D)."""
         return np.round(np.clip(self.decode(latents), 0.0, 1.0) * 255.0).astype(np.uint8)
 
-    def _on_device(self, images: ImageSet | np.ndarray) -> DeviceImages:
-        return DeviceImages(images.images if isinstance(images, ImageSet) else images, self.device)
-
     def _batches(
         self, doing: str, count: int, compute: Callable[[np.ndarray], Any], progress: Progress
     ) -> Iterator[tuple[np.ndarray, Any]]:
