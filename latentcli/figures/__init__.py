@@ -14,23 +14,11 @@ from latentcli.formats.atomic import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGURES = Registry(
-    "figure",
-    {
-        "history": "latentcli.figures.history:draw",
-        "latent": "latentcli.figures.latent:draw",
-        "manifold": "latentcli.figures.manifold:draw",
-        "reconstructions": "latentcli.figures.reconstructions:draw",
-        "confusion": "latentcli.figures.confusion:draw",
-        "hybrids": "latentcli.figures.hybrids:draw",
-        "field": "latentcli.figures.field:draw",
-        "labels": "latentcli.figures.labels:draw",
-        "codes": "latentcli.figures.codes:draw",
-        "tsne": "latentcli.figures.tsne:draw",
-        "curve": "latentcli.figures.curve:draw",
-        "comparison": "latentcli.figures.comparison:draw",
-    },
-)
+_KINDS = (
+    "history", "latent", "manifold", "reconstructions", "confusion", "hybrids", "field", "labels", "codes", "tsne",
+    "curve", "comparison",
+)  # fmt: skip
+FIGURES = Registry("figure", {kind: f"latentcli.figures.{kind}:draw" for kind in _KINDS})
 """Kinds of figures, each a function that returns a ``matplotlib.figure.Figure``."""
 
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
@@ -40,15 +28,14 @@ def format_of(path: Path) -> str:
     """``"png"`` or ``"svg"``, by the suffix; also a check of a path before any work is done.
 
     Raises:
-        UsageError: the suffix is another one, or there is none.
+        UsageError: the suffix is another one, or missing.
     """
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    if suffix not in _METADATA:
-        raise UsageError(
-            f"cannot draw {str(path)!r}",
-            f"expected a name ending in .png or .svg, found {Path(path).suffix or 'no suffix'}",
-        )
-    return suffix
+    suffix = Path(path).suffix
+    kind = suffix.lower().removeprefix(".")
+    if kind not in _METADATA:
+        found = f"expected a name ending in .png or .svg, found {suffix or 'no suffix'}"
+        raise UsageError(f"cannot draw {str(path)!r}", found)
+    return kind
 
 
 def save(figure: "Figure", path: Path) -> None:
@@ -60,8 +47,7 @@ def save(figure: "Figure", path: Path) -> None:
     """
     from latentcli.figures.style import DPI, look
 
-    path = Path(path)
     kind = format_of(path)
-    with atomic_write(path) as file, look(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of glyphs and layouts: nothing that the reader could mend
+    with atomic_write(Path(path)) as file, look(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about glyphs and layouts: nothing the user could mend
         figure.savefig(file, format=kind, dpi=DPI, metadata=_METADATA[kind])

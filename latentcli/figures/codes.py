@@ -6,49 +6,42 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from latentcli.core.errors import DataError
 from latentcli.figures import style
 from latentcli.numerics import metrics
 
 MOST_IMAGES = 15
-"""Images that are drawn; the first ones of more."""
+"""Only the first images up to this number are drawn."""
 
 FEW_IMAGES = 3
-"""Images up to which they are drawn large, with the number of each code where it fits into its place."""
+"""Up to this number images are drawn large, with the number of each code where it fits into its cell."""
 
 COLOURS = "viridis"
-"""Colours of codes, dark to light and as even to the colour-blind."""
+"""Colours of codes, evenly from dark to light, for the colour-blind too."""
 
 _HEADINGS = ("image", "reconstruction", "codes")
-_ACROSS, _ROOM, _LARGE = 3, 160, 480  # images side by side; pixels of an image's longer side, and where they are few
+_ACROSS, _ROOM, _LARGE = 3, 160, 480  # images side by side; pixels of an image's longer side, small and large
 _GAP, _BETWEEN, _EDGE, _LINE, _DIGIT = 10, 46, 24, 26, 12  # pixels
-_BAR, _NARROWEST = 260, 1_200  # pixels: the scale of colours; what the longest line of type needs
+_BAR, _NARROWEST = 260, 1_200  # pixels: the colour scale; the width that the longest line of text needs
 _AXIS, _USAGE, _BELOW = 180, 270, 80  # pixels: left of the histogram, its height, and beneath it
 
 
 @style.look()
 def draw(
-    originals: np.ndarray,
-    reconstructions: np.ndarray,
-    maps: np.ndarray,
-    codes: np.ndarray,
-    vectors: np.ndarray,
+    originals: np.ndarray, reconstructions: np.ndarray, maps: np.ndarray, codes: np.ndarray, vectors: np.ndarray,
     title: str = "",
-) -> Figure:
+) -> Figure:  # fmt: skip
     """Images, their reconstructions and their maps of codes side by side; beneath, how often each code is used.
 
-    A code's colour tells where its vector lies along the direction in which the vectors of all codes that occur vary
-    most: codes with similar vectors have similar colours.
+    A code's colour is the rank of its vector along the first principal component of the vectors of all codes that
+    occur: codes with similar vectors have similar colours.
 
     Args:
-        originals: (N, C, H, W) float in [0, 1] or uint8; the first 15 are drawn.
-        reconstructions: (N, C, H, W) likewise.
+        originals, reconstructions: (N, C, H, W) float in [0, 1] or uint8; the first 15 are drawn.
         maps: (N, h, w) their codes, integers in 0 … K − 1.
-        codes: (M, h, w) the codes of all images whose use of the codebook is shown, those above among them.
+        codes: (M, h, w) the codes of all images for which the use of the codebook is shown, ``maps`` included.
         vectors: (K, D) the codebook.
-        title: above the picture.
 
     Raises:
         DataError: there are no images, the shapes do not fit, or a code has no vector.
@@ -56,10 +49,10 @@ def draw(
     style.check_images(originals)
     _check(originals, reconstructions, maps, codes, vectors)
     count = min(len(originals), MOST_IMAGES)
-    few = count <= FEW_IMAGES
-    across = 1 if few else _ACROSS
+    large = count <= FEW_IMAGES
+    across = 1 if large else _ACROSS
     rows = -(-count // across)
-    height, width = style.tile_size(originals.shape[2], originals.shape[3], _LARGE if few else _ROOM)
+    height, width = style.tile_size(originals.shape[2], originals.shape[3], _LARGE if large else _ROOM)
     cell = max(width, _DIGIT * max(map(len, _HEADINGS))) + _GAP
     group = len(_HEADINGS) * cell + _BETWEEN
     top = 64 if title else _EDGE
@@ -76,11 +69,10 @@ def draw(
             sheet.image(at, y, width, height, picture, gid=heading)
             if index < across:
                 sheet.text(at + width / 2, top, heading)
-        if few:
+        if large:
             _number(sheet, at, y, width, height, maps[index], pictures[-1])
     _explain(sheet, below + 28, share)
-    panel = sheet.panel(_AXIS, usage, sheet.width - _AXIS - 2 * _EDGE, _USAGE)
-    _draw_usage(panel, codes, len(vectors))
+    _draw_usage(sheet.panel(_AXIS, usage, sheet.width - _AXIS - 2 * _EDGE, _USAGE), codes, len(vectors))
     sheet.text(_EDGE, usage - 14, _heading(codes, len(vectors)), style.LARGE, ha="left", va="bottom")
     return sheet.figure
 
@@ -95,21 +87,18 @@ def _check(
             f"found reconstructions of shape {reconstructions.shape}, and {codes.shape} codes in all",
         )
     if vectors.ndim != 2 or not vectors.size or not np.isfinite(vectors).all():
-        raise DataError(
-            f"cannot draw a codebook of shape {vectors.shape}", "expected finite numbers, (codes, dimensions)"
-        )
+        expected = "expected finite numbers, (codes, dimensions)"
+        raise DataError(f"cannot draw a codebook of shape {vectors.shape}", expected)
     for numbers in (maps, codes):
         if numbers.dtype.kind not in "iu" or numbers.min() < 0 or numbers.max() >= len(vectors):
-            raise DataError(
-                f"cannot draw codes from {numbers.min()} to {numbers.max()}",
-                f"expected whole numbers from 0 to {len(vectors) - 1}",
-            )
+            expected = f"expected whole numbers from 0 to {len(vectors) - 1}"
+            raise DataError(f"cannot draw codes from {numbers.min()} to {numbers.max()}", expected)
 
 
 def colour_order(vectors: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, float]:
-    """Where each code lies among those used, along the principal direction of their vectors.
+    """The rank of each used code along the first principal component of the used codes' vectors.
 
-    Ranks, not distances, so that a few far vectors do not leave one colour to all others.
+    Ranks, not distances, so that a few distant vectors do not leave one colour to all others.
 
     Args:
         vectors: (K, D).
@@ -117,16 +106,16 @@ def colour_order(vectors: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, f
 
     Returns:
         (K,) in [0, 1], evenly spaced over the used codes, the most used in the lower half, 0 for the others; and the
-        direction's share of the used vectors' variance, in [0, 1].
+        component's share of the used vectors' variance, in [0, 1].
     """
     used = np.flatnonzero(counts)
     chosen = vectors[used].astype(np.float64)
     _, deviations, directions = np.linalg.svd(chosen - chosen.mean(axis=0), full_matrices=False)
-    places = (chosen @ directions[0]).argsort(kind="stable").argsort() / max(1, len(used) - 1)
-    if places[counts[used].argmax()] > 0.5:  # a direction's sign is free: what is most common, the background, is dark
-        places = 1 - places
+    ranks = (chosen @ directions[0]).argsort(kind="stable").argsort() / max(1, len(used) - 1)
+    if ranks[counts[used].argmax()] > 0.5:  # the sign is arbitrary: the most common code, the background, is dark
+        ranks = 1 - ranks
     order = np.zeros(len(vectors))
-    order[used] = places
+    order[used] = ranks
     variance = np.square(deviations).sum()
     return order, float(deviations[0] ** 2 / variance) if variance > 0 else 1.0
 
@@ -139,7 +128,7 @@ def _coloured(order: np.ndarray) -> np.ndarray:
 def _number(
     sheet: style.Sheet, x: float, y: float, width: float, height: float, codes: np.ndarray, colours: np.ndarray
 ) -> None:
-    """The number of each code in its place, where all have room."""
+    """The number of each code in its cell, where all fit."""
     down, across = height / codes.shape[0], width / codes.shape[1]
     if across < _DIGIT * len(str(codes.max())) + 4 or down < _LINE:
         return
@@ -150,22 +139,17 @@ def _number(
 
 
 def _explain(sheet: style.Sheet, y: float, share: float) -> None:
-    """The scale of colours, and what it means."""
+    """The colour scale, and what it means."""
     sheet.image(_EDGE, y, _BAR, _LINE - 4, _coloured(np.linspace(0, 1, 256)[None]), gid="scale")
     x = _EDGE + _BAR + 16
-    sheet.text(
-        x, y - 6, "Codes with similar vectors have similar colours: a colour is the rank of a code's vector", ha="left"
-    )
-    sheet.text(
-        x,
-        y + 19,
-        f"along the vectors' principal direction, which holds {100 * share:.0f} % of their variance.",
-        ha="left",
-    )
+    first = "Codes with similar vectors have similar colours: a colour is the rank of a code's vector"
+    second = f"along the vectors' principal direction, which holds {100 * share:.0f} % of their variance."
+    sheet.text(x, y - 6, first, ha="left")
+    sheet.text(x, y + 19, second, ha="left")
 
 
 def _draw_usage(panel: Axes, codes: np.ndarray, size: int) -> None:
-    """The share of all places that each code takes, the most used first, on a scale of powers of ten."""
+    """The share of all cells that each code takes, the most used first, on a logarithmic scale."""
     shares = np.sort(np.bincount(codes.ravel(), minlength=size))[::-1] / codes.size
     used, even = shares[shares > 0], 1 / size
     lowest, highest = math.floor(math.log10(0.8 * min(used[-1], even))), math.ceil(math.log10(used[0]))
@@ -178,9 +162,8 @@ def _draw_usage(panel: Axes, codes: np.ndarray, size: int) -> None:
     style.halo(note)
     panel.set(yscale="log", xlim=(0.5, size + 0.5), ylim=(10.0**lowest, 10.0**highest))
     powers = [10.0**power for power in range(lowest, highest + 1)]
-    panel.yaxis.set_major_locator(FixedLocator(powers))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.set_yticklabels([_percent(power) for power in powers])
+    panel.set_yticks(powers, [_percent(power) for power in powers])
+    panel.minorticks_off()
     panel.xaxis.set_major_locator(style.few_whole_ticks(8))
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.set(xlabel="codes, the most used first", ylabel="share of all map cells")

@@ -1,4 +1,4 @@
-"""Figures of several models beside each other, one panel a figure, one dot a training."""
+"""Metrics of several models beside each other: one panel per metric, one dot per training run."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,11 +11,11 @@ from latentcli.figures import style
 
 @style.look()
 def draw(panels: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]]]) -> Figure:
-    """One panel for each figure: a group for each data set, in it a column of dots for each model, the mean a line.
+    """One panel per metric: a group for each data set, in it a column of dots for each model, the mean a line.
 
     Args:
-        panels: (title, values), values by data set, then model, one for each seed. A model that a panel lacks
-            leaves its column out.
+        panels: (title, values); values by data set, then by model, one for each seed. A model that a panel lacks
+            gets no column there.
 
     Raises:
         DataError: there is nothing to draw.
@@ -31,21 +31,18 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]
         for group, name in enumerate(sets):
             found = {model: values.get(name, {}).get(model, ()) for model in models}
             present = [model for model in models if len(found[model])]
-            for place, model in enumerate(present):
-                x = group + (place - (len(present) - 1) / 2) * 0.7 / max(len(models), 1)
+            for column, model in enumerate(present):
+                x = group + (column - (len(present) - 1) / 2) * 0.7 / max(len(models), 1)
                 ys, number = np.asarray(found[model], dtype=float), models.index(model)
                 panel.hlines(ys.mean(), x - 0.1, x + 0.1, color=style.INK, linewidth=1.2)
                 (drawn[model],) = panel.plot(
                     np.full(len(ys), x), ys, linestyle="", markersize=6, alpha=0.85,
                     color=style.PALETTE[number % len(style.PALETTE)], marker=style.MARKERS[number % len(style.MARKERS)],
                 )  # fmt: skip
-        panel.set_title(style.shown(title))
         panel.set_xticks(range(len(sets)), [style.shown(name) for name in sets], rotation=20, ha="right")
-        panel.set_xlim(-0.6, len(sets) - 0.4)
+        panel.set(title=style.shown(title), xlim=(-0.6, len(sets) - 0.4), axisbelow=True)
         panel.margins(y=0.15)
-        panel.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-        panel.set_axisbelow(True)
-    figure.legend(
-        list(drawn.values()), [style.shown(model) for model in drawn], loc="outside lower center", ncols=len(drawn)
-    )
+        panel.grid(axis="y")
+    names = [style.shown(model) for model in drawn]
+    figure.legend(list(drawn.values()), names, loc="outside lower center", ncols=len(drawn))
     return figure

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 MOST_COUNTED = 30
 """Classes up to which each cell shows its count."""
+
+_LETTER = 0.085  # inches: the width of a letter of a class's name
 
 
 @style.look()
@@ -24,23 +24,23 @@ def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], t
         title: such as "accuracy 0.985, macro F1 0.984".
 
     Raises:
-        DataError: the matrix is empty, not square, negative, or not of these classes.
+        DataError: the matrix is empty, has a negative count, or is not (K, K).
     """
     counts = np.asarray(matrix)
     size = len(classes)
     if not size or counts.shape != (size, size) or (counts < 0).any():
         raise DataError(f"cannot draw a confusion matrix of shape {counts.shape} for {size} classes")
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(totals, 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = style.shown_names(classes, 20)
     digits = len(str(int(counts.max())))
     cell = max(0.42, 0.1 * digits + 0.16) if size <= MOST_COUNTED else 0.15
-    labels = 0.085 * max(map(len, names))
-    side = max(2.2, cell * size, 0.1 * len(title[:120]) - labels)
-    figure = style.new_figure(side + labels + 1.7, side + min(labels, 0.4 if _flat(names, cell) else labels) + 1.1)
+    longest = _LETTER * max(map(len, names))
+    flat = longest + 0.05 <= cell  # the names fit beside each other under the columns
+    side = max(2.2, cell * size, 0.1 * len(title[:120]) - longest)
+    figure = style.new_figure(side + longest + 1.7, side + min(longest, 0.4 if flat else longest) + 1.1)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks(range(size), names, rotation=0 if _flat(names, cell) else 90, parse_math=False)
+    axes.set_xticks(range(size), names, rotation=0 if flat else 90, parse_math=False)
     axes.set_yticks(range(size), names, parse_math=False)
     axes.tick_params(length=0)
     axes.set(xlabel="predicted class", ylabel="true class")
@@ -51,22 +51,12 @@ def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], t
         axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
         axes.grid(which="minor", color=style.PAPER, linewidth=1 if size <= MOST_COUNTED else 0.3)
         axes.tick_params(which="minor", length=0)
-    if size <= MOST_COUNTED:
-        _write_counts(axes, image, counts, shares)
+    for (row, column), count in np.ndenumerate(counts):
+        if count and size <= MOST_COUNTED:
+            ink = style.ink_on(image.cmap(shares[row, column]))
+            axes.text(column, row, str(int(count)), ha="center", va="center", color=ink, fontsize=style.SMALL)
     bar = figure.colorbar(image, ax=axes, shrink=min(1.0, 4 / side), aspect=18, pad=0.02, ticks=[0, 0.25, 0.5, 0.75, 1])
     bar.ax.set_yticklabels(["0", "25 %", "50 %", "75 %", "100 %"])
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
     return figure
-
-
-def _flat(names: Sequence[str], cell: float) -> bool:
-    """Whether the names fit beside each other under the columns (a letter is about 0.085 inches wide)."""
-    return 0.085 * max(map(len, names)) + 0.05 <= cell
-
-
-def _write_counts(axes: Axes, image: AxesImage, counts: np.ndarray, shares: np.ndarray) -> None:
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            ink = style.ink_on(image.cmap(shares[row, column]))
-            axes.text(column, row, str(int(count)), ha="center", va="center", color=ink, fontsize=style.SMALL)

@@ -1,40 +1,33 @@
-"""The likelihoods of the classes over a plane of the latent space, and the points that were drawn there."""
+"""The likelihoods of the classes over a plane of the latent space, and the points that were sampled there."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from latentcli.core.errors import DataError
 from latentcli.figures import style
 from latentcli.figures.latent import MOST_IN_LEGEND
 
 MOST_POINTS = 2_000
-"""Points that are drawn; the first ones of more."""
+"""Only the first points up to this number are drawn."""
 
 
 @style.look()
 def draw(
-    likelihoods: np.ndarray,
-    extent: tuple[float, float, float, float],
-    points: np.ndarray,
-    soft_labels: np.ndarray,
-    classes: Sequence[str],
-    axes_names: tuple[str, str] = ("latent dimension 1", "latent dimension 2"),
-    title: str = "",
-) -> Figure:
-    """A coloured field, each place in the mixture of its classes' colours, with the points on it.
+    likelihoods: np.ndarray, extent: tuple[float, float, float, float], points: np.ndarray, soft_labels: np.ndarray,
+    classes: Sequence[str], axes_names: tuple[str, str] = ("latent dimension 1", "latent dimension 2"), title: str = "",
+) -> Figure:  # fmt: skip
+    """A field in the mixture of its classes' colours, with the points on it.
 
     Args:
-        likelihoods: (H, W, K) of the classes at a grid of places, rows from below; each place sums to 1.
+        likelihoods: (H, W, K) of the classes on a grid, rows from the bottom; each sums to 1 over the classes.
         extent: left, right, bottom and top of the grid.
         points: (N, 2) in the same plane; the first 2,000 are drawn.
         soft_labels: (N, K): a point has the colour of its likeliest class.
         classes: K names.
         axes_names: of the plane's two directions.
-        title: above the picture.
 
     Raises:
         DataError: a shape does not fit, or a value is not finite.
@@ -47,10 +40,7 @@ def draw(
         raise DataError("cannot draw likelihoods or points that are not finite")
     points, labels = points[:MOST_POINTS], soft_labels[:MOST_POINTS].argmax(axis=1)
     colours = np.array([to_rgb(style.colour(index)) for index in range(count)])
-    names = style.shown_names(classes)
-    figure = style.new_figure(7.2, 5.8)
-    axes = figure.add_subplot()
-    axes.set_title(style.shown(title, 90), loc="left")
+    figure, axes = style.new_chart(7.2, 5.8, title)
     field = 0.45 * (likelihoods @ colours) + 0.55  # pale, so that the points stand out
     axes.imshow(field.clip(0, 1), origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
     for label in np.unique(labels):
@@ -61,9 +51,5 @@ def draw(
         )  # fmt: skip
     axes.set(xlabel=axes_names[0], ylabel=axes_names[1], xlim=extent[:2], ylim=extent[2:])
     if count <= MOST_IN_LEGEND:
-        handles = [
-            Line2D([], [], linestyle="", marker=style.marker(index), color=style.colour(index), label=names[index])
-            for index in range(count)
-        ]
-        figure.legend(handles=handles, loc="outside right upper", title="likeliest class")
+        style.add_legend(figure, range(count), style.shown_names(classes), "likeliest class")
     return figure

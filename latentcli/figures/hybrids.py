@@ -1,4 +1,4 @@
-"""Hybrid images: decoded points between classes, with how likely each class is."""
+"""Hybrid images: decoded points between classes, with the likelihood of each class."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 MOST_IMAGES = 100
-"""Images that are drawn; the first ones of more."""
+"""Only the first images up to this number are drawn."""
 
 COLUMNS = 8
 
@@ -17,22 +17,19 @@ _ROOM, _LINE, _GAP, _EDGE = 128, 24, 14, 24  # pixels
 _LETTER = 11.5  # pixels: the mean width of a letter at the size of captions
 
 
-def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str]) -> str:
-    """The two most likely classes in whole percent, in the order of the classes: "20 % 4 + 80 % 8".
+def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str], limit: int = 24) -> list[str]:
+    """The two most likely classes in whole percent, in the order of the classes: ["20 % 4", "80 % 8"].
 
-    What the other classes have is summed up as "other"; what rounds to 0 % is left out. The percentages sum to 100.
+    The other classes are summed up as "other"; what rounds to 0 % is left out. The percentages sum to 100.
 
     Args:
         soft_label: (K,) likelihoods of the classes, at least 0, not all 0.
-        classes: K names.
+        classes: K names, shown with at most ``limit`` characters.
 
     Raises:
-        DataError: the numbers of likelihoods and classes differ, or they are no likelihoods.
+        DataError: the number of likelihoods is not K, or one is negative or not finite, or all are 0.
     """
-    return " + ".join(_parts(np.asarray(soft_label, dtype=np.float64), classes))
-
-
-def _parts(soft_label: np.ndarray, classes: Sequence[str], limit: int = 24) -> list[str]:
+    soft_label = np.asarray(soft_label, dtype=np.float64)
     if soft_label.shape != (len(classes),) or not len(classes):
         raise DataError(f"cannot caption likelihoods of shape {soft_label.shape} with {len(classes)} classes")
     if not (np.isfinite(soft_label).all() and (soft_label >= 0).all() and soft_label.sum() > 0):
@@ -48,9 +45,8 @@ def whole_percents(shares: np.ndarray) -> list[int]:
     """Shares that sum to 1 as whole percentages that sum to 100: rounded down, the largest remainders up."""
     exact = 100 * shares / shares.sum()
     floors = np.floor(exact).astype(int)
-    for index in np.argsort(floors - exact, kind="stable")[: 100 - floors.sum()]:
-        floors[index] += 1
-    return [int(value) for value in floors]
+    floors[np.argsort(floors - exact, kind="stable")[: 100 - floors.sum()]] += 1
+    return floors.tolist()
 
 
 @style.look()
@@ -61,17 +57,16 @@ def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], ti
         images: (N, C, H, W) float in [0, 1] or uint8; the first 100 are drawn.
         soft_labels: (N, K) likelihoods of the classes.
         classes: K names.
-        title: above the picture.
 
     Raises:
-        DataError: there are no images, or the soft labels are not theirs.
+        DataError: there are no images, or the soft labels are not (N, K).
     """
     style.check_images(images)
     if soft_labels.shape != (len(images), len(classes)):
         raise DataError(f"cannot caption {len(images)} images with soft labels of shape {soft_labels.shape}")
     images = images[:MOST_IMAGES]
     height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM)
-    captions = [_lines(_parts(row.astype(np.float64), classes, 14)) for row in soft_labels[: len(images)]]
+    captions = [_lines(caption(row, classes, 14)) for row in soft_labels[: len(images)]]
     longest = max(len(line) for lines in captions for line in lines)
     cell = int(max(width, _LETTER * longest)) + _GAP
     row = height + 6 + _LINE * max(map(len, captions)) + _GAP
@@ -88,6 +83,6 @@ def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], ti
 
 
 def _lines(parts: Sequence[str]) -> list[str]:
-    """A caption on one line where it is short, else a class a line."""
+    """A caption on one line where it is short, otherwise one line per class."""
     line = " + ".join(parts)
     return [line] if len(line) <= 16 else [parts[0], *(f"+ {part}" for part in parts[1:])]

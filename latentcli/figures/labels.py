@@ -1,4 +1,4 @@
-"""How many images of each class there are: predicted, and known where they are."""
+"""The number of images of each class: predicted, and known where there are labels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,11 +15,11 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
 
     Args:
         classes: K names.
-        counts: name of a series ("known", "predicted") → K counts; one to eight series.
+        counts: name of a series ("known", "predicted") → K counts; one to ten series.
         title: such as "10,000 images".
 
     Raises:
-        DataError: there is nothing to draw, or a series is not of these classes.
+        DataError: there is nothing to draw, or a series has not K counts or a negative one.
     """
     series = {name: np.asarray(values) for name, values in counts.items()}
     if not len(classes) or not 0 < len(series) <= len(style.PALETTE):
@@ -29,22 +29,21 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
             raise DataError(f"cannot draw {name} counts of shape {values.shape} for {len(classes)} classes")
     names = style.shown_names(classes)
     thickness = 0.8 / len(series)
-    room = 0.17 * len(series) + 0.05  # inches a class takes: its numbers must not touch
-    figure = style.new_figure(4.6 + 0.085 * max(map(len, names)), 1.3 + room * len(classes))
-    axes = figure.add_subplot()
-    places = np.arange(len(classes))
+    room = 0.17 * len(series) + 0.05  # inches per class: its numbers must not touch
+    width, height = 4.6 + 0.085 * max(map(len, names)), 1.3 + room * len(classes)
+    figure, axes = style.new_chart(width, height, title, limit=60)
+    positions = np.arange(len(classes))
     for index, (name, values) in enumerate(series.items()):
         offset = (index - (len(series) - 1) / 2) * thickness
-        bars = axes.barh(places + offset, values, thickness, color=style.PALETTE[index], label=style.shown(name))
+        bars = axes.barh(positions + offset, values, thickness, color=style.PALETTE[index], label=style.shown(name))
         axes.bar_label(bars, [f"{value:,}" for value in values], padding=3, fontsize=style.SMALL)
-    axes.set_yticks(places, names, parse_math=False)
+    axes.set_yticks(positions, names, parse_math=False)
     axes.set_ylim(len(classes) - 0.4, -0.6)  # the first class on top
     axes.set_xlim(0, max(1, max(values.max() for values in series.values())) * 1.15)
     axes.set_xlabel("images")
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(style.few_whole_ticks())
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.set_title(style.shown(title, 60), loc="left")
     if len(series) > 1:
         figure.legend(loc="outside lower center", ncols=len(series))
     return figure

@@ -1,13 +1,11 @@
 """The latent space: its points by class, and the Gaussian mixture that was fitted to them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 
 from latentcli.core.errors import DataError
@@ -15,18 +13,17 @@ from latentcli.figures import style
 from latentcli.figures.spread import spread_apart
 
 MOST_POINTS = 5_000
-"""Points that are drawn; of more, a fixed random choice, in which a few labelled ones are not lost."""
+"""Of more points, a fixed random choice is drawn that keeps the labelled ones where they are few."""
 
 MOST_IN_LEGEND = 10
-"""Classes up to which there is a legend beside the names at their centres."""
+"""Up to this number of classes there is a legend, beside the names at their centres."""
 
 DEVIATIONS = (1, 2)
 """Standard deviations at which the ellipses of a component are drawn."""
 
 
-@dataclass(frozen=True)
-class Mixture:
-    """Gaussian components in the space that is drawn.
+class Ellipses(NamedTuple):
+    """The mixture's components in the space that is drawn.
 
     Attributes:
         weights: (K,) summing to 1.
@@ -40,74 +37,53 @@ class Mixture:
     covariances: np.ndarray
     labels: np.ndarray
 
-    def project(self, origin: np.ndarray, directions: np.ndarray) -> "Mixture":
-        """The marginal mixture in the coordinates ``(z - origin) @ directions.T``; directions are (d, D)."""
-        covariances = directions @ self.covariances @ directions.T
-        return Mixture(self.weights, (self.means - origin) @ directions.T, covariances, self.labels)
-
 
 @style.look()
 def draw(
-    points: np.ndarray,
-    labels: np.ndarray | None = None,
-    class_names: Sequence[str] = (),
-    mixture: Mapping[str, Any] | None = None,
-    title: str = "",
-    shares: bool = True,
-) -> Figure:
+    points: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (),
+    mixture: Mapping[str, Any] | None = None, title: str = "", shares: bool = True,
+) -> Figure:  # fmt: skip
     """Points coloured by class, under the 1 σ and 2 σ ellipses of the mixture's components in their class's colour.
 
     Beyond two dimensions points, means and covariances are projected on the first two principal components of the
-    points; of one dimension histograms and the densities of the components are drawn.
+    points; in one dimension histograms and the densities of the components are drawn.
 
     Args:
         points: (N, D) latents; of more than 5,000 a fixed choice is drawn.
         labels: (N,) indices into ``class_names``, -1 (drawn grey) where unlabelled; None when nothing is known.
-        class_names: names of the classes.
-        mixture: ``weights`` (K,), ``means`` (K, D), ``covariances`` (K, D, D) and ``component_labels`` (K,), the
-            latter indices into ``class_names``, -1 for none.
-        title: above the picture.
-        shares: name the principal components' shares of the variance; not where the points are a projection already.
+        mixture: ``weights`` (K,), ``means`` (K, D), ``covariances`` (K, D, D) and ``component_labels`` (K,), indices
+            into ``class_names``, -1 for none.
+        shares: name the principal components' shares of the variance; not for points that are already projected.
 
     Raises:
         DataError: there are no points, a shape does not fit, a label has no name, or a value is not finite.
     """
     labels = np.full(len(points), -1) if labels is None else np.asarray(labels)
     components = None if mixture is None else _checked_mixture(mixture, points, len(class_names))
-    _check(points, labels, len(class_names))
+    style.check_points(points, labels, len(class_names))
     rows = chosen(labels)
     points, labels = points[rows], labels[rows]
-    if not np.isfinite(points).all():
-        raise DataError("cannot draw latents that are not finite")
     names = style.shown_names(class_names)
     crowd = float(np.clip(np.sqrt(len(names) / 15), 1, 2))  # many names need much room
-    figure = style.new_figure(6.4 * crowd + 0.085 * max(map(len, names), default=0), 5.8 * crowd)
-    axes = figure.add_subplot()
-    axes.set_title(style.shown(title, 90), loc="left")
+    figure, axes = style.new_chart(6.4 * crowd + 0.085 * max(map(len, names), default=0), 5.8 * crowd, title)
     axes_names = ["latent dimension 1", "latent dimension 2"]
     if points.shape[1] > 2:
         points, components, axes_names = _on_principal_plane(points, components, shares)
     present = np.unique(np.concatenate([labels, [] if components is None else components.labels])).astype(int)
-    if points.shape[1] == 1:
-        _draw_line(axes, points[:, 0], labels, present, components)
-    else:
+    in_plane = points.shape[1] > 1
+    if in_plane:
         _draw_plane(axes, points, labels, components)
         axes.set(xlabel=axes_names[0], ylabel=axes_names[1])
+    else:
+        _draw_line(axes, points[:, 0], labels, present, components)
     if len(present) <= MOST_IN_LEGEND + (-1 in present):
-        _add_legend(figure, present, names, in_plane=points.shape[1] > 1)
-    if points.shape[1] > 1:
+        style.add_legend(figure, present, names, sizes=(6, 9 if in_plane else 6), square=not in_plane)
+    if in_plane:
         _name_classes(figure, axes, points, labels, style.shown_names(class_names, 14))
     return figure
 
 
-def _check(points: np.ndarray, labels: np.ndarray, classes: int) -> None:
-    if points.ndim != 2 or not points.size or labels.shape != points.shape[:1]:
-        raise DataError(f"cannot draw latents of shape {points.shape} with labels of shape {labels.shape}")
-    if labels.max() >= classes or labels.min() < -1:
-        raise DataError(f"cannot draw labels from {labels.min()} to {labels.max()} with {classes} class names")
-
-
-def _checked_mixture(mixture: Mapping[str, Any], points: np.ndarray, classes: int) -> Mixture:
+def _checked_mixture(mixture: Mapping[str, Any], points: np.ndarray, classes: int) -> Ellipses:
     keys = ("weights", "means", "covariances")
     weights, means, covariances = (np.asarray(mixture[key], dtype=np.float64) for key in keys)
     labels = np.asarray(mixture.get("component_labels", np.full(len(weights), -1)))
@@ -119,35 +95,33 @@ def _checked_mixture(mixture: Mapping[str, Any], points: np.ndarray, classes: in
         raise DataError("cannot draw a mixture that is not finite")
     if count and (labels.max() >= classes or labels.min() < -1):
         raise DataError(f"cannot draw components of class {labels.max()} with {classes} class names")
-    return Mixture(weights, means, covariances, labels)
+    return Ellipses(weights, means, covariances, labels)
 
 
 def _on_principal_plane(
-    points: np.ndarray, mixture: Mixture | None, shares: bool
-) -> tuple[np.ndarray, Mixture | None, list[str]]:
-    """Points and mixture on the two directions of the points' largest variance, and the names of these axes."""
+    points: np.ndarray, mixture: Ellipses | None, shares: bool
+) -> tuple[np.ndarray, Ellipses | None, list[str]]:
+    """Points and mixture in the plane of the points' first two principal components, and the names of its axes."""
     from sklearn.decomposition import PCA
 
-    if len(points) == 1:  # no variance to find directions by
+    if len(points) == 1:  # without variance there are no principal components
         origin, directions, explained = points[0], np.eye(2, points.shape[1]), np.zeros(2)
     else:
         with np.errstate(invalid="ignore"):
             pca = PCA(n_components=2, random_state=0).fit(points)
-        origin, directions = pca.mean_, pca.components_
-        explained = np.nan_to_num(pca.explained_variance_ratio_)
-    plane = None if mixture is None else mixture.project(origin, directions)
-    names = [
-        f"principal component {i + 1}" + (f" ({share:.0%} of the variance)" if shares else "")
-        for i, share in enumerate(explained)
-    ]
-    return (points - origin) @ directions.T, plane, names
+        origin, directions, explained = pca.mean_, pca.components_, np.nan_to_num(pca.explained_variance_ratio_)
+    if mixture is not None:
+        means, covariances = (mixture.means - origin) @ directions.T, directions @ mixture.covariances @ directions.T
+        mixture = mixture._replace(means=means, covariances=covariances)
+    suffixes = [f" ({share:.0%} of the variance)" if shares else "" for share in explained]
+    return (points - origin) @ directions.T, mixture, [f"principal component {i + 1}{suffixes[i]}" for i in range(2)]
 
 
 def chosen(labels: np.ndarray) -> np.ndarray:
-    """Which points are drawn, in a fixed random order, so that no class lies over the others.
+    """Rows of the points to draw, in a fixed random order, so that no class lies over the others.
 
     Args:
-        labels: (N,), negative where unlabelled. Where few are labelled these are drawn, as up to half of the picture.
+        labels: (N,), negative where unlabelled. Labelled points go first, up to half of ``MOST_POINTS``.
     """
     random = np.random.default_rng(0)
     order = random.permutation(len(labels))
@@ -156,37 +130,31 @@ def chosen(labels: np.ndarray) -> np.ndarray:
     return random.permutation(np.concatenate([kept, others]))
 
 
-def _draw_plane(axes: Axes, points: np.ndarray, labels: np.ndarray, mixture: Mixture | None) -> None:
+def _draw_plane(axes: Axes, points: np.ndarray, labels: np.ndarray, mixture: Ellipses | None) -> None:
     shapes = np.where(labels >= 0, labels // len(style.PALETTE), -1)
     size = float(np.clip(9_000 / max(1, len(points)), 6, 30))
-    for shape in np.unique(shapes):  # one collection a shape: within it the classes mix
+    for shape in np.unique(shapes):  # one collection per shape: within it the classes mix
         drawn = shapes == shape
         axes.scatter(
-            points[drawn, 0],
-            points[drawn, 1],
-            s=size,
-            c=[style.colour(label) for label in labels[drawn]],
-            marker=style.marker(-1 if shape < 0 else int(shape) * len(style.PALETTE)),
-            linewidths=0,
-            alpha=0.35 if shape < 0 and (labels >= 0).any() else 0.6,
-            zorder=1 if shape < 0 else 2,
-        )
-    for index in range(0 if mixture is None else len(mixture.weights)):
-        assert mixture is not None
-        for ellipse in ellipses(mixture.means[index], mixture.covariances[index]):
-            label = int(mixture.labels[index])
-            ellipse.set(fill=False, edgecolor=style.colour(label), linestyle=style.dashes(label), zorder=3)
-            ellipse.set_linewidth(1.8 if len(mixture.weights) <= MOST_IN_LEGEND else 1.2)
-            style.halo(ellipse, ellipse.get_linewidth() + 1.6)
+            points[drawn, 0], points[drawn, 1], s=size, c=[style.colour(label) for label in labels[drawn]],
+            marker=style.marker(-1 if shape < 0 else int(shape) * len(style.PALETTE)), linewidths=0,
+            alpha=0.35 if shape < 0 and (labels >= 0).any() else 0.6, zorder=1 if shape < 0 else 2,
+        )  # fmt: skip
+    for _, mean, covariance, label in zip(*mixture, strict=True) if mixture else ():
+        width = 1.8 if len(mixture.weights) <= MOST_IN_LEGEND else 1.2
+        for ellipse in ellipses(mean, covariance):
+            ellipse.set(fill=False, edgecolor=style.colour(label), linestyle=style.dashes(label), linewidth=width)
+            ellipse.set_zorder(3)
+            style.halo(ellipse, width + 1.6)
             axes.add_patch(ellipse)
     axes.set_aspect("equal", adjustable="datalim")
     axes.autoscale_view()
 
 
 def ellipses(mean: np.ndarray, covariance: np.ndarray) -> list[Ellipse]:
-    """The lines of 1 and 2 standard deviations of a Gaussian in the plane.
+    """The outlines of a Gaussian in the plane at 1 and 2 standard deviations.
 
-    Half their axes are the square roots of the covariance's eigenvalues, times the deviations.
+    Their semi-axes are the square roots of the covariance's eigenvalues, times the number of deviations.
     """
     values, vectors = np.linalg.eigh(covariance)
     minor, major = np.sqrt(np.maximum(values, 0))
@@ -195,41 +163,25 @@ def ellipses(mean: np.ndarray, covariance: np.ndarray) -> list[Ellipse]:
 
 
 def _draw_line(
-    axes: Axes, values: np.ndarray, labels: np.ndarray, present: np.ndarray, mixture: Mixture | None
+    axes: Axes, values: np.ndarray, labels: np.ndarray, present: np.ndarray, mixture: Ellipses | None
 ) -> None:
     edges = np.histogram_bin_edges(values, bins=min(60, max(10, len(values) // 20)))
-    width = edges[1] - edges[0]
+    area = len(values) * (edges[1] - edges[0])
+    groups = [values[labels == label] for label in present]
     axes.hist(
-        [values[labels == label] for label in present],
-        bins=list(edges),
-        weights=[np.full((labels == label).sum(), 1 / (len(values) * width)) for label in present],
-        color=[style.colour(label) for label in present],
-        histtype="stepfilled",
-        alpha=0.4,
-    )
-    if mixture is not None:
-        at = np.linspace(edges[0], edges[-1], 400)
-        deviations = np.sqrt(np.maximum(mixture.covariances[:, 0, 0], 1e-12))
-        for weight, mean, deviation, label in zip(
-            mixture.weights, mixture.means[:, 0], deviations, mixture.labels, strict=True
-        ):
-            density = weight * np.exp(-0.5 * ((at - mean) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
-            axes.plot(at, density, color=style.colour(label), linewidth=2)
+        groups, bins=list(edges), weights=[np.full(len(group), 1 / area) for group in groups],
+        color=[style.colour(label) for label in present], histtype="stepfilled", alpha=0.4,
+    )  # fmt: skip
+    at = np.linspace(edges[0], edges[-1], 400)
+    for weight, mean, covariance, label in zip(*mixture, strict=True) if mixture else ():
+        deviation = np.sqrt(max(covariance[0, 0], 1e-12))
+        density = weight * np.exp(-0.5 * ((at - mean[0]) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
+        axes.plot(at, density, color=style.colour(label), linewidth=2)
     axes.set(xlabel="latent dimension 1", ylabel="density")
 
 
-def _add_legend(figure: Figure, present: np.ndarray, names: Sequence[str], in_plane: bool) -> None:
-    handles = [
-        Line2D([], [], linestyle="", marker=style.marker(label) if in_plane else "s", color=style.colour(label),
-               markersize=9 if label < 0 and in_plane else 6, label="unlabelled" if label < 0 else names[label])
-        for label in sorted(present, key=lambda label: label % (len(names) + 1))
-    ]  # fmt: skip
-    if list(present) != [-1]:
-        figure.legend(handles=handles, loc="outside right upper", title="class")
-
-
 def _name_classes(figure: Figure, axes: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
-    """Each class's name at the median of its points, moved where two would overlap."""
+    """Write each class's name at the median of its points, or beside it where two would overlap."""
     present = [label for label in np.unique(labels) if label >= 0]
     weight = "bold" if len(present) <= 2 * MOST_IN_LEGEND else "normal"
     texts = []

@@ -9,9 +9,9 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.figures import style
 
 LOW, HIGH = 0.05, 0.95
-"""Percentiles of the standard normal distribution, the prior, that the grid spans."""
+"""Probabilities of the standard normal distribution, the prior, between which the grid lies."""
 
-_ROOM = 1_400  # pixels for the longer side of the whole grid, as long as the images are not too small for that
+_ROOM = 1_400  # pixels for the longer side of the whole grid; small images, enlarged by a whole number, may take less
 _TICKS = 5
 
 
@@ -31,8 +31,7 @@ def grid_points(n: int = 20, low: float = LOW, high: float = HIGH) -> np.ndarray
     """The n × n latent points to decode, row by row as the picture shows them.
 
     Returns:
-        (n·n, 2): the first dimension ascends from left to right, the second from bottom to top, so that the first
-        row of points, the upper one, has the largest.
+        (n·n, 2): the first dimension ascends from left to right, the second from bottom to top; the top row is first.
 
     Source: Kingma & Welling 2014, figure 4.
     """
@@ -43,20 +42,15 @@ def grid_points(n: int = 20, low: float = LOW, high: float = HIGH) -> np.ndarray
 
 @style.look()
 def draw(
-    images: np.ndarray,
-    n: int = 20,
-    low: float = LOW,
-    high: float = HIGH,
-    axes: tuple[str, str] = ("latent dimension 1", "latent dimension 2"),
-    title: str = "",
-) -> Figure:
+    images: np.ndarray, n: int = 20, low: float = LOW, high: float = HIGH,
+    axes: tuple[str, str] = ("latent dimension 1", "latent dimension 2"), title: str = "",
+) -> Figure:  # fmt: skip
     """The decoded grid, edge to edge, with the latent values along two sides.
 
     Args:
         images: (n·n, C, H, W) float in [0, 1], in the order of ``grid_points``.
         n, low, high: as given to ``grid_points``.
         axes: names of the two dimensions.
-        title: above the picture.
 
     Raises:
         DataError: these are not n × n images.
@@ -83,8 +77,7 @@ def draw(
 
 
 def assemble(images: np.ndarray, n: int) -> np.ndarray:
-    """(n·n, C, H, W) → (C, n·H, n·W): one image of all, row by row."""
+    """(n·n, C, H, W) → (C, n·H, n·W): all in one image, row by row."""
     channels, height, width = images.shape[1:]
-    return (
-        images.reshape(n, n, channels, height, width).transpose(2, 0, 3, 1, 4).reshape(channels, n * height, n * width)
-    )
+    grid = images.reshape(n, n, channels, height, width)
+    return grid.transpose(2, 0, 3, 1, 4).reshape(channels, n * height, n * width)

@@ -9,23 +9,20 @@ from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 MOST_IMAGES = 40
-"""Pairs that are drawn; the first ones of more."""
+"""Only the first pairs up to this number are drawn."""
 
 COLUMNS = 10
-"""Pairs side by side before the next band begins."""
+"""Pairs in a row."""
 
-_ROOM, _LINE, _GAP = 128, 26, 10  # pixels: the side of an image, a line of type, what lies between images
+_ROOM, _LINE, _GAP = 128, 26, 10  # pixels: the side of an image, a line of text, the gap between images
 _LEFT, _EDGE, _LETTER = 150, 20, 12
 
 
 @style.look()
 def draw(
-    originals: np.ndarray | None,
-    reconstructions: np.ndarray,
-    ssim: np.ndarray | Sequence[float] | None = None,
-    captions: Sequence[str] | None = None,
-    title: str = "",
-) -> Figure:
+    originals: np.ndarray | None, reconstructions: np.ndarray, ssim: np.ndarray | Sequence[float] | None = None,
+    captions: Sequence[str] | None = None, title: str = "",
+) -> Figure:  # fmt: skip
     """Bands of up to ten pairs: the original, its reconstruction, and below the structural similarity.
 
     Args:
@@ -33,7 +30,6 @@ def draw(
         reconstructions: (N, C, H, W) likewise; the first 40 are drawn.
         ssim: (N,) structural similarity of each pair; None leaves it out.
         captions: N names, above the originals.
-        title: above the picture.
 
     Raises:
         DataError: there are no images, or the numbers or shapes differ.

@@ -11,10 +11,10 @@ ROUNDS = 300
 
 
 def spread_apart(figure: Figure, axes: Axes, texts: Sequence[Annotation]) -> None:
-    """Offset annotations (in points, centred) so that they neither overlap nor leave the axes, as far as there is room.
+    """Move annotations so that they neither overlap nor leave the axes, as far as there is room.
 
     Args:
-        figure: in its final layout but for the texts.
+        figure: complete but for the positions of the texts.
         axes: where the texts are.
         texts: annotations with ``textcoords="offset points"``, centred both ways.
     """
@@ -24,32 +24,29 @@ def spread_apart(figure: Figure, axes: Axes, texts: Sequence[Annotation]) -> Non
         text.set_in_layout(False)
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in texts]
-    places = np.array([axes.transData.transform(text.xy) for text in texts])
+    centres = np.array([axes.transData.transform(text.xy) for text in texts])
     sizes = np.array([(box.width, box.height) for box in boxes]) / 2 + 1.5
     frame = axes.get_window_extent()
-    moved = separate(places, sizes, np.array([frame.p0, frame.p1]))
-    for text, offset in zip(texts, (moved - places) * 72 / figure.dpi, strict=True):
+    moved = separate(centres, sizes, np.array([frame.p0, frame.p1]))
+    for text, offset in zip(texts, (moved - centres) * 72 / figure.dpi, strict=True):
         text.set_position((float(offset[0]), float(offset[1])))
         if text.arrow_patch is not None and np.abs(offset).max() < 6:  # so near that a line would only clutter
             text.arrow_patch.set_visible(False)
 
 
 def separate(centres: np.ndarray, halves: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Centres of boxes, pushed apart pair by pair along the shorter way out until none overlap.
+    """(N, 2) centres of boxes, pushed apart pair by pair along the axis of the smaller overlap until none overlap.
 
     Args:
-        centres: (N, 2) where the boxes would like to be.
-        halves: (N, 2) half their width and height.
-        frame: (2, 2) the lower and the upper corner that they stay within.
-
-    Returns:
-        (N, 2) centres.
+        centres: (N, 2) preferred positions.
+        halves: (N, 2) half widths and half heights.
+        frame: (2, 2) the lower and the upper corner of the area that they stay within.
     """
-    # Equal centres would push each other nowhere: a fixed trace of noise tells them apart.
-    places = centres + np.random.default_rng(0).normal(0, 0.01, centres.shape)
+    # Equal centres would have no direction to be pushed in: fixed noise separates them.
+    moved = centres + np.random.default_rng(0).normal(0, 0.01, centres.shape)
     reach = halves[:, None] + halves[None]
     for _ in range(ROUNDS):
-        apart = places[:, None] - places[None]
+        apart = moved[:, None] - moved[None]
         overlap = reach - np.abs(apart)
         clash = (overlap > 0).all(axis=2)
         np.fill_diagonal(clash, False)
@@ -57,5 +54,5 @@ def separate(centres: np.ndarray, halves: np.ndarray, frame: np.ndarray) -> np.n
             break
         along = np.where((overlap[..., 0] < overlap[..., 1])[..., None], (1.0, 0.0), (0.0, 1.0))
         push = np.where(clash[..., None], along * np.sign(apart) * (overlap / 2 + 0.5), 0)
-        places = np.clip(places + 0.5 * push.sum(axis=1), frame[0] + halves, frame[1] - halves)
-    return places
+        moved = np.clip(moved + 0.5 * push.sum(axis=1), frame[0] + halves, frame[1] - halves)
+    return moved

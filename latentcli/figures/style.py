@@ -1,11 +1,11 @@
-"""The one look of all figures: colours, type, and how names and images of users are shown.
+"""The look that all figures share: colours, type, and how names and images of users are shown.
 
 Figures are made without pyplot and its state, and matplotlib's settings (a user's ``matplotlibrc`` among them) are
 set aside while one is drawn: the same arrays give the same picture anywhere.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -18,25 +18,26 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from latentcli.core.errors import DataError
+from latentcli.core.errors import DataError, printable
 
 DPI = 150
-"""Pixels an inch of the PNG files."""
+"""Pixels per inch of the PNG files."""
 
 SMALL, NORMAL, LARGE = 9, 10, 12
 """Points: the sizes of type."""
 
 INK, MUTED, PAPER = "#222222", "#8c8c8c", "#ffffff"
-"""Text and axes; what is there but has no class; the background."""
+"""Text and axes; unlabelled points; the background."""
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#882255", "#999933", "#F0E442")
-"""Ten colours that stay apart for the colour-blind (Okabe & Ito 2008; two of Tol's), the palest one last."""
+"""Ten colours that the colour-blind can tell apart (Okabe & Ito 2008; two from Tol), the palest one last."""
 
 MARKERS = "o^sDvP*X<>pdhH8"
-"""Shapes of points: those of the second round of colours are triangles, of the third squares, and so on."""
+"""Shapes of points: circles for the first ten classes, triangles for the next ten, and so on."""
 
 _SETTINGS = (
     "agg.", "axes.", "figure.", "font.", "grid.", "hatch.", "hist.", "image.", "legend.", "lines.", "markers.",
@@ -51,33 +52,21 @@ _WIDE_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans", "WenQuanYi Z
 
 @contextmanager
 def look() -> Iterator[None]:
-    """The settings every figure is drawn and saved under; matplotlib's own are as they were afterwards.
-
-    Usable as a decorator.
-    """
-    settings: Any = {
-        key: matplotlib.rcParamsDefault[key] for key in matplotlib.rcParamsDefault if key.startswith(_SETTINGS)
-    }
+    """The settings every figure is drawn and saved under, as a context or a decorator; they are restored afterwards."""
+    defaults = matplotlib.rcParamsDefault
+    settings: Any = {key: defaults[key] for key in defaults if key.startswith(_SETTINGS)}
+    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    settings |= dict.fromkeys(inked, INK)
+    settings |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL)
+    settings |= dict.fromkeys(("font.size", "axes.labelsize"), NORMAL)
+    settings |= dict.fromkeys(("axes.titlesize", "figure.titlesize"), LARGE)
+    settings |= dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
     settings |= {
         "font.family": list(_families()),
-        "font.size": NORMAL,
-        "axes.titlesize": LARGE,
-        "axes.labelsize": NORMAL,
-        "xtick.labelsize": SMALL,
-        "ytick.labelsize": SMALL,
-        "legend.fontsize": SMALL,
-        "figure.titlesize": LARGE,
         "figure.dpi": DPI,
-        "text.color": INK,
+        "grid.color": "#e6e6e6",
         "text.parse_math": False,  # names of users may hold dollar signs
-        "axes.edgecolor": INK,
-        "axes.labelcolor": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "legend.frameon": False,
-        "svg.hashsalt": "latentcli",  # else the identifiers in a file are random
+        "svg.hashsalt": "latentcli",  # otherwise the identifiers in a file are random
         "svg.fonttype": "path",
     }
     with matplotlib.rc_context(settings):
@@ -86,24 +75,22 @@ def look() -> Iterator[None]:
 
 @cache
 def _families() -> tuple[str, ...]:
-    """DejaVu Sans, which comes with matplotlib, and what fonts of more scripts there are."""
+    """DejaVu Sans, which comes with matplotlib, and those fonts of other scripts that are installed."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return ("DejaVu Sans", *(name for name in _WIDE_FONTS if name in installed))
 
 
 @cache
 def _characters() -> frozenset[int]:
-    """Code points that some font at hand can show."""
+    """Code points that one of the fonts can show."""
     paths = [font_manager.findfont(family) for family in _families()]
     return frozenset(code for path in paths for code in font_manager.get_font(path).get_charmap())
 
 
 def shown(text: str, limit: int = 24) -> str:
-    """Text of users as it can be shown: one line, shortened in its middle, what has no glyph escaped.
+    """A user's text on one line of at most ``limit`` (3 or more) characters, cut in its middle where it is longer.
 
-    Args:
-        text: any string.
-        limit: most characters of the result, at least 3.
+    Characters that cannot be printed, or that no font has, are escaped, beyond the limit.
     """
     line = re.sub(r"\s+", " ", str(text)).strip()
     if len(line) > limit:
@@ -111,19 +98,18 @@ def shown(text: str, limit: int = 24) -> str:
         line = f"{line[: limit - 1 - tail]}…{line[len(line) - tail :]}"
     known = _characters()
     return "".join(
-        letter if ord(letter) in known and letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in line
+        letter if ord(letter) in known else letter.encode("unicode_escape").decode() for letter in printable(line)
     )
 
 
 def shown_names(names: Sequence[str], limit: int = 24) -> list[str]:
-    """``shown`` of each name, with a number where two would look the same."""
+    """``shown`` for each name, with a number where two would look the same."""
     short = [shown(name, limit) for name in names]
     return [f"{name} ({index})" if short.count(name) > 1 else name for index, name in enumerate(short)]
 
 
 def colour(index: int) -> str:
-    """The colour of a class; classes beyond the palette take the colours again, with another ``marker``."""
+    """The colour of a class; after the tenth class the colours repeat, with another ``marker``."""
     return MUTED if index < 0 else PALETTE[index % len(PALETTE)]
 
 
@@ -133,23 +119,48 @@ def marker(index: int) -> str:
 
 
 def dashes(index: int) -> str:
-    """The line of a class: whole in the first round of colours, dashed in the second, dotted in the third."""
+    """The line style of a class: solid for the first ten classes, dashed for the next ten, then dotted."""
     return "-" if index < 0 else ("-", "--", ":", "-.")[index // len(PALETTE) % 4]
 
 
 def halo(artist: Artist, width: float = 2.5) -> None:
-    """A rim of paper around text or lines that stand on a crowd of points."""
+    """A rim in the background's colour, for text or lines that lie over many points."""
     artist.set_path_effects([withStroke(linewidth=width, foreground=PAPER, alpha=0.9)])
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, laid out so that nothing is clipped.
-
-    Args:
-        width, height: inches.
-    """
+    """An empty figure of this size in inches, laid out so that nothing is clipped."""
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.04, hspace=0.04)
     return Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout=layout)
+
+
+def new_chart(width: float, height: float, title: str, limit: int = 90) -> tuple[Figure, Axes]:
+    """A figure of this size in inches with one pair of axes, and a title of at most ``limit`` characters."""
+    figure = new_figure(width, height)
+    axes = figure.add_subplot()
+    axes.set_title(shown(title, limit), loc="left")
+    return figure, axes
+
+
+def add_legend(
+    figure: Figure, labels: Iterable[int], names: Sequence[str], title: str = "class", columns: int = 1,
+    sizes: tuple[float, float] = (6, 6), square: bool = False,
+) -> None:  # fmt: skip
+    """A legend of the classes beside the axes, the unlabelled (-1) last; none where nothing is labelled.
+
+    Args:
+        labels: indices into ``names``, each once.
+        sizes: of the markers of classes and of the unlabelled, in points.
+        square: squares instead of the shapes of the classes' points.
+    """
+    order = sorted(labels, key=lambda label: label % (len(names) + 1))
+    handles = [
+        Line2D([], [], linestyle="", marker="s" if square else marker(label), color=colour(label),
+               markersize=sizes[int(label < 0)], label="unlabelled" if label < 0 else names[label])
+        for label in order
+    ]  # fmt: skip
+    if order != [-1]:
+        figure.legend(handles=handles, loc="outside right upper", title=title, ncols=columns)
 
 
 def ink_on(colour: Sequence[float]) -> str:
@@ -174,7 +185,7 @@ def few_whole_ticks(most: int = 6) -> MaxNLocator:
 
 
 class Sheet:
-    """A figure laid out in pixels, for pictures made of images: nothing is resampled that need not be.
+    """A figure laid out in pixels, for pictures made of images: no image is resampled without need.
 
     Args:
         width, height: pixels of the PNG file; (0, 0) is the upper left corner. Widened where the title needs it.
@@ -186,10 +197,9 @@ class Sheet:
 
     def __init__(self, width: int, height: int, title: str = "") -> None:
         title = shown(title, 90)
-        width = max(width, TITLE_MARGIN * 2 + _TITLE_LETTER * len(title))
-        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
+        self.width, self.height = max(width, TITLE_MARGIN * 2 + _TITLE_LETTER * len(title)), height
+        self.figure = Figure(figsize=(self.width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
         self.axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        self.width, self.height = width, height
         self.axes.set_axis_off()
         self._restore()
         if title:
@@ -197,20 +207,14 @@ class Sheet:
 
     def image(self, x: float, y: float, width: float, height: float, image: np.ndarray, gid: str | None = None) -> None:
         """An image (C, H, W), float in [0, 1] or uint8, its upper left corner at (x, y)."""
-        enlarged = width >= image.shape[2]
-        self.axes.imshow(
-            as_pixels(image),
-            extent=(x, x + width, y + height, y),
-            aspect="auto",
-            interpolation="nearest" if enlarged else "antialiased",
-            gid=gid,
-        )
+        interpolation = "nearest" if width >= image.shape[2] else "antialiased"
+        extent = (x, x + width, y + height, y)
+        self.axes.imshow(as_pixels(image), extent=extent, aspect="auto", interpolation=interpolation, gid=gid)
         self._restore()
 
     def text(self, x: float, y: float, text: str, size: float = SMALL, **settings: Any) -> None:
         """A line of text, by default centred on x and its top at y."""
-        defaults: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": size}
-        self.axes.text(x, y, text, **(defaults | settings))
+        self.axes.text(x, y, text, **({"ha": "center", "va": "top", "fontsize": size} | settings))
 
     def panel(self, x: float, y: float, width: float, height: float) -> Axes:
         """Axes for a chart, the upper left corner of its frame at (x, y); its ticks and names lie outside of it."""
@@ -229,11 +233,9 @@ def as_pixels(image: np.ndarray) -> np.ndarray:
 
 
 def tile_size(height: int, width: int, room: int) -> tuple[int, int]:
-    """Pixels (height, width) at which to show an image: a whole multiple of its size, or less where it is large.
+    """Pixels (height, width) at which to show an image, its longer side within ``room`` pixels.
 
-    Args:
-        height, width: of the image, in its own pixels.
-        room: pixels that its longer side may take.
+    They are a whole multiple of the image's own size, or a fraction of it where it is larger than the room.
     """
     scale = room / max(height, width)
     scale = float(int(scale)) if scale >= 1 else scale
@@ -243,7 +245,15 @@ def tile_size(height: int, width: int, room: int) -> tuple[int, int]:
 def check_images(images: np.ndarray, what: str = "images") -> None:
     """Raise DataError unless ``images`` are (N, C, H, W) with 1 or 3 channels and N at least 1."""
     if images.ndim != 4 or images.shape[1] not in (1, 3) or not images.size:
-        raise DataError(
-            f"there is nothing to draw in {what} of shape {images.shape}",
-            "expected (number, channels, height, width), 1 or 3 channels",
-        )
+        expected = "expected (number, channels, height, width), 1 or 3 channels"
+        raise DataError(f"there is nothing to draw in {what} of shape {images.shape}", expected)
+
+
+def check_points(points: np.ndarray, labels: np.ndarray, classes: int) -> None:
+    """Raise DataError unless ``points`` are (N, D), finite, and ``labels`` (N,) in -1 … classes - 1, N at least 1."""
+    if points.ndim != 2 or not points.size or labels.shape != points.shape[:1]:
+        raise DataError(f"cannot draw latents of shape {points.shape} with labels of shape {labels.shape}")
+    if not np.isfinite(points).all():
+        raise DataError("cannot draw latents that are not finite")
+    if labels.max() >= classes or labels.min() < -1:
+        raise DataError(f"cannot draw labels from {labels.min()} to {labels.max()} with {classes} class names")

@@ -6,72 +6,55 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path
 
-from latentcli.core.errors import DataError
 from latentcli.figures import style
 
-DIMENSIONS = 50
-"""Principal components that are embedded, where there are more dimensions: noise goes, and so does time."""
-
-PERPLEXITY = 30
-"""Neighbours, about, that a point is held to."""
-
-NAMES_A_COLUMN = 25
-"""Of the legend."""
+DIMENSIONS = 50  # principal components that are embedded where there are more dimensions: less noise, less time
+PERPLEXITY = 30  # roughly the number of neighbours that count for a point
+NAMES_A_COLUMN = 25  # of the legend
 
 
 @style.look()
 def draw(
-    features: np.ndarray,
-    labels: np.ndarray | None = None,
-    class_names: Sequence[str] = (),
-    seed: int = 0,
+    features: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (), seed: int = 0,
     title: str = "",
-) -> Figure:
-    """Points coloured by class, the shape of a point telling apart classes of one colour.
+) -> Figure:  # fmt: skip
+    """Points coloured by class; classes of the same colour differ in their points' shape.
 
     Args:
         features: (N, D), what a classifier reads; all are drawn.
         labels: (N,) indices into ``class_names``, -1 (drawn grey) where unlabelled; None when nothing is known.
-        class_names: names of the classes.
         seed: of the embedding.
-        title: above the picture.
 
     Raises:
-        DataError: there are no features, the labels are not theirs, or a value is not finite.
+        DataError: there are no features, the labels are not (N,) or have no name, or a value is not finite.
     """
     features = np.asarray(features)
     labels = np.full(len(features), -1) if labels is None else np.asarray(labels)
-    _check(features, labels, len(class_names))
+    style.check_points(features, labels, len(class_names))
     names, present = style.shown_names(class_names), np.unique(labels)
     columns = math.ceil(len(present) / NAMES_A_COLUMN)
     legend = columns * (0.4 + 0.085 * max(map(len, names), default=0))
-    figure = style.new_figure(7.2 + legend, 7.2)
-    axes = figure.add_subplot()
+    figure, axes = style.new_chart(7.2 + legend, 7.2, title)
     _scatter(axes, embed(features, seed), labels, seed)
     count = f"{len(features):,} image{'s' if len(features) > 1 else ''}"
-    axes.set_title(style.shown(title, 90), loc="left")
     axes.set_xlabel(f"t-SNE of {count}: neighbours are alike, but axes and long distances have no meaning", loc="left")
-    if list(present) != [-1]:
-        _add_legend(figure, present, names, columns)
+    style.add_legend(figure, present, names, columns=columns, sizes=(7, 7))
     return figure
 
 
 def evenly_by_class(labels: np.ndarray | None, count: int, most: int, seed: int) -> np.ndarray:
-    """At most ``most`` of ``count`` rows, ascending: as many of each class, or all of those that have fewer.
+    """At most ``most`` of ``count`` rows, ascending: equally many of each class, or all of a class that has fewer.
 
     Args:
         labels: (count,) integers, the unlabelled (-1) being one more class; None when nothing is known.
-        count: of rows.
-        most: rows wanted.
-        seed: which ones.
+        seed: of the random choice.
     """
     order = np.random.default_rng(seed).permutation(count)
     drawn = np.zeros(count, np.int64) if labels is None else labels[order]
-    turns = np.empty(count, np.int64)  # how many rows of its class come before each
+    turns = np.empty(count, np.int64)  # for each row, the number of rows of its class before it
     for label in np.unique(drawn):
         turns[drawn == label] = np.arange((drawn == label).sum())
     return np.sort(order[np.argsort(turns, kind="stable")[:most]])
@@ -80,7 +63,7 @@ def evenly_by_class(labels: np.ndarray | None, count: int, most: int, seed: int)
 def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """(N, 2): the t-SNE embedding of (N, D) features, of their first 50 principal components where D is more.
 
-    Points that are all alike, or fewer than four, come as their principal components: they have no neighbourhoods.
+    Points that are all equal, or fewer than four, have no neighbourhoods: their first two coordinates are returned.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -90,26 +73,17 @@ def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
     size = min(DIMENSIONS, *points.shape)
     if points.any() and points.shape[1] > DIMENSIONS:
         points = PCA(size, svd_solver="randomized", random_state=seed).fit_transform(points)
-    points = np.pad(points, ((0, 0), (0, max(0, 2 - points.shape[1]))))  # it begins with two principal components
+    points = np.pad(points, ((0, 0), (0, max(0, 2 - points.shape[1]))))  # t-SNE starts from two principal components
     if len(points) < 4 or not points.any():
         return points[:, :2]
     perplexity = min(PERPLEXITY, (len(points) - 1) / 3)
     return TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(points)
 
 
-def _check(features: np.ndarray, labels: np.ndarray, classes: int) -> None:
-    if features.ndim != 2 or not features.size or labels.shape != features.shape[:1]:
-        raise DataError(f"cannot embed features of shape {features.shape} with labels of shape {labels.shape}")
-    if not np.isfinite(features).all():
-        raise DataError("cannot embed features that are not finite")
-    if labels.max() >= classes or labels.min() < -1:
-        raise DataError(f"cannot draw labels from {labels.min()} to {labels.max()} with {classes} class names")
-
-
 def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, seed: int) -> None:
     """One collection of all points in random order, so that no class or shape lies over the others."""
     order = np.random.default_rng(seed).permutation(len(points))
-    size = float(np.clip(50_000 / len(points), 12, 60))  # square points
+    size = float(np.clip(50_000 / len(points), 12, 60))  # points squared
     drawn = axes.scatter(
         points[order, 0], points[order, 1], s=size, c=[style.colour(label) for label in labels[order]],
         edgecolors=style.PAPER, linewidths=0.3, alpha=0.85,
@@ -125,12 +99,3 @@ def shape(label: int) -> Path:
     """The outline of a class's points, about the origin, one unit wide."""
     marker = MarkerStyle(style.marker(label))
     return marker.get_path().transformed(marker.get_transform())
-
-
-def _add_legend(figure: Figure, present: np.ndarray, names: Sequence[str], columns: int) -> None:
-    handles = [
-        Line2D([], [], linestyle="", marker=style.marker(label), color=style.colour(label), markersize=7,
-               label="unlabelled" if label < 0 else names[label])
-        for label in sorted(present, key=lambda label: label % (len(names) + 1))
-    ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside right upper", title="class", ncols=columns)
