@@ -83,9 +83,10 @@ def hybrids(
         config = replace(
             config, per_class=tuple(size for size in config.per_class if size <= max(fewest, 1))
         )  # none: refused below
-        console.note(f"labelled images of each class: {', '.join(map(str, config.per_class))}")
     repetitions = seeds or (2 if quick else 5)
     shared, plan = comparison.cells(task, repetitions, config, output)
+    if per_class is None:
+        console.note(f"labelled images of each class: {', '.join(map(str, config.per_class))}")
     on_cpu = devices.resolve(device).type == "cpu"
     side_by_side = jobs or (threads.available() if on_cpu else 1)
     watch = StudyProgress([*shared, *plan], side_by_side)

@@ -33,7 +33,20 @@ def data(tmp_path_factory):
     return folder
 
 
-SMALL = ["--set", "epochs=2", "--set", "width=64", "--seeds", "2", "--device", "cpu", "--probe", "linear"]
+SMALL = [
+    "--set",
+    "epochs=2",
+    "--set",
+    "backbone=mlp",
+    "--set",
+    "width=64",
+    "--seeds",
+    "2",
+    "--device",
+    "cpu",
+    "--probe",
+    "linear",
+]
 
 
 @pytest.mark.slow
@@ -111,7 +124,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, call,
         (["halves.npz", "--probe", "oracle"], 2, "oracle"),
         (["halves.npz", "--probe", ""], 2, "no probe"),
         (["halves.npz", "--set", "colour=1"], 2, "colour"),
-        (["halves.npz", "--labels", "medium"], 2, "neither coarse nor fine"),
+        (["halves.npz", "--labels", "medium"], 2, "--labels is 'medium'\n  expected coarse or fine"),
         (["halves.npz", "halves.npz"], 2, "the same name"),
         (["halves.npz", "--test", "halves.npz", "--test", "halves.npz"], 2, "2 test parts"),
     ],
