@@ -29,7 +29,16 @@ def unwatched(row: Mapping[str, float]) -> None:
 
 
 class Listener:
-    """Who watches a training; each method may be overridden, and does nothing here."""
+    """Who watches a training; each method may be overridden, and does nothing here.
+
+    Example:
+        >>> import latentcli as lc
+        >>> class Losses(lc.Listener):
+        ...     def epoch_ended(self, row):
+        ...         print(sorted(row)[:2])
+        >>> vae = lc.train(lc.load("digits"), backbone="mlp", width=32, latent_dim=4, epochs=1, listener=Losses())
+        ['epoch', 'information']
+    """
 
     def nothing_to_resume(self, state: Path) -> None:
         """There is no such file to go on from: training starts at the beginning."""

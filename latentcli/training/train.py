@@ -33,7 +33,7 @@ def train(
     device: str = "auto",
     state: str | Path | None = None,
     resume: bool = True,
-    log: Path | None = None,
+    log: str | Path | None = None,
     listener: Listener | None = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -83,7 +83,7 @@ def train_cnn(
     device: str = "auto",
     state: str | Path | None = None,
     resume: bool = True,
-    log: Path | None = None,
+    log: str | Path | None = None,
     listener: Listener | None = None,
     **settings: Any,
 ) -> TrainedModel:
@@ -147,7 +147,7 @@ def trained(
     device: str = "auto",
     state: str | Path | None = None,
     resume: bool = True,
-    log: Path | None = None,
+    log: str | Path | None = None,
     listener: Listener | None = None,
 ) -> TrainedModel:
     """Create a network of a registered family, train it, and sign what comes of it.
@@ -160,12 +160,12 @@ def trained(
         class_names: kept with the model.
         device, state, resume, log, listener: as for ``train``.
     """
-    path = None if state is None else Path(state)
+    state_path, log_path = (None if each is None else Path(each) for each in (state, log))
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
     history = fit(
-        network, examples, loop_config, identity=run, state=path, resume=resume, log=log, listener=listener
+        network, examples, loop_config, identity=run, state=state_path, resume=resume, log=log_path, listener=listener
     )  # fmt: skip
-    model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=path)
+    model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state_path)
     model.fingerprint = fingerprint(model.entries())
     return model
 
