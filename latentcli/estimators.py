@@ -1,12 +1,12 @@
 """Models of latents as scikit-learn's estimators, which read images as rows of numbers.
 
-A row of F numbers is an image of the shape that ``image_shape`` says: (H, W), or (C, H, W) with 1 or 3 channels. Without
-one it is grey and as square as F allows: H the largest divisor of F that is no larger than W = F / H. A side of fewer
-pixels than models take (8) is lengthened by repeating the last row or column, and cut again on the way back.
+A row of F numbers is an image of the shape that ``image_shape`` says: (H, W), or (C, H, W) with 1 or 3 channels.
+Without one it is grey and as square as F allows: H is the largest divisor of F that is no larger than W = F / H. A side
+of fewer pixels than models take (8) is lengthened by repeating the last row or column; ``inverse_transform`` cuts it.
 
-Models see bytes. The numbers 0 … 255 of a uint8 array are these bytes, and if all numbers that ``fit`` is given lie in
-[0, 1], then 0 … 1 becomes 0 … 255; otherwise the least of them becomes 0 and the largest 255. Later rows are read in the
-same way, whatever their type: numbers outside that range count as its ends.
+Models see bytes. The numbers of a uint8 array are these bytes. Of other arrays 0 … 1 becomes 0 … 255 if all numbers
+that ``fit`` is given lie in [0, 1]; otherwise the least of them becomes 0 and the largest 255. Later rows are read in
+the same way, whatever their type: numbers outside that range count as its ends.
 """
 
 import math

@@ -28,6 +28,18 @@ class HybridDataset(Dataset[tuple[Tensor, Tensor]]):
 
     Raises:
         DataError: what is there holds no hybrids.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> hybrids = {
+        ...     "images": np.zeros((2, 8, 8), np.uint8), "soft_labels": np.array([[0.3, 0.7], [1.0, 0.0]]),
+        ...     "classes": np.array(["4", "8"]), "latents": np.zeros((2, 4), np.float32),
+        ... }  # as lc.hybridize makes them
+        >>> lc.write_hybrids("hybrids.npz", hybrids)
+        >>> image, soft_label = lc.HybridDataset("hybrids.npz")[0]
+        >>> image.shape, soft_label
+        (torch.Size([1, 8, 8]), tensor([0.3000, 0.7000]))
     """
 
     def __init__(self, path: str | Path, transform: Callable[[Tensor], Tensor] | None = None) -> None:

@@ -95,6 +95,17 @@ def read_hybrids(path: str | Path) -> dict[str, np.ndarray]:
 
     Raises:
         DataError: it is missing, damaged or unsafe, or its arrays do not fit each other.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> hybrids = {
+        ...     "images": np.zeros((2, 8, 8), np.uint8), "soft_labels": np.array([[0.3, 0.7], [1.0, 0.0]]),
+        ...     "classes": np.array(["4", "8"]), "latents": np.zeros((2, 4), np.float32),
+        ... }  # as lc.hybridize makes them
+        >>> lc.write_hybrids("hybrids.npz", hybrids)
+        >>> lc.read_hybrids("hybrids.npz")["classes"].tolist()
+        ['4', '8']
     """
     path = Path(path)
     if kind(path) == stat.S_IFDIR:
@@ -140,6 +151,17 @@ def write_hybrids(path: str | Path, hybrids: Mapping[str, np.ndarray]) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> hybrids = {
+        ...     "images": np.zeros((2, 8, 8), np.uint8), "soft_labels": np.array([[0.3, 0.7], [1.0, 0.0]]),
+        ...     "classes": np.array(["4", "8"]), "latents": np.zeros((2, 4), np.float32),
+        ... }  # as lc.hybridize makes them
+        >>> lc.write_hybrids("hybrids.npz", hybrids)
+        >>> sorted(lc.read_hybrids("hybrids.npz"))
+        ['classes', 'images', 'latents', 'soft_labels']
     """
     write_arrays(Path(path), hybrids)
 
@@ -149,6 +171,12 @@ def write_images(path: str | Path, images: ImageSet) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> lc.write_images("ones.npz", lc.load("digits", classes=["1"]))
+        >>> lc.load("ones.npz").shape
+        (1, 8, 8)
     """
     arrays = {"data": laid_out(images.images, layout_of(images.shape[0]))}
     if images.labels.any:

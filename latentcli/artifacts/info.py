@@ -26,7 +26,7 @@ KINDS = (
 Description = dict[str, Any]
 
 
-def describe(path: Path) -> Description:
+def describe(path: str | Path) -> Description:
     """What a file holds, what it was made from and how good it is; checked like by the function that reads it.
 
     PyTorch is loaded for the files of networks alone (``.pth`` and their ``.partial``).
@@ -41,7 +41,15 @@ def describe(path: Path) -> Description:
     Raises:
         ModelFileError: the file is missing or of no known kind, or a model file that is damaged, unsafe or changed.
         DataError: it is a damaged or unsafe file of latents or of hybrids.
+
+    Example:
+        >>> import latentcli as lc
+        >>> vae = lc.train(lc.load("digits"), backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> vae.save("vae.pth")
+        >>> lc.describe("vae.pth")["kind"]
+        'checkpoint of a latent model'
     """
+    path = Path(path)
     if kind(path) == stat.S_IFDIR:
         if not (path / SOFT_LABELS).exists():
             raise _unknown(path, f"found a folder without {SOFT_LABELS}")

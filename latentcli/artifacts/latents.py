@@ -17,6 +17,14 @@ def write_latents(path: str | Path, latents: Latents) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.write_latents("latents.npz", vae.encode(images))
+        >>> lc.read_latents("latents.npz").flat.shape
+        (431, 4)
     """
     arrays = {**latents.arrays, "checkpoint": np.asarray(latents.checkpoint)}
     if latents.class_names:
@@ -47,6 +55,15 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
 
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.write_latents("latents.npz", vae.encode(images))
+        >>> latents = lc.read_latents("latents.npz")
+        >>> latents.checkpoint == vae.fingerprint, latents.class_names
+        (True, ('1', '4', '8'))
     """
     path = Path(path)
     arrays = read_arrays(path, strict=strict)

@@ -21,6 +21,14 @@ def save_model(model: TrainedModel, path: str | Path) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.save_model(vae, "vae.pth")
+        >>> lc.load_model("vae.pth").fingerprint == vae.fingerprint
+        True
     """
     CHECKPOINT.write(Path(path), model.entries())
 
@@ -35,6 +43,14 @@ def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version.
         UsageError: there is no such device.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> vae.save("vae.pth")
+        >>> lc.load_model("vae.pth", device="cpu").class_names
+        ('1', '4', '8')
     """
     where = devices.resolve(device)
     saved = checkpoint.load(Path(path))
@@ -49,6 +65,14 @@ def save_classifier(classifier: Any, path: str | Path) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.save_classifier(lc.fit_probe(vae.encode(images), probe="knn"), "probe.pth")
+        >>> lc.load_classifier("probe.pth", vae).classes_.tolist()
+        ['1', '4', '8']
     """
     write = probes.write if isinstance(classifier, Probe) else parameters.write_classifier
     write(Path(path), classifier.to_params())
@@ -64,6 +88,15 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another checkpoint;
             or the model has no latents.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.save_classifier(lc.fit_mixture(vae.encode(images)), "gmm_params.pkl")
+        >>> mixture = lc.load_classifier("gmm_params.pkl", vae)
+        >>> len(lc.classify(images, vae, mixture))
+        431
     """
     path = Path(path)
     read = probes.read if probes.is_archive(path) else parameters.read_classifier

@@ -38,6 +38,15 @@ def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> No
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.write_predictions(lc.classify(images, vae, lc.fit_mixture(vae.encode(images))), "vae.csv")
+        >>> with open("vae.csv") as table:
+        ...     print(next(table), end="")
+        Predicted_Label
     """
     write_labels(
         Path(target) if isinstance(target, str) else target, predictions.labels.texts, files=predictions.files,

@@ -26,6 +26,13 @@ class ImageSet(Labelled):
         name: how to call the data in messages and checkpoints; without the path of a folder.
         layout: the axes of the source, "NHW", "NHWC" or "NCHW", so that outputs can be given back the same way.
         bad_files: (path, reason) of files that could not be read, in path order; not among the images.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> images = lc.ImageSet(np.zeros((2, 1, 28, 28), np.uint8), lc.Labels.of(["cat", ""]))
+        >>> len(images), images.shape, images.class_names
+        (2, (1, 28, 28), ('cat',))
     """
 
     images: np.ndarray

@@ -20,6 +20,12 @@ class Labels:
     Attributes:
         codes: (N,) int64 indices into ``names``, ``UNLABELLED`` where the class is not known.
         names: of the classes, in the data's own order; some may label no image.
+
+    Example:
+        >>> import latentcli as lc
+        >>> labels = lc.Labels.of(["cat", "", "dog", "cat"])
+        >>> labels.codes.tolist(), labels.names, labels.counts.tolist()
+        ([0, -1, 1, 0], ('cat', 'dog'), [2, 1])
     """
 
     codes: np.ndarray

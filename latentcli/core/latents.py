@@ -24,6 +24,14 @@ class Latents(Labelled):
         labels: of the N images; by default all are unlabelled.
         files: paths within the folder the images came from; None for arrays.
         shapes: height, width and channels of features that are maps although their array is flat, by name.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> points = np.zeros((3, 2), np.float32)
+        >>> latents = lc.Latents({"mu": points, "logvar": points}, checkpoint="", labels=lc.Labels.of(["a", "b", ""]))
+        >>> latents.flat.shape, latents.posterior_variances[0].tolist()
+        ((3, 2), [1.0, 1.0])
     """
 
     arrays: Mapping[str, np.ndarray]

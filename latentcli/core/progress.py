@@ -34,6 +34,15 @@ class Listener:
     def configured(self, model: object, training: object, device: str) -> None:
         """The configurations of the model and of its training are settled, and where it runs."""
 
+    Example:
+        >>> import latentcli as lc
+        >>> class Losses(lc.Listener):
+        ...     def epoch_ended(self, row):
+        ...         print(sorted(row)[:2])
+        >>> vae = lc.train(lc.load("digits"), backbone="mlp", width=32, latent_dim=4, epochs=1, listener=Losses())
+        ['epoch', 'information']
+    """
+
     def nothing_to_resume(self, state: Path) -> None:
         """The file to resume from does not exist: training starts at the beginning."""
 

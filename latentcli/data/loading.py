@@ -35,11 +35,11 @@ def load(
     *,
     split: str = "train",
     classes: Sequence[str] | None = None,
-    labels: Path | None = None,
+    labels: str | Path | None = None,
     image_shape: Shape | None = None,
     image_size: int | None = None,
     resize: bool = False,
-    data_root: Path | None = None,
+    data_root: str | Path | None = None,
     max_bad: str = "1%",
     progress: Progress = silent,
 ) -> ImageSet:
@@ -64,6 +64,12 @@ def load(
     Raises:
         UsageError: an argument is out of its range.
         DataError: the source is unknown, missing, unreadable, empty or of another shape; unknown classes or labels.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", split="test", classes=["1", "4", "8"])
+        >>> images.images.shape, images.class_names, images.labels.counts.tolist()
+        ((106, 1, 8, 8), ('1', '4', '8'), [36, 37, 33])
     """
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", f"expected one of: {', '.join(SPLITS)}")
@@ -77,7 +83,7 @@ def load(
     if labels is not None:
         from latentcli.data.labels import with_labels
 
-        images = with_labels(images, labels)
+        images = with_labels(images, Path(labels))
     if classes is not None:
         images = images.only(classes)
         if not len(images):
@@ -89,7 +95,7 @@ def _from_path(
     path: Path,
     split: str,
     classes: Sequence[str] | None,
-    labels: Path | None,
+    labels: str | Path | None,
     image_shape: Shape | None,
     image_size: int | None,
     max_bad: str,
@@ -113,7 +119,7 @@ def _from_path(
     )
 
 
-def _roots(data_root: Path | None) -> list[Path]:
+def _roots(data_root: str | Path | None) -> list[Path]:
     """The folders where named sets may lie, in the order they are looked up; the user's cache is the last."""
     import platformdirs
 

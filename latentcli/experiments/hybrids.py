@@ -275,6 +275,16 @@ def study_hybrids(
         DataError: a class has fewer images than the largest number asked for.
         UsageError: an unknown setting; or the folder holds another study.
         OutputError: a result cannot be kept.
+
+    Example:
+        >>> import latentcli as lc
+        >>> from latentcli.experiments.hybrids import StudyConfig
+        >>> from latentcli.experiments.tasks import Task
+        >>> digits = Task(*(lc.load("digits", split=half, classes=["1", "4"]) for half in ("train", "test")))
+        >>> config = StudyConfig(per_class=(5,), arms=("plain", "augmented"), steps=5)
+        >>> rows = lc.study_hybrids(digits, 1, config, folder="study-hybrids")
+        >>> [(row["arm"], row["per_class"]) for row in rows]
+        [('plain', 5), ('augmented', 5)]
     """
     shared, plan = cells(task, seeds, config, Path(folder))
     run_cells(shared, Path(folder), on_cell, jobs)

@@ -289,6 +289,16 @@ def study_latents(
     Raises:
         UsageError: an unknown family, recipe, probe or setting; or the folder holds another study.
         OutputError: a result cannot be kept.
+
+    Example:
+        >>> import latentcli as lc
+        >>> from latentcli.experiments.latents import StudyConfig
+        >>> from latentcli.experiments.tasks import Task
+        >>> digits = Task(*(lc.load("digits", split=half, classes=["1", "4"]) for half in ("train", "test")))
+        >>> small = (("backbone", "mlp"), ("width", 32), ("latent_dim", 2), ("epochs", 1))
+        >>> rows = lc.study_latents([digits], ["vae"], 1, StudyConfig(probes=("knn",), settings=small), folder="study")
+        >>> [row["model"] for row in rows]
+        ['pixels', 'vae']
     """
     plan = cells(tasks, families, seeds, config, Path(folder), watch)
     return run_cells(plan, Path(folder), on_cell)

@@ -32,6 +32,14 @@ class Predictions:
         bad_files: (path, reason) of files that could not be read.
         latents: that the classifier has read; None for a classifier of pixels.
         rejects: whether unlikely images were rejected.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> known = lc.Labels.of(["4", "8"])
+        >>> found = lc.Predictions(known, np.array([[0.9, 0.1], [0.2, 0.8]]), known=known)
+        >>> found.confidences.tolist(), found.scores()["accuracy"]
+        ([0.9, 0.8], 1.0)
     """
 
     labels: Labels
@@ -114,7 +122,7 @@ def classify(
         >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2)
         >>> found = lc.classify(images, vae, lc.fit_mixture(vae.encode(images)))
         >>> len(found), found.labels.names, "accuracy" in found.scores()
-        (434, ('1', '4', '8'), True)
+        (431, ('1', '4', '8'), True)
     """
     check_reader(model, classifier, reject_below)
     if classifier is None:

@@ -27,7 +27,7 @@ AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
 def train(
     images: ImageSet, *, model: str = "vae", classes: int | None = None, device: str = "auto",
-    state: str | Path | None = None, resume: bool = True, log: Path | None = None, listener: Listener | None = None,
+    state: str | Path | None = None, resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
     **settings: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train a latent-variable model on images, without their labels.
@@ -71,7 +71,7 @@ def train(
 def train_cnn(
     images: ImageSet, val: ImageSet | None = None, *, hybrids: mixing.Hybrids | None = None,
     labelled_fraction: float | None = None, finish: float | None = None, labels_per_class: int | None = None,
-    device: str = "auto", state: str | Path | None = None, resume: bool = True, log: Path | None = None,
+    device: str = "auto", state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
     listener: Listener | None = None, **settings: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train a convolutional classifier of pixels on labelled images, and on hybrids if there are any.
@@ -123,7 +123,7 @@ def train_cnn(
 def trained(
     family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
     run: Mapping[str, Any], class_names: tuple[str, ...], *, device: str = "auto", state: str | Path | None = None,
-    resume: bool = True, log: Path | None = None, listener: Listener | None = None,
+    resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
 ) -> TrainedModel:  # fmt: skip
     """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
@@ -135,12 +135,12 @@ def trained(
         class_names: kept with the model.
         device, state, resume, log, listener: as for ``train``.
     """
-    path = None if state is None else Path(state)
+    state, log = (None if each is None else Path(each) for each in (state, log))
     listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
     listener.configured(network_config, loop_config, device)
-    history = fit(network, examples, loop_config, identity=run, state=path, resume=resume, log=log, listener=listener)
-    model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=path)
+    history = fit(network, examples, loop_config, identity=run, state=state, resume=resume, log=log, listener=listener)
+    model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)
     model.fingerprint = fingerprint(model.entries())
     return model
 
