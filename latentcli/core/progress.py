@@ -29,10 +29,7 @@ def unwatched(row: Mapping[str, float]) -> None:
 
 
 class Listener:
-    """Is told how a training goes; each method may be overridden, and does nothing here."""
-
-    def configured(self, model: object, training: object, device: str) -> None:
-        """The configurations of the model and of its training are settled, and where it runs."""
+    """Is told how a training goes; each method may be overridden, and does nothing here.
 
     Example:
         >>> import latentcli as lc
@@ -42,6 +39,9 @@ class Listener:
         >>> vae = lc.train(lc.load("digits"), backbone="mlp", width=32, latent_dim=4, epochs=1, listener=Losses())
         ['epoch', 'information']
     """
+
+    def configured(self, model: object, training: object, device: str) -> None:
+        """The configurations of the model and of its training are settled, and where it runs."""
 
     def nothing_to_resume(self, state: Path) -> None:
         """The file to resume from does not exist: training starts at the beginning."""

@@ -27,8 +27,8 @@ AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
 def train(
     images: ImageSet, *, model: str = "vae", classes: int | None = None, device: str = "auto",
-    state: str | Path | None = None, resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
-    **settings: Any,
+    state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
+    listener: Listener | None = None, **settings: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train a latent-variable model on images, without their labels.
 

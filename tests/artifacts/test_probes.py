@@ -22,7 +22,8 @@ def fitted(kind="linear", codes=False):
     points = truth[:, None] + generator.integers(0, 3, (30, 4))
     points = points if codes else points.astype(np.float32)
     few = {"epochs": 3, "hidden": 4, "width": 4}
-    settings = {name: value for name, value in few.items() if name in PROBES[kind].RANGES} | {"shape": (2, 2, 1)}
+    known = PROBES[kind]().get_params()
+    settings = {name: value for name, value in few.items() if name in known} | {"shape": (2, 2, 1)}
     return PROBES[kind](features="mean", **settings).fit(points, np.array(["1", "b", "é"])[truth]), points
 
 

@@ -21,38 +21,27 @@ def check_samples(samples: Samples, components: int, classes: int) -> None:
         classes: how many; 0 without labels.
 
     Raises:
-        DataError: when points are not finite, or too large to square.
-        FitError: when there are fewer components than classes, or fewer samples than components, or all points are
-            the same.
+        DataError: points are not finite, or too large to square.
+        FitError: fewer components than classes, fewer samples than components, or all points are the same.
     """
     if not samples.finite:
         check_finite(samples.points)
         raise InvalidSamples("the points are too large: their variance is infinity", None, "scale them down")
     if components < classes:
-        raise DegenerateFit(
-            "fewer components than classes",
-            f"{components} components for {classes} classes",
-            f"ask for `n_components` of {classes} or more",
-        )
+        found = f"{components} components for {classes} classes"
+        raise DegenerateFit("fewer components than classes", found, f"ask for `n_components` of {classes} or more")
     if len(samples) < max(components, 2):
-        raise DegenerateFit(
-            "too few samples for the mixture",
-            f"n_samples={len(samples)} for {components} components",
-            "give more samples, or ask for fewer components",
-        )
+        found = f"n_samples={len(samples)} for {components} components"
+        raise DegenerateFit("too few samples for the mixture", found, "give more samples, or ask for fewer components")
     if samples.variances.max() <= (1e-12 * np.abs(samples.origin).max()) ** 2:
-        raise DegenerateFit(
-            "there is nothing to tell apart: all points are the same",
-            f"found {len(samples)} of them",
-            "a model that collapsed, or has hardly been trained, maps every image to one point: train it longer",
-        )
+        problem = "there is nothing to tell apart: all points are the same"
+        remedy = "a model that collapsed, or has hardly been trained, maps every image to one point: train it longer"
+        raise DegenerateFit(problem, f"found {len(samples)} of them", remedy)
 
 
 def collapse_error(collapse: CollapsedComponent, settings: Settings) -> DegenerateFit:
     """The error for a component that collapsed in every start that was tried."""
     which = "a component" if collapse.component is None else f"component {collapse.component}"
-    return DegenerateFit(
-        f"{which} collapsed: {collapse}",
-        f"with covariance_type={settings.covariance_type!r}, reg_covar={settings.reg_covar:g}",
-        "ask for fewer components, increase `reg_covar` or `shrinkage`, or give more samples",
-    )
+    used = f"with covariance_type={settings.covariance_type!r}, reg_covar={settings.reg_covar:g}"
+    remedy = "ask for fewer components, increase `reg_covar` or `shrinkage`, or give more samples"
+    return DegenerateFit(f"{which} collapsed: {collapse}", used, remedy)

@@ -10,12 +10,7 @@ _MIN_VARIANCE = 1e-6
 
 @dataclass(frozen=True)
 class ClassGaussians:
-    """Means and variances of C classes in D dimensions.
-
-    Attributes:
-        means: (C, D) float64.
-        variances: (C, D) float64, positive.
-    """
+    """Means, and positive variances, of C classes in D dimensions, (C, D) float64 each."""
 
     means: np.ndarray
     variances: np.ndarray
@@ -35,9 +30,7 @@ class ClassGaussians:
         within = np.zeros_like(points, dtype=np.float64) if posterior_variances is None else posterior_variances
         members = [labels == label for label in range(count)]
         means = np.array([points[rows].mean(axis=0, dtype=np.float64) for rows in members])
-        variances = np.array(
-            [within[rows].mean(axis=0) + points[rows].var(axis=0, dtype=np.float64) for rows in members]
-        )
+        variances = np.array([within[rows].mean(0) + points[rows].var(0, dtype=np.float64) for rows in members])
         typical = np.maximum(variances.mean(axis=0), means.var(axis=0))
         floor = _MIN_VARIANCE * np.where(typical > 0, typical, max(float(typical.mean()), 1e-12))
         return cls(means, np.maximum(variances, floor))

@@ -1,4 +1,4 @@
-"""Gaussian mixture classifier: scikit-learn's contract, and a few labels that give the components their classes."""
+"""Gaussian mixture classifier by scikit-learn's contract; a few labels give its components their classes."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -66,28 +66,22 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
     features: str | None = None  # those that come first in the model's family
 
     def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray | None = None,
-        posterior_variances: np.ndarray | None = None,
+        self, X: np.ndarray, y: np.ndarray | None = None, posterior_variances: np.ndarray | None = None,
         classes: Sequence[str] | None = None,
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Fit the mixture to points, some or all of which may carry a label.
 
         Args:
             X: (N, D) floats, finite; float32 and float64 are read in chunks, from disk where memory-mapped.
-            y: (N,) labels: numbers, -1 where unlabelled; or strings, "" (or None) where unlabelled. None: no labels,
-                and the classes are the components' numbers.
+            y: (N,) labels, as ``encode_labels`` takes them. None: no labels; the classes are the components' numbers.
             posterior_variances: (N, D) of each point, where X are the means of distributions: ``class_gaussians_``
                 include these variances. None: the points have none.
-            classes: names of the classes in the order that ``classes_`` is to have; those that label nothing are left
-                out. None: sorted, texts that are all whole numbers by value ("9" before "10").
+            classes: the order that ``classes_`` is to have, as for ``encode_labels``.
 
         Raises:
-            UsageError: when a setting is out of range.
-            DataError: when points are not finite, there is not one label per point, there are fewer than two classes,
-                or a label that ``classes`` does not name.
-            FitError: when there are fewer samples than components, all points are the same, or a component collapses.
+            UsageError: a setting is out of range.
+            DataError: points are not finite, or the labels cannot be learned from, as for ``encode_labels``.
+            FitError: there are fewer samples than components, all points are the same, or a component collapses.
         """
         settings, device = self._settings(), _computing_device(self.device)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
@@ -157,9 +151,6 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
         check_is_fitted(self, "means_")
         return points if self.projection_ is None else self.projection_.inverse_transform(points)
 
-    def _read(self, X: np.ndarray, width: int, reduce: Any) -> np.ndarray:
-        return self._of_reduced(self.transform(X), width, reduce)
-
     def _of_reduced(self, points: np.ndarray, width: int, reduce: Any) -> np.ndarray:
         """``reduce`` of each chunk's log joint density (K, n), as rows of an array (N,) or (N, width)."""
         mixture, origin = self._mixture(), self.weights_ @ self.means_
@@ -171,7 +162,7 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
 
     def score_samples(self, X: np.ndarray) -> np.ndarray:
         """(N,) float64: log p(z) of each of the points X (N, D), in nats."""
-        return self._read(X, 0, log_sum)
+        return self._of_reduced(self.transform(X), 0, log_sum)
 
     def typicality(self, X: np.ndarray) -> np.ndarray:
         """(N,) in [0, 1]: the fraction of the fitted points that are less likely than each of X (N, D).
@@ -179,14 +170,12 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
         Points like those the mixture was fitted on are uniform in [0, 1]; points far from all of them lie at 0.
 
         Raises:
-            ModelFileError: when the mixture was read from parameters without ``log_density_quantiles``.
+            ModelFileError: the mixture was read from parameters without ``log_density_quantiles``.
         """
         if self.log_density_quantiles_ is None:
-            raise ModelFileError(
-                "the mixture does not say how likely the images it was fitted on are",
-                "expected log_density_quantiles in its file",
-                "fit it again: latentcli fit-gmm",
-            )
+            problem = "the mixture does not say how likely the images it was fitted on are"
+            found = "expected log_density_quantiles in its file"
+            raise ModelFileError(problem, found, "fit it again: latentcli fit-gmm")
         return np.interp(self.score_samples(X), self.log_density_quantiles_, np.linspace(0, 1, QUANTILES))
 
     def full_covariances(self) -> np.ndarray:
@@ -218,7 +207,7 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
             of_classes = np.array([logsumexp(joint[rows], axis=0) for rows in components_of])  # -inf of no component
             return of_classes - logsumexp(of_classes, axis=0)
 
-        return self._read(X, len(self.classes_), posterior)
+        return self._of_reduced(self.transform(X), len(self.classes_), posterior)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """(N,) the likeliest of ``classes_`` for each of the points X (N, D)."""
@@ -243,12 +232,10 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
         return points
 
     def summary(self) -> dict[str, Any]:
-        """What the fit came to, as plain values."""
-        return {
-            "classes": [str(name) for name in self.classes_], "components": len(self.weights_),
-            "iterations": int(self.n_iter_), "converged": bool(self.converged_),
-            "log_likelihood": float(self.lower_bound_),
-        }  # fmt: skip
+        """The results of the fit, as plain values."""
+        metrics = {"converged": bool(self.converged_), "log_likelihood": float(self.lower_bound_)}
+        sizes = {"components": len(self.weights_), "iterations": int(self.n_iter_)}
+        return {"classes": [str(name) for name in self.classes_], **sizes, **metrics}
 
     def to_params(self) -> dict[str, Any]:
         """Plain arrays and strings: what ``from_params`` reads. ``checkpoint`` is ``fitted_on_``."""
@@ -265,7 +252,7 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
         """The classifier that ``to_params`` described; its classes are strings.
 
         Raises:
-            ModelFileError: when something is missing, of the wrong shape, or not a mixture.
+            ModelFileError: something is missing, of the wrong shape, or not a mixture.
         """
         mixture, component_labels, classes = mixture_params.from_params(params)
         classifier = cls(n_components=len(mixture.weights), covariance_type=mixture.covariance_type)

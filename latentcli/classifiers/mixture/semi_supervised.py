@@ -1,6 +1,6 @@
-"""The course of a fit: which start, how many components, and from when on the labels count."""
+"""A fit of the mixture: its settings, how many components, and when the labels begin to count."""
 
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,6 @@ class NamedFit:
     """A fitted mixture whose components have classes.
 
     Attributes:
-        mixture: the parameters.
         component_classes: (K,) the class of each component.
         converged: whether EM converged within ``max_iter``.
         iterations: of all runs of EM that led here.
@@ -71,7 +70,7 @@ class NamedFit:
     component_classes: np.ndarray
     converged: bool
     iterations: int
-    log_likelihoods: list[float] = field(repr=False)
+    log_likelihoods: list[float]
 
 
 def fit_best(samples: Samples, classes: int, settings: Settings) -> NamedFit:
@@ -90,7 +89,7 @@ def fit_best(samples: Samples, classes: int, settings: Settings) -> NamedFit:
         settings: of the fit.
 
     Raises:
-        CollapsedComponent: when a component collapses in every start.
+        CollapsedComponent: a component collapsed in every start.
     """
     if settings.n_components is not None or not classes:
         return _likeliest(samples, settings.n_components or 1, classes, settings)
@@ -115,7 +114,7 @@ def class_entropy(samples: Samples, fit: NamedFit, classes: int) -> float:
 
 
 def _likeliest(samples: Samples, components: int, classes: int, settings: Settings) -> NamedFit:
-    """The likeliest of ``n_init`` fits; of one, where nothing is drawn."""
+    """The likeliest of ``n_init`` fits; where nothing is drawn, a single one."""
     generator = np.random.default_rng(settings.random_state)
     attempts = 1 if components == classes else settings.n_init
     fits: list[NamedFit] = []
@@ -130,10 +129,9 @@ def _likeliest(samples: Samples, components: int, classes: int, settings: Settin
 
 
 def _fit(samples: Samples, begin: Mixture, classes: int, settings: Settings) -> NamedFit:
-    """Labels from the start where each component is a class; else the data first, then names, then labels."""
+    """Labels from the start where each component is a class; else EM without labels, the assignment, EM with labels."""
     chosen = {name: getattr(settings, name) for name in ("tol", "reg_covar", "shrinkage", "max_iter")}
-    component_classes = np.arange(len(begin.weights))
-    iterations = 0
+    component_classes, iterations = np.arange(len(begin.weights)), 0
     if classes and classes < len(component_classes):
         free = maximise_likelihood(samples, begin, **chosen)
         mass = labelled_mass(samples, free.mixture, classes)

@@ -52,21 +52,20 @@ class Schedule:
     label_smoothing: float = 0.0
 
     def epochs_for(self, rows: int) -> int:
-        """Passes over so many training rows."""
+        """Passes over ``rows`` training rows."""
         return self.epochs or max(10, min(100, round(self.row_budget / rows)))
 
     def steps_for(self, rows: int) -> int:
-        """Steps an epoch of so many training rows, whose batches differ by a row at most.
+        """Steps an epoch of ``rows`` training rows, in batches whose sizes differ by one at most.
 
-        Batch normalisation cannot learn from a batch of one row: where two a step would leave one row alone, there is a
-        step less.
+        Batch normalisation cannot learn from a single row: each batch has two rows or more.
         """
         batch_size = self.batch_size or min(self.max_batch, max(8, rows // 8))
         return min(math.ceil(rows / batch_size), max(1, rows // 2))
 
 
 class Source:
-    """Rows of a feature matrix (N, F), handed out on a device; only an accelerator holds a copy of it all."""
+    """Rows of a feature matrix (N, F) as tensors on a device; only an accelerator gets a copy of the whole matrix."""
 
     def __init__(self, X: np.ndarray, device: torch.device) -> None:
         self.X, self.device = X, device
@@ -82,21 +81,17 @@ class Source:
 
 
 def split(labels: np.ndarray, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from, and rows to hold out: the same fraction of each class, none where that would be too few.
+    """Rows to learn from, and rows to hold out: the same fraction of each class; none below ``MIN_HELD_OUT`` in all.
 
     Args:
         labels: (N,) int, a class's index, or negative where unlabelled.
-        schedule: says how many, and the seed.
+        schedule: with the fraction and the seed.
     """
     rows = np.flatnonzero(labels >= 0)
     fraction = min(schedule.held_out, schedule.max_held_out / len(rows))
-    generator = generator_for(schedule.seed, "probe/split")
-    order = rows[torch.randperm(len(rows), generator=generator).numpy()]
-    held_out = []
-    for label in np.unique(labels[rows]):
-        own = order[labels[order] == label]
-        held_out.append(own[: int(fraction * len(own))])
-    chosen = np.concatenate(held_out)
+    order = rows[torch.randperm(len(rows), generator=generator_for(schedule.seed, "probe/split")).numpy()]
+    of_classes = [order[labels[order] == label] for label in np.unique(labels[rows])]
+    chosen = np.concatenate([own[: int(fraction * len(own))] for own in of_classes])
     if len(chosen) < MIN_HELD_OUT:
         return rows, rows[:0]
     return np.setdiff1d(rows, chosen), np.sort(chosen)
@@ -107,7 +102,7 @@ def train(
     network: ProbeNetwork, X: np.ndarray, labels: np.ndarray, schedule: Schedule, device: torch.device,
     on_epoch: OnEpoch,
 ) -> None:  # fmt: skip
-    """Train a network in place; it ends with its best weights, by the rows held out where there are some.
+    """Train a network in place; it ends with its best weights by the rows held out, if any, else with its last.
 
     Args:
         network: initialised, on the device.
@@ -119,7 +114,7 @@ def train(
             and the same with ``val_`` before them on the rows held out.
 
     Raises:
-        FitError: when the loss is not finite.
+        FitError: the loss is not finite.
     """
     source = Source(X, device)
     rows, held_out = split(labels, schedule)
@@ -140,8 +135,7 @@ def train(
                 group["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * (epoch + step / steps) / epochs))
             values, truth = source[batch], targets[torch.from_numpy(batch).to(device)]
             with reduced_precision(device.type):
-                logits = network(values, generator)
-            logits = logits.float()
+                logits = network(values, generator).float()
             loss = F.cross_entropy(logits, truth, label_smoothing=schedule.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
