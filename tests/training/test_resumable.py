@@ -12,18 +12,23 @@ import pytest
 from latentcli.core.errors import FitError, ModelFileError, OutputError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Listener
+from latentcli.formats.schemas import TRAINING_STATE
 from latentcli.models import create
 from latentcli.models.vae import VAEConfig
 from latentcli.training.config import TrainingConfig
 from latentcli.training.identity import check_same, identity, provenance
 from latentcli.training.loop import Interrupted
-from latentcli.training.resumable import fit, load_state, stop_requests
+from latentcli.training.resumable import fit, stop_requests
 from latentcli.training.train import train
 
 NETWORK = VAEConfig((1, 8, 8), backbone="mlp", width=32, latent_dim=3, components=1)
 CONFIG = TrainingConfig(epochs=3, batch_size=16, held_out=0.2, seed=3)
 STEPS = 12
 """Of the whole run: three epochs of four."""
+
+
+def load_state(path):
+    return TRAINING_STATE.read(path, "begin anew")["state"]
 
 
 @pytest.fixture(autouse=True)
