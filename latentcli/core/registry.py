@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
 from latentcli.core.errors import UsageError
@@ -63,6 +63,6 @@ class Registry(Mapping[str, Any]):
 
 
 @cache
-def _entry_points() -> EntryPoints:
+def _entry_points() -> Any:
     """Of all packages: what lists them reads a file of each, so it is done once for all registries."""
     return entry_points()
