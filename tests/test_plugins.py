@@ -110,68 +110,82 @@ def package(tmp_path) -> Path:
     return folder
 
 
-def call(folder: Path, *arguments: object, package: Path | None) -> subprocess.CompletedProcess[str]:
-    """``latentcli`` in a process of its own, with or without that package."""
+CALLS = """
+import contextlib, io, json, sys
+from latentcli.cli.app import run
+import latentcli.cli
+
+outcomes = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            run(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    outcomes.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(outcomes))
+"""
+
+
+def call(folder: Path, package: Path | None, *commands: list[object]) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of commands, in a process of its own, with or without that package."""
     paths = [str(package or ""), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "latentcli", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    given = json.dumps([[str(part) for part in arguments] for arguments in commands])
+    done = subprocess.run(
+        [sys.executable, "-c", CALLS, given], cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
+    return [tuple(outcome) for outcome in json.loads(done.stdout)]
+
+
+CPU = ["--device", "cpu"]
+TRAIN = ["train", "tiny-data", "--model", "tiny-family", "--epochs", 30, "--latent-dim", 3, *CPU]
 
 
 @pytest.mark.slow
 def test_another_packages_family_data_and_probe(tmp_path, package):
-    def succeed(*arguments: object) -> str:
-        done = call(tmp_path, *arguments, package=package)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    gates = ["--fail-under", "accuracy=0.95", "--fail-under", "spread=0", *CPU]
+    outcomes = call(
+        tmp_path,
+        package,
+        ["train", "--help"],
+        ["fit-probe", "--help"],
+        ["settings", "train", "--model", "tiny-family"],
+        TRAIN,
+        ["info", "vae.pth", "--json"],
+        ["evaluate", "tiny-data", "vae.pth", "gmm_params.pkl", *gates],
+        ["fit-probe", "tiny-data", "vae.pth", "--probe", "tiny-probe", *CPU],
+        ["evaluate", "tiny-data", "vae.pth", "probe.pth", *gates],
+    )
+    assert [err for code, _, err in outcomes if code] == []
+    train_help, probe_help, settings, _, info, *_ = (out for _, out, _ in outcomes)
+    assert "tiny-family" in train_help
+    assert "tiny-data" in train_help
+    assert "tiny-probe" in probe_help
+    assert "latent_dim" in settings
+    assert json.loads(info)["family"] == "tiny-family"
+    assert json.loads(info)["classes"] == ["left", "right"]
 
-    assert "tiny-family" in (help_text := succeed("train", "--help"))
-    assert "tiny-data" in help_text
-    assert "tiny-probe" in succeed("fit-probe", "--help")
-    assert "latent_dim" in succeed("settings", "train", "--model", "tiny-family")
-    cpu = ["--device", "cpu"]
-    succeed("train", "tiny-data", "--model", "tiny-family", "--epochs", 30, "--latent-dim", 3, *cpu)
-    described = json.loads(succeed("info", "vae.pth", "--json"))
-    assert (described["family"], described["classes"]) == ("tiny-family", ["left", "right"])
-    gates = ["--fail-under", "accuracy=0.95", "--fail-under", "spread=0"]
-    succeed("evaluate", "tiny-data", "vae.pth", "gmm_params.pkl", *gates, *cpu)
-    succeed("fit-probe", "tiny-data", "vae.pth", "--probe", "tiny-probe", *cpu)
-    succeed("evaluate", "tiny-data", "vae.pth", "probe.pth", *gates, *cpu)
-
-    for names in (["gmm_params.pkl"], ["probe.pth"]):
-        without = call(tmp_path, "classify", "digits", "vae.pth", *names, package=None)
-        assert without.returncode == 4, without.stderr
-        assert "unknown model family 'tiny-family'" in without.stderr
-        assert "another package" in without.stderr
-        assert "Traceback" not in without.stderr
-
-
-LOADS = """
-import latentcli as lc
-try:
-    lc.load_classifier("probe.pth")
-except lc.ModelFileError as error:
-    print(error.problem, error.remedy)
-"""
-
-
-@pytest.mark.slow
-def test_a_package_that_is_missing_or_broken(tmp_path, package):
-    train = ["train", "tiny-data", "--model", "tiny-family", "--epochs", 1, "--device", "cpu"]
-    assert call(tmp_path, *train, package=package).returncode == 0
-    fitted = call(tmp_path, "fit-probe", "tiny-data", "vae.pth", "--probe", "tiny-probe", package=package)
-    assert fitted.returncode == 0, fitted.stderr
-    done = subprocess.run([sys.executable, "-c", LOADS], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "unknown kind" in done.stdout
-    assert "another package" in done.stdout
+    load_probe = "import latentcli as lc; lc.load_classifier('probe.pth')"
+    without = subprocess.run([sys.executable, "-c", load_probe], cwd=tmp_path, capture_output=True, text=True)
+    assert "ModelFileError: probe.pth holds a classifier of an unknown kind" in without.stderr
+    assert "another package" in without.stderr
+    ((code, _, err),) = call(tmp_path, None, ["classify", "digits", "vae.pth", "gmm_params.pkl", *CPU])
+    assert code == 4
+    assert "unknown model family 'tiny-family'" in err
+    assert "another package" in err
 
     (package / "tiny_plugin.py").write_text("import a_module_that_is_not_there\n")
-    broken = call(tmp_path, "reconstruct", "digits", "vae.pth", package=package)
-    assert broken.returncode == 4, broken.stderr
-    assert "cannot be imported" in broken.stderr
-    assert "a_module_that_is_not_there" in broken.stderr
-    unknown = call(tmp_path, *train, package=package)
-    assert unknown.returncode == 2, unknown.stderr
-    assert "cannot be imported" in unknown.stderr
-    fine = call(tmp_path, "train", "digits", "--epochs", 1, "--set", "width=16", "--device", "cpu", package=package)
-    assert fine.returncode == 0, fine.stderr  # all else goes on as before
+    broken, unknown, fine = call(
+        tmp_path,
+        package,
+        ["reconstruct", "digits", "vae.pth", *CPU],
+        TRAIN,
+        ["train", "digits", "--epochs", 1, "--set", "width=16", "--backbone", "mlp", *CPU],
+    )
+    for (code, _, err), expected in ((broken, 4), (unknown, 2)):
+        assert code == expected
+        assert "cannot be imported" in err
+        assert "a_module_that_is_not_there" in err
+    assert fine[0] == 0, fine[2]  # all else goes on as before
