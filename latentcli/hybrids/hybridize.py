@@ -16,21 +16,12 @@ if TYPE_CHECKING:
 
 
 def hybridize(
-    model: "TrainedModel",
-    mixture: "GaussianMixtureClassifier",
-    count: int = 1000,
-    *,
-    strategy: str = Recipe.strategy,
-    likelihood: str = Recipe.likelihood,
-    classes: Sequence[str] | None = None,
-    near: Latents | None = None,
-    ratio: float | None = None,
-    temperature: float = Recipe.temperature,
-    min_confidence: float = Recipe.min_confidence,
-    reject: float = Recipe.reject,
-    seed: int = Recipe.seed,
+    model: "TrainedModel", mixture: "GaussianMixtureClassifier", count: int = 1000, *,
+    strategy: str = Recipe.strategy, likelihood: str = Recipe.likelihood, classes: Sequence[str] | None = None,
+    near: Latents | None = None, ratio: float | None = None, temperature: float = Recipe.temperature,
+    min_confidence: float = Recipe.min_confidence, reject: float = Recipe.reject, seed: int = Recipe.seed,
     progress: Progress = silent,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Latent points decoded into images, each with the likelihood of every class as its soft label.
 
     Args:
@@ -65,9 +56,8 @@ def hybridize(
         >>> hybrids["images"].shape, hybrids["classes"].tolist()
         ((20, 8, 8), ['1', '4', '8'])
     """
-    chosen = None if classes is None else tuple(classes)
-    recipe = Recipe(strategy, likelihood, chosen, ratio, temperature, min_confidence, reject, seed)
-    images = None if near is None else posteriors_of(near)
+    names, images = None if classes is None else tuple(classes), None if near is None else posteriors_of(near)
+    recipe = Recipe(strategy, likelihood, names, ratio, temperature, min_confidence, reject, seed)
     blocks = []
     with progress("making hybrids", count) as advance:
         for block in HybridMaker(recipe, mixture, model, images, progress).blocks(count):

@@ -17,13 +17,6 @@ LogLikelihood = Callable[[np.ndarray], np.ndarray]
 """log p(class | z), (N, C), of latents (N, D); each row is a distribution; −∞ where a probability is 0."""
 
 
-def of_mixture(
-    mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
-) -> LogLikelihood:
-    """By the responsibilities of the classes' components."""
-    return mixture.predict_log_proba
-
-
 def of_class_gaussians(
     mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
 ) -> LogLikelihood:
@@ -57,7 +50,8 @@ def of_neighbours(
 
 
 LIKELIHOODS: dict[str, Callable[..., LogLikelihood]] = {
-    "mixture": of_mixture, "class-gaussian": of_class_gaussians, "neighbours": of_neighbours,
+    "mixture": lambda mixture, *_: mixture.predict_log_proba,  # the responsibilities of the classes' components
+    "class-gaussian": of_class_gaussians, "neighbours": of_neighbours,
 }  # fmt: skip
 """Makers of log likelihoods, from a mixture, and from images where they need them, which may take a while."""
 

@@ -79,8 +79,7 @@ class HybridMaker:
 
     Args:
         recipe: which hybrids.
-        mixture: fitted on the model's latents.
-        decoder: the model.
+        mixture: fitted on the latents of the decoder's model.
         images: to draw around or between, or to be neighbours; None where the recipe uses none.
         progress: of the search for neighbours, where the likelihood makes one.
 

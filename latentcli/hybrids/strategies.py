@@ -106,12 +106,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Draw:
-    """Points that a strategy draws.
-
-    Attributes:
-        points: (n, D) float latents.
-        soft_labels: (n, C), rows summing to 1, where the strategy knows them itself; None: the likelihood says.
-    """
+    """Points (n, D), and soft labels (n, C) with rows summing to 1; None where they are for the likelihood to say."""
 
     points: np.ndarray
     soft_labels: np.ndarray | None = None
@@ -224,12 +219,7 @@ def check_images(strategy: str, likelihood: str, given: bool) -> None:
 
 @dataclass(frozen=True)
 class PathEnds:
-    """The ends of n paths, each from a point of one class to a point of another.
-
-    Attributes:
-        first, second: (n,) the classes.
-        start, end: (n, D) latents.
-    """
+    """The ends of n paths: ``start`` (n, D) of the classes ``first`` (n,), and ``end`` of the classes ``second``."""
 
     first: np.ndarray
     second: np.ndarray
@@ -263,13 +253,7 @@ def _path_ends(sources: Sources, count: int, random: np.random.Generator, agreei
 def draw_of_classes(
     mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
-    """(n, d) float64, in the space of the mixture's means: one point from the components of each of these classes.
-
-    Args:
-        mixture: fitted.
-        classes: (n,) indices into ``mixture.classes_``.
-        random: where the draws come from.
-    """
+    """(n, d) float64, in the space of the mixture's means: one point of each of these classes (n,), given by index."""
     components = np.empty(len(classes), int)
     for label in np.unique(classes):
         rows = classes == label

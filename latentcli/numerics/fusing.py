@@ -98,11 +98,12 @@ def _put_channels_last(layers: list[nn.Module]) -> None:
 
 
 def _linear_behind_flatten(after: Sequence[nn.Module]) -> nn.Linear | None:
-    """The linear layer that reads the flattened maps, where these layers begin so."""
-    if len(after) < 2 or not isinstance(after[0], nn.Flatten) or after[0].start_dim != 1:
-        return None
-    reader = after[1][0] if isinstance(after[1], nn.Sequential) and len(after[1]) else after[1]
-    return reader if isinstance(reader, nn.Linear) else None
+    """The linear layer that reads the flattened maps, where these layers begin with a flattening and such a layer."""
+    match after:
+        case [nn.Flatten(start_dim=1), reader]:
+            reader = reader[0] if isinstance(reader, nn.Sequential) and len(reader) else reader
+            return reader if isinstance(reader, nn.Linear) else None
+    return None
 
 
 def _fuse_pair(layer: nn.Module, after: nn.Module) -> nn.Module | None:

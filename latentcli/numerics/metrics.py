@@ -11,10 +11,8 @@ import numpy as np
 SSIM_WINDOW = 7
 """Pixels: the side of the square window of the structural similarity, scikit-image's default."""
 
-NAMES = (
-    "accuracy", "macro_f1", "micro_f1", "macro_precision", "micro_precision", "macro_recall", "micro_recall",
-    "mse", "psnr", "ssim",
-)  # fmt: skip
+_SCORES = ("precision", "recall", "f1")
+NAMES = ("accuracy", *(f"{each}_{score}" for score in _SCORES for each in ("macro", "micro")), "mse", "psnr", "ssim")
 """What ``classification`` and ``reconstruction`` report as single numbers, beside the number of images."""
 
 ACTIVE_VARIANCE = 0.01
@@ -58,7 +56,7 @@ def classification(
     result = {"images": len(pairs), "accuracy": float(np.mean([true == guess for true, guess in pairs]))}
     for average in ("macro", "micro"):
         scores = precision_recall_fscore_support(known, guesses, labels=occurring, average=average, zero_division=0)
-        keys = (f"{average}_{name}" for name in ("precision", "recall", "f1"))
+        keys = (f"{average}_{name}" for name in _SCORES)
         result |= dict(zip(keys, map(float, scores[:3]), strict=True))
     matrix = confusion_matrix(known, guesses, labels=[*names, ""])[:-1, :-1]  # the last column holds the rejected
     return {**result, "confusion_matrix": matrix.tolist(), "classes": names}

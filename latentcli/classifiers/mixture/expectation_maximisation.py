@@ -9,7 +9,7 @@ Source: Dempster, Laird & Rubin 1977; Nigam, McCallum, Thrun & Mitchell 2000, se
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,13 +66,6 @@ class Samples:
             points = np.asarray(self.points[rows], dtype=np.float64) - self.origin
             yield points, labels if (labels != UNLABELLED).any() else None
 
-    def labelled(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The labelled samples alone, a chunk at a time: points (n, D) float64 as they are, and their labels (n,)."""
-        rows = np.flatnonzero(self.labels != UNLABELLED)
-        for start in range(0, len(rows), self.chunk_size):
-            some = rows[start : start + self.chunk_size]
-            yield np.asarray(self.points[some], dtype=np.float64), self.labels[some]
-
     def chunks(self) -> Iterator[tuple[Any, Any]]:
         """Of each chunk the points, (n, D) from the origin, and the labels, (n,), or None where there are none."""
         if self.xp is np:
@@ -90,8 +83,7 @@ class Samples:
             self._resident = held
 
 
-@dataclass
-class Expectation:
+class Expectation(NamedTuple):
     """What one pass over the samples yields.
 
     Attributes:
@@ -126,9 +118,8 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
         natural = xp.asarray(natural, device=samples.device)
         if component_classes is not None:
             component_classes = xp.asarray(component_classes, device=samples.device)
-    statistics: Any = 0.0
-    shared: Any = 0.0
-    total: Any = 0.0
+    totals: Any = 0.0, 0.0, 0.0
+    statistics, shared, total = totals
     for points, labels in samples.chunks():
         phi = features(points, mixture.covariance_type, xp)
         responsibilities = natural @ phi  # (K, n) log joint, in place from here on
@@ -150,10 +141,9 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
 
 @dataclass
 class Fit:
-    """A mixture fitted by EM.
+    """A mixture fitted by EM, after the last maximisation step.
 
     Attributes:
-        mixture: after the last maximisation step.
         converged: whether the log likelihood rose by less than ``tol`` before the iterations ran out.
         log_likelihoods: nats per sample, before each maximisation step.
         shared: (K, K) as in ``Expectation``, in the last step.

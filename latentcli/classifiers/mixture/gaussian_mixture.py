@@ -16,11 +16,10 @@ from latentcli.classifiers.base import Savable
 from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
-from latentcli.classifiers.mixture.checks import check_samples, collapse_error
 from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
-from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Samples
+from latentcli.classifiers.mixture.expectation_maximisation import Samples
 from latentcli.classifiers.mixture.gaussians import Mixture, log_joint, log_sum
-from latentcli.classifiers.mixture.semi_supervised import Settings, fit_best
+from latentcli.classifiers.mixture.semi_supervised import Settings, check_samples, fit_best
 from latentcli.core.errors import ModelFileError
 from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import check
@@ -96,10 +95,7 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
         if wide:
             projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.random_state))
             samples = Samples(projection.transform(X), labels, chunk_size, device)
-        try:
-            fit = fit_best(samples, len(names), settings)
-        except CollapsedComponent as collapse:
-            raise collapse_error(collapse, settings) from collapse
+        fit = fit_best(samples, len(names), settings)
         components = fit.component_classes
         self._adopt(fit.mixture, projection, components, names if len(names) else np.arange(len(components)))
         self.fitted_on_, self.class_gaussians_ = "", None

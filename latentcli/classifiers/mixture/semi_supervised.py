@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.classifiers.checks import InvalidSamples, check_finite
 from latentcli.classifiers.mixture.component_classes import assign_classes
 from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Samples, maximise_likelihood
 from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.starts import start
+from latentcli.core.errors import FitError
+from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import setting
 
 _PER_CLASS = 5
@@ -73,6 +76,37 @@ class NamedFit:
     log_likelihoods: list[float]
 
 
+class DegenerateFit(FitError, ValueError):
+    """Data that this mixture cannot be fitted to; a ``ValueError`` too, as scikit-learn's contract asks."""
+
+
+def check_samples(samples: Samples, components: int, classes: int) -> None:
+    """Refuse data that no such mixture can be fitted to.
+
+    Args:
+        samples: the data.
+        components: how many the mixture has, at least.
+        classes: how many; 0 without labels.
+
+    Raises:
+        DataError: points are not finite, or too large to square.
+        FitError: fewer components than classes, fewer samples than components, or all points are the same.
+    """
+    if not samples.finite:
+        check_finite(samples.points)
+        raise InvalidSamples("the points are too large: their variance is infinity", None, "scale them down")
+    if components < classes:
+        found = f"{components} components for {classes} classes"
+        raise DegenerateFit("fewer components than classes", found, f"ask for `n_components` of {classes} or more")
+    if len(samples) < max(components, 2):
+        found = f"n_samples={len(samples)} for {components} components"
+        raise DegenerateFit("too few samples for the mixture", found, "give more samples, or ask for fewer components")
+    if samples.variances.max() <= (1e-12 * np.abs(samples.origin).max()) ** 2:
+        problem = "there is nothing to tell apart: all points are the same"
+        remedy = "a model that collapsed, or has hardly been trained, maps every image to one point: train it longer"
+        raise DegenerateFit(problem, f"found {len(samples)} of them", remedy)
+
+
 def fit_best(samples: Samples, classes: int, settings: Settings) -> NamedFit:
     """Fit with ``n_components``; where that is None, with one for each class, or five where one does not do.
 
@@ -89,11 +123,17 @@ def fit_best(samples: Samples, classes: int, settings: Settings) -> NamedFit:
         settings: of the fit.
 
     Raises:
-        CollapsedComponent: a component collapsed in every start.
+        FitError: a component collapsed in every start.
     """
+    try:
+        simple = _likeliest(samples, settings.n_components or max(classes, 1), classes, settings)
+    except CollapsedComponent as collapse:
+        which = "a component" if collapse.component is None else f"component {collapse.component}"
+        used = f"with covariance_type={settings.covariance_type!r}, reg_covar={settings.reg_covar:g}"
+        remedy = "ask for fewer components, increase `reg_covar` or `shrinkage`, or give more samples"
+        raise DegenerateFit(f"{which} collapsed: {collapse}", used, remedy) from collapse
     if settings.n_components is not None or not classes:
-        return _likeliest(samples, settings.n_components or 1, classes, settings)
-    simple = _likeliest(samples, classes, classes, settings)
+        return simple
     more = min(len(samples) // _SAMPLES_PER_COMPONENT, _PER_CLASS * classes)
     entropy = class_entropy(samples, simple, classes)
     if entropy <= _MAX_ENTROPY or more <= classes:
@@ -146,7 +186,9 @@ def _fit(samples: Samples, begin: Mixture, classes: int, settings: Settings) -> 
 def labelled_mass(samples: Samples, mixture: Mixture, classes: int) -> np.ndarray:
     """(K, classes) responsibilities, summed over the labelled samples of each class."""
     mass = np.zeros((len(mixture.weights), classes))
-    for points, labels in samples.labelled():
-        joint = log_joint(points, mixture, samples.origin)
-        mass += np.exp(joint - log_sum(joint)) @ np.eye(classes)[labels]
+    labelled = np.flatnonzero(samples.labels != UNLABELLED)
+    for start_row in range(0, len(labelled), samples.chunk_size):
+        rows = labelled[start_row : start_row + samples.chunk_size]
+        joint = log_joint(np.asarray(samples.points[rows], dtype=np.float64), mixture, samples.origin)
+        mass += np.exp(joint - log_sum(joint)) @ np.eye(classes)[samples.labels[rows]]
     return mass

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from latentcli.classifiers.probes.probe import Arrays, OnEpoch, Probe, labelled_rows, standardisation
+from latentcli.classifiers.probes.probe import Arrays, OnEpoch, Probe, standardisation
+from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import setting
 
 
@@ -26,7 +27,7 @@ class NearestNeighbours(Probe):
     def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
         if not self.codes_:
             self.mean_, self.scale_ = standardisation(X)
-        rows = labelled_rows(labels)
+        rows = np.flatnonzero(labels != UNLABELLED)
         self._remember(self._coordinates(X[rows]), labels[rows])
 
     def _remember(self, points: np.ndarray, labels: np.ndarray) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from latentcli.classifiers.probes import probe_training
-from latentcli.classifiers.probes.probe import Arrays, OnEpoch, Probe, labelled_rows
+from latentcli.classifiers.probes.probe import Arrays, OnEpoch, Probe
 from latentcli.classifiers.probes.probe_network import DenseNetwork, ProbeNetwork
 from latentcli.core import device as devices
+from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import setting
 from latentcli.numerics.random import generator_for
 
@@ -61,7 +62,7 @@ class NetworkProbe(Probe):
         return probe_training.Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.held_out, seed)
 
     def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
-        device, rows = devices.resolve(self.device), labelled_rows(labels)
+        device, rows = devices.resolve(self.device), np.flatnonzero(labels != UNLABELLED)
         count = self.NETWORKS if len(rows) < ENSEMBLE_BELOW else 1
         self.networks_ = []
         for number in range(count):

@@ -19,7 +19,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from latentcli.classifiers.base import Savable
 from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, encode_labels
 from latentcli.core.errors import LatentError, ModelFileError
-from latentcli.core.labels import UNLABELLED
 from latentcli.core.progress import OnEpoch, unwatched
 from latentcli.core.settings import Described, check, described
 
@@ -215,7 +214,7 @@ class Probe(Savable, ClassifierMixin, BaseEstimator, ABC):
         for holds, problem in (
             (features is None or type(features) is str, "its features have no name"),
             (named and 2 <= len(set(classes)) == len(classes), "its classes are not two or more different names"),
-            (sizes, f"its sizes are not numbers of features and codes: {(inputs, codes)!s:.60}"),
+            (sizes, "its sizes are not numbers of features and codes"),
             (described, f"expected the settings {', '.join(sorted(names))}"),
             (described and type(settings["shape"]) in (tuple, list, type(None)), "its shape is not one of maps"),
             (not (cls.READS_MAPS and codes), "it reads maps, and no codes"),
@@ -261,11 +260,6 @@ def standardisation(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _chunks(X: np.ndarray) -> Iterator[np.ndarray]:
     return (np.asarray(X[first : first + 1024], dtype=np.float64) for first in range(0, len(X), 1024))
-
-
-def labelled_rows(labels: np.ndarray) -> np.ndarray:
-    """Indices of the rows that have a label."""
-    return np.flatnonzero(labels != UNLABELLED)
 
 
 def _refusal(problem: str) -> ModelFileError:

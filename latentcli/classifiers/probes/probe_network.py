@@ -105,9 +105,7 @@ class DenseNetwork(ProbeNetwork):
     """Fully connected layers with batch normalisation and dropout.
 
     Args:
-        inputs: features of an image.
-        codes: K when they are codes 0 … K − 1; 0 when they are floats.
-        classes: how many.
+        inputs, codes, classes: features of an image; K when they are codes 0 … K − 1, 0 when floats; and classes.
         hidden: widths of the hidden layers; none is logistic regression.
         dropout: fraction of hidden features that are dropped in training.
     """
