@@ -19,7 +19,7 @@ LABEL_KEYS = ("labels", "y")
 
 _CHANNELS = (1, 3)
 _ROUNDING = 1e-6  # how far a float may lie outside 0…1
-_ROUND_BYTES = 2**22
+_ROUND_BYTES = 2**22  # bytes of floats that are converted at a time
 _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 
@@ -44,9 +44,7 @@ def load(path: Path) -> ImageSet:
     except UnsafeArrays as error:
         if kind(path) is None:
             raise DataError(f"there is no file {path}") from error
-        remedy = (
-            "write it again: numpy.savez(file, data=images, labels=labels), with labels that are numbers or strings"
-        )
+        remedy = "write it again: numpy.savez(file, data=images, labels=labels); labels are numbers or strings"
         raise DataError(f"{path} is not a file of plain arrays", f"found {error}", remedy) from error
     images, layout = to_images(_choose_images(content, name), name)
     return ImageSet(images, _labels(content, len(images), name), name=name, layout=layout)
@@ -57,7 +55,7 @@ def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
 
     Args:
         array: in one of these layouts, uint8 in 0…255 or float in 0…1.
-        name: how to call it in messages.
+        name: of the array in messages.
 
     Raises:
         DataError: another shape or type, no images, or values out of range.
@@ -71,11 +69,8 @@ def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
     if array.dtype.kind == "f":
         array = _quantised(array, name)
     elif array.dtype != np.uint8:
-        raise DataError(
-            f"{name} holds images of type {array.dtype}",
-            "expected uint8 in 0…255 or float in 0…1",
-            "convert them: data.astype('uint8') when they are 0…255",
-        )
+        remedy = "convert them: data.astype('uint8') when they are 0…255"
+        raise DataError(f"{name} holds images of type {array.dtype}", "expected uint8 in 0…255 or float in 0…1", remedy)
     if layout == "NHW":
         return array[:, np.newaxis], layout
     return (array.transpose(0, 3, 1, 2) if layout == "NHWC" else array), layout
@@ -99,15 +94,10 @@ def _quantised(array: np.ndarray, name: str) -> np.ndarray:
         part = np.asarray(array[start : start + step], dtype=np.float32)
         low, high = float(part.min()), float(part.max())
         if not math.isfinite(low + high):
-            raise DataError(
-                f"{name} holds numbers that are not finite", remedy="replace them, or leave these images out"
-            )
-        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # also refuses not-a-number
-            raise DataError(
-                f"{name} holds float images outside 0…1",
-                f"found values from {low:g} to {high:g}",
-                "scale them to 0…1, or store uint8 in 0…255",
-            )
+            raise DataError(f"{name} holds numbers that are not finite", None, "replace them, or omit these images")
+        if low < -_ROUNDING or high > 1 + _ROUNDING:
+            found = f"found values from {low:g} to {high:g}"
+            raise DataError(f"{name} holds float images outside 0…1", found, "scale them, or store uint8 in 0…255")
         result[start : start + step] = np.rint(part.clip(0, 1) * 255)
     return result
 
@@ -133,10 +123,9 @@ def _labels(content: Mapping[str, np.ndarray], count: int, name: str) -> Labels:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        hint = "of one-hot rows: labels.argmax(axis=1)" if values.ndim == 2 else "one label an image"
+        hint = "of one-hot rows: labels.argmax(axis=1)" if values.ndim == 2 else "one label per image"
         raise DataError(f"{name} holds {key} of shape {values.shape}", f"expected ({count},)", f"make it {hint}")
     if len(values) != count:
-        raise DataError(
-            f"{name} holds {count} images and {len(values)} {key}", None, "give one label an image, in order"
-        )
+        remedy = "give one label per image, in order"
+        raise DataError(f"{name} holds {count} images and {len(values)} {key}", None, remedy)
     return encode_labels(values, content.get("class_names"), name)

@@ -1,4 +1,6 @@
-"""Memory for a set of images whose number of channels turns out as they come."""
+"""Memory for a set of images whose number of channels is known only when all are read."""
+
+import math
 
 import numpy as np
 
@@ -8,26 +10,28 @@ from latentcli.core.errors import DataError
 class ImageBlock:
     """Images of one size, appended one by one: grey until the first one in colour comes.
 
-    The memory is reserved for colour, but the system only gives what is written to. So a grey set takes what grey
-    needs, nothing is decoded twice, and there are never two copies.
+    Memory is reserved for colour, but the system only provides the pages that are written. So a grey set takes what
+    grey needs, nothing is decoded twice, and there are never two copies.
+
+    Args:
+        count: the largest number of images.
+        channels: 1 or 3; None: 3 as soon as one image has 3.
+        height, width: of each image, in pixels.
     """
 
     def __init__(self, count: int, channels: int | None, height: int, width: int) -> None:
         try:
             self._bytes = np.empty(count * (channels or 3) * height * width, dtype=np.uint8)
         except MemoryError as error:
-            raise DataError(
-                f"{count:,} images of {height}×{width} pixels do not fit into memory",
-                None,
-                "take fewer, or a smaller `image_size`",
-            ) from error
+            problem = f"{count:,} images of {height}×{width} pixels do not fit into memory"
+            raise DataError(problem, None, "take fewer, or a smaller `image_size`") from error
         self._fixed, self._shape = channels is not None, (channels or 1, height, width)
         self._count = 0
 
     @property
     def images(self) -> np.ndarray:
-        """(N, C, H, W) uint8 of what was appended."""
-        return self._bytes[: self._count * int(np.prod(self._shape))].reshape(self._count, *self._shape)
+        """(N, C, H, W) uint8: what was appended so far."""
+        return self._bytes[: self._count * math.prod(self._shape)].reshape(self._count, *self._shape)
 
     def append(self, image: np.ndarray) -> None:
         """Add (C, H, W), or (1, H, W), which is grey in any set."""
@@ -37,9 +41,8 @@ class ImageBlock:
         self.images[-1] = image
 
     def _add_colour(self) -> None:
-        """Three equal channels for each grey image, from the last to the first, so that none is overwritten."""
+        """Give each grey image three equal channels, from the last to the first, so that none is overwritten."""
         grey = self.images
         self._shape = (3, *self._shape[1:])
-        colour = self.images
         for row in range(self._count - 1, -1, -1):
-            colour[row] = grey[row].copy()
+            self.images[row] = grey[row].copy()

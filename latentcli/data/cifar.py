@@ -1,13 +1,15 @@
 """CIFAR-10 and CIFAR-100 as their authors publish them: pickles of Python 2, unpacked or in their ``.tar.gz``.
 
-Pickles are programs, so they go through ``formats.pickle_reader``; archives are read in memory, and nothing of them is
+Pickles are programs, so they go through ``formats.pickle_reader``; archives are read in memory, and nothing in them is
 ever written to a path that they name.
 """
 
+import math
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from gzip import BadGzipFile, GzipFile
 from pathlib import Path
 from typing import Any
@@ -18,22 +20,21 @@ from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.core.progress import Progress
-from latentcli.data.download import Archive, find_or_download
+from latentcli.data.download import find_or_download
 from latentcli.formats.pickle_reader import UnsafePickle, loads
 from latentcli.formats.regular_files import open_regular, reason
 
 _LARGEST_BATCH = 256 * 2**20  # bytes; CIFAR-100's training file has 155 MB
-_LARGEST_ARCHIVE = 512 * 2**20  # inflated; the real ones have 186 MB
+_LARGEST_ARCHIVE = 512 * 2**20  # bytes when inflated; the real ones have 186 MB
 _CHUNK = 2**20
 _SHAPE = (3, 32, 32)
 
 
 @dataclass(frozen=True)
 class _Variant:
-    """Where one of the two sets lies, and what its files call things."""
+    """A set's name, its folder and archive, the files of its splits, and the entries of its pickles."""
 
     name: str
-    published_as: str
     folder: str
     archive: str
     batches: Mapping[str, tuple[str, ...]]
@@ -42,96 +43,69 @@ class _Variant:
     class_names: str
 
 
+_BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
 _CIFAR10 = _Variant(
-    name="cifar10",
-    published_as="cifar10",
-    folder="cifar-10-batches-py",
-    archive="cifar-10-python.tar.gz",
-    batches={"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)},
-    meta="batches.meta",
-    labels="labels",
-    class_names="label_names",
+    "cifar10", "cifar-10-batches-py", "cifar-10-python.tar.gz", _BATCHES, "batches.meta", "labels", "label_names"
 )
 _CIFAR100 = _Variant(
-    name="cifar100",
-    published_as="cifar100",
-    folder="cifar-100-python",
-    archive="cifar-100-python.tar.gz",
-    batches={"train": ("train",), "test": ("test",)},
-    meta="meta",
-    labels="fine_labels",
-    class_names="fine_label_names",
-)
-
+    "cifar100", "cifar-100-python", "cifar-100-python.tar.gz", {"train": ("train",), "test": ("test",)}, "meta",
+    "fine_labels", "fine_label_names",
+)  # fmt: skip
 _CIFAR100_COARSE = replace(_CIFAR100, name="cifar100-coarse", labels="coarse_labels", class_names="coarse_label_names")
 
 
-def cifar10(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
-    """CIFAR-10: 50,000 and 10,000 colour images of 32×32, in ten classes (Krizhevsky 2009)."""
-    return _load(_CIFAR10, split, roots, progress)
-
-
-def cifar100(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
-    """CIFAR-100: 50,000 and 10,000 colour images of 32×32, in a hundred fine classes (Krizhevsky 2009)."""
-    return _load(_CIFAR100, split, roots, progress)
-
-
-def cifar100_coarse(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
-    """CIFAR-100 in its twenty superclasses."""
-    return _load(_CIFAR100_COARSE, split, roots, progress)
-
-
 def _load(variant: _Variant, split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
-    batches = variant.batches[split]
-    wanted = (*batches, variant.meta)
-    places = [root / name for root in roots for name in (variant.folder, variant.archive)]
-    archive = Archive(variant.published_as, ".", f"{variant.archive}, or the folder {variant.folder} that is in it")
-    place = find_or_download(archive, places, lambda path: _is_complete(path, wanted), progress)
-    images = labels = class_names = None
-    for name, data in (_folder_members if place.is_dir() else _archive_members)(place, variant.folder, wanted):
-        content = _unpickle(data, place / name)
+    wanted = (*variant.batches[split], variant.meta)
+    files = f"{variant.archive}, or the folder {variant.folder} that is in it"
+    path = find_or_download(
+        variant.name.removesuffix("-coarse"), files, ".", roots, (variant.folder, variant.archive),
+        lambda path: all((path / name).is_file() for name in wanted) if path.is_dir() else path.is_file(), progress,
+    )  # fmt: skip
+    batches: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    class_names: tuple[str, ...] = ()
+    for name, data in (_folder_members if path.is_dir() else _archive_members)(path, variant.folder, wanted):
+        content = _unpickle(data, path / name)
         if name == variant.meta:
-            class_names = _class_names(content, variant, place / name)
-            continue
-        pixels, codes = _batch(content, variant, place / name)
-        if images is None or labels is None:
-            images = np.empty((len(batches), len(pixels), *_SHAPE), dtype=np.uint8)
-            labels = np.empty((len(batches), len(pixels)), dtype=np.int64)
-        if len(pixels) != images.shape[1]:
-            raise _not_cifar(place / name, f"{len(pixels)} images, where the other batches have {images.shape[1]}")
-        position = batches.index(name)
-        images[position], labels[position] = pixels.reshape(-1, *_SHAPE), codes
-    assert images is not None
-    assert labels is not None
-    assert class_names is not None
-    if labels.min() < 0 or labels.max() >= len(class_names):
-        raise _not_cifar(place, f"labels from {labels.min()} to {labels.max()} and {len(class_names)} class names")
-    return ImageSet(
-        images.reshape(-1, *_SHAPE), Labels(labels.reshape(-1), class_names), name=variant.name, layout="NCHW"
-    )
+            class_names = _class_names(content, variant, path / name)
+        else:
+            batches[name] = _batch(content, variant, path / name)
+    pixels, labels = zip(*(batches[name] for name in variant.batches[split]), strict=True)
+    if len({len(codes) for codes in labels}) > 1:
+        raise _not_cifar(path, f"batches of {', '.join(str(len(codes)) for codes in labels)} images")
+    codes = np.concatenate(labels)
+    if codes.min() < 0 or codes.max() >= len(class_names):
+        raise _not_cifar(path, f"labels from {codes.min()} to {codes.max()} and {len(class_names)} class names")
+    images = np.concatenate(pixels).reshape(-1, *_SHAPE)
+    return ImageSet(images, Labels(codes, class_names), name=variant.name, layout="NCHW")
 
 
-def _is_complete(place: Path, wanted: Iterable[str]) -> bool:
-    return all((place / name).is_file() for name in wanted) if place.is_dir() else place.is_file()
+cifar10 = partial(_load, _CIFAR10)
+"""CIFAR-10: 50,000 and 10,000 colour images of 32×32, in ten classes (Krizhevsky 2009)."""
+
+cifar100 = partial(_load, _CIFAR100)
+"""CIFAR-100: 50,000 and 10,000 colour images of 32×32, in a hundred fine classes (Krizhevsky 2009)."""
+
+cifar100_coarse = partial(_load, _CIFAR100_COARSE)
+"""CIFAR-100 in its twenty superclasses."""
 
 
-def _folder_members(place: Path, folder: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def _folder_members(path: Path, folder: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     for name in wanted:
         try:
-            file, size = open_regular(place / name)
+            file, size = open_regular(path / name)
             with file:
                 if size > _LARGEST_BATCH:
-                    raise _not_cifar(place / name, f"{size:,} bytes")
+                    raise _not_cifar(path / name, f"{size:,} bytes")
                 yield name, file.read(size)
         except OSError as error:
-            raise DataError(f"cannot read {place / name}", reason(error)) from error
+            raise DataError(f"cannot read {path / name}", reason(error)) from error
 
 
-def _archive_members(place: Path, folder: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """The wanted files of a ``.tar.gz``, in its own order; links and all other names are passed over."""
+def _archive_members(path: Path, folder: str, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """The wanted files of a ``.tar.gz``, in its own order; links and all other names are skipped."""
     missing = set(wanted)
     try:
-        file, _ = open_regular(place)
+        file, _ = open_regular(path)
         with (
             file,
             GzipFile(fileobj=file) as inflated,
@@ -142,7 +116,7 @@ def _archive_members(place: Path, folder: str, wanted: Iterable[str]) -> Iterato
                 if not (member.isreg() and member.name == f"{folder}/{name}" and name in missing):
                     continue
                 if member.size > _LARGEST_BATCH:
-                    raise _not_cifar(place / name, f"{member.size:,} bytes")
+                    raise _not_cifar(path / name, f"{member.size:,} bytes")
                 content = archive.extractfile(member)
                 assert content is not None  # since it is a regular file
                 yield name, content.read()
@@ -150,14 +124,14 @@ def _archive_members(place: Path, folder: str, wanted: Iterable[str]) -> Iterato
                 if not missing:
                     return
     except (tarfile.TarError, EOFError, zlib.error, BadGzipFile) as error:
-        raise _not_cifar(place, f"a damaged archive: {error}") from error
+        raise _not_cifar(path, f"a damaged archive: {error}") from error
     except OSError as error:
-        raise DataError(f"cannot read {place}", reason(error)) from error
-    raise _not_cifar(place, f"an archive without {folder}/{min(missing)}")
+        raise DataError(f"cannot read {path}", reason(error)) from error
+    raise _not_cifar(path, f"an archive without {folder}/{min(missing)}")
 
 
 class _Limited:
-    """A stream that ends with an error where an honest archive has long ended."""
+    """A stream that fails once it has inflated to more than any real archive."""
 
     def __init__(self, stream: GzipFile) -> None:
         self._stream, self._left = stream, _LARGEST_ARCHIVE
@@ -183,7 +157,7 @@ def _unpickle(data: bytes, path: Path) -> dict[Any, Any]:
 def _batch(content: Mapping[Any, Any], variant: _Variant, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(N, 3072) uint8 pixels and (N,) int64 labels."""
     pixels, labels = content.get("data"), content.get(variant.labels)
-    pixel_count = int(np.prod(_SHAPE))
+    pixel_count = math.prod(_SHAPE)
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (pixel_count,):
         raise _not_cifar(path, f"no rows of {pixel_count:,} bytes under 'data'")
     if not isinstance(labels, list) or len(labels) != len(pixels) or not len(pixels):
@@ -201,4 +175,5 @@ def _class_names(content: Mapping[Any, Any], variant: _Variant, path: Path) -> t
 
 
 def _not_cifar(path: Path, found: str) -> DataError:
-    return DataError(f"{path} is not a file of CIFAR's python version", f"found {found}", "delete it, and get it again")
+    remedy = "delete it, and download it again"
+    return DataError(f"{path} is not a file of CIFAR's Python version", f"found {found}", remedy)

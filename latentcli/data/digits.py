@@ -10,13 +10,13 @@ from latentcli.core.labels import Labels
 from latentcli.core.progress import Progress
 
 TRAINING_IMAGES = 1437
-"""Four fifths. The file goes writer by writer, so that the last fifth was mostly written by other hands."""
+"""Four fifths. The file is sorted by writer, so most digits of the last fifth are by other writers."""
 
 
 def digits(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
     """The first 1,437 images ("train") or the last 360 ("test"), in the order of the file.
 
-    Pixels of 0…16 (how many of 4×4 dots were inked) become 0…255, rounded.
+    Pixels of 0…16 (the number of inked dots among 4×4) become 0…255, rounded.
 
     Source: E. Alpaydin, C. Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
         doi:10.24432/C50P49, CC BY 4.0.

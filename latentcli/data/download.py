@@ -13,27 +13,12 @@ from latentcli.core.errors import DataError
 from latentcli.core.progress import Progress
 
 _CHUNK = 2**18
-_PATIENCE = 30.0  # seconds without an answer
-
-
-@dataclass(frozen=True)
-class Archive:
-    """What a named data set consists of.
-
-    Attributes:
-        name: as the user calls it.
-        folder: within a root, where torchvision would look for it.
-        files: what to put there, in words.
-    """
-
-    name: str
-    folder: str
-    files: str
+_TIMEOUT = 30.0  # seconds without an answer
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One file to fetch: its MD5 sum, and where it can be had."""
+    """One file to fetch: its name, its MD5 sum, and the addresses that offer it."""
 
     file: str
     md5: str
@@ -41,50 +26,45 @@ class _Part:
 
 
 def find_or_download(
-    archive: Archive, places: Sequence[Path], is_complete: Callable[[Path], bool], progress: Progress
-) -> Path:
-    """The first place that holds the data set; if none does, it is downloaded into the last of them that holds it then.
+    name: str, files: str, folder: str, roots: Sequence[Path], candidates: Sequence[str],
+    is_complete: Callable[[Path], bool], progress: Progress,
+) -> Path:  # fmt: skip
+    """The first path that holds the data set, downloaded into the user's cache folder if there is none.
 
     Args:
-        archive: what is looked for.
-        places: folders or files, in the order to look; those of the user's cache folder are the last.
-        is_complete: whether a place holds all that is needed.
+        name: of the data set.
+        files: what to put into ``folder`` by hand, in words.
+        folder: within a root, where torchvision looks for the files.
+        roots: folders in the order they are searched, the user's cache folder among them.
+        candidates: paths within a root that may hold the data set.
+        is_complete: whether a path holds all that is needed.
         progress: told about the download, in bytes.
 
     Raises:
         DataError: it is not here and cannot be downloaded; it says where it was looked for and what to put there.
     """
-    for place in places:
-        if is_complete(place):
-            return place
     from platformdirs import user_cache_path
 
-    root = user_cache_path("latentcli")
-    try:
-        _download(_parts(archive.name), root / _destination(archive), archive.name, progress)
-    except (OSError, http.client.HTTPException, _Damaged) as error:
-        raise _missing(archive, root, places, _why(error)) from error
-    for place in places:
-        if is_complete(place):
-            return place
-    raise _missing(archive, root, places, "the download lacks some of its files")
-
-
-def _destination(archive: Archive) -> str:
-    return archive.folder if archive.folder == "." else f"{archive.folder}/raw"
-
-
-def _missing(archive: Archive, root: Path, places: Sequence[Path], why: str) -> DataError:
-    first = next(iter(places)).parent if archive.folder == "." else next(iter(places))
-    return DataError(
-        f"{archive.name} is not on this machine and cannot be downloaded: {why}",
-        f"looked for it in {', '.join(dict.fromkeys(os.path.normpath(place) for place in places))}",
-        f"put {archive.files} into {first}, or use digits, which needs no download",
-    )
+    paths = [root / candidate for root in roots for candidate in candidates]
+    why = "the download lacks some of its files"
+    found = next(filter(is_complete, paths), None)
+    if found is None:
+        try:
+            _download(_parts(name), user_cache_path("latentcli") / folder, name, progress)
+            found = next(filter(is_complete, paths), None)
+        except (OSError, http.client.HTTPException, _Damaged) as error:
+            why = _why(error)
+    if found is None:
+        raise DataError(
+            f"{name} is not on this machine and cannot be downloaded: {why}",
+            f"looked for it in {', '.join(dict.fromkeys(os.path.normpath(path) for path in paths))}",
+            f"put {files} into {roots[0] / folder}, or use digits, which needs no download",
+        )
+    return found
 
 
 class _Damaged(Exception):
-    """What came is not what was sent."""
+    """What arrived does not have the MD5 sum of what was published."""
 
 
 def _parts(name: str) -> list[_Part]:
@@ -96,9 +76,9 @@ def _parts(name: str) -> list[_Part]:
     try:
         from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
     except (ImportError, RuntimeError, OSError) as error:  # the last two come from its compiled operators
-        lines = str(error).splitlines() or [type(error).__name__]
+        first = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"cannot download {name}: torchvision does not match torch ({lines[0]}); "
+            f"cannot download {name}: torchvision does not match torch ({first}); "
             "install a matching pair: pip install --upgrade torch torchvision"
         ) from error
     if name in ("mnist", "fashion-mnist"):
@@ -122,15 +102,14 @@ def _fetch(part: _Part, target: Path, name: str, progress: Progress) -> None:
     """One file from the first address that has it unchanged.
 
     Raises:
-        OSError, http.client.HTTPException, _Damaged: as the last address failed.
+        OSError, http.client.HTTPException, _Damaged: every address failed; the error is that of the last.
     """
     from torchvision.datasets.utils import check_integrity
 
     for address in part.addresses:
-        last = address == part.addresses[-1]
         try:
             request = urllib.request.Request(address, headers={"User-Agent": "latentcli"})
-            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer, target.open("wb") as file:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, target.open("wb") as file:
                 total = int(answer.headers.get("Content-Length") or 0)
                 with progress(f"downloading {name}: {part.file}", total) as advance:
                     while chunk := answer.read(_CHUNK):
@@ -138,10 +117,9 @@ def _fetch(part: _Part, target: Path, name: str, progress: Progress) -> None:
                         advance(len(chunk))
             if check_integrity(target, part.md5):
                 return
-            if last:
-                raise _Damaged(f"{address} gave something else than {part.file}")
-        except (OSError, http.client.HTTPException):
-            if last:
+            raise _Damaged(f"{address} gave something else than {part.file}")
+        except (OSError, http.client.HTTPException, _Damaged):
+            if address == part.addresses[-1]:
                 raise
 
 

@@ -1,14 +1,15 @@
-"""Folders of image files: what is in them, and all of it decoded once, in parallel, into one block of bytes.
+"""Folders of image files: their files, each decoded once, in parallel, into one block of bytes.
 
 Either one sub-folder per class (labelled) or images directly in the folder (unlabelled); not both, and nothing deeper,
-unless the labels come from elsewhere. Files whose names do not end like an image's are ignored, as is everything
-hidden (a leading dot). Symbolic links to folders are never followed.
+unless the labels come from elsewhere. Files with other suffixes than images have, and hidden ones (a leading dot), are
+ignored. Symbolic links to folders are never followed.
 """
 
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,42 +20,29 @@ from latentcli.core.labels import Labels, class_order
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
-from latentcli.formats.regular_files import reason
+from latentcli.formats.regular_files import kind, reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 SIZE_OF_MIXED = 64
-"""Pixels a side where files are of unlike sizes and nobody asks for one."""
+"""Pixels a side where the files differ in size and no size is asked for."""
 
-_FILES_PER_TASK = 8
-_TASKS_PER_THREAD = 8
+_FILES_PER_THREAD = 64  # decoded images that may wait to be stored
 _NAMED = 3  # bad files in a message
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What to make of the files.
-
-    Attributes:
-        shape: channels, height and width of a model.
-        size: height and width where there is no model.
-        classes: sub-folders to read; None for all.
-    """
-
-    shape: Shape | None = None
-    size: int | None = None
-    classes: Sequence[str] | None = None
-
-
 def load(
-    folder: Path, wanted: Wanted, *, classes_from_folders: bool = True, max_bad: str = "1%", progress: Progress
-) -> ImageSet:
+    folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
+    max_bad: str, progress: Progress,
+) -> ImageSet:  # fmt: skip
     """All images of a folder, by the sorted order of their paths.
 
     Args:
         folder: of images.
-        wanted: the shape they get; colour only where some file has any.
-        classes_from_folders: whether sub-folders are classes; else their files are just files, at any depth.
-        max_bad: how many files may be unreadable, as a number or per cent.
+        shape: channels, height and width of a model; without it images have 3 channels only if a file has colour.
+        size: height and width where there is no model.
+        classes: sub-folders to read; None for all.
+        classes_from_folders: whether sub-folders are classes; otherwise files at any depth are read, unlabelled.
+        max_bad: the number of files that may be unreadable, or a percentage.
         progress: told about the files.
 
     Raises:
@@ -69,26 +57,23 @@ def load(
         raise DataError(f"cannot read the folder {error.filename or folder}", reason(error)) from error
     labelled = classes_from_folders and "/" in files[0]
     class_names = class_order([file.split("/")[0] for file in files]) if labelled else ()
-    if wanted.classes is not None:
-        _check_classes(wanted.classes, class_names, name)
-        files = [file for file in files if file.split("/")[0] in wanted.classes]
-    images, bad = _decode_all(folder, files, wanted, progress)
+    if classes is not None:
+        _check_classes(classes, class_names, name)
+        files = [file for file in files if file.split("/")[0] in classes]
+    images, bad = _decode_all(folder, files, shape, size, progress)
     _check_bad(bad, len(files), max_bad, name)
     unreadable = dict(bad)
     files = [file for file in files if file not in unreadable]
-    labels = Labels.none(len(files))
-    if labelled:
-        index = {class_name: code for code, class_name in enumerate(class_names)}
-        labels = Labels(np.array([index[file.split("/")[0]] for file in files], dtype=np.int64), class_names)
+    labels = Labels.of([file.split("/")[0] for file in files], class_names) if labelled else Labels.none(len(files))
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
     return ImageSet(images, labels, tuple(files), name, layout, tuple(bad))
 
 
 def parse_max_bad(text: str, total: int) -> float:
-    """How many of ``total`` files may be bad, from "20" or "1%".
+    """The number of files that may be bad among ``total``, from "20" or "1%".
 
     Raises:
-        UsageError: it is neither, or out of range.
+        UsageError: the text is neither, or out of range.
     """
     share = text.strip().endswith("%")
     try:
@@ -127,30 +112,24 @@ def _list(folder: Path, classes_from_folders: bool) -> list[str]:
     depths = {path.count("/") for path in paths}
     if not paths:
         found = ", ".join(sorted({entry.suffix or "no suffix" for entry in folder.iterdir()})[:8]) or "nothing"
-        raise DataError(
-            f"{folder} holds no images", f"expected {', '.join(SUFFIXES)}, found {found}", "name another folder"
-        )
+        expected = f"expected {', '.join(SUFFIXES)}, found {found}"
+        raise DataError(f"{folder} holds no images", expected, "name another folder")
     if classes_from_folders and max(depths) > 1:
         deep = next(path for path in paths if path.count("/") > 1)
-        raise DataError(
-            f"{folder} holds images deeper than one sub-folder per class",
-            f"found {deep}",
-            f"name a folder of classes, such as {folder / deep.split('/')[0]}, or give `labels`",
-        )
+        remedy = f"name a folder of classes, such as {folder / deep.split('/')[0]}, or give `labels`"
+        raise DataError(f"{folder} holds images deeper than one sub-folder per class", f"found {deep}", remedy)
     if classes_from_folders and len(depths) > 1:
-        top = next(path for path in paths if "/" not in path)
-        raise DataError(
-            f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear",
-            f"found {top} and {next(path for path in paths if '/' in path)}",
-            "move them into sub-folders, one per class, or give `labels`",
-        )
+        problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
+        top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))
+        remedy = "move them into sub-folders, one per class, or give `labels`"
+        raise DataError(problem, f"found {top} and {inner}", remedy)
     return paths
 
 
 def _walk(folder: Path, prefix: str, deepest: int) -> Iterator[str]:
-    """Paths of all entries that are called like images, in sub-folders too; links to folders are not followed.
+    """Paths of all entries with the suffix of an image, in sub-folders too; links to folders are not followed.
 
-    A FIFO or a broken link that is called like an image is among them: it will be listed as unreadable.
+    A FIFO or a broken link with such a suffix is among them: it will be listed as unreadable.
     """
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -159,65 +138,50 @@ def _walk(folder: Path, prefix: str, deepest: int) -> Iterator[str]:
             if entry.is_dir(follow_symlinks=False):
                 if deepest:
                     yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", deepest - 1)
-            elif entry.name.lower().endswith(SUFFIXES) and not _leads_to_folder(entry):
+            elif entry.name.lower().endswith(SUFFIXES) and not (
+                entry.is_symlink() and kind(Path(entry.path)) == stat.S_IFDIR
+            ):
                 yield prefix + entry.name
 
 
-def _leads_to_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
 def _decode_all(
-    folder: Path, files: Sequence[str], wanted: Wanted, progress: Progress
+    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress
 ) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """(N, C, H, W) uint8 of the readable files, and (path, reason) of the others."""
-    from joblib import Parallel, cpu_count, delayed
+    from joblib import cpu_count
 
-    from latentcli.formats import image_files as decoding
+    from latentcli.formats import image_files
 
-    channels, height, width = wanted.shape or (None, *_size(folder, files, wanted.size))
+    channels, height, width = shape or (None, *_size(folder, files, size))
     block = ImageBlock(len(files), channels, height, width)
     bad: list[tuple[str, str]] = []
 
-    def decode_some(some: Sequence[str]) -> list[np.ndarray | str]:
-        return [decode_or_reason(folder / file) for file in some]
-
-    def decode_or_reason(path: Path) -> np.ndarray | str:
+    def decode(file: str) -> np.ndarray | str:
         try:
-            return decoding.decode(path, height, width, channels)
-        except decoding.UnreadableImage as error:
+            return image_files.decode(folder / file, height, width, channels)
+        except image_files.UnreadableImage as error:
             return str(error)
 
-    threads = cpu_count()
-    per_round = threads * _TASKS_PER_THREAD * _FILES_PER_TASK  # so that no more than these wait to be stored
+    threads = cpu_count()  # of the container, where it has fewer than the machine
     with (
-        warnings.catch_warnings(action="ignore"),  # Pillow's, of odd but readable files
+        warnings.catch_warnings(action="ignore"),  # Pillow's, about odd but readable files
         progress("reading images", len(files)) as advance,
-        Parallel(n_jobs=threads, backend="threading", return_as="generator") as parallel,
+        ThreadPoolExecutor(threads) as pool,
     ):
-        for start in range(0, len(files), per_round):
-            tasks = list(_split(files[start : start + per_round]))
-            for some, results in zip(tasks, parallel(delayed(decode_some)(some) for some in tasks), strict=True):
-                for file, result in zip(some, results, strict=True):
-                    if isinstance(result, str):
-                        bad.append((file, result))
-                    else:
-                        block.append(result)
-                advance(len(some))
+        for start in range(0, len(files), threads * _FILES_PER_THREAD):
+            some = files[start : start + threads * _FILES_PER_THREAD]
+            for file, result in zip(some, pool.map(decode, some), strict=True):
+                if isinstance(result, str):
+                    bad.append((file, result))
+                else:
+                    block.append(result)
+                advance(1)
     return block.images, bad
-
-
-def _split(files: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(files), _FILES_PER_TASK):
-        yield files[start : start + _FILES_PER_TASK]
 
 
 def _size(folder: Path, files: Sequence[str], size: int | None) -> tuple[int, int]:
     """The size asked for; else the one that all files have, if models take it; else 64×64."""
-    from latentcli.formats import image_files as decoding
+    from latentcli.formats import image_files
 
     if size is not None:
         return size, size
@@ -225,8 +189,8 @@ def _size(folder: Path, files: Sequence[str], size: int | None) -> tuple[int, in
     with warnings.catch_warnings(action="ignore"):
         for file in files:
             try:
-                measured = decoding.measure(folder / file)
-            except decoding.UnreadableImage:
+                measured = image_files.measure(folder / file)
+            except image_files.UnreadableImage:
                 continue
             if not sizing.in_range(*measured) or (common is not None and measured != common):
                 return SIZE_OF_MIXED, SIZE_OF_MIXED

@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST and its kin: read as they are, plain or gzipped.
+"""IDX files, the format of MNIST and similar sets, plain or gzipped.
 
 Format: Y. LeCun, C. Cortes, "The MNIST database of handwritten digits": two zero bytes, the type (8 is unsigned
 bytes), the number of dimensions, each size as a big-endian uint32, then the values.
@@ -6,11 +6,11 @@ bytes), the number of dimensions, each size as a big-endian uint32, then the val
 
 import gzip
 import math
-import os
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -21,9 +21,9 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.core.progress import Progress
 from latentcli.data.arrays import to_images
-from latentcli.data.download import Archive, find_or_download
+from latentcli.data.download import find_or_download
 from latentcli.data.labels import encode_labels
-from latentcli.formats.regular_files import open_regular, reason
+from latentcli.formats.regular_files import open_regular, read_into, reason
 
 PREFIXES = {"train": "train", "test": "t10k"}
 FASHION_NAMES = (
@@ -31,32 +31,29 @@ FASHION_NAMES = (
 )  # fmt: skip
 
 _FREE_BYTES = 64 * 2**20
-_LARGEST_RATIO = 100  # of what a gzipped file inflates to, beyond the free bytes; MNIST has 5
-_CHUNK = 2**20
+_LARGEST_RATIO = 100  # bytes that a byte of a gzipped file may inflate to, beyond the free ones; MNIST has 5
 _UNSIGNED_BYTES = 8
-
-
-def mnist(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
-    """MNIST: 60,000 and 10,000 grey images of 28×28; as torchvision lays it out, ``MNIST/raw``."""
-    return _named("mnist", "MNIST", tuple("0123456789"), split, roots, progress)
-
-
-def fashion_mnist(split: str, roots: Sequence[Path], progress: Progress) -> ImageSet:
-    """Fashion-MNIST: 60,000 and 10,000 grey images of 28×28; as torchvision lays it out, ``FashionMNIST/raw``."""
-    return _named("fashion-mnist", "FashionMNIST", FASHION_NAMES, split, roots, progress)
 
 
 def _named(
     name: str, folder: str, class_names: tuple[str, ...], split: str, roots: Sequence[Path], progress: Progress
 ) -> ImageSet:
-    places = [root / folder / inner for root in roots for inner in ("raw", ".")]
-    archive = Archive(name, folder, f"{PREFIXES[split]}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz")
-    place = find_or_download(archive, places, lambda path: None not in _files(path, split), progress)
-    images = load(place, split)
+    path = find_or_download(
+        name, f"{PREFIXES[split]}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz", f"{folder}/raw", roots,
+        (f"{folder}/raw", folder), lambda path: None not in _files(path, split), progress,
+    )  # fmt: skip
+    images = load(path, split)
     codes = np.array([int(label) for label in images.class_names], dtype=np.int64)
     if codes.max(initial=0) >= len(class_names):
-        raise DataError(f"{place} is not {name}", f"expected labels 0 to {len(class_names) - 1}, found {codes.max()}")
+        raise DataError(f"{path} is not {name}", f"expected labels 0 to {len(class_names) - 1}, found {codes.max()}")
     return replace(images, labels=Labels(codes[images.labels.codes], class_names), name=name)
+
+
+mnist = partial(_named, "mnist", "MNIST", tuple("0123456789"))
+"""MNIST: 60,000 and 10,000 grey images of 28×28, in torchvision's layout: ``MNIST/raw``."""
+
+fashion_mnist = partial(_named, "fashion-mnist", "FashionMNIST", FASHION_NAMES)
+"""Fashion-MNIST: 60,000 and 10,000 grey images of 28×28, in torchvision's layout: ``FashionMNIST/raw``."""
 
 
 def find_folder(path: Path) -> Path | None:
@@ -68,34 +65,32 @@ def find_folder(path: Path) -> Path | None:
 
 
 def load(folder: Path, split: str) -> ImageSet:
-    """The images of one half, with labels where their file is there; the names are the numbers themselves.
+    """The images of one split, with labels where their file is present; the class names are the numbers themselves.
 
     Args:
-        folder: with ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, or ``t10k-…``, or those with
-            ``.gz`` behind them. Plain images stay on the disk, memory-mapped.
+        folder: with ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, or ``t10k-…``, each perhaps
+            followed by ``.gz``. Plain images stay on the disk, memory-mapped.
         split: "train" or "test".
 
     Raises:
-        DataError: a file is missing, damaged, or larger than it can be; images and labels of unlike number.
+        DataError: a file is missing, damaged or too large, or images and labels differ in number.
     """
     images_path, labels_path = _files(folder, split)
     if images_path is None:
-        raise DataError(
-            f"{folder} has no IDX images of the {split} split", f"expected {PREFIXES[split]}-images-idx3-ubyte"
-        )
+        expected = f"expected {PREFIXES[split]}-images-idx3-ubyte"
+        raise DataError(f"{folder} has no IDX images of the {split} split", expected)
     images, layout = to_images(read(images_path), images_path.name)
     if labels_path is None:
         return ImageSet(images, name=folder.name, layout=layout)
     values = read(labels_path)
     if values.shape != (len(images),):
-        raise DataError(
-            f"{folder} holds {len(images)} images and labels of shape {values.shape}", f"in {labels_path.name}"
-        )
+        problem = f"{folder} holds {len(images)} images and labels of shape {values.shape}"
+        raise DataError(problem, f"in {labels_path.name}")
     return ImageSet(images, encode_labels(values, None, folder.name), name=folder.name, layout=layout)
 
 
 def _files(folder: Path, split: str) -> tuple[Path | None, Path | None]:
-    """The files of images and of labels of one half; plain ones first."""
+    """The files of images and of labels of one split; plain ones first."""
     found: list[Path | None] = []
     for what in ("images{}idx3", "labels{}idx1"):
         names = [f"{PREFIXES[split]}-{what.format(joint)}-ubyte{end}" for end in ("", ".gz") for joint in ("-", ".")]
@@ -104,10 +99,10 @@ def _files(folder: Path, split: str) -> tuple[Path | None, Path | None]:
 
 
 def read(path: Path) -> np.ndarray:
-    """The array of one IDX file of unsigned bytes; mapped from the disk when plain.
+    """The array of one IDX file of unsigned bytes, memory-mapped unless it is gzipped.
 
     Raises:
-        DataError: it is damaged, has values behind its end, or inflates to more than 64 MiB and 100 times its size.
+        DataError: it is damaged, longer than its header says, or inflates to over 64 MiB plus 100 times its size.
     """
     try:
         file, size = open_regular(path)
@@ -133,9 +128,8 @@ def read(path: Path) -> np.ndarray:
 def _shape(file: IO[bytes] | gzip.GzipFile, path: Path) -> tuple[int, ...]:
     start = file.read(4)
     if len(start) != 4 or start[:3] != bytes([0, 0, _UNSIGNED_BYTES]) or start[3] not in (1, 3, 4):
-        raise _damaged(
-            path, f"it begins with {start.hex(' ') or 'nothing'}, expected 00 00 08 and 1, 3 or 4 dimensions"
-        )
+        found = start.hex(" ") or "nothing"
+        raise _damaged(path, f"it begins with {found}, expected 00 00 08 and 1, 3 or 4 dimensions")
     sizes = file.read(4 * start[3])
     if len(sizes) != 4 * start[3]:
         raise _damaged(path, "it ends within its header")
@@ -143,25 +137,18 @@ def _shape(file: IO[bytes] | gzip.GzipFile, path: Path) -> tuple[int, ...]:
 
 
 def _read_values(file: gzip.GzipFile, shape: tuple[int, ...], path: Path, limit: int) -> np.ndarray:
-    """The values of a stream, which tells its length only at its end."""
+    """The values of a stream, whose length is only known at its end."""
     count = math.prod(shape)
     if count > limit:
-        raise _damaged(
-            path, f"its header says {count:,} bytes, more than the {limit:,} that a file of its size may hold"
-        )
+        raise _damaged(path, f"its header says {count:,} bytes, more than the {limit:,} a file of its size may hold")
     values = np.empty(count, dtype=np.uint8)
-    position = 0
-    while position < count:
-        chunk = file.read(min(_CHUNK, count - position))
-        if not chunk:
-            raise _damaged(path, f"its header says {count:,} bytes, it has {position:,}")
-        values[position : position + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
-        position += len(chunk)
-    if file.read(1):  # the end of the stream also has its checksum compared
+    present = read_into(file, values.data)
+    if present < count:
+        raise _damaged(path, f"its header says {count:,} bytes, it has {present:,}")
+    if file.read(1):  # reading to the end of the stream also checks its checksum
         raise _damaged(path, f"its header says {count:,} bytes, it has more")
     return values.reshape(shape)
 
 
 def _damaged(path: Path, found: str) -> DataError:
-    remedy = f"get it again, or delete it: {os.fspath(path)}"
-    return DataError(f"{path.name} is not a whole IDX file", found, remedy)
+    return DataError(f"{path.name} is not a whole IDX file", found, f"download it again, or delete it: {path}")

@@ -1,8 +1,8 @@
-"""Labels that are written beside the images: in arrays, and in CSV files."""
+"""Labels from arrays and from CSV files."""
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from latentcli.core.labels import UNLABELLED, Labels, class_order
 from latentcli.formats.csv_text import unescape_formula
 from latentcli.formats.regular_files import open_regular, reason
 
-_LONGEST_FILE = 2**28  # bytes of a labels file: some millions of rows
+_LONGEST_FILE = 2**28  # bytes of a labels file: several million rows
 
 
 def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str) -> Labels:
@@ -24,17 +24,15 @@ def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str)
         values: (N,) integers or strings. With ``class_names``, integers are indices into them; without, the integer
             is the name. -1 and "" are unlabelled.
         class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
-        name: how to call the data in messages.
+        name: of the data in messages.
 
     Raises:
-        DataError: labels of another type, or without a name of their own.
+        DataError: labels are of another type or not among the class names, or two classes have the same name.
     """
     if values.dtype.kind not in "iuUS":
-        raise DataError(
-            f"{name} holds labels of type {values.dtype}",
-            "expected whole numbers or strings",
-            "convert them: labels.astype(int), or labels.astype(str)",
-        )
+        remedy = "convert them: labels.astype(int), or labels.astype(str)"
+        raise DataError(f"{name} holds labels of type {values.dtype}", "expected whole numbers or strings", remedy)
+    numbers = values.dtype.kind in "iu"
     distinct, inverse = np.unique(values, return_inverse=True)
     texts = _texts(distinct)
     unlabelled = {"", str(UNLABELLED)} if distinct.dtype.kind != "u" else {""}
@@ -43,14 +41,11 @@ def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str)
         index = {text: row for row, text in enumerate(names)}
     else:
         names = _given_names(class_names, name)
-        numbers = distinct.dtype.kind in "iu"
         index = {str(row) if numbers else text: row for row, text in enumerate(names)}
     unknown = [text for text in texts if text not in index and text not in unlabelled]
     if unknown:
-        raise DataError(
-            f"{name} holds the label {unknown[0]!r}, which has no name in class_names",
-            f"expected {'0 to ' + str(len(names) - 1) if distinct.dtype.kind in 'iu' else ', '.join(names[:12])}",
-        )
+        expected = f"expected {f'0 to {len(names) - 1}' if numbers else ', '.join(names[:12])}"
+        raise DataError(f"{name} holds the label {unknown[0]!r}, which has no name in class_names", expected)
     codes = np.array([index.get(text, UNLABELLED) for text in texts], dtype=np.int64)
     return Labels(codes[inverse.reshape(-1)], names)
 
@@ -64,32 +59,32 @@ def _texts(values: np.ndarray) -> list[str]:
 def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:
     texts = _texts(class_names.reshape(-1)) if class_names.dtype.kind in "iuUS" else []
     if class_names.ndim != 1 or not texts or len(set(texts)) != len(texts) or "" in texts:
-        raise DataError(
-            f"{name} holds class_names that cannot name classes",
-            f"expected (K,) strings that all differ, found {class_names.dtype} of shape {class_names.shape}",
-        )
+        found = f"expected (K,) strings that all differ, found {class_names.dtype} of shape {class_names.shape}"
+        raise DataError(f"{name} holds class_names that cannot name classes", found)
     return tuple(texts)
 
 
 def with_labels(images: ImageSet, path: Path) -> ImageSet:
-    """The images with the labels of a CSV file instead of their own; what it does not name is unlabelled.
+    """The images with the labels of a CSV file instead of their own; images that it does not name are unlabelled.
 
     Args:
-        images: of a folder, whose files the column File names by their path within the folder; or of any other
+        images: from a folder, whose files the column File names by their path within the folder; or from any other
             source, where it gives the row, from 0.
         path: UTF-8, with a header that has the columns File and Label; other columns are ignored.
 
     Raises:
-        DataError: the file cannot be read, or a row of it names no image, one twice, or no label; it names the row
-            as a spreadsheet counts it: the header is row 1.
+        DataError: the file cannot be read, or a row of it lacks a label, or names no image or one a second time; the
+            message counts rows like a spreadsheet: the header is row 1.
     """
-    rows = _rows_by_file(images)
+    names = images.files if images.files is not None else map(str, range(len(images)))
+    rows = {name: row for row, name in enumerate(names)}
     unreadable = {file for file, _ in images.bad_files}
     chosen: dict[int, str] = {}
     seen: dict[str, int] = {}
     for number, file, label in _read(path):
         where = f"row {number} of {path.name}"
-        key = file if images.files is not None or not _is_row(file) else str(int(file))
+        number_of_row = images.files is None and file.isdecimal() and file.isascii() and len(file) < 20
+        key = str(int(file)) if number_of_row else file
         if key in seen:
             raise DataError(f"{where} labels {file!r} again", f"it has a label in row {seen[key]}", "keep one of them")
         seen[key] = number
@@ -104,15 +99,6 @@ def with_labels(images: ImageSet, path: Path) -> ImageSet:
     return replace(images, labels=Labels.of(texts))
 
 
-def _is_row(text: str) -> bool:
-    return text.isdecimal() and text.isascii() and len(text) < 20
-
-
-def _rows_by_file(images: ImageSet) -> Mapping[str, int]:
-    names = images.files if images.files is not None else map(str, range(len(images)))
-    return {name: row for row, name in enumerate(names)}
-
-
 def _read(path: Path) -> Iterator[tuple[int, str, str]]:
     """Row number, file and label of each row; empty rows are skipped."""
     try:
@@ -122,9 +108,8 @@ def _read(path: Path) -> Iterator[tuple[int, str, str]]:
                 raise DataError(f"{path} is too long for a file of labels", f"found {size:,} bytes")
             text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text", f"found byte {error.object[error.start]:#04x} at {error.start}"
-        ) from error
+        found = f"found byte {error.object[error.start]:#04x} at {error.start}"
+        raise DataError(f"{path} is not UTF-8 text", found) from error
     except OSError as error:
         raise DataError(f"cannot read the labels {path}", reason(error)) from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -133,10 +118,8 @@ def _read(path: Path) -> Iterator[tuple[int, str, str]]:
         header = [column.strip().casefold() for column in next(reader, [])]
         number = 1
         if header.count("file") != 1 or header.count("label") != 1:
-            found = ", ".join(map(repr, header[:8])) or "nothing"
-            raise DataError(
-                f"row 1 of {path.name} is not the header of a labels file", f"expected File,Label, found {found}"
-            )
+            found = f"expected File,Label, found {', '.join(map(repr, header[:8])) or 'nothing'}"
+            raise DataError(f"row 1 of {path.name} is not the header of a labels file", found)
         file_column, label_column = header.index("file"), header.index("label")
         for number, row in enumerate(reader, 2):
             if not any(cell.strip() for cell in row):

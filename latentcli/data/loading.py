@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.core.image_set import ImageSet, Shape
+from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.progress import Progress, silent
 from latentcli.core.registry import Registry
 from latentcli.data import sizing
@@ -31,34 +31,26 @@ SOURCES = Registry(
 
 
 def load(
-    source: str | Path,
-    *,
-    split: str = "train",
-    classes: Sequence[str] | None = None,
-    labels: str | Path | None = None,
-    image_shape: Shape | None = None,
-    image_size: int | None = None,
-    resize: bool = False,
-    data_root: str | Path | None = None,
-    max_bad: str = "1%",
-    progress: Progress = silent,
-) -> ImageSet:
-    """Images and all that is known of each, in the source's own order.
+    source: str | Path, *, split: str = "train", classes: Sequence[str] | None = None, labels: str | Path | None = None,
+    image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
+    data_root: str | Path | None = None, max_bad: str = "1%", progress: Progress = silent,
+) -> ImageSet:  # fmt: skip
+    """Images with their labels and file names, in the source's own order.
 
     Args:
         source: the name of a data set (see ``SOURCES``; a name goes before a path of that name), a ``.npz`` or
             ``.npy`` file, a folder of images, or a folder of IDX files.
-        split: "train" or "test": the half of a named set or of an IDX folder; other sources have one part only.
-        classes: keep the images of these classes only, and number them in this order.
+        split: "train" or "test": of a named set or of an IDX folder; other sources have no splits.
+        classes: keep only the images of these classes, and number the classes in this order.
         labels: a CSV file with columns File,Label that replaces all labels of the source; File is a path within
             the folder, or the number of the row (from 0) for every other source.
-        image_shape: channels, height and width that a model wants. Folders are converted to it; arrays must have
-            it, but for ``resize``.
-        image_size: height and width wanted where no model says, in pixels from 8 to 256. By default arrays stay
-            as they are; so do folders of images of one size, and others become 64×64.
-        resize: bring arrays to the height and width of ``image_shape``; their channels must be right all the same.
+        image_shape: channels, height and width of a model. Files of a folder are converted to it; arrays must have
+            it, except with ``resize``.
+        image_size: height and width where there is no model, in pixels from 8 to 256. By default arrays keep
+            their size; so do folders of images of one size, and others become 64×64.
+        resize: resize arrays to the height and width of ``image_shape``; their channels must be right nevertheless.
         data_root: where named sets are looked up first, before ``LATENTCLI_DATA`` and the user's cache folder.
-        max_bad: how many unreadable files of a folder are skipped, "20" or "1%", before it is an error.
+        max_bad: unreadable files of a folder that are skipped before it is an error: "20" or "1%".
         progress: told about decoding, resizing and downloading.
 
     Raises:
@@ -75,7 +67,8 @@ def load(
         raise UsageError(f"unknown split {split!r}", f"expected one of: {', '.join(SPLITS)}")
     if source == "":
         raise DataError("the name of the images is empty", f"expected a file, a folder or one of: {', '.join(SOURCES)}")
-    sizing.check_wanted(image_size)
+    if image_size is not None and not sizing.in_range(image_size, image_size):
+        raise UsageError(f"image size {image_size} is out of range", f"expected {SMALLEST} to {LARGEST} pixels")
     if isinstance(source, str) and source in SOURCES:
         images = SOURCES[source](split, _roots(data_root), progress)
     else:
@@ -92,35 +85,26 @@ def load(
 
 
 def _from_path(
-    path: Path,
-    split: str,
-    classes: Sequence[str] | None,
-    labels: str | Path | None,
-    image_shape: Shape | None,
-    image_size: int | None,
-    max_bad: str,
-    progress: Progress,
-) -> ImageSet:
+    path: Path, split: str, classes: Sequence[str] | None, labels: str | Path | None, image_shape: Shape | None,
+    image_size: int | None, max_bad: str, progress: Progress,
+) -> ImageSet:  # fmt: skip
     from latentcli.data import arrays, folders, idx
 
     if kind(path) == stat.S_IFDIR:
         idx_folder = idx.find_folder(path)
         if idx_folder is not None:
             return replace(idx.load(idx_folder, split), name=path.resolve().name)
-        wanted = folders.Wanted(image_shape, image_size, None if labels is not None else classes)
-        return folders.load(path, wanted, classes_from_folders=labels is None, max_bad=max_bad, progress=progress)
+        wanted = classes if labels is None else None  # else the file's labels are chosen from, after loading
+        return folders.load(path, image_shape, image_size, wanted, labels is None, max_bad, progress)
     if path.suffix.lower() in arrays.SUFFIXES:
         return arrays.load(path)
     what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
-    raise DataError(
-        f"{path} {what}",
-        f"the named data sets are: {', '.join(SOURCES)}",
-        "name one of them, a .npz or .npy file, a folder of images or a folder of IDX files",
-    )
+    remedy = "name one of them, a .npz or .npy file, a folder of images or a folder of IDX files"
+    raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)
 
 
 def _roots(data_root: str | Path | None) -> list[Path]:
-    """The folders where named sets may lie, in the order they are looked up; the user's cache is the last."""
+    """The folders where named sets are looked up, in this order; the user's cache is the last."""
     import platformdirs
 
     named = [data_root, os.environ.get("LATENTCLI_DATA") or None, platformdirs.user_cache_path("latentcli")]

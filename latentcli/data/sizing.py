@@ -1,14 +1,14 @@
-"""The sizes that images may have, and how arrays are brought to another one."""
+"""The sizes that images may have, and how arrays are resized."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from latentcli.core.errors import DataError, UsageError
+from latentcli.core.errors import DataError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
-from latentcli.core.progress import Progress, silent
+from latentcli.core.progress import Progress
 
-_ROUND = 256
+_ROUND = 256  # images that are copied at a time
 
 
 def in_range(height: int, width: int) -> bool:
@@ -16,30 +16,20 @@ def in_range(height: int, width: int) -> bool:
     return min(height, width) >= SMALLEST and max(height, width) <= LARGEST
 
 
-def check_wanted(image_size: int | None) -> None:
-    """Refuse a size to which images cannot be brought.
-
-    Raises:
-        UsageError: it is out of range.
-    """
-    if image_size is not None and not in_range(image_size, image_size):
-        raise UsageError(f"image size {image_size} is out of range", f"expected {SMALLEST} to {LARGEST} pixels")
-
-
 def fit(
-    images: ImageSet, image_shape: Shape | None, image_size: int | None, resize: bool, progress: Progress = silent
+    images: ImageSet, image_shape: Shape | None, image_size: int | None, resize: bool, progress: Progress
 ) -> ImageSet:
     """The same images in the shape that a model, or else the user, asks for.
 
     Args:
         images: of any size.
-        image_shape: the model's channels, height and width; then ``image_size`` counts for nothing.
+        image_shape: the model's channels, height and width; ``image_size`` is ignored then.
         image_size: height and width wanted.
         resize: whether images of another size than ``image_shape`` are resized.
         progress: told about the resizing.
 
     Raises:
-        DataError: images of another shape than the model's; or smaller or larger than models take.
+        DataError: the images have another shape than the model's, or are smaller or larger than models take.
     """
     channels, height, width = images.shape
     if image_shape is not None:
@@ -52,25 +42,21 @@ def fit(
         if (height, width) == image_shape[1:]:
             return images
         if not resize:
-            raise DataError(
-                f"{images.name} does not have the image size of the model",
-                f"expected {image_shape[1]}×{image_shape[2]} pixels, found {height}×{width}",
-                "resize them on the way in: `resize`, or where a model is trained `image_size`",
-            )
-        return resized(images, image_shape[1], image_shape[2], progress)
+            found = f"expected {image_shape[1]}×{image_shape[2]} pixels, found {height}×{width}"
+            remedy = "resize them while loading: `resize`, or where a model is trained `image_size`"
+            raise DataError(f"{images.name} does not have the image size of the model", found, remedy)
+        return _resized(images, image_shape[1], image_shape[2], progress)
     if image_size is not None and (height, width) != (image_size, image_size):
-        return resized(images, image_size, image_size, progress)
+        return _resized(images, image_size, image_size, progress)
     if not in_range(height, width):
-        raise DataError(
-            f"{images.name} has images of {height}×{width} pixels",
-            f"expected {SMALLEST} to {LARGEST} pixels a side",
-            f"resize them on the way in, such as with `image_size` {min(max(SMALLEST, height), 64)}",
-        )
+        problem = f"{images.name} has images of {height}×{width} pixels"
+        remedy = f"resize them while loading, such as with `image_size` {min(max(SMALLEST, height), 64)}"
+        raise DataError(problem, f"expected {SMALLEST} to {LARGEST} pixels a side", remedy)
     return images
 
 
-def resized(images: ImageSet, height: int, width: int, progress: Progress = silent) -> ImageSet:
-    """The whole of each image at another size, with Lanczos' filter, antialiased when it shrinks."""
+def _resized(images: ImageSet, height: int, width: int, progress: Progress) -> ImageSet:
+    """Each image as a whole at another size, with Lanczos' filter, antialiased when it shrinks."""
     from PIL import Image
 
     source, channels = images.images, images.shape[0]

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 
 from latentcli.formats.dtypes import UnsafeArrays, check_values, plain_dtype, size_in_bytes
-from latentcli.formats.regular_files import open_regular, reason
+from latentcli.formats.regular_files import open_regular, read_into, reason
 
 __all__ = ["UnsafeArrays", "read_npy", "read_npz"]
 
@@ -25,7 +25,6 @@ _MAX_RATIO = 100  # images compress 2 to 20 times; deflate's own limit is 1032
 _MAX_HEADER = 16_384
 _MAX_HEADER_TEXT = 512  # without the padding; also keeps ast.literal_eval far from its own limits
 _MAGIC = b"\x93NUMPY"
-_CHUNK = 2**20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error, OSError)
 """What zipfile raises for damaged archives (NotImplementedError is a RuntimeError, UnicodeError a ValueError)."""
 
@@ -154,12 +153,8 @@ def _check_size(dtype: np.dtype, shape: tuple[int, ...], present: int) -> None:
 def _read_values(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...], fortran: bool) -> np.ndarray:
     array = np.empty(shape, dtype=dtype, order="F" if fortran else "C")
     target = array.reshape(-1, order="A").view(np.uint8).data
-    position = 0
-    while position < len(target):
-        chunk = file.read(min(_CHUNK, len(target) - position))
-        if not chunk:
-            raise UnsafeArrays(f"an array of {len(target):,} bytes that ends after {position:,}")
-        target[position : position + len(chunk)] = chunk
-        position += len(chunk)
+    present = read_into(file, target)
+    if present < len(target):
+        raise UnsafeArrays(f"an array of {len(target):,} bytes that ends after {present:,}")
     check_values(array)
     return array if dtype.isnative else array.astype(dtype.newbyteorder("="))

@@ -34,6 +34,15 @@ def _check_regular(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
+def read_into(file: IO[bytes], target: memoryview) -> int:
+    """Fill ``target`` from a file, a megabyte at a time; the number of bytes, fewer where the file ends before."""
+    position = 0
+    while chunk := file.read(min(2**20, len(target) - position)):
+        target[position : position + len(chunk)] = chunk
+        position += len(chunk)
+    return position
+
+
 def kind(path: Path) -> int | None:
     """The type of what a path leads to, as in ``stat.S_IFDIR``; None for nothing, whatever the text is."""
     try:
