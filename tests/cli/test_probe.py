@@ -95,7 +95,7 @@ def test_conv_reads_maps_and_says_what_to_do_with_others(call, models):
     assert Path("a.pth").read_bytes() == Path("b.pth").read_bytes()
     assert probe_files.read(Path("a.pth"))["settings"]["shape"] == (7, 7, 64)
     done = call("fit-probe", "latents.npz", "--probe", "conv", "--features", "codes")
-    assert (done.code, "reads maps of numbers" in done.err) == (2, True), done.err
+    assert (done.code, "take --features that are maps" in done.err) == (2, True), done.err
     done = call("fit-probe", SAMPLES / "val.npz", models / "vae.pth", "--probe", "conv")
     assert (done.code, "conv reads maps" in done.err) == (2, True), done.err
 
