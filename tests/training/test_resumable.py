@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from latentcli.training.interrupts import stop_requests
 
 from latentcli.core.errors import FitError, ModelFileError, OutputError, UsageError
 from latentcli.core.image_set import ImageSet
@@ -18,7 +17,7 @@ from latentcli.models.vae import VAEConfig
 from latentcli.training.config import TrainingConfig
 from latentcli.training.identity import check_same, identity, provenance
 from latentcli.training.loop import Interrupted
-from latentcli.training.resumable import fit, load_state
+from latentcli.training.resumable import fit, load_state, stop_requests
 from latentcli.training.train import train
 
 NETWORK = VAEConfig((1, 8, 8), backbone="mlp", width=32, latent_dim=3, components=1)
