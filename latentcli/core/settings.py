@@ -52,16 +52,7 @@ def check_number(name: str, value: Any, low: float, high: float, error: type[Usa
 
 
 def check_known(names: Iterable[str], known: Collection[str], *listed: str) -> None:
-    """Refuse a name that is no setting, and propose the nearest that is one.
-
-    Args:
-        names: that were given.
-        known: that there are.
-        listed: one or two lines that list these; by default one of them all.
-
-    Raises:
-        UsageError: a name is unknown.
-    """
+    """Raise a ``UsageError`` for a name that is not known; it proposes the nearest one and lists all, or ``listed``."""
     for name in sorted(set(names) - set(known)):
         near = difflib.get_close_matches(name, known, 1)
         raise UsageError(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES
-from latentcli.core.settings import check
+from latentcli.core.settings import check, check_known
 from latentcli.models.layers import to_rows
 from latentcli.numerics.precision import reduced_precision
 
@@ -83,9 +83,7 @@ class ModelConfig:
         Raises:
             UsageError: a field is unknown or a value out of range.
         """
-        known = cls.settable()
-        if unknown := settings.keys() - known:
-            raise UsageError(f"unknown setting {min(unknown)!r}", f"expected one of: {', '.join(sorted(known))}")
+        check_known(settings, cls.settable())
         return cls(image_shape=image_shape, **(cls.suggested(image_shape, classes, settings) | settings))
 
     @classmethod
@@ -110,12 +108,15 @@ class Model(nn.Module, ABC):
         """The network of a configuration; a family may choose one of its subclasses."""
         return cls(config)
 
-    def reduced_precision(self, batch: Tensor) -> torch.autocast:
-        """A context for the forward passes of training, see ``precision.reduced_precision``.
+    def run(self, batch: Tensor, *networks: Callable[[Tensor], Tensor]) -> Tensor:
+        """float32: a batch through one network after another, in training with ``precision.reduced_precision``.
 
-        Losses and densities are sums over many terms and stay outside it, in float32.
+        Losses and densities are sums over many terms and are always computed in float32.
         """
-        return reduced_precision(batch.device.type, self.training)
+        with reduced_precision(batch.device.type, self.training):
+            for network in networks:
+                batch = network(batch)
+        return batch.float()
 
     def step_taken(self) -> None:
         """Called when the optimiser has taken a step on the last loss: keeps what later losses need of its batch."""

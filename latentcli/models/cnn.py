@@ -80,9 +80,7 @@ class CNN(PixelClassifier):
 
     def pooled(self, images: Tensor) -> Tensor:
         """(N, width) float32: the mean of the last stage's features over all positions."""
-        with self.reduced_precision(images):
-            maps = self.layers(channels_last(images))
-        return maps.float().mean(dim=(2, 3))
+        return self.run(images, channels_last, self.layers).mean(dim=(2, 3))
 
     def predict_proba(self, images: Tensor) -> Tensor:
         return self.last(self.pooled(images)).softmax(dim=1)

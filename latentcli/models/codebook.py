@@ -80,9 +80,6 @@ class Codebook(Quantiser):
         values = values.detach().unflatten(0, (-1, height, width)).movedim(-1, 1)
         return Quantised(straight_through(maps, values), codes.unflatten(0, (-1, height, width)), terms)
 
-    def codes_of(self, maps: Tensor) -> Tensor:
-        return self.nearest(maps)
-
     def nearest(self, vectors: Tensor) -> Tensor:
         height, width = vectors.shape[2:]
         return nearest(points_of(vectors), self.vectors).unflatten(0, (-1, height, width))

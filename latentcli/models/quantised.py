@@ -91,9 +91,7 @@ class QuantisedAutoencoder(LatentModel):
 
     def maps_of(self, images: Tensor) -> Tensor:
         """(N, D, h, w) float32: the input of the quantiser."""
-        with self.reduced_precision(images):
-            maps = self.to_vectors(self.encoder(images))
-        return maps.float()
+        return self.run(images, self.encoder, self.to_vectors)
 
     def encode(self, images: Tensor) -> Encoding:
         codes = self.quantiser.codes_of(self.maps_of(images))
@@ -117,9 +115,7 @@ class QuantisedAutoencoder(LatentModel):
 
     def logits_of(self, values: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32, of quantised maps (N, D, h, w)."""
-        with self.reduced_precision(values):
-            logits = self.decoder(values)
-        return logits.float()
+        return self.run(values, self.decoder)
 
     def features(self, images: Tensor, name: str) -> Tensor:
         match name:

@@ -39,9 +39,9 @@ class Quantiser(nn.Module, ABC):
             progress: the fraction of training that is done, in [0, 1].
         """
 
-    @abstractmethod
     def codes_of(self, maps: Tensor) -> Tensor:
         """(N, h, w) int64: the code of each position of maps (N, D, h, w), which are inputs of ``forward``."""
+        return self.nearest(maps)
 
     @abstractmethod
     def nearest(self, vectors: Tensor) -> Tensor:

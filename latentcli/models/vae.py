@@ -139,9 +139,8 @@ class VAE(LatentModel):
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (N, D)."""
-        with self.reduced_precision(images):
-            moments = self.posterior(self.encoder(images))
-        mean, log_variance = (to_rows(half) if self.is_map else half for half in moments.float().chunk(2, dim=1))
+        moments = self.run(images, self.encoder, self.posterior)
+        mean, log_variance = (to_rows(half) if self.is_map else half for half in moments.chunk(2, dim=1))
         return mean, log_variance.clamp(*LOG_VARIANCES)
 
     def encode(self, images: Tensor) -> Encoding:
@@ -153,17 +152,16 @@ class VAE(LatentModel):
 
     def logits_of(self, latents: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32."""
-        with self.reduced_precision(latents):
-            logits = self.decoder(to_maps(latents, self.config.grid) if self.is_map else self.expand(latents))
-        return logits.float()
+        if self.is_map:
+            return self.run(to_maps(latents, self.config.grid), self.decoder)
+        return self.run(latents, self.expand, self.decoder)
 
     def features(self, images: Tensor, name: str) -> Tensor:
         match name:
             case "mean":
                 return self.encode(images).flat
             case "encoder":
-                with self.reduced_precision(images):
-                    found = self.encoder(images).float()
+                found = self.run(images, self.encoder)
                 return to_rows(found) if self.is_map else found
         return super().features(images, name)
 

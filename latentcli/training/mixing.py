@@ -136,10 +136,8 @@ def one_hot(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
 
 def soft_targets(hybrids: Hybrids, classes: Sequence[str]) -> np.ndarray:
     """(M, K) float32: the hybrids' soft labels in the columns of these classes, each row summing to 1."""
-    soft = hybrids["soft_labels"].astype(np.float64)
-    targets = np.zeros((len(soft), len(classes)))
-    for column, name in enumerate(hybrids["classes"]):
-        targets[:, list(classes).index(str(name))] += soft[:, column]
+    columns = [list(classes).index(str(name)) for name in hybrids["classes"]]
+    targets = hybrids["soft_labels"].astype(np.float64) @ np.eye(len(classes))[columns]
     return (targets / targets.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -152,7 +150,7 @@ def pixels(hybrids: Hybrids, images: ImageSet) -> np.ndarray:
     if found.shape[1:] != images.shape:
         raise DataError(
             f"the hybrids are of another shape than {images.name}",
-            f"expected {described(images.shape)}, found {described(found.shape[1:])}",
+            f"expected {images.shape} (channels, height, width), found {found.shape[1:]}",
             "make them with a model trained on images of this shape",
         )
     return found
@@ -173,9 +171,3 @@ def in_both(images: np.ndarray, others: np.ndarray) -> int:
     """How many of the other images (M, C, H, W) occur, byte for byte, among these (N, C, H, W)."""
     trained_on = {hashlib.sha256(image.tobytes()).digest() for image in images}
     return sum(hashlib.sha256(image.tobytes()).digest() in trained_on for image in others)
-
-
-def described(shape: Sequence[int]) -> str:
-    """Channels, height and width, for messages."""
-    channels, height, width = shape
-    return f"{height}×{width} pixels in {channels} channel(s)"

@@ -56,7 +56,7 @@ def fit(
         saved = None
         if state is not None and resume:
             if state.exists():
-                content = TRAINING_STATE.read(state, "start again without `resume`")["state"]
+                content = load_state(state)
                 check_same(content["identity"], identity)
                 saved = content["run"]
             else:
@@ -67,32 +67,32 @@ def fit(
                 TRAINING_STATE.write(state, {"state": {"identity": dict(identity), "run": values}})
 
         run = Run(network, examples, config, saved)
-        lines = _Log(log, run.history)
-
-        def on_step(images: int, loss: float) -> None:
-            lines.images += images
-            listener.stepped(images, loss)
-
-        def on_epoch(row: Mapping[str, float]) -> None:
-            lines.add(row)
-            listener.epoch_ended(row)
-
+        lines = _Log(log, run.history, listener)
         try:
             with stop_requests() as interrupted:
-                return run.fit(Callbacks(listener.started, on_step, on_epoch, save, interrupted))
+                return run.fit(Callbacks(listener.started, lines.on_step, lines.on_epoch, save, interrupted))
         except Interrupted as stop:
             raise Interrupted(f"{stop}" + ("" if state is None else "; `resume` goes on from there")) from None
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """The ``identity`` and the ``run`` that ``fit`` keeps in a file, with tensors on the CPU."""
+    content: dict[str, Any] = TRAINING_STATE.read(path, "start again without `resume`")["state"]
+    return content
 
 
 class _Log:
     """The metrics of each epoch: the whole file is replaced with each epoch, so that it is never half written."""
 
-    def __init__(self, path: Path | None, rows: list[dict[str, float]]) -> None:
-        self.path, self.rows = path, list(rows)
+    def __init__(self, path: Path | None, rows: list[dict[str, float]], listener: Listener) -> None:
+        self.path, self.rows, self.listener = path, list(rows), listener
         self.images, self.began = 0, time.monotonic()
 
-    def add(self, row: Mapping[str, float]) -> None:
-        """Add an epoch, in which ``images`` were counted."""
+    def on_step(self, images: int, loss: float) -> None:
+        self.images += images
+        self.listener.stepped(images, loss)
+
+    def on_epoch(self, row: Mapping[str, float]) -> None:
         now = time.monotonic()
         speed = round(self.images / max(now - self.began, 1e-9), 1)
         self.images, self.began = 0, now
@@ -100,6 +100,7 @@ class _Log:
         if self.path is not None:
             with atomic_write(self.path) as file:
                 file.write("".join(json.dumps(row) + "\n" for row in self.rows).encode())
+        self.listener.epoch_ended(row)
 
 
 @contextmanager
