@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentcli.classifiers.base import Savable
+from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
@@ -27,7 +27,7 @@ from latentcli.core.settings import check
 QUANTILES = mixture_params.QUANTILES
 
 
-class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerMixin, BaseEstimator):
+class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, TransformerMixin, BaseEstimator):
     """A mixture of Gaussians fitted by EM to labelled and unlabelled points, and read as a classifier.
 
     p(class | z) is the sum of the responsibilities of the class's components. With as many components as classes,
@@ -36,10 +36,10 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
     the data without the labels, from the means of these classes and further points; then the labels give the components
     their classes (``component_classes``), and EM goes on with each labelled point held to its own class's components.
 
-    In a space of more than ``max_dimensions`` the mixture lives on the principal plane of the points, of so many
-    dimensions. Points are always those of the whole space; densities are then those of their projections.
+    In a space of more than ``max_dimensions`` the mixture lives on a principal plane of the points with that many
+    dimensions. Points are always given in the whole space; densities are then those of their projections.
 
-    Its arguments are those of ``Settings``.
+    The arguments are those of ``Settings``.
 
     Attributes:
         weights_: (K,) sum to 1.
@@ -50,14 +50,11 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
             None without labels.
         log_density_quantiles_: (1001,) ascending: log p(z) of the fitted points, at every thousandth.
         component_labels_: (K,) indices into ``classes_``.
-        classes_: (C,) the labels that occur, in the order that ``fit`` says; without labels the numbers of the
-            components.
-        fitted_on_: fingerprint of the checkpoint whose latents the mixture reads; "" where that is unknown.
+        classes_: (C,) the labels that occur, in the order that ``fit`` says; the components' numbers without labels.
         converged_: whether EM converged within ``max_iter``.
         n_iter_: iterations, those before the components had classes included.
         log_likelihoods_: nats per sample before each iteration of the last run of EM: the mean of log p(z), and of
-            log p(z, class) for the labelled.
-        lower_bound_: the last of them.
+            log p(z, class) for the labelled; ``lower_bound_`` is the last of them.
 
     Source: Dempster, Laird & Rubin 1977; Nigam et al. 2000.
     """
@@ -204,11 +201,6 @@ class GaussianMixtureClassifier(Savable, Settings, ClassifierMixin, TransformerM
             return of_classes - logsumexp(of_classes, axis=0)
 
         return self._of_reduced(self.transform(X), len(self.classes_), posterior)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """(N,) the likeliest of ``classes_`` for each of the points X (N, D)."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
 
     def sample(self, n: int = 1, seed: int | np.random.Generator = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draw points: (n, D) float64, and the component each came from, (n,) int."""

@@ -154,8 +154,9 @@ def _classes(params: Mapping[str, Any], components: int) -> tuple[np.ndarray, np
         raise _refusal("classes is not an array of names", f"found {type(classes).__name__}")
     if len(np.unique(classes)) < len(classes):
         raise _refusal("a class is named twice")
-    whole = isinstance(component_labels, np.ndarray) and component_labels.dtype.kind in "iu"
-    if not whole or component_labels.shape != (components,):
+    if not isinstance(component_labels, np.ndarray) or component_labels.dtype.kind not in "iu":
+        raise _refusal("component_labels are not integers", f"found {type(component_labels).__name__}")
+    if component_labels.shape != (components,):
         raise _refusal("component_labels is not one integer for each component")
     if component_labels.min() < 0 or component_labels.max() >= len(classes):
         raise _refusal("component_labels point outside of the classes", f"expected 0 to {len(classes) - 1}")

@@ -7,7 +7,7 @@ Source: Alain & Bengio 2017 (linear probes).
 """
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentcli.classifiers.base import Savable
+from latentcli.classifiers.base import LatentClassifier
 from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, encode_labels
 from latentcli.core.errors import LatentError, ModelFileError
 from latentcli.core.progress import OnEpoch, unwatched
@@ -32,7 +32,7 @@ _KEYS = {"kind", "features", "classes", "inputs", "codes", "settings", "arrays",
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Probe(Savable, ClassifierMixin, BaseEstimator, ABC):
+class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
     """A classifier of features (N, F); a kind of probe says how it learns, and which arrays it is made of.
 
     Settings that ``setting`` makes have a range, and are kept with the fitted probe, as are features and shape.
@@ -42,12 +42,9 @@ class Probe(Savable, ClassifierMixin, BaseEstimator, ABC):
         shape: height, width and channels where the features are maps; None: unknown, or they are none.
         random_state: seed of all randomness, where there is any.
         device: where it learns: cpu, auto, cuda, cuda:N, mps.
-        classes_: (C,) the labels that occur, in the order that ``fit`` says.
-        fitted_on_: fingerprint of the checkpoint whose features it reads; "" where that is unknown.
         codes_: K, when it was fitted to codes 0 … K − 1; 0 when it was fitted to floats.
         history_: one row an epoch; where several networks learn, of one after the other, by their ``network``; empty
             where there are no epochs.
-        n_features_in_: F.
     """
 
     KIND: ClassVar[str]
@@ -135,11 +132,6 @@ class Probe(Savable, ClassifierMixin, BaseEstimator, ABC):
         if self.codes_ and (X.dtype.kind == "f" or (len(X) and X.min() < 0)):
             raise InvalidSamples("this probe reads codes", f"expected integers from 0, found {X.dtype}")
         return self._probabilities(X)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """(N,) the likeliest of ``classes_`` for each row of X (N, F)."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
 
     def best_rows(self) -> list[dict[str, float]]:
         """The rows of the epochs whose weights were kept, one a network; none where nothing was trained."""

@@ -66,9 +66,8 @@ def rows_on(X: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tenso
     """Reads rows of features (N, F) as tensors on a device; only an accelerator gets a copy of them all."""
     if device.type == "cpu":
         return lambda rows: torch.from_numpy(X[rows])
-    resident = torch.from_numpy(X.astype(np.float32 if X.dtype.kind == "f" else np.int32)).to(
-        device
-    )  # no float64 on MPS
+    kind = np.float32 if X.dtype.kind == "f" else np.int32  # MPS has no float64
+    resident = torch.from_numpy(X.astype(kind)).to(device)
     return lambda rows: resident[torch.from_numpy(rows).to(device)]
 
 

@@ -16,9 +16,12 @@ from sklearn.utils.estimator_checks import check_estimator
 from latentcli.artifacts.models import load_classifier
 from latentcli.classifiers import CLASSIFIERS, PROBES
 from latentcli.classifiers.base import DensityClassifier
+from latentcli.classifiers.fitting import fit_probe
 from latentcli.classifiers.probes import network_probes, probe_training
 from latentcli.classifiers.probes.probe_network import OneHotLinear
 from latentcli.core.errors import DataError, FitError, ModelFileError, UsageError
+from latentcli.core.labels import Labels
+from latentcli.core.latents import Latents
 
 SETTINGS = {kind: {each.name for each in PROBES[kind].described_settings()} for kind in PROBES}
 probes = pytest.mark.parametrize("kind", PROBES)
@@ -95,6 +98,14 @@ def test_every_setting_has_a_meaning_and_a_range(kind):
     assert SETTINGS[kind] == PROBES[kind]().get_params().keys() - given_by_fit_probe
     assert all(each.meaning and each.range and each.kind in ("number", "whole number") for each in described)
     assert {each.name: each.default for each in described}.items() <= PROBES[kind]().get_params().items()
+
+
+@probes
+def test_a_setting_that_a_probe_does_not_have_is_refused_with_those_it_has(kind):
+    points, names = blobs()
+    with pytest.raises(UsageError, match="colour") as refused:
+        fit_probe(Latents({"mu": points}, "0" * 64, Labels.of(names)), probe=kind, colour="red")
+    assert all(name in refused.value.found for name in SETTINGS[kind])
 
 
 @probes
