@@ -4,6 +4,7 @@ import math
 import stat
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -107,26 +108,26 @@ def _checkpoint(path: Path) -> Description:
     from latentcli.models import PIXEL_CLASSIFIERS
     from latentcli.models.base import LatentModel
 
-    saved = checkpoint.load(path)
-    model = checkpoint.build(saved)
+    model = checkpoint.read(path)
+    network = model.network
     return {
-        "kind": "classifier of pixels" if saved.family in PIXEL_CLASSIFIERS else "checkpoint of a latent model",
-        "family": saved.family,
-        "image_shape": saved.image_shape,
-        **({"dimensions": model.dimensions} if isinstance(model, LatentModel) else {}),
-        "classes": saved.class_names,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "settings": {name: value for name, value in saved.config.items() if name != "image_shape"},
-        "training": {name: saved.training.get(name) for name in ("data", "seed", "versions", "settings")},
-        **_progress(saved.training.get("history")),
-        "fingerprint": saved.fingerprint,
+        "kind": "classifier of pixels" if model.family in PIXEL_CLASSIFIERS else "checkpoint of a latent model",
+        "family": model.family,
+        "image_shape": model.image_shape,
+        **({"dimensions": network.dimensions} if isinstance(network, LatentModel) else {}),
+        "classes": model.class_names,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "settings": {name: value for name, value in asdict(model.config).items() if name != "image_shape"},
+        "training": {name: model.training.get(name) for name in ("data", "seed", "versions", "settings")},
+        **_progress(model.training.get("history")),
+        "fingerprint": model.fingerprint,
     }
 
 
 def _training_state(path: Path) -> Description:
-    from latentcli.artifacts import checkpoint
+    from latentcli.formats.schemas import TRAINING_STATE
 
-    state = checkpoint.load_state(path)
+    state = TRAINING_STATE.read(path, "start again without `resume`")["state"]
     identity, run = _part(state, "identity"), _part(state, "run")
     return {
         "kind": "state of a training",

@@ -9,7 +9,6 @@ from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes.probe import Probe
 from latentcli.core import device as devices
 from latentcli.core.errors import ModelFileError, UsageError, printable
-from latentcli.formats.schemas import CHECKPOINT
 from latentcli.models.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def save_model(model: TrainedModel, path: str | Path) -> None:
         >>> lc.load_model("vae.pth").fingerprint == vae.fingerprint
         True
     """
-    CHECKPOINT.write(Path(path), model.entries())
+    checkpoint.write(Path(path), model)
 
 
 def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
@@ -53,11 +52,9 @@ def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
         ('1', '4', '8')
     """
     where = devices.resolve(device)
-    saved = checkpoint.load(Path(path))
-    network = checkpoint.build(saved).to(where).eval()
-    return TrainedModel(
-        saved.family, network, saved.class_names, saved.training, saved.fingerprint, printable(str(path))
-    )  # fmt: skip
+    model = checkpoint.read(Path(path))
+    model.network.to(where)
+    return model
 
 
 def save_classifier(classifier: Any, path: str | Path) -> None:

@@ -23,7 +23,7 @@ def read_csv(path: str) -> list[dict[str, str]]:
 def test_training_leaves_a_checkpoint_a_mixture_and_its_log(trained):
     names = {path.name for path in trained.folder.iterdir()}
     assert names == {"train.npz", "test.npz", "vae.pth", "gmm_params.pkl", "vae.metrics.jsonl"}
-    saved = checkpoint.load(trained.vae)
+    saved = checkpoint.read(trained.vae)
     assert saved.image_shape == (1, 8, 8)
     assert saved.class_names == ("1", "4", "8")
     epochs = [row["epoch"] for row in saved.training["history"]]
@@ -38,7 +38,7 @@ def test_training_leaves_a_checkpoint_a_mixture_and_its_log(trained):
 
 def test_the_mixture_is_a_plain_pickle_of_numpy_arrays(trained):
     params = pickle.loads(trained.gmm.read_bytes())
-    assert params["checkpoint"] == checkpoint.load(trained.vae).fingerprint
+    assert params["checkpoint"] == checkpoint.read(trained.vae).fingerprint
     assert list(params["classes"]) == ["1", "4", "8"]
     assert params["weights"].sum() == pytest.approx(1)
     assert params["means"].shape == (len(params["weights"]), 8)

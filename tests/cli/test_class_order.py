@@ -23,7 +23,7 @@ def numbers(trained, tmp_path) -> None:
 def test_nine_ten_two_come_in_one_order_everywhere(call, numbers, fast, asked, order):
     few = ["--labels-per-class", 10]
     assert call("train", "train.npz", *asked, *few, *fast).code == 0
-    assert list(checkpoint.load(Path("vae.pth")).class_names) == order
+    assert list(checkpoint.read(Path("vae.pth")).class_names) == order
     assert call("info", "gmm_params.pkl", "--json").json["classes"] == order
     assert call("encode", "test.npz", "vae.pth", *asked, "-q").code == 0
     assert np.load("latents.npz")["class_names"].tolist() == order

@@ -77,8 +77,7 @@ def test_hybrids_are_valid_latents_their_images_and_their_soft_labels(call, file
     done = call("hybridize", "vae.pth", "gmm_params.pkl", "-n", 40, "--grid", "grid.png", "--json")
     assert done.code == 0, done.err
     found = artifacts.read_hybrids(Path("hybrids.npz"))
-    saved = checkpoint.load(Path("vae.pth"))
-    model = checkpoint.build(saved).eval()
+    model = checkpoint.read(Path("vae.pth")).network
     latents = torch.from_numpy(found["latents"])
     with torch.inference_mode():
         assert torch.equal(model.valid(latents), latents)

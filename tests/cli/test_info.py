@@ -57,7 +57,7 @@ def test_files_that_fit_each_other_say_so(call, trained, tiny):
     assert fits == [str(trained.vae), str(trained.vae), "other.pth"]
     found = call("info", *files, "--json").json["files"]
     assert list(found) == [str(path) for path in files]
-    fingerprint = checkpoint.load(trained.vae).fingerprint
+    fingerprint = checkpoint.read(trained.vae).fingerprint
     assert found[str(trained.vae)]["fingerprint"] == found[str(trained.gmm)]["fitted_on"] == fingerprint
     assert found["latents.npz"]["checkpoint"] == fingerprint
     assert found["other.pkl"]["fitted_on"] == found["other.pth"]["fingerprint"] != fingerprint

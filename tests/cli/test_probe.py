@@ -60,14 +60,14 @@ def test_the_whole_chain_on_the_sample_data(call, models, family):
 @pytest.mark.parametrize("probe", PROBES)
 def test_every_probe_reads_every_feature(call, models, family, probe, tmp_path):
     vae = models / f"{family}.pth"
-    names = FAMILIES[checkpoint.load(vae).family].FEATURES
+    names = FAMILIES[checkpoint.read(vae).family].FEATURES
     if probe == "conv":
         names = names[-1:]
     for name in names if probe == "knn" else names[:2]:
         short = [] if probe == "knn" else ["--set", "epochs=40"]
         done = call("fit-probe", SAMPLES / "val.npz", vae, "--probe", probe, "--features", name, *short, "--json", "-q")
         assert done.code == 0, done.err
-        params = probe_files.read(Path("probe.pth"), fitted_on=checkpoint.load(vae).fingerprint)
+        params = probe_files.read(Path("probe.pth"), fitted_on=checkpoint.read(vae).fingerprint)
         assert (params["kind"], params["features"]) == (probe, name)
         done = call("classify", SAMPLES / "val.npz", vae, "probe.pth", "--json", "-q")
         assert done.code == 0, done.err

@@ -28,10 +28,10 @@ trainings = pytest.mark.parametrize("command", SMALL)
 def test_a_training_of_one_step_learns_something(call, trained, command):
     done = call(command, trained.train, *SMALL[command], "--epochs", 1, "--batch-size", 65_536, "--seed", 3)
     assert done.code == 0, done.err
-    saved = checkpoint.load(Path(OUTPUT[command]))
+    saved = checkpoint.read(Path(OUTPUT[command]))
     assert len(saved.training["history"]) == 1
-    fresh = create(saved.family, checkpoint.build(saved).config, 3).state_dict()
-    learned = checkpoint.build(saved).state_dict()
+    fresh = create(saved.family, saved.config, 3).state_dict()
+    learned = saved.network.state_dict()
     moved = {name for name in fresh if not fresh[name].equal(learned[name])}
     assert {name for name in fresh if name.endswith("weight")} & moved
 
@@ -121,7 +121,7 @@ def test_a_run_whose_loss_exploded_goes_on_with_a_lower_learning_rate(call, trai
     assert call(*arguments, "--resume", "--lr", 0.01).code == 5
     done = call(*arguments, "--resume", "--lr", 0.001)
     assert done.code == 0, done.err
-    saved = checkpoint.load(Path(OUTPUT[command]))
+    saved = checkpoint.read(Path(OUTPUT[command]))
     assert [row["epoch"] for row in saved.training["history"]] == [1, 2, 3]
     assert saved.training["settings"]["lr"] == 0.001
     assert not Path(f"{OUTPUT[command]}.partial").exists()

@@ -48,7 +48,7 @@ def test_the_whole_chain_with_hybrids(call, trained):
     assert done.json["written"] == ["cnn.pth", "cnn.metrics.jsonl", "pictures/history.png"]
     assert done.json["val_accuracy"] > 0.5
     assert not Path("cnn.pth.partial").exists()
-    saved = checkpoint.load(Path("cnn.pth"))
+    saved = checkpoint.read(Path("cnn.pth"))
     assert saved.class_names == ("1", "4", "8")
     assert saved.training["data"] | {"sha256": ""} == {
         "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "labelled_fraction": 0.5,
@@ -251,10 +251,10 @@ def test_damaged_and_forged_files_end_with_four(call, trained, cnn):
     flipped[len(whole) // 2] ^= 1
     Path("flipped.pth").write_bytes(flipped)
     Path("text.pth").write_text("hello")
-    saved = checkpoint.load(cnn)
+    saved = checkpoint.read(cnn)
     forgeries = {"few": ("1", "4"), "many": ("1", "4", "8", "9"), "twice": ("1", "4", "4"), "nameless": ("1", "4", "")}
     for name, classes in forgeries.items():
-        checkpoint.save(Path(f"{name}.pth"), replace(saved, class_names=classes))
+        checkpoint.write(Path(f"{name}.pth"), replace(saved, class_names=classes))
     for name in ("cut", "flipped", "text", "missing", *forgeries):
         done = call("classify", trained.test, f"{name}.pth")
         assert (done.code, done.out) == (4, ""), (name, done.err)

@@ -77,7 +77,7 @@ def test_val_of_other_classes_alone_is_refused(call, trained, folders):
 def latents_of_two_models(call, trained, tiny) -> None:
     """a.npz of one checkpoint and b.npz of another, whose latents have the same shape."""
     assert call("train", trained.train, "-o", "other.pth", *tiny, "--latent-dim", 8).code == 0
-    assert checkpoint.load(Path("other.pth")).fingerprint != checkpoint.load(trained.vae).fingerprint
+    assert checkpoint.read(Path("other.pth")).fingerprint != checkpoint.read(trained.vae).fingerprint
     assert call("encode", trained.train, trained.vae, "-o", "a.npz", "-q").code == 0
     assert call("encode", trained.test, "other.pth", "-o", "b.npz", "-q").code == 0
     Path("gmm_params.pkl").unlink()
