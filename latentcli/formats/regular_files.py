@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
@@ -34,7 +35,7 @@ def _check_regular(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
-def read_into(file: IO[bytes], target: memoryview) -> int:
+def read_into(file: IO[bytes] | BufferedIOBase, target: memoryview) -> int:
     """Fill ``target`` from a file, a megabyte at a time; the number of bytes, fewer where the file ends before."""
     position = 0
     while chunk := file.read(min(2**20, len(target) - position)):

@@ -91,7 +91,7 @@ TRAININGS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "model", "names", "training"), TRAININGS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("arguments", "model", "names", "training"), TRAININGS, ids=["vae", "vqvae", "fsq", "cnn"])
 def test_every_setting_of_a_training_is_listed_with_its_meaning(call, arguments, model, names, training):
     done = call("settings", *arguments, "--json")
     assert (done.code, done.err) == (0, "")
