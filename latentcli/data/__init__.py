@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from latentcli.core.registry import Registry
 
 if TYPE_CHECKING:
-    from latentcli.core.image_set import UNLABELLED, ImageSet, Shape
-    from latentcli.core.labels import Labels, labelled_per_class
+    from latentcli.core.image_set import ImageSet, Shape
+    from latentcli.core.labels import UNLABELLED, Labels, labelled_per_class
     from latentcli.data.loading import load
 
 __all__ = ["SOURCES", "UNLABELLED", "ImageSet", "Labels", "Shape", "labelled_per_class", "load"]

@@ -62,8 +62,7 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
             dtype, shape, fortran, offset = _read_header(file)
             _check_size(dtype, shape, size - offset)
             if mmap and size > offset:
-                order = "F" if fortran else "C"
-                array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
+                array = np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
                 check_values(array)
                 return array
             return _read_values(file, dtype, shape, fortran)
