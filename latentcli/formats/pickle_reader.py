@@ -10,7 +10,7 @@ protocols 2 to 5 of Python 2 and 3, numpy 1 and 2. References to a value that oc
 they are harmless: a list within itself, or a tuple doubled forty times, is refused.
 """
 
-import struct
+import pickletools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -18,12 +18,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from latentcli.formats.dtypes import UnsafeArrays, from_bytes, plain_dtype
+from latentcli.formats.dtypes import from_bytes, plain_dtype
 
 MAX_OPERATIONS = 1_000_000  # CIFAR-100's training file has some 300,000
 MAX_DEPTH = 20
-_MAX_NAME = 100
-_MAX_INTEGER = 32  # bytes
+_MAX_INTEGER_BITS = 256
 _ORDERS = ("<", ">", "|", b"<", b">", b"|")  # byte orders of dtypes, in Python 3 and 2
 
 
@@ -81,7 +80,9 @@ def loads(
     """
     try:
         return _plain(_Machine(data, encoding, stand_ins or {}, persistent).run(), depth=0)
-    except (UnsafeArrays, UnicodeError, struct.error) as error:
+    except UnsafePickle:
+        raise
+    except ValueError as error:  # of pickletools, of text that cannot be decoded, and UnsafeArrays
         raise UnsafePickle(f"a damaged pickle: {error}") from error
 
 
@@ -105,8 +106,8 @@ def _plain(value: Any, depth: int) -> Any:
 class _Machine:
     """The machine that a pickle programs: a stack, marks in it, and a memo.
 
-    Each operation is a method below, as ``pickletools`` describes it. No length may reach beyond the end of the
-    data, so memory is bounded by a few times the data's own size.
+    Each operation is a method below, as ``pickletools`` describes it, which also splits the program into operations.
+    It believes no length beyond the end of the data, so memory is bounded by a few times the data's own size.
     """
 
     def __init__(
@@ -114,7 +115,6 @@ class _Machine:
         persistent: Callable[[Any], Any] | None,
     ) -> None:  # fmt: skip
         self.data, self.encoding, self.persistent = bytes(data), encoding, persistent
-        self.position = 0
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -123,50 +123,43 @@ class _Machine:
         self.copies_left = 4 * len(data)  # bytes; many arrays may refer to the same memoised bytes
 
     def run(self) -> Any:
-        if self.data[:1] != b"\x80" or self.data[1:2] not in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        program = pickletools.genops(self.data)
+        opcode, version, _ = next(program)
+        if opcode.name != "PROTO" or version not in range(2, 6):
             refuse("not a pickle of protocol 2 to 5")
-        self.position = 2
-        for _ in range(MAX_OPERATIONS):
-            code = self.take(1)
-            if code == b".":
+        for count, (opcode, argument, position) in enumerate(program):
+            if count == MAX_OPERATIONS:
+                refuse(f"a pickle of more than {MAX_OPERATIONS:,} operations")
+            if opcode.name == "STOP":
+                if position + 1 != len(self.data):
+                    refuse(f"a pickle followed by {len(self.data) - position - 1} bytes of something else")
                 break
-            operation = _OPERATIONS.get(code)
-            if operation is None:
-                refuse(f"a pickle with the operation {code!r}, which plain values and arrays do not need")
-            operation(self)
-        else:
-            refuse(f"a pickle of more than {MAX_OPERATIONS:,} operations")
-        if self.position != len(self.data):
-            refuse(f"a pickle followed by {len(self.data) - self.position} bytes of something else")
+            if opcode.name not in _OPERATIONS:
+                refuse(f"a pickle with the operation {opcode.name}, which plain values and arrays do not need")
+            _OPERATIONS[opcode.name](self, argument)
         value = self.pop()
         if self.stack or self.marked:
             refuse("a pickle that leaves unfinished values")
         return value
 
-    def take(self, count: int) -> bytes:
-        start, self.position = self.position, self.position + count
-        if self.position > len(self.data):
-            refuse("a pickle that is cut short")
-        return self.data[start : self.position]
+    def push_python2(self, text: str) -> None:
+        """Push a string of Python 2, whose bytes ``pickletools`` gives as Latin-1."""
+        raw = text.encode("latin-1")
+        self.push(raw if self.encoding == "bytes" else raw.decode(self.encoding))
 
-    def number(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def line(self) -> str:
-        end = self.data.find(b"\n", self.position, self.position + _MAX_NAME)
-        if end < 0:
-            refuse("a pickle with a damaged name")
-        return self.take(end + 1 - self.position)[:-1].decode("ascii")
-
-    def python2_string(self, count: int) -> None:
-        value = self.take(count)
-        self.push(value if self.encoding == "bytes" else value.decode(self.encoding))
+    def push_long(self, number: int) -> None:
+        if number.bit_length() > _MAX_INTEGER_BITS:
+            refuse(f"a pickle with a whole number of {number.bit_length()} bits")
+        self.push(number)
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
 
     def pop(self) -> Any:
         return self.stack.pop() if self.stack else refuse("a damaged pickle: its stack is empty")
+
+    def last(self, count: int) -> list[Any]:
+        return [self.pop() for _ in range(count)][::-1]
 
     def top(self, kind: type) -> Any:
         if not self.stack or type(self.stack[-1]) is not kind:
@@ -286,59 +279,40 @@ class _Machine:
             refuse("a pickle that expands to many times its size")
 
 
-_OPERATIONS: dict[bytes, Callable[[_Machine], None]] = {
-    b"\x95": lambda machine: machine.number("<Q"),  # FRAME: only a hint for buffers
-    b"(": lambda machine: machine.mark(),
-    b"N": lambda machine: machine.push(None),
-    b"\x88": lambda machine: machine.push(True),
-    b"\x89": lambda machine: machine.push(False),
-    b"K": lambda machine: machine.push(machine.number("<B")),
-    b"M": lambda machine: machine.push(machine.number("<H")),
-    b"J": lambda machine: machine.push(machine.number("<i")),
-    b"\x8a": lambda machine: machine.push(_long(machine)),
-    b"G": lambda machine: machine.push(machine.number(">d")),
-    b"U": lambda machine: machine.python2_string(machine.number("<B")),
-    b"T": lambda machine: machine.python2_string(machine.number("<I")),
-    b"\x8c": lambda machine: machine.push(_text(machine, "<B")),
-    b"X": lambda machine: machine.push(_text(machine, "<I")),
-    b"C": lambda machine: machine.push(machine.take(machine.number("<B"))),
-    b"B": lambda machine: machine.push(machine.take(machine.number("<I"))),
-    b"\x96": lambda machine: machine.push(bytearray(machine.take(machine.number("<Q")))),
-    b"]": lambda machine: machine.push([]),
-    b"a": lambda machine: machine.extend([machine.pop()]),
-    b"e": lambda machine: machine.extend(machine.to_mark()),
-    b"}": lambda machine: machine.push({}),
-    b"s": lambda machine: machine.set_items([machine.pop(), machine.pop()][::-1]),
-    b"u": lambda machine: machine.set_items(machine.to_mark()),
-    b")": lambda machine: machine.push(()),
-    b"t": lambda machine: machine.tuple_of(machine.to_mark()),
-    b"\x85": lambda machine: machine.tuple_of([machine.pop()]),
-    b"\x86": lambda machine: machine.tuple_of([machine.pop(), machine.pop()][::-1]),
-    b"\x87": lambda machine: machine.tuple_of([machine.pop(), machine.pop(), machine.pop()][::-1]),
-    b"h": lambda machine: machine.get(machine.number("<B")),
-    b"j": lambda machine: machine.get(machine.number("<I")),
-    b"q": lambda machine: machine.put(machine.number("<B")),
-    b"r": lambda machine: machine.put(machine.number("<I")),
-    b"\x94": lambda machine: machine.put(len(machine.memo)),
-    b"c": lambda machine: machine.named(machine.line(), machine.line()),
-    b"\x93": lambda machine: machine.named(*[machine.pop(), machine.pop()][::-1]),
-    b"R": lambda machine: machine.reduce(),
-    b"b": lambda machine: machine.build(),
-    b"Q": lambda machine: machine.outside(),
+_PUSHED = (
+    "NONE", "BININT1", "BININT2", "BININT", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES",
+    "BYTEARRAY8",
+)  # fmt: skip
+_OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
+    **dict.fromkeys(_PUSHED, _Machine.push),
+    **dict.fromkeys(("SHORT_BINSTRING", "BINSTRING"), _Machine.push_python2),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.get),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), _Machine.put),
+    "FRAME": lambda machine, _: None,  # only a hint for buffers
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "LONG1": _Machine.push_long,
+    "MARK": lambda machine, _: machine.mark(),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
+    "APPENDS": lambda machine, _: machine.extend(machine.to_mark()),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "SETITEM": lambda machine, _: machine.set_items(machine.last(2)),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.to_mark()),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "TUPLE": lambda machine, _: machine.tuple_of(machine.to_mark()),
+    "TUPLE1": lambda machine, _: machine.tuple_of(machine.last(1)),
+    "TUPLE2": lambda machine, _: machine.tuple_of(machine.last(2)),
+    "TUPLE3": lambda machine, _: machine.tuple_of(machine.last(3)),
+    "MEMOIZE": lambda machine, _: machine.put(len(machine.memo)),
+    "GLOBAL": lambda machine, names: machine.named(*names.split(" ", 1)),  # no name that is known has a space
+    "STACK_GLOBAL": lambda machine, _: machine.named(*machine.last(2)),
+    "REDUCE": lambda machine, _: machine.reduce(),
+    "BUILD": lambda machine, _: machine.build(),
+    "BINPERSID": lambda machine, _: machine.outside(),
 }
-"""By opcode, in the order of the protocol's own tables; STOP and PROTO are in ``run``."""
+"""By the names of ``pickletools``; STOP and PROTO are in ``run``."""
 
 
 def _levels(value: Any) -> int:
     return 1 + max(map(_levels, value), default=0) if type(value) is tuple else 0
-
-
-def _long(machine: _Machine) -> int:
-    count = machine.number("<B")
-    if count > _MAX_INTEGER:
-        refuse(f"a pickle with a whole number of {count} bytes")
-    return int.from_bytes(machine.take(count), "little", signed=True)
-
-
-def _text(machine: _Machine, form: str) -> str:
-    return machine.take(machine.number(form)).decode("utf-8", "surrogatepass")

@@ -1,9 +1,8 @@
 """Files of ``torch.save`` that hold plain values and tensors: the same bytes for the same content, and safe to read.
 
 ``torch.load(weights_only=True)`` runs no code, but it trusts sizes, inflates compressed records, accepts views of any
-stride, and does not notice a flipped bit. So the archive and its pickle are first read without torch: every tensor
-must be one whole record of the archive, dense and of the record's size. The checked records are copied into a new
-archive, and torch only reads that copy, so it cannot read another file than the one that was checked.
+stride, and does not notice a flipped bit. So the archive and its pickle are read without it: every tensor must be one
+whole record of the archive, dense and of the record's size, and is made from the bytes of that record.
 """
 
 import io
@@ -15,7 +14,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ import torch
 from latentcli.core.errors import ModelFileError
 from latentcli.formats import digests
 from latentcli.formats.atomic import atomic_write
-from latentcli.formats.pickle_reader import MAX_DEPTH, UnsafePickle, loads, refuse
+from latentcli.formats.pickle_reader import UnsafePickle, loads, refuse
 from latentcli.formats.regular_files import open_regular, reason
 
 MAX_RECORDS = 20_000
@@ -70,20 +69,14 @@ def read(path: Path, remedy: str) -> Any:
     problem = f"cannot read {path}"
     try:
         file, size = open_regular(path)
-        with file:
-            checked = _checked_copy(file, size)
+        with file, zipfile.ZipFile(file) as archive:
+            return plain(_content(archive, size), copy=False)
     except UnsafePickle as error:
         raise ModelFileError(problem, str(error), remedy) from error
     except OSError as error:
         raise ModelFileError(problem, reason(error), remedy) from error
-    except _DAMAGE as error:
+    except (*_DAMAGE, TypeError) as error:
         raise ModelFileError(problem, f"damaged, or not in torch's zip format: {error}", remedy) from error
-    try:
-        content = torch.load(checked, map_location="cpu", weights_only=True)
-        _check_loaded(content, depth=0)
-    except Exception as error:  # on damaged files torch.load raises eleven classes of exception without another base
-        raise ModelFileError(problem, f"torch cannot load it: {type(error).__name__}", remedy) from error
-    return content
 
 
 def format_of(path: Path) -> str | None:
@@ -91,7 +84,7 @@ def format_of(path: Path) -> str | None:
     try:
         file, size = open_regular(path)
         with file, zipfile.ZipFile(file) as archive:
-            _, content = _checked_records(archive, size)
+            content = _content(archive, size, with_tensors=False)
     except _DAMAGE:
         return None
     found = content.get("format") if type(content) is dict else None
@@ -147,31 +140,29 @@ def _with_arrays(value: Any) -> Any:
     return value
 
 
-def _checked_copy(file: IO[bytes], size: int) -> io.BytesIO:
-    """The archive's records in a new archive, after everything was checked."""
-    copy = io.BytesIO()
-    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as fresh:
-        records, _ = _checked_records(archive, size)
-        for name, info in records.items():
-            fresh.writestr(zipfile.ZipInfo(f"archive/{name}"), archive.read(info))  # compares the CRC, too
-    copy.seek(0)
-    return copy
-
-
-def _checked_records(archive: zipfile.ZipFile, size: int) -> tuple[dict[str, zipfile.ZipInfo], Any]:
-    """The archive's records by name, after everything was checked; and its content, with placeholders for tensors."""
+def _content(archive: zipfile.ZipFile, size: int, with_tensors: bool = True) -> Any:
+    """The content of an archive in a file of ``size`` bytes; None for each tensor where these are not wanted."""
     records = _records(archive, size)
     for name in ("data.pkl", "version"):
         if name not in records:
             refuse(f"not a file of torch.save: it has no record {name}")
     if records["data.pkl"].file_size > MAX_PICKLE:
         refuse(f"more than {MAX_PICKLE:,} bytes beside the tensors")
-    program = archive.read(records["data.pkl"])
-    sizes = {name.removeprefix("data/"): info.file_size for name, info in records.items() if name.startswith("data/")}
-    content = _Claims(sizes).checked(program)
     if "byteorder" in records and archive.read(records["byteorder"]) != b"little":
         refuse("written on a machine of the other byte order")
-    return records, content
+    program = archive.read(records["data.pkl"])
+    if program[:2] != b"\x80\x02":
+        refuse("not a file of torch.save: its pickle is not of protocol 2")
+    tensors = _Tensors(archive, records, with_tensors)
+    storages: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in _DTYPES.items()}
+    functions = {("torch._utils", "_rebuild_tensor_v2"): tensors.tensor, ("collections", "OrderedDict"): tensors.hooks}
+    content = loads(program, stand_ins=storages | functions, persistent=tensors.storage)
+    if tensors.taken != {name for name in records if name.startswith("data/")}:
+        refuse("it holds records that are not tensors")
+    if with_tensors:  # reading to the end of a record compares its CRC
+        for name in records.keys() - tensors.taken - {"data.pkl", "byteorder"}:
+            archive.read(records[name])
+    return content
 
 
 def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
@@ -202,13 +193,9 @@ def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
 
 @dataclass(frozen=True)
 class _Storage:
-    key: str
+    record: str
     dtype: torch.dtype
     count: int
-
-
-class _Tensor:
-    """A placeholder for a tensor while the pickle is checked."""
 
 
 class _Hooks:
@@ -216,45 +203,43 @@ class _Hooks:
 
 
 @dataclass
-class _Claims:
-    """What a pickle says of the tensors, checked against the sizes of their records in bytes."""
+class _Tensors:
+    """The tensors that a pickle describes, each checked against its record in the archive.
 
-    sizes: dict[str, int]
+    Attributes:
+        archive, records: the archive, and its members by name.
+        wanted: whether the tensors are read.
+        taken: names of the records that belong to a tensor.
+    """
+
+    archive: zipfile.ZipFile
+    records: dict[str, zipfile.ZipInfo]
+    wanted: bool
     taken: set[str] = field(default_factory=set)
-
-    def checked(self, program: bytes) -> Any:
-        """The pickle's content, with placeholders for tensors.
-
-        Raises:
-            UnsafePickle: a record is not one whole, dense tensor.
-        """
-        if program[:2] != b"\x80\x02":
-            refuse("not a file of torch.save: its pickle is not of protocol 2")
-        storages: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in _DTYPES.items()}
-        functions = {("torch._utils", "_rebuild_tensor_v2"): self.tensor, ("collections", "OrderedDict"): self.hooks}
-        content = loads(program, stand_ins=storages | functions, persistent=self.storage)
-        if self.taken != set(self.sizes):
-            refuse("it holds records that are not tensors")
-        return content
 
     def storage(self, name: Any) -> _Storage:
         match name:
             case ("storage", torch.dtype() as dtype, str() as key, "cpu", int() as count):
-                size, present = count * dtype.itemsize, self.sizes.get(key)
+                record, size = f"data/{key}", count * dtype.itemsize
+                present = self.records[record].file_size if record in self.records else None
                 if size != present:
                     refuse(f"a tensor of {size:,} bytes of which {present or 0:,} are there")
-                return _Storage(key, dtype, count)
+                return _Storage(record, dtype, count)
         refuse("it names something outside itself that is no tensor")
 
-    def tensor(self, *arguments: Any) -> _Tensor:
+    def tensor(self, *arguments: Any) -> torch.Tensor | None:
         match arguments:
             case (_Storage() as storage, 0, tuple() as shape, tuple() as stride, False, _Hooks()):
                 if not _is_dense(shape, stride, storage.count):
                     refuse("a tensor that is a view: of another size than its bytes, or not dense")
-                if storage.key in self.taken:
+                if storage.record in self.taken:
                     refuse("two tensors over the same bytes")
-                self.taken.add(storage.key)
-                return _Tensor()
+                self.taken.add(storage.record)
+                if not self.wanted:
+                    return None
+                data = bytearray(self.archive.read(self.records[storage.record]))  # compares the CRC, too
+                flat = torch.frombuffer(data, dtype=storage.dtype) if data else torch.empty(0, dtype=storage.dtype)
+                return flat.reshape(shape)
         refuse("a damaged tensor")
 
     def hooks(self, *arguments: Any) -> _Hooks:
@@ -270,20 +255,3 @@ def _is_dense(shape: tuple[Any, ...], stride: tuple[Any, ...], count: int) -> bo
             return False
         expected *= size
     return expected == count
-
-
-def _check_loaded(value: Any, depth: int) -> None:
-    """Raise TypeError where the loaded content holds anything but plain values and dense tensors on the CPU."""
-    if depth > MAX_DEPTH:
-        raise TypeError("nested too deep")
-    if type(value) is torch.Tensor:
-        dense = value.is_contiguous() and value.untyped_storage().nbytes() == value.numel() * value.itemsize
-        if not dense or value.dtype not in _DTYPES.values() or value.device.type != "cpu":
-            raise TypeError("a tensor that is not dense")
-    elif type(value) in (dict, list, tuple):
-        if type(value) is dict and not all(type(key) in (str, int) for key in value):
-            raise TypeError("a key that is neither a string nor a whole number")
-        for item in value.values() if type(value) is dict else value:
-            _check_loaded(item, depth + 1)
-    elif value is not None and type(value) not in (str, int, float, bool):
-        raise TypeError(f"a {type(value).__name__}")
