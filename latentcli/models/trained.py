@@ -100,7 +100,7 @@ class TrainedModel:
         """
         if not isinstance(self.network, PixelClassifier):
             raise UsageError(
-                f"{self.name} is a model of latents, which needs a classifier to read them",
+                f"{self.name} is a model of latents, and there is no classifier to read them",
                 "expected one that was fitted on it, or a classifier of pixels alone",
                 f"name it behind {self.name}: gmm_params.pkl or probe.pth",
             )
