@@ -37,11 +37,7 @@ def resolve(name: str = "auto") -> "torch.device":
 
 @contextmanager
 def memory_for(batch_size: int, remedy: str = "take the `device` cpu") -> Iterator[None]:
-    """A context in which running out of the device's memory becomes a ``UsageError`` with this remedy.
-
-    Args:
-        batch_size: images that go through the model at once.
-    """
+    """A context in which running out of memory for a batch of images becomes a ``UsageError`` with this remedy."""
     import torch
 
     try:

@@ -66,9 +66,7 @@ class ImageSet(Labelled):
         if not self.class_names:
             raise DataError(f"{self.name} has no labels to choose classes {', '.join(classes)} by")
         if unknown := [name for name in classes if name not in self.class_names]:
-            raise DataError(
-                f"{self.name} has no class {', '.join(map(repr, unknown))}",
-                f"expected some of: {', '.join(self.class_names)}",
-            )
+            missing, known = ", ".join(map(repr, unknown)), ", ".join(self.class_names)
+            raise DataError(f"{self.name} has no class {missing}", f"expected some of: {known}")
         labels = self.labels.among(classes)
         return replace(self, labels=labels).take(labels.known)

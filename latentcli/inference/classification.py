@@ -129,7 +129,8 @@ def classify(
         found = model.probabilities(images, progress)
         labels = Labels(found.argmax(axis=1).astype(np.int64), tuple(model.class_names))
         return Predictions(labels, found, images.labels, images.files, images.bad_files)
-    return classify_latents(encode_for(classifier, model, images, progress), classifier, reject_below, images.bad_files)
+    latents = model.encode(images, classifier.features, progress)
+    return classify_latents(latents, classifier, reject_below, images.bad_files)
 
 
 def classify_latents(
@@ -144,13 +145,6 @@ def classify_latents(
         codes[classifier.typicality(features) < reject_below] = UNLABELLED
     labels = Labels(codes, tuple(str(name) for name in classifier.classes_))
     return Predictions(labels, found, latents.labels, latents.files, bad_files, latents, reject_below is not None)
-
-
-def encode_for(
-    classifier: LatentClassifier, model: TrainedModel, images: ImageSet, progress: Progress = silent
-) -> Latents:
-    """The latents of images, or what else the classifier reads: the two have passed ``check_reader``."""
-    return model.encode(images, classifier.features, progress)
 
 
 def check_reader(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None = None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from latentcli.classifiers.base import LatentClassifier
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Progress, silent
-from latentcli.inference.classification import Predictions, check_reader, classify_latents, encode_for
+from latentcli.inference.classification import Predictions, check_reader, classify_latents
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 
@@ -39,7 +39,7 @@ def evaluate(
     predictions = latents = None
     if classifier is not None:
         check_reader(model, classifier)
-        latents = encode_for(classifier, model, images, progress)
+        latents = model.encode(images, classifier.features, progress)
         predictions = classify_latents(latents, classifier)
     if latents is None or not latents.is_flat:
         latents = model.encode(images, progress=progress)

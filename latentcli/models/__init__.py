@@ -24,8 +24,7 @@ PIXEL_CLASSIFIERS = Registry("classifier of pixels", {"cnn": "latentcli.models.c
 
 def family_of(name: str) -> "type[Model]":
     """The class registered under a name, in either registry; a ``UsageError`` if there is none."""
-    found: type[Model] = (PIXEL_CLASSIFIERS if name in PIXEL_CLASSIFIERS else FAMILIES)[name]
-    return found
+    return (PIXEL_CLASSIFIERS if name in PIXEL_CLASSIFIERS else FAMILIES)[name]
 
 
 def create(family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu") -> Any:

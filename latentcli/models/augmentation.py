@@ -18,10 +18,7 @@ WARP = 0.08  # standard deviation of these displacements, in half sides
 def random_distortion(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
     """Each image under its own random rotation, scale, shear, shift and smooth warp, interpolated; outside it is black.
 
-    Args:
-        images: (N, C, H, W).
-        generator: of all randomness, on the images' device.
-        strength: factor on every range; 0 leaves the images as they are (up to interpolation).
+    Images are (N, C, H, W) on the generator's device; ``strength`` is a factor on every range, 0 changing nothing.
 
     Source: the warp is the elastic distortion of Simard, Steinkraus & Platt 2003, from a coarse grid.
     """
@@ -35,10 +32,7 @@ def random_distortion(images: Tensor, generator: torch.Generator, strength: floa
 def random_affine(images: Tensor, generator: torch.Generator, flip: float) -> Tensor:
     """Each image under its own random rotation, scale, shear and shift, interpolated; its edges are continued outside.
 
-    Args:
-        images: (N, C, H, W).
-        generator: of all randomness, on the images' device.
-        flip: probability that an image is also mirrored, left to right.
+    Images are (N, C, H, W) on the generator's device; ``flip`` is the probability that one is mirrored, left to right.
     """
     maps = affine_maps(images, generator)
     mirrored = torch.rand(len(images), generator=generator, device=images.device) < flip

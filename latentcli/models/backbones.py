@@ -128,8 +128,6 @@ fully connected layer, norm "batch", "layer" or "none", stages the number of con
 """
 
 NAMES = (*BACKBONES, *MAPS)
-"""Of all backbones."""
-
 MAX_STAGES = int(math.log2(LARGEST))
 
 

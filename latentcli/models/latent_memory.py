@@ -47,12 +47,9 @@ class LatentMemory(nn.Module):
 
     @torch.no_grad()
     def push(self, latents: Tensor, deviations: Tensor, images: Tensor) -> None:
-        """Replace the oldest entries by a batch.
+        """Replace the oldest entries by latents (N, D) and the images (N, C, H, W) that they were decoded to.
 
-        Args:
-            latents: (N, D).
-            deviations: (N, D), standard deviations of the posterior that each was drawn from.
-            images: (N, C, H, W) that they were decoded to.
+        ``deviations`` (N, D) are the standard deviations of the posteriors that the latents were drawn from.
         """
         capacity = len(self.latents)
         if not self.decoded:

@@ -36,10 +36,7 @@ def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
     """(N,) in [-1, 1]: structural similarity of images in [0, 1], uniform 7×7 window, sample covariance, data range 1.
 
     The same quantity as ``skimage.metrics.structural_similarity(x, y, data_range=1)``: only windows that lie
-    inside the image count, and channels are averaged.
-
-    Args:
-        x, y: (N, C, H, W) in [0, 1], height and width of at least 7 pixels.
+    inside the image count, and channels are averaged. x and y are (N, C, H, W), of at least 7 pixels a side.
 
     Source: Wang, Bovik, Sheikh & Simoncelli 2004, equation 13, K1 = 0.01, K2 = 0.03.
     """
@@ -76,9 +73,8 @@ def parse(loss: str) -> tuple[str, ...]:
     """The terms of a loss written as in ``bce+ssim``; a ``UsageError`` if one is unknown or occurs twice."""
     terms = tuple(loss.split("+"))
     if not set(terms) <= set(TERMS) or len(set(terms)) != len(terms):
-        raise UsageError(
-            f"unknown loss {loss!r}", f"expected one of {', '.join(TERMS)}, or some joined by + (bce+ssim)"
-        )
+        known = ", ".join(TERMS)
+        raise UsageError(f"unknown loss {loss!r}", f"expected one of {known}, or some joined by + (bce+ssim)")
     return terms
 
 

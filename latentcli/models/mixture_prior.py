@@ -40,13 +40,10 @@ class MixturePrior(nn.Module):
         return torch.log_softmax(-0.5 * (distances + constants), dim=1)
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """(N,) nats: upper bound of the KL divergence of diagonal Gaussian posteriors from the mixture.
+        """(N,) nats: upper bound of the KL divergence of diagonal Gaussian posteriors, each (N, D), from the mixture.
 
         Σ_k γ_k (KL[q(z | x) ‖ N(μ_k, σ²_k)] + log γ_k + log K) with γ = p(k | z) at the posterior mean; for one
         component at the origin with unit variance it is the divergence from N(0, I).
-
-        Args:
-            mean, log_variance: (N, D) of the posteriors.
 
         Source: Jiang et al. 2017, equation 12, with the expectation over z taken at its mean.
         """
@@ -88,11 +85,9 @@ class MixturePrior(nn.Module):
 def mutual_information(first: Tensor, second: Tensor) -> Tensor:
     """Mutual information between the components of two views of the same images: a scalar, nats, at most log K.
 
-    It is high when both views of an image belong to the same component, and all components are used equally.
-    Maximised without labels, it makes the components depend on what distortions leave unchanged.
-
-    Args:
-        first, second: (N, K) probabilities of the components for each view.
+    Each view is given by its (N, K) probabilities of the components. The information is high when both views of an
+    image belong to the same component, and all components are used equally. Maximised without labels, it makes the
+    components depend on what distortions leave unchanged.
 
     Source: Ji, Henriques & Vedaldi 2019 (invariant information clustering), equation 3.
     """

@@ -9,12 +9,9 @@ from torch import Tensor
 
 
 def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """λ of each image and its soft labels plus 1 − λ of another's, with one λ drawn from Beta(α, α).
+    """λ of each image (N, C, H, W) and its soft labels (N, K) plus 1 − λ of another's, with one λ from Beta(α, α).
 
-    Args:
-        images, targets: (N, C, H, W), and (N, K) soft labels.
-        alpha: α > 0; near 0 images stay almost as they are, at 1 λ is uniform.
-        generator: of all randomness, on the images' device.
+    With α near 0 images stay almost as they are; with 1 λ is uniform. The generator is on the images' device.
     """
     device = images.device
     order = torch.randperm(len(images), generator=generator, device=device)

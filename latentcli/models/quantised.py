@@ -48,10 +48,8 @@ class QuantisedConfig(ModelConfig):
     @property
     def halvings(self) -> int:
         """Halvings from the image to the map of codes, which has at most about 7 positions a side without ``MAPS``."""
-        usual = usual_stages(self.image_shape)
-        if self.backbone not in MAPS:
-            usual = max(usual, round(math.log2(min(self.image_shape[1:]) / 7)))
-        return self.stages or usual
+        few = 0 if self.backbone in MAPS else round(math.log2(min(self.image_shape[1:]) / 7))
+        return self.stages or max(usual_stages(self.image_shape), few)
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -62,12 +62,7 @@ def straight_through(maps: Tensor, values: Tensor) -> Tensor:
 
 
 def perplexity(codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Two scalars: the exponential of the codes' entropy, 1 … K, and the fraction of the K codes that occur.
-
-    Args:
-        codes: int64 of any shape, in 0 … K − 1.
-        size: K.
-    """
+    """Two scalars: the exponential of the entropy of codes in 0 … K − 1, K = ``size``, and the fraction that occurs."""
     frequencies = torch.bincount(codes.flatten(), minlength=size) / codes.numel()
     entropy = torch.special.entr(frequencies).sum()
     return entropy.exp(), (frequencies > 0).float().mean()

@@ -20,10 +20,8 @@ from latentcli.numerics.fusing import fused
 from latentcli.numerics.linear import FastLinear
 
 BATCH = 512
-"""Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels.
-
-On the CPU the layers' outputs then stay in caches, and in memory that is not allocated anew with each batch.
-"""
+"""Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels. On the CPU the layers'
+outputs then stay in caches, and in memory that is not allocated anew with each batch."""
 
 
 @dataclass(eq=False)
@@ -60,8 +58,7 @@ class TrainedModel:
     @property
     def config(self) -> ModelConfig:
         """The network's configuration."""
-        config: ModelConfig = self.network.config
-        return config
+        return self.network.config
 
     @property
     def image_shape(self) -> Shape:
@@ -71,8 +68,7 @@ class TrainedModel:
     @property
     def history(self) -> Sequence[Mapping[str, float]]:
         """One row of losses an epoch."""
-        rows: Sequence[Mapping[str, float]] = self.training.get("history", ())
-        return rows
+        return self.training.get("history", ())
 
     @property
     def device(self) -> torch.device:
@@ -92,8 +88,7 @@ class TrainedModel:
                 "expected a model of latents, such as vae.pth, which `latentcli train` writes",
                 f"to label images with it, give no other file: latentcli classify DATA {self.name}",
             )
-        network: LatentModel = self._fused
-        return network
+        return self._fused
 
     @property
     def pixel_classifier(self) -> PixelClassifier:
@@ -105,7 +100,7 @@ class TrainedModel:
         """
         if not isinstance(self.network, PixelClassifier):
             raise UsageError(
-                f"{self.name} is a model of latents, which needs a classifier to read them",
+                f"{self.name} is a model of latents, and there is no classifier to read them",
                 "expected one that was fitted on it, or a classifier of pixels alone",
                 f"name it behind {self.name}: gmm_params.pkl or probe.pth",
             )
@@ -116,8 +111,7 @@ class TrainedModel:
                 f"expected {self.network.config.classes} different names, found {len(self.class_names)}",
                 "train it again: latentcli train-cnn DATA",
             )
-        network: PixelClassifier = self._fused
-        return network
+        return self._fused
 
     def entries(self) -> dict[str, Any]:
         """What its checkpoint holds, as plain values and tensors."""

@@ -101,9 +101,7 @@ class VAEConfig(ModelConfig):
         if isinstance(dimensions, int) and dimensions <= LOW_DIMENSIONS:
             suggestions |= {"fourier": 256, "width": 1536, "norm": "layer"}
             suggestions |= {"loss": "mse+ssim", "ssim_weight": 0.8, "information": 30.0}
-        if math.prod(image_shape) > MANY_PIXELS:
-            suggestions["backbone"] = "conv"
-        return suggestions
+        return suggestions | ({"backbone": "conv"} if math.prod(image_shape) > MANY_PIXELS else {})
 
 
 class VAE(LatentModel):
@@ -181,8 +179,7 @@ class VAE(LatentModel):
             return self.mixture.widest_plane()
         mean, covariance = self.mixture.moments()
         if len(mean) <= 2:
-            axes = covariance.diag().sqrt().diag()
-            return mean, nn.functional.pad(axes, (0, 0, 0, 2 - len(mean)))
+            return mean, nn.functional.pad(covariance.diag().sqrt().diag(), (0, 0, 0, 2 - len(mean)))
         values, vectors = torch.linalg.eigh(covariance.double())
         directions = vectors.flip(1)[:, :2].T * values.flip(0)[:2, None].sqrt()
         return mean, directions.to(mean.dtype)
@@ -204,12 +201,10 @@ class VAE(LatentModel):
         deviation = (0.5 * log_variance).exp()
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         logits = self._logits_of_draws(mean + deviation * noise, deviation)
-        terms = {
-            "reconstruction": losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean(),
-            "kl": self.mixture.kl(mean, log_variance).mean(),
-        }
+        nats = losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean()
+        terms = {"reconstruction": nats, "kl": self.mixture.kl(mean, log_variance).mean()}
         warmup = min(1.0, progress / config.beta_warmup) if config.beta_warmup else 1.0
-        total = terms["reconstruction"] + warmup * config.beta * terms["kl"]
+        total = nats + warmup * config.beta * terms["kl"]
         if informed:
             first, second = self.mixture.log_responsibilities(all_means).exp().chunk(2)
             terms["information"] = mutual_information(first, second)

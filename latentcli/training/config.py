@@ -1,7 +1,7 @@
 """How a model is trained: the one place that holds the defaults."""
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from latentcli.core.settings import check, setting
@@ -83,8 +83,7 @@ class TrainingConfig:
 
 def _of_training(name: str, default: Any) -> Any:
     """A field of ``TrainingConfig`` with another default and the same range."""
-    (parent,) = (each for each in fields(TrainingConfig) if each.name == name)
-    return field(default=default, metadata=parent.metadata)
+    return field(default=default, metadata=TrainingConfig.__dataclass_fields__[name].metadata)
 
 
 @dataclass(frozen=True)

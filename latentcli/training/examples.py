@@ -30,18 +30,10 @@ class Examples:
     final_rows: np.ndarray | None = None
     final_fraction: float = 0.0
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All its arrays by name."""
-        return {name: array for name, array in vars(self).items() if isinstance(array, np.ndarray)}
-
     def batches(self, epoch: int, epochs: int, steps: int, seed: int) -> list[np.ndarray]:
-        """Row numbers of each step of an epoch, in batches of nearly equal size, drawn by ``seed`` and ``epoch`` alone.
+        """Row numbers of each of the ``steps`` of an epoch (0 … epochs − 1), in batches of nearly equal size.
 
-        Args:
-            epoch: its number, from 0.
-            epochs: of the whole run, which decides where the final steps begin.
-            steps: of an epoch.
-            seed: of the order.
+        Their order depends on ``seed`` and ``epoch`` alone; ``epochs`` decides where the final steps begin.
         """
         order = torch.randperm(len(self.train_rows), generator=generator_for(seed, "order", epoch)).numpy()
         batches = np.array_split(self.train_rows[order], steps)

@@ -20,10 +20,9 @@ def identity(
     """The settings of a run, and the name and SHA-256 of its data. It has no paths and no times.
 
     Args:
-        family: of the model.
-        model, training: the two configurations.
+        family, model, training: the model's family, its configuration, and that of its training.
         name: of the data.
-        arrays: all that is learnt from, ``images`` (N, C, H, W) among them.
+        arrays: all that is learned from, ``images`` (N, C, H, W) among them.
         more: further facts about the data.
     """
     data = {"name": name, "images": len(arrays["images"]), **more, "sha256": digest(arrays)}

@@ -167,10 +167,8 @@ class Run:
         self.model.load_training_state(state["training_state"])
         self.optimizer.load_state_dict(state["optimizer"])  # its learning rate is set anew at each step
         for parameter, values in self.optimizer.state.items():  # files lose strides, which fused steps rely on
-            values |= {
-                name: torch.empty_like(parameter).copy_(value)
-                for name, value in values.items() if value.shape == parameter.shape
-            }  # fmt: skip
+            alike = [name for name, value in values.items() if value.shape == parameter.shape]
+            values |= {name: torch.empty_like(parameter).copy_(values[name]) for name in alike}
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Row numbers of the examples of each step of an epoch."""

@@ -106,8 +106,7 @@ def repeated_rows(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed:
     """Row numbers of an epoch: all rows at least once, and those of one kind repeated until the share is right.
 
     Args:
-        labelled: (L,) row numbers.
-        hybrids: (M,) row numbers.
+        labelled, hybrids: (L,) and (M,) row numbers.
         share: fraction of labelled rows; 0 and 1 leave one kind out.
         seed: of the choice of rows that are repeated once more than others.
 
@@ -148,11 +147,9 @@ def pixels(hybrids: Hybrids, images: ImageSet) -> np.ndarray:
     if not len(found):
         raise DataError("there are no hybrids in the file", "expected one image or more")
     if found.shape[1:] != images.shape:
-        raise DataError(
-            f"the hybrids are of another shape than {images.name}",
-            f"expected {images.shape} (channels, height, width), found {found.shape[1:]}",
-            "make them with a model trained on images of this shape",
-        )
+        expected = f"expected {images.shape} (channels, height, width), found {found.shape[1:]}"
+        remedy = "make them with a model trained on images of this shape"
+        raise DataError(f"the hybrids are of another shape than {images.name}", expected, remedy)
     return found
 
 
@@ -160,10 +157,9 @@ def known_rows(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
     """(N,) bool: which images are labelled with one of these classes; a ``DataError`` if none is."""
     known = images.labels.among(classes).known
     if not known.any():
-        raise DataError(
-            f"{images.name} has no labels to validate with",
-            f"expected images labelled {', '.join(classes)}, found {', '.join(images.labels.occurring) or 'none'}",
-        )
+        found = ", ".join(images.labels.occurring) or "none"
+        expected = f"expected images labelled {', '.join(classes)}, found {found}"
+        raise DataError(f"{images.name} has no labels to validate with", expected)
     return known
 
 

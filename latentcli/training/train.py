@@ -111,9 +111,8 @@ def train_cnn(
     network_config, loop_config = configure(config, ClassifierTrainingConfig, images.shape, len(names), settings)
     examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
     counts = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
-    run = identity(
-        "cnn", network_config, loop_config, images.name, examples.arrays(), **counts, labelled_fraction=fraction
-    )
+    arrays = {name: array for name, array in vars(examples).items() if isinstance(array, np.ndarray)}
+    run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction)
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
         device=device, state=state, resume=resume, log=log, listener=listener,
@@ -130,8 +129,7 @@ def trained(
     Args:
         family: a name in ``FAMILIES`` or ``PIXEL_CLASSIFIERS``.
         network_config, loop_config: the two configurations; the seed is the latter's.
-        examples: as ``Run`` takes them.
-        run: the run's ``identity``.
+        examples, run: as ``Run`` takes them, and their ``identity``.
         class_names: kept with the model.
         device, state, resume, log, listener: as for ``train``.
     """
@@ -173,7 +171,6 @@ def configure(
 def check_named(images: ImageSet) -> None:
     """Raise a ``DataError`` for labels that cannot name clusters: none, or all of one class; before a long training."""
     if not images.labels.any:
-        raise DataError(
-            f"{images.name} has no labels to name the clusters with", "expected labelled images, a few per class"
-        )
+        problem = f"{images.name} has no labels to name the clusters with"
+        raise DataError(problem, "expected labelled images, a few per class")
     mixing.classes_of(images, None)
