@@ -79,10 +79,9 @@ def fit_probe(
         the fitted probe, scikit-learn's contract, signed with the latents' checkpoint.
 
     Raises:
-        DataError: nothing is labelled, or a class has fewer labels than asked for.
+        DataError, ModelFileError: as for ``fit_mixture``.
         UsageError: an unknown probe or setting, a value out of range, or features that are not there.
         FitError: the loss is not finite.
-        ModelFileError: the two sets of latents were made by different checkpoints.
 
     Example:
         >>> import latentcli as lc

@@ -55,10 +55,9 @@ def check_known(names: Iterable[str], known: Collection[str], *listed: str) -> N
     """Raise a ``UsageError`` for a name that is not known; it proposes the nearest one and lists all, or ``listed``."""
     for name in sorted(set(names) - set(known)):
         near = difflib.get_close_matches(name, known, 1)
-        raise UsageError(
-            f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
-            *(listed or [f"expected one of: {', '.join(sorted(known))}"]),
-        )
+        hint = f"; did you mean {near[0]}?" if near else ""
+        lines = listed or (f"expected one of: {', '.join(sorted(known))}",)
+        raise UsageError(f"unknown setting {name!r}{hint}", *lines)
 
 
 @dataclass(frozen=True)

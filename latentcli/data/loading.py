@@ -9,25 +9,10 @@ from pathlib import Path
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.progress import Progress, silent
-from latentcli.core.registry import Registry
-from latentcli.data import sizing
+from latentcli.data import SOURCES, sizing
 from latentcli.formats.regular_files import kind
 
 SPLITS = ("train", "test")
-
-SOURCES = Registry(
-    "data set",
-    {
-        "digits": "latentcli.data.digits:digits",
-        "mnist": "latentcli.data.idx:mnist",
-        "fashion-mnist": "latentcli.data.idx:fashion_mnist",
-        "cifar10": "latentcli.data.cifar:cifar10",
-        "cifar100": "latentcli.data.cifar:cifar100",
-        "cifar100-coarse": "latentcli.data.cifar:cifar100_coarse",
-    },
-    group="latentcli.data",
-)
-"""Named data sets: functions of (split, roots, progress) that give an ``ImageSet``."""
 
 
 def load(

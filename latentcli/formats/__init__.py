@@ -1,1 +1,1 @@
-"""Bytes: readers that trust nothing, writers that repeat themselves, files written whole or not at all."""
+"""Bytes: readers that trust no file, writers that give the same bytes for the same content, atomic files."""

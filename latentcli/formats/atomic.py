@@ -20,15 +20,15 @@ def check_writable(path: Path) -> None:
     Raises:
         OutputError: the folder is missing or read-only, or the path is a folder or a symbolic link.
     """
-    folder = path.parent
+    folder, problem = path.parent, f"cannot write {path}"
     if not folder.is_dir():
-        raise OutputError(f"cannot write {path}", f"there is no folder {folder}", f"make it first: mkdir -p {folder}")
+        raise OutputError(problem, f"there is no folder {folder}", f"make it first: mkdir -p {folder}")
     if path.is_symlink():
-        raise OutputError(f"cannot write {path}", "it is a symbolic link", "remove it, or name the file it points to")
+        raise OutputError(problem, "it is a symbolic link", "remove it, or name the file it points to")
     if path.exists() and not path.is_file():
-        raise OutputError(f"cannot write {path}", "it exists and is not a regular file", "name another output")
+        raise OutputError(problem, "it exists and is not a regular file", "name another output")
     if not _accepts_files(folder):
-        raise OutputError(f"cannot write {path}", f"the folder {folder} is read-only", "name an output elsewhere")
+        raise OutputError(problem, f"the folder {folder} is read-only", "name an output elsewhere")
 
 
 def check_folder(path: Path) -> None:
@@ -41,25 +41,23 @@ def check_folder(path: Path) -> None:
     while not above.exists() and above != above.parent:
         above = above.parent
     if not above.is_dir() or not _accepts_files(above):
-        raise OutputError(
-            f"cannot write to the folder {path}", f"{above} is no folder that can be written to", "name another"
-        )
+        found = f"{above} is not a folder that can be written to"
+        raise OutputError(f"cannot write to the folder {path}", found, "name another")
 
 
 def check_new_folder(path: Path) -> None:
     """Refuse a folder that is to be made, unless it can be made or is empty.
 
     Raises:
-        OutputError: there is something else in its place, or the folder above it is missing or read-only.
+        OutputError: the path is no folder or not an empty one, or the folder above it is missing or read-only.
     """
+    problem = f"cannot write the folder {path}"
     if path.is_symlink() or (path.exists() and not path.is_dir()):
-        raise OutputError(f"cannot write the folder {path}", "it is no folder", "name another")
+        raise OutputError(problem, "it is not a folder", "name another")
     if path.exists() and any(path.iterdir()):
-        raise OutputError(f"cannot write the folder {path}", "it exists and is not empty", "remove it, or name another")
+        raise OutputError(problem, "it exists and is not empty", "remove it, or name another")
     if not path.parent.is_dir() or not _accepts_files(path.parent):
-        raise OutputError(
-            f"cannot write the folder {path}", f"{path.parent} is no folder that can be written to", "name another"
-        )
+        raise OutputError(problem, f"{path.parent} is not a folder that can be written to", "name another")
 
 
 def _accepts_files(folder: Path) -> bool:
@@ -68,7 +66,7 @@ def _accepts_files(folder: Path) -> bool:
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """What the system says of writing ``path``, as an OutputError. Nothing but writing belongs into the block."""
+    """Raise an OSError of the block, which does nothing but write ``path``, as an OutputError."""
     try:
         yield
     except OSError as error:
@@ -77,11 +75,11 @@ def output_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that replaces ``path`` when the block ends well, and leaves no trace when it does not.
+    """A binary file that replaces ``path`` when the block succeeds, and leaves no trace when it fails.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is renamed
     over ``path``; the folder is flushed last. A reader sees the old file or the new one, never a part.
-    An OSError of the block itself, as when its input cannot be read, passes as it is.
+    An OSError of the block itself, as when its input cannot be read, is raised unchanged.
 
     Raises:
         OutputError: the file cannot be written: no such folder, no permission, no space.
@@ -105,12 +103,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of ``path`` when the block ends well, and leaves no trace when it does not.
+    """An empty folder that is renamed to ``path`` when the block succeeds, and leaves no trace when it fails.
 
-    What is in it then is flushed to the disk first. The block writes its files within ``output_errors``.
+    Its files, which the block writes within ``output_errors``, are flushed to the disk first.
 
     Raises:
-        OutputError: the folder cannot be made, or there is something in its place that is not an empty folder.
+        OutputError: the folder cannot be made, or ``path`` exists and is not an empty folder.
     """
     check_new_folder(path)
     temporary = _temporary_name(path)
@@ -127,12 +125,12 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 class _Output(io.FileIO):
-    """A new file, whose failures to take bytes are OutputErrors that name ``path``, whoever writes them."""
+    """A new file that raises OutputErrors naming ``path`` when it cannot be written, whoever writes to it."""
 
     def __init__(self, temporary: Path, path: Path) -> None:
         self.path = path
         with output_errors(path):
-            super().__init__(str(temporary), "xb")  # with the mode that the user's mask gives any new file
+            super().__init__(str(temporary), "xb")  # with the permissions of any new file of this user (umask)
 
     def write(self, data: Any) -> Any:
         with output_errors(self.path):
@@ -140,19 +138,19 @@ class _Output(io.FileIO):
 
 
 def _temporary_name(path: Path) -> Path:
-    """A name beside ``path`` that nobody can guess; the beginning of a long name tells enough."""
+    """A name beside ``path`` that nobody can guess, short enough where the name of ``path`` is long."""
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
 
 
 def _flush_files(folder: Path) -> None:
-    """Flush the files of a folder and the folder; side by side, since each waits for the disk by itself."""
+    """Flush the files of a folder and the folder; in threads, since each flush waits for the disk."""
     with ThreadPoolExecutor(16) as pool:
-        list(pool.map(_flush, (path for path in folder.rglob("*") if path.is_file())))  # the list raises what they do
+        list(pool.map(_flush, (path for path in folder.rglob("*") if path.is_file())))  # the list raises their errors
     _flush_folder(folder)
 
 
 def _flush_folder(folder: Path) -> None:
-    with suppress(OSError):  # some file systems cannot open or flush a folder; the rename stands all the same
+    with suppress(OSError):  # some file systems cannot open or flush a folder; the rename is done nevertheless
         _flush(folder)
 
 

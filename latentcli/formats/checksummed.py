@@ -1,4 +1,4 @@
-"""Files of one kind each: a format, a version, named entries of known types, and a SHA-256 over all of it."""
+"""Files with a format, a version, named entries of known types, and a SHA-256 of all of these."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from latentcli.formats.digests import short
 
 @dataclass(frozen=True)
 class FileSchema:
-    """What all files of a kind have in common.
+    """One kind of file.
 
     Attributes:
         name: with its article, for messages: "a checkpoint".
-        format: what the file says it is.
-        types: of the entries, all of which a file has, and no other.
-        version: of the format; a file of another is refused.
+        format: the value of the file's entry "format".
+        types: of the entries, exactly those a file has.
+        version: of the format; files of other versions are refused.
         checksum: the name of the entry that holds the SHA-256 of all others.
     """
 
@@ -29,20 +29,20 @@ class FileSchema:
     checksum: str = "sha256"
 
     def checksum_of(self, content: Mapping[str, Any]) -> str:
-        """The SHA-256 of a file with these entries, which are plain (``torch_zip.plain``)."""
+        """The SHA-256 of a file with these entries, as ``torch_zip.plain`` gives them."""
         return torch_zip.digest({**self._header(), **content})
 
     def write(self, path: Path, content: Mapping[str, Any], checksum: str | None = None) -> None:
         """Write the entries, whole or not at all: the same content gives the same bytes, whatever the path.
 
         Args:
-            path: of the file.
             content: the entries.
-            checksum: what ``checksum_of`` gave for them, which are plain then, and not copied and digested again.
+            checksum: of the entries, by ``checksum_of``; they are as ``torch_zip.plain`` gives them then, and not
+                copied again.
 
         Raises:
             OutputError: the file cannot be written.
-            TypeError: something is neither a plain value nor a dense tensor.
+            TypeError: an entry is neither a plain value nor a dense tensor.
         """
         if checksum is None:
             content = torch_zip.plain(content)
@@ -53,38 +53,34 @@ class FileSchema:
         return {"format": self.format, "version": self.version}
 
     def read(self, path: Path, remedy: str) -> dict[str, Any]:
-        """The entries and the checksum of a file that ``write`` wrote, tensors on the CPU; their meaning is unchecked.
+        """The entries and the checksum of a file that ``write`` wrote, tensors on the CPU; only types are checked.
 
         Args:
-            path: of the file.
-            remedy: what to do when it cannot be used, for the message.
+            remedy: for the error message: what to do when the file cannot be used.
 
         Raises:
-            ModelFileError: the file is missing, damaged, unsafe, changed, of another kind or version.
+            ModelFileError: the file is missing, damaged, unsafe, changed, or of another kind or version.
         """
-        content, name = torch_zip.read(path, remedy), path
+        content = torch_zip.read(path, remedy)
         if type(content) is not dict or content.get("format") != self.format:
-            raise ModelFileError(f"{name} is not {self.name}", f"expected the format {self.format!r}", remedy)
+            raise ModelFileError(f"{path} is not {self.name}", f"expected the format {self.format!r}", remedy)
         if content.get("version") != self.version:
             found = f"expected version {self.version} of its format, found {str(content.get('version'))[:20]}"
             install = "install the latentcli that wrote it"
-            raise ModelFileError(f"{name} is of another version of latentcli", found, install)
+            raise ModelFileError(f"{path} was written by another version of latentcli", found, install)
         types = {"format": str, "version": int, **self.types, self.checksum: str}
-        unlike = [key for key, kind in types.items() if not _is(content.get(key), kind)]
-        if unlike or set(content) != set(types):
-            raise ModelFileError(
-                f"{name} is not {self.name} as a whole",
-                f"unlike: {', '.join(unlike)}" if unlike else f"expected the entries {', '.join(types)}",
-                remedy,
-            )
+        wrong = [key for key, kind in types.items() if not _is(content.get(key), kind)]
+        if wrong or set(content) != set(types):
+            found = f"of the wrong type: {', '.join(wrong)}" if wrong else f"expected the entries {', '.join(types)}"
+            raise ModelFileError(f"{path} does not have the entries of {self.name}", found, remedy)
         expected = content[self.checksum]
         found = torch_zip.digest({key: value for key, value in content.items() if key != self.checksum})
         if expected != found:
             difference = f"expected SHA-256 {short(expected)}, found {short(found)}"
-            raise ModelFileError(f"{name} was changed after it was written", difference, remedy)
+            raise ModelFileError(f"{path} was changed after it was written", difference, remedy)
         return {key: value for key, value in content.items() if key not in ("format", "version")}
 
 
 def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
-    """Whether it is of one of these types, and not merely of a class below them: a bool is no int."""
+    """Whether the value has one of these types exactly: a bool is not an int."""
     return type(value) in (kinds if isinstance(kinds, tuple) else (kinds,))

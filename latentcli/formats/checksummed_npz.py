@@ -1,4 +1,4 @@
-"""``.npz`` files that tell whether they are whole: the same arrays give the same bytes, with their SHA-256 inside."""
+"""``.npz`` files with a SHA-256 of their arrays inside; the same arrays give the same bytes."""
 
 import math
 import tempfile
@@ -18,7 +18,7 @@ from latentcli.formats.regular_files import kind
 CHECKSUM = "sha256"
 """The array that holds the SHA-256 of all others."""
 
-_BEFORE_ZIP = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can name: times would make the same content differ
+_NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip: real times would make the same content differ
 _BLOCK = 2**22  # bytes copied at a time
 
 Shape = tuple[int, ...]
@@ -28,17 +28,16 @@ Member = Callable[[str, np.dtype, Shape], AbstractContextManager[Write]]
 
 
 def read_arrays(path: Path, *, strict: bool = False) -> dict[str, np.ndarray]:
-    """The arrays of an ``.npz``, without ``sha256``, which is compared where it is there.
+    """The arrays of an ``.npz``, without ``sha256``, which is checked where it is present.
 
     Args:
-        path: of the file.
-        strict: insist on ``sha256``: one flipped bit in an archive's directory can hide its last members, this one
+        strict: require ``sha256``: one flipped bit in an archive's directory can hide its last members, this one
             among them.
 
     Raises:
-        DataError: the file is missing, damaged or unsafe, or its arrays are not those it was written with.
+        DataError: the file is missing, damaged, unsafe, or changed after it was written.
     """
-    remedy = "make it again, or copy it again from where it is whole"
+    remedy = "make it again, or copy it again from where it is intact"
     if kind(path) is None:
         raise DataError(f"there is no file {path}", remedy="give the path of one that latentcli wrote")
     try:
@@ -55,10 +54,9 @@ def read_arrays(path: Path, *, strict: bool = False) -> dict[str, np.ndarray]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an ``.npz`` that any numpy reads: the same bytes for the same arrays, with their SHA-256 as ``sha256``.
+    """Write an ``.npz`` whole or not at all: the same bytes for the same arrays, with their SHA-256 as ``sha256``.
 
     Args:
-        path: of the file, replaced whole or not at all.
         arrays: by name; numbers, truth values or strings.
 
     Raises:
@@ -74,30 +72,29 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def arrays_writer(
     path: Path, shapes: Mapping[str, tuple[np.dtype, Shape]], known: Mapping[str, np.ndarray] | None = None
 ) -> Iterator[Callable[..., None]]:
-    """Write an ``.npz`` like ``write_arrays`` does, its arrays a few rows at a time, all of them together.
+    """Write an ``.npz`` like ``write_arrays``, but the next rows of all its arrays at a time.
 
-    What cannot be written yet, as an archive takes one array after another, waits in temporary files beside it.
+    An archive takes one array after another, so the rows of all but the first wait in temporary files beside it.
 
     Args:
-        path: of the file, replaced whole when the block ends well.
+        path: replaced when the block succeeds.
         shapes: dtype and shape of each array that comes in rows.
-        known: arrays that are there as a whole.
+        known: arrays that are complete.
 
     Yields:
-        a function that takes the next rows of every array, by name.
+        A function that takes the next rows of every array, by name.
 
     Raises:
         OutputError: the file cannot be written.
-        ValueError: the rows are more or fewer than the shapes say.
+        ValueError: there are more or fewer rows than the shapes say.
     """
     whole = {name: np.asarray(array) for name, array in (known or {}).items()}
     names = sorted({*shapes, *whole})
     first = next(name for name in names if name in shapes)
     with _archive(path, len(names)) as member, ExitStack() as opened:
         with output_errors(path):
-            waiting = {
-                name: opened.enter_context(tempfile.TemporaryFile(dir=path.parent)) for name in shapes if name != first
-            }
+            later = [name for name in shapes if name != first]
+            waiting = {name: opened.enter_context(tempfile.TemporaryFile(dir=path.parent)) for name in later}
 
         def finish(name: str) -> None:
             if name in whole:
@@ -125,13 +122,13 @@ def arrays_writer(
 
 @contextmanager
 def _archive(path: Path, count: int) -> Iterator[Member]:
-    """An ``.npz`` of so many arrays, which come in the order of their names; ``sha256`` is added at the end."""
+    """An ``.npz`` of ``count`` arrays, written in the order of their names; ``sha256`` is added at the end."""
     sha256 = DigestInParts(count)
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
 
         @contextmanager
         def member(name: str, dtype: np.dtype, shape: Shape) -> Iterator[Write]:
-            with archive.open(zipfile.ZipInfo(f"{name}.npy", _BEFORE_ZIP), "w", force_zip64=True) as target:
+            with archive.open(zipfile.ZipInfo(f"{name}.npy", _NO_TIME), "w", force_zip64=True) as target:
                 header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(target, header)
                 sha256.begin(name, dtype, shape)
@@ -148,7 +145,7 @@ def _archive(path: Path, count: int) -> Iterator[Member]:
                 raise ValueError(f"the array {name} of shape {shape} lacks {missing:,} bytes")
 
         yield member
-        with archive.open(zipfile.ZipInfo(f"{CHECKSUM}.npy", _BEFORE_ZIP), "w", force_zip64=True) as target:
+        with archive.open(zipfile.ZipInfo(f"{CHECKSUM}.npy", _NO_TIME), "w", force_zip64=True) as target:
             np.lib.format.write_array(target, np.asarray(sha256.hexdigest()), version=(1, 0), allow_pickle=False)
 
 

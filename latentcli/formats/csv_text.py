@@ -1,19 +1,17 @@
-"""CSV whose text stays text in a spreadsheet, and comes back as it was."""
+"""CSV whose cells a spreadsheet never takes for formulas, and which can be read back unchanged."""
 
 import math
 import string
 from collections.abc import Iterable, Sequence
 
 _QUOTE = '"'
-_EMPTY = 2 * _QUOTE
-"""A row of one empty cell: an empty line would be no row."""
-
+_EMPTY = 2 * _QUOTE  # a row with one empty cell: an empty line would not be read as a row
 _TO_QUOTE = frozenset(',"\r\n')
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(rows: Iterable[Sequence[object]]) -> str:
-    """Rows with "\\n" at their ends, their cells escaped by ``escape_formula``.
+    """Rows that end in "\\n", their cells escaped by ``escape_formula``.
 
     ``csv.writer`` would leave a carriage return unquoted, which readers take for the end of a row.
     """
@@ -26,10 +24,10 @@ def _cell(value: object) -> str:
 
 
 def escape_formula(cell: str) -> str:
-    """The cell as a spreadsheet takes for text, with ' before what it would take for a formula.
+    """The cell, with ' before it where a spreadsheet would take it for a formula: after = + - @, tab or return.
 
-    A leading = + - @, tab or return makes a formula. Plain numbers stay as they are: a class may well be called -1.
-    What looks escaped already gets another ', so that ``unescape_formula`` gives back any cell.
+    Plain numbers stay unchanged, since a class may be called -1. What looks escaped already gets another ', so that
+    ``unescape_formula`` gives back any cell.
     """
     return f"'{cell}" if _is_formula(cell.lstrip("'")) else cell
 

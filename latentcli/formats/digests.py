@@ -1,4 +1,4 @@
-"""The SHA-256 of arrays and plain values, which proves them unchanged and names what was made of them."""
+"""The SHA-256 of arrays and plain values, which shows that they are unchanged and identifies them."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_BLOCK = 2**20  # bytes of an array that are copied at a time, where it does not lie in C order
+_BLOCK = 2**20  # bytes of an array that are copied at a time, where it is not in C order
 
 
 def is_digest(text: Any) -> bool:
@@ -23,7 +23,7 @@ def digest(content: Mapping[Any, Any]) -> str:
     """SHA-256 of a mapping of arrays and plain values, independent of file format and of key order.
 
     Arrays enter with dtype, shape and bytes (C order); every other value through its ``repr``; mappings
-    and sequences recursively. Lengths go before what they measure, so that no content reads like another.
+    and sequences recursively, each after its length, so that different contents never give the same bytes.
     """
     sha256 = hashlib.sha256()
     _absorb(sha256, content)
@@ -31,31 +31,21 @@ def digest(content: Mapping[Any, Any]) -> str:
 
 
 class DigestInParts:
-    """``digest`` of a mapping of arrays that need never be in memory as a whole, given in the order of their names.
-
-    Args:
-        count: of arrays.
-    """
+    """``digest`` of a mapping of ``count`` arrays, given in the order of their names, none in memory as a whole."""
 
     def __init__(self, count: int) -> None:
         self.sha256 = hashlib.sha256(b"{%d:" % count)
+        self.update = self.sha256.update  # the next bytes of the array begun last, in C order
+        self.hexdigest = self.sha256.hexdigest
 
     def begin(self, name: str, dtype: np.dtype, shape: tuple[int, ...]) -> None:
-        """The next array, whose bytes in C order follow by ``update``."""
+        """The next array, whose bytes follow by ``update``."""
         _absorb(self.sha256, name)
         self.sha256.update(_header(dtype, shape))
 
-    def update(self, part: bytes | memoryview) -> None:
-        """The next bytes of the array that was begun last."""
-        self.sha256.update(part)
-
-    def hexdigest(self) -> str:
-        """What ``digest`` gives for all of them together."""
-        return self.sha256.hexdigest()
-
 
 def bytes_of(array: np.ndarray) -> Iterator[memoryview]:
-    """The bytes of an array in C order: all at once where they lie so, otherwise copied a megabyte at a time."""
+    """The bytes of an array in C order: all at once where it is in C order, otherwise copied a megabyte at a time."""
     if array.flags.c_contiguous or array.nbytes <= _BLOCK:
         if array.nbytes:
             yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

@@ -1,4 +1,4 @@
-"""Which arrays a file may hold: plain numbers, truth values and short strings, of a size that is really there."""
+"""The arrays that a file may hold: plain numbers, truth values and short strings, with all their bytes present."""
 
 import math
 import re
@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-MAX_STRING_LENGTH = 4096
-"""Characters: no path and no class name of a file is longer."""
+MAX_STRING_LENGTH = 4096  # characters: longer than any path or class name
 MAX_DIMENSIONS = 32
-
 _PLAIN_DTYPE = re.compile(r"[<>|=]?(?:\?|b1|[iu][1248]|f[248]|[US](?P<length>[1-9][0-9]{0,4}))")
 _LAST_CODE_POINT = 0x10FFFF
 
@@ -23,7 +21,7 @@ def plain_dtype(description: Any) -> np.dtype:
 
     Raises:
         UnsafeArrays: it is not a truth value, an integer, a float of 2, 4 or 8 bytes, or a string of at most
-            4096 characters. Objects and structures above all.
+            4096 characters, but an object or a structure, for example.
     """
     if not isinstance(description, str) or len(description) > 8:
         raise UnsafeArrays("an array of structures or of an unknown type")
@@ -36,14 +34,13 @@ def plain_dtype(description: Any) -> np.dtype:
 
 
 def size_in_bytes(dtype: np.dtype, shape: Any) -> int:
-    """Bytes of an array of that shape, without making it.
+    """The bytes that an array of that shape takes, without making it.
 
     Raises:
-        UnsafeArrays: the shape is not a tuple of up to 32 sizes, or is beyond any address.
+        UnsafeArrays: the shape is not a tuple of up to 32 sizes, or is larger than any address.
     """
-    if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS:
-        raise UnsafeArrays("an array whose shape is no tuple of sizes")
-    if not all(type(size) is int and 0 <= size < 2**62 for size in shape):
+    sizes = shape if isinstance(shape, tuple) and len(shape) <= MAX_DIMENSIONS else (None,)
+    if not all(type(size) is int and 0 <= size < 2**62 for size in sizes):
         raise UnsafeArrays("an array whose shape is no tuple of sizes")
     if math.prod(size for size in shape if size) * dtype.itemsize >= 2**62:  # numpy multiplies past a zero, too
         raise UnsafeArrays("an array larger than any memory")
@@ -51,10 +48,10 @@ def size_in_bytes(dtype: np.dtype, shape: Any) -> int:
 
 
 def from_bytes(data: Any, dtype: np.dtype, shape: tuple[int, ...], fortran: bool = False) -> np.ndarray:
-    """An array over these bytes, read-only where they are; in this machine's byte order.
+    """An array over these bytes, read-only if they are; in this machine's byte order.
 
     Raises:
-        UnsafeArrays: there are more bytes or fewer than the shape needs, or bytes that are no value of the type.
+        UnsafeArrays: the shape needs more bytes or fewer, or some are no value of the type.
     """
     expected = size_in_bytes(dtype, shape)
     if len(data) != expected:
@@ -66,7 +63,7 @@ def from_bytes(data: Any, dtype: np.dtype, shape: tuple[int, ...], fortran: bool
 
 
 def check_values(array: np.ndarray) -> None:
-    """Refuse bytes that numpy would take, and stumble over later.
+    """Refuse values that numpy accepts when it reads them, but fails on later.
 
     Raises:
         UnsafeArrays: a truth value other than 0 and 1, or a character beyond Unicode.

@@ -1,19 +1,19 @@
 """One image file as bytes of the wanted size, whatever its mode, depth and orientation.
 
-Decisions, the same for every file:
+The same rules for every file:
 
 * The format is found by content, among PNG, JPEG, BMP, TIFF and WebP; the suffix only says that it is an image.
-* EXIF orientation is applied. Of animations and of files with several pages the first image counts.
-* 16 bits become 8 by scaling 0…65535 to 0…255; floats must lie in 0…1. Nothing is stretched image by image, which
-  would make equal things unequal.
-* What is transparent is laid over black, the value of absence in most scientific images.
-* The whole image is resized to the wanted size, aspect ratio or not: cropping could cut off what tells the classes
-  apart, and padding would teach a model the shapes of files. Lanczos' filter, antialiased.
+* EXIF orientation is applied. In animations and files with several pages only the first image is read.
+* 16 bits become 8 by scaling 0…65535 to 0…255; floats must lie in 0…1. No image is stretched to its own range, which
+  would give equal objects unequal values.
+* Transparent pixels are laid over black, which stands for nothing in most scientific images.
+* The whole image is resized, whatever its aspect ratio: cropping could remove what distinguishes the classes, and
+  padding would teach a model the shapes of files. Lanczos' filter, antialiased.
 """
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +22,11 @@ from PIL import Image
 from latentcli.formats.regular_files import open_regular, reason
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-MAX_PIXELS = 64_000_000
-"""Of one file, by its header; some fifty kilobytes can hold a hundred times as many."""
-
-GREY_TOLERANCE = 8
-"""Levels of 255 by which the channels of a grey image may differ: what JPEG does to grey in RGB."""
+MAX_PIXELS = 64_000_000  # in one file, by its header: a file of fifty kilobytes can claim a hundred times as many
+GREY_TOLERANCE = 8  # levels out of 255 by which JPEG may make the channels of a grey image differ
 
 _LARGE = 4_000_000  # pixels
-_one_large_image = threading.Lock()  # keeps the memory of many threads within bounds
+_one_large_image = threading.Lock()  # limits the memory that many threads take
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -40,7 +37,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF's orientations and what sets them upright. Source: CIPA DC-008 (Exif 2.32), tag 274.
+"""How images are turned upright, by EXIF's orientation. Source: CIPA DC-008 (Exif 2.32), tag 274.
 
 ``PIL.ImageOps.exif_transpose`` would encode all EXIF data anew, and fail where another tag is damaged.
 """
@@ -51,30 +48,27 @@ class UnreadableImage(Exception):
 
 
 def decode(path: Path, height: int, width: int, channels: int | None) -> np.ndarray:
-    """One image at the wanted size.
+    """(C, height, width) uint8: one image at the wanted size in pixels.
 
     Args:
-        path: a file.
-        height: wanted, in pixels.
-        width: wanted, in pixels.
-        channels: 1 (luma of ITU-R 601) or 3 wanted; None for 1 if its content is grey and 3 if not.
-
-    Returns:
-        (C, height, width) uint8.
+        path: of the file.
+        channels: 1 (luma of ITU-R 601) or 3; None for 1 if the content is grey and 3 if not.
 
     Raises:
-        UnreadableImage: it cannot be opened, is no image, is damaged or cut short, is too large, or has pixels
-            without a known range.
+        UnreadableImage: the file cannot be opened, is no image, is damaged or cut short, is too large, or has
+            pixels without a known range.
     """
-    with _image(path) as image, _turn_for(image):
-        return _converted(image, height, width, channels)
+    with _image(path) as image:
+        large = image.width * image.height > _LARGE
+        with _one_large_image if large else nullcontext():
+            return _converted(image, height, width, channels)
 
 
 def measure(path: Path) -> tuple[int, int]:
-    """Height and width of an image set upright, from its header alone.
+    """Height and width of an image turned upright, from its header alone.
 
     Raises:
-        UnreadableImage: it has no header to be read.
+        UnreadableImage: the header cannot be read.
     """
     with _image(path) as image:
         turned = _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF"  # whose size is given upright
@@ -83,7 +77,7 @@ def measure(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _image(path: Path) -> Iterator[Image.Image]:
-    """An image file with its header read; whatever goes wrong in the block is a reason why it is unreadable."""
+    """An image file with its header read; any error in the block becomes an UnreadableImage."""
     try:
         file, _ = open_regular(path)
         with file, Image.open(file, formats=FORMATS) as image:
@@ -96,7 +90,7 @@ def _image(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
     except OSError as error:
         raise UnreadableImage(_damage(error)) from error
-    except Exception as error:  # the parsers of damaged files stumble in every way that Python knows
+    except Exception as error:  # the parsers of damaged files raise errors of any class
         raise UnreadableImage(f"damaged: {type(error).__name__}") from error
 
 
@@ -106,15 +100,11 @@ def _damage(error: OSError) -> str:
     return reason(error) if error.errno else f"damaged: {str(error)[:100]}"
 
 
-def _turn_for(image: Image.Image) -> AbstractContextManager[object]:
-    return _one_large_image if image.width * image.height > _LARGE else nullcontext()
-
-
 def _converted(image: Image.Image, height: int, width: int, channels: int | None) -> np.ndarray:
     side = 2 * max(height, width)
     image.draft(None, (side, side))  # lets JPEG decode a large image at a fraction of its size
     image.load()
-    orientation = _orientation(image)  # PNG may carry it behind the pixels, and TIFF has applied it by now
+    orientation = _orientation(image)  # only now: PNG may store it after the pixels, and TIFF has applied it by now
     plain = _in_8_bits(image)
     if orientation in _TURNS:
         plain = plain.transpose(_TURNS[orientation])
@@ -122,9 +112,10 @@ def _converted(image: Image.Image, height: int, width: int, channels: int | None
         plain = plain.convert("L")
     if plain.size != (width, height):
         plain = plain.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if plain.mode == "RGB" and channels is None and _is_grey(np.asarray(plain)):
-        plain = plain.convert("L")
     pixels = np.asarray(plain)
+    if plain.mode == "RGB" and channels is None and np.ptp(pixels, axis=2).max() <= GREY_TOLERANCE:
+        plain = plain.convert("L")
+        pixels = np.asarray(plain)
     if plain.mode == "L":
         return np.broadcast_to(pixels, (channels or 1, height, width))
     return pixels.transpose(2, 0, 1)
@@ -135,10 +126,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged EXIF data is as good as none, and its parser may raise anything
         return 1
-
-
-def _is_grey(pixels: np.ndarray) -> bool:
-    return int((pixels.max(axis=2) - pixels.min(axis=2)).max()) <= GREY_TOLERANCE
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
@@ -158,7 +145,7 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
 
 
 def _scaled(pixels: np.ndarray) -> np.ndarray:
-    """0…65535 as 0…255, rounded; Pillow hands some 16-bit files out as 32-bit integers."""
+    """0…65535 as 0…255, rounded; Pillow gives some 16-bit files as 32-bit integers."""
     if int(pixels.min()) < 0 or int(pixels.max()) > 65_535:
         raise UnreadableImage("integer pixels beyond 16 bits")
     return ((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)

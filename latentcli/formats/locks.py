@@ -17,18 +17,15 @@ from latentcli.core.errors import OutputError
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """The right to write ``path``, which no other run has meanwhile, whether in this process or in another.
+    """Hold the right to write the file or folder ``path`` while the block runs, against this and other processes.
 
-    The lock is the operating system's, so it ends with the process, however that ends. Its file lies in the user's
-    cache folder, under a name made of the output's whole path, and stays there, empty: whoever deletes a lock file
-    may delete it from under a run that has just opened it, and then two runs hold "the" lock. Beside the output it
-    would be litter. Where there can be no lock, as in a home that is read-only, the block runs without.
-
-    Args:
-        path: of a file or a folder, there already or not.
+    The lock is the operating system's, so it ends with the process, even after a crash. Its empty file lies in the
+    user's cache folder, so that outputs stay alone, under a hash of the output's path. It is never deleted: a run that
+    had just opened it would hold the deleted file, and the next run a new one. Where no lock can be made, as with a
+    read-only home, the block runs without.
 
     Raises:
-        OutputError: another run is writing it.
+        OutputError: another run is writing the path.
     """
     key = hashlib.sha256(os.fsencode(os.path.normcase(path.resolve()))).hexdigest()
     folder = user_cache_path("latentcli") / "locks"
@@ -38,15 +35,16 @@ def exclusive(path: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise OutputError(
-            f"another run is writing {path}", _described(holder), "wait for it, or name another output"
-        ) from None
+        remedy = "wait for it, or name another output"
+        raise OutputError(f"another run is writing {path}", _described(holder), remedy) from None
     except (OSError, NotImplementedError):
         yield
         return
     try:
+        started = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        run = {"process": os.getpid(), "host": socket.gethostname(), "since": started}
         with suppress(OSError):
-            holder.write_text(json.dumps(_this_run()), encoding="utf-8")
+            holder.write_text(json.dumps(run), encoding="utf-8")
         yield
     finally:
         with suppress(OSError):
@@ -54,13 +52,8 @@ def exclusive(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _this_run() -> dict[str, str | int]:
-    started = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    return {"process": os.getpid(), "host": socket.gethostname(), "since": started}
-
-
 def _described(holder: Path) -> str | None:
-    """Which run holds a lock; None where it has not said so yet."""
+    """The run that holds a lock; None where it has not written its file yet."""
     try:
         run = json.loads(holder.read_text(encoding="utf-8"))
         return f"process {run['process']} on {run['host']}, since {run['since']}"

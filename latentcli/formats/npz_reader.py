@@ -1,8 +1,7 @@
 """Arrays from ``.npz`` and ``.npy`` files of unknown origin, every size checked before it is allocated.
 
 ``numpy.load(allow_pickle=False)`` runs no code, but allocates what a header claims: 128 bytes can ask for 8 TiB,
-2 MB can inflate to 2 GiB. Here the header must agree with the bytes that are there, and what compressed members
-inflate to is limited.
+2 MB can inflate to 2 GiB. Here the header must agree with the bytes present, and the inflated size is limited.
 """
 
 import ast
@@ -29,23 +28,18 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, O
 """What zipfile raises for damaged archives (NotImplementedError is a RuntimeError, UnicodeError a ValueError)."""
 
 
-def read_npz(path: Path, *, limit_bytes: int | None = None) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an ``.npz`` file, in memory, in the file's order and this machine's byte order.
 
-    Args:
-        path: a regular file.
-        limit_bytes: what all arrays together may take; by default 64 MiB and 100 times the size of the file.
-
     Raises:
-        UnsafeArrays: it is not an archive of plain arrays, is damaged (each member has a CRC), or is too large.
+        UnsafeArrays: the file is not an archive of plain arrays, is damaged (each member has a CRC), or inflates to
+            more than 64 MiB plus 100 times its size.
     """
-    path = Path(path)
     file, size = _opened(path)
-    limit = _FREE_BYTES + _MAX_RATIO * size if limit_bytes is None else limit_bytes
     try:
         with file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-            _check_members(members, limit, size)
+            _check_members(members, size)
             return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
     except UnsafeArrays:
         raise
@@ -57,22 +51,18 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
     """The array of an ``.npy`` file.
 
     Args:
-        path: a regular file.
         mmap: leave it on the disk, mapped read-only; otherwise it is read into memory, in this machine's byte order.
 
     Raises:
-        UnsafeArrays: it is not one plain array, or not of the size that its header claims.
+        UnsafeArrays: the file is not one plain array, or not of the size that its header claims.
     """
-    path = Path(path)
     file, size = _opened(path)
     try:
         with file:
             dtype, shape, fortran, offset = _read_header(file)
             _check_size(dtype, shape, size - offset)
             if mmap and size > offset:
-                array = np.memmap(
-                    path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C"
-                )
+                array = np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
                 check_values(array)
                 return array
             return _read_values(file, dtype, shape, fortran)
@@ -89,7 +79,7 @@ def _opened(path: Path) -> tuple[IO[bytes], int]:
         raise UnsafeArrays(f"cannot be read: {reason(error)}") from error
 
 
-def _check_members(members: list[zipfile.ZipInfo], limit: int, size: int) -> None:
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     if len(members) > MAX_ARRAYS:
         raise UnsafeArrays(f"an archive of {len(members)} members, more than {MAX_ARRAYS}")
     names = set()
@@ -106,7 +96,7 @@ def _check_members(members: list[zipfile.ZipInfo], limit: int, size: int) -> Non
             raise UnsafeArrays("an archive with an unknown compression")
         if member.compress_size > size:
             raise UnsafeArrays(f"an archive that ends within its member {name!r}")
-    total = sum(member.file_size for member in members)
+    total, limit = sum(member.file_size for member in members), _FREE_BYTES + _MAX_RATIO * size
     if total > limit:
         raise UnsafeArrays(f"an archive that inflates to {total:,} bytes, more than the {limit:,} allowed")
 
@@ -117,12 +107,12 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
         _check_size(dtype, shape, member.file_size - offset)
         array = _read_values(file, dtype, shape, fortran)
         if file.read(1):  # also makes zipfile compare the CRC of an array without values
-            raise UnsafeArrays("an array with other data behind it")
+            raise UnsafeArrays("an array followed by other data")
     return array
 
 
 def _read_header(file: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], bool, int]:
-    """Dtype, shape, whether the first axis varies fastest, and the offset of the values."""
+    """Dtype, shape, whether the values are in Fortran order, and their offset."""
     start = file.read(8)
     if len(start) != 8 or start[:6] != _MAGIC or start[6] not in (1, 2, 3):
         raise UnsafeArrays("not an array in numpy's .npy format")
@@ -137,9 +127,8 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], bool, int]
         header = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
         raise UnsafeArrays("an array with a damaged header") from error
-    if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:
-        raise UnsafeArrays("an array with a damaged header")
-    if not isinstance(header["fortran_order"], bool):
+    whole = isinstance(header, dict) and set(header) == {"descr", "fortran_order", "shape"}
+    if not whole or not isinstance(header["fortran_order"], bool):
         raise UnsafeArrays("an array with a damaged header")
     return plain_dtype(header["descr"]), header["shape"], header["fortran_order"], 8 + width + length
 

@@ -1,17 +1,18 @@
-"""A reader of pickles of unknown origin that admits plain values and numpy arrays, and runs nothing.
+"""A reader of pickles of unknown origin that accepts plain values and numpy arrays, and runs no code.
 
-A pickle is a program, and Python's own unpickler calls what it names. An allow-list of numpy's constructors is no
-way out, because they crash the interpreter on hostile arguments. So this module is an interpreter of its own for the
-forty operations that dicts of arrays need. It looks no class up: the few names that describe arrays become
-inert marks (:class:`_Known`), and the arrays are rebuilt from their bytes after every size was checked.
+A pickle is a program, and Python's own unpickler calls what it names. An allow-list of numpy's constructors does not
+help, because they crash the interpreter on hostile arguments. So this module interprets the forty operations that
+dicts of arrays need. It imports nothing that a pickle names: the few names that describe arrays become constants
+(:class:`_Known`), and the arrays are rebuilt from their bytes after every size was checked.
 
 Read: dict, list, tuple, str, bytes, int, float, bool, None, numpy arrays and numpy scalars (as Python numbers), in
-protocols 2 to 5 of Python 2 and 3, numpy 1 and 2. What is shared in the pickle is shared in the result only where
-that is harmless: a list within itself, or a tuple doubled forty times, is refused.
+protocols 2 to 5 of Python 2 and 3, numpy 1 and 2. References to a value that occurred before are accepted only where
+they are harmless: a list within itself, or a tuple doubled forty times, is refused.
 """
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ MAX_OPERATIONS = 1_000_000  # CIFAR-100's training file has some 300,000
 MAX_DEPTH = 20
 _MAX_NAME = 100
 _MAX_INTEGER = 32  # bytes
+_ORDERS = ("<", ">", "|", b"<", b">", b"|")  # byte orders of dtypes, in Python 3 and 2
 
 
 class UnsafePickle(ValueError):
@@ -34,62 +36,45 @@ def refuse(reason: str) -> NoReturn:
     raise UnsafePickle(reason)
 
 
-class _Known(Enum):
-    """What a pickle may name. The members stand for numpy's functions and are never called."""
+_Known = Enum("_Known", "RECONSTRUCT FROM_BUFFER SCALAR DTYPE NDARRAY ENCODE")
+"""What a pickle may name. The members stand for the functions of these names, which are never called."""
 
-    RECONSTRUCT = "_reconstruct"
-    FROM_BUFFER = "_frombuffer"
-    SCALAR = "scalar"
-    DTYPE = "dtype"
-    NDARRAY = "ndarray"
-    ENCODE = "encode"
-
-
-_GLOBALS = {
-    ("numpy.core.multiarray", "_reconstruct"): _Known.RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _Known.RECONSTRUCT,
-    ("numpy.core.multiarray", "scalar"): _Known.SCALAR,
-    ("numpy._core.multiarray", "scalar"): _Known.SCALAR,
-    ("numpy.core.numeric", "_frombuffer"): _Known.FROM_BUFFER,
-    ("numpy._core.numeric", "_frombuffer"): _Known.FROM_BUFFER,
-    ("numpy", "dtype"): _Known.DTYPE,
-    ("numpy", "ndarray"): _Known.NDARRAY,
-    ("_codecs", "encode"): _Known.ENCODE,
-}
+_GLOBALS: dict[tuple[str, str], Any] = {
+    ("numpy", "dtype"): _Known.DTYPE, ("numpy", "ndarray"): _Known.NDARRAY, ("_codecs", "encode"): _Known.ENCODE,
+}  # fmt: skip
+for _core in ("numpy.core", "numpy._core"):  # of numpy 1 and 2
+    _GLOBALS[f"{_core}.multiarray", "_reconstruct"] = _Known.RECONSTRUCT
+    _GLOBALS[f"{_core}.multiarray", "scalar"] = _Known.SCALAR
+    _GLOBALS[f"{_core}.numeric", "_frombuffer"] = _Known.FROM_BUFFER
 
 
+@dataclass
 class _Dtype:
     """A dtype as the pickle describes it: a code such as "f8", then its byte order."""
 
-    def __init__(self, code: str) -> None:
-        self.code, self.order = code, ""
+    code: str
+    order: str = ""
 
 
+@dataclass
 class _Array:
-    """An array that the pickle announced, empty until the pickle gives its bytes."""
+    """An array that the pickle announced, None until the pickle gives its bytes."""
 
-    def __init__(self, array: np.ndarray | None = None) -> None:
-        self.array = array
+    array: np.ndarray | None = None
 
 
 def loads(
-    data: bytes,
-    *,
-    encoding: str = "ascii",
-    stand_ins: Mapping[tuple[str, str], Any] | None = None,
+    data: bytes, *, encoding: str = "ascii", stand_ins: Mapping[tuple[str, str], Any] | None = None,
     persistent: Callable[[Any], Any] | None = None,
-) -> Any:
-    """The value that a pickle describes.
+) -> Any:  # fmt: skip
+    """The value that a pickle describes: new plain values; arrays are read-only and in this machine's byte order.
 
     Args:
-        data: the whole pickle, and nothing behind it.
-        encoding: what the strings of Python 2 become: text in this encoding, or "bytes" to leave them so.
-        stand_ins: by (module, name), what else the pickle may name, and what it gets instead: a function here is
-            called with arguments that may be anything a pickle holds, so it must check them all.
+        data: the whole pickle, and nothing after it.
+        encoding: of the strings of Python 2, or "bytes" to return them as bytes.
+        stand_ins: replacements of other names, by (module, name). A function here is called with arguments that may
+            be anything a pickle holds, so it must check them all.
         persistent: called with the names of things outside the pickle; without it they are refused.
-
-    Returns:
-        Fresh plain values; arrays are read-only and in this machine's byte order.
 
     Raises:
         UnsafePickle: the pickle is damaged, too long or too deep, or asks for anything but plain values and arrays.
@@ -101,7 +86,7 @@ def loads(
 
 
 def _plain(value: Any, depth: int) -> Any:
-    """The value with its arrays in place; containers are a tree here, since the memo gives none of them back."""
+    """The value with its arrays inserted; its containers form a tree, since none of them can come from the memo."""
     if depth > MAX_DEPTH:
         refuse(f"a pickle nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
@@ -120,26 +105,22 @@ def _plain(value: Any, depth: int) -> Any:
 class _Machine:
     """The machine that a pickle programs: a stack, marks in it, and a memo.
 
-    Each operation is a method below, and does no more than its own line in ``pickletools`` says. A length is never
-    believed beyond the end of the data, so memory is bounded by a few times the data's own size.
+    Each operation is a method below, as ``pickletools`` describes it. No length may reach beyond the end of the
+    data, so memory is bounded by a few times the data's own size.
     """
 
     def __init__(
-        self,
-        data: bytes,
-        encoding: str,
-        stand_ins: Mapping[tuple[str, str], Any],
+        self, data: bytes, encoding: str, stand_ins: Mapping[tuple[str, str], Any],
         persistent: Callable[[Any], Any] | None,
-    ) -> None:
-        self.data, self.encoding = bytes(data), encoding
+    ) -> None:  # fmt: skip
+        self.data, self.encoding, self.persistent = bytes(data), encoding, persistent
         self.position = 0
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.globals = {**_GLOBALS, **stand_ins}
         self.functions = [value for value in stand_ins.values() if callable(value)]
-        self.persistent = persistent
-        self.copies_left = 4 * len(data)  # bytes; many arrays may name the same memoised bytes
+        self.copies_left = 4 * len(data)  # bytes; many arrays may refer to the same memoised bytes
 
     def run(self) -> Any:
         if self.data[:1] != b"\x80" or self.data[1:2] not in (b"\x02", b"\x03", b"\x04", b"\x05"):
@@ -156,21 +137,17 @@ class _Machine:
         else:
             refuse(f"a pickle of more than {MAX_OPERATIONS:,} operations")
         if self.position != len(self.data):
-            refuse(f"a pickle with {len(self.data) - self.position} bytes of something else behind it")
+            refuse(f"a pickle followed by {len(self.data) - self.position} bytes of something else")
         value = self.pop()
         if self.stack or self.marked:
             refuse("a pickle that leaves unfinished values")
         return value
 
-    # Reading the program
-
     def take(self, count: int) -> bytes:
-        end = self.position + count
-        if end > len(self.data):
+        start, self.position = self.position, self.position + count
+        if self.position > len(self.data):
             refuse("a pickle that is cut short")
-        taken = self.data[self.position : end]
-        self.position = end
-        return taken
+        return self.data[start : self.position]
 
     def number(self, form: str) -> Any:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
@@ -184,8 +161,6 @@ class _Machine:
     def python2_string(self, count: int) -> None:
         value = self.take(count)
         self.push(value if self.encoding == "bytes" else value.decode(self.encoding))
-
-    # The stack
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -212,11 +187,9 @@ class _Machine:
 
     def tuple_of(self, items: list[Any]) -> None:
         value = tuple(items)
-        if _levels(value) > MAX_DEPTH:  # here, not at the end: a million levels take long to make and to undo
+        if _levels(value) > MAX_DEPTH:  # here, not at the end: a million levels take long to build and to delete
             refuse(f"a pickle nested deeper than {MAX_DEPTH} levels")
         self.push(value)
-
-    # The memo
 
     def put(self, index: int) -> None:
         if index >= MAX_OPERATIONS or not self.stack:
@@ -224,17 +197,14 @@ class _Machine:
         self.memo[index] = self.stack[-1]
 
     def get(self, index: int) -> None:
-        """Give back what is memoised: values that cannot contain others, and tuples of such (shapes)."""
+        """Push a memoised value, if it cannot contain others or is a tuple of whole numbers (a shape)."""
         if index not in self.memo:
             refuse("a damaged pickle: nothing under that number in the memo")
         value = self.memo[index]
-        if isinstance(value, dict | list) or (
-            isinstance(value, tuple) and any(type(item) is not int for item in value)
-        ):
-            refuse("a pickle with the same list, dict or tuple in two places")
+        shape = isinstance(value, tuple) and all(type(item) is int for item in value)
+        if isinstance(value, dict | list | tuple) and not shape:
+            refuse("a pickle that uses the same list, dict or tuple twice")
         self.push(value)
-
-    # Containers
 
     def extend(self, items: list[Any]) -> None:
         self.top(list).extend(items)
@@ -248,8 +218,6 @@ class _Machine:
                 refuse("a pickle of a dict with a key that is repeated, or is no string and no whole number")
             target[key] = value
 
-    # Names, and the arrays that calls of them would make
-
     def named(self, module: Any, name: Any) -> None:
         """GLOBAL, STACK_GLOBAL: push what stands for this name."""
         if not (isinstance(module, str) and isinstance(name, str)) or (module, name) not in self.globals:
@@ -257,7 +225,7 @@ class _Machine:
         self.push(self.globals[module, name])
 
     def reduce(self) -> None:
-        """REDUCE: pop arguments and a function, push what a call would give."""
+        """REDUCE: pop arguments and a function, push what the call would return."""
         arguments, function = self.pop(), self.pop()
         if type(arguments) is not tuple:
             refuse("a damaged pickle: a call without arguments")
@@ -279,7 +247,7 @@ class _Machine:
                 refuse("a pickle with a call that no array needs")
 
     def outside(self) -> None:
-        """BINPERSID: pop a name of something outside the pickle, push what it names."""
+        """BINPERSID: pop the name of something outside the pickle, push what it stands for."""
         if self.persistent is None:
             refuse("a pickle that names something outside itself")
         self.push(self.persistent(self.pop()))
@@ -293,22 +261,13 @@ class _Machine:
         match target, state:
             case _Array(array=None), (int(), tuple() as shape, _Dtype() as dtype, int() as fortran, raw):
                 target.array = self.array(raw, dtype, shape, bool(fortran))
-            case _Dtype(order=""), (
-                3,
-                "<" | ">" | "|" | b"<" | b">" | b"|" as order,
-                None,
-                None,
-                None,
-                int(),
-                int(),
-                _,
-            ):
+            case _Dtype(order=""), (3, str() | bytes() as order, None, None, None, int(), int(), _) if order in _ORDERS:
                 target.order = order if isinstance(order, str) else order.decode()
             case _:
                 refuse("a pickle with a state that no array needs")
 
     def array(self, raw: Any, dtype: _Dtype, shape: tuple[int, ...], fortran: bool) -> np.ndarray:
-        if isinstance(raw, str):  # of Python 2, decoded on the way in
+        if isinstance(raw, str):  # of Python 2, which was decoded when it was read
             raw = self.encoded(raw)
         if type(raw) is list:
             refuse("an array of Python objects, which could run code")
@@ -324,12 +283,10 @@ class _Machine:
     def charge(self, count: int) -> None:
         self.copies_left -= count
         if self.copies_left < 0:
-            refuse("a pickle that unfolds to many times its size")
+            refuse("a pickle that expands to many times its size")
 
 
-_Operation = Callable[[_Machine], None]
-
-_OPERATIONS: dict[bytes, _Operation] = {
+_OPERATIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"\x95": lambda machine: machine.number("<Q"),  # FRAME: only a hint for buffers
     b"(": lambda machine: machine.mark(),
     b"N": lambda machine: machine.push(None),

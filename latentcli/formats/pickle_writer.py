@@ -1,13 +1,13 @@
-"""A writer of pickles of plain values and arrays: the same bytes for the same content, whatever wrote it.
+"""A writer of pickles of plain values and arrays that gives the same bytes for the same content everywhere.
 
-Python's own pickler lets the identity of strings, the versions of Python and numpy and the memory layout of arrays
-into the bytes, and numpy 2's pickles name a module that numpy before 1.26 does not have. This writer uses
+The bytes of Python's own pickler depend on the identity of strings, the versions of Python and numpy and the memory
+layout of arrays, and numpy 2's pickles name a module that numpy before 1.26 does not have. This writer uses
 protocol 4 without a memo, and numpy's old names, which every numpy keeps for old pickles.
 """
 
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from latentcli.formats.dtypes import plain_dtype
 
 _RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
-"""numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b"b"): an array without size yet."""
+"""numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b"b"): an empty array that is filled afterwards."""
 
 
 def dumps(content: Mapping[str, Any]) -> bytes:
@@ -23,14 +23,13 @@ def dumps(content: Mapping[str, Any]) -> bytes:
 
     Args:
         content: strings, whole numbers, floats, truth values, None, bytes and numpy arrays of plain dtypes, and
-            dicts, lists and tuples of such. Numpy's scalars become Python's numbers.
+            dicts, lists and tuples of these. Numpy's scalars become Python's numbers.
 
     Raises:
-        TypeError: something else is among them.
-        UnsafeArrays: an array of objects or structures is among them.
+        TypeError: a value is of another type.
+        UnsafeArrays: an array has a dtype of objects or structures.
     """
-    body = b"".join(_value(content))
-    return b"\x80\x04" + body + b"."
+    return b"\x80\x04" + b"".join(_value(content)) + b"."
 
 
 def _value(value: Any) -> Iterator[bytes]:
@@ -54,23 +53,20 @@ def _value(value: Any) -> Iterator[bytes]:
         case np.ndarray():
             yield from _array(value)
         case Mapping():
-            yield b"}("
-            for key, item in value.items():
-                yield from _value(key)
-                yield from _value(item)
-            yield b"u"
+            yield from _items(b"}(", (part for pair in value.items() for part in pair), b"u")
         case list():
-            yield b"]("
-            for item in value:
-                yield from _value(item)
-            yield b"e"
+            yield from _items(b"](", value, b"e")
         case tuple():
-            yield b"("
-            for item in value:
-                yield from _value(item)
-            yield b"t"
+            yield from _items(b"(", value, b"t")
         case _:
             raise TypeError(f"{type(value).__name__} is neither a plain value nor an array")
+
+
+def _items(start: bytes, items: Iterable[Any], end: bytes) -> Iterator[bytes]:
+    yield start
+    for item in items:
+        yield from _value(item)
+    yield end
 
 
 def _array(array: np.ndarray) -> Iterator[bytes]:

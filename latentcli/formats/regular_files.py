@@ -1,4 +1,4 @@
-"""Opening files that someone else made, where a name may be a pipe that never ends."""
+"""Opening files of unknown origin, where a path may lead to a pipe that never ends."""
 
 import errno
 import os
@@ -11,10 +11,10 @@ from typing import IO
 def open_regular(path: Path) -> tuple[IO[bytes], int]:
     """A regular file, or a symbolic link to one, opened for reading; and its size in bytes.
 
-    FIFOs, sockets and devices are not even opened: that alone may wait for ever, or do something.
+    FIFOs, sockets and devices are not even opened: that alone may block forever, or have an effect.
 
     Raises:
-        OSError: it cannot be read, or is not a regular file.
+        OSError: the file cannot be read, or is not a regular file.
     """
     try:
         _check_regular(path.stat())
@@ -22,7 +22,7 @@ def open_regular(path: Path) -> tuple[IO[bytes], int]:
     except ValueError as error:  # a null byte in the path
         raise OSError(errno.EINVAL, "not a path") from error
     try:
-        status = os.fstat(descriptor)  # what was opened, in case the name was changed meanwhile
+        status = os.fstat(descriptor)  # of the opened file, in case the path was changed meanwhile
         _check_regular(status)
         return os.fdopen(descriptor, "rb"), status.st_size
     except OSError:
@@ -45,10 +45,10 @@ def read_into(file: IO[bytes] | BufferedIOBase, target: memoryview) -> int:
 
 
 def kind(path: Path) -> int | None:
-    """The type of what a path leads to, as in ``stat.S_IFDIR``; None for nothing, whatever the text is."""
+    """The type of the file that a path leads to, such as ``stat.S_IFDIR``; None if there is none."""
     try:
         return stat.S_IFMT(path.stat().st_mode)
-    except (OSError, ValueError):  # also longer than a path can be, or with a null byte
+    except (OSError, ValueError):  # also for a text that is too long for a path, or has a null byte
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the files of trained networks hold: the entries of each kind of file, and their types."""
+"""The files of trained networks: the entries of each kind of file, and their types."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,9 +15,9 @@ CHECKPOINT = FileSchema(
 """``vae.pth``, ``cnn.pth``: a trained network with all that is needed to use it."""
 
 TRAINING_STATE = FileSchema("the state of a training", "latentcli-training-state", {"state": dict}, version=2)
-"""``vae.pth.partial``: what an interrupted run goes on from."""
+"""``vae.pth.partial``: the state from which an interrupted run continues."""
 
 
 def fingerprint(entries: Mapping[str, Any]) -> str:
-    """SHA-256 of everything in a checkpoint of these entries: what latents and classifiers name it by."""
+    """SHA-256 of everything in a checkpoint with these entries; latents and classifiers refer to it by this."""
     return CHECKPOINT.checksum_of(torch_zip.plain(entries))

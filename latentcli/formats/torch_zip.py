@@ -1,9 +1,9 @@
 """Files of ``torch.save`` that hold plain values and tensors: the same bytes for the same content, and safe to read.
 
-``torch.load(weights_only=True)`` runs no code, yet believes sizes, inflates what is compressed, takes views of any
+``torch.load(weights_only=True)`` runs no code, but it trusts sizes, inflates compressed records, accepts views of any
 stride, and does not notice a flipped bit. So the archive and its pickle are first read without torch: every tensor
-must be a whole record of the archive, dense and of the size that is there. What passed is copied into a fresh
-archive, so that torch cannot see another file than the one that was checked, and only that copy is given to it.
+must be one whole record of the archive, dense and of the record's size. The checked records are copied into a new
+archive, and torch only reads that copy, so it cannot read another file than the one that was checked.
 """
 
 import io
@@ -47,8 +47,7 @@ def write(path: Path, content: Mapping[Any, Any]) -> None:
     """Write plain values and tensors, whole or not at all.
 
     Args:
-        path: of the file.
-        content: as ``plain`` gives it; otherwise the bytes depend on more than the content.
+        content: as ``plain`` returns it; otherwise the bytes depend on more than the content.
 
     Raises:
         OutputError: the file cannot be written.
@@ -63,8 +62,7 @@ def read(path: Path, remedy: str) -> Any:
     """What ``write`` wrote, its tensors on the CPU.
 
     Args:
-        path: of the file.
-        remedy: what to do when it cannot be read, for the message.
+        remedy: for the error message: what to do when the file cannot be read.
 
     Raises:
         ModelFileError: the file is missing, damaged or unsafe.
@@ -83,13 +81,13 @@ def read(path: Path, remedy: str) -> Any:
     try:
         content = torch.load(checked, map_location="cpu", weights_only=True)
         _check_loaded(content, depth=0)
-    except Exception as error:  # on damaged files torch.load raises eleven types of exception that share no other base
+    except Exception as error:  # on damaged files torch.load raises eleven classes of exception without another base
         raise ModelFileError(problem, f"torch cannot load it: {type(error).__name__}", remedy) from error
     return content
 
 
 def format_of(path: Path) -> str | None:
-    """The entry ``format`` of a file of ``torch.save``, found without reading its tensors; None of any other file."""
+    """The entry ``format`` of a file of ``torch.save``, found without reading its tensors; None for other files."""
     try:
         file, size = open_regular(path)
         with file, zipfile.ZipFile(file) as archive:
@@ -101,14 +99,14 @@ def format_of(path: Path) -> str | None:
 
 
 def plain(value: Any, copy: bool = True) -> Any:
-    """The value as ``write`` takes it: a function of its content alone, with no object of the caller's in it.
+    """The value as ``write`` needs it: it depends on the content alone and shares no object with the caller.
 
     Args:
         value: nested dicts, lists and tuples of strings, numbers, truth values, None and dense tensors (on any device).
-        copy: the tensors, to dense ones on the CPU; False where they are that already, and nobody changes them.
+        copy: whether to copy the tensors to dense ones on the CPU; False if they are that already and never change.
 
     Raises:
-        TypeError: something else is among them.
+        TypeError: a value has another type, or a tensor is not dense.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -135,12 +133,12 @@ def plain(value: Any, copy: bool = True) -> Any:
 
 
 def digest(content: Mapping[Any, Any]) -> str:
-    """SHA-256 of plain values and tensors; lists and tuples of the same items are the same."""
+    """SHA-256 of plain values and tensors; lists and tuples of the same items have the same."""
     return digests.digest(_with_arrays(content))
 
 
 def _with_arrays(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):  # numpy knows no bfloat16
+    if isinstance(value, torch.Tensor):  # numpy has no bfloat16
         return (value.view(torch.int16) if value.dtype == torch.bfloat16 else value).numpy()
     if isinstance(value, Mapping):
         return {key: _with_arrays(item) for key, item in value.items()}
@@ -149,11 +147,8 @@ def _with_arrays(value: Any) -> Any:
     return value
 
 
-# Checks before torch sees the file
-
-
 def _checked_copy(file: IO[bytes], size: int) -> io.BytesIO:
-    """The archive's records in a fresh archive, after everything was checked."""
+    """The archive's records in a new archive, after everything was checked."""
     copy = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as fresh:
         records, _ = _checked_records(archive, size)
@@ -164,7 +159,7 @@ def _checked_copy(file: IO[bytes], size: int) -> io.BytesIO:
 
 
 def _checked_records(archive: zipfile.ZipFile, size: int) -> tuple[dict[str, zipfile.ZipInfo], Any]:
-    """The archive's records by name, after everything was checked; and its content, with marks instead of tensors."""
+    """The archive's records by name, after everything was checked; and its content, with placeholders for tensors."""
     records = _records(archive, size)
     for name in ("data.pkl", "version"):
         if name not in records:
@@ -213,22 +208,22 @@ class _Storage:
 
 
 class _Tensor:
-    """Stands for a tensor while the pickle is checked."""
+    """A placeholder for a tensor while the pickle is checked."""
 
 
 class _Hooks:
-    """Stands for the empty OrderedDict that torch writes with each tensor."""
+    """A placeholder for the empty OrderedDict that torch writes with each tensor."""
 
 
 @dataclass
 class _Claims:
-    """What a pickle claims of the tensors beside it, checked against the bytes of their records."""
+    """What a pickle says of the tensors, checked against the sizes of their records in bytes."""
 
     sizes: dict[str, int]
     taken: set[str] = field(default_factory=set)
 
     def checked(self, program: bytes) -> Any:
-        """What the pickle holds, with marks instead of tensors.
+        """The pickle's content, with placeholders for tensors.
 
         Raises:
             UnsafePickle: a record is not one whole, dense tensor.
@@ -239,16 +234,15 @@ class _Claims:
         functions = {("torch._utils", "_rebuild_tensor_v2"): self.tensor, ("collections", "OrderedDict"): self.hooks}
         content = loads(program, stand_ins=storages | functions, persistent=self.storage)
         if self.taken != set(self.sizes):
-            refuse("it holds records that are no tensor")
+            refuse("it holds records that are not tensors")
         return content
 
     def storage(self, name: Any) -> _Storage:
         match name:
             case ("storage", torch.dtype() as dtype, str() as key, "cpu", int() as count):
-                if self.sizes.get(key) != count * dtype.itemsize:
-                    refuse(
-                        f"a tensor of {count * dtype.itemsize:,} bytes of which {self.sizes.get(key, 0):,} are there"
-                    )
+                size, present = count * dtype.itemsize, self.sizes.get(key)
+                if size != present:
+                    refuse(f"a tensor of {size:,} bytes of which {present or 0:,} are there")
                 return _Storage(key, dtype, count)
         refuse("it names something outside itself that is no tensor")
 
@@ -279,20 +273,17 @@ def _is_dense(shape: tuple[Any, ...], stride: tuple[Any, ...], count: int) -> bo
 
 
 def _check_loaded(value: Any, depth: int) -> None:
-    """What torch made of it, held against what was checked: raises TypeError for anything else."""
+    """Raise TypeError where the loaded content holds anything but plain values and dense tensors on the CPU."""
     if depth > MAX_DEPTH:
         raise TypeError("nested too deep")
     if type(value) is torch.Tensor:
         dense = value.is_contiguous() and value.untyped_storage().nbytes() == value.numel() * value.itemsize
         if not dense or value.dtype not in _DTYPES.values() or value.device.type != "cpu":
             raise TypeError("a tensor that is not dense")
-    elif type(value) is dict:
-        for key, item in value.items():
-            if type(key) not in (str, int):
-                raise TypeError("a key that is neither a name nor a number")
-            _check_loaded(item, depth + 1)
-    elif type(value) in (list, tuple):
-        for item in value:
+    elif type(value) in (dict, list, tuple):
+        if type(value) is dict and not all(type(key) in (str, int) for key in value):
+            raise TypeError("a key that is neither a string nor a whole number")
+        for item in value.values() if type(value) is dict else value:
             _check_loaded(item, depth + 1)
     elif value is not None and type(value) not in (str, int, float, bool):
         raise TypeError(f"a {type(value).__name__}")

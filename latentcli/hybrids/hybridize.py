@@ -29,8 +29,9 @@ def hybridize(
         mixture: fitted to the model's latents.
         count: hybrids to make.
         strategy: where they lie: "between" the classes, "mixup", "boundary", "mixture", "posterior" or "prior".
-        likelihood: what their soft labels are: of the "mixture", "class-gaussian" or "neighbours".
-        classes: classes to draw them from; None takes all.
+        likelihood: what their soft labels are: of the "mixture", "class-gaussian" or "neighbours". With the strategy
+            mixup it says only which class an unlabelled image has; soft labels follow from the position on the path.
+        classes: classes to draw them from; None takes all. The prior knows no classes.
         near: latents of images, to draw around, or between; or to be the neighbours.
         ratio: how far from the first of two classes to the second, in [0, 1]; None: anywhere.
         temperature: of the soft labels; below 1 sharper, above 1 softer.

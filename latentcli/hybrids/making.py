@@ -26,18 +26,7 @@ MAX_EMPTY_BLOCKS = 100
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which hybrids are made.
-
-    Attributes:
-        strategy: where the points lie, a name in ``STRATEGIES``.
-        likelihood: what the soft labels are, a name in ``LIKELIHOODS``; with the strategy mixup it says only which
-            class an unlabelled image has, and soft labels follow from the position on the path.
-        classes: names of the classes that points are drawn from; None takes all. The prior knows no classes.
-        ratio: position on paths from the first of two classes to the second, in [0, 1]; None: anywhere.
-        temperature: of the soft labels; below 1 sharper, above 1 softer.
-        min_confidence: points whose likeliest class is less probable are dropped.
-        reject: points less likely under the mixture than this fraction of those it was fitted on are dropped.
-        seed: of all draws.
+    """Which hybrids are made: the arguments of ``hybridize`` by the same names, where they are explained.
 
     Raises:
         UsageError: a name is unknown, a value out of range, or a setting means nothing with this strategy.
@@ -58,11 +47,9 @@ class Recipe:
             remedy = "leave `classes` out, or take another `strategy`"
             raise UsageError("the prior knows no classes", "found `classes`", remedy)
         if self.ratio is not None and (self.strategy not in WITH_RATIO or len(set(self.classes or ())) != 2):
-            raise UsageError(
-                "a ratio is a position on paths between two classes",
-                f"expected two classes, and a strategy of: {', '.join(WITH_RATIO)}",
-                "give two `classes`, or leave out `ratio`",
-            )
+            problem = "a ratio is a position on paths between two classes"
+            expected = f"expected two classes, and a strategy of: {', '.join(WITH_RATIO)}"
+            raise UsageError(problem, expected, "give two `classes`, or leave out `ratio`")
 
 
 @dataclass(frozen=True)

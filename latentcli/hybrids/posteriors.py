@@ -14,12 +14,9 @@ OTHER = -2
 
 @dataclass(frozen=True)
 class Posteriors:
-    """The posteriors of N images.
+    """The posteriors of N images: means (N, D), variances (N, D) or None where latents are points, and class names.
 
-    Attributes:
-        means: (N, D) float.
-        variances: (N, D) float; None of models whose latents are points.
-        names: (N,) class names, "" where the class is not known; None: no class is known.
+    The names (N,) are "" where the class is not known; None where no class is.
     """
 
     means: np.ndarray

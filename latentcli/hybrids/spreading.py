@@ -39,11 +39,6 @@ class SpreadLabels:
     Neighbours thereby correct images that the mixture is confidently wrong about. Images known to be of none of the
     mixture's classes are left out. Distances are Euclidean in the space of the mixture's means.
 
-    Args:
-        mixture: fitted on the images' latents.
-        images: at most ``MAX_IMAGES`` of the mixture's classes or unlabelled.
-        progress: of the search for neighbours.
-
     Attributes:
         soft_labels: (M, C) float64, rows summing to 1: of each of the M images that are not left out.
 
@@ -94,12 +89,9 @@ class SpreadLabels:
 
 
 def propagate(initial: np.ndarray, clamped: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
-    """(M, C): soft labels after label propagation.
+    """(M, C): soft labels, at first ``initial``, after label propagation among the neighbours (M, k) of each image.
 
-    Args:
-        initial: (M, C), rows summing to 1.
-        clamped: (M,) bool: the images whose soft label stays.
-        neighbours: (M, k) of each; with k = 0 nothing is propagated.
+    Rows sum to 1. Soft labels that are ``clamped`` (M,) bool stay; with k = 0 nothing is propagated.
     """
     count, width = neighbours.shape
     if not width:

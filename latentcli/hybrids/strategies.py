@@ -47,9 +47,6 @@ class Sources:
     """What points are drawn from.
 
     Attributes:
-        mixture: fitted on the latents.
-        decoder: the model, with its own prior.
-        log_likelihood: log p(class | z) of latents.
         classes: indices into ``mixture.classes_`` of the classes to draw from.
         ratio: position on a path from the first class to the second, in [0, 1]; None draws it for each point.
         images: images to draw around, or between; None draws the ends of paths from the mixture.
@@ -79,12 +76,7 @@ class Sources:
         """(n, D): a point of each of these classes (n,): the latent of an image, or a draw from the mixture.
 
         Images are represented by their posterior means: draws from their posteriors made worse hybrids when there were
-        few images.
-
-        Args:
-            classes: indices into the mixture's.
-            random: where the draws come from.
-            agreeing_only: leave out images whose known class is not their likeliest.
+        few images. With ``agreeing_only``, images whose known class is not their likeliest are left out.
 
         Raises:
             NoPointAccepted: there are images, and one of the classes has none.

@@ -19,12 +19,7 @@ from latentcli.numerics.precision import reduced_precision
 
 @dataclass(frozen=True)
 class LossTerms:
-    """The loss of one batch.
-
-    Attributes:
-        total: scalar to minimise, nats per image (mean over the batch).
-        terms: named scalars that make it up or describe it, means over the batch, for logs and curves.
-    """
+    """The loss of a batch, nats per image, and named scalars that make it up or describe it: means over the batch."""
 
     total: Tensor
     terms: Mapping[str, Tensor]
@@ -32,12 +27,7 @@ class LossTerms:
 
 @dataclass(frozen=True)
 class Encoding:
-    """The latents of a batch.
-
-    Attributes:
-        arrays: by the names that ``latents.npz`` gives them, each with N rows.
-        flat: (N, D), what a classifier reads and what ``decode`` takes.
-    """
+    """The latents of a batch: arrays of N rows by their names in ``latents.npz``, and (N, D) for ``decode``."""
 
     arrays: Mapping[str, Tensor]
     flat: Tensor
@@ -165,11 +155,7 @@ class LatentModel(Model):
         return lambda images: self.encode(images).flat
 
     def flat_of(self, arrays: Mapping[str, Tensor]) -> Tensor:
-        """(N, D), as in ``Encoding.flat``, of arrays by the names that ``latents.npz`` gives them.
-
-        Raises:
-            DataError: the arrays are not of this model's latents.
-        """
+        """(N, D), as ``Encoding.flat``, from arrays as in ``Encoding.arrays``; a ``DataError`` if they do not fit."""
         name = ARRAYS_OF_FEATURES[self.FEATURES[0]]
         if name not in arrays or arrays[name].flatten(1).shape[1] != self.dimensions:
             raise self.unfit(name, f"(N, {self.dimensions}) numbers")
@@ -183,11 +169,7 @@ class LatentModel(Model):
         )  # fmt: skip
 
     def features(self, images: Tensor, name: str) -> Tensor:
-        """(N, F): what a probe reads of images; of maps position by position, the channels of each together.
-
-        Raises:
-            UsageError: the name is not one of ``FEATURES``.
-        """
+        """(N, F): one of ``FEATURES``, for a probe; of maps position by position, the channels of each together."""
         if name == "pixels":
             return to_rows(images)
         raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(self.FEATURES)}")

@@ -32,8 +32,7 @@ class Codebook(Quantiser):
     batch.
 
     Args:
-        size: K.
-        dimensions: D.
+        size, dimensions: K and D.
         learning: "ema" or "gradient".
         decay: of the moving averages, per step; less at the start.
 

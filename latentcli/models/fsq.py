@@ -17,8 +17,7 @@ class ScalarQuantiser(Quantiser):
     The code of a position is the number whose digits in base L, lowest first, are the levels of its dimensions.
 
     Args:
-        levels: L, at least 2.
-        dimensions: D; there are L^D codes.
+        levels, dimensions: L ≥ 2 and D; there are L^D codes.
 
     Source: Mentzer et al. 2023, section 3.1 and appendix A.1 (``bound`` for an even number of levels).
     """

@@ -28,8 +28,7 @@ class LatentMemory(nn.Module):
     These images are not part of the ``state_dict`` but of the ``training_state``.
 
     Args:
-        dimensions: D.
-        values: of an image, C · H · W.
+        dimensions, values: D, and C · H · W of an image.
 
     Attributes:
         latents: (capacity, D) float32; the newest replace the oldest.

@@ -36,15 +36,11 @@ class MapEncoder(nn.Module):
     """Images to a map of features: convolutions of kernel 4 and stride 2, then residual blocks.
 
     Args:
-        image_shape: channels, height, width.
+        image_shape: channels, height, width; ``map_shape`` has those of the map.
         width: 32 times the channels of the first stage (see ``Downsampling``).
         norm: "batch"; any other leaves convolutions without normalisation.
         stages: halvings of the sides; None: ``usual_stages``.
-        blocks: how many residual blocks.
-        activation: between the layers.
-
-    Attributes:
-        map_shape: channels, height and width of the map.
+        blocks, activation: how many residual blocks, and what follows each layer.
     """
 
     def __init__(

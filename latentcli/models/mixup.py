@@ -12,8 +12,7 @@ def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Genera
     """λ of each image and its soft labels plus 1 − λ of another's, with one λ drawn from Beta(α, α).
 
     Args:
-        images: (N, C, H, W).
-        targets: (N, K) soft labels.
+        images, targets: (N, C, H, W), and (N, K) soft labels.
         alpha: α > 0; near 0 images stay almost as they are, at 1 λ is uniform.
         generator: of all randomness, on the images' device.
     """

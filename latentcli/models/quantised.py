@@ -145,10 +145,8 @@ class QuantisedAutoencoder(LatentModel):
 
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         bits = math.prod(self.config.grid) * math.log2(self.quantiser.size)
-        used, compression = (
-            metrics.codes(arrays["codes"], self.quantiser.size),
-            8 * math.prod(self.config.image_shape) / bits,
-        )
+        compression = 8 * math.prod(self.config.image_shape) / bits
+        used = metrics.codes(arrays["codes"], self.quantiser.size)
         return {**used, "bits_per_image": bits, "compression": compression}
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:

@@ -206,11 +206,12 @@ class TrainedModel:
             DataError: the latents are not of this model.
         """
         network = self.latent_model
-        if not isinstance(latents, Latents):
-            latents = np.asarray(latents)
-            if latents.shape[1:] != (network.dimensions,):
-                raise network.unfit("points", f"(N, {network.dimensions}) numbers, found {latents.shape}")
-        arrays = latents.arrays if isinstance(latents, Latents) else {ARRAYS_OF_FEATURES[network.FEATURES[0]]: latents}
+        if isinstance(latents, Latents):
+            arrays = latents.arrays
+        else:
+            arrays = {ARRAYS_OF_FEATURES[network.FEATURES[0]]: np.asarray(latents)}
+            if np.shape(latents)[1:] != (network.dimensions,):
+                raise network.unfit("points", f"(N, {network.dimensions}) numbers, found {np.shape(latents)}")
         return _joined(self.decodings(arrays, progress), (len(latents), *self.image_shape))
 
     def decodings(
@@ -219,20 +220,18 @@ class TrainedModel:
         """Row numbers and the images of these latents, (n, C, H, W) float32 in [0, 1], a batch at a time.
 
         Args:
-            arrays: by the names that ``encode`` gives them, each with N rows; codes alone are enough.
+            arrays: by the names that ``encode`` gives them, each with N rows; codes alone are enough. A ``DataError``
+                if they are not of this model's latents.
             progress: told about the images.
-
-        Raises:
-            DataError: the arrays are not of this model's latents.
         """
         network = self.latent_model
 
         def decoded(rows: np.ndarray) -> np.ndarray:
             some = {
-                name: torch.from_numpy(array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64))
+                name: array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64)
                 for name, array in arrays.items()
             }
-            points = network.flat_of({name: array.to(self.device) for name, array in some.items()})
+            points = network.flat_of({name: torch.from_numpy(array).to(self.device) for name, array in some.items()})
             return network.decode(points).cpu().numpy()
 
         return self._batches("decoding", len(next(iter(arrays.values()))), decoded, progress)
@@ -240,14 +239,11 @@ class TrainedModel:
     def reconstructions(
         self, images: ImageSet | np.ndarray, progress: Progress = silent
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Row numbers and the reconstructions of these images, (n, C, H, W) float32 in [0, 1], a batch at a time.
+        """Row numbers and reconstructions, (n, C, H, W) float32 in [0, 1], a batch at a time.
 
         Args:
-            images: a set, or (N, C, H, W) uint8.
+            images: a set, or (N, C, H, W) uint8; a ``DataError`` if they are of another shape than the model's.
             progress: told about the images.
-
-        Raises:
-            DataError: the images are of another shape than the model's.
         """
         network, source = self.latent_model, self._on_device(images)
         with torch.inference_mode(), FastLinear():
@@ -261,11 +257,7 @@ class TrainedModel:
         return _joined(self.reconstructions(images, progress), (len(images), *self.image_shape))
 
     def probabilities(self, images: ImageSet | np.ndarray, progress: Progress = silent) -> np.ndarray:
-        """(N, K) float32, each row summing to 1: the classes of images by a classifier of pixels.
-
-        Args:
-            images: a set, or (N, C, H, W) uint8.
-            progress: told about the images.
+        """(N, K) float32, each row summing to 1: the classes of images, a set or (N, C, H, W) uint8, by their pixels.
 
         Raises:
             UsageError: this is a model of latents.

@@ -125,11 +125,11 @@ class VAE(LatentModel):
         layout = (config.image_shape, config.width, config.norm, config.stages)
         self.encoder, moments = encoder(*layout), 2 * config.latent_dim
         self.is_map = config.backbone in MAPS
-        self.posterior: nn.Module = (
-            nn.Conv2d(self.encoder.map_shape[0], moments, 1)
-            if self.is_map
-            else nn.Linear(self.encoder.features, moments)
-        )
+        self.posterior: nn.Module
+        if self.is_map:
+            self.posterior = nn.Conv2d(self.encoder.map_shape[0], moments, 1)
+        else:
+            self.posterior = nn.Linear(self.encoder.features, moments)
         self.mixture = MixturePrior(config.components, config.dimensions)
         self.mixture.requires_grad_(config.components > 1)
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
@@ -202,7 +202,8 @@ class VAE(LatentModel):
         all_means, all_log_variances = self.posterior_of(views)
         mean, log_variance = all_means[: len(images)], all_log_variances[: len(images)]
         deviation = (0.5 * log_variance).exp()
-        logits = self._logits_of_draws(mean + deviation * _noise_like(mean, generator), deviation)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        logits = self._logits_of_draws(mean + deviation * noise, deviation)
         terms = {
             "reconstruction": losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean(),
             "kl": self.mixture.kl(mean, log_variance).mean(),
@@ -249,10 +250,9 @@ class LowDimensionalVAE(VAE):
 
         The remembered latents are decoded only once, until the model is trained further or loaded.
         """
-        entries = self.landmarks.entries
+        entries, search = self.landmarks.entries, self._nearest
         if not len(entries):
             return super().inverse()
-        search = self._nearest
         if search is None or search.images.device != entries.device:
             search = NearestEntries(entries, self.decode)
         if not self.training:
@@ -283,7 +283,8 @@ class LowDimensionalVAE(VAE):
         with torch.no_grad():
             kl = self.mixture.kl(latents, 2 * deviation.log()).mean()
         if self.training:
-            latents = latents + MEMORY_NOISE * deviation * _noise_like(latents, generator)
+            noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+            latents = latents + MEMORY_NOISE * deviation * noise
         logits = self._logits_of_draws(latents, deviation)
         nats = losses.reconstruction(self.config.loss, logits, images, self.config.ssim_weight).mean()
         return LossTerms(nats + self.config.beta * kl, {"reconstruction": nats, "kl": kl})
@@ -309,8 +310,3 @@ class LowDimensionalVAE(VAE):
 
 def _forget_search(model: LowDimensionalVAE, incompatible_keys: object) -> None:
     model._nearest = None
-
-
-def _noise_like(latents: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise of the shape of latents, on their device."""
-    return torch.randn(latents.shape, generator=generator, device=latents.device)

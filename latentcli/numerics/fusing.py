@@ -1,7 +1,6 @@
 """The same function in fewer passes over memory: neighbouring layers of a trained network fused into one."""
 
 import copy
-from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from typing import TypeVar
@@ -61,11 +60,8 @@ class ActivatedConvolution(nn.Module):
 def fused(network: Network) -> Network:
     """A network without its normalisations, each fused with the layer before it, and with activations in convolutions.
 
-    Args:
-        network: put in evaluation mode, otherwise left as it is. Only its ``nn.Sequential`` parts are fused.
-
-    Returns:
-        a copy for inference; the network itself where there is nothing to fuse.
+    The network is put in evaluation mode, otherwise left as it is; only its ``nn.Sequential`` parts are fused. The
+    result is a copy for inference, or the network itself where there is nothing to fuse.
     """
     network.eval()
     sequences = [layers for layers in network.modules() if isinstance(layers, nn.Sequential)]
@@ -90,20 +86,13 @@ def _put_channels_last(layers: list[nn.Module]) -> None:
             continue
         weight = convolution.layer.weight
         weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        linear = _linear_behind_flatten(layers[number + 1 : number + 3])
-        if linear is not None:
-            by_channel = linear.weight.data.unflatten(1, (convolution.layer.out_channels, -1))
-            linear.weight.data = by_channel.transpose(1, 2).flatten(1)
-            layers[number + 1] = ChannelsLastFlatten()
-
-
-def _linear_behind_flatten(after: Sequence[nn.Module]) -> nn.Linear | None:
-    """The linear layer that reads the flattened maps, where these layers begin with a flattening and such a layer."""
-    match after:
-        case [nn.Flatten(start_dim=1), reader]:
-            reader = reader[0] if isinstance(reader, nn.Sequential) and len(reader) else reader
-            return reader if isinstance(reader, nn.Linear) else None
-    return None
+        match layers[number + 1 : number + 3]:  # a linear layer may read the flattened maps
+            case [nn.Flatten(start_dim=1), reader]:
+                reader = reader[0] if isinstance(reader, nn.Sequential) and len(reader) else reader
+                if isinstance(reader, nn.Linear):
+                    by_channel = reader.weight.data.unflatten(1, (convolution.layer.out_channels, -1))
+                    reader.weight.data = by_channel.transpose(1, 2).flatten(1)
+                    layers[number + 1] = ChannelsLastFlatten()
 
 
 def _fuse_pair(layer: nn.Module, after: nn.Module) -> nn.Module | None:

@@ -46,9 +46,7 @@ def _by_affinity() -> int:
 def cpu_quota(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
     """Processors' worth of time that the control groups of this process allow; None where they set no limit.
 
-    Args:
-        own: says which groups the process is in.
-        root: where the groups of version 2 lie, and those of version 1 under ``cpu``.
+    ``own`` lists its groups; under ``root`` are those of version 2, and in ``cpu`` those of version 1.
     """
     try:
         lines = [line.split(":", 2) for line in own.read_text().splitlines()]

@@ -82,8 +82,7 @@ class Run:
     ) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
-        if isinstance(examples, np.ndarray):
-            examples = Examples.of_images(examples, config)
+        examples = Examples.of_images(examples, config) if isinstance(examples, np.ndarray) else examples
         self.examples = examples
         self.images = DeviceImages(examples.images, self.device)
         self.targets = None if examples.targets is None else torch.from_numpy(examples.targets).to(self.device)
@@ -91,10 +90,8 @@ class Run:
         self.epochs = config.epochs_for(self.images_per_epoch, math.prod(examples.images.shape[1:]))
         self.batch_size = config.batch_size_for(self.images_per_epoch)
         self.steps_per_epoch = config.steps_for(self.images_per_epoch)
-        fast = self.device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=fast
-        )
+        weights, fused = model.parameters(), self.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.AdamW(weights, config.lr, weight_decay=config.weight_decay, fused=fused)
         trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         # what the forward pass itself changes: running statistics, moving averages
         self.forward_buffers = {name: tensor for name, tensor in model.state_dict().items() if name not in trained}
@@ -212,9 +209,8 @@ class Run:
         callbacks.save_state(self.state())
         raise FitError(
             f"the loss is not finite at step {self.step + 1} of {self.total_steps}, or its gradient is not",
-            "the state before that step was kept",
-            f"go on with a lower `lr`, such as {self.config.lr / 10:g}",
-        )
+            "the state before that step was kept", f"go on with a lower `lr`, such as {self.config.lr / 10:g}",
+        )  # fmt: skip
 
     def _end_epoch(self, epoch: int) -> None:
         row = {"epoch": float(epoch + 1)} | self.sums.result()
@@ -247,12 +243,7 @@ class Run:
 
 
 class Means:
-    """Means over images of a loss and its terms, added up on the device and read back once.
-
-    Args:
-        device: where the losses are.
-        state: ``sums`` of another, to go on adding to.
-    """
+    """Means over images of losses and their terms, added up on ``device``, from ``state`` (another's ``sums``) on."""
 
     def __init__(self, device: torch.device, state: Mapping[str, tuple[Tensor, int]] | None = None) -> None:
         self.dtype = widest_dtype(device.type)

@@ -32,9 +32,7 @@ def fit(
     SIGINT and SIGTERM stop it between two steps, and what was trained so far is kept in ``state``.
 
     Args:
-        network: on its device.
-        examples: as ``Run`` takes them.
-        config: of the loop.
+        network, examples, config: as ``Run`` takes them.
         identity: of the run, kept with its state: no other run resumes from it.
         state: file of the state that an interrupted run resumes from; it stays when the run ends. None keeps none.
         resume: whether to resume from that file if it exists.
@@ -45,8 +43,7 @@ def fit(
         the history, one row an epoch.
 
     Raises:
-        FitError: the loss is not finite; the state before that step was kept.
-        Interrupted: a signal came; the state was saved.
+        FitError, Interrupted: as ``Run.fit``; the state was saved.
         UsageError: the state is that of a run with other settings or data.
         ModelFileError: the file of the state is damaged, unsafe, or of an unknown version.
         OutputError: state or log cannot be written, or another run is writing them.
@@ -56,7 +53,7 @@ def fit(
         saved = None
         if state is not None and resume:
             if state.exists():
-                content = load_state(state)
+                content = TRAINING_STATE.read(state, "start again without `resume`")["state"]
                 check_same(content["identity"], identity)
                 saved = content["run"]
             else:
@@ -73,12 +70,6 @@ def fit(
                 return run.fit(Callbacks(listener.started, lines.on_step, lines.on_epoch, save, interrupted))
         except Interrupted as stop:
             raise Interrupted(f"{stop}" + ("" if state is None else "; `resume` goes on from there")) from None
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """The ``identity`` and the ``run`` that ``fit`` keeps in a file, with tensors on the CPU."""
-    content: dict[str, Any] = TRAINING_STATE.read(path, "start again without `resume`")["state"]
-    return content
 
 
 class _Log:

@@ -46,12 +46,12 @@ def whole(**changes):
 
 FORGERIES = {
     "another format": ({"format": "test-letter"}, "is not a note"),
-    "another version": ({"version": 2}, "of another version"),
-    "a version that is no number": ({"version": True}, "as a whole"),
-    "an entry of another type": ({"text": 3}, "unlike: text"),
-    "a truth value for a list": ({"numbers": False}, "unlike: numbers"),
+    "another version": ({"version": 2}, "by another version"),
+    "a version that is no number": ({"version": True}, "does not have the entries of a note"),
+    "an entry of another type": ({"text": 3}, "of the wrong type: text"),
+    "a truth value for a list": ({"numbers": False}, "of the wrong type: numbers"),
     "one entry more": ({"code": "import os"}, "expected the entries"),
-    "no checksum": ({"sha256": None}, "unlike: sha256"),
+    "no checksum": ({"sha256": None}, "of the wrong type: sha256"),
 }
 
 

@@ -11,8 +11,8 @@ from scipy import stats
 from scipy.stats import multivariate_normal
 
 from latentcli import hybrids
-from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+from latentcli.classifiers.mixture.gaussians import ClassGaussians
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.hybrids import LIKELIHOODS, STRATEGIES, Posteriors, Recipe, likelihoods, making, strategies
 

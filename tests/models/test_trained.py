@@ -233,3 +233,19 @@ def test_what_is_saved_is_all_that_is_known_and_the_state_of_its_training_goes(t
     assert state.exists()  # until there is a checkpoint
     model.save(tmp_path / "vae.pth")
     assert [path.name for path in tmp_path.iterdir()] == ["vae.pth"]
+
+
+def test_a_device_without_enough_memory_is_told_to_take_another(images, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    model, cnn = of("vae"), of("cnn")
+    points = model.encode(images).flat
+    monkeypatch.setattr(model.latent_model.encoder, "forward", full)
+    monkeypatch.setattr(model.latent_model.decoder, "forward", full)
+    monkeypatch.setattr(cnn.pixel_classifier.layers, "forward", full)
+    for work, argument in (
+        (model.encode, images), (model.reconstruct, images), (model.decode, points), (cnn.probabilities, images),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=r"memory is full\n  with batches of 512 images\n  .*`device` cpu"):
+            work(argument)

@@ -100,11 +100,8 @@ class Expectation(NamedTuple):
 def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarray | None = None) -> Expectation:
     """The expectation step.
 
-    Args:
-        samples: the data.
-        mixture: the parameters.
-        component_classes: (K,) the class of each component: a labelled sample's responsibilities are then 0 for
-            components of other classes, and renormalised within its own. None: labels are ignored.
+    With ``component_classes`` (K,), the class of each component, a labelled sample's responsibilities are 0 for
+    components of other classes, and renormalised within its own. Without them labels are ignored.
 
     Raises:
         CollapsedComponent: a covariance is not positive definite.
@@ -164,7 +161,6 @@ def maximise_likelihood(
 
     Args:
         samples, component_classes: as for ``expectation``.
-        start: the first parameters.
         reg_covar: fraction of the data's own variance added to each component's variances.
         shrinkage: how firmly covariances are drawn to their mean, as in ``from_statistics``.
         on_iteration: called with the iteration, the mixture it began with and its log likelihood.

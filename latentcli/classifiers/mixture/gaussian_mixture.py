@@ -16,15 +16,12 @@ from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
-from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
-from latentcli.classifiers.mixture.gaussians import Mixture, log_joint, log_sum
+from latentcli.classifiers.mixture.gaussians import ClassGaussians, Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.semi_supervised import Settings, check_samples, fit_best
 from latentcli.core.errors import ModelFileError
 from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import check
-
-QUANTILES = mixture_params.QUANTILES
 
 
 class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -103,7 +100,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
                 widths = widths @ projection.directions.T**2
             self.class_gaussians_ = ClassGaussians.of(samples.points[known], labels[known], len(names), widths)
         densities = self._of_reduced(samples.points, 0, log_sum)
-        self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, QUANTILES))
+        self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, mixture_params.QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
         self.lower_bound_ = fit.log_likelihoods[-1]
         self.converged_, self.n_iter_ = fit.converged, fit.iterations
@@ -165,11 +162,11 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         Raises:
             ModelFileError: the mixture was read from parameters without ``log_density_quantiles``.
         """
-        if self.log_density_quantiles_ is None:
+        if (quantiles := self.log_density_quantiles_) is None:
             problem = "the mixture does not say how likely the images it was fitted on are"
-            found = "expected log_density_quantiles in its file"
-            raise ModelFileError(problem, found, "fit it again: latentcli fit-gmm")
-        return np.interp(self.score_samples(X), self.log_density_quantiles_, np.linspace(0, 1, QUANTILES))
+            expected = "expected log_density_quantiles in its file"
+            raise ModelFileError(problem, expected, "fit it again: latentcli fit-gmm")
+        return np.interp(self.score_samples(X), quantiles, np.linspace(0, 1, len(quantiles)))
 
     def full_covariances(self) -> np.ndarray:
         """(K, d, d) float64: the covariances, whatever the covariance type."""

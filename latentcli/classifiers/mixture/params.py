@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
-from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture
+from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, ClassGaussians, Mixture
 from latentcli.classifiers.mixture.principal import Projection
 from latentcli.core.errors import ModelFileError
 

@@ -21,11 +21,9 @@ _VALUES_AT_ONCE = 2**22
 
 @dataclass(frozen=True)
 class Projection:
-    """A plane of d dimensions in a space of D.
+    """A plane of d dimensions in a space of D: orthonormal directions (d, D) float64, those of most variance first.
 
-    Attributes:
-        directions: (d, D) float64, orthonormal, those of most variance first.
-        offset: (D,) float64, the points' mean, which becomes the origin.
+    The offset (D,), the points' mean, becomes the origin.
     """
 
     directions: np.ndarray

@@ -24,10 +24,8 @@ def start(
     k-means++, in the same metric.
 
     Args:
-        samples: the data, with labels of all the classes, if any.
+        samples: the data, with labels of all ``classes``; 0 without labels.
         components: K, at least ``classes``.
-        classes: how many classes there are; 0 without labels.
-        covariance_type: of the mixture.
         generator: draws the points that the further means are chosen from.
 
     Source: Arthur & Vassilvitskii 2007, section 5, for the greedy choice of means.

@@ -15,8 +15,7 @@ from latentcli.classifiers.probes.probe_network import ProbeNetwork, dropped
 from latentcli.classifiers.probes.probe_training import Schedule
 from latentcli.core.settings import setting
 
-MIN_SIDE = 5
-"""Maps are halved until their longer side is no longer than this."""
+MIN_SIDE = 5  # maps are halved until their longer side is no longer than this
 
 
 class ResidualConvolution(nn.Module):
@@ -62,12 +61,7 @@ def random_shift(maps: Tensor, shift: float, flip: float, generator: torch.Gener
 class MapNetwork(ProbeNetwork):
     """Convolutions that halve the maps and double the channels, the mean over positions, and a linear layer.
 
-    Args:
-        shape: height, width, channels of the maps.
-        classes: how many.
-        width: channels of the last stage; each stage before it has half as many.
-        dropout: fraction of the pooled features that are dropped in training.
-        shift, flip: how maps are shifted and mirrored in training (``random_shift``).
+    Its arguments are settings of ``ConvolutionalProbe``; each stage has half as many channels as the next.
     """
 
     ROWS_AT_ONCE = 256

@@ -21,8 +21,7 @@ ENSEMBLE_BELOW = 5_000
 MAX_TABLE, MAX_LAYER = 2**22, 2**24
 """Weights of the first layer, for codes and for floats, beyond which it becomes narrower than asked for."""
 
-LR, WEIGHT_DECAY = (1e-9, 10.0), (0.0, 10.0)
-"""The values that these settings may have."""
+LR, WEIGHT_DECAY = (1e-9, 10.0), (0.0, 10.0)  # the ranges of these settings
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -50,13 +49,8 @@ class NetworkProbe(Probe):
     held_out: float = setting(0.1, between=(0.0, 0.5))
     random_state: int = setting(0, between=(0, 2**63 - 1))
 
-    def _hidden(self) -> tuple[list[int], float]:
-        """Widths of the hidden layers, and the fraction dropped."""
-        return [], 0.0
-
     def _network(self) -> ProbeNetwork:
-        hidden, dropout = self._hidden()
-        return DenseNetwork(self.n_features_in_, self.codes_, len(self.classes_), hidden, dropout)
+        return DenseNetwork(self.n_features_in_, self.codes_, len(self.classes_), [], 0.0)
 
     def _schedule(self, seed: int) -> probe_training.Schedule:
         return probe_training.Schedule(self.epochs, self.batch_size, self.lr, self.weight_decay, self.held_out, seed)
@@ -133,6 +127,7 @@ class MLPProbe(NetworkProbe):
     dropout: float = setting(0.2, between=(0.0, 0.95))
     lr: float = setting(3e-3, between=LR)
 
-    def _hidden(self) -> tuple[list[int], float]:
+    def _network(self) -> ProbeNetwork:
         max_weights = MAX_TABLE // (self.codes_ + 1) if self.codes_ else MAX_LAYER
-        return [max(1, min(self.hidden, max_weights // self.n_features_in_)), self.hidden], self.dropout
+        hidden = [max(1, min(self.hidden, max_weights // self.n_features_in_)), self.hidden]
+        return DenseNetwork(self.n_features_in_, self.codes_, len(self.classes_), hidden, self.dropout)

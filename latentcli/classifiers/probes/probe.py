@@ -82,7 +82,7 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
         """Take over what ``_arrays`` gave of a probe with these settings, sizes and classes.
 
         Raises:
-            ValueError: when the arrays are not such a probe's.
+            ValueError: the arrays are not such a probe's.
         """
 
     def fit(

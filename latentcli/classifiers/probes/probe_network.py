@@ -15,7 +15,7 @@ from latentcli.classifiers.probes.probe import standardisation
 
 
 class StandardisedLinear(nn.Module):
-    """A linear layer of features with mean 0 and deviation 1."""
+    """A linear layer of features that it standardises to mean 0 and deviation 1."""
 
     mean: Tensor
     scale: Tensor
