@@ -16,7 +16,7 @@ class HybridDataset(Dataset[tuple[Tensor, Tensor]]):
     """Images with soft labels, as ``latentcli hybridize`` writes them: ``hybrids.npz`` or a folder.
 
     An item is an image, (C, H, W) float32 in [0, 1], and its soft label, (classes,) float32, which sums to 1. The
-    images of a folder are read when they are asked for.
+    images of a folder are read on demand.
 
     Args:
         path: of the file or the folder.
@@ -27,7 +27,7 @@ class HybridDataset(Dataset[tuple[Tensor, Tensor]]):
         soft_labels: (N, classes) float32.
 
     Raises:
-        DataError: what is there holds no hybrids.
+        DataError: the file or folder holds no hybrids.
 
     Example:
         >>> import latentcli as lc

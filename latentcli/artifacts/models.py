@@ -80,11 +80,11 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
 
     Args:
         path: of ``gmm_params.pkl`` or ``probe.pth``.
-        model: whose latents it is to read: one that was fitted on another is refused. None takes any.
+        model: whose latents it is to read; None accepts a classifier that was fitted on any model.
 
     Raises:
-        ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another checkpoint;
-            or the model has no latents.
+        ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another model's latents; or
+            the model has no latents.
 
     Example:
         >>> import latentcli as lc
@@ -107,28 +107,24 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
         remedy = "where another package adds this kind, install it"
         raise ModelFileError(f"{printable(str(path))} holds a classifier of an unknown kind", expected, remedy)
     try:
-        kind = CLASSIFIERS[params["kind"]]
-    except UsageError as error:
-        raise ModelFileError(f"{printable(str(path))}: {error.problem}", error.found, error.remedy) from error
-    try:
-        return kind.from_params(params)
-    except ModelFileError as error:
+        return CLASSIFIERS[params["kind"]].from_params(params)
+    except (UsageError, ModelFileError) as error:  # the class cannot be imported, or refuses the parameters
         raise ModelFileError(f"{printable(str(path))}: {error.problem}", error.found, error.remedy) from error
 
 
 def load_mixture(path: str | Path, model: TrainedModel | None = None) -> "GaussianMixtureClassifier":
-    """A fitted classifier that points can be drawn from; arguments as for ``load_classifier``.
+    """A fitted classifier that points can be drawn from; arguments and errors as for ``load_classifier``.
 
     Raises:
-        ModelFileError: as for ``load_classifier``, or the classifier only tells classes apart.
+        ModelFileError: also if the classifier has no density.
     """
-    # No archive holds a mixture, and what is said of a damaged probe would be no help to one who wants a mixture.
+    # An archive never holds a mixture, and a message about a damaged probe would not help here.
     found = None if probes.is_archive(Path(path)) else load_classifier(path, model)
     if not isinstance(found, DensityClassifier):
         checkpoint_name = "vae.pth" if model is None else model.name
         raise ModelFileError(
             f"{printable(str(path))} is no mixture",
-            "a probe, or a network, tells classes apart, and there is nothing to draw from it",
+            "a probe or a network tells classes apart, but has no density to draw points from",
             f"fit a mixture: latentcli fit-gmm DATA {checkpoint_name} -o gmm_params.pkl",
         )
     mixture: GaussianMixtureClassifier = found  # type: ignore[assignment]

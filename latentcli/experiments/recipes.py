@@ -1,4 +1,4 @@
-"""How the models of a comparison are trained: settings of each family and of its training, by recipe."""
+"""Recipes of a comparison: the settings of each family and of its training."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,11 +7,11 @@ from latentcli.core.errors import UsageError
 from latentcli.core.image_set import Shape
 
 MIN_STEPS = 128
-"""Of an epoch of ``best``, where batches have 16 images or more."""
+"""Steps an epoch of ``best``, unless batches would have fewer than 16 images."""
 
 
 def paper(family: str, image_shape: Shape, count: int) -> dict[str, Any]:
-    """The protocol of a published comparison, as far as it is stated.
+    """The protocol of a published comparison, as far as the publication states it.
 
     Three strided convolutions of kernel 4 with leaky ReLU, batch normalisation for colour, squared error, Adam at
     1e-3, batches of 64, 10 epochs; 512 codes of 64 dimensions, commitment weight 0.25. It states neither the widths
@@ -28,11 +28,11 @@ def paper(family: str, image_shape: Shape, count: int) -> dict[str, Any]:
 
 
 def best(family: str, image_shape: Shape, count: int) -> dict[str, Any]:
-    """latentcli's own, for reconstruction as well as for classes.
+    """latentcli's own recipe, for reconstruction as well as classification.
 
-    A VAE here has a plain prior of little weight and a convolutional decoder, where its defaults are made to cluster
-    and to learn fast. Codes stand for 4×4 pixels of grey images and for 2×2 of colour images, which hold more. Small
-    sets have small batches: each image is seen as often, and teaches more often.
+    A VAE here has a standard normal prior of small weight and a convolutional decoder, whereas its defaults favour
+    clusters and fast training. Codes stand for 4×4 pixels of grey images and for 2×2 of colour images, which hold more
+    information. Small sets have small batches: as many epochs, but more steps.
     """
     grey = image_shape[0] == 1
     model: dict[str, Any] = {} if grey else {"stages": 1}

@@ -59,7 +59,7 @@ def test_what_cannot_be_read_or_written_is_refused(tmp_path):
 def test_a_classifier_comes_back_for_its_own_model_and_for_no_other(tmp_path, kind):
     own, other = model("vqvae" if kind == "conv" else "vae"), model(seed=1)
     given = latents(own)
-    few = {name: 2 for name in ("epochs",) if kind in PROBES and name in PROBES[kind].RANGES}
+    few = {name: 2 for name in ("epochs",) if kind in PROBES and name in PROBES[kind]().get_params()}
     fitted = fit_probe(given, probe=kind, **few) if kind in PROBES else fit_mixture(given, components=2)
     path = tmp_path / "classifier"
     save_classifier(fitted, path)
