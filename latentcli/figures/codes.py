@@ -11,14 +11,9 @@ from latentcli.core.errors import DataError
 from latentcli.figures import style
 from latentcli.numerics import metrics
 
-MOST_IMAGES = 15
-"""Only the first images up to this number are drawn."""
-
-FEW_IMAGES = 3
-"""Up to this number images are drawn large, with the number of each code where it fits into its cell."""
-
-COLOURS = "viridis"
-"""Colours of codes, evenly from dark to light, for the colour-blind too."""
+MOST_IMAGES = 15  # only the first images up to this number are drawn
+FEW_IMAGES = 3  # up to this number images are drawn large, with the number of each code where it fits into its cell
+COLOURS = "viridis"  # of codes, evenly from dark to light, for the colour-blind too
 
 _HEADINGS = ("image", "reconstruction", "codes")
 _ACROSS, _ROOM, _LARGE = 3, 160, 480  # images side by side; pixels of an image's longer side, small and large
@@ -141,11 +136,10 @@ def _number(
 def _explain(sheet: style.Sheet, y: float, share: float) -> None:
     """The colour scale, and what it means."""
     sheet.image(_EDGE, y, _BAR, _LINE - 4, _coloured(np.linspace(0, 1, 256)[None]), gid="scale")
-    x = _EDGE + _BAR + 16
     first = "Codes with similar vectors have similar colours: a colour is the rank of a code's vector"
     second = f"along the vectors' principal direction, which holds {100 * share:.0f} % of their variance."
-    sheet.text(x, y - 6, first, ha="left")
-    sheet.text(x, y + 19, second, ha="left")
+    sheet.text(_EDGE + _BAR + 16, y - 6, first, ha="left")
+    sheet.text(_EDGE + _BAR + 16, y + 19, second, ha="left")
 
 
 def _draw_usage(panel: Axes, codes: np.ndarray, size: int) -> None:

@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 from latentcli.core.errors import DataError
 from latentcli.figures import style
 
-MOST_COUNTED = 30
-"""Classes up to which each cell shows its count."""
-
+MOST_COUNTED = 30  # classes up to which each cell shows its count
 _LETTER = 0.085  # inches: the width of a letter of a class's name
 
 

@@ -75,13 +75,9 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
 def spread_of(seeds: Collection[int]) -> str:
     """What the bands and bars around means show, given the numbers of seeds that occur."""
     several = sorted(number for number in seeds if number >= FEWEST)
-    parts = []
-    if several:
-        numbers = f"{several[0]}" if len(several) == 1 else f"{several[0]} to {several[-1]}"
-        parts.append(f"bands: 95 %, {numbers} seeds")
-    if 2 in seeds:
-        parts.append("bars: both seeds")
-    return "; ".join(parts)
+    numbers = " to ".join(dict.fromkeys(map(str, several[:1] + several[-1:])))
+    parts = (f"bands: 95 %, {numbers} seeds" if several else "", "bars: both seeds" if 2 in seeds else "")
+    return "; ".join(filter(None, parts))
 
 
 def log_odds(percent: ArrayLike) -> np.ndarray:

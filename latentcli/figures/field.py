@@ -10,8 +10,7 @@ from latentcli.core.errors import DataError
 from latentcli.figures import style
 from latentcli.figures.latent import MOST_IN_LEGEND
 
-MOST_POINTS = 2_000
-"""Only the first points up to this number are drawn."""
+MOST_POINTS = 2_000  # only the first points up to this number are drawn
 
 
 @style.look()

@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 from latentcli.core.errors import DataError
 from latentcli.figures import style
 
-MOST_IMAGES = 100
-"""Only the first images up to this number are drawn."""
-
+MOST_IMAGES = 100  # only the first images up to this number are drawn
 COLUMNS = 8
 
 _ROOM, _LINE, _GAP, _EDGE = 128, 24, 14, 24  # pixels
@@ -37,16 +35,11 @@ def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str], li
     shares = soft_label / soft_label.sum()
     first = np.sort(np.argsort(-shares, kind="stable")[:2])
     names = [*(style.shown(classes[index], limit) for index in first), "other"]
-    percents = whole_percents(np.append(shares[first], max(0.0, 1 - shares[first].sum())))
-    return [f"{percent} % {name}" for percent, name in zip(percents, names, strict=True) if percent]
-
-
-def whole_percents(shares: np.ndarray) -> list[int]:
-    """Shares that sum to 1 as whole percentages that sum to 100: rounded down, the largest remainders up."""
+    shares = np.append(shares[first], max(0.0, 1 - shares[first].sum()))
     exact = 100 * shares / shares.sum()
-    floors = np.floor(exact).astype(int)
-    floors[np.argsort(floors - exact, kind="stable")[: 100 - floors.sum()]] += 1
-    return floors.tolist()
+    percents = np.floor(exact).astype(int)  # then the largest remainders are rounded up, so that the sum is 100
+    percents[np.argsort(percents - exact, kind="stable")[: 100 - percents.sum()]] += 1
+    return [f"{percent} % {name}" for percent, name in zip(percents, names, strict=True) if percent]
 
 
 @style.look()

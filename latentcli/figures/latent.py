@@ -12,30 +12,18 @@ from latentcli.core.errors import DataError
 from latentcli.figures import style
 from latentcli.figures.spread import spread_apart
 
-MOST_POINTS = 5_000
-"""Of more points, a fixed random choice is drawn that keeps the labelled ones where they are few."""
-
-MOST_IN_LEGEND = 10
-"""Up to this number of classes there is a legend, beside the names at their centres."""
-
-DEVIATIONS = (1, 2)
-"""Standard deviations at which the ellipses of a component are drawn."""
+MOST_POINTS = 5_000  # beyond this number, a fixed random choice that keeps the labelled points where they are few
+MOST_IN_LEGEND = 10  # up to this number of classes there is a legend, beside the names at their centres
+DEVIATIONS = (1, 2)  # standard deviations at which the ellipses of a component are drawn
 
 
 class Ellipses(NamedTuple):
-    """The mixture's components in the space that is drawn.
+    """The mixture's components in the space that is drawn."""
 
-    Attributes:
-        weights: (K,) summing to 1.
-        means: (K, D).
-        covariances: (K, D, D).
-        labels: (K,) indices of classes, -1 for none.
-    """
-
-    weights: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
-    labels: np.ndarray
+    weights: np.ndarray  # (K,), summing to 1
+    means: np.ndarray  # (K, D)
+    covariances: np.ndarray  # (K, D, D)
+    labels: np.ndarray  # (K,) indices of classes, -1 for none
 
 
 @style.look()

@@ -8,8 +8,7 @@ from matplotlib.figure import Figure
 from latentcli.core.errors import DataError, UsageError
 from latentcli.figures import style
 
-LOW, HIGH = 0.05, 0.95
-"""Probabilities of the standard normal distribution, the prior, between which the grid lies."""
+LOW, HIGH = 0.05, 0.95  # probabilities of the standard normal distribution, the prior, between which the grid lies
 
 _ROOM = 1_400  # pixels for the longer side of the whole grid; small images, enlarged by a whole number, may take less
 _TICKS = 5

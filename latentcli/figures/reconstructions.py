@@ -8,11 +8,8 @@ from matplotlib.figure import Figure
 from latentcli.core.errors import DataError
 from latentcli.figures import style
 
-MOST_IMAGES = 40
-"""Only the first pairs up to this number are drawn."""
-
-COLUMNS = 10
-"""Pairs in a row."""
+MOST_IMAGES = 40  # only the first pairs up to this number are drawn
+COLUMNS = 10  # pairs in a row
 
 _ROOM, _LINE, _GAP = 128, 26, 10  # pixels: the side of an image, a line of text, the gap between images
 _LEFT, _EDGE, _LETTER = 150, 20, 12

@@ -24,14 +24,9 @@ from matplotlib.ticker import MaxNLocator
 
 from latentcli.core.errors import DataError, printable
 
-DPI = 150
-"""Pixels per inch of the PNG files."""
-
-SMALL, NORMAL, LARGE = 9, 10, 12
-"""Points: the sizes of type."""
-
-INK, MUTED, PAPER = "#222222", "#8c8c8c", "#ffffff"
-"""Text and axes; unlabelled points; the background."""
+DPI = 150  # pixels per inch of the PNG files
+SMALL, NORMAL, LARGE = 9, 10, 12  # points: the sizes of text
+INK, MUTED, PAPER = "#222222", "#8c8c8c", "#ffffff"  # text and axes; unlabelled points; the background
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#882255", "#999933", "#F0E442")
 """Ten colours that the colour-blind can tell apart (Okabe & Ito 2008; two from Tol), the palest one last."""
@@ -46,7 +41,6 @@ _SETTINGS = (
 """Groups of matplotlib's settings that change how a picture looks."""
 
 TITLE_MARGIN, _TITLE_LETTER = 24, 15  # pixels: left and right of a sheet's title, and the width of a letter
-
 _WIDE_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans", "WenQuanYi Zen Hei", "Arial Unicode MS")
 
 
@@ -55,14 +49,13 @@ def look() -> Iterator[None]:
     """The settings every figure is drawn and saved under, as a context or a decorator; they are restored afterwards."""
     defaults = matplotlib.rcParamsDefault
     settings: Any = {key: defaults[key] for key in defaults if key.startswith(_SETTINGS)}
-    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-    settings |= dict.fromkeys(inked, INK)
+    settings |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
     settings |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALL)
     settings |= dict.fromkeys(("font.size", "axes.labelsize"), NORMAL)
     settings |= dict.fromkeys(("axes.titlesize", "figure.titlesize"), LARGE)
     settings |= dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
     settings |= {
-        "font.family": list(_families()),
+        "font.family": _families(),
         "figure.dpi": DPI,
         "grid.color": "#e6e6e6",
         "text.parse_math": False,  # names of users may hold dollar signs
@@ -74,10 +67,10 @@ def look() -> Iterator[None]:
 
 
 @cache
-def _families() -> tuple[str, ...]:
+def _families() -> list[str]:
     """DejaVu Sans, which comes with matplotlib, and those fonts of other scripts that are installed."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    return ("DejaVu Sans", *(name for name in _WIDE_FONTS if name in installed))
+    return ["DejaVu Sans", *(name for name in _WIDE_FONTS if name in installed)]
 
 
 @cache
@@ -96,10 +89,8 @@ def shown(text: str, limit: int = 24) -> str:
     if len(line) > limit:
         tail = (limit - 1) // 2
         line = f"{line[: limit - 1 - tail]}…{line[len(line) - tail :]}"
-    known = _characters()
-    return "".join(
-        letter if ord(letter) in known else letter.encode("unicode_escape").decode() for letter in printable(line)
-    )
+    letters = ((letter, ord(letter) in _characters()) for letter in printable(line))
+    return "".join(letter if known else letter.encode("unicode_escape").decode() for letter, known in letters)
 
 
 def shown_names(names: Sequence[str], limit: int = 24) -> list[str]:
@@ -188,11 +179,9 @@ class Sheet:
     """A figure laid out in pixels, for pictures made of images: no image is resampled without need.
 
     Args:
-        width, height: pixels of the PNG file; (0, 0) is the upper left corner. Widened where the title needs it.
-        title: in the uppermost 50 pixels, which are the caller's to leave free.
-
-    Attributes:
-        width, height: pixels of the file, after widening.
+        width, height: pixels of the PNG file; (0, 0) is the upper left corner. The attribute ``width`` is larger
+            where the title needs it.
+        title: drawn in the uppermost 50 pixels, which the caller leaves free.
     """
 
     def __init__(self, width: int, height: int, title: str = "") -> None:
@@ -201,7 +190,7 @@ class Sheet:
         self.figure = Figure(figsize=(self.width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
         self.axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self.axes.set_axis_off()
-        self._restore()
+        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))  # which also fixes them
         if title:
             self.text(TITLE_MARGIN, 18, title, LARGE, ha="left")
 
@@ -210,7 +199,6 @@ class Sheet:
         interpolation = "nearest" if width >= image.shape[2] else "antialiased"
         extent = (x, x + width, y + height, y)
         self.axes.imshow(as_pixels(image), extent=extent, aspect="auto", interpolation=interpolation, gid=gid)
-        self._restore()
 
     def text(self, x: float, y: float, text: str, size: float = SMALL, **settings: Any) -> None:
         """A line of text, by default centred on x and its top at y."""
@@ -221,9 +209,6 @@ class Sheet:
         """Axes for a chart, the upper left corner of its frame at (x, y); its ticks and names lie outside of it."""
         across, down = self.width, self.height
         return self.figure.add_axes((x / across, 1 - (y + height) / down, width / across, height / down))
-
-    def _restore(self) -> None:
-        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))
 
 
 def as_pixels(image: np.ndarray) -> np.ndarray:
