@@ -69,7 +69,9 @@ def describe(path: str | Path) -> Description:
 
 
 def _unknown(path: Path, found: str) -> ModelFileError:
-    return ModelFileError(f"{path} is not a file that latentcli can describe", found, f"name one of: {', '.join(KINDS)}")
+    return ModelFileError(
+        f"{path} is not a file that latentcli can describe", found, f"name one of: {', '.join(KINDS)}"
+    )
 
 
 def _archive_reader(path: Path) -> Callable[[Path], Description]:

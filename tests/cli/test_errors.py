@@ -132,7 +132,7 @@ BAD_CALLS = [
     (6, "cannot write", "encode test.npz vae.pth -o /proc/latents.npz"),
     (6, "not a regular file", "encode test.npz vae.pth -o empty"),
     (6, "not a regular file", "train train.npz -o /"),
-    (6, "no folder that", "train train.npz --figures vae.pth/pictures"),
+    (6, "not a folder that", "train train.npz --figures vae.pth/pictures"),
 ]
 
 

@@ -157,7 +157,7 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
         if self.shape is None:
             if self.READS_MAPS:
                 problem = f"{self.KIND} reads maps of numbers, and these features are not maps, or of unknown shape"
-                remedy = "take other `features` (maps, or pixels), with images and checkpoint; or the `probe` mlp"
+                remedy = "take `features` that are maps, computed from the images; or another `probe`, such as mlp"
                 raise InvalidSetting(problem, None, remedy)
             return None
         whole = len(self.shape) == 3 and all(type(size) is int and size > 0 for size in self.shape)

@@ -65,7 +65,7 @@ def test_what_is_no_map_of_floats_is_refused_with_what_to_do():
     points, names = patterns(30)
     with pytest.raises(UsageError, match="reads maps of numbers") as caught:
         small(shape=None).fit(points, names)
-    assert "take other `features`" in caught.value.remedy
+    assert "take `features` that are maps" in caught.value.remedy
     with pytest.raises(UsageError, match="shape is not"):
         small(shape=(8, 8, 3)).fit(points, names)
     with pytest.raises(DataError, match="reads maps of floats") as caught:
