@@ -131,8 +131,8 @@ class _Machine:
             if count == MAX_OPERATIONS:
                 refuse(f"a pickle of more than {MAX_OPERATIONS:,} operations")
             if opcode.name == "STOP":
-                if position + 1 != len(self.data):
-                    refuse(f"a pickle followed by {len(self.data) - position - 1} bytes of something else")
+                if left := len(self.data) - 1 - (position or 0):
+                    refuse(f"a pickle followed by {left} bytes of something else")
                 break
             if opcode.name not in _OPERATIONS:
                 refuse(f"a pickle with the operation {opcode.name}, which plain values and arrays do not need")
