@@ -61,6 +61,7 @@ def save_classifier(classifier: Any, path: str | Path) -> None:
     """Write a fitted mixture as ``gmm_params.pkl``, or a fitted probe as ``probe.pth``, whole or not at all.
 
     Raises:
+        UsageError: it does not say which checkpoint's latents it was fitted on.
         OutputError: the file cannot be written.
 
     Example:
@@ -71,8 +72,11 @@ def save_classifier(classifier: Any, path: str | Path) -> None:
         >>> lc.load_classifier("probe.pth", vae).classes_.tolist()
         ['1', '4', '8']
     """
-    write = probes.write if isinstance(classifier, Probe) else parameters.write_classifier
-    write(Path(path), classifier.to_params())
+    params = classifier.to_params()
+    if not params.get("checkpoint"):
+        expected = "a classifier's file is read beside the checkpoint whose latents it was fitted on"
+        raise UsageError("this classifier names no checkpoint", expected, "fit it on latents that a model encoded")
+    (probes.write if isinstance(classifier, Probe) else parameters.write_classifier)(Path(path), params)
 
 
 def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:

@@ -13,6 +13,7 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import UNLABELLED, Labels
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
+from latentcli.core.settings import check_number
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 
@@ -113,7 +114,7 @@ def classify(
         progress: told about the images.
 
     Raises:
-        UsageError: ``reject_below`` without a mixture; or a model of latents without a classifier.
+        UsageError: ``reject_below`` without a mixture, or outside [0, 1]; or a model of latents without a classifier.
         ModelFileError: the classifier was not fitted on this model.
 
     Example:
@@ -149,6 +150,8 @@ def classify_latents(
 
 def check_reader(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None = None) -> None:
     """Raise the errors of ``classify`` before any image is read, if it cannot use these together."""
+    if reject_below is not None:
+        check_number("`reject_below`", float(reject_below), 0.0, 1.0)
     if reject_below is not None and not isinstance(classifier, DensityClassifier):
         raise UsageError(
             "`reject_below` needs a mixture", "other classifiers do not know how likely an image is",

@@ -1,5 +1,7 @@
 """Models and classifiers from their files, matched to each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,11 @@ def test_what_cannot_be_read_or_written_is_refused(tmp_path):
     save_model(model(), tmp_path / "vae.pth")
     with pytest.raises(UsageError, match="device"):
         load_model(tmp_path / "vae.pth", device="tpu")
+    unsigned = replace(latents(model()), checkpoint="")
+    for fitted in (fit_mixture(unsigned), fit_probe(unsigned, probe="knn")):
+        with pytest.raises(UsageError, match="names no checkpoint"):
+            save_classifier(fitted, tmp_path / "classifier")
+    assert [path.name for path in tmp_path.iterdir()] == ["vae.pth"]
 
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)

@@ -138,7 +138,11 @@ def test_a_classifier_of_pixels_labels_images_by_itself():
 def test_what_does_not_fit_is_refused_before_any_image_is_read():
     vae, cnn, latents = model(), model("cnn"), blobs()
     mixture, probe = fit_mixture(latents, seed=0), fit_probe(latents, probe="knn")
-    check_reader(vae, mixture, 0.5)
+    for share in (0, 0.5, 1):
+        check_reader(vae, mixture, share)
+    for share in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UsageError, match="expected a number from 0 to 1"):
+            check_reader(vae, mixture, share)
     with pytest.raises(UsageError, match="is a model of latents"):
         check_reader(vae, None)
     with pytest.raises(ModelFileError, match="has no latent space"):
