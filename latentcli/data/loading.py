@@ -14,7 +14,6 @@ from latentcli.data import sizing
 from latentcli.formats.regular_files import kind
 
 SPLITS = ("train", "test")
-
 SOURCES = Registry(
     "data set",
     {

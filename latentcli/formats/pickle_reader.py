@@ -114,7 +114,8 @@ class _Machine:
         self, data: bytes, encoding: str, stand_ins: Mapping[tuple[str, str], Any],
         persistent: Callable[[Any], Any] | None,
     ) -> None:  # fmt: skip
-        self.data, self.encoding, self.persistent = bytes(data), encoding, persistent
+        self.data, self.encoding = bytes(data), encoding
+        self.persistent = persistent or (lambda name: refuse("a pickle that names something outside itself"))
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -239,12 +240,6 @@ class _Machine:
             case _:
                 refuse("a pickle with a call that no array needs")
 
-    def outside(self) -> None:
-        """BINPERSID: pop the name of something outside the pickle, push what it stands for."""
-        if self.persistent is None:
-            refuse("a pickle that names something outside itself")
-        self.push(self.persistent(self.pop()))
-
     def build(self) -> None:
         """BUILD: pop a state, and put the value below it into this state."""
         state = self.pop()
@@ -309,7 +304,7 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "STACK_GLOBAL": lambda machine, _: machine.named(*machine.last(2)),
     "REDUCE": lambda machine, _: machine.reduce(),
     "BUILD": lambda machine, _: machine.build(),
-    "BINPERSID": lambda machine, _: machine.outside(),
+    "BINPERSID": lambda machine, _: machine.push(machine.persistent(machine.pop())),
 }
 """By the names of ``pickletools``; STOP and PROTO are in ``run``."""
 
