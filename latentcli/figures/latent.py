@@ -128,8 +128,9 @@ def _draw_plane(axes: Axes, points: np.ndarray, labels: np.ndarray, mixture: Ell
             marker=style.marker(-1 if shape < 0 else int(shape) * len(style.PALETTE)), linewidths=0,
             alpha=0.35 if shape < 0 and (labels >= 0).any() else 0.6, zorder=1 if shape < 0 else 2,
         )  # fmt: skip
-    for _, mean, covariance, label in zip(*mixture, strict=True) if mixture else ():
-        width = 1.8 if len(mixture.weights) <= MOST_IN_LEGEND else 1.2
+    components = list(zip(*mixture, strict=True)) if mixture else []
+    width = 1.8 if len(components) <= MOST_IN_LEGEND else 1.2
+    for _, mean, covariance, label in components:
         for ellipse in ellipses(mean, covariance):
             ellipse.set(fill=False, edgecolor=style.colour(label), linestyle=style.dashes(label), linewidth=width)
             ellipse.set_zorder(3)

@@ -59,8 +59,7 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
             _check_size(dtype, shape, size - offset)
             if not mmap or size == offset:
                 return _read_values(file, dtype, shape, fortran)
-            order = "F" if fortran else "C"
-            array = np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
+            array = np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
             check_values(array)
             return array
 

@@ -92,10 +92,8 @@ def _plain(value: Any, depth: int) -> Any:
         refuse(f"a pickle nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
         return {key: _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, depth + 1) for item in value]
-    if isinstance(value, tuple):
-        return tuple(_plain(item, depth + 1) for item in value)
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item, depth + 1) for item in value)
     if isinstance(value, _Array):
         return value.array if value.array is not None else refuse("a pickle of an array without its bytes")
     if isinstance(value, _Dtype | _Known | bytearray):
@@ -132,8 +130,8 @@ class _Machine:
             if count == MAX_OPERATIONS:
                 refuse(f"a pickle of more than {MAX_OPERATIONS:,} operations")
             if opcode.name == "STOP":
-                if position + 1 != len(self.data):
-                    refuse(f"a pickle followed by {len(self.data) - position - 1} bytes of something else")
+                if remaining := len(self.data) - (position or 0) - 1:
+                    refuse(f"a pickle followed by {remaining} bytes of something else")
                 break
             if opcode.name not in _OPERATIONS:
                 refuse(f"a pickle with the operation {opcode.name}, which plain values and arrays do not need")

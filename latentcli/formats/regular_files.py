@@ -1,6 +1,7 @@
 """Opening files of unknown origin, where a path may lead to a pipe that never ends."""
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -34,7 +35,7 @@ def _check_regular(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
-def read_into(file: IO[bytes], target: memoryview) -> int:
+def read_into(file: IO[bytes] | io.BufferedIOBase, target: memoryview) -> int:
     """Fill ``target`` from a file, a megabyte at a time; the number of bytes, fewer where the file ends before."""
     position = 0
     while chunk := file.read(min(2**20, len(target) - position)):
