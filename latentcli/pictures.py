@@ -1,4 +1,4 @@
-"""Which pictures belong to which result; every command and ``latentcli plot`` draw through here."""
+"""The pictures of each kind of result, as all commands and ``latentcli plot`` draw them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,15 +20,11 @@ if TYPE_CHECKING:
 MANIFOLD_SIDE = 20
 EXAMPLES = 20
 FIELD_SIDE = 200
-"""Points a side at which the likelihoods of a plane are computed."""
+"""Points along each side of a plane at which likelihoods are computed."""
 
 
 def folder(path: Path) -> Path:
-    """The folder that pictures go to, made if need be.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
+    """A folder for pictures, made if need be; an ``OutputError`` if it cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -42,11 +38,10 @@ def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:
 
 
 def latent(path: Path, latents: Latents, classifier: "LatentClassifier | None" = None) -> Path:
-    """The latents by class, those of a classifier when there is one; with the ellipses of a mixture."""
+    """The latents by class, in the order of the classifier's classes if given, with the ellipses of a mixture."""
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
-    points, labels = latents.flat, latents.labels
-    ellipses = None
+    points, labels, ellipses = latents.flat, latents.labels, None
     if classifier is not None:
         labels = labels.among([str(name) for name in classifier.classes_])
     if isinstance(classifier, GaussianMixtureClassifier):
@@ -61,12 +56,12 @@ def latent(path: Path, latents: Latents, classifier: "LatentClassifier | None" =
 
 
 def manifold(path: Path, model: "TrainedModel", mixture: "GaussianMixtureClassifier | None" = None) -> Path:
-    """The decoded plane: of a latent space with two dimensions all of it, else its prior's two principal directions.
+    """The decoded plane: all of a two-dimensional latent space, else the two principal directions of the prior.
 
-    The grid lies at the 5th to 95th percentiles of the prior along each axis; of a mixture, where there is one.
+    The grid lies at the 5th to 95th percentiles of the prior along each axis; of the mixture instead, if given.
 
     Raises:
-        UsageError: there is no mixture, and the prior has no plane.
+        UsageError: no mixture is given, and the prior has no plane.
     """
     from latentcli.figures.manifold import grid_points
 
@@ -75,11 +70,8 @@ def manifold(path: Path, model: "TrainedModel", mixture: "GaussianMixtureClassif
     elif (prior := model.latent_model.prior_plane()) is not None:
         mean, plane = (part.detach().cpu().double().numpy() for part in prior)
     else:
-        raise UsageError(
-            "this model's prior is not spread over a plane",
-            "a mixture of its latents is",
-            "name one: latentcli plot manifold VAE.PTH GMM_PARAMS.PKL",
-        )
+        found, remedy = "a mixture of its latents has one", "name one: latentcli plot manifold VAE.PTH GMM_PARAMS.PKL"
+        raise UsageError("this model's prior has no plane to draw", found, remedy)
     kind = "latent dimension" if len(mean) <= 2 else "principal direction"
     names = (f"{kind} 1 (standard deviations)", f"{kind} 2 (standard deviations)" if len(mean) > 1 else "")
     images = model.decode(mean + grid_points(MANIFOLD_SIDE) @ plane)
@@ -96,7 +88,7 @@ def reconstructions(path: Path, model: "TrainedModel", images: "ImageSet") -> Pa
 
 
 def codes(path: Path, model: "TrainedModel", images: "ImageSet", latents: Latents) -> Path:
-    """Images with their reconstructions and maps of codes, evenly drawn from the set, and the use of the codebook.
+    """Images evenly drawn from the set, with reconstructions and code maps, and the codebook's use.
 
     Raises:
         UsageError: the model has no codes.
@@ -121,7 +113,7 @@ def codes(path: Path, model: "TrainedModel", images: "ImageSet", latents: Latent
 
 
 def tsne(path: Path, latents: Latents, seed: int = 0) -> Path:
-    """Which latents are near to each other, by class."""
+    """A t-SNE map of the latents, by class."""
     labels = latents.labels
     return draw("tsne", path, latents.flat, labels.codes if labels.names else None, list(labels.names), seed)
 
@@ -133,7 +125,7 @@ def confusion(path: Path, metrics: Mapping[str, Any]) -> Path:
 
 
 def label_counts(path: Path, predictions: "Predictions") -> Path:
-    """How many images of each class were predicted, beside the known ones."""
+    """The number of images predicted for each class, beside the known numbers."""
     names, known = predictions.labels.names, predictions.known
     counts = {"known": known.among(names).counts.tolist()} if known.any else {}
     return draw("labels", path, list(names), counts | {"predicted": predictions.labels.counts.tolist()})
@@ -143,7 +135,7 @@ def of_training(
     where: Path, model: "TrainedModel", images: "ImageSet", latents: Latents,
     mixture: "GaussianMixtureClassifier | None" = None,
 ) -> list[Path]:  # fmt: skip
-    """All that a training run shows: curves, latents, the decoded plane, reconstructions."""
+    """The pictures of a training run: curves, latents, the decoded plane if there is one, reconstructions."""
     where = folder(where)
     drawn = [history(where / "history.png", model.history), latent(where / "latent.png", latents, mixture)]
     on_a_plane = mixture if mixture is not None and mixture.projection_ is not None else None
@@ -153,7 +145,7 @@ def of_training(
 
 
 def of_encoding(where: Path, model: "TrainedModel", images: "ImageSet", latents: Latents) -> list[Path]:
-    """The latents by class and, where they are codes, the images with their maps."""
+    """The latents by class and, if they are codes, the images with their maps."""
     drawn = [latent(folder(where) / "latent.png", latents)]
     return drawn + ([codes(where / "codes.png", model, images, latents)] if "codes" in latents.arrays else [])
 
@@ -166,7 +158,7 @@ def of_mixture(where: Path, latents: Latents, mixture: "GaussianMixtureClassifie
 def of_predictions(
     where: Path, predictions: "Predictions", classifier: "LatentClassifier | None" = None
 ) -> list[Path]:  # fmt: skip
-    """The counts of the labels and, where the truth is known, the confusion matrix; of latents these as well."""
+    """Predicted latents, if they are flat; the labels' counts; and, if the truth is known, the confusion matrix."""
     where, drawn = folder(where), []
     if predictions.latents is not None and predictions.latents.is_flat:
         drawn.append(latent(where / "predictions.png", predictions.latents, classifier))
@@ -184,34 +176,26 @@ def of_decodings(paths: Iterable[Path], model: "TrainedModel", arrays: Mapping[s
 
 
 def hybrids(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> Path:
-    """The most mixed of these hybrids, with captions.
-
-    Args:
-        path: of the picture.
-        images: (N, C, H, W) uint8.
-        soft_labels: (N, K).
-        classes: names of the K columns.
-    """
+    """The most mixed hybrids, with captions: images (N, H, W[, 3]) or (N, C, H, W) uint8, soft labels (N, K)."""
+    if images.ndim == 3:
+        images = images[:, np.newaxis]
+    elif images.shape[1] not in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
     mixed = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
     return draw("hybrids", path, images[mixed], soft_labels[mixed], list(classes))
 
 
 def hybrids_plane(
-    path: Path,
-    points: np.ndarray,
-    soft_labels: np.ndarray,
-    mixture: "GaussianMixtureClassifier",
-    likelihood: str,
+    path: Path, points: np.ndarray, soft_labels: np.ndarray, mixture: "GaussianMixtureClassifier", likelihood: str,
     log_likelihood: "LogLikelihood",
-) -> Path:
-    """Where hybrids lie on the plane in which they vary most, over the likelihoods of the classes.
+) -> Path:  # fmt: skip
+    """Hybrids on the plane in which they vary most, over the likelihoods of the classes.
 
     Args:
         path: of the picture.
-        points: (N, D) latents.
-        soft_labels: (N, K).
-        mixture: whose K classes they are.
-        likelihood, log_likelihood: what the soft labels are by: its name, and itself.
+        points, soft_labels: (N, D) latents; (N, K).
+        mixture: with the K classes.
+        likelihood, log_likelihood: the name and the function of the likelihood that gave the soft labels.
     """
     from latentcli.hybrids.field import field
 
@@ -225,7 +209,7 @@ def hybrids_plane(
 
 
 def comparison(path: Path, results: Sequence[Mapping[str, Any]], columns: Sequence[Any]) -> Path:
-    """The results of a study of latent spaces beside each other, a panel for each column that some result has.
+    """The results of a study of latent spaces side by side, with a panel for each column that some result has.
 
     Args:
         path: of the picture.
@@ -244,18 +228,10 @@ def comparison(path: Path, results: Sequence[Mapping[str, Any]], columns: Sequen
 
 
 def of_latent_spaces(
-    where: Path,
-    results: Sequence[Mapping[str, Any]],
-    columns: Sequence[Any],
+    where: Path, results: Sequence[Mapping[str, Any]], columns: Sequence[Any],
     models: "Iterable[tuple[str, TrainedModel, ImageSet]]",
-) -> list[Path]:
-    """The results of a study beside each other, and of some models reconstructions and t-SNE of images.
-
-    Args:
-        where: the folder.
-        results, columns: as ``comparison`` takes them.
-        models: each with a name for its files, and the images.
-    """
+) -> list[Path]:  # fmt: skip
+    """The ``comparison`` of a study; reconstructions and t-SNE for each of ``models`` (file name, model, images)."""
     drawn = [comparison(where / "comparison.png", results, columns)]
     for name, model, images in models:
         drawn.append(reconstructions(where / f"reconstructions-{name}.png", model, images))
@@ -264,13 +240,9 @@ def of_latent_spaces(
 
 
 def accuracy_curve(path: Path, name: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Path:
-    """Accuracy against the number of labelled images.
+    """Accuracy against the number of labelled images, from the rows of the study's ``table.json`` on the data ``name``.
 
-    Args:
-        path: of the picture.
-        name: of the data.
-        rows: as the study's ``table.json`` has them.
-        titles: of the arms, by name.
+    Arms are called by their ``titles``.
     """
     from latentcli.figures.curve import Accuracy
 
@@ -282,7 +254,7 @@ def accuracy_curve(path: Path, name: str, rows: Sequence[Mapping[str, Any]], tit
 
 
 def _evenly(count: int, most: int) -> np.ndarray:
-    """At most ``most`` of ``count`` row numbers, spread over all of them."""
+    """At most ``most`` of ``count`` row numbers, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 
 

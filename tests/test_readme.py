@@ -58,7 +58,7 @@ def test_the_first_command_does_what_it_says(tmp_path):
             [sys.executable, "-m", "latentcli", *arguments], cwd=tmp_path, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-    assert {"vae.pth", "gmm_params.pkl", "vae.csv", "metrics.jsonl"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"vae.pth", "gmm_params.pkl", "vae.csv", "vae.metrics.jsonl"} <= {path.name for path in tmp_path.iterdir()}
     accuracy = re.search(r"accuracy +(0\.\d+|1\.0+)", done.stdout)
     assert accuracy, done.stdout
     assert float(accuracy.group(1)) > 0.75  # of three classes, from 422 images

@@ -16,7 +16,7 @@ class HybridDataset(Dataset[tuple[Tensor, Tensor]]):
     """Images with soft labels, as ``latentcli hybridize`` writes them: ``hybrids.npz`` or a folder.
 
     An item is an image, (C, H, W) float32 in [0, 1], and its soft label, (classes,) float32, which sums to 1. The
-    images of a folder are read when they are asked for.
+    images of a folder are read on demand.
 
     Args:
         path: of the file or the folder.
@@ -27,7 +27,19 @@ class HybridDataset(Dataset[tuple[Tensor, Tensor]]):
         soft_labels: (N, classes) float32.
 
     Raises:
-        DataError: what is there holds no hybrids.
+        DataError: the file or folder holds no hybrids.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> hybrids = {
+        ...     "images": np.zeros((2, 8, 8), np.uint8), "soft_labels": np.array([[0.3, 0.7], [1.0, 0.0]]),
+        ...     "classes": np.array(["4", "8"]), "latents": np.zeros((2, 4), np.float32),
+        ... }  # as lc.hybridize makes them
+        >>> lc.write_hybrids("hybrids.npz", hybrids)
+        >>> image, soft_label = lc.HybridDataset("hybrids.npz")[0]
+        >>> image.shape, soft_label
+        (torch.Size([1, 8, 8]), tensor([0.3000, 0.7000]))
     """
 
     def __init__(self, path: str | Path, transform: Callable[[Tensor], Tensor] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Hybrids as a folder: PNG files, and ``soft_labels.csv`` with how much of each class they are."""
+"""Hybrids as a folder: PNG files, and their soft labels in ``soft_labels.csv``."""
 
 import csv
 import io
@@ -27,24 +27,22 @@ def hybrid_folder_writer(
     """Write images as ``000000.png`` …, and ``soft_labels.csv``: ``File``, then a column for each class.
 
     Args:
-        path: of the folder, which is there as a whole when the block ends well, and not at all otherwise.
-        count: of all images: as many digits as their numbers need.
-        classes: names of the columns; what a spreadsheet would take for a formula begins with ' there.
+        path: of the folder, made whole when the block ends well, and not at all otherwise.
+        count: of all images, which gives the number of digits in the files' names.
+        classes: names of the columns; one that a spreadsheet would take for a formula begins with ' in the table.
 
     Yields:
         a function that takes the next images (n, C, H, W) uint8 and soft labels (n, classes).
 
     Raises:
-        OutputError: the folder cannot be written, or there is one with something in it.
-        UsageError: a class is called as the column of the files' names is.
+        OutputError: the folder cannot be written, or exists and is not empty.
+        UsageError: a class is called ``File``.
     """
     from PIL import Image
 
     if NAMES in classes:
-        raise UsageError(
-            f"a class is called {NAMES}, as the first column of {SOFT_LABELS} is",
-            remedy="write hybrids.npz instead of a `folder`",
-        )
+        problem = f"a class is called {NAMES}, like the first column of {SOFT_LABELS}"
+        raise UsageError(problem, remedy="write hybrids.npz instead of a `folder`")
     digits, table = max(6, len(str(count - 1))), [as_csv([[NAMES, *classes]])]
     with atomic_folder(path) as folder:
 
@@ -63,7 +61,7 @@ def hybrid_folder_writer(
 
 @dataclass(frozen=True)
 class HybridFolder:
-    """A folder that ``hybrid_folder_writer`` wrote; its images are read when they are asked for.
+    """A folder that ``hybrid_folder_writer`` wrote; its images are read one at a time, on demand.
 
     Attributes:
         path: of the folder.
@@ -81,20 +79,16 @@ class HybridFolder:
 
     @classmethod
     def read(cls, path: Path) -> "HybridFolder":
-        """The table of a folder, and the first image's size.
+        """The folder, with its table and the first image's size read.
 
         Raises:
-            DataError: there is no such table, or it holds no soft labels; or the first image cannot be read.
+            DataError: the table is missing or holds no soft labels, or the first image cannot be read.
         """
         classes, files, soft_labels = _read_table(path / SOFT_LABELS)
         return cls(path, classes, files, soft_labels, _shape_of(path / files[0]))
 
     def image(self, index: int) -> np.ndarray:
-        """(C, H, W) uint8.
-
-        Raises:
-            DataError: it cannot be read.
-        """
+        """(C, H, W) uint8; a ``DataError`` if the file cannot be read."""
         from latentcli.formats.image_files import UnreadableImage, decode
 
         file = self.path / self.files[index]
@@ -104,16 +98,12 @@ class HybridFolder:
             raise DataError(f"cannot read {file}", str(error)) from error
 
     def images(self) -> np.ndarray:
-        """(N, C, H, W) uint8: all of them.
-
-        Raises:
-            DataError: one cannot be read.
-        """
+        """(N, C, H, W) uint8: all of them; a ``DataError`` if one cannot be read."""
         return np.stack([self.image(index) for index in range(len(self.files))])
 
 
 def are_soft_labels(soft_labels: np.ndarray) -> bool:
-    """Whether each row of (N, classes) floats is a distribution over the classes: none negative, with a sum of 1."""
+    """Whether each row of (N, classes) floats is a distribution over the classes: not negative, with a sum of 1."""
     sums = soft_labels.sum(axis=1)
     return bool(np.isfinite(soft_labels).all() and (soft_labels >= 0).all() and np.allclose(sums, 1, atol=1e-3))
 

@@ -23,10 +23,10 @@ def reconstructions_writer(
     Args:
         path: of the file, replaced whole when the block ends well.
         shape: N, C, H and W of all images together.
-        layout: the input's axes: "NHW" (C must be 1), "NHWC" or "NCHW".
+        layout: the input's axes, as for ``laid_out``.
 
     Yields:
-        a function that takes the next (n, C, H, W) float images; in all it must be given N.
+        a function that takes the next (n, C, H, W) float images; it must be given N in all.
 
     Raises:
         OutputError: the file cannot be written.
@@ -49,7 +49,7 @@ def laid_out(images: np.ndarray, layout: str) -> np.ndarray:
 
 
 def layout_of(channels: int) -> str:
-    """How images of so many channels lie in the files that commands write: "NHW" or "NHWC"."""
+    """The layout in files of images with this number of channels: "NHW" or "NHWC"."""
     return "NHW" if channels == 1 else "NHWC"
 
 
@@ -57,20 +57,18 @@ def layout_of(channels: int) -> str:
 def hybrids_writer(
     path: Path, count: int, image_shape: tuple[int, int, int], dimensions: int, classes: Sequence[str]
 ) -> Iterator[Callable[[np.ndarray, np.ndarray, np.ndarray], None]]:
-    """Write ``hybrids.npz`` batch by batch: images of latent points, with how much of each class they are.
+    """Write ``hybrids.npz`` batch by batch: images of latent points, with their soft labels.
 
     ``images`` (N, H, W) or (N, H, W, 3) uint8, ``soft_labels`` (N, classes) float64, ``classes``, and ``latents``
     (N, D) float32.
 
     Args:
         path: of the file, replaced whole when the block ends well.
-        count: N.
-        image_shape: C, H and W.
-        dimensions: D.
+        count, image_shape, dimensions: N; C, H and W; D.
         classes: names of the columns of ``soft_labels``.
 
     Yields:
-        a function that takes the next images (n, C, H, W) uint8, soft labels and latents; in all it must be given N.
+        a function that takes the next images (n, C, H, W) uint8, soft labels and latents; it must be given N in all.
 
     Raises:
         OutputError: the file cannot be written.
@@ -88,13 +86,24 @@ def hybrids_writer(
 
 
 def read_hybrids(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of hybrids: of a file that ``hybrids_writer`` wrote, or of a folder that has no latents.
+    """The arrays of hybrids, from a file that ``hybrids_writer`` wrote or from a folder, which has no latents.
 
     Returns:
-        ``images`` (N, H, W) or (N, H, W, C) uint8, ``soft_labels`` (N, classes), ``classes``; of a file, ``latents``.
+        ``images`` (N, H, W) or (N, H, W, C) uint8, ``soft_labels`` (N, classes), ``classes``; from a file ``latents``.
 
     Raises:
-        DataError: it is missing, damaged or unsafe, or its arrays do not fit each other.
+        DataError: the file is missing, damaged or unsafe, or its arrays do not fit each other.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> hybrids = {
+        ...     "images": np.zeros((2, 8, 8), np.uint8), "soft_labels": np.array([[0.3, 0.7], [1.0, 0.0]]),
+        ...     "classes": np.array(["4", "8"]), "latents": np.zeros((2, 4), np.float32),
+        ... }  # as lc.hybridize makes them
+        >>> lc.write_hybrids("hybrids.npz", hybrids)
+        >>> lc.read_hybrids("hybrids.npz")["classes"].tolist()
+        ['4', '8']
     """
     path = Path(path)
     if kind(path) == stat.S_IFDIR:
@@ -105,27 +114,21 @@ def read_hybrids(path: str | Path) -> dict[str, np.ndarray]:
 
     def check(holds: bool, found: str) -> None:
         if not holds:
-            raise DataError(
-                f"{path} holds no hybrids",
-                found,
-                "make them again: latentcli hybridize MODEL.pth gmm_params.pkl",
-            )
+            remedy = "make them again: latentcli hybridize MODEL.pth gmm_params.pkl"
+            raise DataError(f"{path} holds no hybrids", found, remedy)
 
-    names = {"images", "soft_labels", "classes", "latents"}
-    check(set(arrays) == names, f"expected the arrays {', '.join(sorted(names))}")
-    images, soft_labels, classes, latents = (arrays[name] for name in ("images", "soft_labels", "classes", "latents"))
+    names = ("classes", "images", "latents", "soft_labels")
+    check(set(arrays) == set(names), f"expected the arrays {', '.join(names)}")
+    classes, images, latents, soft_labels = (arrays[name] for name in names)
     check(images.dtype == np.uint8 and images.ndim in (3, 4), "expected images (N, H, W[, C]) of uint8")
-    check(len(images) > 0, "there are no images in it")
+    count = len(images)
+    check(count > 0, "there are no images in it")
     check(classes.dtype.kind == "U" and classes.ndim == 1, "expected classes to be names")
     check(len(set(classes.tolist())) == len(classes), "expected each class to be named once")
-    check(
-        soft_labels.dtype.kind == "f" and soft_labels.shape == (len(images), len(classes)),
-        "expected a column per class",
-    )
-    check(
-        latents.dtype.kind == "f" and latents.ndim == 2 and len(latents) == len(images),
-        "expected a latent point per image",
-    )
+    fit = soft_labels.dtype.kind == "f" and soft_labels.shape == (count, len(classes))
+    check(fit, "expected soft labels with a row per image and a column per class")
+    fit = latents.dtype.kind == "f" and latents.ndim == 2 and len(latents) == count
+    check(fit, "expected a latent point per image")
     check(bool(np.isfinite(latents).all()), "found latents that are not finite")
     check(are_soft_labels(soft_labels), "expected soft labels that sum to 1")
     return arrays
@@ -140,6 +143,17 @@ def write_hybrids(path: str | Path, hybrids: Mapping[str, np.ndarray]) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> hybrids = {
+        ...     "images": np.zeros((2, 8, 8), np.uint8), "soft_labels": np.array([[0.3, 0.7], [1.0, 0.0]]),
+        ...     "classes": np.array(["4", "8"]), "latents": np.zeros((2, 4), np.float32),
+        ... }  # as lc.hybridize makes them
+        >>> lc.write_hybrids("hybrids.npz", hybrids)
+        >>> sorted(lc.read_hybrids("hybrids.npz"))
+        ['classes', 'images', 'latents', 'soft_labels']
     """
     write_arrays(Path(path), hybrids)
 
@@ -149,6 +163,12 @@ def write_images(path: str | Path, images: ImageSet) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> lc.write_images("ones.npz", lc.load("digits", classes=["1"]))
+        >>> lc.load("ones.npz").shape
+        (1, 8, 8)
     """
     arrays = {"data": laid_out(images.images, layout_of(images.shape[0]))}
     if images.labels.any:

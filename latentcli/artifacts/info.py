@@ -1,9 +1,10 @@
-"""What a file is that latentcli wrote, in plain values."""
+"""Describes the files that latentcli writes, in plain values."""
 
 import math
 import stat
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +27,30 @@ KINDS = (
 Description = dict[str, Any]
 
 
-def describe(path: Path) -> Description:
-    """What a file holds, what it was made from and how good it is; checked like by the function that reads it.
+def describe(path: str | Path) -> Description:
+    """What a file holds, what it was made from and its metrics; with all checks of the function that reads it.
 
-    PyTorch is loaded for the files of networks alone (``.pth`` and their ``.partial``).
+    PyTorch is loaded only for the files of networks (``.pth`` and their ``.partial``).
 
     Args:
         path: of a file of any of the ``KINDS``, or of a folder of hybrids.
 
     Returns:
-        ``kind``, and what there is to say of it: strings, numbers, truth values, None, lists and dicts by name, which
-        JSON can hold. Numbers that are not finite are None.
+        ``kind``, and the facts about a file of that kind by name, as JSON can hold them. Numbers that are not finite
+        are None.
 
     Raises:
         ModelFileError: the file is missing or of no known kind, or a model file that is damaged, unsafe or changed.
         DataError: it is a damaged or unsafe file of latents or of hybrids.
+
+    Example:
+        >>> import latentcli as lc
+        >>> vae = lc.train(lc.load("digits"), backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> vae.save("vae.pth")
+        >>> lc.describe("vae.pth")["kind"]
+        'checkpoint of a latent model'
     """
+    path = Path(path)
     if kind(path) == stat.S_IFDIR:
         if not (path / SOFT_LABELS).exists():
             raise _unknown(path, f"found a folder without {SOFT_LABELS}")
@@ -60,19 +69,20 @@ def describe(path: Path) -> Description:
 
 
 def _unknown(path: Path, found: str) -> ModelFileError:
-    return ModelFileError(f"{path} is nothing that latentcli describes", found, f"name one of: {', '.join(KINDS)}")
+    return ModelFileError(
+        f"{path} is not a file that latentcli can describe", found, f"name one of: {', '.join(KINDS)}"
+    )
 
 
 def _archive_reader(path: Path) -> Callable[[Path], Description]:
-    """What describes an archive, by the names of its members; of archives of tensors, by what they say they are."""
+    """The function that describes an archive: by the names of its members or, of tensors, by their entry ``format``."""
     try:
         file, _ = open_regular(path)
         with file, zipfile.ZipFile(file) as archive:
             names = {Path(name).name for name in archive.namelist()}
     except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
-        raise ModelFileError(
-            f"cannot read {path}", f"not a whole archive: {error}", "copy it again from where it is whole"
-        ) from error
+        found, remedy = f"not a whole archive: {error}", "copy it again from where it is whole"
+        raise ModelFileError(f"cannot read {path}", found, remedy) from error
     if "data.pkl" in names:
         return _network_reader(path)
     if not names.isdisjoint(f"{name}.npy" for name in ARRAYS_OF_FEATURES.values()):
@@ -99,35 +109,30 @@ def _checkpoint(path: Path) -> Description:
     from latentcli.models import PIXEL_CLASSIFIERS
     from latentcli.models.base import LatentModel
 
-    saved = checkpoint.load(path)
-    model = checkpoint.build(saved)
+    model = checkpoint.read(path)
+    network = model.network
     return {
-        "kind": "classifier of pixels" if saved.family in PIXEL_CLASSIFIERS else "checkpoint of a latent model",
-        "family": saved.family,
-        "image_shape": saved.image_shape,
-        **({"dimensions": model.dimensions} if isinstance(model, LatentModel) else {}),
-        "classes": saved.class_names,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "settings": {name: value for name, value in saved.config.items() if name != "image_shape"},
-        "training": {name: saved.training.get(name) for name in ("data", "seed", "versions", "settings")},
-        **_progress(saved.training.get("history")),
-        "fingerprint": saved.fingerprint,
-    }
+        "kind": "classifier of pixels" if model.family in PIXEL_CLASSIFIERS else "checkpoint of a latent model",
+        "family": model.family, "image_shape": model.image_shape,
+        **({"dimensions": network.dimensions} if isinstance(network, LatentModel) else {}),
+        "classes": model.class_names, "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "settings": {name: value for name, value in asdict(model.config).items() if name != "image_shape"},
+        "training": {name: model.training.get(name) for name in ("data", "seed", "versions", "settings")},
+        **_progress(model.training.get("history")),
+        "fingerprint": model.fingerprint,
+    }  # fmt: skip
 
 
 def _training_state(path: Path) -> Description:
-    from latentcli.artifacts import checkpoint
+    from latentcli.formats.schemas import TRAINING_STATE
 
-    state = checkpoint.load_state(path)
+    state = TRAINING_STATE.read(path, "start again without `resume`")["state"]
     identity, run = _part(state, "identity"), _part(state, "run")
     return {
-        "kind": "state of a training",
-        "family": identity.get("family"),
-        "settings": identity.get("model"),
+        "kind": "state of a training", "family": identity.get("family"), "settings": identity.get("model"),
         "training": {"data": identity.get("data"), "settings": identity.get("training")},
-        "step": run.get("step"),
-        **_progress(run.get("history")),
-    }
+        "step": run.get("step"), **_progress(run.get("history")),
+    }  # fmt: skip
 
 
 def _probe(path: Path) -> Description:
@@ -135,15 +140,10 @@ def _probe(path: Path) -> Description:
 
     params = probes.read(path)
     return {
-        "kind": "probe",
-        "probe": params["kind"],
-        "features": params["features"],
-        "inputs": params["inputs"],
-        "classes": params["classes"],
-        "settings": params["settings"],
-        **_progress(params["history"], "val_accuracy"),
-        "fitted_on": params["checkpoint"],
-    }
+        "kind": "probe", "probe": params["kind"], "features": params["features"], "inputs": params["inputs"],
+        "classes": params["classes"], "settings": params["settings"],
+        **_progress(params["history"], "val_accuracy"), "fitted_on": params["checkpoint"],
+    }  # fmt: skip
 
 
 def _mixture(path: Path) -> Description:
@@ -154,28 +154,21 @@ def _mixture(path: Path) -> Description:
     plane = mixture_params.projection(params, mixture)
     components, dimensions = mixture.means.shape
     return {
-        "kind": "mixture",
-        "classifier": params["kind"],
-        "classes": classes.tolist(),
-        "components": components,
-        "covariance_type": mixture.covariance_type,
-        "dimensions": dimensions if plane is None else len(plane.offset),
-        "fitted_dimensions": dimensions,
+        "kind": "mixture", "classifier": params["kind"], "classes": classes.tolist(),
+        "components": components, "covariance_type": mixture.covariance_type,
+        "dimensions": dimensions if plane is None else len(plane.offset), "fitted_dimensions": dimensions,
         "fitted_on": params["checkpoint"],
-    }
+    }  # fmt: skip
 
 
 def _latents(path: Path) -> Description:
     latents = read_latents(path)
     return {
-        "kind": "latents",
-        "images": len(latents),
+        "kind": "latents", "images": len(latents),
         "arrays": {name: array.shape for name, array in sorted(latents.arrays.items())},
-        "classes": latents.class_names,
-        "labelled": int(latents.labels.known.sum()),
-        "files": latents.files is not None,
-        "checkpoint": latents.checkpoint,
-    }
+        "classes": latents.class_names, "labelled": int(latents.labels.known.sum()),
+        "files": latents.files is not None, "checkpoint": latents.checkpoint,
+    }  # fmt: skip
 
 
 def _hybrid_file(path: Path) -> Description:
@@ -192,31 +185,28 @@ def _hybrid_folder(path: Path) -> Description:
 
 def _hybrids(count: int, image_shape: tuple[int, ...], classes: Any, soft_labels: np.ndarray) -> Description:
     return {
-        "kind": "hybrids",
-        "images": count,
-        "image_shape": image_shape,
-        "classes": classes,
+        "kind": "hybrids", "images": count, "image_shape": image_shape, "classes": classes,
         "mean_confidence": float(soft_labels.max(axis=1).mean()),
-    }
+    }  # fmt: skip
 
 
 def _progress(history: Any, best_by: str | None = None) -> Description:
-    """How many epochs a history has, and the metrics of the one whose weights were kept.
+    """The number of epochs, and the metrics of the one whose weights were kept.
 
     That is the one of least loss on the images held out, or the last where none were held out.
 
     Args:
-        history: rows of numbers by name, if it is what it should be.
-        best_by: an accuracy that counts before the loss.
+        history: one row of numbers by name per epoch; anything else counts as no epochs.
+        best_by: the name of an accuracy that decides before the loss does.
     """
-    rows = [row for row in history if _is_row(row)] if isinstance(history, list | tuple) else []
+    rows = [
+        row
+        for row in (history if isinstance(history, list | tuple) else ())
+        if isinstance(row, Mapping) and all(type(value) in (int, float) for value in row.values())
+    ]
     scored = [row for row in rows if math.isfinite(row.get("val_loss", math.nan))]
     kept = min(scored, key=lambda row: (-row.get(best_by, 0.0), row["val_loss"]), default=rows[-1] if rows else {})
     return {"epochs": len(rows), "metrics": kept}
-
-
-def _is_row(row: Any) -> bool:
-    return isinstance(row, Mapping) and all(type(value) in (int, float) for value in row.values())
 
 
 def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -225,7 +215,7 @@ def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON can hold it; what no file should have there, as a tensor, by the name of its type."""
+    """The value as JSON can hold it; a value of any other type, such as a tensor, becomes the name of its type."""
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

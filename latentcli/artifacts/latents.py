@@ -1,4 +1,4 @@
-"""``latents.npz``: latents of images, and of which images and which model they are."""
+"""``latents.npz``: latents of images, with the model's fingerprint and the images' labels and files."""
 
 import zipfile
 from pathlib import Path
@@ -17,6 +17,14 @@ def write_latents(path: str | Path, latents: Latents) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.write_latents("latents.npz", vae.encode(images))
+        >>> lc.read_latents("latents.npz").flat.shape
+        (431, 4)
     """
     arrays = {**latents.arrays, "checkpoint": np.asarray(latents.checkpoint)}
     if latents.class_names:
@@ -27,7 +35,7 @@ def write_latents(path: str | Path, latents: Latents) -> None:
 
 
 def holds_latents(path: Path) -> bool:
-    """Whether this is an ``.npz`` with latents in it, by the names of its members; images and all else are not."""
+    """Whether this is an ``.npz`` with latents in it, by the names of its members."""
     try:
         if not path.is_file():
             return False
@@ -42,11 +50,20 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
 
     Args:
         path: of the file.
-        strict: insist on what ``write_latents`` writes with them. Otherwise a checkpoint ("" if missing) need not be
-            there, nor more than codes, which only the model can make points of.
+        strict: insist on all that ``write_latents`` writes. Otherwise the checkpoint may be missing ("" then), and
+            codes alone are enough, which only the model turns into points.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.write_latents("latents.npz", vae.encode(images))
+        >>> latents = lc.read_latents("latents.npz")
+        >>> latents.checkpoint == vae.fingerprint, latents.class_names
+        (True, ('1', '4', '8'))
     """
     path = Path(path)
     arrays = read_arrays(path, strict=strict)
@@ -55,11 +72,8 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
 
     def check(holds: bool, found: str) -> None:
         if not holds:
-            raise DataError(
-                f"{path} holds no latents",
-                found,
-                f"encode again: latentcli encode DATA MODEL.pth -o {path}",
-            )
+            remedy = f"encode again: latentcli encode DATA MODEL.pth -o {path}"
+            raise DataError(f"{path} holds no latents", found, remedy)
 
     enough = ("mu", "quantized") if strict else tuple(ARRAYS_OF_FEATURES.values())
     check(not set(enough).isdisjoint(arrays), f"expected an array {' or '.join(enough)}")
@@ -78,9 +92,6 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
         check(bool(within), f"expected labels from -1 to {len(class_names) - 1}")
     if names is not None:
         check(names.dtype.kind == "U" and names.shape == count, "expected one file name per image")
-    return Latents(
-        arrays=arrays,
-        checkpoint="" if checkpoint is None else str(checkpoint),
-        labels=Labels.none(*count) if labels is None else Labels(labels.astype(np.int64), tuple(class_names.tolist())),
-        files=None if names is None else tuple(names.tolist()),
-    )
+    known = Labels.none(*count) if labels is None else Labels(labels.astype(np.int64), tuple(class_names.tolist()))
+    files = None if names is None else tuple(names.tolist())
+    return Latents(arrays, "" if checkpoint is None else str(checkpoint), known, files)

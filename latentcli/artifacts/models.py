@@ -8,8 +8,7 @@ from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes.probe import Probe
 from latentcli.core import device as devices
-from latentcli.core.errors import ModelFileError, printable
-from latentcli.formats.schemas import CHECKPOINT
+from latentcli.core.errors import ModelFileError, UsageError, printable
 from latentcli.models.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -21,8 +20,16 @@ def save_model(model: TrainedModel, path: str | Path) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.save_model(vae, "vae.pth")
+        >>> lc.load_model("vae.pth").fingerprint == vae.fingerprint
+        True
     """
-    CHECKPOINT.write(Path(path), model.entries())
+    checkpoint.write(Path(path), model)
 
 
 def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
@@ -35,13 +42,19 @@ def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version.
         UsageError: there is no such device.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> vae.save("vae.pth")
+        >>> lc.load_model("vae.pth", device="cpu").class_names
+        ('1', '4', '8')
     """
     where = devices.resolve(device)
-    saved = checkpoint.load(Path(path))
-    network = checkpoint.build(saved).to(where).eval()
-    return TrainedModel(
-        saved.family, network, saved.class_names, saved.training, saved.fingerprint, printable(str(path))
-    )  # fmt: skip
+    model = checkpoint.read(Path(path))
+    model.network.to(where)
+    return model
 
 
 def save_classifier(classifier: Any, path: str | Path) -> None:
@@ -49,6 +62,14 @@ def save_classifier(classifier: Any, path: str | Path) -> None:
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.save_classifier(lc.fit_probe(vae.encode(images), probe="knn"), "probe.pth")
+        >>> lc.load_classifier("probe.pth", vae).classes_.tolist()
+        ['1', '4', '8']
     """
     write = probes.write if isinstance(classifier, Probe) else parameters.write_classifier
     write(Path(path), classifier.to_params())
@@ -59,37 +80,51 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
 
     Args:
         path: of ``gmm_params.pkl`` or ``probe.pth``.
-        model: whose latents it is to read: one that was fitted on another is refused. None takes any.
+        model: whose latents it is to read; None accepts a classifier that was fitted on any model.
 
     Raises:
-        ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another checkpoint.
+        ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another model's latents; or
+            the model has no latents.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.save_classifier(lc.fit_mixture(vae.encode(images)), "gmm_params.pkl")
+        >>> mixture = lc.load_classifier("gmm_params.pkl", vae)
+        >>> len(lc.classify(images, vae, mixture))
+        431
     """
     path = Path(path)
     read = probes.read if probes.is_archive(path) else parameters.read_classifier
-    known = {} if model is None else {"fitted_on": model.fingerprint, "checkpoint": model.name}
+    known = {}
+    if model is not None:
+        model.check_features(None)
+        known = {"fitted_on": model.fingerprint, "checkpoint": model.name}
     params = read(path, **known)
     if params["kind"] not in CLASSIFIERS:
         expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
-        raise ModelFileError(f"{printable(str(path))} holds a classifier of an unknown kind", expected)
+        remedy = "where another package adds this kind, install it"
+        raise ModelFileError(f"{printable(str(path))} holds a classifier of an unknown kind", expected, remedy)
     try:
         return CLASSIFIERS[params["kind"]].from_params(params)
-    except ModelFileError as error:
+    except (UsageError, ModelFileError) as error:  # the class cannot be imported, or refuses the parameters
         raise ModelFileError(f"{printable(str(path))}: {error.problem}", error.found, error.remedy) from error
 
 
 def load_mixture(path: str | Path, model: TrainedModel | None = None) -> "GaussianMixtureClassifier":
-    """A fitted classifier that points can be drawn from; arguments as for ``load_classifier``.
+    """A fitted classifier that points can be drawn from; arguments and errors as for ``load_classifier``.
 
     Raises:
-        ModelFileError: as for ``load_classifier``, or the classifier only tells classes apart.
+        ModelFileError: also if the classifier has no density.
     """
-    # No archive holds a mixture, and what is said of a damaged probe would be no help to one who wants a mixture.
+    # An archive never holds a mixture, and a message about a damaged probe would not help here.
     found = None if probes.is_archive(Path(path)) else load_classifier(path, model)
     if not isinstance(found, DensityClassifier):
         checkpoint_name = "vae.pth" if model is None else model.name
         raise ModelFileError(
             f"{printable(str(path))} is no mixture",
-            "a probe, or a network, tells classes apart, and there is nothing to draw from it",
+            "a probe or a network tells classes apart, but has no density to draw points from",
             f"fit a mixture: latentcli fit-gmm DATA {checkpoint_name} -o gmm_params.pkl",
         )
     mixture: GaussianMixtureClassifier = found  # type: ignore[assignment]

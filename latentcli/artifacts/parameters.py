@@ -14,11 +14,11 @@ from latentcli.formats.digests import digest, short
 from latentcli.formats.regular_files import open_regular
 
 MAX_BYTES = 2**30
-"""Bytes: ten full covariances of 2,048 dimensions take a third of it."""
+"""Ten full covariances of 2,048 dimensions take a third of it."""
 
 
 def write_classifier(path: Path, params: Mapping[str, Any]) -> None:
-    """Write ``gmm_params.pkl``: a pickle of a plain dict that any Python with numpy loads.
+    """Write ``gmm_params.pkl``, whole or not at all.
 
     Args:
         path: of the file.
@@ -37,11 +37,11 @@ def write_classifier(path: Path, params: Mapping[str, Any]) -> None:
 
 
 def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") -> dict[str, Any]:
-    """Parameters of a latent classifier, proved to be those that were written; what they mean is its class's to check.
+    """Parameters of a latent classifier, proved to be those that were written; the classifier's class checks the rest.
 
     Args:
         path: of a file that ``write_classifier`` wrote.
-        fitted_on: fingerprint of the checkpoint whose latents it is to read; None takes any.
+        fitted_on: fingerprint of the checkpoint whose latents it is to read; None accepts any.
         checkpoint: what to call that checkpoint in the message.
 
     Raises:
@@ -59,20 +59,15 @@ def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = 
         raise ModelFileError(f"{name} holds no classifier", "expected a dict with kind, checkpoint and sha256", other)
     expected = params.pop("sha256")
     if expected != (found := digest(params)):
-        raise ModelFileError(
-            f"{name} was changed after it was written",
-            f"expected SHA-256 {short(expected)}, found {short(found)}",
-            again,
-        )
+        difference = f"expected SHA-256 {short(expected)}, found {short(found)}"
+        raise ModelFileError(f"{name} was changed after it was written", difference, again)
     for key, value in params.items():
-        if isinstance(value, float | np.ndarray) and not _is_finite(value):
+        numbers = np.asarray(value) if isinstance(value, float | np.ndarray) else np.empty(0)
+        if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
             raise ModelFileError(f"{name} holds numbers that are not finite", f"found them in {key!r}", again)
     if fitted_on is not None and params["checkpoint"] != fitted_on:
-        raise ModelFileError(
-            f"{name} was fitted on another checkpoint",
-            f"expected latents of {checkpoint} {short(fitted_on)}, found {short(params['checkpoint'])}",
-            again,
-        )
+        difference = f"expected latents of {checkpoint} {short(fitted_on)}, found {short(params['checkpoint'])}"
+        raise ModelFileError(f"{name} was fitted on another checkpoint", difference, again)
     return {key: value.copy() if isinstance(value, np.ndarray) else value for key, value in params.items()}
 
 
@@ -82,8 +77,3 @@ def _bytes_of(path: Path) -> bytes:
         if size > MAX_BYTES:
             raise OSError(errno.EFBIG, f"larger than {MAX_BYTES:,} bytes")
         return file.read()
-
-
-def _is_finite(value: Any) -> bool:
-    array = np.asarray(value)
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())

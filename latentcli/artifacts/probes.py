@@ -13,9 +13,7 @@ from latentcli.formats.digests import short
 from latentcli.formats.regular_files import open_regular
 
 PROBE = FileSchema(
-    "a probe",
-    "latentcli-probe",
-    {
+    "a probe", "latentcli-probe", {
         "kind": str, "checkpoint": str, "classes": list, "inputs": int, "codes": int, "settings": dict,
         "arrays": dict, "history": list, "features": (str, type(None)),
     },
@@ -49,11 +47,11 @@ def write(path: Path, params: Mapping[str, Any]) -> None:
 
 
 def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") -> dict[str, Any]:
-    """What ``write`` was given, proved to be that; what it means is for the probe's class to check.
+    """What ``write`` was given, proved to be that; the probe's class checks the rest.
 
     Args:
         path: of the file.
-        fitted_on: fingerprint of the checkpoint whose features it is to read; None takes any.
+        fitted_on: fingerprint of the checkpoint whose features it is to read; None accepts any.
         checkpoint: what to call that checkpoint in the message.
 
     Raises:
@@ -68,10 +66,7 @@ def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") 
     if not all(bool(torch.isfinite(value).all()) for value in arrays.values()):
         raise ModelFileError(f"{path} holds numbers that are not finite", None, again)
     if fitted_on is not None and content["checkpoint"] != fitted_on:
-        raise ModelFileError(
-            f"{path} was fitted on another checkpoint",
-            f"expected features of {checkpoint} {short(fitted_on)}, found {short(content['checkpoint'])}",
-            again,
-        )
+        difference = f"expected features of {checkpoint} {short(fitted_on)}, found {short(content['checkpoint'])}"
+        raise ModelFileError(f"{path} was fitted on another checkpoint", difference, again)
     del content[PROBE.checksum]
     return content | {"arrays": {key: value.numpy() for key, value in arrays.items()}}

@@ -1,4 +1,4 @@
-"""CSV files: the labels that were predicted, and the files that could not be read."""
+"""CSV files: predicted labels, and the files that could not be read."""
 
 import heapq
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from latentcli.formats.csv_text import as_csv
 
 
 class Labelling(Protocol):
-    """What there is to write of predictions (``inference.classification.Predictions``)."""
+    """The parts of ``inference.classification.Predictions`` that are written."""
 
     @property
     def labels(self) -> Labels: ...
@@ -30,7 +30,7 @@ class Labelling(Protocol):
 
 
 def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> None:
-    """Write ``vae.csv``: a row an image, those of unreadable files too.
+    """Write ``vae.csv``: one row per image, with a row for each unreadable file as well.
 
     Args:
         predictions: of images.
@@ -38,6 +38,15 @@ def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> No
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.write_predictions(lc.classify(images, vae, lc.fit_mixture(vae.encode(images))), "vae.csv")
+        >>> with open("vae.csv") as table:
+        ...     print(next(table), end="")
+        Predicted_Label
     """
     write_labels(
         Path(target) if isinstance(target, str) else target, predictions.labels.texts, files=predictions.files,
@@ -57,10 +66,10 @@ def write_labels(
 
     Args:
         target: a path, written whole or not at all, or a text stream.
-        labels: names of the predicted classes; None or "" where none was given.
+        labels: names of the predicted classes; None or "" for an image that was given none.
         files: paths within the folder the images came from, in its order; None for arrays.
         probabilities: (N,) of the predicted class, in [0, 1]; only for folders, and needed there.
-        bad_files: (path, reason) of files that could not be read: each keeps its row, with no label.
+        bad_files: (path, reason) of files that could not be read: each has a row without a label.
 
     Raises:
         OutputError: the file cannot be written.

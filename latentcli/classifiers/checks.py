@@ -1,4 +1,4 @@
-"""What any classifier can be fitted to, checked before it is; each refusal says what to change.
+"""Checks of the points and labels that a classifier is fitted to.
 
 scikit-learn's contract asks for ``ValueError``, the project's for its own tree: these errors are both.
 """
@@ -11,8 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.core.image_set import UNLABELLED
-from latentcli.core.labels import class_order
+from latentcli.core.labels import UNLABELLED, class_order
 
 _VALUES_AT_ONCE = 2**22
 
@@ -29,17 +28,14 @@ def check_finite(X: np.ndarray) -> None:
     """Look for NaN and infinity in X (N, D), a chunk at a time.
 
     Raises:
-        DataError: when a row has one.
+        DataError: a row has one.
     """
     step = max(1, _VALUES_AT_ONCE // X.shape[1])
     for first in range(0, len(X), step):
         bad = ~np.isfinite(X[first : first + step]).all(axis=1)
         if bad.any():
-            raise InvalidSamples(
-                "the points are not finite",
-                f"NaN or infinity in row {first + int(bad.argmax())}",
-                "leave these rows out, or encode them again",
-            )
+            found = f"NaN or infinity in row {first + int(bad.argmax())}"
+            raise InvalidSamples("the points are not finite", found, "leave these rows out, or encode them again")
 
 
 def encode_labels(y: Any, samples: int, classes: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -55,8 +51,7 @@ def encode_labels(y: Any, samples: int, classes: Sequence[str] | None = None) ->
         (C,) classes, of the labels' type; (N,) int64 indices into them, or ``UNLABELLED``.
 
     Raises:
-        DataError: when there is not one label per sample, no label or one class only, or a label that ``classes``
-            does not name.
+        DataError: there is not one label per sample, no label, only one class, or a label not among ``classes``.
     """
     y = column_or_1d(y, warn=True)
     if len(y) != samples:
@@ -73,11 +68,8 @@ def encode_labels(y: Any, samples: int, classes: Sequence[str] | None = None) ->
     check_classification_targets(known)
     found, indices = np.unique(known, return_inverse=True)
     if len(found) < 2:
-        raise InvalidSamples(
-            "all labels are of one class",
-            f"expected at least two classes, found {str(found[0])!r}",
-            "label images of another class",
-        )
+        expected = f"expected at least two classes, found {str(found[0])!r}"
+        raise InvalidSamples("all labels are of one class", expected, "label images of another class")
     order = _order(found, classes)
     encoded = np.full(samples, UNLABELLED)
     encoded[~unlabelled] = np.argsort(order)[indices]
@@ -91,9 +83,7 @@ def _order(found: np.ndarray, classes: Sequence[str] | None) -> list[int]:
     position = {str(name): index for index, name in enumerate(found)}
     names = class_order(list(position)) if classes is None else tuple(dict.fromkeys(classes))
     if unknown := [name for name in position if name not in names]:
-        raise InvalidSamples(
-            f"the labels hold classes that are not among `classes`: {', '.join(unknown)}",
-            f"expected some of: {', '.join(names)}",
-            "name all classes in `classes`, or leave these samples unlabelled",
-        )
+        problem = f"the labels hold classes that are not among `classes`: {', '.join(unknown)}"
+        remedy = "name all classes in `classes`, or leave these samples unlabelled"
+        raise InvalidSamples(problem, f"expected some of: {', '.join(names)}", remedy)
     return [position[name] for name in names if name in position]

@@ -1,4 +1,4 @@
-"""Classifiers fitted to the latents of images: which labels count, and what is read of the latents."""
+"""Classifiers fitted to the latents of images, with the labels that count and the features that they read."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.labels import labelled_per_class
 from latentcli.core.latents import Latents
 from latentcli.core.progress import OnEpoch, unwatched
+from latentcli.core.settings import check_known
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
@@ -16,23 +17,17 @@ if TYPE_CHECKING:
 
 
 def fit_mixture(
-    latents: Latents,
-    val: Latents | None = None,
-    *,
-    components: int | None = None,
-    covariance: str | None = None,
-    labels_per_class: int | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-) -> "GaussianMixtureClassifier":
-    """A Gaussian mixture of latents, whose components the labelled ones hold and name.
+    latents: Latents, val: Latents | None = None, *, components: int | None = None, covariance: str | None = None,
+    labels_per_class: int | None = None, seed: int = 0, device: str = "cpu",
+) -> "GaussianMixtureClassifier":  # fmt: skip
+    """A Gaussian mixture of latents, whose components get their classes from the labelled ones.
 
     Args:
         latents: of N images, some labelled.
-        val: latents of labelled images that name the clusters; those of ``latents`` do not count then.
+        val: latents of labelled images to learn the classes from; the labels of ``latents`` do not count then.
+        labels_per_class: use this many labels of each class, drawn by the seed; None uses all.
         components: of the mixture; None: one for each class where these tell the classes apart, else five.
         covariance: "full", "tied", "diag" or "spherical"; None is "full".
-        labels_per_class: use so many labels of each class only, drawn by the seed; None uses all.
         seed: of all draws.
         device: where expectation maximisation runs.
 
@@ -65,38 +60,28 @@ def fit_mixture(
 
 
 def fit_probe(
-    latents: Latents,
-    val: Latents | None = None,
-    *,
-    probe: str = "mlp",
-    features: str | None = None,
-    labels_per_class: int | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    on_epoch: OnEpoch = unwatched,
+    latents: Latents, val: Latents | None = None, *, probe: str = "mlp", features: str | None = None,
+    labels_per_class: int | None = None, seed: int = 0, device: str = "cpu", on_epoch: OnEpoch = unwatched,
     **settings: Any,
-) -> "Probe":
+) -> "Probe":  # fmt: skip
     """A probe: a classifier that learns from the labelled ones of these latents alone.
 
     Args:
-        latents: of N images, some labelled, with the features that the probe is to read.
-        val: latents of labelled images to learn from; those of ``latents`` do not count then.
+        latents, val, labels_per_class: as for ``fit_mixture``; with the features that the probe is to read.
         probe: a kind of probe: "mlp", "conv" (for maps), "linear" or "knn".
-        features: what it reads; None: the latents themselves.
-        labels_per_class: use so many labels of each class only, drawn by the seed; None uses all.
+        features: which features of the latents it reads; None: the latents themselves.
         seed: of all draws.
         device: where it learns.
         on_epoch: called after each epoch with its metrics.
-        settings: of the kind of probe.
+        settings: of the kind of probe, as ``latentcli.settings("fit-probe", probe)`` lists them.
 
     Returns:
         the fitted probe, scikit-learn's contract, signed with the latents' checkpoint.
 
     Raises:
-        DataError: nothing is labelled, or a class has fewer labels than asked for.
-        UsageError: an unknown probe, a setting out of range, or features that are not there.
+        DataError, ModelFileError: as for ``fit_mixture``.
+        UsageError: an unknown probe or setting, a value out of range, or features that are not there.
         FitError: the loss is not finite.
-        ModelFileError: the two sets of latents were made by different checkpoints.
 
     Example:
         >>> import latentcli as lc
@@ -108,40 +93,30 @@ def fit_probe(
     """
     from latentcli.classifiers import PROBES
 
+    check_known(settings, [each.name for each in PROBES[probe].described_settings()])
     latents = labelled(latents, val, labels_per_class, seed)
-    learner: Probe = PROBES[probe](
-        features=features, shape=latents.feature_shape(features), random_state=seed, device=device, **settings
-    )
+    settings |= {"features": features, "shape": latents.feature_shape(features), "random_state": seed}
+    learner: Probe = PROBES[probe](device=device, **settings)
     learner.fit(features_of(latents, features), latents.labels.texts, on_epoch, classes=latents.labels.names)
     learner.fitted_on_ = latents.checkpoint
     return learner
 
 
-def labelled(latents: Latents, val: Latents | None, per_class: int | None, seed: int) -> Latents:
-    """The latents that a classifier is fitted on, with the labels it may see.
+def labelled(latents: Latents, val: Latents | None, labels_per_class: int | None, seed: int) -> Latents:
+    """The latents that a classifier is fitted on, with the labels that it learns from.
 
-    Args:
-        latents: of the many images.
-        val: of labelled images; their labels count then, and those of ``latents`` do not.
-        per_class: keep so many labels of each class only; None keeps all.
-        seed: of the draw.
-
-    Raises:
-        DataError: nothing is labelled, or a class has fewer labels than asked for.
-        ModelFileError: the two sets of latents were made by different checkpoints.
+    Arguments and errors are those of ``fit_mixture``; the latents of ``val`` are added to the others.
     """
     if val is not None:
         latents = latents.unlabelled().followed_by(val)
     if not latents.labels.any:
-        raise DataError(
-            "there are no labels to learn the classes from", "expected some labelled images",
-            "give labelled images (`val`), or `labels`",
-        )  # fmt: skip
-    return latents if per_class is None else labelled_per_class(latents, per_class, seed)
+        problem, remedy = "there are no labels to learn the classes from", "give labelled images (`val`), or `labels`"
+        raise DataError(problem, "expected some labelled images", remedy)
+    return latents if labels_per_class is None else labelled_per_class(latents, labels_per_class, seed)
 
 
 def features_of(latents: Latents, name: str | None) -> np.ndarray:
-    """(N, F): the features of this name, or for None what a mixture reads."""
+    """(N, F): the features of this name; None: those that a mixture reads."""
     return latents.flat if name is None else latents.features(name)
 
 
@@ -153,9 +128,6 @@ def features_for(classifier: "LatentClassifier", latents: Latents) -> np.ndarray
     """
     found = features_of(latents, classifier.features)
     if found.shape[1] != classifier.n_features_in_:
-        raise ModelFileError(
-            "the classifier does not fit this model",
-            f"it reads {classifier.n_features_in_} features, and the model has {found.shape[1]}",
-            "fit it again on this checkpoint",
-        )
+        sizes = f"it reads {classifier.n_features_in_} features, and the model has {found.shape[1]}"
+        raise ModelFileError("the classifier does not fit this model", sizes, "fit it again on this checkpoint")
     return found

@@ -14,7 +14,6 @@ import typer
 from latentcli import __version__
 from latentcli.cli import console, options
 from latentcli.core.errors import LatentError, OutputError, UsageError
-from latentcli.numerics import allocator
 
 LEARN, USE, MAKE, COMPARE, LOOK = (
     "Learn from images", "Use what was learnt", "Make data", "Measure and compare", "Look at files and settings",
@@ -71,6 +70,8 @@ def command(
 
         @functools.wraps(function)
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
+            from latentcli.numerics import allocator
+
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
             console.verbosity.started = time.monotonic()
             allocator.keep_freed()
@@ -169,7 +170,8 @@ def _spelled(parameter: inspect.Parameter) -> str:
     for declared in getattr(parameter.annotation, "__metadata__", ()):
         if isinstance(declared, typer.models.ArgumentInfo):
             return declared.metavar or parameter.name.upper()
-        for flag in getattr(declared, "param_decls", None) or ():
-            if flag.startswith("--"):
+        # Within Annotated the first name of an option stands where a default would.
+        for flag in (getattr(declared, "default", None), *(getattr(declared, "param_decls", None) or ())):
+            if str(flag).startswith("--"):
                 return str(flag)
     return f"--{parameter.name.replace('_', '-')}"

@@ -51,15 +51,15 @@ def fit_probe(
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(output, given=[data, vae, val, reading.labels])
     PROBES[probe]  # an unknown name is refused before anything is loaded
+    how = options.values(settings, fitting.fit_probe, seed=seed)
     latents = inputs.latents(data, vae, device, reading, output, features)
     of_val = None
     if val is not None:
         of_val = inputs.latents(val, vae, device, reading.of_val(), output, features, "bad_files_val.csv")
-    latents = fitting.labelled(latents, of_val, labels_per_class, seed)
+    latents = fitting.labelled(latents, of_val, labels_per_class, how["seed"])
     with training_progress.epochs(f"fitting {probe}") as on_epoch:
         learner = fitting.fit_probe(
-            latents, probe=probe, features=features, seed=seed, device=device, on_epoch=on_epoch,
-            **dict(map(options.parse, settings or [])),
+            latents, probe=probe, features=features, device=device, on_epoch=on_epoch, **how
         )  # fmt: skip
     save_classifier(learner, output)
     result = {"images": int(latents.labels.known.sum()), **learner.summary()}

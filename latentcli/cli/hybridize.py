@@ -100,7 +100,7 @@ def hybridize(
         raise UsageError(f"`{name}` is of images to draw around", "there are none", "name some: --near DATA")
     model = load_model(vae, device)
     mixture = load_mixture(classifier, model)
-    around = inputs.latents(near, vae, device, reading, target or folder or Path()) if near else None
+    around = inputs.latents(near, vae, device, reading, target or folder or Path()) if near is not None else None
     images = None if around is None else posteriors_of(around)
     maker = HybridMaker(recipe, mixture, model, images, console.progress)
     names = [str(name) for name in mixture.classes_]

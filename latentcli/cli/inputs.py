@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.core.errors import ModelFileError, UsageError
-from latentcli.formats.atomic import check_folder, check_writable
-from latentcli.formats.digests import short
 
 if TYPE_CHECKING:
     from latentcli.cli.options import NearReading, TrainReading
@@ -115,6 +113,8 @@ def check_latents(data: str, found: "Latents", model: "TrainedModel") -> None:
     Raises:
         ModelFileError: they name another.
     """
+    from latentcli.formats.digests import short
+
     if found.checkpoint not in ("", model.fingerprint):
         raise ModelFileError(
             f"{data} holds latents of another checkpoint",
@@ -135,6 +135,8 @@ def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], fol
         OutputError: a folder is missing or read-only, or a path is no regular file.
         UsageError: an output is one of the inputs, which are never modified, or two outputs are one file.
     """
+    from latentcli.formats.atomic import check_folder, check_writable
+
     paths = [path for path in outputs if path is not None]
     for path in paths:
         if str(path) == "-":

@@ -164,14 +164,29 @@ class Training:
             UsageError: ``--set`` has no ``=`` in it, or names no setting.
         """
         given = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "seed")} | more
-        own = dict(map(parse, self.settings or []))
-        parameters = inspect.signature(function).parameters.values()
-        for taken in {each.name for each in parameters if each.kind is not each.VAR_KEYWORD} & own.keys() - more.keys():
-            raise UsageError(f"unknown setting {taken!r}", "it is no setting of the model or of its training")
-        return given | own
+        return values(self.settings, function, **given)
 
 
 TRAINING = Training()
+
+
+def values(settings: list[str] | None, function: Callable[..., Any], **given: Any) -> dict[str, Any]:
+    """The settings that a function of the library is called with; what ``--set`` says goes before all else.
+
+    Args:
+        settings: of ``--set``.
+        function: takes them; its own parameters are no settings, but for those that are given.
+        given: settings that have options of their own.
+
+    Raises:
+        UsageError: a setting has no ``=`` in it, or is another argument of the function.
+    """
+    own = dict(map(parse, settings or []))
+    parameters = inspect.signature(function).parameters.values()
+    taken = {each.name for each in parameters if each.kind is not each.VAR_KEYWORD} - given.keys()
+    for name in sorted(own.keys() & taken):
+        raise UsageError(f"unknown setting {name!r}", "it is no setting of the model or of its training")
+    return given | own
 
 
 def parse(setting: str) -> tuple[str, Any]:

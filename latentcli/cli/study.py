@@ -1,6 +1,7 @@
 """``latentcli study latents``: many trainings under one protocol, one table of them all; and what studies share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,10 +65,11 @@ def latents(
     )  # fmt: skip
     tasks = load_tasks(data, test or [], superclasses, image_size, data_root)
     plan = comparison.cells(tasks, families, seeds, config, pictures.folder(output))
-    results = comparison.study_latents(
-        tasks, families, seeds, config, folder=output, watch=training_progress.TrainingProgress,
-        on_cell=StudyProgress(plan),
-    )  # fmt: skip
+    with the_same_call_goes_on():
+        results = comparison.study_latents(
+            tasks, families, seeds, config, folder=output, watch=training_progress.TrainingProgress,
+            on_cell=StudyProgress(plan),
+        )  # fmt: skip
     models_of = (
         (f"{task.name}-{family}", kept_model(comparison.checkpoint_of(output, task, family, 0)), task.test)
         for task in tasks
@@ -82,6 +84,15 @@ def latents(
         return
     console.emit(tables.shown(results, columns))
     console.note(f"written: {output}")
+
+
+@contextmanager
+def the_same_call_goes_on() -> Iterator[None]:
+    """Says so where a study is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted: what is finished is kept, and the same call goes on") from None
 
 
 def load_tasks(

@@ -8,7 +8,7 @@ import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import command
-from latentcli.cli.study import StudyProgress, load_tasks, study
+from latentcli.cli.study import StudyProgress, load_tasks, study, the_same_call_goes_on
 from latentcli.core.errors import UsageError
 
 QUICK: dict[str, Any] = {
@@ -83,18 +83,16 @@ def hybrids(
         config = replace(
             config, per_class=tuple(size for size in config.per_class if size <= max(fewest, 1))
         )  # none: refused below
-        console.note(f"labelled images of each class: {', '.join(map(str, config.per_class))}")
     repetitions = seeds or (2 if quick else 5)
     shared, plan = comparison.cells(task, repetitions, config, output)
+    if per_class is None:
+        console.note(f"labelled images of each class: {', '.join(map(str, config.per_class))}")
     on_cpu = devices.resolve(device).type == "cpu"
     side_by_side = jobs or (threads.available() if on_cpu else 1)
     watch = StudyProgress([*shared, *plan], side_by_side)
     pictures.folder(output)
-    try:
+    with the_same_call_goes_on():
         results = comparison.study_hybrids(task, repetitions, config, folder=output, jobs=side_by_side, on_cell=watch)
-    except KeyboardInterrupt:
-        console.note("interrupted: what is finished is kept, and the same call goes on")
-        raise
     for arm, size in dict.fromkeys((row["arm"], row["per_class"]) for row in results if "accuracy" not in row):
         console.note(f"warning: {arm} with {size} a class: there was nothing to add, so it is not measured")
 

@@ -50,8 +50,7 @@ def train(
 
     settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta)
     log, state = training_progress.outputs(output)
-    inputs.check_outputs(output, given=[data, val, reading.labels], folder=figures)
-    inputs.check_outputs(output, gmm, log, state, given=[data, val, reading.labels])
+    inputs.check_outputs(output, gmm, log, state, given=[data, val, reading.labels], folder=figures)
     images = inputs.images(data, reading, output, image_size=training.image_size)
     labelled = inputs.validation(val, reading, output, images.shape, training.image_size is not None)
     naming = images if labelled is None else labelled

@@ -29,6 +29,9 @@ class TrainingProgress(Listener):
     def __exit__(self, *exception: Any) -> None:
         (self.bar or nullcontext()).__exit__(*exception)
 
+    def configured(self, model: object, training: object, device: str) -> None:
+        console.detail(f"{model}\n{training}\non {device}")
+
     def nothing_to_resume(self, state: Path) -> None:
         console.note(f"nothing to resume: there is no {state}; training starts at the beginning")
 
@@ -77,7 +80,14 @@ def epochs(doing: str) -> Iterator[Callable[[Mapping[str, float]], None]]:
 
 
 def outputs(checkpoint: Path) -> tuple[Path, Path]:
-    """Beside a checkpoint to be: the log of its epochs, and the state that an unfinished training goes on from."""
+    """Beside a checkpoint to be: the log of its epochs, and the state that an unfinished training goes on from.
+
+    Raises:
+        OutputError: the checkpoint cannot be written.
+    """
+    from latentcli.formats.atomic import check_writable
+
+    check_writable(checkpoint)
     return checkpoint.with_name(f"{checkpoint.stem}.metrics.jsonl"), checkpoint.with_name(f"{checkpoint.name}.partial")
 
 

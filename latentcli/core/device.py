@@ -28,32 +28,19 @@ def resolve(name: str = "auto") -> "torch.device":
         kind = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])
         return torch.device(kind)
     if not available[kind]:
-        raise UsageError(
-            f"no {kind} device on this machine",
-            f"expected one of: auto, {', '.join(k for k, ok in available.items() if ok)}",
-        )
+        usable = ", ".join(candidate for candidate, there in available.items() if there)
+        raise UsageError(f"no {kind} device on this machine", f"expected one of: auto, {usable}")
     if index and int(index) >= torch.cuda.device_count():
         raise UsageError(f"no device {name}", f"this machine has {torch.cuda.device_count()} CUDA device(s)")
     return torch.device(name)
 
 
 @contextmanager
-def memory_for(batch_size: int) -> Iterator[None]:
-    """Within this context a device that runs out of memory is an error that says what to do.
-
-    Args:
-        batch_size: images that go through the model at once.
-
-    Raises:
-        UsageError: the device's memory does not suffice.
-    """
+def memory_for(batch_size: int, remedy: str = "take the `device` cpu") -> Iterator[None]:
+    """A context in which running out of memory for a batch of images becomes a ``UsageError`` with this remedy."""
     import torch
 
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise UsageError(
-            "the device's memory is full",
-            f"with batches of {batch_size} images",
-            f"take a smaller `batch_size`, such as {max(2, batch_size // 2)}, or the `device` cpu",
-        ) from error
+        raise UsageError("the device's memory is full", f"with batches of {batch_size} images", remedy) from error

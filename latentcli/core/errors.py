@@ -1,24 +1,13 @@
-"""The tree of errors: one class per exit code, each message saying what to do.
-
-* LatentError
-  - UsageError (2): the call is wrong, such as an unknown name or a value out of range
-  - DataError (3): the data is missing, unreadable, empty or of another shape
-  - ModelFileError (4): a model file is missing, corrupt, unsafe or not of this checkpoint
-  - FitError (5): a fit failed: the loss is not finite, a component collapsed
-  - OutputError (6): an output cannot be written
-  - GateError (7): all was done, but a reported metric misses its gate
-"""
+"""The errors that a user can do something about: one class per exit code, each message saying what to do."""
 
 
 class LatentError(Exception):
-    """Something a user can mend.
+    """What all of them are; unprintable characters in its lines are escaped, see ``printable``.
 
     Args:
         problem: what is wrong, in one line.
         found: what was expected and what was found, in one line.
         remedy: what to do about it, in one line.
-
-    What cannot be printed in them, such as a line break or a terminal's escape sequence in a file's name, is escaped.
     """
 
     exit_code = 1
@@ -29,12 +18,9 @@ class LatentError(Exception):
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with what cannot be printed escaped: names of files and classes may hold line breaks and a terminal's
-    escape sequences.
+    """The text with unprintable characters escaped, except those in ``keep``.
 
-    Args:
-        text: any.
-        keep: characters to leave as they are.
+    Names of files and classes may hold line breaks and a terminal's escape sequences.
     """
     return "".join(letter if letter.isprintable() or letter in keep else repr(letter)[1:-1] for letter in text)
 
@@ -52,7 +38,7 @@ class DataError(LatentError):
 
 
 class ModelFileError(LatentError):
-    """A model file is missing, corrupt, unsafe or not fitted on this checkpoint."""
+    """A model file is missing, corrupt, unsafe or does not belong to this checkpoint."""
 
     exit_code = 4
 

@@ -1,4 +1,4 @@
-"""A set of images in memory, with what is known of each."""
+"""A set of images in memory, with their labels and file names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.labels import UNLABELLED, Labels
-
-__all__ = ["UNLABELLED", "ImageSet", "Shape"]
+from latentcli.core.labels import Labelled, Labels
 
 SMALLEST, LARGEST = 8, 256
 """Pixels a side, inclusive: the heights and widths that models take."""
@@ -18,16 +16,23 @@ Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class ImageSet:
-    """Images, and the labels and file names that came with them, row by row.
+class ImageSet(Labelled):
+    """N images, and the labels and file names that came with them.
 
     Attributes:
         images: (N, C, H, W) uint8, C is 1 or 3; in memory or memory-mapped, never changed.
-        labels: of the N images; by default nothing is known of them.
+        labels: of the N images; by default all are unlabelled.
         files: paths within the folder the images came from; None for arrays.
-        name: how to call the data in messages and checkpoints: no folders of this machine in it.
+        name: how to call the data in messages and checkpoints; without the path of a folder.
         layout: the axes of the source, "NHW", "NHWC" or "NCHW", so that outputs can be given back the same way.
         bad_files: (path, reason) of files that could not be read, in path order; not among the images.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> images = lc.ImageSet(np.zeros((2, 1, 28, 28), np.uint8), lc.Labels.of(["cat", ""]))
+        >>> len(images), images.shape, images.class_names
+        (2, (1, 28, 28), ('cat',))
     """
 
     images: np.ndarray
@@ -36,10 +41,6 @@ class ImageSet:
     name: str = "images"
     layout: str = "NHW"
     bad_files: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.labels is None:
-            object.__setattr__(self, "labels", Labels.none(len(self.images)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,24 +51,11 @@ class ImageSet:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the data's own order."""
-        return self.labels.names
-
     def take(self, rows: np.ndarray) -> "ImageSet":
         """The same set with only these rows (indices or a boolean mask)."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return replace(
-            self,
-            images=self.images[rows],
-            labels=self.labels.take(rows),
-            files=None if self.files is None else tuple(self.files[row] for row in rows),
-        )
-
-    def unlabelled(self) -> "ImageSet":
-        """The same images with their labels forgotten."""
-        return replace(self, labels=Labels.none(len(self)))
+        files = None if self.files is None else tuple(self.files[row] for row in rows)
+        return replace(self, images=self.images[rows], labels=self.labels.take(rows), files=files)
 
     def only(self, classes: Sequence[str]) -> "ImageSet":
         """The images of these classes, with ``class_names`` in the order given.
@@ -77,11 +65,8 @@ class ImageSet:
         """
         if not self.class_names:
             raise DataError(f"{self.name} has no labels to choose classes {', '.join(classes)} by")
-        unknown = [name for name in classes if name not in self.class_names]
-        if unknown:
-            raise DataError(
-                f"{self.name} has no class {', '.join(map(repr, unknown))}",
-                f"expected some of: {', '.join(self.class_names)}",
-            )
+        if unknown := [name for name in classes if name not in self.class_names]:
+            missing, known = ", ".join(map(repr, unknown)), ", ".join(self.class_names)
+            raise DataError(f"{self.name} has no class {missing}", f"expected some of: {known}")
         labels = self.labels.among(classes)
         return replace(self, labels=labels).take(labels.known)

@@ -1,9 +1,9 @@
-"""Labels of a set of images: codes, and the classes' names in one order that never changes on the way."""
+"""Labels of a set of images: codes, and the names of the classes, whose order is kept throughout."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -15,11 +15,17 @@ UNLABELLED = -1
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What is known of the class of each of N images.
+    """The class of each of N images, as far as it is known.
 
     Attributes:
-        codes: (N,) int64 indices into ``names``, ``UNLABELLED`` where nothing is known.
+        codes: (N,) int64 indices into ``names``, ``UNLABELLED`` where the class is not known.
         names: of the classes, in the data's own order; some may label no image.
+
+    Example:
+        >>> import latentcli as lc
+        >>> labels = lc.Labels.of(["cat", "", "dog", "cat"])
+        >>> labels.codes.tolist(), labels.names, labels.counts.tolist()
+        ([0, -1, 1, 0], ('cat', 'dog'), [2, 1])
     """
 
     codes: np.ndarray
@@ -27,17 +33,17 @@ class Labels:
 
     @classmethod
     def none(cls, count: int) -> Self:
-        """Of so many images of which nothing is known."""
+        """Labels of ``count`` images that are all unlabelled."""
         return cls(np.full(count, UNLABELLED, dtype=np.int64))
 
     @classmethod
     def of(cls, texts: Sequence[str] | np.ndarray, names: Sequence[str] | None = None) -> Self:
-        """Labels of the names of classes, "" where there is none.
+        """Labels from class names.
 
         Args:
-            texts: (N,) names.
-            names: the classes in their order; None takes those that occur, in ``class_order``. Other names count as
-                no label.
+            texts: (N,) names, "" for an unlabelled image.
+            names: the classes in their order, any other name meaning unlabelled; None takes those that occur, in
+                ``class_order``.
         """
         given = np.asarray(texts, dtype=object)
         order = class_order(set(given.tolist()) - {""}) if names is None else tuple(names)
@@ -49,7 +55,7 @@ class Labels:
 
     @cached_property
     def known(self) -> np.ndarray:
-        """(N,) truth values: which images have a label."""
+        """(N,) bool: which images have a label."""
         return self.codes != UNLABELLED
 
     @cached_property
@@ -65,8 +71,7 @@ class Labels:
     @property
     def occurring(self) -> tuple[str, ...]:
         """The names that label one image or more, in their order."""
-        counts = self.counts
-        return tuple(name for name, count in zip(self.names, counts, strict=True) if count)
+        return tuple(name for name, count in zip(self.names, self.counts, strict=True) if count)
 
     @property
     def counts(self) -> np.ndarray:
@@ -74,17 +79,17 @@ class Labels:
         return np.bincount(self.codes[self.known], minlength=len(self.names))
 
     def take(self, rows: np.ndarray) -> Self:
-        """Those of these rows (indices or a boolean mask)."""
+        """The labels of these rows (indices or a boolean mask)."""
         return replace(self, codes=self.codes[rows])
 
     def among(self, names: Sequence[str]) -> Self:
-        """The same labels with these names in this order; images of other classes lose their label."""
+        """The same labels with these names in this order; images of other classes become unlabelled."""
         index = {name: code for code, name in enumerate(names)}
         codes = np.array([*(index.get(name, UNLABELLED) for name in self.names), UNLABELLED], dtype=np.int64)
         return replace(self, codes=codes[self.codes], names=tuple(names))
 
     def followed_by(self, other: "Labels") -> "Labels":
-        """These and, behind them, the other's; names that only the other has come last."""
+        """These labels, then the other's; names that only the other has come last."""
         names = (*self.names, *(name for name in other.names if name not in self.names))
         return Labels(np.concatenate([self.codes, other.among(names).codes]), names)
 
@@ -93,7 +98,7 @@ class Labels:
 
         Args:
             n: labels to keep of each class, at least 1.
-            seed: which ones; each class is drawn apart, so that it does not depend on the others.
+            seed: of the draw; each class is drawn by itself, so that it does not depend on the others.
             of: how to call the images in messages.
 
         Raises:
@@ -105,13 +110,11 @@ class Labels:
         for code, name in enumerate(self.names):
             rows = np.flatnonzero(self.codes == code)
             if len(rows) < n:
+                fewer = f"ask for at most {len(rows)} per class, or " if len(rows) else ""
                 raise DataError(
-                    f"{of} has too few labels of class {name!r}",
-                    f"expected {n}, found {len(rows)}",
-                    f"ask for at most {len(rows)} per class, or leave that class out with `classes`"
-                    if len(rows)
-                    else "leave it out with `classes`",
-                )
+                    f"{of} has too few labels of class {name!r}", f"expected {n}, found {len(rows)}",
+                    f"{fewer}leave that class out with `classes`",
+                )  # fmt: skip
             kept[np.random.default_rng([seed, code]).choice(rows, size=n, replace=False)] = code
         return replace(self, codes=kept)
 
@@ -124,24 +127,36 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(unique))
 
 
-class Labelled(Protocol):
-    """A set with labels: of images, or of their latents."""
+class Labelled:
+    """A dataclass with labels: a set of images, or their latents."""
+
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        if self.labels is None:
+            object.__setattr__(self, "labels", Labels.none(len(self)))
+
+    def __len__(self) -> int:
+        raise NotImplementedError
 
     @property
-    def labels(self) -> Labels: ...
+    def name(self) -> str:
+        """How to call the set in messages."""
+        return f"this set of {type(self).__name__.lower()}"
 
     @property
-    def name(self) -> str: ...
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the data's own order."""
+        return self.labels.names
+
+    def unlabelled(self) -> Self:
+        """The same set, all of it unlabelled."""
+        return replace(self, labels=Labels.none(len(self)))  # type: ignore[type-var]
 
 
 AnySet = TypeVar("AnySet", bound=Labelled)
 
 
 def labelled_per_class(of: AnySet, n: int, seed: int) -> AnySet:
-    """The same images, or latents of images, with only ``n`` labels of each class, as ``Labels.per_class`` draws them.
-
-    Raises:
-        DataError: there are no labels, or fewer than ``n`` of a class.
-    """
-    labels = of.labels.per_class(n, seed, of.name)
-    return replace(of, labels=labels)  # type: ignore[type-var]
+    """The same images, or latents, with only ``n`` labels of each class: see ``Labels.per_class``."""
+    return replace(of, labels=of.labels.per_class(n, seed, of.name))  # type: ignore[type-var]

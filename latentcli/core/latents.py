@@ -1,19 +1,19 @@
-"""What an encoder makes of images, as numpy arrays: the currency between commands."""
+"""What an encoder makes of images, as numpy arrays: what commands hand to one another."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from latentcli.core.errors import ModelFileError, UsageError
-from latentcli.core.labels import Labels
+from latentcli.core.labels import Labelled, Labels
 
 ARRAYS_OF_FEATURES = {"mean": "mu", "quantized": "quantized", "codes": "codes"}
 """Which array of ``Latents.arrays`` holds the features of this name. Other features need the images and the model."""
 
 
 @dataclass(frozen=True)
-class Latents:
+class Latents(Labelled):
     """The latents of N images, in the images' order.
 
     Attributes:
@@ -21,9 +21,17 @@ class Latents:
             of the posterior. VQ-VAE: ``codes`` (N, h, w) integers and ``quantized`` (N, h, w, D) float32. In memory
             also other features, by their own name.
         checkpoint: fingerprint (SHA-256) of the checkpoint that encoded them.
-        labels: of the N images; by default nothing is known of them.
+        labels: of the N images; by default all are unlabelled.
         files: paths within the folder the images came from; None for arrays.
-        shapes: height, width and channels by name of those features that are maps, though their array is flat.
+        shapes: height, width and channels of features that are maps although their array is flat, by name.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> points = np.zeros((3, 2), np.float32)
+        >>> latents = lc.Latents({"mu": points, "logvar": points}, checkpoint="", labels=lc.Labels.of(["a", "b", ""]))
+        >>> latents.flat.shape, latents.posterior_variances[0].tolist()
+        ((3, 2), [1.0, 1.0])
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -32,31 +40,27 @@ class Latents:
     files: tuple[str, ...] | None = None
     shapes: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        if self.labels is None:
-            object.__setattr__(self, "labels", Labels.none(len(self)))
-
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the data's own order."""
-        return self.labels.names
+    def _names(self) -> list[str]:
+        """Those features of ``ARRAYS_OF_FEATURES`` that these latents hold."""
+        return [name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays]
 
     @property
     def flat(self) -> np.ndarray:
         """(N, D) float: what a mixture reads; the posterior mean, or the quantised map in one row."""
-        return self.features(next((name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays), "mean"))
+        return self.features(self._names[0] if self._names else "mean")
 
     @property
     def is_flat(self) -> bool:
         """Whether they hold what ``flat`` gives, and not only other features."""
-        return not set(ARRAYS_OF_FEATURES.values()).isdisjoint(self.arrays)
+        return bool(self._names)
 
     @property
     def posterior_variances(self) -> np.ndarray | None:
-        """(N, D) float: how wide the posterior of each image is; None of a family whose latents are points."""
+        """(N, D) float: of each image's posterior; None for a family whose latents are points."""
         return np.exp(self.arrays["logvar"].reshape(len(self), -1)) if "logvar" in self.arrays else None
 
     def features(self, name: str) -> np.ndarray:
@@ -67,47 +71,33 @@ class Latents:
         """
         array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
         if array is None:
-            known = ", ".join(name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays)
             raise UsageError(
-                f"latents of this model hold no features {name!r}", f"expected one of: {known}",
+                f"latents of this model hold no features {name!r}", f"expected one of: {', '.join(self._names)}",
                 "the others need the images: give DATA and the checkpoint instead",
             )  # fmt: skip
         return array.reshape(len(array), -1)
 
     def feature_shape(self, name: str | None) -> tuple[int, int, int] | None:
-        """Height, width and channels of features that are maps; None of others.
-
-        Args:
-            name: as for ``features``; None: those that are ``flat``.
-        """
-        name = name or next((name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays), "mean")
+        """Height, width and channels of the features of this name, where they are maps; None stands for ``flat``."""
+        name = name or (self._names[0] if self._names else "mean")
         array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
         if array is None or array.ndim != 4:
             return self.shapes.get(name)
         _, height, width, channels = array.shape
         return height, width, channels
 
-    @property
-    def name(self) -> str:
-        """How to call them in messages."""
-        return "this set of latents"
-
-    def unlabelled(self) -> "Latents":
-        """The same latents with their labels forgotten."""
-        return replace(self, labels=Labels.none(len(self)))
-
     def followed_by(self, other: "Latents") -> "Latents":
-        """These latents and, behind them, ``other``'s.
+        """These latents, then ``other``'s.
 
         Raises:
             ModelFileError: the two were made by different checkpoints.
         """
-        if self.checkpoint != other.checkpoint or self.arrays.keys() != other.arrays.keys():
+        one, two = ({name: array.shape[1:] for name, array in each.arrays.items()} for each in (self, other))
+        if self.checkpoint != other.checkpoint or one != two:
             raise ModelFileError(
                 "the two sets of latents were made by different checkpoints",
                 f"expected latents of {self.checkpoint[:6]}…, found {other.checkpoint[:6]}…",
                 "encode both with the same checkpoint",
             )
         arrays = {name: np.concatenate([array, other.arrays[name]]) for name, array in self.arrays.items()}
-        labels = self.labels.followed_by(other.labels)
-        return Latents(arrays, self.checkpoint, labels, shapes=self.shapes)
+        return Latents(arrays, self.checkpoint, self.labels.followed_by(other.labels), shapes=self.shapes)

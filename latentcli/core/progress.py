@@ -1,4 +1,4 @@
-"""How the core reports that long work advances, without knowing who listens."""
+"""How long work reports that it advances, without knowing who listens."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +13,7 @@ OnEpoch = Callable[[Mapping[str, float]], None]
 
 
 class Progress(Protocol):
-    """Opens one piece of work: what is being done (a present participle), and how many items it has."""
+    """Announces a piece of work: what is being done (a present participle), and how many items it has."""
 
     def __call__(self, doing: str, total: int) -> AbstractContextManager[Advance]: ...
 
@@ -29,16 +29,28 @@ def unwatched(row: Mapping[str, float]) -> None:
 
 
 class Listener:
-    """Who watches a training; each method may be overridden, and does nothing here."""
+    """Is told how a training goes; each method may be overridden, and does nothing here.
+
+    Example:
+        >>> import latentcli as lc
+        >>> class Losses(lc.Listener):
+        ...     def epoch_ended(self, row):
+        ...         print(sorted(row)[:2])
+        >>> vae = lc.train(lc.load("digits"), backbone="mlp", width=32, latent_dim=4, epochs=1, listener=Losses())
+        ['epoch', 'information']
+    """
+
+    def configured(self, model: object, training: object, device: str) -> None:
+        """The configurations of the model and of its training are settled, and where it runs."""
 
     def nothing_to_resume(self, state: Path) -> None:
-        """There is no such file to go on from: training starts at the beginning."""
+        """The file to resume from does not exist: training starts at the beginning."""
 
     def started(self, epochs: int, images: int, done: int) -> None:
-        """The run's size: epochs, images in each, and images that were seen before it was resumed."""
+        """Training starts: its epochs, the images in each, and the images trained on before it was resumed."""
 
     def stepped(self, images: int, loss: float) -> None:
-        """One step was taken, of so many images."""
+        """A step was taken, on this many images."""
 
     def epoch_ended(self, row: Mapping[str, float]) -> None:
-        """One epoch ended: its row of the history."""
+        """An epoch ended, with this row of the history."""

@@ -1,12 +1,13 @@
-"""Settings of configurations: the default, the range and the meaning of each stand in one place, its dataclass.
+"""Settings of configurations: each has its default, range and meaning in one place, the configuration's dataclass.
 
-A field that ``setting`` makes carries its range; ``check`` holds an instance to all of them; ``described`` tells them
-to people, with the meaning that the class's docstring gives under "Attributes".
+A field made by ``setting`` carries its range; ``check`` enforces all ranges of an instance; ``described`` lists them
+for people, with the meanings that the class's docstring gives under "Attributes".
 """
 
+import difflib
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
@@ -16,11 +17,11 @@ from latentcli.core.errors import UsageError
 def setting(
     default: Any = MISSING, between: tuple[float, float] | None = None, choices: Sequence[str] = (), none: bool = False
 ) -> Any:
-    """A field of a frozen dataclass with the values that it may have.
+    """A field of a frozen dataclass, and the values that it may have.
 
     Args:
         default: value of the field; without one it must be given.
-        between: lowest and highest number, inclusive; whole numbers where both are.
+        between: lowest and highest number, inclusive; two ints allow whole numbers only.
         choices: the texts it may be.
         none: whether it may also be None.
     """
@@ -28,11 +29,7 @@ def setting(
 
 
 def check(config: Any, error: type[UsageError] = UsageError) -> None:
-    """Hold each field of a dataclass instance that ``setting`` made to its range.
-
-    Raises:
-        UsageError: a value is out of range, of another type, or no choice; or the given error, which is one.
-    """
+    """Raise ``error`` where a field of a dataclass instance has a value that its ``setting`` does not allow."""
     for each in fields(config):
         value, rule = getattr(config, each.name), each.metadata
         if not rule or (value is None and rule["none"]):
@@ -47,28 +44,30 @@ def check(config: Any, error: type[UsageError] = UsageError) -> None:
 
 
 def check_number(name: str, value: Any, low: float, high: float, error: type[UsageError] = UsageError) -> None:
-    """Refuse what is no number in [low, high]; no whole number where both limits are whole.
-
-    Raises:
-        UsageError: the value is out of range or of another type; or the given error, which is one.
-    """
+    """Raise ``error`` unless ``value`` is a number in [low, high]: a whole number where both limits are ints."""
     whole = isinstance(low, int) and isinstance(high, int)
-    kind = int if whole else (int, float)
-    if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
-        raise error(
-            f"{name} is {value!r}", f"expected {'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
-        )
+    if not isinstance(value, int if whole else (int, float)) or isinstance(value, bool) or not low <= value <= high:
+        kind = "a whole number" if whole else "a number"
+        raise error(f"{name} is {value!r}", f"expected {kind} from {low:g} to {high:g}")
+
+
+def check_known(names: Iterable[str], known: Collection[str], *listed: str) -> None:
+    """Raise a ``UsageError`` for a name that is not known; it proposes the nearest one and lists all, or ``listed``."""
+    for name in sorted(set(names) - set(known)):
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        lines = listed or (f"expected one of: {', '.join(sorted(known))}",)
+        raise UsageError(f"unknown setting {name!r}{hint}", *lines)
 
 
 @dataclass(frozen=True)
 class Described:
-    """What there is to say of one setting.
+    """A setting, described for people.
 
     Attributes:
-        name: of the field.
-        kind: what values it has, such as "whole number" or "text".
+        kind: of its values, such as "whole number" or "text".
         range: in words, "" where there is none.
-        default: the field's default, None where it has none.
+        default: None where there is none.
         meaning: in one line.
     """
 
@@ -80,31 +79,24 @@ class Described:
 
 
 def described(config_class: type, leave_out: Sequence[str] = ()) -> list[Described]:
-    """The settings of a configuration, in the order of its fields.
-
-    Args:
-        config_class: a dataclass.
-        leave_out: names of fields that are no settings.
-    """
+    """The settings of a configuration's dataclass in the order of its fields, without those in ``leave_out``."""
     meanings = meanings_of(config_class)
     return [
         Described(each.name, _kind(each), _range(each), None if each.default is MISSING else each.default,
                   meanings.get(each.name, ""))
-        for each in fields(config_class)
-        if each.name not in leave_out
+        for each in fields(config_class) if each.name not in leave_out
     ]  # fmt: skip
 
 
 def meanings_of(config_class: type) -> dict[str, str]:
-    """The lines under "Attributes" of the docstrings of a class and of those it is made from, by attribute."""
+    """The entries under "Attributes" in the docstrings of a class and its bases, by attribute."""
     found: dict[str, str] = {}
+    flags = re.DOTALL | re.MULTILINE
     for base in reversed(config_class.__mro__):
-        documentation = inspect.cleandoc(base.__doc__ or "")
-        attributes = re.search(r"^Attributes:\n(.*?)(?=^\S|\Z)", documentation, re.DOTALL | re.MULTILINE)
-        for entry in re.finditer(r"^    (\w[\w, ]*): (.*?)(?=^    \w|\Z)", attributes.group(1) if attributes else "",
-                                 re.DOTALL | re.MULTILINE):  # fmt: skip
-            for name in entry.group(1).split(","):
-                found[name.strip()] = " ".join(entry.group(2).replace("``", "").split())
+        attributes = re.search(r"^Attributes:\n(.*?)(?=^\S|\Z)", inspect.cleandoc(base.__doc__ or ""), flags)
+        entries = attributes.group(1) if attributes else ""
+        for names, meaning in re.findall(r"^    (\w[\w, ]*): (.*?)(?=^    \w|\Z)", entries, flags):
+            found |= dict.fromkeys(re.split(r",\s*", names), " ".join(meaning.replace("``", "").split()))
     return found
 
 
@@ -117,10 +109,6 @@ def _kind(each: "Field[Any]") -> str:
 def _range(each: "Field[Any]") -> str:
     if not each.metadata:
         return ""
-    words = ""
-    if each.metadata["between"] is not None:
-        low, high = each.metadata["between"]
-        words = f"{low:g} to {high:g}"
-    elif each.metadata["choices"]:
-        words = ", ".join(each.metadata["choices"])
+    between = each.metadata["between"]
+    words = ", ".join(each.metadata["choices"]) if between is None else "{:g} to {:g}".format(*between)
     return f"{words} or none" if each.metadata["none"] and words else words

@@ -9,30 +9,16 @@ from pathlib import Path
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.progress import Progress, silent
-from latentcli.core.registry import Registry
-from latentcli.data import sizing
+from latentcli.data import SOURCES, sizing
 from latentcli.formats.regular_files import kind
 
 SPLITS = ("train", "test")
-SOURCES = Registry(
-    "data set",
-    {
-        "digits": "latentcli.data.digits:digits",
-        "mnist": "latentcli.data.idx:mnist",
-        "fashion-mnist": "latentcli.data.idx:fashion_mnist",
-        "cifar10": "latentcli.data.cifar:cifar10",
-        "cifar100": "latentcli.data.cifar:cifar100",
-        "cifar100-coarse": "latentcli.data.cifar:cifar100_coarse",
-    },
-    group="latentcli.data",
-)
-"""Named data sets: functions of (split, roots, progress) that give an ``ImageSet``."""
 
 
 def load(
-    source: str | Path, *, split: str = "train", classes: Sequence[str] | None = None, labels: Path | None = None,
+    source: str | Path, *, split: str = "train", classes: Sequence[str] | None = None, labels: str | Path | None = None,
     image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
-    data_root: Path | None = None, max_bad: str = "1%", progress: Progress = silent,
+    data_root: str | Path | None = None, max_bad: str = "1%", progress: Progress = silent,
 ) -> ImageSet:  # fmt: skip
     """Images with their labels and file names, in the source's own order.
 
@@ -55,6 +41,12 @@ def load(
     Raises:
         UsageError: an argument is out of its range.
         DataError: the source is unknown, missing, unreadable, empty or of another shape; unknown classes or labels.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", split="test", classes=["1", "4", "8"])
+        >>> images.images.shape, images.class_names, images.labels.counts.tolist()
+        ((106, 1, 8, 8), ('1', '4', '8'), [36, 37, 33])
     """
     if split not in SPLITS:
         raise UsageError(f"unknown split {split!r}", f"expected one of: {', '.join(SPLITS)}")
@@ -69,7 +61,7 @@ def load(
     if labels is not None:
         from latentcli.data.labels import with_labels
 
-        images = with_labels(images, labels)
+        images = with_labels(images, Path(labels))
     if classes is not None:
         images = images.only(classes)
         if not len(images):
@@ -78,7 +70,7 @@ def load(
 
 
 def _from_path(
-    path: Path, split: str, classes: Sequence[str] | None, labels: Path | None, image_shape: Shape | None,
+    path: Path, split: str, classes: Sequence[str] | None, labels: str | Path | None, image_shape: Shape | None,
     image_size: int | None, max_bad: str, progress: Progress,
 ) -> ImageSet:  # fmt: skip
     from latentcli.data import arrays, folders, idx
@@ -96,7 +88,7 @@ def _from_path(
     raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)
 
 
-def _roots(data_root: Path | None) -> list[Path]:
+def _roots(data_root: str | Path | None) -> list[Path]:
     """The folders where named sets are looked up, in this order; the user's cache is the last."""
     import platformdirs
 

@@ -1,4 +1,4 @@
-"""The arms of the hybrids study: what a classifier is given beside the same few labelled images."""
+"""The arms of the hybrids study: what a classifier learns from beside the same labelled images."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from latentcli.classifiers.fitting import fit_mixture
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 from latentcli.core.image_set import ImageSet
 from latentcli.core.latents import Latents
-from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, HybridMaker, Posteriors, Recipe
+from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, HybridMaker, Recipe
 from latentcli.hybrids.hybridize import posteriors_of
 from latentcli.models.trained import TrainedModel
 from latentcli.training.config import LABELLED_FRACTION
@@ -20,7 +20,7 @@ from latentcli.training.distortion import augmented_copies
 from latentcli.training.mixing import Hybrids
 
 MOST_CONFIDENT = 0.95
-"""Images of less are no pseudo-labels: the usual threshold (Sohn et al. 2020)."""
+"""The least probability of a pseudo-label: the usual threshold (Sohn et al. 2020)."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Given:
     """What an arm may use.
 
     Attributes:
-        labelled: the few images, all of them labelled.
+        labelled: the labelled images.
         unlabelled: all images of the training part, without labels.
         seed: of all randomness.
-        seen: images that the classifier sees in all its steps.
-        count: how many images the arm may add, where it does not say how many by itself.
-        model: trains, or finds, a model of these images; the published one, or the study's.
+        seen: number of images that the classifier sees in all its steps, with repetitions.
+        count: number of images to add, for arms that do not choose it themselves.
+        model: trains, or loads, a model of the given images: the published one (True), or the study's (False).
         device: where everything runs.
     """
 
@@ -51,10 +51,10 @@ class Lesson:
     """What a classifier learns from beside the labelled images, and how.
 
     Attributes:
-        hybrids: images with soft labels; None: there are none.
-        labelled_fraction: of the images that it sees those that are labelled, where there are hybrids.
-        finish: fraction of its steps, the last ones, that see labelled images alone.
-        settings: of the classifier, where they are not its own.
+        hybrids: images with soft labels, or None.
+        labelled_fraction: fraction of labelled images among those it sees, if there are hybrids.
+        finish: fraction of its steps, at the end, in which it sees labelled images only.
+        settings: of the classifier that differ from its defaults.
     """
 
     hybrids: Hybrids | None = None
@@ -69,9 +69,9 @@ def alone(given: Given, **settings: Any) -> Lesson:
 
 
 def of_labelled(given: Given, labelled_fraction: float, finish: float) -> Lesson:
-    """Hybrids of a model that has seen only the labelled images and distorted copies: mixed in its latent space.
+    """Hybrids of a model of the labelled images and their distorted copies: mixed in its latent space.
 
-    There are half as many of these as of hybrids, or more.
+    There are at least half as many copies as hybrids.
     """
     many = augmented_copies(given.labelled, given.count // 2, given.seed)
     space = LatentSpace(many, replace(given, labelled=many))
@@ -79,10 +79,7 @@ def of_labelled(given: Given, labelled_fraction: float, finish: float) -> Lesson
 
 
 def of_unlabelled(given: Given, labelled_fraction: float, passes: int) -> Lesson:
-    """Hybrids of a model that has seen all images, without labels: around these, with what their neighbours say.
-
-    Each is seen once.
-    """
+    """Hybrids of a model of all images, drawn around these and labelled by their neighbours; each is seen once."""
     fraction = at_least(labelled_fraction, passes, given)
     recipe = Recipe("posterior", "neighbours", seed=given.seed)
     hybrids = LatentSpace(given.unlabelled, given).hybrids(recipe, round((1 - fraction) * given.seen))
@@ -90,13 +87,13 @@ def of_unlabelled(given: Given, labelled_fraction: float, passes: int) -> Lesson
 
 
 def as_published(given: Given) -> Lesson:
-    """The recipe that hybrids were first published with: points from N(0, I), in a latent space of two dimensions."""
+    """Hybrids as first published: points from N(0, I), in a latent space of two dimensions."""
     recipe = Recipe("prior", "class-gaussian", seed=given.seed)
     return Lesson(LatentSpace(given.labelled, given, published=True).hybrids(recipe, given.count))
 
 
 def pseudo_labels(given: Given) -> Lesson:
-    """The unlabelled images themselves, with the classes that the mixture is sure of."""
+    """The unlabelled images themselves, with the classes that the mixture predicts confidently."""
     space = LatentSpace(given.unlabelled, given)
     images, probabilities = space.soft_labelled("mixture", given.count)
     sure = probabilities.max(axis=1) >= MOST_CONFIDENT
@@ -105,7 +102,7 @@ def pseudo_labels(given: Given) -> Lesson:
 
 
 def spread_labels(given: Given, labelled_fraction: float, passes: int) -> Lesson:
-    """The unlabelled images themselves, each with the soft label that a hybrid would have in its place."""
+    """The unlabelled images themselves, each with the soft label that a hybrid at its latent would have."""
     fraction = at_least(labelled_fraction, passes, given)
     space = LatentSpace(given.unlabelled, given)
     soft_labelled = space.soft_labelled("neighbours", round((1 - fraction) * given.seen))
@@ -113,7 +110,7 @@ def spread_labels(given: Given, labelled_fraction: float, passes: int) -> Lesson
 
 
 def at_least(fraction: float, passes: int, given: Given) -> float:
-    """The labelled fraction; where labelled images are many more, to half at most, until each is seen so often."""
+    """The labelled fraction, raised to at most half until each labelled image is seen this number of times."""
     return max(fraction, min(LABELLED_FRACTION, passes * len(given.labelled) / given.seen))
 
 
@@ -123,10 +120,10 @@ class Arm:
 
     Attributes:
         title: in tables and pictures.
-        lesson: says what it learns from, given what it may use and the recipe's values; may raise FitError or
-            NoPointAccepted where the labelled images are too few to make anything of.
-        recipe: plain values: results of another recipe are results of another arm.
-        shares_model: it needs the model of all images, which it shares with others.
+        lesson: what it learns from, given what it may use and the recipe's values; raises FitError or
+            NoPointAccepted if the labelled images are too few.
+        recipe: plain values, which identify its results.
+        shares_model: whether it needs the model of all images, which arms share.
     """
 
     title: str
@@ -137,11 +134,11 @@ class Arm:
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """A model of some images, and the mixture that the few labels name.
+    """A model of some images, and the mixture whose components the labelled images name.
 
     Attributes:
-        images: that the mixture is fitted on, beside the labelled ones.
-        given: the rest.
+        images: on which the model is trained, and the mixture fitted together with the labelled ones.
+        given: what the arm may use.
         published: whether the model is the published one.
     """
 
@@ -156,43 +153,36 @@ class LatentSpace:
 
     @cached_property
     def latents(self) -> Latents:
-        """Of the labelled images, and of the others behind them, whose labels do not count."""
-        few = self.given.labelled
-        if self.images is few:
-            return self.model.encode(few)
-        both = np.concatenate([few.images, self.images.images])
-        labels = few.labels.followed_by(self.images.unlabelled().labels)
+        """Of the labelled images, followed by those of the others, whose labels are left out."""
+        labelled = self.given.labelled
+        if self.images is labelled:
+            return self.model.encode(labelled)
+        both = np.concatenate([labelled.images, self.images.images])
+        labels = labelled.labels.followed_by(self.images.unlabelled().labels)
         return self.model.encode(ImageSet(both, labels))
 
     @cached_property
     def mixture(self) -> GaussianMixtureClassifier:
-        """Fitted on the latents, of which the labels of the few are known."""
+        """Fitted on the latents, with the labels of the labelled images."""
         return fit_mixture(self.latents, seed=self.given.seed, device=self.given.device)
 
-    @property
-    def posteriors(self) -> Posteriors:
-        """Of the study's own images, whose few labels are known."""
-        return posteriors_of(self.latents)
-
     def hybrids(self, recipe: Recipe, count: int) -> Hybrids:
-        """Images decoded from it; those that are drawn around images are drawn around the study's own."""
-        around = self.posteriors if recipe.strategy in AROUND_IMAGES else None
+        """Hybrids by a recipe; a strategy that draws around images draws around those of ``latents``."""
+        around = posteriors_of(self.latents) if recipe.strategy in AROUND_IMAGES else None
         blocks = list(HybridMaker(recipe, self.mixture, self.model, around).blocks(count))
-        images, soft_labels = (
-            np.concatenate([getattr(block, name) for block in blocks]) for name in ("images", "soft_labels")
-        )
-        return self.with_soft_labels(images, soft_labels)
+        images = np.concatenate([block.images for block in blocks])
+        return self.with_soft_labels(images, np.concatenate([block.soft_labels for block in blocks]))
 
     def soft_labelled(self, likelihood: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Some of the unlabelled images (n, C, H, W) uint8, and (n, K) how much of each class they are."""
+        """Some of the unlabelled images (n, C, H, W) uint8, and their soft labels (n, K)."""
         random = np.random.default_rng(self.given.seed)
         rows = np.sort(random.permutation(len(self.given.unlabelled))[:count])
         images = self.given.unlabelled.images[rows]
-        log_likelihood = LIKELIHOODS[likelihood](self.mixture, self.posteriors)
+        log_likelihood = LIKELIHOODS[likelihood](self.mixture, posteriors_of(self.latents))
         return images, np.exp(log_likelihood(self.model.encode(images).flat))
 
     def with_soft_labels(self, images: np.ndarray, soft_labels: np.ndarray) -> Hybrids:
-        """Images (N, C, H, W) uint8, and (N, classes) how much of each of the mixture's classes they are."""
+        """Images (N, C, H, W) uint8 with soft labels (N, K) for the mixture's classes, as training takes them."""
         classes = np.array([str(name) for name in self.mixture.classes_])
         return {"images": laid_out(images, layout_of(images.shape[1])), "soft_labels": soft_labels, "classes": classes}
 
@@ -203,16 +193,14 @@ ARMS: dict[str, Arm] = {
     "plain": Arm("plain CNN", alone, {"augment": False}),
     "augmented": Arm("with augmentation", alone),
     "mixup": Arm("mixup", alone, {"augment": False, "mixup": 0.2}),
-    "hybrids-labelled": Arm(
-        "hybrids, VAE on the labelled", of_labelled, {"labelled_fraction": 0.75, "finish": 0.3}
-    ),
+    "hybrids-labelled": Arm("hybrids, VAE on the labelled", of_labelled, {"labelled_fraction": 0.75, "finish": 0.3}),
     "hybrids-unlabelled": Arm("hybrids, VAE on all images", of_unlabelled, SPREAD, shares_model=True),
     "pseudo-labels": Arm("pseudo-labels", pseudo_labels, shares_model=True),
     "spread-labels": Arm("spread pseudo-labels", spread_labels, SPREAD, shares_model=True),
     "augmented-mixup": Arm("augmentation and mixup", alone, {"mixup": 0.2}),
     "as-published": Arm("hybrids as published (2-D)", as_published),
-}  # fmt: skip
+}
 """By name, as on the command line."""
 
 USUAL = ("plain", "augmented", "mixup", "hybrids-labelled", "hybrids-unlabelled", "pseudo-labels")
-"""Those of a study that names none: two baselines, mixup, and what a latent space adds."""
+"""The arms of a study by default: two baselines, mixup, and three that use a latent space."""

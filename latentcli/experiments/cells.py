@@ -1,4 +1,4 @@
-"""The cells of a study: pieces of work whose results are kept as they finish, so that nothing is computed twice."""
+"""The cells of a study: computations whose results are saved as they finish, so that none is done twice."""
 
 import json
 import time
@@ -20,11 +20,11 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """One piece of work.
+    """One computation.
 
     Attributes:
-        name: of its file, unlike all others of the study.
-        identity: everything that its result depends on, as plain values: another identity is another piece of work.
+        name: of its file, unique in the study.
+        identity: everything that its result depends on, as plain values.
         work: computes the result.
     """
 
@@ -40,27 +40,27 @@ class Cell:
 
 @dataclass(frozen=True)
 class Finished:
-    """A cell's result, and the seconds that the work took; 0 where that was not kept."""
+    """A cell's result, and the seconds that the work took; 0 if that was not saved."""
 
     result: Result
     seconds: float
 
 
 Watch = Callable[[Cell, str, float], None]
-"""Is told of a cell that its result is "kept from before" or that it is "done", and the seconds that its work took;
-where cells are computed one after the other, also that it "begins"."""
+"""Is called for each cell that is "kept from before" or "done", with the seconds that its work took; if cells are
+computed one after the other, also when one "begins"."""
 
 
 def unwatched_cell(cell: Cell, event: str, seconds: float) -> None:
-    """For a study that nobody watches."""
+    """Ignore the event."""
 
 
 def finished(folder: Path, cell: Cell) -> Finished | None:
-    """What an earlier run of the same cell has left; None when there is nothing.
+    """The saved result of an earlier run of the same cell; None if there is none.
 
     Raises:
         DataError: its file cannot be read.
-        UsageError: it is the result of another piece of work of the same name, such as one with other settings.
+        UsageError: it is the result of a cell of the same name with another identity, such as other settings.
     """
     path = _file(folder, cell)
     try:
@@ -72,26 +72,23 @@ def finished(folder: Path, cell: Cell) -> Finished | None:
     if not (isinstance(kept, dict) and isinstance(kept.get("result"), dict)):
         raise DataError(f"{path} holds no result", remedy="delete it, and its cell is computed again")
     if kept.get("fingerprint") != cell.fingerprint:
-        raise UsageError(
-            f"the folder {folder} holds another study",
-            f"{path.name} is of other data, settings, seeds or recipes",
-            "name another folder: -o DIR",
-        )
+        found = f"{path.name} is of other data, settings, seeds or recipes"
+        raise UsageError(f"the folder {folder} holds another study", found, "name another folder")
     seconds = kept.get("seconds", 0.0)
     return Finished(kept["result"], seconds if isinstance(seconds, float) else 0.0)
 
 
 def run(cells: Sequence[Cell], folder: Path, watch: Watch = unwatched_cell, jobs: int = 1) -> list[Result]:
-    """The results of all cells, in their order; those that are not there yet are computed and kept one by one.
+    """The results of all cells, in their order; missing ones are computed, and saved one by one.
 
     Args:
-        cells: of the study; they do not need one another.
-        folder: where the results lie; it is made.
+        cells: of the study, independent of one another.
+        folder: of the results, made if need be.
         watch: is told of each cell.
-        jobs: how many processes work side by side; 1 is this one.
+        jobs: number of processes; 1: this one alone.
 
     Raises:
-        OutputError: a result cannot be kept.
+        OutputError: a result cannot be written.
         UsageError: the folder holds another study.
     """
     from joblib import Parallel, delayed
@@ -109,7 +106,7 @@ def run(cells: Sequence[Cell], folder: Path, watch: Watch = unwatched_cell, jobs
                 yield delayed(_numbered)(number, cells[number], folder)
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "(?s).*have been cancelled", UserWarning)  # who interrupts knows
+        warnings.filterwarnings("ignore", "(?s).*have been cancelled", UserWarning)  # after an interrupt
         with closing(Parallel(n_jobs=jobs, return_as="generator_unordered")(missing())) as results:
             for number, computed in results:
                 known[number] = computed
@@ -118,20 +115,20 @@ def run(cells: Sequence[Cell], folder: Path, watch: Watch = unwatched_cell, jobs
 
 
 def _numbered(number: int, cell: Cell, folder: Path) -> tuple[int, Finished]:
-    allocator.keep_freed()  # as the command itself has: this may be another process
+    allocator.keep_freed()  # this may be another process than the command's
     return number, compute(cell, folder)
 
 
 def compute(cell: Cell, folder: Path, made: Path | None = None) -> Finished:
-    """What a cell's work gives, kept; it is computed unless it is there already.
+    """A cell's result, loaded if it was saved before, else computed and saved.
 
     Args:
-        cell: the work.
-        folder: where its result is kept.
-        made: a file that the work makes beside its result; without it the work is done again.
+        cell: to compute.
+        folder: of the results.
+        made: a file that the work makes beside its result; if it is missing, the work is done again.
 
     Raises:
-        OutputError: it cannot be kept.
+        OutputError: the result cannot be written.
     """
     found = None if made is not None and not made.exists() else finished(folder, cell)
     if found is None:

@@ -1,7 +1,7 @@
 """Do hybrids make a classifier better? Accuracy against the number of labelled images, arm by arm.
 
-One cell is one classifier: of one arm, one number of labelled images a class and one seed. The same labelled images
-go to every arm, and every arm takes the same number of optimiser steps. It is measured once, on the test part.
+One cell is one classifier: one arm, one number of labelled images per class and one seed. Every arm gets the same
+labelled images and takes the same number of optimiser steps. A classifier is measured once, on the test part.
 """
 
 import time
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentcli.artifacts.models import save_model
 from latentcli.core.errors import DataError, FitError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.experiments.arms import ARMS, USUAL, Given, Lesson
@@ -37,11 +36,11 @@ PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
 """Settings of the VAE that hybrids were first published with: two dimensions, N(0, I) as prior."""
 
 LABELLED_BUDGET = 100_000_000
-"""The pixel budget of a model of labelled images alone, at most; else half of that of the model of all images. One is
-trained for every such cell."""
+"""The largest pixel budget of a model of labelled images alone, of which every such cell trains one; at most half the
+budget of the model of all images."""
 
 MODEL = "model"
-"""Cells of this name train the model of all unlabelled images, which the arms share."""
+"""The name, in place of an arm's, of cells that train the model of all images, which arms share."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +50,16 @@ class StudyConfig:
     Attributes:
         per_class: numbers of labelled images of each class.
         arms: names in ``ARMS``.
-        steps: of the optimiser, for every classifier.
-        batch_size: of every classifier.
-        count: images that an arm may add, where it does not say how many by itself.
-        unlabelled: images without labels that an arm may learn from, drawn for each seed; None: all.
+        steps, batch_size: of the optimiser, for every classifier.
+        count: number of images to add, for arms that do not choose it themselves.
+        unlabelled: number of images without labels to learn from, drawn for each seed; None: all.
         pixel_budget: of a model's training, as in ``TrainingConfig``.
         family: of the models.
-        settings: of the models or of their training, that go before the usual ones.
+        settings: of the models or of their training, which override the defaults.
         device: where everything runs.
 
     Raises:
-        UsageError: an unknown arm, or a number out of range.
+        UsageError: an arm is unknown, or a number out of range.
     """
 
     per_class: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 500, 1000)
@@ -84,22 +82,15 @@ class StudyConfig:
 
 
 def cells(task: Task, seeds: int, config: StudyConfig, folder: Path) -> tuple[list[Cell], list[Cell]]:
-    """The cells that train what others share, and all others, smallest first.
-
-    Args:
-        task: its data set.
-        seeds: how many, from 0.
-        config: shared by all.
-        folder: of the study; models go to its ``models``.
+    """The cells that train models which others share, and all others, smallest first; arguments as ``study_hybrids``.
 
     Raises:
         DataError: a class has fewer images than the largest number asked for.
         UsageError: a setting of the models is unknown, or out of range.
     """
     configured(config, task.train.shape, len(task.train.class_names), 0)
-    images, shared = task.identity(), asdict(config)
-    for plural in ("per_class", "arms"):
-        del shared[plural]
+    images = task.identity()
+    shared = {name: value for name, value in asdict(config).items() if name not in ("per_class", "arms")}
     fewest = fewest_of_a_class(task)
     if max(config.per_class) > fewest:
         raise DataError(
@@ -126,7 +117,7 @@ def cells(task: Task, seeds: int, config: StudyConfig, folder: Path) -> tuple[li
 
 
 def fewest_of_a_class(task: Task) -> int:
-    """How many labelled training images the smallest class has."""
+    """The number of labelled training images of the smallest class."""
     return int(task.train.labels.counts.min())
 
 
@@ -140,7 +131,7 @@ def train_shared(task: Task, seed: int, config: StudyConfig, folder: Path) -> Re
 
 
 def without_labels(task: Task, seed: int, config: StudyConfig) -> ImageSet:
-    """The images that arms may learn from without labels."""
+    """The images without labels from which arms may learn."""
     images = task.train.unlabelled()
     if config.unlabelled is None or config.unlabelled >= len(images):
         return images
@@ -151,8 +142,8 @@ def without_labels(task: Task, seed: int, config: StudyConfig) -> ImageSet:
 def measured(task: Task, arm: str, size: int, seed: int, config: StudyConfig, folder: Path) -> Result:
     """Train a classifier as the arm says, and measure it on the test images.
 
-    Where the arm finds nothing to add, none is trained: it would be another arm's. The result has no accuracy then.
-    Cells run side by side, each on one thread: the same number of threads gives the same bytes.
+    If the labelled images are too few for the arm, no classifier is trained, and the result has no accuracy. Every
+    cell runs on one thread, since only the same number of threads gives the same bytes.
     """
     began, names = time.monotonic(), task.train.class_names
     labelled, unlabelled = mixing.labelled(task.train, size, seed), without_labels(task, seed, config)
@@ -161,7 +152,7 @@ def measured(task: Task, arm: str, size: int, seed: int, config: StudyConfig, fo
         name = f"{task.name}-{seed}" if images is unlabelled else f"{task.name}-{arm}-{size}-{seed}"
         how = replace(config, family="vae", settings=PUBLISHED) if published else config
         if images is not unlabelled:
-            batches = () if published else (("batch_size", config.batch_size),)  # else few steps see many copies
+            batches = () if published else (("batch_size", config.batch_size),)  # the default takes too few steps
             budget = min(LABELLED_BUDGET, how.pixel_budget // 2)
             how = replace(how, pixel_budget=budget, settings=(*batches, *how.settings))
         return model_of(images, len(names), seed, how, folder / "models" / name)
@@ -179,7 +170,7 @@ def measured(task: Task, arm: str, size: int, seed: int, config: StudyConfig, fo
 
 
 def lesson_of(arm: str, given: Given) -> Lesson | None:
-    """What an arm learns from; None where the labelled images are too few to make a mixture of."""
+    """What an arm learns from; None if the labelled images are too few to fit a mixture."""
     try:
         return ARMS[arm].lesson(given, **ARMS[arm].recipe)
     except (FitError, NoPointAccepted):
@@ -189,7 +180,7 @@ def lesson_of(arm: str, given: Given) -> Lesson | None:
 def accuracy_of(
     lesson: Lesson, labelled: ImageSet, task: Task, size: int, seed: int, config: StudyConfig
 ) -> float:  # fmt: skip
-    """Of a classifier that has learned from the labelled images and the lesson, on the test images."""
+    """Test accuracy of a classifier trained on the labelled images and the lesson."""
     from latentcli.models import PIXEL_CLASSIFIERS
 
     names = task.train.class_names
@@ -200,8 +191,7 @@ def accuracy_of(
     )
     examples = mixing.examples(labelled, names, training, None, lesson.hybrids, lesson.labelled_fraction)
     order = np.random.default_rng([seed, size]).permutation(examples.train_rows)
-    rows = np.resize(order, config.steps * config.batch_size)
-    examples = replace(examples, train_rows=rows)
+    examples = replace(examples, train_rows=np.resize(order, config.steps * config.batch_size))
     run = identity("cnn", network_config, training, task.train.name, {"images": examples.images})
     network = trained("cnn", network_config, training, examples, run, names, device=config.device)
     predicted = np.array(names)[network.probabilities(task.test).argmax(axis=1)]
@@ -212,11 +202,7 @@ def accuracy_of(
 def configured(
     config: StudyConfig, image_shape: "Shape", classes: int, seed: int
 ) -> "tuple[ModelConfig, TrainingConfig]":
-    """What the models are, and how they are trained.
-
-    Raises:
-        UsageError: a setting is unknown, or out of range.
-    """
+    """The configurations of the models and of their training; a ``UsageError`` if a setting is wrong."""
     from latentcli.models import FAMILIES
 
     settings = {"pixel_budget": config.pixel_budget, **dict(config.settings), "seed": seed}
@@ -224,14 +210,14 @@ def configured(
 
 
 def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, folder: Path) -> TrainedModel:
-    """A model trained on images, without their labels; the one that was kept, where there is one.
+    """A model trained on the pixels of images, loaded if it was saved in the folder before.
 
     Args:
-        images: of which the pixels count.
-        classes: how many the model is to be ready for.
+        images: to train on.
+        classes: number of classes, from which the family may derive settings.
         seed: of its training.
-        config: says which model.
-        folder: where it is kept.
+        config: of the model.
+        folder: where it is saved.
     """
     family, path = config.family, folder / "vae.pth"
     network_config, training = configured(config, images.shape, classes, seed)
@@ -240,7 +226,7 @@ def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, fol
     def train() -> Result:
         model = trained(family, network_config, training, images.images, run, (), device=config.device)
         folder.mkdir(parents=True, exist_ok=True)
-        save_model(model, path)
+        model.save(path)
         return {"epochs": len(model.history)}
 
     compute(Cell("training", run, train), folder, path)
@@ -248,33 +234,38 @@ def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, fol
 
 
 def study_hybrids(
-    task: Task,
-    seeds: int = 5,
-    config: StudyConfig = StudyConfig(),
-    *,
-    folder: str | Path,
-    jobs: int = 1,
+    task: Task, seeds: int = 5, config: StudyConfig = StudyConfig(), *, folder: str | Path, jobs: int = 1,
     on_cell: Watch = unwatched_cell,
-) -> list[Result]:
-    """Accuracy of a CNN against the number of labelled images, with hybrids beside them and without.
+) -> list[Result]:  # fmt: skip
+    """Accuracy of a CNN against the number of labelled images, with and without hybrids beside them.
 
-    What is finished is kept in the folder, and the same call goes on.
+    Finished results are saved in the folder, and the same call continues an interrupted study.
 
     Args:
         task: the data set, as ``experiments.tasks.load_tasks`` gives it.
         seeds: repetitions of each cell, from seed 0.
         config: sizes, arms, steps and settings.
-        folder: of the study.
-        jobs: processes that work side by side.
+        folder: of the study; models go to its ``models``.
+        jobs: number of processes.
         on_cell: is told of each cell.
 
     Returns:
-        one mapping for each cell: its arm, labelled images a class, seed and accuracy.
+        one mapping for each cell: its arm, labelled images per class, seed and accuracy.
 
     Raises:
         DataError: a class has fewer images than the largest number asked for.
-        UsageError: an unknown setting; or the folder holds another study.
-        OutputError: a result cannot be kept.
+        UsageError: a setting is unknown; or the folder holds another study.
+        OutputError: a result cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> from latentcli.experiments.hybrids import StudyConfig
+        >>> from latentcli.experiments.tasks import Task
+        >>> digits = Task(*(lc.load("digits", split=half, classes=["1", "4"]) for half in ("train", "test")))
+        >>> config = StudyConfig(per_class=(5,), arms=("plain", "augmented"), steps=5)
+        >>> rows = lc.study_hybrids(digits, 1, config, folder="study-hybrids")
+        >>> [(row["arm"], row["per_class"]) for row in rows]
+        [('plain', 5), ('augmented', 5)]
     """
     shared, plan = cells(task, seeds, config, Path(folder))
     run_cells(shared, Path(folder), on_cell, jobs)

@@ -1,4 +1,4 @@
-"""Models that the cells of a study have trained and kept."""
+"""Models that the cells of a study have trained and saved."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def kept_model(path: Path, device: str = "cpu") -> TrainedModel:
     """The model of this checkpoint, on the device of that name.
 
     Raises:
-        ModelFileError: the file is damaged; the study can do without it.
+        ModelFileError: the file is damaged; the study can train the model again.
     """
     try:
         return load_model(path, device)

@@ -1,7 +1,7 @@
-"""A VQ-VAE that is given the labels: an embedding of the class is added to what the quantiser gets.
+"""A VQ-VAE that is given the labels: an embedding of the class is added to the quantiser's input.
 
-A published comparison trains its VQ-VAE so. The codes then hold the label itself, and a classifier that reads codes
-made with labels reads the labels: its accuracy says nothing of the latent space. This model exists to measure that.
+A published comparison trains its VQ-VAE this way. The codes then hold the label itself, and a classifier of such codes
+reads the labels: its accuracy says nothing about the latent space. This model exists to measure that.
 """
 
 from dataclasses import replace
@@ -23,11 +23,7 @@ from latentcli.training.examples import Examples
 class LabelledVQVAE(VQVAE):
     """A VQ-VAE whose loss takes images with their labels; without labels it is a plain one.
 
-    Labels are targets (N, K): one-hot rows, and a row of zeros where an image has no label.
-
-    Args:
-        config: of the VQ-VAE.
-        classes: K, how many.
+    Labels are targets (N, K) for K ``classes``: one-hot rows, and a row of zeros for an unlabelled image.
     """
 
     def __init__(self, config: VQVAEConfig, classes: int) -> None:
@@ -57,13 +53,12 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 def examples(images: np.ndarray, labels: np.ndarray, classes: int, config: TrainingConfig) -> Examples:
-    """What a ``LabelledVQVAE`` is trained on, some held out.
+    """Training examples of a ``LabelledVQVAE``, some held out.
 
     Args:
         images: (N, C, H, W) uint8, two or more.
-        labels: (N,) integers in 0 … classes − 1, -1 where unlabelled.
-        classes: how many.
-        config: of the training.
+        labels: (N,) integers in 0 … classes − 1, -1 for unlabelled images.
+        classes, config: number of classes; of the training.
     """
     return replace(Examples.of_images(images, config), targets=one_hot(labels, classes))
 
@@ -74,7 +69,7 @@ def features(network: LabelledVQVAE, images: np.ndarray, labels: np.ndarray | No
     Args:
         network: trained, on its device.
         images: (N, C, H, W) uint8.
-        labels: (N,) integers, as for ``examples``, that go in beside the images; None: none does.
+        labels: (N,) integers, as for ``examples``, given to the network with the images; None: no labels.
     """
     device = next(network.parameters()).device
     network = fused(network)

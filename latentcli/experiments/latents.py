@@ -1,7 +1,7 @@
-"""Latent spaces side by side: how well a probe reads them, how well images come back, in how many bits.
+"""Latent spaces side by side: the accuracy of probes, the quality of reconstructions, and the bits per image.
 
-One cell of the study is one training of one family on one data set with one seed, and a probe fitted to the latents
-of the training images; it is measured once, on test images that neither has seen. A control gives the same probe the
+One cell of the study is one training of one family on one data set with one seed, with probes fitted to the latents
+of the training images; it is measured once, on test images that neither has seen. A control gives the same probes the
 pixels themselves.
 """
 
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentcli.artifacts.models import save_model
 from latentcli.classifiers import PROBES
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 PIXELS = "pixels"
 """The control: no model, the probe reads the images."""
 LABELLED = "vqvae-with-labels"
-"""A VQ-VAE that is shown the labels (see ``label_embedding``)."""
+"""A VQ-VAE that is given the labels (see ``label_embedding``)."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ class StudyConfig:
     Attributes:
         recipe: a name in ``recipes.RECIPES``.
         probes: registered kinds of probes.
-        label_embedding: also train a VQ-VAE that is shown the labels, and measure what leaks.
+        label_embedding: also train a VQ-VAE that is given the labels, and measure how they leak.
         device: where everything runs.
-        settings: of models or training, that go before the recipe's; for trials.
+        settings: of models or training, which override the recipe's; for trials.
     """
 
     recipe: str = "best"
@@ -60,15 +59,14 @@ class StudyConfig:
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a study, and where what comes of it goes.
+    """One training of a study.
 
     Attributes:
         task: the data set.
         family: registered, or one of ``PIXELS`` and ``LABELLED``.
-        seed: of everything.
-        config: of the study.
-        folder: of the study.
-        watch: opens a listener for the training.
+        seed: of all randomness.
+        config, folder: of the study.
+        watch: makes a listener for the training.
     """
 
     task: Task
@@ -80,49 +78,37 @@ class Run:
 
     @property
     def path(self) -> Path:
-        """Where the model is kept, in a folder that is called like the cell."""
+        """Where the model is saved, in a folder with the cell's name."""
         return checkpoint_of(self.folder, self.task, self.family, self.seed)
 
     @property
     def facts(self) -> Result:
-        """What the result says of itself."""
+        """The entries of the result that say which training it is of."""
         return {"data": self.task.train.name, "model": self.family, "seed": self.seed}
 
     def configured(self) -> "tuple[ModelConfig, TrainingConfig]":
-        """The recipe's settings, and the study's own, which go before them.
+        """The configurations by the recipe's settings, overridden by the study's.
 
         Raises:
-            UsageError: an unknown family, recipe or setting, or a value out of range.
+            UsageError: the family, the recipe or a setting is unknown, or a value is out of range.
         """
         from latentcli.models import FAMILIES
         from latentcli.training.config import TrainingConfig
 
         family, images = "vqvae" if self.family == LABELLED else self.family, self.task.train
         plan = recipe(self.config.recipe, family, images.shape, len(images))
-        settings = {**plan.model, **plan.training, **dict(self.config.settings), "seed": self.seed}
+        settings = {**plan, **dict(self.config.settings), "seed": self.seed}
         return configure(FAMILIES[family].Config, TrainingConfig, images.shape, None, settings)
 
 
 def cells(
-    tasks: Sequence[Task],
-    families: Sequence[str],
-    seeds: int,
-    config: StudyConfig,
-    folder: Path,
+    tasks: Sequence[Task], families: Sequence[str], seeds: int, config: StudyConfig, folder: Path,
     watch: Callable[[], Any] = Listener,
-) -> list[Cell]:
-    """All cells of a study: for each data set and seed the control, then each family.
-
-    Args:
-        tasks: the data sets.
-        families: registered model families.
-        seeds: how many, from 0.
-        config: shared by all.
-        folder: of the study; checkpoints go to its ``models``.
-        watch: makes a ``Listener`` for each training; its context manager is entered where it is one.
+) -> list[Cell]:  # fmt: skip
+    """All cells of a study, for each data set and seed the control, then each family; arguments as ``study_latents``.
 
     Raises:
-        UsageError: an unknown family, recipe, probe or setting, or a value out of range.
+        UsageError: a family, recipe, probe or setting is unknown, or a value is out of range.
     """
     if not config.probes:
         raise UsageError("there is no probe to read the latents with", f"expected some of: {', '.join(PROBES)}")
@@ -142,16 +128,14 @@ def cells(
 
 
 def checkpoint_of(folder: Path, task: Task, family: str, seed: int) -> Path:
-    """Where the model of a cell is kept."""
+    """Where the model of a cell is saved."""
     return folder / "models" / f"{task.name}-{family}-{seed}" / "vae.pth"
 
 
 def control(run: Run, cell: Mapping[str, Any]) -> Result:
     """The probe on pixels."""
-    train, test = (
-        np.moveaxis(part.images, 1, -1).reshape(len(part), -1).astype(np.float32) / 255
-        for part in (run.task.train, run.task.test)
-    )
+    parts = (np.moveaxis(part.images, 1, -1) for part in (run.task.train, run.task.test))
+    train, test = (part.reshape(len(part), -1).astype(np.float32) / 255 for part in parts)
     channels, height, width = run.task.train.shape
     return run.facts | probed(run, train, test, (height, width, channels), run.config.probes)
 
@@ -159,12 +143,12 @@ def control(run: Run, cell: Mapping[str, Any]) -> Result:
 def probed(
     run: Run, train: np.ndarray, test: np.ndarray, shape: tuple[int, int, int] | None, kinds: Sequence[str]
 ) -> Result:
-    """Accuracy on the test images of probes fitted to features of the training images, as ``KIND_accuracy``.
+    """Test accuracy of probes fitted to features of the training images, as ``KIND_accuracy``, and ``KIND_seconds``.
 
     Args:
-        run: whose labels and seed they are.
+        run: with the labels and the seed.
         train, test: (N, F) features.
-        shape: (height, width, channels) of the features where they are maps.
+        shape: (height, width, channels) of the features if they are maps.
         kinds: of probes.
     """
     labels, truth = run.task.train.labels, run.task.test.labels
@@ -179,7 +163,7 @@ def probed(
 
 
 def measured(run: Run, cell: Mapping[str, Any]) -> Result:
-    """Train a model, keep it, and measure it and a probe of its latents on the test images."""
+    """Train a model, save it, and measure it and probes of its latents on the test images."""
     facts = compute(Cell("training", cell, partial(train_model, run)), run.path.parent, run.path).result
     model = kept_model(run.path, run.config.device)
     train, test = (model.encode(part) for part in (run.task.train, run.task.test))
@@ -189,7 +173,7 @@ def measured(run: Run, cell: Mapping[str, Any]) -> Result:
 
 
 def train_model(run: Run) -> Result:
-    """Train a model and keep it; an interrupted training goes on where it stopped."""
+    """Train a model and save it; an interrupted training resumes."""
     from latentcli.models.backbones import count_parameters
 
     network_config, training = run.configured()
@@ -201,30 +185,26 @@ def train_model(run: Run) -> Result:
         device=run.config.device,
     )  # fmt: skip
     seconds = time.monotonic() - began
-    save_model(model, run.path)
-    if model.state is not None:
-        model.state.unlink(missing_ok=True)
-    return {
-        "training_seconds": seconds, "epochs": len(model.history), "parameters": count_parameters(model.network),
-    }  # fmt: skip
+    model.save(run.path)
+    parameters = count_parameters(model.network)
+    return {"training_seconds": seconds, "epochs": len(model.history), "parameters": parameters}
 
 
 def in_study(watch: Callable[[], Any], path: Path, train: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """A training with a listener, whose state lies beside the checkpoint to be."""
+    """Call ``train`` with a listener, entered if it is a context manager, and with state and log beside the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = path.with_name(f"{path.name}.partial")
-    log = path.with_name(f"{path.stem}.metrics.jsonl")
+    state, log = path.with_name(f"{path.name}.partial"), path.with_name(f"{path.stem}.metrics.jsonl")
     listener = watch()
     with listener if hasattr(listener, "__enter__") else nullcontext():
         return train(*arguments, state=state, resume=state.exists(), log=log, listener=listener, **named)
 
 
 def leaking(run: Run, cell: Mapping[str, Any]) -> Result:
-    """What a probe reads in codes made with labels, by where the labels were given.
+    """Accuracy of a probe of codes made with labels, by when the encoder is given the labels.
 
     Returns:
-        ``leaked``: accuracy with labels when the probe is fitted and when it is tested; ``labels_at_fitting``: when
-        it is fitted only; ``without_labels``: never, though the model was trained with them.
+        ``leaked``: accuracy with labels when the probe is fitted and when it is tested; ``labels_at_fitting``: only
+        when it is fitted; ``without_labels``: never, though the model was trained with them.
     """
     from latentcli.core import device as devices
     from latentcli.experiments import label_embedding
@@ -242,53 +222,57 @@ def leaking(run: Run, cell: Mapping[str, Any]) -> Result:
     examples = label_embedding.examples(images.images, images.labels.codes, classes, training)
     in_study(run.watch, run.path, fit, network, examples, training, identity=cell)
 
-    def features(part: ImageSet, shown: bool) -> np.ndarray:
-        return label_embedding.features(network, part.images, part.labels.codes if shown else None)
+    def features(part: ImageSet, given: bool) -> np.ndarray:
+        return label_embedding.features(network, part.images, part.labels.codes if given else None)
 
-    shape = network.feature_shape(network.FEATURES[0])
-    shown, hidden = ([features(part, given) for part in (images, run.task.test)] for given in (True, False))
-    pairs = {
-        "leaked": (shown[0], shown[1]), "labels_at_fitting": (shown[0], hidden[1]),
-        "without_labels": (hidden[0], hidden[1]),
-    }  # fmt: skip
-    kind = run.config.probes[0]
+    shape, kind = network.feature_shape(network.FEATURES[0]), run.config.probes[0]
+    (train, test), (plain_train, plain_test) = (
+        [features(part, given) for part in (images, run.task.test)] for given in (True, False)
+    )
+    pairs = {"leaked": (train, test), "labels_at_fitting": (train, plain_test),
+             "without_labels": (plain_train, plain_test)}  # fmt: skip
     read = {name: probed(run, *pair, shape, [kind])[f"{kind}_accuracy"] for name, pair in pairs.items()}
     return run.facts | read
 
 
 KINDS = {PIXELS: control, LABELLED: leaking}
-"""What computes a cell that is no registered family's."""
+"""The functions that compute cells of no registered family."""
 
 
 def study_latents(
-    tasks: Sequence[Task],
-    families: Sequence[str] = ("vae", "vqvae"),
-    seeds: int = 3,
-    config: StudyConfig = StudyConfig(),
-    *,
-    folder: str | Path,
-    watch: Callable[[], Any] = Listener,
+    tasks: Sequence[Task], families: Sequence[str] = ("vae", "vqvae"), seeds: int = 3,
+    config: StudyConfig = StudyConfig(), *, folder: str | Path, watch: Callable[[], Any] = Listener,
     on_cell: Watch = unwatched_cell,
-) -> list[Result]:
+) -> list[Result]:  # fmt: skip
     """Train model families side by side; measure probes, reconstructions and bits, beside raw pixels.
 
-    What is finished is kept in the folder, and the same call goes on.
+    Finished results are saved in the folder, and the same call continues an interrupted study.
 
     Args:
         tasks: the data sets, as ``experiments.tasks.load_tasks`` gives them.
         families: registered model families.
-        seeds: trainings of each, from seed 0.
+        seeds: number of trainings of each, from seed 0.
         config: recipe, probes and settings.
-        folder: of the study.
-        watch: makes a ``Listener`` for each training.
+        folder: of the study; models go to its ``models``.
+        watch: makes a ``Listener`` for each training; if it is a context manager, it is entered.
         on_cell: is told of each cell.
 
     Returns:
         one mapping of metrics by name for each training.
 
     Raises:
-        UsageError: an unknown family, recipe, probe or setting; or the folder holds another study.
-        OutputError: a result cannot be kept.
+        UsageError: a family, recipe, probe or setting is unknown; or the folder holds another study.
+        OutputError: a result cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> from latentcli.experiments.latents import StudyConfig
+        >>> from latentcli.experiments.tasks import Task
+        >>> digits = Task(*(lc.load("digits", split=half, classes=["1", "4"]) for half in ("train", "test")))
+        >>> small = (("backbone", "mlp"), ("width", 32), ("latent_dim", 2), ("epochs", 1))
+        >>> rows = lc.study_latents([digits], ["vae"], 1, StudyConfig(probes=("knn",), settings=small), folder="study")
+        >>> [row["model"] for row in rows]
+        ['pixels', 'vae']
     """
     plan = cells(tasks, families, seeds, config, Path(folder), watch)
     return run_cells(plan, Path(folder), on_cell)

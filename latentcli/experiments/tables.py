@@ -14,14 +14,7 @@ from latentcli.formats.atomic import atomic_write
 
 @dataclass(frozen=True)
 class Column:
-    """One metric of a table.
-
-    Attributes:
-        key: of the results.
-        title: over the column, with its unit.
-        form: how a value is written.
-        scale: factor on the value.
-    """
+    """One metric of a table: its key in results, its title with the unit, its format, and a factor on the values."""
 
     key: str
     title: str
@@ -47,13 +40,13 @@ LEAKS = (
     Column("without_labels", "never (honest), %", ".2f", 100.0),
 )
 LEAKED = (
-    "The VQ-VAE that is shown the labels: codes made with labels hold the labels, so the first two accuracies say "
+    "The VQ-VAE that is given the labels: codes made with labels hold the labels, so the first two accuracies say "
     "nothing of the latent space; only the last is comparable with the table above."
 )
 
 
 def latents(probes: Sequence[str]) -> tuple[Column, ...]:
-    """The columns of a comparison of latent spaces: what each probe reads, then how images come back."""
+    """The columns of a comparison of latent spaces: the accuracy of each probe, then the quality of reconstructions."""
     return (*(Column(f"{kind}_accuracy", f"{kind} probe, %", ".2f", 100.0) for kind in probes), *QUALITY)
 
 
@@ -75,7 +68,7 @@ def grouped(results: Sequence[Result], by: Sequence[str]) -> dict[tuple[str, ...
 
 
 def summary(results: Sequence[Result], key: str) -> dict[str, float] | None:
-    """Mean and sample standard deviation (0 of one) of a metric over seeds; None where no result has it."""
+    """Mean and sample standard deviation (0 for one value) of a metric over seeds; None if no result has it."""
     values = [result[key] for result in results if key in result]
     if not values:
         return None
@@ -83,7 +76,7 @@ def summary(results: Sequence[Result], key: str) -> dict[str, float] | None:
 
 
 def written(value: Mapping[str, float] | None, column: Column, several: bool) -> str:
-    """Mean ± standard deviation, a dash where there is none."""
+    """Mean ± standard deviation, or a dash for None."""
     if value is None:
         return "–"
     mean = format(value["mean"] * column.scale, column.form)
@@ -107,7 +100,7 @@ def comma_separated(results: Sequence[Result]) -> str:
 
 
 def rows(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> list[Result]:
-    """The groups with the mean and spread of each metric, as ``summary`` tells them."""
+    """One row per group, with the ``summary`` of each metric."""
     return [
         {
             **{name: group[0][name] for name in by}, "seeds": len(group),
@@ -124,27 +117,18 @@ def as_json(results: Sequence[Result], by: Sequence[str], columns: Sequence[Colu
 
 def of_latents(results: Sequence[Result], columns: Sequence[Column]) -> dict[str, str]:
     """A comparison of latent spaces as ``table.json``, ``table.csv`` and ``table.md``, by name."""
-    measured, leaks = _apart(results)
-    text = markdown(measured, ("data", "model"), columns)
-    if leaks:
-        text += f"\n{LEAKED}\n\n{markdown(leaks, ('data', 'model'), LEAKS)}"
     return {
         "table.json": as_json(results, ("data", "model"), (*columns, *LEAKS)),
         "table.csv": comma_separated(results),
-        "table.md": text,
+        "table.md": shown(results, columns, f"{LEAKED}\n\n"),
     }
 
 
-def shown(results: Sequence[Result], columns: Sequence[Column]) -> str:
-    """A comparison of latent spaces for a person."""
-    measured, leaks = _apart(results)
-    text = markdown(measured, ("data", "model"), columns)
-    return text + (f"\n{markdown(leaks, ('data', 'model'), LEAKS)}" if leaks else "")
-
-
-def _apart(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
-    """Results of latent spaces, and those of what leaks of labels."""
-    return [row for row in results if "leaked" not in row], [row for row in results if "leaked" in row]
+def shown(results: Sequence[Result], columns: Sequence[Column], caption: str = "") -> str:
+    """A comparison of latent spaces in Markdown; label leaks in a second table, with this text above it."""
+    text = markdown([row for row in results if "leaked" not in row], ("data", "model"), columns)
+    leaks = [row for row in results if "leaked" in row]
+    return text + (f"\n{caption}{markdown(leaks, ('data', 'model'), LEAKS)}" if leaks else "")
 
 
 def of_hybrids(results: Sequence[Result], titles: Mapping[str, str]) -> tuple[dict[str, str], list[Result]]:
@@ -165,11 +149,7 @@ def of_hybrids(results: Sequence[Result], titles: Mapping[str, str]) -> tuple[di
 
 
 def write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
-    """Texts as files of these names.
-
-    Raises:
-        OutputError: one cannot be written.
-    """
+    """Write texts as files of these names; an ``OutputError`` if one cannot be written."""
     for name, content in contents.items():
         with atomic_write(folder / name) as file:
             file.write(content.encode())

@@ -1,4 +1,4 @@
-"""The data sets of a study: images to learn from, and images to be measured on."""
+"""The data sets of a study: training and test images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from latentcli.formats.digests import digest
 from latentcli.training.mixing import in_both
 
 HELD_OUT = 6
-"""One image of so many is kept for the test, drawn at random, where a file has no test part of its own."""
+"""One image in six is kept for the test, drawn at random, if the data have no test part of their own."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Of the data set, fit for the name of a file."""
+        """The data set's name, with only characters that suit a file name."""
         return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in self.train.name)
 
     def images_in_both(self) -> int:
-        """How many test images are in the training part, too, pixel by pixel."""
+        """The number of test images that equal a training image pixel by pixel."""
         return in_both(self.train.images, self.test.images)
 
     def identity(self) -> dict[str, Any]:
@@ -44,26 +44,23 @@ class Task:
 
 
 def load_tasks(
-    data: Sequence[str],
-    tests: Sequence[str] = (),
-    superclasses: str | None = None,
-    image_size: int | None = None,
-    data_root: Path | None = None,
-    progress: Progress = silent,
-) -> list[Task]:
+    data: Sequence[str], tests: Sequence[str] = (), superclasses: str | None = None, image_size: int | None = None,
+    data_root: Path | None = None, progress: Progress = silent,
+) -> list[Task]:  # fmt: skip
     """The data sets of a study, each in two parts.
 
     Args:
         data: names, files or folders of labelled images.
-        tests: the test parts of those of them that have none by their name, in their order; of the others that
-            lack one a sixth is kept.
-        superclasses: "coarse" or "fine", of CIFAR-100; None where it was not said.
-        image_size: height and width that both parts are brought to; None leaves them as they are.
+        tests: test parts, in the order of the files and folders in ``data``; of those without one a sixth is kept
+            for the test. Named data sets have their own.
+        superclasses: classes of CIFAR-100: "coarse" or "fine"; None if it is not among the data.
+        image_size: height and width to which both parts are resized; None leaves them as they are.
         data_root: where named sets are looked up first.
         progress: told about reading.
 
     Raises:
-        UsageError: more test parts than data sets that lack one, or superclasses of another set than CIFAR-100.
+        UsageError: there are more test parts than data sets that lack one, superclasses are asked of another set
+            than CIFAR-100, or two sets have the same name.
         DataError: a set has no labels, or its parts do not fit each other.
     """
     if superclasses not in (None, "coarse", "fine"):
@@ -75,13 +72,11 @@ def load_tasks(
         names = [f"{name}-coarse" if f"{name}-coarse" in SOURCES else name for name in data]
     lacking = [name for name in names if name not in SOURCES]
     if len(tests) > len(lacking):
-        raise UsageError(
-            f"{len(tests)} test parts for {len(lacking)} data sets without one", "named sets have their own"
-        )
+        problem = f"{len(tests)} test parts for {len(lacking)} data sets without one"
+        raise UsageError(problem, "named sets have their own")
     parts = dict(zip(lacking, tests, strict=False))
-    tasks = []
+    tasks, read = [], partial(load, data_root=data_root, progress=progress)
     for name in names:
-        read = partial(load, data_root=data_root, progress=progress)
         train = read(name, split="train", image_size=image_size)
         if name in SOURCES or name in parts:
             resize = image_size is not None
@@ -97,18 +92,14 @@ def load_tasks(
 
 
 def split(images: ImageSet) -> tuple[ImageSet, ImageSet]:
-    """Training and test part of a set that has only one: the same for the same number of images."""
+    """A set in two, training and test part: the same rows for the same number of images."""
     order = np.random.default_rng(0).permutation(len(images))
     count = len(images) // HELD_OUT
     return images.take(np.sort(order[count:])), images.take(np.sort(order[:count]))
 
 
 def labelled_only(images: ImageSet) -> ImageSet:
-    """The labelled images.
-
-    Raises:
-        DataError: there are none of two classes or more.
-    """
+    """The labelled images; a ``DataError`` if they have fewer than two classes."""
     if len(images.labels.occurring) < 2:
         raise DataError(f"{images.name} has no labels of two classes", "a study measures how well they are told apart")
     return images.take(images.labels.known)

@@ -128,7 +128,7 @@ def _draw_plane(axes: Axes, points: np.ndarray, labels: np.ndarray, mixture: Ell
             marker=style.marker(-1 if shape < 0 else int(shape) * len(style.PALETTE)), linewidths=0,
             alpha=0.35 if shape < 0 and (labels >= 0).any() else 0.6, zorder=1 if shape < 0 else 2,
         )  # fmt: skip
-    components = list(zip(*mixture, strict=True)) if mixture else []
+    components = [] if mixture is None else list(zip(*mixture, strict=True))
     width = 1.8 if len(components) <= MOST_IN_LEGEND else 1.2
     for _, mean, covariance, label in components:
         for ellipse in ellipses(mean, covariance):

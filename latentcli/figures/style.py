@@ -202,8 +202,8 @@ class Sheet:
 
     def text(self, x: float, y: float, text: str, size: float = SMALL, **settings: Any) -> None:
         """A line of text, by default centred on x and its top at y."""
-        defaults: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": size}
-        self.axes.text(x, y, text, **(defaults | settings))
+        settings = {"ha": "center", "va": "top", "fontsize": size, **settings}
+        self.axes.text(x, y, text, **settings)
 
     def panel(self, x: float, y: float, width: float, height: float) -> Axes:
         """Axes for a chart, the upper left corner of its frame at (x, y); its ticks and names lie outside of it."""

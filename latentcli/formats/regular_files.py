@@ -1,9 +1,9 @@
 """Opening files of unknown origin, where a path may lead to a pipe that never ends."""
 
 import errno
-import io
 import os
 import stat
+from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
@@ -35,7 +35,7 @@ def _check_regular(status: os.stat_result) -> None:
         raise OSError(errno.EINVAL, "not a regular file")
 
 
-def read_into(file: IO[bytes] | io.BufferedIOBase, target: memoryview) -> int:
+def read_into(file: IO[bytes] | BufferedIOBase, target: memoryview) -> int:
     """Fill ``target`` from a file, a megabyte at a time; the number of bytes, fewer where the file ends before."""
     position = 0
     while chunk := file.read(min(2**20, len(target) - position)):

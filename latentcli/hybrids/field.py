@@ -1,4 +1,4 @@
-"""The likelihoods of the classes over the plane in which points of a latent space vary most."""
+"""Likelihoods of the classes over the plane in which points of a latent space vary most."""
 
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,14 @@ def field(
     """p(class | z) on a grid: over all of a space of up to two dimensions, else over the points' principal plane.
 
     Args:
-        mixture: whose classes they are.
-        likelihood: of them.
+        mixture: fitted.
+        likelihood: of its classes.
         points: (N, d), in the space of the mixture's means.
         side: positions of the grid along each axis.
 
     Returns:
         (side, side, C) likelihoods in [0, 1], the second axis of the plane going up the rows; (left, right, bottom,
-        top) of the grid; and (N, 2) where the points lie on it.
+        top) of the grid; and (N, 2) coordinates of the points in it.
     """
     points = np.asarray(points, np.float64)
     centre, directions = np.zeros(points.shape[1]), np.eye(2, points.shape[1])
@@ -41,5 +41,5 @@ def field(
     across, up = (np.linspace(low[axis], high[axis], side) for axis in (0, 1))
     positions = centre + np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2) @ directions
     likelihoods = np.exp(likelihood(mixture.inverse_transform(positions)))
-    extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
-    return likelihoods.reshape(side, side, -1), extent, flat
+    left, bottom, right, top = map(float, (*low, *high))
+    return likelihoods.reshape(side, side, -1), (left, right, bottom, top), flat

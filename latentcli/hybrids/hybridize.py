@@ -16,30 +16,22 @@ if TYPE_CHECKING:
 
 
 def hybridize(
-    model: "TrainedModel",
-    mixture: "GaussianMixtureClassifier",
-    count: int = 1000,
-    *,
-    strategy: str = Recipe.strategy,
-    likelihood: str = Recipe.likelihood,
-    classes: Sequence[str] | None = None,
-    near: Latents | None = None,
-    ratio: float | None = None,
-    temperature: float = Recipe.temperature,
-    min_confidence: float = Recipe.min_confidence,
-    reject: float = Recipe.reject,
-    seed: int = Recipe.seed,
+    model: "TrainedModel", mixture: "GaussianMixtureClassifier", count: int = 1000, *,
+    strategy: str = Recipe.strategy, likelihood: str = Recipe.likelihood, classes: Sequence[str] | None = None,
+    near: Latents | None = None, ratio: float | None = None, temperature: float = Recipe.temperature,
+    min_confidence: float = Recipe.min_confidence, reject: float = Recipe.reject, seed: int = Recipe.seed,
     progress: Progress = silent,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Latent points decoded into images, each with the likelihood of every class as its soft label.
 
     Args:
-        model: of latents.
-        mixture: fitted to them.
-        count: how many.
+        model: decodes them.
+        mixture: fitted to the model's latents.
+        count: hybrids to make.
         strategy: where they lie: "between" the classes, "mixup", "boundary", "mixture", "posterior" or "prior".
-        likelihood: how much of each class they are: by the "mixture", "class-gaussian" or "neighbours".
-        classes: draw them from these only.
+        likelihood: what their soft labels are: of the "mixture", "class-gaussian" or "neighbours". With the strategy
+            mixup it says only which class an unlabelled image has; soft labels follow from the position on the path.
+        classes: classes to draw them from; None takes all. The prior knows no classes.
         near: latents of images, to draw around, or between; or to be the neighbours.
         ratio: how far from the first of two classes to the second, in [0, 1]; None: anywhere.
         temperature: of the soft labels; below 1 sharper, above 1 softer.
@@ -53,7 +45,7 @@ def hybridize(
         ``latents`` (N, D) float32, as ``read_hybrids`` gives them.
 
     Raises:
-        UsageError: an unknown name, a value out of range, or images that are missing or of no use.
+        UsageError: a name is unknown, a value out of range, or images are missing or not used.
         DataError: all images are of classes that the mixture does not have.
         ModelFileError: the mixture's file lacks what the recipe needs.
 
@@ -65,13 +57,11 @@ def hybridize(
         >>> hybrids["images"].shape, hybrids["classes"].tolist()
         ((20, 8, 8), ['1', '4', '8'])
     """
-    chosen = None if classes is None else tuple(classes)
-    recipe = Recipe(strategy, likelihood, chosen, ratio, temperature, min_confidence, reject, seed)
-    images = None if near is None else posteriors_of(near)
-    maker = HybridMaker(recipe, mixture, model, images, progress)
+    names, images = None if classes is None else tuple(classes), None if near is None else posteriors_of(near)
+    recipe = Recipe(strategy, likelihood, names, ratio, temperature, min_confidence, reject, seed)
+    blocks = []
     with progress("making hybrids", count) as advance:
-        blocks = []
-        for block in maker.blocks(count):
+        for block in HybridMaker(recipe, mixture, model, images, progress).blocks(count):
             blocks.append(block)
             advance(len(block.images))
     pixels = np.concatenate([block.images for block in blocks])
@@ -84,5 +74,5 @@ def hybridize(
 
 
 def posteriors_of(latents: Latents) -> Posteriors:
-    """Where images lie, and which of their classes are known."""
+    """The posteriors of encoded images, with the known classes."""
     return Posteriors(latents.flat, latents.posterior_variances, latents.labels.texts)

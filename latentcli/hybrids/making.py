@@ -9,19 +9,10 @@ import numpy as np
 from latentcli.core.errors import UsageError
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check, setting
+from latentcli.hybrids import strategies
 from latentcli.hybrids.likelihoods import LIKELIHOODS, soft_labels
 from latentcli.hybrids.posteriors import OTHER, Posteriors
-from latentcli.hybrids.strategies import (
-    ON_PATHS,
-    STRATEGIES,
-    WITH_RATIO,
-    Decoder,
-    Draw,
-    NoPointAccepted,
-    Sources,
-    check_images,
-    classes_of,
-)
+from latentcli.hybrids.strategies import ON_PATHS, STRATEGIES, WITH_RATIO, Decoder, Draw, NoPointAccepted, Sources
 
 if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
@@ -35,21 +26,10 @@ MAX_EMPTY_BLOCKS = 100
 
 @dataclass(frozen=True)
 class Recipe:
-    """What hybrids are made.
-
-    Attributes:
-        strategy: where the points lie, a name in ``STRATEGIES``.
-        likelihood: how much of each class a point is, a name in ``LIKELIHOODS``; with the strategy mixup it says only
-            of which class an unlabelled image is, and soft labels follow from the position on the path.
-        classes: names of those they are drawn from; None takes all. The prior knows no classes.
-        ratio: position on paths from the first of two classes to the second, in [0, 1]; None: anywhere.
-        temperature: of the soft labels; below 1 sharper, above 1 softer.
-        min_confidence: points whose likeliest class is less probable are dropped.
-        reject: points less likely under the mixture than this fraction of those it was fitted on are dropped.
-        seed: of all draws.
+    """Which hybrids are made: the arguments of ``hybridize`` by the same names, where they are explained.
 
     Raises:
-        UsageError: when a name is unknown, a value out of range, or a choice means nothing with this strategy.
+        UsageError: a name is unknown, a value out of range, or a setting means nothing with this strategy.
     """
 
     strategy: str = setting("between", choices=tuple(STRATEGIES))
@@ -64,26 +44,17 @@ class Recipe:
     def __post_init__(self) -> None:
         check(self)
         if self.strategy == "prior" and self.classes is not None:
-            raise UsageError(
-                "the prior knows no classes", "found `classes`", "leave `classes` out, or take another `strategy`"
-            )
+            remedy = "leave `classes` out, or take another `strategy`"
+            raise UsageError("the prior knows no classes", "found `classes`", remedy)
         if self.ratio is not None and (self.strategy not in WITH_RATIO or len(set(self.classes or ())) != 2):
-            raise UsageError(
-                "a ratio is a position on paths between two classes",
-                f"expected two classes, and a strategy of: {', '.join(WITH_RATIO)}",
-                "give two `classes`, or leave out `ratio`",
-            )
+            problem = "a ratio is a position on paths between two classes"
+            expected = f"expected two classes, and a strategy of: {', '.join(WITH_RATIO)}"
+            raise UsageError(problem, expected, "give two `classes`, or leave out `ratio`")
 
 
 @dataclass(frozen=True)
 class HybridBlock:
-    """A block of hybrids.
-
-    Attributes:
-        images: (n, C, H, W) uint8.
-        soft_labels: (n, classes) float64; rows sum to 1.
-        latents: (n, D) float32.
-    """
+    """Hybrids: images (n, C, H, W) uint8, soft labels (n, K) float64, rows summing to 1, and latents (n, D) float32."""
 
     images: np.ndarray
     soft_labels: np.ndarray
@@ -94,9 +65,8 @@ class HybridMaker:
     """Makes hybrids by a recipe: latent points decoded into images, with soft labels.
 
     Args:
-        recipe: which.
-        mixture: fitted on the model's latents.
-        decoder: the model.
+        recipe: which hybrids.
+        mixture: fitted on the latents of the decoder's model.
         images: to draw around or between, or to be neighbours; None where the recipe uses none.
         progress: of the search for neighbours, where the likelihood makes one.
 
@@ -104,21 +74,17 @@ class HybridMaker:
         log_likelihood: log p(class | z), the recipe's likelihood.
 
     Raises:
-        UsageError: when a class is unknown, a path has but one class, or images are missing or of no use.
-        DataError: when all images are of classes that the mixture does not have, or too many to search.
-        ModelFileError: when the mixture lacks what the likelihood needs.
+        UsageError: a class is unknown, a path has only one class, or images are missing or not used.
+        DataError: all images are of classes that the mixture does not have, or there are too many to search.
+        ModelFileError: the mixture lacks what the likelihood needs.
     """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        mixture: "GaussianMixtureClassifier",
-        decoder: Decoder,
-        images: Posteriors | None = None,
-        progress: Progress = silent,
-    ) -> None:
-        check_images(recipe.strategy, recipe.likelihood, images is not None)
-        classes = classes_of(mixture, recipe.classes)
+        self, recipe: Recipe, mixture: "GaussianMixtureClassifier", decoder: Decoder,
+        images: Posteriors | None = None, progress: Progress = silent,
+    ) -> None:  # fmt: skip
+        strategies.check_images(recipe.strategy, recipe.likelihood, images is not None)
+        classes = strategies.classes_of(mixture, recipe.classes)
         if recipe.strategy in ON_PATHS and len(classes) < 2:
             found = ", ".join(map(str, mixture.classes_[classes])) or "none"
             raise UsageError("hybrids lie between classes", f"expected two or more, found {found}")
@@ -135,8 +101,8 @@ class HybridMaker:
         """``count`` hybrids, a block at a time.
 
         Raises:
-            NoPointAccepted: when hardly any point passes ``min_confidence`` and ``reject``, or no image is of a class.
-            ModelFileError: when the mixture lacks what ``reject`` needs.
+            NoPointAccepted: hardly any point passes ``min_confidence`` and ``reject``, or a class has no image.
+            ModelFileError: the mixture lacks what ``reject`` needs.
         """
         made = empty = block = 0
         while made < count:
@@ -146,11 +112,9 @@ class HybridMaker:
             made, block = made + len(latents), block + 1
             empty = 0 if len(latents) else empty + 1
             if empty == MAX_EMPTY_BLOCKS:
-                raise NoPointAccepted(
-                    "hardly any of the points drawn is accepted",
-                    f"{made} of {block * BLOCK:,} passed",
-                    "lower `min_confidence` or `reject`, or take another `strategy`",
-                )
+                passed = f"{made} of {block * BLOCK:,} passed"
+                remedy = "lower `min_confidence` or `reject`, or take another `strategy`"
+                raise NoPointAccepted("hardly any of the points drawn is accepted", passed, remedy)
             if len(latents):
                 yield HybridBlock(self.decoder.images(latents), labels, latents)
 

@@ -1,4 +1,4 @@
-"""Where images lie in the latent space, and which of their classes are known."""
+"""Posteriors of images in the latent space, with the classes that are known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,20 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 
 OTHER = -2
-"""Stands for the class of an image whose known class is not among those asked about."""
+"""The code of an image whose known class is not among those asked about."""
 
 
 @dataclass(frozen=True)
 class Posteriors:
-    """The posteriors of N images.
+    """The posteriors of N images: means (N, D), variances (N, D) or None where latents are points, and class names.
 
-    Attributes:
-        means: (N, D) float.
-        variances: (N, D) float; None of models whose latents are points.
-        names: (N,) class names, "" where the class is not known; None: no class is known.
+    The names (N,) are "" where the class is not known; None where no class is.
     """
 
     means: np.ndarray
@@ -36,8 +33,6 @@ class Posteriors:
     def unknown_classes_error(self, classes: Sequence[str]) -> DataError:
         """The error where every image is known to be of a class that is not among ``classes``."""
         others = sorted(set(map(str, () if self.names is None else self.names)))
-        return DataError(
-            "the images have no class in common with the mixture",
-            f"expected some of {', '.join(classes)}, found {', '.join(others)}",
-            "give images of the mixture's classes, or unlabelled ones, as `near`",
-        )
+        found = f"expected some of {', '.join(classes)}, found {', '.join(others)}"
+        remedy = "give images of the mixture's classes, or unlabelled ones, as `near`"
+        return DataError("the images have no class in common with the mixture", found, remedy)

@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 from sklearn.neighbors import NearestNeighbors
 
 from latentcli.core.errors import DataError
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 from latentcli.core.progress import Progress, silent
 from latentcli.hybrids.posteriors import OTHER, Posteriors
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 NEIGHBOURS = 10
-"""Images whose soft labels are averaged, at most: no more than half as many as there are of a class on average."""
+"""Images whose soft labels are averaged, at most; at most half as many as a class has on average."""
 
 ALPHA = 0.9
 """α, in [0, 1): how much of an image's soft label comes from its neighbours; the rest is what the mixture says."""
@@ -24,8 +24,8 @@ TOLERANCE = 1e-4
 """Propagation has converged when no probability changes by more."""
 
 MAX_IMAGES = 250_000
-"""Searching the neighbours of all takes time in N²: 16 s for 60,000 images in 32 dimensions on one core of an AMD EPYC,
-hence 5 minutes for so many, and 75 for a million."""
+"""The search for all neighbours takes time in N²: 16 s for 60,000 images in 32 dimensions on one core of an AMD EPYC,
+hence 5 minutes for this number, and 75 for a million."""
 
 BLOCK = 10_240
 """Images whose neighbours are searched at a time."""
@@ -35,21 +35,15 @@ class SpreadLabels:
     """p(class | z) as the mean of the soft labels of the images nearest to z, after label propagation among the images.
 
     The soft label of an image starts as F₀: its known class, or else what the mixture says. Then F ← α W F + (1 − α) F₀
-    is iterated, where W averages over the ten nearest other images, and known classes stay clamped. Neighbours thereby
-    correct images that the mixture is confidently wrong about. Among few images fewer than ten neighbours are averaged:
-    half as many as there are of a class on average. Images known to be of none of the mixture's classes are left out.
-    Distances are Euclidean in the space of the mixture's means.
-
-    Args:
-        mixture: fitted on the images' latents.
-        images: N of them, at most ``MAX_IMAGES`` of the mixture's classes or unlabelled.
-        progress: of the search for neighbours.
+    is iterated, where W averages over the ``NEIGHBOURS`` nearest other images, and known classes stay clamped.
+    Neighbours thereby correct images that the mixture is confidently wrong about. Images known to be of none of the
+    mixture's classes are left out. Distances are Euclidean in the space of the mixture's means.
 
     Attributes:
         soft_labels: (M, C) float64, rows summing to 1: of each of the M images that are not left out.
 
     Raises:
-        DataError: when all images are of classes that the mixture does not have, or there are too many of them.
+        DataError: all images are of classes that the mixture does not have, or there are too many of them.
 
     Source: label spreading (Zhou et al. 2004), with means of neighbours for the normalised kernel; known labels are
     clamped as by Zhu & Ghahramani 2002.
@@ -62,11 +56,9 @@ class SpreadLabels:
         if not len(rows):
             raise images.unknown_classes_error(names)
         if len(rows) > MAX_IMAGES:
-            raise DataError(
-                "too many images to search the neighbours of each among all others",
-                f"expected at most {MAX_IMAGES:,}, found {len(rows):,}",
-                "take fewer images, or latents of fewer images, as `near`",
-            )
+            problem = "too many images to search the neighbours of each among all others"
+            found = f"expected at most {MAX_IMAGES:,}, found {len(rows):,}"
+            raise DataError(problem, found, "take fewer images, or latents of fewer images, as `near`")
         known, means = known[rows], images.means if len(rows) == len(known) else images.means[rows]
         points = mixture.transform(means)
         self.mixture = mixture
@@ -97,12 +89,9 @@ class SpreadLabels:
 
 
 def propagate(initial: np.ndarray, clamped: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
-    """(M, C): soft labels after label propagation.
+    """(M, C): soft labels, at first ``initial``, after label propagation among the neighbours (M, k) of each image.
 
-    Args:
-        initial: (M, C), rows summing to 1.
-        clamped: (M,) bool: the images whose soft label stays.
-        neighbours: (M, k) of each; with k = 0 nothing is propagated.
+    Rows sum to 1. Soft labels that are ``clamped`` (M,) bool stay; with k = 0 nothing is propagated.
     """
     count, width = neighbours.shape
     if not width:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from latentcli.core.errors import UsageError
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 from latentcli.hybrids.likelihoods import WITH_IMAGES, LogLikelihood
 from latentcli.hybrids.posteriors import Posteriors
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 BISECTIONS = 40
-"""Halvings of a path in the search for the point where two classes are equally likely."""
+"""Bisections of a path in the search for the point where two classes are equally likely."""
 
 MAX_ODDS = 2.0
 """Odds up to which two classes count as equally likely: between two codes, or sets of neighbours, odds may jump."""
@@ -26,7 +26,7 @@ MIXUP_ALPHA = 0.4
 
 
 class NoPointAccepted(UsageError):
-    """No point of the kind that is asked for exists, or hardly any passes the filters."""
+    """There is no point of the kind that is asked for, or hardly any passes the filters."""
 
 
 class Decoder(Protocol):
@@ -47,12 +47,9 @@ class Sources:
     """What points are drawn from.
 
     Attributes:
-        mixture: fitted on the latents.
-        decoder: the model, with its own prior.
-        log_likelihood: log p(class | z) of latents.
         classes: indices into ``mixture.classes_`` of the classes to draw from.
         ratio: position on a path from the first class to the second, in [0, 1]; None draws it for each point.
-        images: to draw around, or between; None draws the ends of paths from the mixture.
+        images: images to draw around, or between; None draws the ends of paths from the mixture.
     """
 
     mixture: "GaussianMixtureClassifier"
@@ -64,7 +61,7 @@ class Sources:
 
     @cached_property
     def classes_of_images(self) -> np.ndarray:
-        """(N,) the class of each image: the known one, below 0 if the mixture does not have it; else the likeliest."""
+        """(N,) the class of each image: the known one (``OTHER`` if the mixture lacks it), else the likeliest."""
         assert self.images is not None
         known = self.images.known([str(name) for name in self.mixture.classes_])
         return np.where(known == UNLABELLED, self.likeliest_of_images, known)
@@ -79,15 +76,10 @@ class Sources:
         """(n, D): a point of each of these classes (n,): the latent of an image, or a draw from the mixture.
 
         Images are represented by their posterior means: draws from their posteriors made worse hybrids when there were
-        few images.
-
-        Args:
-            classes: indices into the mixture's.
-            random: where the draws come from.
-            agreeing_only: leave out images whose known class is not their likeliest.
+        few images. With ``agreeing_only``, images whose known class is not their likeliest are left out.
 
         Raises:
-            NoPointAccepted: when there are images, and none is of one of the classes.
+            NoPointAccepted: there are images, and one of the classes has none.
         """
         if self.images is None:
             return self.mixture.inverse_transform(draw_of_classes(self.mixture, classes, random))
@@ -97,30 +89,23 @@ class Sources:
             if agreeing_only:
                 candidates = candidates[self.likeliest_of_images[candidates] == label]
             if not len(candidates):
-                raise NoPointAccepted(
-                    f"none of the images is of class {self.mixture.classes_[label]}",
-                    "by both its label and the likelihood" if agreeing_only else "by its label, or else the likelihood",
-                    "give other images as `near`, or leave that class out of `classes`",
-                )
+                by = "by both its label and the likelihood" if agreeing_only else "by its label, or else the likelihood"
+                remedy = "give other images as `near`, or leave that class out of `classes`"
+                raise NoPointAccepted(f"none of the images is of class {self.mixture.classes_[label]}", by, remedy)
             rows[classes == label] = random.choice(candidates, size=int((classes == label).sum()))
         return self.images.means[rows]
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Points that a strategy draws.
-
-    Attributes:
-        points: (n, D) float latents.
-        soft_labels: (n, C), rows summing to 1, where the strategy knows them itself; None: the likelihood says.
-    """
+    """Points (n, D), and soft labels (n, C) with rows summing to 1; None where they are for the likelihood to say."""
 
     points: np.ndarray
     soft_labels: np.ndarray | None = None
 
 
 Strategy = Callable[[Sources, int, np.random.Generator], Draw]
-"""Draws n points, or fewer where some are not as they should be."""
+"""Draws n points, or fewer where some do not satisfy the strategy."""
 
 
 def prior(sources: Sources, count: int, random: np.random.Generator) -> Draw:
@@ -138,8 +123,7 @@ def mixture(sources: Sources, count: int, random: np.random.Generator) -> Draw:
 
 def between(sources: Sources, count: int, random: np.random.Generator) -> Draw:
     """On straight paths between points of two different classes, anywhere on the path or at ``ratio``."""
-    ends = _path_ends(sources, count, random)
-    return Draw(ends.at(_positions(sources, count, random)))
+    return Draw(_path_ends(sources, count, random).at(_positions(sources, count, random)))
 
 
 def mixup(sources: Sources, count: int, random: np.random.Generator) -> Draw:
@@ -196,9 +180,8 @@ def posterior(sources: Sources, count: int, random: np.random.Generator) -> Draw
 
 
 STRATEGIES: dict[str, Strategy] = {
-    "between": between, "mixup": mixup, "mixture": mixture, "prior": prior, "boundary": boundary,
-    "posterior": posterior,
-}  # fmt: skip
+    each.__name__: each for each in (between, mixup, mixture, prior, boundary, posterior)
+}
 
 ON_PATHS = ("between", "mixup", "boundary")
 """Strategies whose points lie between two classes; images, where given, are the ends of the paths."""
@@ -211,31 +194,24 @@ AROUND_IMAGES = ("posterior", *ON_PATHS)
 
 
 def check_images(strategy: str, likelihood: str, given: bool) -> None:
-    """Whether images are given if, and only if, the strategy or the likelihood uses them.
+    """Refuse a strategy or likelihood that needs images without them, and images that neither uses.
 
     Raises:
-        UsageError: when one of them needs images and there are none, or when there are and neither uses them.
+        UsageError: images are missing, or are not used.
     """
-    for what, needed in ((f"strategy {strategy}", strategy == "posterior"),
-                         (f"likelihood {likelihood}", likelihood in WITH_IMAGES)):  # fmt: skip
-        if needed and not given:
-            raise UsageError(f"the {what} needs images", remedy="give images, or their latents, as `near`")
+    in_need = f"likelihood {likelihood}" if likelihood in WITH_IMAGES else ""
+    in_need = "strategy posterior" if strategy == "posterior" else in_need
+    if in_need and not given:
+        raise UsageError(f"the {in_need} needs images", remedy="give images, or their latents, as `near`")
     if given and strategy not in AROUND_IMAGES and likelihood not in WITH_IMAGES:
-        raise UsageError(
-            f"neither the strategy {strategy} nor the likelihood {likelihood} uses images",
-            f"expected a strategy of: {', '.join(AROUND_IMAGES)}; or the likelihood {', '.join(WITH_IMAGES)}",
-            "leave out `near`, or take another `strategy`",
-        )
+        problem = f"neither the strategy {strategy} nor the likelihood {likelihood} uses images"
+        expected = f"expected a strategy of: {', '.join(AROUND_IMAGES)}; or the likelihood {', '.join(WITH_IMAGES)}"
+        raise UsageError(problem, expected, "leave out `near`, or take another `strategy`")
 
 
 @dataclass(frozen=True)
 class PathEnds:
-    """The ends of n paths, each from a point of one class to a point of another.
-
-    Attributes:
-        first, second: (n,) the classes.
-        start, end: (n, D) latents.
-    """
+    """The ends of n paths: ``start`` (n, D) of the classes ``first`` (n,), and ``end`` of the classes ``second``."""
 
     first: np.ndarray
     second: np.ndarray
@@ -269,16 +245,7 @@ def _path_ends(sources: Sources, count: int, random: np.random.Generator, agreei
 def draw_of_classes(
     mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
-    """One point from the components of each of these classes.
-
-    Args:
-        mixture: fitted.
-        classes: (n,) indices into ``mixture.classes_``.
-        random: where the draws come from.
-
-    Returns:
-        (n, d) float64, in the space of the mixture's means.
-    """
+    """(n, d) float64, in the space of the mixture's means: one point of each of these classes (n,), given by index."""
     components = np.empty(len(classes), int)
     for label in np.unique(classes):
         rows = classes == label
@@ -291,7 +258,7 @@ def classes_of(mixture: "GaussianMixtureClassifier", names: Sequence[str] | None
     """Indices of classes by name, each once and in this order; all of them for None.
 
     Raises:
-        UsageError: when the mixture has no such class.
+        UsageError: the mixture has no such class.
     """
     known = [str(name) for name in mixture.classes_]
     wanted = known if names is None else list(dict.fromkeys(names))

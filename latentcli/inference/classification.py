@@ -11,7 +11,7 @@ from latentcli.classifiers.fitting import features_for
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import UNLABELLED, Labels
-from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
+from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
@@ -22,16 +22,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """The classes of N images, in the images' order.
+    """The predicted classes of N images, in the images' order.
 
     Attributes:
         labels: predicted, among the classes that the classifier knows; rejected images have none.
         probabilities: (N, C) of each class, rows summing to 1.
-        known: the labels that came with the images, as far as there are any.
+        known: the labels that came with the images.
         files: paths within the folder the images came from; None for arrays.
         bad_files: (path, reason) of files that could not be read.
-        latents: that a classifier of latents has read; None of a classifier of pixels.
-        rejects: whether images could be rejected.
+        latents: that the classifier has read; None for a classifier of pixels.
+        rejects: whether unlikely images were rejected.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> known = lc.Labels.of(["4", "8"])
+        >>> found = lc.Predictions(known, np.array([[0.9, 0.1], [0.2, 0.8]]), known=known)
+        >>> found.confidences.tolist(), found.scores()["accuracy"]
+        ([0.9, 0.8], 1.0)
     """
 
     labels: Labels
@@ -52,11 +60,11 @@ class Predictions:
 
     @property
     def rejected(self) -> int | None:
-        """How many images were rejected; None where none could be."""
+        """How many images were rejected; None unless ``rejects``."""
         return int((~self.labels.known).sum()) if self.rejects else None
 
     def scores(self) -> dict[str, Any]:
-        """Accuracy, F1, precision, recall and the confusion matrix, as far as labels are known; else nothing.
+        """Accuracy, F1, precision, recall and the confusion matrix on the images whose label is known; {} without any.
 
         A rejected image counts as wrong.
         """
@@ -65,7 +73,7 @@ class Predictions:
         return metrics.classification(self.known.texts, self.labels.texts, list(self.labels.names))
 
     def to_csv(self, path: str | Path) -> None:
-        """Write ``vae.csv``: a row an image, those of unreadable files too.
+        """Write a table such as ``vae.csv``, with a row for each image, and for each unreadable file.
 
         Raises:
             OutputError: the file cannot be written.
@@ -75,7 +83,7 @@ class Predictions:
         latentcli.write_predictions(self, path)
 
     def to_frame(self) -> "pandas.DataFrame":
-        """A row an image: ``file`` where files are known, ``predicted``, ``probability``, ``known``, and every class's.
+        """A row for each image: ``file`` if there are files, ``predicted``, ``probability``, ``known``, ``p(class)`` …
 
         Raises:
             UsageError: pandas is not installed.
@@ -91,13 +99,9 @@ class Predictions:
 
 
 def classify(
-    images: ImageSet,
-    model: TrainedModel,
-    classifier: LatentClassifier | None = None,
-    *,
-    reject_below: float | None = None,
-    progress: Progress = silent,
-) -> Predictions:
+    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None = None, *,
+    reject_below: float | None = None, progress: Progress = silent,
+) -> Predictions:  # fmt: skip
     """Label every image.
 
     Args:
@@ -109,8 +113,8 @@ def classify(
         progress: told about the images.
 
     Raises:
-        UsageError: there is something to reject, and the classifier is no mixture; or a model of latents is alone.
-        ModelFileError: model and classifier do not fit each other.
+        UsageError: ``reject_below`` without a mixture; or a model of latents without a classifier.
+        ModelFileError: the classifier was not fitted on this model.
 
     Example:
         >>> import latentcli as lc
@@ -118,70 +122,47 @@ def classify(
         >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2)
         >>> found = lc.classify(images, vae, lc.fit_mixture(vae.encode(images)))
         >>> len(found), found.labels.names, "accuracy" in found.scores()
-        (434, ('1', '4', '8'), True)
+        (431, ('1', '4', '8'), True)
     """
     check_reader(model, classifier, reject_below)
     if classifier is None:
         found = model.probabilities(images, progress)
         labels = Labels(found.argmax(axis=1).astype(np.int64), tuple(model.class_names))
         return Predictions(labels, found, images.labels, images.files, images.bad_files)
-    return classify_latents(encode_for(classifier, model, images, progress), classifier, reject_below, images.bad_files)
+    latents = model.encode(images, classifier.features, progress)
+    return classify_latents(latents, classifier, reject_below, images.bad_files)
 
 
 def classify_latents(
-    latents: Latents,
-    classifier: LatentClassifier,
-    reject_below: float | None = None,
+    latents: Latents, classifier: LatentClassifier, reject_below: float | None = None,
     bad_files: tuple[tuple[str, str], ...] = (),
-) -> Predictions:
+) -> Predictions:  # fmt: skip
     """Label images by latents that hold the features which the classifier reads; otherwise as ``classify``."""
     features = features_for(classifier, latents)
-    probabilities = classifier.predict_proba(features)
-    codes = probabilities.argmax(axis=1).astype(np.int64)
+    found = classifier.predict_proba(features)
+    codes = found.argmax(axis=1).astype(np.int64)
     if reject_below is not None and isinstance(classifier, DensityClassifier):
         codes[classifier.typicality(features) < reject_below] = UNLABELLED
     labels = Labels(codes, tuple(str(name) for name in classifier.classes_))
-    return Predictions(
-        labels, probabilities, latents.labels, latents.files, bad_files, latents, reject_below is not None
-    )  # fmt: skip
-
-
-def encode_for(
-    classifier: LatentClassifier, model: TrainedModel, images: ImageSet, progress: Progress = silent
-) -> Latents:
-    """The latents of images, or the other features that a classifier reads; both fit each other (``check_reader``)."""
-    of_latents = classifier.features is None or classifier.features in ARRAYS_OF_FEATURES
-    return model.encode(images, None if of_latents else classifier.features, progress)
+    return Predictions(labels, found, latents.labels, latents.files, bad_files, latents, reject_below is not None)
 
 
 def check_reader(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None = None) -> None:
-    """Refuse a classifier that cannot label what a model makes of images, before any image is read.
-
-    Args:
-        model: of latents; or, without a classifier, a classifier of pixels.
-        classifier: of its latents.
-        reject_below: whether, and below which fraction, images are to be rejected by how likely they are.
-
-    Raises:
-        ModelFileError: the classifier was fitted on another checkpoint, or reads features that the model lacks.
-        UsageError: a model of latents is alone; or there is something to reject, and the classifier is no mixture.
-    """
+    """Raise the errors of ``classify`` before any image is read, if it cannot use these together."""
     if reject_below is not None and not isinstance(classifier, DensityClassifier):
         raise UsageError(
-            "`reject_below` needs a mixture",
-            "other classifiers tell classes apart, not how likely an image is",
+            "`reject_below` needs a mixture", "other classifiers do not know how likely an image is",
             "fit a mixture: latentcli fit-gmm DATA MODEL.pth",
-        )
+        )  # fmt: skip
     if classifier is None:
-        model.pixel_classifier  # noqa: B018  # refuses what is none
+        model.pixel_classifier  # noqa: B018  # raises the error for other models
         return
     known = model.latent_model.FEATURES
     if classifier.features not in (None, *known):
         raise ModelFileError(
             f"the classifier reads features that this model does not have: {classifier.features!r}",
-            f"expected one of: {', '.join(known)}",
-            "fit it again on this checkpoint",
-        )
+            f"expected one of: {', '.join(known)}", "fit it again on this checkpoint",
+        )  # fmt: skip
     if classifier.fitted_on_ not in ("", model.fingerprint):
         raise ModelFileError(
             "the classifier was fitted on another checkpoint",

@@ -1,11 +1,11 @@
-"""Every metric of a model, and of a classifier, on one set of images."""
+"""All metrics of a model, and of a classifier of its latents, on a set of images."""
 
 from typing import Any
 
 from latentcli.classifiers.base import LatentClassifier
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Progress, silent
-from latentcli.inference.classification import Predictions, check_reader, classify_latents, encode_for
+from latentcli.inference.classification import Predictions, check_reader, classify_latents
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 
@@ -13,7 +13,7 @@ from latentcli.numerics import metrics
 def evaluate(
     images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None = None, *, progress: Progress = silent
 ) -> tuple[dict[str, Any], Predictions | None]:
-    """How well a model reconstructs, what its latents are like, and how well a classifier reads them.
+    """Metrics of a model's reconstructions and latents, and of a classifier of them.
 
     Args:
         images: of the model's shape.
@@ -26,7 +26,7 @@ def evaluate(
         classifier also ``accuracy`` and the like; and the predictions, None without a classifier.
 
     Raises:
-        ModelFileError: the model has no latent space, or model and classifier do not fit each other.
+        ModelFileError: the model has no latent space, or the classifier was not fitted on it.
 
     Example:
         >>> import latentcli as lc
@@ -36,18 +36,15 @@ def evaluate(
         >>> sorted(metrics)
         ['active_units', 'images', 'kl', 'mse', 'psnr', 'ssim']
     """
+    predictions = latents = None
     if classifier is not None:
         check_reader(model, classifier)
-    predictions = None if classifier is None else classify_latents(
-        encode_for(classifier, model, images, progress), classifier
-    )  # fmt: skip
-    latents = predictions.latents if predictions is not None else None
+        latents = model.encode(images, classifier.features, progress)
+        predictions = classify_latents(latents, classifier)
     if latents is None or not latents.is_flat:
         latents = model.encode(images, progress=progress)
     score = metrics.ReconstructionScore()
     for rows, decoded in model.reconstructions(images, progress):
         score.add(images.images[rows], decoded)
-    found = {**score.result(), **model.measures(latents)}
-    if predictions is not None:
-        found |= predictions.scores()
-    return found | {"images": len(images)}, predictions
+    scores = {} if predictions is None else predictions.scores()
+    return {**score.result(), **model.measures(latents), **scores, "images": len(images)}, predictions

@@ -1,7 +1,4 @@
-"""Latent-variable models, and classifiers of pixels to compare them with.
-
-A family is one file with its configuration and its network, and one line here.
-"""
+"""Latent-variable models, and classifiers of pixels: each family is a file, registered by one line here."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +23,8 @@ PIXEL_CLASSIFIERS = Registry("classifier of pixels", {"cnn": "latentcli.models.c
 
 
 def family_of(name: str) -> "type[Model]":
-    """The class registered under a name, of either kind.
-
-    Raises:
-        UsageError: the name is unknown.
-    """
-    found: type[Model] = (PIXEL_CLASSIFIERS if name in PIXEL_CLASSIFIERS else FAMILIES)[name]
-    return found
+    """The class registered under a name, in either registry; a ``UsageError`` if there is none."""
+    return (PIXEL_CLASSIFIERS if name in PIXEL_CLASSIFIERS else FAMILIES)[name]
 
 
 def create(family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu") -> Any:
@@ -41,8 +33,6 @@ def create(family: str, config: "ModelConfig", seed: int, device: "torch.device 
     Args:
         family: a name in ``FAMILIES``, for a ``LatentModel``; or in ``PIXEL_CLASSIFIERS``, for a ``PixelClassifier``.
         config: an instance of that family's ``Config``.
-        seed: of the weights.
-        device: where the model is put.
 
     Raises:
         UsageError: the name is unknown.

@@ -1,4 +1,4 @@
-"""Random distortions that leave what an image shows as it is: small affine maps and smooth warps."""
+"""Random distortions that do not change what an image shows: small affine maps and smooth warps."""
 
 import math
 
@@ -6,29 +6,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+# The largest distortions, in either direction.
 ROTATION = math.radians(15)
-"""Radians, either way."""
-SCALE = 0.15
-"""Logarithm of the scale of each axis, either way."""
-SHEAR = 0.15
-"""Tangent of the shear, either way."""
-SHIFT = 0.1
-"""Fraction of the side, either way."""
-WARP = 0.08
-"""Standard deviation of the displacements at a 4×4 grid of control points, in half sides."""
-CONTROL_POINTS = 4
+SCALE = 0.15  # logarithm of the scale of each axis
+SHEAR = 0.15  # tangent of the angle
+SHIFT = 0.1  # fraction of the side
+CONTROL_POINTS = 4  # a side of the grid whose displacements make the warp
+WARP = 0.08  # standard deviation of these displacements, in half sides
 
 
 def random_distortion(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Each image under its own random rotation, scale, shear, shift and smooth warp; outside it is black.
+    """Each image under its own random rotation, scale, shear, shift and smooth warp, interpolated; outside it is black.
 
-    Args:
-        images: (N, C, H, W).
-        generator: where the randomness comes from, on the images' device.
-        strength: factor on every range; 0 leaves the images as they are (up to interpolation).
-
-    Returns:
-        (N, C, H, W), interpolated bilinearly.
+    Images are (N, C, H, W) on the generator's device; ``strength`` is a factor on every range, 0 changing nothing.
 
     Source: the warp is the elastic distortion of Simard, Steinkraus & Platt 2003, from a coarse grid.
     """
@@ -40,20 +30,14 @@ def random_distortion(images: Tensor, generator: torch.Generator, strength: floa
 
 
 def random_affine(images: Tensor, generator: torch.Generator, flip: float) -> Tensor:
-    """Each image under its own random rotation, scale, shear and shift, and some mirrored; outside it its edge goes on.
+    """Each image under its own random rotation, scale, shear and shift, interpolated; its edges are continued outside.
 
-    Args:
-        images: (N, C, H, W).
-        generator: where the randomness comes from, on the images' device.
-        flip: probability that an image is mirrored, left to right.
-
-    Returns:
-        (N, C, H, W), interpolated bilinearly.
+    Images are (N, C, H, W) on the generator's device; ``flip`` is the probability that one is mirrored, left to right.
     """
     maps = affine_maps(images, generator)
     mirrored = torch.rand(len(images), generator=generator, device=images.device) < flip
     sign = torch.where(mirrored, -1.0, 1.0)
-    maps = torch.stack([sign[:, None] * maps[:, 0], maps[:, 1]], dim=1)  # the row that says where x is read
+    maps = torch.stack([sign[:, None] * maps[:, 0], maps[:, 1]], dim=1)  # the first row maps to x
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 

@@ -1,8 +1,4 @@
-"""Encoder and decoder networks, shared by every family, for any image of 8 to 256 pixels a side.
-
-An encoder maps images to a feature vector, a decoder a feature vector to logits of the image; what lies between
-(a Gaussian posterior, a codebook) is the family's.
-"""
+"""Encoders, from images to feature vectors, and decoders, back to logits of the images: shared by all families."""
 
 import math
 from collections.abc import Callable
@@ -19,22 +15,17 @@ from latentcli.models.layers import channels_last, dense, layer
 from latentcli.models.map_backbones import MAPS
 
 MAX_PARAMETERS = 20_000_000
-"""No default network is larger: wide layers narrow down for large images."""
+"""No default network has more: for large images wide layers are made narrower."""
 
 
 class FourierFeatures(nn.Module):
-    """The inputs and, beside them, sines and cosines of learned projections: a decoder that can bend sharply.
-
-    Args:
-        inputs: D.
-        count: projections; the output has D + 2 · count features.
+    """D inputs and the sines and cosines of ``count`` learned projections: lets a decoder vary sharply.
 
     Source: Tancik et al. 2020, section 4, with learned frequencies.
     """
 
     def __init__(self, inputs: int, count: int) -> None:
         super().__init__()
-        self.features = inputs + 2 * count
         self.frequencies = nn.Parameter(torch.zeros(inputs, count))
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -48,14 +39,7 @@ class FourierFeatures(nn.Module):
 
 
 class MLPEncoder(nn.Module):
-    """Images to features through fully connected layers.
-
-    Args:
-        image_shape: channels, height, width.
-        width: features of the widest layer; the next has half of it.
-        norm: "batch", "layer" or "none".
-        stages: of convolutions, for networks that have them.
-    """
+    """Images to features through fully connected layers, of ``width`` and half of it; arguments as in ``BACKBONES``."""
 
     def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
         super().__init__()
@@ -84,24 +68,17 @@ class MLPDecoder(nn.Module):
 
 
 def affordable(width: int, pixels: int) -> int:
-    """The width of a layer beside the pixels: less for large images, so that the network stays small."""
+    """The width of a layer next to the pixels: less for large images, see ``MAX_PARAMETERS``."""
     return max(1, min(width, MAX_PARAMETERS // (3 * pixels)))
 
 
 def _downsampling(image_shape: Shape, width: int, stages: int | None) -> Downsampling:
-    """Of the convolutional backbones: width/64 channels at first, to about 4 pixels along the shorter side."""
+    """From width/64 channels at first, by default down to about 4 pixels along the shorter side."""
     return Downsampling(image_shape, width // 64, stages or max(1, round(math.log2(min(image_shape[1:]) / 4))), True)
 
 
 class ConvEncoder(nn.Module):
-    """Images to features through strided convolutions and one fully connected layer.
-
-    Args:
-        image_shape: channels, height, width.
-        width: divided by 64 the channels of the first stage (see ``Downsampling``), divided by 4 the features.
-        norm: "batch", "layer" or "none".
-        stages: of convolutions, for networks that have them.
-    """
+    """Images to width/4 features through strided convolutions and a fully connected layer; see ``BACKBONES``."""
 
     def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
         super().__init__()
@@ -144,24 +121,18 @@ BACKBONES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "conv": (ConvEncoder, ConvDecoder),
     "conv-mlp": (ConvEncoder, MLPDecoder),
 }
-"""Encoder and decoder of vectors by name; both take (image_shape, width, norm, stages), the decoder also inputs.
+"""Encoder and decoder of vectors by name; those of maps are in ``MAPS``. On a CPU "conv-mlp" learns fastest.
 
-On a CPU a convolutional encoder with a fully connected decoder learns most a second. ``MAPS`` has those of maps.
+Both take (image_shape, width, norm, stages), the decoder also the number of its inputs: width is that of the widest
+fully connected layer, norm "batch", "layer" or "none", stages the number of convolutions (None: by the image's size).
 """
 
-
 NAMES = (*BACKBONES, *MAPS)
-"""Of all backbones."""
-
 MAX_STAGES = int(math.log2(LARGEST))
 
 
 def check_stages(stages: int | None, image_shape: Shape) -> None:
-    """Refuse to halve an image more often than its shorter side allows.
-
-    Raises:
-        UsageError: there are too many stages; None never is.
-    """
+    """Raise a ``UsageError`` where an image would be halved more often than its shorter side allows."""
     if stages is not None:
         check_number("stages", stages, 1, int(math.log2(min(image_shape[1:]))))
 
@@ -174,8 +145,8 @@ def count_parameters(network: nn.Module) -> int:
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw every weight anew from ``generator``: uniform within ±gain/√inputs of the layer, biases within ±1/√inputs.
 
-    The gain is 1, or what the layer has as ``gain``. Normalisations begin as they are made, without randomness. A
-    module with an ``initialise`` method of its own draws its parameters itself.
+    The gain is the layer's attribute ``gain``, or 1. Normalisations are left as they are. A module with a method
+    ``initialise`` draws its parameters itself.
     """
     for module in network.modules():
         own = getattr(module, "initialise", None)
@@ -183,7 +154,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             own(generator)
         elif isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             inputs = module.weight[0].numel()
-            if isinstance(module, nn.ConvTranspose2d):  # its weight is (in, out, k, k), and stride² taps miss
+            if isinstance(module, nn.ConvTranspose2d):  # weight (in, out, k, k); a pixel gets 1/stride² of the taps
                 inputs = module.weight.shape[0] * module.weight[0, 0].numel() // math.prod(module.stride)
             bound = 1 / math.sqrt(inputs)
             with torch.no_grad():

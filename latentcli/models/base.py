@@ -1,4 +1,4 @@
-"""What every family of latent-variable models promises, and what a classifier of pixels does."""
+"""The interfaces of latent-variable models and of classifiers of pixels."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -12,19 +12,14 @@ from torch import Tensor, nn
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES
-from latentcli.core.settings import check
+from latentcli.core.settings import check, check_known
 from latentcli.models.layers import to_rows
 from latentcli.numerics.precision import reduced_precision
 
 
 @dataclass(frozen=True)
 class LossTerms:
-    """The loss of one batch.
-
-    Attributes:
-        total: scalar to minimise, nats per image (mean over the batch).
-        terms: named scalars that make it up or describe it, means over the batch, for logs and curves.
-    """
+    """The loss of a batch, nats per image, and named scalars that make it up or describe it: means over the batch."""
 
     total: Tensor
     terms: Mapping[str, Tensor]
@@ -32,12 +27,7 @@ class LossTerms:
 
 @dataclass(frozen=True)
 class Encoding:
-    """What ``encode`` makes of a batch.
-
-    Attributes:
-        arrays: by the names that ``latents.npz`` gives them, each with N rows.
-        flat: (N, D), what a classifier reads and what ``decode`` takes.
-    """
+    """The latents of a batch: arrays of N rows by their names in ``latents.npz``, and (N, D) for ``decode``."""
 
     arrays: Mapping[str, Tensor]
     flat: Tensor
@@ -45,22 +35,20 @@ class Encoding:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What all families are configured by; the whole of a checkpoint's architecture, with the family's own fields.
+    """The configuration of a family, which adds its own fields: all that a checkpoint needs to rebuild a network.
 
     Attributes:
         image_shape: channels (1 or 3), height and width (8 to 256 pixels) of the images.
     """
 
     OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape",)
-    """Fields that the data decides, and no setting."""
+    """Fields that are decided by the data, not by settings."""
 
     image_shape: Shape
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image_shape", tuple(self.image_shape))
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, list):
+            if isinstance(value := getattr(self, field.name), list):  # as files have them
                 object.__setattr__(self, field.name, tuple(value))
         shape = self.image_shape
         if len(shape) != 3 or not all(isinstance(size, int) for size in shape):
@@ -75,7 +63,7 @@ class ModelConfig:
 
     @classmethod
     def for_data(cls, image_shape: Shape, classes: int | None, **settings: Any) -> Self:
-        """The configuration for images of this shape: the defaults, what the data suggests, then ``settings``.
+        """The configuration for these images: the defaults, replaced by what the data suggests, then by ``settings``.
 
         Args:
             image_shape: channels, height and width.
@@ -85,10 +73,7 @@ class ModelConfig:
         Raises:
             UsageError: a field is unknown or a value out of range.
         """
-        known = cls.settable()
-        for name in settings:
-            if name not in known:
-                raise UsageError(f"unknown setting {name!r}", f"expected one of: {', '.join(sorted(known))}")
+        check_known(settings, cls.settable())
         return cls(image_shape=image_shape, **(cls.suggested(image_shape, classes, settings) | settings))
 
     @classmethod
@@ -98,93 +83,79 @@ class ModelConfig:
 
     @classmethod
     def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings that the data itself suggests; a family overrides this where it can do better than constants."""
+        """Settings that suit the data better than the defaults; arguments as for ``for_data``."""
         return {}
 
 
 class Model(nn.Module, ABC):
-    """A network that the training loop can train: it has a configuration and a loss."""
+    """A network that the training loop can train."""
 
     Config: ClassVar[type[ModelConfig]]
     config: Any
 
     @classmethod
     def of(cls, config: Any) -> Self:
-        """The network of a configuration; a family may choose a subclass by it."""
+        """The network of a configuration; a family may choose one of its subclasses."""
         return cls(config)
 
-    def reduced_precision(self, batch: Tensor) -> torch.autocast:
-        """A context for the networks alone while they train, see ``precision.reduced_precision``.
+    def run(self, batch: Tensor, *networks: Callable[[Tensor], Tensor]) -> Tensor:
+        """float32: a batch through one network after another, in training with ``precision.reduced_precision``.
 
-        Losses and densities are sums over many terms and stay outside it, in float32.
+        Losses and densities are sums over many terms and are always computed in float32.
         """
-        return reduced_precision(batch.device.type, self.training)
+        with reduced_precision(batch.device.type, self.training):
+            for network in networks:
+                batch = network(batch)
+        return batch.float()
 
     def step_taken(self) -> None:
-        """Called when the optimiser has taken a step on the last loss: keep of its batch what later losses need."""
+        """Called when the optimiser has taken a step on the last loss: keeps what later losses need of its batch."""
 
     def training_state(self) -> Mapping[str, Tensor]:
-        """What a training goes on from beside the ``state_dict``, which is all that a checkpoint keeps."""
+        """What resuming a training needs besides the ``state_dict``; checkpoints do not keep it."""
         return {}
 
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what ``training_state`` gave, from any device; an empty one at the end of training."""
+        """Restore a ``training_state``, from any device; an empty one at the end of training."""
 
     @abstractmethod
     def loss(self, batch: Any, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        """The training loss of a batch, which samples from the generator alone.
+        """The training loss of a batch.
 
         Args:
-            batch: what this kind of model learns from.
-            generator: where all randomness comes from, on the batch's device.
+            batch: (N, C, H, W) float images in [0, 1]; for a ``PixelClassifier`` these, and (N, K) float soft labels
+                whose rows sum to 1.
+            generator: of all randomness, on the batch's device.
             progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
         """
 
 
 class LatentModel(Model):
-    """Images to latents and back.
-
-    ``loss`` samples, from the generator it is given; ``encode`` and ``decode`` are deterministic.
-    """
+    """Images (N, C, H, W) float in [0, 1] to latents and back, deterministically; only ``loss`` and ``draw`` sample."""
 
     MEASURES: ClassVar[tuple[str, ...]]
-    """Names that ``measures`` reports."""
+    """Names of the metrics of ``measures``."""
     FEATURES: ClassVar[tuple[str, ...]]
     """Names that ``features`` knows, the first being ``Encoding.flat``."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> Encoding:
-        """Latents of a batch.
-
-        Args:
-            images: (N, C, H, W) float in [0, 1].
-        """
+        """The latents of images."""
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
-        """Images of latent points.
-
-        Args:
-            latents: (N, D), as in ``Encoding.flat``; what is not ``valid`` is made so.
-
-        Returns:
-            (N, C, H, W) float in [0, 1].
-        """
+        """Images of latent points (N, D), as in ``Encoding.flat``; each point is first replaced by a ``valid`` one."""
 
     def valid(self, latents: Tensor) -> Tensor:
         """(N, D): for each of any points (N, D) the nearest that an image can have; here that is any point."""
         return latents
 
     def inverse(self) -> Callable[[Tensor], Tensor]:
-        """A function from images (N, C, H, W) to the latents (N, D) that they are decoded from: here the encoder's."""
+        """A function from images to the latents (N, D) that reconstruct them: here the encoder's."""
         return lambda images: self.encode(images).flat
 
     def flat_of(self, arrays: Mapping[str, Tensor]) -> Tensor:
-        """(N, D), as in ``Encoding.flat``, of arrays by the names that ``latents.npz`` gives them.
-
-        Raises:
-            DataError: the arrays are not of this model's latents.
-        """
+        """(N, D), as ``Encoding.flat``, from arrays as in ``Encoding.arrays``; a ``DataError`` if they do not fit."""
         name = ARRAYS_OF_FEATURES[self.FEATURES[0]]
         if name not in arrays or arrays[name].flatten(1).shape[1] != self.dimensions:
             raise self.unfit(name, f"(N, {self.dimensions}) numbers")
@@ -193,33 +164,19 @@ class LatentModel(Model):
     def unfit(self, name: str, expected: str) -> DataError:
         """The error for arrays that are not of this model's latents."""
         return DataError(
-            "these are not latents of this model",
-            f"expected {name}: {expected}",
+            "these are not latents of this model", f"expected {name}: {expected}",
             "encode the images with this checkpoint: latentcli encode DATA MODEL.pth",
-        )
+        )  # fmt: skip
 
     def features(self, images: Tensor, name: str) -> Tensor:
-        """(N, F): a batch as a probe reads it; maps in rows, position by position, the channels of each together.
-
-        Args:
-            images: (N, C, H, W) float in [0, 1].
-            name: one of ``FEATURES``.
-
-        Raises:
-            UsageError: this family has no such features.
-        """
+        """(N, F): one of ``FEATURES``, for a probe; of maps position by position, the channels of each together."""
         if name == "pixels":
             return to_rows(images)
         raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(self.FEATURES)}")
 
     @abstractmethod
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count, D): points from the prior over ``Encoding.flat``.
-
-        Args:
-            count: how many.
-            generator: on the model's device.
-        """
+        """(count, D): points from the prior over ``Encoding.flat``; the generator is on the model's device."""
 
     @property
     @abstractmethod
@@ -227,58 +184,26 @@ class LatentModel(Model):
         """D, of ``Encoding.flat``."""
 
     def feature_shape(self, name: str) -> Shape | None:
-        """Height, width and channels of the maps that the rows of ``features(images, name)`` are; None: no maps.
-
-        Args:
-            name: one of ``FEATURES``.
-        """
+        """Height, width and channels of the features of this name, where their rows are maps; else None."""
         channels, height, width = self.config.image_shape
         return (height, width, channels) if name == "pixels" else None
 
     def prior_plane(self) -> tuple[Tensor, Tensor] | None:
         """Mean (D,) of the prior over ``Encoding.flat``, and its two directions (2, D) of most variance.
 
-        Each direction has the length of one standard deviation; of a latent space with two dimensions they are its
-        axes, with one the second is zero. None, as here, where the prior is not spread over a plane.
+        Each direction has the length of one standard deviation. With two latent dimensions they are the axes; with
+        one, the second is zero. None, as here, where the prior does not spread over a plane.
         """
         return None
 
     @abstractmethod
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """What is worth reporting of the latents of a set of images, under the keys that all commands share.
-
-        Args:
-            arrays: of ``encode``, all batches together.
-        """
-
-    @abstractmethod
-    def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        """The training loss of a batch.
-
-        Args:
-            images: (N, C, H, W) float in [0, 1].
-            generator: where all randomness comes from, on the images' device.
-            progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
-        """
+        """Metrics of the latents of a set of images, given as the arrays of ``encode``, all batches together."""
 
 
 class PixelClassifier(Model):
-    """Images to the probabilities of classes, without a latent space."""
+    """Images (N, C, H, W) float in [0, 1] to the probabilities of classes, without a latent space."""
 
     @abstractmethod
     def predict_proba(self, images: Tensor) -> Tensor:
-        """(N, K) probabilities of the classes, each row summing to 1.
-
-        Args:
-            images: (N, C, H, W) float in [0, 1].
-        """
-
-    @abstractmethod
-    def loss(self, batch: tuple[Tensor, Tensor], generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        """The training loss of a batch.
-
-        Args:
-            batch: (N, C, H, W) float images in [0, 1], and (N, K) float soft labels whose rows sum to 1.
-            generator: where all randomness comes from, on the images' device.
-            progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
-        """
+        """(N, K) probabilities of the classes, each row summing to 1."""

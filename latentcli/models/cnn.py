@@ -1,4 +1,4 @@
-"""A convolutional classifier of pixels: what images with labels, or with soft labels, teach without a latent space."""
+"""A convolutional classifier of pixels, trained on labels or soft labels."""
 
 import math
 from collections.abc import Mapping
@@ -20,21 +20,21 @@ from latentcli.models.map_backbones import ResidualBlock
 from latentcli.models.mixup import mixup
 
 NARROWEST = 16
-"""No stage has fewer channels than a 16th of the last one's."""
+"""No stage has less than this fraction, a 16th, of the channels of the last one."""
 
 
 @dataclass(frozen=True)
 class CNNConfig(ModelConfig):
-    """Architecture of a convolutional classifier, and what is done to the images that it learns from.
+    """Architecture and augmentation of a convolutional classifier.
 
     Attributes:
         classes: how many it tells apart.
         width: channels of the last stage; each stage before it has half as many.
-        stages: halvings of the image; None takes as many as leave about 4 pixels along its shorter side.
+        stages: halvings of the image; None leaves about 4 pixels along its shorter side.
         dropout: fraction of the pooled features that are dropped in training.
         augment: distort the images in training: rotation, scale, shear, shift, and ``flip``.
-        flip: probability that an image is mirrored then, left to right; digits and letters are not to be.
-        mixup: α of the Beta distribution by which images and labels are mixed in training (Zhang et al. 2018); 0: not.
+        flip: probability that ``augment`` mirrors an image, left to right; not for digits and letters.
+        mixup: α of the Beta distribution by which images and labels are mixed in training (Zhang et al. 2018); 0: none.
     """
 
     OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape", "classes")
@@ -53,14 +53,14 @@ class CNNConfig(ModelConfig):
 
     @classmethod
     def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Images in colour are photographs more often than writing: half of them are mirrored."""
+        """Half of the images in colour are mirrored: they are more often photographs than writing."""
         return {"classes": classes, "flip": 0.5 if image_shape[0] == 3 else 0.0}
 
 
 class CNN(PixelClassifier):
     """Convolutions and residual blocks (He et al. 2016), the mean over positions, and a linear layer.
 
-    Convolutions are pooled by maxima: of few images that teaches far more than strides do.
+    Max pooling halves the maps: with few training images that is far more accurate than strides.
     """
 
     Config = CNNConfig
@@ -73,22 +73,20 @@ class CNN(PixelClassifier):
         layers: list[nn.Module] = []
         for before, after in pairwise([config.image_shape[0], *channels]):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
-            if len(layers) > 4:  # at the first stage, where maps are largest, a block costs most and gives least
+            if len(layers) > 4:  # in the first stage, where maps are largest, a block costs most and helps least
                 layers.append(ResidualBlock(after, "batch", nn.ReLU))
         self.layers = nn.Sequential(*layers)
         self.last = nn.Linear(channels[-1], config.classes)
 
     def pooled(self, images: Tensor) -> Tensor:
         """(N, width) float32: the mean of the last stage's features over all positions."""
-        with self.reduced_precision(images):
-            maps = self.layers(channels_last(images))
-        return maps.float().mean(dim=(2, 3))
+        return self.run(images, channels_last, self.layers).mean(dim=(2, 3))
 
     def predict_proba(self, images: Tensor) -> Tensor:
         return self.last(self.pooled(images)).softmax(dim=1)
 
     def loss(self, batch: tuple[Tensor, Tensor], generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        """Cross-entropy with soft labels, nats per image; images are distorted, mixed and dropped from in training."""
+        """Cross-entropy with soft labels, nats per image; in training with augmentation, mixup and dropout."""
         images, targets = batch
         config = self.config
         if self.training and config.augment:

@@ -1,4 +1,4 @@
-"""A learned codebook: each position of a map takes its nearest vector (van den Oord et al. 2017)."""
+"""A learned codebook: each position of a map is replaced by its nearest vector (van den Oord et al. 2017)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,38 +8,36 @@ from latentcli.models.quantiser import Quantised, Quantiser, straight_through
 from latentcli.numerics.precision import widest_dtype
 
 LEARNING = ("ema", "gradient")
-"""How the vectors follow what is encoded: as moving averages, or by a loss of their own."""
+"""How the vectors learn: as moving averages of what is assigned to them, or by a loss of their own."""
 
 KMEANS_ITERATIONS = 10
 KMEANS_POINTS = 50
-"""Vectors of the first batch, for each code, that the codebook begins with."""
+"""Vectors of the first batch, per code, that k-means clusters at most."""
 
 DEAD = 0.1
 """A code used less than this fraction of the average is dead, and gets a new vector."""
 
 REVIVAL_ENDS = 0.8
-"""The fraction of training after which the codebook is left to settle."""
-
+"""The fraction of training after which dead codes get no new vectors, so that the codebook settles."""
 
 DISTANCES = 2**20
-"""How many the search for the nearest vectors holds at once."""
+"""Distances that the search for the nearest vectors holds in memory at once."""
 
 
 class Codebook(Quantiser):
     """K vectors of D dimensions, which begin as the k-means centres of the first batch.
 
-    With ``ema`` each vector is the moving average of what fell to it; with ``gradient`` it is drawn there by a loss.
-    In both cases the counts of use are moving averages, and a code that falls out of use begins anew at a random
-    vector of the batch.
+    With "ema" each vector is the moving average of the points assigned to it; with "gradient" a loss pulls it there.
+    In both cases the counts of use are moving averages, and a code that falls out of use gets a random vector of the
+    batch.
 
     Args:
-        size: K.
-        dimensions: D.
+        size, dimensions: K and D.
         learning: "ema" or "gradient".
         decay: of the moving averages, per step; less at the start.
 
-    Source: van den Oord, Vinyals & Kavukcuoglu 2017, section 3 and appendix A.1; the start and the revival are
-    those of Łańcucki et al. 2020 and Dhariwal et al. 2020.
+    Source: van den Oord, Vinyals & Kavukcuoglu 2017, section 3 and appendix A.1; initialisation and revival as in
+    Łańcucki et al. 2020 and Dhariwal et al. 2020.
     """
 
     updates: Tensor
@@ -53,11 +51,11 @@ class Codebook(Quantiser):
         self.register_buffer("updates", torch.tensor(0))
         self.register_buffer("counts", torch.ones(size))
         self.register_buffer("sums", torch.zeros(size, dimensions))
-        self._begun = False  # as far as is known without asking the device for ``updates``
-        self.register_load_state_dict_post_hook(_ask_again)
+        self._begun = False  # True: ``updates`` is known to be positive, without waiting for the device
+        self.register_load_state_dict_post_hook(_forget_begun)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw the vectors anew: they serve until the first batch is seen."""
+        """Draw the vectors anew, to be used until training starts."""
         with torch.no_grad():
             self.vectors.normal_(generator=generator)
             self.sums.copy_(self.vectors)
@@ -81,9 +79,6 @@ class Codebook(Quantiser):
         values = values.detach().unflatten(0, (-1, height, width)).movedim(-1, 1)
         return Quantised(straight_through(maps, values), codes.unflatten(0, (-1, height, width)), terms)
 
-    def codes_of(self, maps: Tensor) -> Tensor:
-        return self.nearest(maps)
-
     def nearest(self, vectors: Tensor) -> Tensor:
         height, width = vectors.shape[2:]
         return nearest(points_of(vectors), self.vectors).unflatten(0, (-1, height, width))
@@ -106,8 +101,9 @@ class Codebook(Quantiser):
         sums = torch.zeros_like(self.sums).index_add_(0, codes, points)
         average = len(points) / self.size
         done = self.updates.to(widest_dtype(points.device.type))
-        rate = 1 - ((1 + done) / (10 + done)).clamp_max(self.decay)  # an encoder that has just begun moves fast
-        rate = rate.to(points.dtype)
+        rate = (1 - ((1 + done) / (10 + done)).clamp_max(self.decay)).to(
+            points.dtype
+        )  # at first the encoder moves fast
         self.counts.lerp_(counts / average, rate)  # in units of the average
         self.sums.lerp_(sums / average, rate)
         self.updates.add_(1)
@@ -121,7 +117,7 @@ class Codebook(Quantiser):
             self.counts.masked_fill_(dead, 1.0)
 
 
-def _ask_again(codebook: Codebook, incompatible_keys: object) -> None:
+def _forget_begun(codebook: Codebook, incompatible_keys: object) -> None:
     codebook._begun = False
 
 
@@ -134,9 +130,9 @@ def points_of(maps: Tensor) -> Tensor:
 def nearest(points: Tensor, vectors: Tensor) -> Tensor:
     """(M,) int64: the row of ``vectors`` (K, D) nearest to each of ``points`` (M, D).
 
-    |p − v|² is |v|² − 2 p·v up to what all v have in common: a product of matrices, here as a linear layer, a block
-    of points at a time, so that a processor's cache holds their distances until the smallest in each row is found. Of
-    the ways to find it, ``min`` is the fastest on a CPU.
+    |p − v|² is |v|² − 2 p·v up to a term that is the same for all v: a product of matrices, here as a linear layer. It
+    is computed in blocks of points, whose distances stay in a processor's cache. On a CPU ``min`` is the fastest way
+    to find the smallest.
     """
     weight, bias = -2.0 * vectors, vectors.square().sum(dim=1)
     blocks = points.split(max(1, DISTANCES // len(vectors)))
@@ -144,15 +140,11 @@ def nearest(points: Tensor, vectors: Tensor) -> Tensor:
 
 
 def kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """(count, D): centres by Lloyd's algorithm; of fewer points than centres some occur twice.
+    """(count, D): centres of points (M, D) by Lloyd's algorithm; with fewer points than centres some occur twice.
 
-    The first centres are points drawn one by one, each with a probability that grows with its squared distance from
-    those drawn before (Arthur & Vassilvitskii 2007, k-means++).
-
-    Args:
-        points: (M, D).
-        count: centres.
-        generator: of the first centres, on the points' device.
+    The first centres are drawn one by one from the points, with probabilities proportional to the squared distance
+    from the nearest centre drawn before (k-means++, Arthur & Vassilvitskii 2007); the generator is on the points'
+    device.
     """
     centres = points.new_empty(count, points.shape[1])
     distances = points.new_ones(len(points))

@@ -12,8 +12,8 @@ class Downsampling:
         image_shape: channels, height, width.
         first_channels: of the first stage, one or more; they double from stage to stage, up to four times that.
         stages: how many times the sides are halved.
-        round_up: what becomes of odd sides. A kernel of odd size, padded by half of it, rounds their halves up; a
-            kernel of 4 with a padding of 1 rounds them down.
+        round_up: whether half of an odd side is rounded up, as by a kernel of odd size padded by half of it, or down,
+            as by a kernel of 4 with a padding of 1.
 
     Attributes:
         channels: of the image, then of each stage's map.

@@ -12,13 +12,12 @@ from latentcli.models.quantiser import Quantised, Quantiser, straight_through
 
 
 class ScalarQuantiser(Quantiser):
-    """Each of a few dimensions is squashed and rounded to one of L levels from −1 to 1: nothing is learned.
+    """Each dimension is squashed and rounded to one of L levels from −1 to 1; nothing is learned.
 
-    The code of a position is the number whose digits, in base L, are the levels of its dimensions, lowest first.
+    The code of a position is the number whose digits in base L, lowest first, are the levels of its dimensions.
 
     Args:
-        levels: L, at least 2.
-        dimensions: D; there are L^D codes.
+        levels, dimensions: L ≥ 2 and D; there are L^D codes.
 
     Source: Mentzer et al. 2023, section 3.1 and appendix A.1 (``bound`` for an even number of levels).
     """
@@ -28,15 +27,14 @@ class ScalarQuantiser(Quantiser):
         self.levels, self.dimensions, self.size = levels, dimensions, levels**dimensions
 
     def bounded(self, maps: Tensor) -> Tensor:
-        """Values between level 0 − ½ and level L − 1 + ½, exclusive: those that round to a level."""
+        """Values in (−½, L − ½), which round to a level 0 … L − 1."""
         half = (self.levels - 1) / 2
         return half + (half + 0.499) * torch.tanh(maps)
 
     def forward(self, maps: Tensor, generator: torch.Generator, progress: float = 1.0) -> Quantised:
         bounded = self.bounded(maps)
         levels = bounded.round()
-        values = self._scaled(straight_through(bounded, levels))
-        return Quantised(values, self._codes(levels), {})
+        return Quantised(self._scaled(straight_through(bounded, levels)), self._codes(levels), {})
 
     def codes_of(self, maps: Tensor) -> Tensor:
         return self._codes(self.bounded(maps).round())

@@ -1,4 +1,4 @@
-"""The latents that a decoder was last trained on, among which the best for an image is looked up."""
+"""The latents that a decoder was last trained on, and a search for the one that is decoded most like an image."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from latentcli.numerics.precision import product_dtype
 
 MAX_ENTRIES = 20_000
-"""Latents that are kept; fewer of large images."""
+"""Latents that are kept at most."""
 
 MAX_VALUES = 2**24
-"""Pixels of the images of all entries, which are held in memory at once."""
+"""Pixel values of all decoded images that are held in memory, at most."""
 
 BLOCK = 1024
 """Latents that are decoded at once for inference."""
@@ -20,16 +20,15 @@ BLOCK = 1024
 class LatentMemory(nn.Module):
     """A ring buffer of latents from training.
 
-    A decoder of few latent dimensions bends its latent space so sharply that an encoder misses the best point for an
-    image, most of all for one that it was not trained on (the amortisation gap, Cremer, Li & Duvenaud 2018). Trying
-    each of the latents that the decoder was trained on finds a better one.
+    With few latent dimensions a decoder varies so sharply that an encoder misses the best point for an image, most of
+    all for one that it was not trained on (the amortisation gap, Cremer, Li & Duvenaud 2018). Trying each of the
+    latents that the decoder was trained on finds a better one.
 
-    For training the memory also holds the image that each entry was decoded to, so that a lookup decodes nothing.
-    Those are no part of the ``state_dict``; ``training_state`` has them.
+    In training the memory also holds the image that each entry was decoded to, so that a lookup decodes nothing.
+    These images are not part of the ``state_dict`` but of the ``training_state``.
 
     Args:
-        dimensions: D.
-        values: of an image, C · H · W.
+        dimensions, values: D, and C · H · W of an image.
 
     Attributes:
         latents: (capacity, D) float32; the newest replace the oldest.
@@ -48,12 +47,9 @@ class LatentMemory(nn.Module):
 
     @torch.no_grad()
     def push(self, latents: Tensor, deviations: Tensor, images: Tensor) -> None:
-        """Keep a batch in place of the oldest entries.
+        """Replace the oldest entries by latents (N, D) and the images (N, C, H, W) that they were decoded to.
 
-        Args:
-            latents: (N, D), that were decoded.
-            deviations: (N, D), standard deviations of the posterior that each was drawn from.
-            images: (N, C, H, W) that they were decoded to.
+        ``deviations`` (N, D) are the standard deviations of the posteriors that the latents were drawn from.
         """
         capacity = len(self.latents)
         if not self.decoded:
@@ -73,9 +69,9 @@ class LatentMemory(nn.Module):
 
     @torch.no_grad()
     def lookup(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Of each image (N, C, H, W) the entry that was decoded most like it: latents and deviations, each (N, D).
+        """For each image (N, C, H, W) the entry that was decoded most like it: latents and deviations, each (N, D).
 
-        None outside training, where the entries' images are not held.
+        None outside training, where the decoded images are not held.
         """
         if not self.decoded:
             return None
@@ -86,24 +82,22 @@ class LatentMemory(nn.Module):
 
     @property
     def entries(self) -> Tensor:
-        """(count, D): the latents that are kept by now; none before training."""
+        """(count, D): the latents kept so far; none before training."""
         return self.latents[: max(0, int(self.seen))]
 
     def training_state(self) -> Mapping[str, Tensor]:
-        """What ``lookup`` needs beside the ``state_dict``."""
+        """What ``lookup`` needs besides the ``state_dict``."""
         return self.decoded
 
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what ``training_state`` gave; nothing: the entries' images are forgotten."""
+        """Restore a ``training_state``; an empty one frees the memory of the decoded images."""
         self.decoded = {name: tensor.to(self.latents.device) for name, tensor in state.items()}
 
 
 class NearestEntries:
-    """A search among latents for those that are decoded most like images.
+    """A search among latents (K, D) for those that ``decode`` makes into images most like given ones.
 
-    Args:
-        latents: (K, D).
-        decode: images (n, C, H, W) of latents (n, D); called here, once for each latent.
+    Each of the latents is decoded once, when the search is made.
     """
 
     def __init__(self, latents: Tensor, decode: Callable[[Tensor], Tensor]) -> None:
@@ -112,7 +106,7 @@ class NearestEntries:
         self.norms = self.images.square().sum(dim=1)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each image (N, C, H, W) the nearest latents (N, D), and the squared errors (N,), summed over pixels."""
+        """For images (N, C, H, W) the best latents (N, D), and their squared errors (N,), summed over pixels."""
         pixels = images.flatten(1)
         errors, rows = (self.norms - 2 * pixels @ self.images.T).min(dim=1)
         return self.latents[rows], errors + pixels.square().sum(dim=1)

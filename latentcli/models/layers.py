@@ -10,14 +10,13 @@ NORMS = ("batch", "layer", "none")
 
 
 def layer(
-    weights: nn.Linear | nn.Conv2d | nn.ConvTranspose2d,
-    norm: str,
+    weights: nn.Linear | nn.Conv2d | nn.ConvTranspose2d, norm: str,
     activation: Callable[[], nn.Module] | None = nn.SiLU,
-) -> list[nn.Module]:
+) -> list[nn.Module]:  # fmt: skip
     """A layer's weights, its normalisation and its activation (None for none).
 
-    Batch normalisation (Ioffe & Szegedy 2015) learns most a step. Layer normalisation (Ba et al. 2016), here of
-    fully connected layers alone, leaves an image's latents to the image, which serves latent spaces of few dimensions.
+    Batch normalisation (Ioffe & Szegedy 2015) learns fastest. Layer normalisation (Ba et al. 2016), only of fully
+    connected layers, makes latents independent of the rest of a batch, which helps with few latent dimensions.
     """
     after = [] if activation is None else [activation()]
     if isinstance(weights, nn.Linear):
@@ -32,11 +31,10 @@ def dense(norm: str, *sizes: int) -> nn.Sequential:
 
 
 def channels_last(maps: Tensor) -> Tensor:
-    """The same maps, their channels next to each other in memory: twice as fast to convolve on a CPU.
+    """The same maps with their channels next to each other in memory: twice as fast to convolve on a CPU.
 
-    Only maps change their layout, so that weights look the same in memory whether they were trained just now or read
-    from a file. Of grey images the strides have to say so: they look the same in either layout, and all layers after
-    them would go on in the other one.
+    Only maps change their layout, so that weights have the same one whether they were trained just now or read from a
+    file. For grey images, whose memory is the same in either layout, the strides must tell the layers after them.
     """
     maps = maps.contiguous(memory_format=torch.channels_last)
     _, channels, height, width = maps.shape

@@ -1,7 +1,7 @@
-"""Reconstruction losses and divergences, as pure functions apart from any network.
+"""Reconstruction losses, as pure functions.
 
-Every reconstruction loss takes logits: the decoder's output before the sigmoid. Each returns one value per
-image, in nats or in units comparable to nats, summed over pixels and channels.
+Each takes logits (N, C, H, W), the decoder's output before the sigmoid, and targets (N, C, H, W) in [0, 1]. It returns
+(N,) values, in nats or in units comparable to nats, summed over pixels and channels.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,7 @@ from latentcli.numerics.metrics import SSIM_WINDOW
 
 
 def bernoulli_nll(logits: Tensor, target: Tensor) -> Tensor:
-    """Negative log-likelihood of pixels in [0, 1] under independent Bernoulli distributions (binary cross-entropy).
-
-    Args:
-        logits: (N, C, H, W) log-odds.
-        target: (N, C, H, W) in [0, 1].
-
-    Returns:
-        (N,) nats, summed over pixels.
+    """Negative log-likelihood of pixels under independent Bernoulli distributions (binary cross-entropy), nats.
 
     Source: Kingma & Welling 2014, appendix C.1.
     """
@@ -30,33 +23,20 @@ def bernoulli_nll(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def squared_error(logits: Tensor, target: Tensor) -> Tensor:
-    """Squared error of the pixel means, scaled as a Gaussian likelihood of variance 1/12 per pixel.
+    """6 · Σ (p − t)² with p the sigmoid of the logits: up to a constant, nats of a Gaussian of variance 1/12 per pixel.
 
     The constant puts the loss on the scale of the Bernoulli likelihood, so that one β serves both: near the
     target t, cross-entropy grows by (p − t)²/2 over t(1 − t), and t(1 − t) is 1/6 on average for t uniform in [0, 1];
     the error of a Gaussian of variance 1/12 (that of the uniform distribution) lies within a factor of two of it.
-
-    Args:
-        logits: (N, C, H, W) log-odds; their sigmoid is the pixel mean.
-        target: (N, C, H, W) in [0, 1].
-
-    Returns:
-        (N,) nats up to a constant, 6 · Σ (p − t)², summed over pixels.
     """
     return 6.0 * (torch.sigmoid(logits) - target).square().flatten(1).sum(dim=1)
 
 
 def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
-    """Structural similarity of images in [0, 1]: uniform 7×7 window, sample covariance, data range 1.
+    """(N,) in [-1, 1]: structural similarity of images in [0, 1], uniform 7×7 window, sample covariance, data range 1.
 
     The same quantity as ``skimage.metrics.structural_similarity(x, y, data_range=1)``: only windows that lie
-    inside the image count, and channels are averaged.
-
-    Args:
-        x, y: (N, C, H, W) in [0, 1], height and width of at least 7 pixels.
-
-    Returns:
-        (N,) in [-1, 1].
+    inside the image count, and channels are averaged. x and y are (N, C, H, W), of at least 7 pixels a side.
 
     Source: Wang, Bovik, Sheikh & Simoncelli 2004, equation 13, K1 = 0.01, K2 = 0.03.
     """
@@ -90,32 +70,14 @@ TERMS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 
 
 def parse(loss: str) -> tuple[str, ...]:
-    """The terms of a loss written as in ``bce+ssim``.
-
-    Raises:
-        UsageError: a term is unknown or stands twice.
-    """
+    """The terms of a loss written as in ``bce+ssim``; a ``UsageError`` if one is unknown or occurs twice."""
     terms = tuple(loss.split("+"))
     if not set(terms) <= set(TERMS) or len(set(terms)) != len(terms):
-        raise UsageError(
-            f"unknown loss {loss!r}", f"expected one of {', '.join(TERMS)}, or some joined by + (bce+ssim)"
-        )
+        known = ", ".join(TERMS)
+        raise UsageError(f"unknown loss {loss!r}", f"expected one of {known}, or some joined by + (bce+ssim)")
     return terms
 
 
 def reconstruction(loss: str, logits: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
-    """The sum of the terms that ``loss`` names.
-
-    Args:
-        loss: names of terms joined by +.
-        logits: (N, C, H, W) log-odds.
-        target: (N, C, H, W) in [0, 1].
-        ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
-
-    Returns:
-        (N,) nats, summed over pixels.
-
-    Raises:
-        UsageError: a term is unknown or stands twice.
-    """
+    """The sum of the terms that ``loss`` names, with nats a pixel for a structural similarity of 0 instead of 1."""
     return torch.stack([TERMS[term](logits, target, ssim_weight) for term in parse(loss)]).sum(dim=0)

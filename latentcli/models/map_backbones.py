@@ -1,7 +1,4 @@
-"""Convolutional networks that keep where things are: images to maps of features, and back.
-
-The maps are what a quantiser turns into codes, one for each position, and what a VAE's posterior is read from.
-"""
+"""Convolutional networks that keep positions apart: images to maps of features (N, C, h, w), and back."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +15,7 @@ Activation = Callable[[], nn.Module]
 
 
 def _downsampling(image_shape: Shape, width: int, stages: int | None) -> Downsampling:
-    """Of the networks here: width/32 channels at first."""
+    """From width/32 channels at first."""
     return Downsampling(image_shape, width // 32, stages or usual_stages(image_shape), False)
 
 
@@ -27,10 +24,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, norm: str, activation: Activation) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            *layer(nn.Conv2d(channels, channels, 3, padding=1), norm, activation),
-            *layer(nn.Conv2d(channels, channels, 1), norm, None),
-        )
+        wide, narrow = nn.Conv2d(channels, channels, 3, padding=1), nn.Conv2d(channels, channels, 1)
+        self.layers = nn.Sequential(*layer(wide, norm, activation), *layer(narrow, norm, None))
         self.activation = activation()
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -41,15 +36,11 @@ class MapEncoder(nn.Module):
     """Images to a map of features: convolutions of kernel 4 and stride 2, then residual blocks.
 
     Args:
-        image_shape: channels, height, width.
-        width: divided by 32 the channels of the first stage (see ``Downsampling``).
+        image_shape: channels, height, width; ``map_shape`` has those of the map.
+        width: 32 times the channels of the first stage (see ``Downsampling``).
         norm: "batch"; any other leaves convolutions without normalisation.
         stages: halvings of the sides; None: ``usual_stages``.
-        blocks: residual blocks.
-        activation: between the layers.
-
-    Attributes:
-        map_shape: channels, height and width of the map.
+        blocks, activation: how many residual blocks, and what follows each layer.
     """
 
     def __init__(
@@ -69,22 +60,12 @@ class MapEncoder(nn.Module):
 
 
 class MapDecoder(nn.Module):
-    """A map to image logits, the mirror of ``MapEncoder``.
-
-    Args:
-        inputs: channels of the map.
-    """
+    """A map of ``inputs`` channels to image logits, the mirror of ``MapEncoder``."""
 
     def __init__(
-        self,
-        image_shape: Shape,
-        width: int,
-        norm: str,
-        stages: int | None,
-        inputs: int,
-        blocks: int,
+        self, image_shape: Shape, width: int, norm: str, stages: int | None, inputs: int, blocks: int,
         activation: Activation,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__()
         down = _downsampling(image_shape, width, stages)
         first = down.channels[-1]
@@ -102,7 +83,7 @@ class MapDecoder(nn.Module):
 
 
 def usual_stages(image_shape: Shape) -> int:
-    """Halvings to about a quarter of the sides; of large images more, so that a map has 16 positions a side."""
+    """Halvings to about a quarter of the sides, for large images to about 20 positions a side."""
     side = min(image_shape[1:])
     return max(1, min(2 + max(0, round(math.log2(side / 80))), round(math.log2(side / 4))))
 
@@ -114,10 +95,10 @@ def grid_of(image_shape: Shape, stages: int | None) -> tuple[int, int]:
 
 
 def keep_scale(network: nn.Module) -> None:
-    """Have the convolutions of a network without normalisation drawn so wide that what passes keeps its scale.
+    """Set the ``gain`` of convolutions so that the scale of features is kept where nothing normalises them.
 
-    Otherwise what tells images apart shrinks to a half with each layer, and the decoder learns to be black before it
-    learns anything else.
+    Otherwise the differences between images halve with each layer, and the decoder learns to be black before it learns
+    anything else.
 
     Source: He, Zhang, Ren & Sun 2015, equation 10: a variance of 2 / inputs, which is a uniform bound of √6 / √inputs.
     """
@@ -127,13 +108,10 @@ def keep_scale(network: nn.Module) -> None:
 
 
 MAPS: dict[str, tuple[Callable[..., MapEncoder], Callable[..., MapDecoder]]] = {
-    "residual": (
-        partial(MapEncoder, blocks=2, activation=nn.SiLU),
-        partial(MapDecoder, blocks=2, activation=nn.SiLU),
-    ),
-    "strided": (
-        partial(MapEncoder, blocks=0, activation=nn.LeakyReLU),
-        partial(MapDecoder, blocks=0, activation=nn.LeakyReLU),
-    ),
+    name: (
+        partial(MapEncoder, blocks=blocks, activation=activation),
+        partial(MapDecoder, blocks=blocks, activation=activation),
+    )
+    for name, blocks, activation in (("residual", 2, nn.SiLU), ("strided", 0, nn.LeakyReLU))
 }
 """Encoder and decoder of maps by name; both take (image_shape, width, norm, stages), the decoder also inputs."""

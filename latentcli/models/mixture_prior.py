@@ -6,16 +6,11 @@ import torch
 from torch import Tensor, nn
 
 LOG_VARIANCES = (-14.0, 10.0)
-"""Bounds of log-variances, of posteriors and of priors: their exponentials stay finite whatever the weights are."""
+"""Bounds of log-variances, of posteriors and of priors, so that their exponentials are always finite."""
 
 
 class MixturePrior(nn.Module):
-    """p(z) = Σ_k N(z; μ_k, diag σ²_k) / K: components of equal weight with learned means and variances.
-
-    Args:
-        components: K.
-        dimensions: D.
-    """
+    """p(z) = Σ_k N(z; μ_k, diag σ²_k) / K: K components of equal weight, their means and variances (K, D) learned."""
 
     def __init__(self, components: int, dimensions: int) -> None:
         super().__init__()
@@ -24,11 +19,11 @@ class MixturePrior(nn.Module):
 
     @property
     def bounded_log_variances(self) -> Tensor:
-        """(K, D): log σ² as it counts, within ``LOG_VARIANCES``."""
+        """(K, D): log σ², clamped to ``LOG_VARIANCES``."""
         return self.log_variances.clamp(*LOG_VARIANCES)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw the means anew, half a standard deviation around the origin; one component begins as N(0, I)."""
+        """Draw the means from N(0, 0.5² I), the variances being 1; a single component begins as N(0, I)."""
         with torch.no_grad():
             self.log_variances.zero_()
             if len(self.means) > 1:
@@ -37,7 +32,7 @@ class MixturePrior(nn.Module):
                 self.means.zero_()
 
     def log_responsibilities(self, latents: Tensor) -> Tensor:
-        """log p(k | z), (N, K), of latents (N, D)."""
+        """(N, K): log p(k | z) of latents (N, D)."""
         precisions = (-self.bounded_log_variances).exp()
         # (z − μ)² / σ² = z²/σ² − 2 z μ/σ² + μ²/σ²: two matrix products instead of an (N, K, D) tensor
         distances = latents.square() @ precisions.T - 2 * latents @ (self.means * precisions).T
@@ -45,17 +40,10 @@ class MixturePrior(nn.Module):
         return torch.log_softmax(-0.5 * (distances + constants), dim=1)
 
     def kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """Upper bound of the KL divergence of a diagonal Gaussian posterior from the mixture.
+        """(N,) nats: upper bound of the KL divergence of diagonal Gaussian posteriors, each (N, D), from the mixture.
 
         Σ_k γ_k (KL[q(z | x) ‖ N(μ_k, σ²_k)] + log γ_k + log K) with γ = p(k | z) at the posterior mean; for one
         component at the origin with unit variance it is the divergence from N(0, I).
-
-        Args:
-            mean: (N, D) posterior means.
-            log_variance: (N, D) logarithms of the posterior variances.
-
-        Returns:
-            (N,) nats, summed over the D latent dimensions.
 
         Source: Jiang et al. 2017, equation 12, with the expectation over z taken at its mean.
         """
@@ -68,7 +56,7 @@ class MixturePrior(nn.Module):
         return (log_gamma.exp() * (to_components + log_gamma + math.log(len(self.means)))).sum(dim=1)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """(count, D) points of it."""
+        """(count, D): points drawn from the mixture."""
         components = torch.randint(len(self.means), (count,), generator=generator, device=self.means.device)
         noise = torch.randn((count, self.means.shape[1]), generator=generator, device=self.means.device)
         return self.means[components] + (0.5 * self.bounded_log_variances[components]).exp() * noise
@@ -80,9 +68,9 @@ class MixturePrior(nn.Module):
         return mean, spread.T @ spread / len(spread) + self.bounded_log_variances.exp().mean(dim=0).diag()
 
     def widest_plane(self) -> tuple[Tensor, Tensor]:
-        """Mean (D,) and two directions (2, D), one standard deviation long, in which the means spread most.
+        """Mean (D,) and the two directions (2, D), one standard deviation long, in which the means spread most.
 
-        Where means are too few to spread, the dimensions of the largest variance; no (D, D) covariance is made.
+        With two means or fewer they are the dimensions of largest variance. No (D, D) covariance is computed.
         """
         mean, variances = self.means.mean(dim=0), self.bounded_log_variances.exp().mean(dim=0)
         spread = self.means - mean
@@ -95,16 +83,11 @@ class MixturePrior(nn.Module):
 
 
 def mutual_information(first: Tensor, second: Tensor) -> Tensor:
-    """Mutual information between the components assigned to two views of the same images.
+    """Mutual information between the components of two views of the same images: a scalar, nats, at most log K.
 
-    High when both views of an image fall into the same component, and all components are used equally. Maximised
-    without labels, it makes the components agree with what distortions leave unchanged.
-
-    Args:
-        first, second: (N, K) probabilities of the components for each view.
-
-    Returns:
-        scalar, nats, at most log K.
+    Each view is given by its (N, K) probabilities of the components. The information is high when both views of an
+    image belong to the same component, and all components are used equally. Maximised without labels, it makes the
+    components depend on what distortions leave unchanged.
 
     Source: Ji, Henriques & Vedaldi 2019 (invariant information clustering), equation 3.
     """

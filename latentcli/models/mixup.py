@@ -9,24 +9,13 @@ from torch import Tensor
 
 
 def mixup(images: Tensor, targets: Tensor, alpha: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """λ of each image and its labels, and 1 − λ of another's, λ drawn from Beta(α, α).
+    """λ of each image (N, C, H, W) and its soft labels (N, K) plus 1 − λ of another's, with one λ from Beta(α, α).
 
-    Args:
-        images: (N, C, H, W).
-        targets: (N, K) soft labels.
-        alpha: α > 0; near 0 images stay almost as they are, at 1 every λ is as likely.
-        generator: where the randomness comes from, on the images' device.
-
-    Returns:
-        images and targets of the same shapes; rows of targets that sum to 1 still do.
+    With α near 0 images stay almost as they are; with 1 λ is uniform. The generator is on the images' device.
     """
     device = images.device
     order = torch.randperm(len(images), generator=generator, device=device)
     seed = torch.randint(2**62, (), generator=generator, device=device).item()
     weight = float(np.random.default_rng(int(seed)).beta(alpha, alpha))
-    return weighted(images, images[order], weight), weighted(targets, targets[order], weight)
-
-
-def weighted(first: Tensor, second: Tensor, weight: float) -> Tensor:
-    """The weighted mean: ``weight`` of the first, the rest of the second."""
-    return weight * first + (1 - weight) * second
+    mixed, mixed_targets = (weight * each + (1 - weight) * each[order] for each in (images, targets))
+    return mixed, mixed_targets

@@ -25,10 +25,10 @@ class QuantisedConfig(ModelConfig):
     """Architecture and loss around the quantiser.
 
     Attributes:
-        backbone: encoder and decoder: "mlp", "conv" or "conv-mlp"; or "residual" or "strided", which keep positions apart.
+        backbone: encoder and decoder: "mlp", "conv", "conv-mlp"; or "residual", "strided", which keep positions apart.
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; the last convolutions have width/32 channels or more.
-        stages: halvings of the image down to the map of codes; None: to about a quarter of the sides.
+        stages: halvings from the image to the map of codes; None: to about a quarter of the sides.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
     """
@@ -47,11 +47,9 @@ class QuantisedConfig(ModelConfig):
 
     @property
     def halvings(self) -> int:
-        """Halvings from the image to the map of codes; fully connected layers afford about 7 positions a side."""
-        usual = usual_stages(self.image_shape)
-        if self.backbone not in MAPS:
-            usual = max(usual, round(math.log2(min(self.image_shape[1:]) / 7)))
-        return self.stages or usual
+        """Halvings from the image to the map of codes, which has at most about 7 positions a side without ``MAPS``."""
+        few = 0 if self.backbone in MAPS else round(math.log2(min(self.image_shape[1:]) / 7))
+        return self.stages or max(usual_stages(self.image_shape), few)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -60,12 +58,7 @@ class QuantisedConfig(ModelConfig):
 
 
 class QuantisedAutoencoder(LatentModel):
-    """Encoder, quantiser, decoder.
-
-    Args:
-        config: of the networks.
-        quantiser: between them.
-    """
+    """Encoder, quantiser, decoder."""
 
     MEASURES: ClassVar[tuple[str, ...]] = ("perplexity", "codes_used", "bits_per_image", "compression")
     FEATURES: ClassVar[tuple[str, ...]] = ("quantized", "codes", "encoder", "pixels")
@@ -74,32 +67,29 @@ class QuantisedAutoencoder(LatentModel):
     def __init__(self, config: QuantisedConfig, quantiser: Quantiser) -> None:
         super().__init__()
         self.config, self.quantiser = config, quantiser
-        size, norm = (config.image_shape, config.width), config.norm
-        dimensions, (height, width) = quantiser.dimensions, config.grid
+        layout = (config.image_shape, config.width, config.norm)
+        map_shape = (quantiser.dimensions, *config.grid)
         if config.backbone in MAPS:
             encoder, decoder = MAPS[config.backbone]
-            self.encoder: Any = encoder(*size, norm, config.halvings)
-            self.to_vectors: nn.Module = nn.Conv2d(self.encoder.map_shape[0], dimensions, 1)
-            self.decoder: nn.Module = decoder(*size, norm, config.halvings, dimensions)
-            if norm != "batch":
+            self.encoder: Any = encoder(*layout, config.halvings)
+            self.to_vectors: nn.Module = nn.Conv2d(self.encoder.map_shape[0], quantiser.dimensions, 1)
+            self.decoder: nn.Module = decoder(*layout, config.halvings, quantiser.dimensions)
+            if config.norm != "batch":
                 keep_scale(self)
         else:
             encoder, decoder = backbones.BACKBONES[config.backbone]
-            self.encoder = encoder(*size, norm, config.stages)
-            map_shape = (dimensions, height, width)
-            to_map = nn.Linear(self.encoder.features, math.prod(map_shape))
+            self.encoder = encoder(*layout, config.stages)
+            to_map = nn.Linear(self.encoder.features, self.dimensions)
             self.to_vectors = nn.Sequential(to_map, nn.Unflatten(1, map_shape))
-            self.decoder = nn.Sequential(nn.Flatten(), decoder(*size, norm, config.stages, math.prod(map_shape)))
+            self.decoder = nn.Sequential(nn.Flatten(), decoder(*layout, config.stages, self.dimensions))
 
     @abstractmethod
     def weights(self) -> Mapping[str, float]:
-        """Weight of each of the quantiser's loss terms; they are means, which count once for each value of a pixel."""
+        """Weight of each of the quantiser's loss terms, which are means, for each value of an image."""
 
     def maps_of(self, images: Tensor) -> Tensor:
-        """(N, D, h, w) float32: what the quantiser takes."""
-        with self.reduced_precision(images):
-            maps = self.to_vectors(self.encoder(images))
-        return maps.float()
+        """(N, D, h, w) float32: the input of the quantiser."""
+        return self.run(images, self.encoder, self.to_vectors)
 
     def encode(self, images: Tensor) -> Encoding:
         codes = self.quantiser.codes_of(self.maps_of(images))
@@ -123,9 +113,7 @@ class QuantisedAutoencoder(LatentModel):
 
     def logits_of(self, values: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32, of quantised maps (N, D, h, w)."""
-        with self.reduced_precision(values):
-            logits = self.decoder(values)
-        return logits.float()
+        return self.run(values, self.decoder)
 
     def features(self, images: Tensor, name: str) -> Tensor:
         match name:
@@ -143,7 +131,7 @@ class QuantisedAutoencoder(LatentModel):
         return super().feature_shape(name)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Each position by itself, its code as often as in training."""
+        """Each position is drawn independently, its code as often as in training."""
         frequencies = self.quantiser.frequencies().to(generator.device)
         positions = count * math.prod(self.config.grid)
         codes = torch.multinomial(frequencies, positions, replacement=True, generator=generator)
@@ -155,17 +143,15 @@ class QuantisedAutoencoder(LatentModel):
 
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         bits = math.prod(self.config.grid) * math.log2(self.quantiser.size)
-        return {
-            **metrics.codes(arrays["codes"], self.quantiser.size),
-            "bits_per_image": bits,
-            "compression": 8 * math.prod(self.config.image_shape) / bits,
-        }
+        compression = 8 * math.prod(self.config.image_shape) / bits
+        used = metrics.codes(arrays["codes"], self.quantiser.size)
+        return {**used, "bits_per_image": bits, "compression": compression}
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
         return self.loss_of(self.maps_of(images), images, generator, progress)
 
     def loss_of(self, maps: Tensor, images: Tensor, generator: torch.Generator, progress: float) -> LossTerms:
-        """The training loss of images (N, C, H, W) whose ``maps_of`` are these, (N, D, h, w)."""
+        """The training loss of images (N, C, H, W), given their ``maps_of`` (N, D, h, w)."""
         config = self.config
         quantised = self.quantiser(maps, generator, progress)
         logits = self.logits_of(quantised.values)

@@ -1,4 +1,4 @@
-"""What every quantiser promises: maps of vectors to maps of codes, and codes to vectors."""
+"""The interface of quantisers: maps of vectors to maps of codes, and codes to vectors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -24,12 +24,7 @@ class Quantised:
 
 
 class Quantiser(nn.Module, ABC):
-    """Maps each position's vector to one of K vectors.
-
-    Attributes:
-        size: K, the number of codes.
-        dimensions: D, of the vectors it takes and gives.
-    """
+    """Maps each position's vector, of D ``dimensions``, to one of K = ``size`` vectors."""
 
     size: int
     dimensions: int
@@ -40,17 +35,17 @@ class Quantiser(nn.Module, ABC):
 
         Args:
             maps: (N, D, h, w).
-            generator: where all randomness comes from, on the maps' device.
+            generator: of all randomness, on the maps' device.
             progress: the fraction of training that is done, in [0, 1].
         """
 
-    @abstractmethod
     def codes_of(self, maps: Tensor) -> Tensor:
-        """(N, h, w) int64: the code of each position of maps (N, D, h, w), such as ``forward`` takes."""
+        """(N, h, w) int64: the code of each position of maps (N, D, h, w), which are inputs of ``forward``."""
+        return self.nearest(maps)
 
     @abstractmethod
     def nearest(self, vectors: Tensor) -> Tensor:
-        """(N, h, w) int64: the code of the vector nearest to each of (N, D, h, w), such as ``forward`` gives."""
+        """(N, h, w) int64: the code whose vector is nearest to each of (N, D, h, w), in the space of outputs."""
 
     @abstractmethod
     def vectors_of(self, codes: Tensor) -> Tensor:
@@ -58,24 +53,16 @@ class Quantiser(nn.Module, ABC):
 
     @abstractmethod
     def frequencies(self) -> Tensor:
-        """(K,) how often each code occurs, summing to 1; all alike where that is not known."""
+        """(K,) how often each code occurs, summing to 1; uniform where that is not known."""
 
 
 def straight_through(maps: Tensor, values: Tensor) -> Tensor:
-    """``values`` in the forward pass; their gradient becomes that of ``maps`` (Bengio et al. 2013)."""
+    """``values`` in the forward pass, whose gradient is passed on to ``maps`` (Bengio et al. 2013)."""
     return maps + (values - maps).detach()
 
 
 def perplexity(codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """How evenly codes are used: the exponential of their entropy, 1 … K, and the fraction of the K that occur.
-
-    Args:
-        codes: int64 of any shape, in 0 … K − 1.
-        size: K.
-
-    Returns:
-        two scalars.
-    """
+    """Two scalars: the exponential of the entropy of codes in 0 … K − 1, K = ``size``, and the fraction that occurs."""
     frequencies = torch.bincount(codes.flatten(), minlength=size) / codes.numel()
     entropy = torch.special.entr(frequencies).sum()
     return entropy.exp(), (frequencies > 0).float().mean()

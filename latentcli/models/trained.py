@@ -1,6 +1,6 @@
-"""A trained network with what is known of it, and images through it a batch at a time."""
+"""A trained network with the facts about it, which takes images and latents a batch at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.device import memory_for
+from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.progress import Progress, silent
@@ -19,24 +20,22 @@ from latentcli.numerics.fusing import fused
 from latentcli.numerics.linear import FastLinear
 
 BATCH = 512
-"""Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels.
-
-On the CPU the layers' outputs then stay near, and in memory that is not asked for anew with each batch.
-"""
+"""Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels. On the CPU the layers'
+outputs then stay in caches, and in memory that is not allocated anew with each batch."""
 
 
 @dataclass(eq=False)
 class TrainedModel:
-    """What commands, studies and Python callers hold: a network, and all that its file says of it.
+    """A trained network with all that its file says about it: what commands, studies and Python callers work with.
 
     Attributes:
         family: registered name of the network's family.
         network: a ``LatentModel``, or a ``PixelClassifier``; on its device.
-        class_names: of the data it was trained on, for a classifier of its outputs; empty when that had none.
+        class_names: of the data it was trained on; empty if that had none.
         training: how it was trained: seed, settings, versions, history, the data's name and SHA-256.
-        fingerprint: SHA-256 of everything in its checkpoint: what latents and classifiers name it by.
+        fingerprint: SHA-256 of everything in its checkpoint, by which latents and classifiers refer to it.
         name: how to call it in messages, such as the name of its file.
-        state: file from which its training can go on until it is saved; None where there is none.
+        state: file from which its training can resume until the model is saved; None if there is none.
 
     Example:
         >>> import latentcli as lc
@@ -59,8 +58,7 @@ class TrainedModel:
     @property
     def config(self) -> ModelConfig:
         """The network's configuration."""
-        config: ModelConfig = self.network.config
-        return config
+        return self.network.config
 
     @property
     def image_shape(self) -> Shape:
@@ -70,8 +68,7 @@ class TrainedModel:
     @property
     def history(self) -> Sequence[Mapping[str, float]]:
         """One row of losses an epoch."""
-        rows: Sequence[Mapping[str, float]] = self.training.get("history", ())
-        return rows
+        return self.training.get("history", ())
 
     @property
     def device(self) -> torch.device:
@@ -80,10 +77,10 @@ class TrainedModel:
 
     @property
     def latent_model(self) -> LatentModel:
-        """The network, which has a latent space.
+        """The network for inference, with its latent space.
 
         Raises:
-            ModelFileError: it is a classifier of pixels.
+            ModelFileError: this is a classifier of pixels.
         """
         if not isinstance(self.network, LatentModel):
             raise ModelFileError(
@@ -91,15 +88,15 @@ class TrainedModel:
                 "expected a model of latents, such as vae.pth, which `latentcli train` writes",
                 f"to label images with it, give no other file: latentcli classify DATA {self.name}",
             )
-        return self.network
+        return self._fused
 
     @property
     def pixel_classifier(self) -> PixelClassifier:
-        """The network, which labels images by itself.
+        """The network for inference, which labels images by itself.
 
         Raises:
-            UsageError: it is a model of latents.
-            ModelFileError: it does not name the classes that it tells apart.
+            UsageError: this is a model of latents.
+            ModelFileError: the file does not name the classes that the network tells apart.
         """
         if not isinstance(self.network, PixelClassifier):
             raise UsageError(
@@ -114,7 +111,7 @@ class TrainedModel:
                 f"expected {self.network.config.classes} different names, found {len(self.class_names)}",
                 "train it again: latentcli train-cnn DATA",
             )
-        return self.network
+        return self._fused
 
     def entries(self) -> dict[str, Any]:
         """What its checkpoint holds, as plain values and tensors."""
@@ -125,7 +122,7 @@ class TrainedModel:
         }  # fmt: skip
 
     def save(self, path: str | Path) -> None:
-        """Write the checkpoint ``vae.pth`` or ``cnn.pth``, whole or not at all; ``state`` is of no use then and goes.
+        """Write the checkpoint (``vae.pth``, ``cnn.pth``), whole or not at all, then remove the ``state`` file.
 
         Raises:
             OutputError: the file cannot be written.
@@ -141,18 +138,18 @@ class TrainedModel:
         """The network in evaluation mode, with its normalisations fused into other layers where that can be done."""
         return fused(self.network)
 
-    @property
-    def _latents(self) -> LatentModel:
-        self.latent_model  # noqa: B018  # refuses what has none
-        fused: LatentModel = self._fused
-        return fused
+    def _on_device(self, images: ImageSet | np.ndarray) -> DeviceImages:
+        pixels = images.images if isinstance(images, ImageSet) else images
+        if pixels.shape[1:] != tuple(self.image_shape):
+            raise DataError(
+                f"the images do not fit {self.name}",
+                f"expected {self.image_shape} (channels, height, width), found {pixels.shape[1:]}",
+                "load them for this model: `image_shape`",
+            )
+        return DeviceImages(pixels, self.device)
 
     def check_features(self, name: str | None) -> None:
-        """Refuse the name of features that the family does not have; None is fine.
-
-        Raises:
-            UsageError: the name is none of the family's; the message lists these.
-        """
+        """Raise a ``UsageError``, which lists the family's features, unless the name is one of them or None."""
         known = self.latent_model.FEATURES
         if name is not None and name not in known:
             raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(known)}")
@@ -160,7 +157,7 @@ class TrainedModel:
     def encode(
         self, images: ImageSet | np.ndarray, features: str | None = None, progress: Progress = silent
     ) -> Latents:
-        """Deterministic latents of images; nothing is decoded and no loss is computed.
+        """Deterministic latents of images.
 
         Args:
             images: a set, or (N, C, H, W) uint8.
@@ -168,27 +165,31 @@ class TrainedModel:
             progress: told about the images.
 
         Returns:
-            the latents, signed with ``fingerprint``, with the images' labels and files. Whole numbers are int32.
+            the latents, with the model's ``fingerprint`` and the images' labels and files. Whole numbers are int32.
 
         Raises:
             UsageError: the family has no such features.
+            DataError: the images are of another shape than the model's.
         """
         self.check_features(features)
         images = images if isinstance(images, ImageSet) else ImageSet(images)
-        network = self._latents
+        network, source = self.latent_model, self._on_device(images)
         other = None if features in (None, *ARRAYS_OF_FEATURES) else features
+
+        def encoded(rows: np.ndarray) -> dict[str, np.ndarray]:
+            batch = source[rows]
+            found = network.encode(batch).arrays if other is None else {other: network.features(batch, other)}
+            return {
+                name: (array.float() if array.is_floating_point() else array.int()).cpu().numpy()
+                for name, array in found.items()
+            }
+
         arrays: dict[str, np.ndarray] = {}
-        source = DeviceImages(images.images, self.device)
-        with progress("encoding", len(images)) as advance, torch.inference_mode(), FastLinear():
-            for rows in batches(len(images), batch_size(images.shape)):
-                batch = source[rows]
-                found = network.encode(batch).arrays if other is None else {other: network.features(batch, other)}
-                for name, array in found.items():
-                    part = (array.float() if array.is_floating_point() else array.int()).cpu().numpy()
-                    if name not in arrays:  # maps of vectors are large: never held twice
-                        arrays[name] = np.empty((len(images), *part.shape[1:]), part.dtype)
-                    arrays[name][rows[0] : rows[-1] + 1] = part
-                advance(len(rows))
+        for rows, parts in self._batches("encoding", len(images), encoded, progress):
+            for name, part in parts.items():
+                if name not in arrays:  # maps of vectors are large: never held twice
+                    arrays[name] = np.empty((len(images), *part.shape[1:]), part.dtype)
+                arrays[name][rows] = part
         shapes = {name: shape for name in network.FEATURES if (shape := network.feature_shape(name)) is not None}
         return Latents(arrays, self.fingerprint, images.labels, images.files, shapes)
 
@@ -198,120 +199,109 @@ class TrainedModel:
         Raises:
             DataError: the latents are not of this model.
         """
+        network = self.latent_model
         if isinstance(latents, Latents):
-            blocks = self.decodings(latents.arrays, progress)
-            return np.concatenate([images for _, images in blocks])
-        result = np.empty((len(latents), *self.image_shape), np.float32)
-        with progress("decoding", len(latents)) as advance:
-            for rows in batches(len(latents), batch_size(self.image_shape)):
-                result[rows] = self._decoded(latents[rows])
-                advance(len(rows))
-        return result
-
-    @torch.inference_mode()
-    @FastLinear()
-    def _decoded(self, latents: np.ndarray) -> np.ndarray:
-        points = torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device)
-        return self._latents.decode(points).cpu().numpy()
+            arrays = latents.arrays
+        else:
+            arrays = {ARRAYS_OF_FEATURES[network.FEATURES[0]]: np.asarray(latents)}
+            if np.shape(latents)[1:] != (network.dimensions,):
+                raise network.unfit("points", f"(N, {network.dimensions}) numbers, found {np.shape(latents)}")
+        return _joined(self.decodings(arrays, progress), (len(latents), *self.image_shape))
 
     def decodings(
         self, arrays: Mapping[str, np.ndarray], progress: Progress = silent
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Images of what ``encode`` made of them, a batch at a time.
+        """Row numbers and the images of these latents, (n, C, H, W) float32 in [0, 1], a batch at a time.
 
         Args:
-            arrays: by the names that ``encode`` gives them, each with N rows; codes alone will do.
+            arrays: by the names that ``encode`` gives them, each with N rows; codes alone are enough. A ``DataError``
+                if they are not of this model's latents.
             progress: told about the images.
-
-        Yields:
-            row numbers, and their images (n, C, H, W) float32 in [0, 1].
-
-        Raises:
-            DataError: the arrays are not of this model's latents.
         """
-        network, count = self._latents, len(next(iter(arrays.values())))
-        with progress("decoding", count) as advance:
-            for rows in batches(count, batch_size(self.image_shape)):
-                some = {
-                    name: torch.from_numpy(array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64))
-                    for name, array in arrays.items()
-                }
-                with torch.inference_mode(), FastLinear():
-                    points = network.flat_of({name: array.to(self.device) for name, array in some.items()})
-                    decoded = network.decode(points).cpu().numpy()
-                yield rows, decoded
-                advance(len(rows))
+        network = self.latent_model
+
+        def decoded(rows: np.ndarray) -> np.ndarray:
+            some = {
+                name: array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64)
+                for name, array in arrays.items()
+            }
+            points = network.flat_of({name: torch.from_numpy(array).to(self.device) for name, array in some.items()})
+            return network.decode(points).cpu().numpy()
+
+        return self._batches("decoding", len(next(iter(arrays.values()))), decoded, progress)
 
     def reconstructions(
         self, images: ImageSet | np.ndarray, progress: Progress = silent
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Images to latents and back, deterministically, a batch at a time.
+        """Row numbers and reconstructions, (n, C, H, W) float32 in [0, 1], a batch at a time.
 
         Args:
-            images: a set, or (N, C, H, W) uint8.
+            images: a set, or (N, C, H, W) uint8; a ``DataError`` if they are of another shape than the model's.
             progress: told about the images.
-
-        Yields:
-            row numbers, and their reconstructions (n, C, H, W) float32 in [0, 1].
         """
-        pixels = images.images if isinstance(images, ImageSet) else images
-        network, source = self._latents, DeviceImages(pixels, self.device)
+        network, source = self.latent_model, self._on_device(images)
         with torch.inference_mode(), FastLinear():
             inverse = network.inverse()
-        with progress("reconstructing", len(pixels)) as advance:
-            for rows in batches(len(pixels), batch_size(pixels.shape[1:])):
-                with torch.inference_mode(), FastLinear():
-                    decoded = network.decode(inverse(source[rows])).cpu().numpy()
-                yield rows, decoded
-                advance(len(rows))
+        return self._batches(
+            "reconstructing", len(images), lambda rows: network.decode(inverse(source[rows])).cpu().numpy(), progress
+        )
 
     def reconstruct(self, images: ImageSet | np.ndarray, progress: Progress = silent) -> np.ndarray:
         """All of ``reconstructions`` at once: (N, C, H, W) float32 in [0, 1]."""
-        result = np.empty((len(images), *self.image_shape), np.float32)
-        for rows, decoded in self.reconstructions(images, progress):
-            result[rows] = decoded
-        return result
+        return _joined(self.reconstructions(images, progress), (len(images), *self.image_shape))
 
-    @torch.inference_mode()
-    @FastLinear()
     def probabilities(self, images: ImageSet | np.ndarray, progress: Progress = silent) -> np.ndarray:
-        """(N, K) float32, each row summing to 1: what a classifier of pixels makes of images.
-
-        Args:
-            images: a set, or (N, C, H, W) uint8.
-            progress: told about the images.
+        """(N, K) float32, each row summing to 1: the classes of images, a set or (N, C, H, W) uint8, by their pixels.
 
         Raises:
             UsageError: this is a model of latents.
+            DataError: the images are of another shape than the model's.
         """
-        classes = self.pixel_classifier.config.classes
-        pixels = images.images if isinstance(images, ImageSet) else images
-        source, result = DeviceImages(pixels, self.device), np.empty((len(pixels), classes), np.float32)
-        with progress("classifying", len(pixels)) as advance:
-            for rows in batches(len(pixels), batch_size(pixels.shape[1:])):
-                result[rows] = self._fused.predict_proba(source[rows]).cpu().numpy()
-                advance(len(rows))
-        return result
+        network, source = self.pixel_classifier, self._on_device(images)
+        blocks = self._batches(
+            "classifying", len(images), lambda rows: network.predict_proba(source[rows]).cpu().numpy(), progress
+        )
+        return _joined(blocks, (len(images), network.config.classes))
 
     def measures(self, latents: Latents) -> dict[str, Any]:
-        """What is worth reporting of the latents of a set of images, under the keys that all commands share."""
+        """The family's metrics of the latents of a set of images, by names that all commands share."""
         return self.latent_model.measures(latents.arrays)
 
     @torch.inference_mode()
     def prior(self, count: int, random: np.random.Generator) -> np.ndarray:
         """(count, D) float32: latent points drawn from the model's own prior."""
         generator = torch.Generator(self.device).manual_seed(int(random.integers(2**63)))
-        return self._latents.draw(count, generator).cpu().numpy()
+        return self.latent_model.draw(count, generator).cpu().numpy()
 
     @torch.inference_mode()
     def valid(self, latents: np.ndarray) -> np.ndarray:
         """(n, D) float32: for each of any points (n, D) the nearest that an image can have."""
         points = torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device)
-        return self._latents.valid(points).cpu().numpy() if len(points) else points.cpu().numpy()
+        return (self.latent_model.valid(points) if len(points) else points).cpu().numpy()
 
     def images(self, latents: np.ndarray) -> np.ndarray:
         """(n, C, H, W) uint8: the images of latent points (n, D)."""
         return np.round(np.clip(self.decode(latents), 0.0, 1.0) * 255.0).astype(np.uint8)
+
+    def _batches(
+        self, doing: str, count: int, compute: Callable[[np.ndarray], Any], progress: Progress
+    ) -> Iterator[tuple[np.ndarray, Any]]:
+        """Row numbers and what ``compute`` makes of them, without gradients, a batch at a time."""
+        size = batch_size(self.image_shape)
+        with memory_for(size), progress(doing, count) as advance:
+            for rows in batches(count, size):
+                with torch.inference_mode(), FastLinear():
+                    result = compute(rows)
+                yield rows, result
+                advance(len(rows))
+
+
+def _joined(blocks: Iterator[tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
+    """A float32 array of this shape, filled with blocks of rows."""
+    result = np.empty(shape, np.float32)
+    for rows, block in blocks:
+        result[rows] = block
+    return result
 
 
 def batch_size(shape: tuple[int, ...]) -> int:

@@ -1,10 +1,8 @@
 """Variational autoencoder (Kingma & Welling 2014) whose prior is a Gaussian mixture trained with it.
 
-With one component the prior is N(0, I) and this is the plain VAE. With more, the latent space falls into clusters
-without any label: the mixture is trained end to end (Jiang et al. 2017), and the mutual information between its
-components and the images, under distortions that leave unchanged what an image shows, is maximised (Ji et al. 2019).
-
-A latent space of very few dimensions has a class of its own, whose decoder remembers the latents of its training.
+With one component the prior is N(0, I) and this is the plain VAE. With more, the latent space forms clusters without
+any label: the mixture is trained end to end (Jiang et al. 2017), maximising the mutual information between its
+components for an image and for a distorted copy of it (Ji et al. 2019).
 """
 
 import math
@@ -29,20 +27,19 @@ from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_i
 from latentcli.numerics import metrics
 
 LOW_DIMENSIONS = 4
-"""Latent dimensions up to which the decoder must bend sharply to reach all images, and a ``LowDimensionalVAE`` is
-built."""
+"""Latent dimensions up to which the decoder has to vary sharply to reach all images: a ``LowDimensionalVAE``."""
 
 MEMORY_FRACTION = 0.4
-"""Fraction of training, at its end, in which the decoder alone learns, at the remembered latents."""
+"""Fraction of training, at its end, in which only the decoder learns, at the remembered latents."""
 
 MEMORY_NOISE = 3.0
-"""Posterior deviations by which latents are drawn around those: the decoder learns to fill the space between them."""
+"""Noise around these, in posterior standard deviations: the decoder learns to fill the space between them."""
 
 MANY_DIMENSIONS = 1024
-"""Latent dimensions beyond which their covariance is not decomposed as a whole."""
+"""Latent dimensions beyond which the prior's covariance matrix is too large to be decomposed."""
 
 MANY_PIXELS = 3 * 64 * 64
-"""Values of an image beyond which a fully connected decoder is a waste."""
+"""Values of an image beyond which a convolutional decoder is better than a fully connected one."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +47,18 @@ class VAEConfig(ModelConfig):
     """Architecture and loss of a VAE.
 
     Attributes:
-        backbone: encoder and decoder: "mlp", "conv" or "conv-mlp"; or "residual" or "strided", whose latent space is a map.
+        backbone: encoder and decoder: "mlp", "conv", "conv-mlp"; or "residual", "strided", whose latent space is a map.
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; convolutions begin with width/64 channels.
-        stages: halvings of the image by convolutions; None takes as many as suit its size.
-        latent_dim: dimensions of the latent space; with a backbone that keeps positions apart, of each position.
-        fourier: sines and cosines of the latents that the decoder also sees; 0 for none.
+        stages: halvings of the image by convolutions; None chooses by its size.
+        latent_dim: dimensions of the latent space; where it is a map, of each position.
+        fourier: learned projections of the latents whose sines and cosines the decoder also gets; 0 for none.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
         beta: weight of the KL divergence from the prior (Higgins et al. 2017).
         beta_warmup: fraction of training over which that weight rises from zero.
         components: of the mixture that is the prior; 1 is N(0, I).
-        information: weight of the mutual information, nats of loss for each nat; 0 distorts no images.
+        information: weight of the mutual information, nats of loss for each nat; 0 omits it and distorts no images.
     """
 
     backbone: str = setting("conv-mlp", choices=backbones.NAMES)
@@ -91,15 +88,12 @@ class VAEConfig(ModelConfig):
 
     @property
     def dimensions(self) -> int:
-        """Of the latent space, all positions of a map together."""
+        """Dimensions of the latent space, all positions of a map together."""
         return self.latent_dim * math.prod(self.grid)
 
     @classmethod
     def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Twice as many components as classes; a wide decoder for few dimensions, a conv decoder for many pixels.
-
-        A map has eight dimensions a position.
-        """
+        """Twice as many components as classes; a wide decoder for few dimensions; convolutions for many pixels."""
         suggestions: dict[str, Any] = {} if classes is None else {"components": 2 * classes}
         if settings.get("backbone") in MAPS:
             return suggestions | {"latent_dim": 8}
@@ -107,9 +101,7 @@ class VAEConfig(ModelConfig):
         if isinstance(dimensions, int) and dimensions <= LOW_DIMENSIONS:
             suggestions |= {"fourier": 256, "width": 1536, "norm": "layer"}
             suggestions |= {"loss": "mse+ssim", "ssim_weight": 0.8, "information": 30.0}
-        if math.prod(image_shape) > MANY_PIXELS:
-            suggestions["backbone"] = "conv"
-        return suggestions
+        return suggestions | ({"backbone": "conv"} if math.prod(image_shape) > MANY_PIXELS else {})
 
 
 class VAE(LatentModel):
@@ -139,16 +131,14 @@ class VAE(LatentModel):
         self.mixture = MixturePrior(config.components, config.dimensions)
         self.mixture.requires_grad_(config.components > 1)
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
-        inputs = config.latent_dim + 2 * config.fourier
-        self.decoder = decoder(*layout, inputs)
+        self.decoder = decoder(*layout, config.latent_dim + 2 * config.fourier)
         if self.is_map and config.norm != "batch":
             keep_scale(self)
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), each (N, D)."""
-        with self.reduced_precision(images):
-            moments = self.posterior(self.encoder(images))
-        mean, log_variance = (to_rows(half) if self.is_map else half for half in moments.float().chunk(2, dim=1))
+        moments = self.run(images, self.encoder, self.posterior)
+        mean, log_variance = (to_rows(half) if self.is_map else half for half in moments.chunk(2, dim=1))
         return mean, log_variance.clamp(*LOG_VARIANCES)
 
     def encode(self, images: Tensor) -> Encoding:
@@ -160,17 +150,16 @@ class VAE(LatentModel):
 
     def logits_of(self, latents: Tensor) -> Tensor:
         """Log-odds of the pixels, (N, C, H, W) float32."""
-        with self.reduced_precision(latents):
-            logits = self.decoder(to_maps(latents, self.config.grid) if self.is_map else self.expand(latents))
-        return logits.float()
+        if self.is_map:
+            return self.run(to_maps(latents, self.config.grid), self.decoder)
+        return self.run(latents, self.expand, self.decoder)
 
     def features(self, images: Tensor, name: str) -> Tensor:
         match name:
             case "mean":
                 return self.encode(images).flat
             case "encoder":
-                with self.reduced_precision(images):
-                    found = self.encoder(images).float()
+                found = self.run(images, self.encoder)
                 return to_rows(found) if self.is_map else found
         return super().features(images, name)
 
@@ -190,8 +179,7 @@ class VAE(LatentModel):
             return self.mixture.widest_plane()
         mean, covariance = self.mixture.moments()
         if len(mean) <= 2:
-            axes = covariance.diag().sqrt().diag()
-            return mean, nn.functional.pad(axes, (0, 0, 0, 2 - len(mean)))
+            return mean, nn.functional.pad(covariance.diag().sqrt().diag(), (0, 0, 0, 2 - len(mean)))
         values, vectors = torch.linalg.eigh(covariance.double())
         directions = vectors.flip(1)[:, :2].T * values.flip(0)[:2, None].sqrt()
         return mean, directions.to(mean.dtype)
@@ -205,19 +193,18 @@ class VAE(LatentModel):
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
         config = self.config
-        # of a small held-out set the information is mostly noise: the validation loss goes without
+        # of a small held-out set the information is mostly noise: the validation loss omits it
         informed = self.training and config.components > 1 and config.information > 0
         views = torch.cat([images, random_distortion(images, generator)]) if informed else images
         all_means, all_log_variances = self.posterior_of(views)
         mean, log_variance = all_means[: len(images)], all_log_variances[: len(images)]
         deviation = (0.5 * log_variance).exp()
-        logits = self._logits_of_draws(mean + deviation * _noise_like(mean, generator), deviation)
-        terms = {
-            "reconstruction": losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean(),
-            "kl": self.mixture.kl(mean, log_variance).mean(),
-        }
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        logits = self._logits_of_draws(mean + deviation * noise, deviation)
+        nats = losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean()
+        terms = {"reconstruction": nats, "kl": self.mixture.kl(mean, log_variance).mean()}
         warmup = min(1.0, progress / config.beta_warmup) if config.beta_warmup else 1.0
-        total = terms["reconstruction"] + warmup * config.beta * terms["kl"]
+        total = nats + warmup * config.beta * terms["kl"]
         if informed:
             first, second = self.mixture.log_responsibilities(all_means).exp().chunk(2)
             terms["information"] = mutual_information(first, second)
@@ -225,17 +212,17 @@ class VAE(LatentModel):
         return LossTerms(total, terms)
 
     def _logits_of_draws(self, latents: Tensor, deviation: Tensor) -> Tensor:
-        """``logits_of`` latents (N, D) that the loss drew from posteriors with these standard deviations (N, D)."""
+        """``logits_of`` latents (N, D) that were drawn from posteriors with these standard deviations (N, D)."""
         return self.logits_of(latents)
 
 
 class LowDimensionalVAE(VAE):
-    """A ``VAE`` whose reconstructions use the best remembered latents instead of the encoder's.
+    """A ``VAE`` that reconstructs an image from the best remembered latent instead of the encoder's.
 
-    ``reconstruct(x)`` is not ``decode(encode(x))`` here. In two dimensions the posterior mean that an encoder gives is
-    far from the best latent for an image, since the decoder must bend sharply to reach all images. ``inverse`` also
-    tries the latents that the decoder was trained on and takes the better: on MNIST in two dimensions that is a
-    structural similarity of 0.79 against 0.7. ``encode`` stays the posterior mean, which is what classifiers read.
+    A reconstruction is not ``decode(encode(x))`` here. In two dimensions the encoder's posterior mean is far from the
+    best latent for an image, since the decoder has to vary sharply to reach all images. ``inverse`` also tries the
+    latents that the decoder was trained on and takes the best: on MNIST in two dimensions that is a structural
+    similarity of 0.79 against 0.7. ``encode`` still gives the posterior mean, which is what classifiers read.
 
     At the end of training the decoder learns at those latents as well; see ``MEMORY_FRACTION``.
     """
@@ -256,12 +243,11 @@ class LowDimensionalVAE(VAE):
     def inverse(self) -> Callable[[Tensor], Tensor]:
         """A function from images (N, C, H, W) to latents (N, D): the best remembered ones, or the encoder's if better.
 
-        The remembered latents are decoded once, until the model is trained on or loaded anew.
+        The remembered latents are decoded only once, until the model is trained further or loaded.
         """
-        entries = self.landmarks.entries
+        entries, search = self.landmarks.entries, self._nearest
         if not len(entries):
             return super().inverse()
-        search = self._nearest
         if search is None or search.images.device != entries.device:
             search = NearestEntries(entries, self.decode)
         if not self.training:
@@ -283,16 +269,17 @@ class LowDimensionalVAE(VAE):
         return super().loss(images, generator, progress)
 
     def _loss_at(self, latents: Tensor, deviation: Tensor, images: Tensor, generator: torch.Generator) -> LossTerms:
-        """The loss of the decoder alone, at or around remembered latents (N, D) that suit the images.
+        """The loss of the decoder alone, at the remembered latents (N, D) that are decoded most like the images.
 
-        In training the latents are drawn around those, and remembered in turn: a random search that keeps what the
-        next lookups find to be better. The encoder does not change. That a decoder learns best at latents that are
-        sought for each image without an encoder is known from Bojanowski et al. 2018, who follow gradients to them.
+        In training noise is added to them, and the result is remembered in turn: a random search, of which later
+        lookups keep what is better. The encoder does not change. Bojanowski et al. 2018 also train a decoder on
+        latents optimised for each image without an encoder, but by gradients.
         """
         with torch.no_grad():
             kl = self.mixture.kl(latents, 2 * deviation.log()).mean()
         if self.training:
-            latents = latents + MEMORY_NOISE * deviation * _noise_like(latents, generator)
+            noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+            latents = latents + MEMORY_NOISE * deviation * noise
         logits = self._logits_of_draws(latents, deviation)
         nats = losses.reconstruction(self.config.loss, logits, images, self.config.ssim_weight).mean()
         return LossTerms(nats + self.config.beta * kl, {"reconstruction": nats, "kl": kl})
@@ -304,7 +291,7 @@ class LowDimensionalVAE(VAE):
         return logits
 
     def step_taken(self) -> None:
-        """Remember the latents of the batch: only now, for a step that is refused must leave no trace."""
+        """Remember the latents of the batch: not earlier, since a rejected step must not change anything."""
         if self._batch is not None:
             self.landmarks.push(*self._batch)
             self._batch = None
@@ -318,8 +305,3 @@ class LowDimensionalVAE(VAE):
 
 def _forget_search(model: LowDimensionalVAE, incompatible_keys: object) -> None:
     model._nearest = None
-
-
-def _noise_like(latents: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise of the shape of latents, on their device."""
-    return torch.randn(latents.shape, generator=generator, device=latents.device)

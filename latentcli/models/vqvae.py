@@ -37,5 +37,5 @@ class VQVAE(QuantisedAutoencoder):
         super().__init__(config, Codebook(config.codes, config.latent_dim, config.codebook, config.decay))
 
     def weights(self) -> Mapping[str, float]:
-        """The commitment loss by β, the codebook's own loss, where it has one, by 1 (equation 3)."""
+        """β for the commitment loss, 1 for the codebook's own loss, if it has one (equation 3)."""
         return {"commitment": self.config.beta} | ({"codebook": 1.0} if self.config.codebook == "gradient" else {})

@@ -5,18 +5,14 @@ import torch
 from torch import Tensor
 
 RESIDENT_SHARE = 0.25
-"""The share of an accelerator's free memory that a set of images may take to be kept there as bytes."""
+"""Fraction of an accelerator's free memory up to which a set of images is kept there as bytes."""
 
 
 class DeviceImages:
     """Images kept as uint8 and handed out as float32 in [0, 1] on a device.
 
-    On the CPU the array stays where it is (memory or a mapped file). On CUDA it moves to the device once when it
-    is small against the free memory; otherwise each batch travels.
-
-    Args:
-        images: (N, C, H, W) uint8.
-        device: where the batches are wanted.
+    On the CPU the array (N, C, H, W) stays where it is (memory or a mapped file). On CUDA it moves to the device once
+    when it is small against the free memory; otherwise each batch is copied there.
     """
 
     def __init__(self, images: np.ndarray, device: torch.device) -> None:

@@ -1,7 +1,6 @@
 """The same function in fewer passes over memory: neighbouring layers of a trained network fused into one."""
 
 import copy
-from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from typing import TypeVar
@@ -41,39 +40,35 @@ class ActivatedConvolution(nn.Module):
         """Whether this build of PyTorch has the operator, and with the signature that is known here."""
         if not torch.backends.mkldnn.is_available():
             return False
-        layer, maps = nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 1, 1)
+        maps = torch.zeros(1, 1, 1, 1)
         try:
             with torch.no_grad():
-                return bool(_activated(maps, layer, "relu").shape == maps.shape)
+                found = ActivatedConvolution(nn.Conv2d(1, 1, 1), "relu")(maps)
+            return found.shape == maps.shape
         except (AttributeError, RuntimeError, TypeError):
             return False
 
     def forward(self, maps: Tensor) -> Tensor:
-        return _activated(maps, self.layer, self.activation)
-
-
-def _activated(maps: Tensor, layer: nn.Conv2d, activation: str) -> Tensor:
-    result: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        maps, layer.weight, layer.bias, list(layer.padding), list(layer.stride), list(layer.dilation),
-        layer.groups, activation, [], "",
-    )  # fmt: skip
-    return result
+        layer = self.layer
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            maps, layer.weight, layer.bias, list(layer.padding), list(layer.stride), list(layer.dilation),
+            layer.groups, self.activation, [], "",
+        )  # fmt: skip
+        return result
 
 
 def fused(network: Network) -> Network:
     """A network without its normalisations, each fused with the layer before it, and with activations in convolutions.
 
-    Args:
-        network: put in evaluation mode, otherwise left as it is. Only its ``nn.Sequential`` parts are fused.
-
-    Returns:
-        a copy for inference; the network itself where there is nothing to fuse.
+    The network is put in evaluation mode, otherwise left as it is; only its ``nn.Sequential`` parts are fused. The
+    result is a copy for inference, or the network itself where there is nothing to fuse.
     """
     network.eval()
-    if not any(_has_pair(layers) for layers in network.modules() if isinstance(layers, nn.Sequential)):
+    sequences = [layers for layers in network.modules() if isinstance(layers, nn.Sequential)]
+    if not any(_fuse_pair(*pair) is not None for layers in sequences for pair in pairwise(layers)):
         return network
     result = copy.deepcopy(network)
-    for layers in [module for module in result.modules() if isinstance(module, nn.Sequential)]:
+    for layers in [layers for layers in result.modules() if isinstance(layers, nn.Sequential)]:
         kept: list[nn.Module] = []
         for module in layers:
             pair = _fuse_pair(kept[-1], module) if kept else None
@@ -85,30 +80,19 @@ def fused(network: Network) -> Network:
 
 
 def _put_channels_last(layers: list[nn.Module]) -> None:
-    """Have weights lie in memory as maps do whose channels are last, which are then read in the order of memory."""
+    """Lay weights out in memory with their channels last, as the maps then are, so that both are read in order."""
     for number, convolution in enumerate(layers):
         if not isinstance(convolution, ActivatedConvolution):
             continue
         weight = convolution.layer.weight
         weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-        linear = _linear_behind_flatten(layers[number + 1 : number + 3])
-        if linear is not None:
-            by_channel = linear.weight.data.unflatten(1, (convolution.layer.out_channels, -1))
-            linear.weight.data = by_channel.transpose(1, 2).flatten(1)
-            layers[number + 1] = ChannelsLastFlatten()
-
-
-def _linear_behind_flatten(after: Sequence[nn.Module]) -> nn.Linear | None:
-    """The linear layer that reads the flattened maps, where these layers begin so."""
-    if len(after) < 2 or not isinstance(after[0], nn.Flatten) or after[0].start_dim != 1:
-        return None
-    reader = after[1][0] if isinstance(after[1], nn.Sequential) and len(after[1]) else after[1]
-    return reader if isinstance(reader, nn.Linear) else None
-
-
-def _has_pair(layers: nn.Sequential) -> bool:
-    """Whether two neighbours can be one."""
-    return any(_fuse_pair(before, after) is not None for before, after in pairwise(layers))
+        match layers[number + 1 : number + 3]:  # a linear layer may read the flattened maps
+            case [nn.Flatten(start_dim=1), reader]:
+                reader = reader[0] if isinstance(reader, nn.Sequential) and len(reader) else reader
+                if isinstance(reader, nn.Linear):
+                    by_channel = reader.weight.data.unflatten(1, (convolution.layer.out_channels, -1))
+                    reader.weight.data = by_channel.transpose(1, 2).flatten(1)
+                    layers[number + 1] = ChannelsLastFlatten()
 
 
 def _fuse_pair(layer: nn.Module, after: nn.Module) -> nn.Module | None:
@@ -118,11 +102,8 @@ def _fuse_pair(layer: nn.Module, after: nn.Module) -> nn.Module | None:
         return result
     if isinstance(layer, nn.Linear) and isinstance(after, nn.BatchNorm1d):
         return fuse_linear_bn_eval(layer, after)
-    if isinstance(layer, nn.Conv2d) and type(after) in _ACTIVATIONS and _takes_activation(layer):
-        return ActivatedConvolution(layer, _ACTIVATIONS[type(after)])
+    if isinstance(layer, nn.Conv2d) and type(after) in _ACTIVATIONS:
+        plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+        if plain and layer.weight.device.type == "cpu" and ActivatedConvolution.is_possible():
+            return ActivatedConvolution(layer, _ACTIVATIONS[type(after)])
     return None
-
-
-def _takes_activation(layer: nn.Conv2d) -> bool:
-    plain = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    return plain and layer.weight.device.type == "cpu" and ActivatedConvolution.is_possible()

@@ -1,4 +1,4 @@
-"""Products of matrices by the fastest way that PyTorch has on this processor, where it takes another."""
+"""Linear layers by the fastest matrix product that PyTorch has on this processor, where its default is slower."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -71,15 +71,9 @@ class FastLinear(TorchFunctionMode, ContextDecorator):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func is F.linear and not kwargs and self.product and _plain(*args):
+        if func is F.linear and not kwargs and self.product:
             x, weight, bias = args if len(args) == 3 else (*args, None)
-            return _Linear.apply(x, weight, bias, self.product)
+            plain = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in (x, weight))
+            if plain and x.dim() == 2 and x.numel() > 0 and not torch.is_autocast_enabled("cpu"):
+                return _Linear.apply(x, weight, bias, self.product)
         return func(*args, **(kwargs or {}))
-
-
-def _plain(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
-    """Whether this is a dense float32 batch of at least one row, on the CPU and outside autocast."""
-    return (
-        x.dim() == 2 and x.numel() > 0 and not torch.is_autocast_enabled("cpu")
-        and all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in (x, weight))
-    )  # fmt: skip

@@ -11,10 +11,8 @@ import numpy as np
 SSIM_WINDOW = 7
 """Pixels: the side of the square window of the structural similarity, scikit-image's default."""
 
-NAMES = (
-    "accuracy", "macro_f1", "micro_f1", "macro_precision", "micro_precision", "macro_recall", "micro_recall",
-    "mse", "psnr", "ssim",
-)  # fmt: skip
+_SCORES = ("precision", "recall", "f1")
+NAMES = ("accuracy", *(f"{each}_{score}" for score in _SCORES for each in ("macro", "micro")), "mse", "psnr", "ssim")
 """What ``classification`` and ``reconstruction`` report as single numbers, beside the number of images."""
 
 ACTIVE_VARIANCE = 0.01
@@ -34,8 +32,7 @@ def classification(
     scikit-learn's over the classes that occur in the truth or in the predictions, and 0/0 is 0.
 
     Args:
-        truth: (N,) class names; ``None`` or ``""`` where unknown.
-        predicted: (N,) class names; ``None`` or ``""`` where there is no prediction.
+        truth, predicted: (N,) class names; ``None`` or ``""`` where unknown, or where there is no prediction.
         classes: the order of the confusion matrix; names that occur and are not in it follow, sorted.
 
     Returns:
@@ -59,10 +56,8 @@ def classification(
     result = {"images": len(pairs), "accuracy": float(np.mean([true == guess for true, guess in pairs]))}
     for average in ("macro", "micro"):
         scores = precision_recall_fscore_support(known, guesses, labels=occurring, average=average, zero_division=0)
-        result |= {
-            f"{average}_{name}": float(score)
-            for name, score in zip(("precision", "recall", "f1"), scores[:3], strict=True)
-        }
+        keys = (f"{average}_{name}" for name in _SCORES)
+        result |= dict(zip(keys, map(float, scores[:3]), strict=True))
     matrix = confusion_matrix(known, guesses, labels=[*names, ""])[:-1, :-1]  # the last column holds the rejected
     return {**result, "confusion_matrix": matrix.tolist(), "classes": names}
 
@@ -79,16 +74,7 @@ class ReconstructionScore:
         self._similarity = 0.0
 
     def add(self, originals: np.ndarray, reconstructions: np.ndarray) -> None:
-        """Take in one batch.
-
-        Args:
-            originals: (N, C, H, W) uint8 in 0…255 or float in [0, 1].
-            reconstructions: (N, C, H, W) likewise.
-
-        Raises:
-            ValueError: the shapes differ, or the images are smaller than the window of the structural similarity.
-        """
-        _check_images(originals, reconstructions)
+        """Take in one batch; arguments and errors as for ``ssim_per_image``."""
         for x, y in _blocks(originals, reconstructions):
             self._images += len(x)
             self._squared_error += float(np.square(x - y).mean(axis=(1, 2, 3)).sum())
@@ -120,8 +106,7 @@ def ssim_per_image(originals: np.ndarray, reconstructions: np.ndarray) -> np.nda
     averaged.
 
     Args:
-        originals: (N, C, H, W) uint8 in 0…255 or float in [0, 1].
-        reconstructions: (N, C, H, W) likewise.
+        originals, reconstructions: (N, C, H, W) uint8 in 0…255 or float in [0, 1].
 
     Returns:
         (N,) float64 in [-1, 1].
@@ -131,20 +116,22 @@ def ssim_per_image(originals: np.ndarray, reconstructions: np.ndarray) -> np.nda
 
     Source: Wang, Bovik, Sheikh & Simoncelli 2004, equation 13, K1 = 0.01, K2 = 0.03.
     """
-    _check_images(originals, reconstructions)
     return np.concatenate([np.zeros(0), *(_similarity(x, y) for x, y in _blocks(originals, reconstructions))])
 
 
 def _similarity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    from skimage.metrics import structural_similarity
+    from skimage.metrics import structural_similarity as ssim
 
     pairs = zip(x, y, strict=True)
-    return np.array(
-        [structural_similarity(*pair, win_size=SSIM_WINDOW, data_range=1, channel_axis=0) for pair in pairs]
-    )
+    return np.array([ssim(*pair, win_size=SSIM_WINDOW, data_range=1, channel_axis=0) for pair in pairs])
 
 
 def _blocks(originals: np.ndarray, reconstructions: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both sets as float64 in [0, 1], some images at a time."""
+    if originals.ndim != 4 or originals.shape != reconstructions.shape:
+        raise ValueError(f"expected two arrays (N, C, H, W), not {originals.shape} and {reconstructions.shape}")
+    if min(originals.shape[-2:]) < SSIM_WINDOW:
+        raise ValueError(f"images of {originals.shape[-2:]} pixels, but the window has {SSIM_WINDOW}")
     step = max(1, _VALUES_AT_ONCE // max(1, int(np.prod(originals.shape[1:]))))
     for start in range(0, len(originals), step):
         yield _as_float(originals[start : start + step]), _as_float(reconstructions[start : start + step])
@@ -154,18 +141,8 @@ def _as_float(images: np.ndarray) -> np.ndarray:
     return images / 255.0 if images.dtype == np.uint8 else images.astype(np.float64)
 
 
-def _check_images(originals: np.ndarray, reconstructions: np.ndarray) -> None:
-    if originals.ndim != 4 or originals.shape != reconstructions.shape:
-        raise ValueError(f"expected two arrays (N, C, H, W), not {originals.shape} and {reconstructions.shape}")
-    if min(originals.shape[-2:]) < SSIM_WINDOW:
-        raise ValueError(f"images of {originals.shape[-2:]} pixels, but the window has {SSIM_WINDOW}")
-
-
 def active_units(mu: np.ndarray) -> int:
-    """How many latent dimensions carry information: those whose posterior mean varies over the data.
-
-    Args:
-        mu: (N, D) posterior means.
+    """How many latent dimensions carry information: those whose posterior mean, of ``mu`` (N, D), varies over the data.
 
     Source: Burda, Grosse & Salakhutdinov 2016, section 5: variance of the mean above 0.01.
     """
@@ -173,11 +150,7 @@ def active_units(mu: np.ndarray) -> int:
 
 
 def codes(numbers: np.ndarray, size: int) -> dict[str, float]:
-    """How evenly the codes of a codebook are used.
-
-    Args:
-        numbers: integers of any shape in 0 … size − 1.
-        size: of the codebook.
+    """How evenly the codes of a codebook of this size are used: ``numbers``, integers of any shape in 0 … size − 1.
 
     Returns:
         ``perplexity``, the exponential of the entropy of the codes (1 … size), and ``codes_used``, the fraction of

@@ -6,16 +6,10 @@ import torch
 
 
 def generator_for(seed: int, purpose: str, index: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
-    """A random generator that is a function of its arguments alone.
+    """A random generator that is a function of its arguments alone: seed, purpose ("order", "noise" …), step or epoch.
 
     Randomness by purpose and index, instead of one stream that is used up, lets a run go on from any step
     without its generators' states, and keeps one draw from shifting all later ones.
-
-    Args:
-        seed: of the run.
-        purpose: what is drawn ("order", "noise" …).
-        index: which one: the step or epoch.
-        device: where it draws.
     """
     key = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
     return torch.Generator(device=device).manual_seed(int.from_bytes(key[:8], "little") >> 1)

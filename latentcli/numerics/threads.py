@@ -1,17 +1,17 @@
-"""Threads on a machine that is shared: how many the numeric libraries start, and how long they wait for each other.
+"""How many threads the numeric libraries start, and how long they wait for each other.
 
 OpenMP's threads spin for each other at the end of every layer, for milliseconds. Where other work runs on the same
-processors, the one that is waited for does not get to run meanwhile, and a training slows down many times over. A short
-spin costs next to nothing on a quiet machine (``tests/benchmarks/busy_machine.py``). And the number of threads is that
-of the machine's processors, also in a container that may use half of one.
+processors, the thread that is waited for does not get to run meanwhile, and training slows down many times over. A
+short spin costs next to nothing on a quiet machine (``tests/benchmarks/busy_machine.py``). By default as many threads
+start as the machine has processors, also in a container that may use half of one.
 
-Both are read from the environment when a library is loaded, so ``settle`` comes before torch; what the environment says
-already is left as it is. Processes that are started later inherit it.
+Both are read from the environment when a library is loaded, so ``settle`` comes before torch; variables that are set
+already are left as they are, and processes that are started later inherit all of them.
 """
 
 import math
 import os
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,16 +20,12 @@ SPINS = 1_000
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 _COUNTING = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT")
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 def settle(environment: MutableMapping[str, str] = os.environ) -> None:
     """Have libraries that are loaded from now on share the machine, unless the environment says how.
 
-    Args:
-        environment: where ``GOMP_SPINCOUNT`` is set, and ``OMP_NUM_THREADS`` where a quota allows fewer processors
-            than there are.
+    It sets ``GOMP_SPINCOUNT``, and ``OMP_NUM_THREADS`` where a quota allows fewer processors than there are.
     """
     if not any(name in environment for name in _WAITING):
         environment["GOMP_SPINCOUNT"] = str(SPINS)
@@ -44,17 +40,13 @@ def available() -> int:
 
 
 def _by_affinity() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def cpu_quota(own: Path = _OWN_CGROUP, root: Path = _CGROUPS) -> float | None:
+def cpu_quota(own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
     """Processors' worth of time that the control groups of this process allow; None where they set no limit.
 
-    Args:
-        own: says which groups the process is in.
-        root: where the groups of version 2 lie, and those of version 1 under ``cpu``.
+    ``own`` lists its groups; under ``root`` are those of version 2, and in ``cpu`` those of version 1.
     """
     try:
         lines = [line.split(":", 2) for line in own.read_text().splitlines()]
@@ -63,21 +55,18 @@ def cpu_quota(own: Path = _OWN_CGROUP, root: Path = _CGROUPS) -> float | None:
     quotas: list[float] = []
     for _, controllers, path in (line for line in lines if len(line) == 3):
         if not controllers:  # version 2
-            quotas += _quotas(root, path, lambda folder: (folder / "cpu.max").read_text().split())
+            quotas += _quotas(root, path, "cpu.max")
         elif "cpu" in controllers.split(","):
-            quotas += _quotas(
-                root / "cpu", path,
-                lambda folder: [(folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")],
-            )  # fmt: skip
+            quotas += _quotas(root / "cpu", path, "cpu.cfs_quota_us", "cpu.cfs_period_us")
     return min(quotas, default=None)
 
 
-def _quotas(root: Path, path: str, read: Callable[[Path], list[str]]) -> Iterator[float]:
+def _quotas(root: Path, path: str, *files: str) -> Iterator[float]:
     """The limits of a group and of those above it; within a container the own path may not be there."""
     folder = root / path.strip("/")
     for group in (folder, *(parent for parent in folder.parents if parent.is_relative_to(root))):
         try:
-            quota, period = map(float, read(group))
+            quota, period = map(float, " ".join((group / name).read_text() for name in files).split())
         except (OSError, ValueError):  # no such file, or "max"
             continue
         if quota > 0 and period > 0:
@@ -86,7 +75,7 @@ def _quotas(root: Path, path: str, read: Callable[[Path], list[str]]) -> Iterato
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Within the block torch computes on so many threads."""
+    """Within the block torch computes on ``count`` threads."""
     import torch
 
     before = torch.get_num_threads()

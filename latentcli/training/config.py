@@ -1,7 +1,7 @@
 """How a model is trained: the one place that holds the defaults."""
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from latentcli.core.settings import check, setting
@@ -9,11 +9,11 @@ from latentcli.core.settings import check, setting
 SCHEDULES = ("cosine", "constant")
 
 MAY_CHANGE = ("lr", "patience", "save_every")
-"""Settings that a run may be resumed with other values of: those to go on with after a loss that was not finite, and
-those that decide only how long to wait. With any other it would be another run."""
+"""Settings that may change when a run is resumed: ``lr`` to recover from a loss that is not finite, the others because
+they decide only how long to wait. A change of any other would make it another run."""
 
 LABELLED_FRACTION = 0.5
-"""Of the images of an epoch those that are labelled ones, beside hybrids, where nothing is said of it."""
+"""The default fraction of an epoch's images that are labelled ones, where there are hybrids."""
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,20 @@ class TrainingConfig:
 
     Attributes:
         epochs: passes over the training images; None takes as many as ``pixel_budget`` asks for.
-        pixel_budget: pixels of all channels that ``epochs=None`` goes through in all, so that a run takes about as
-            long for few large images as for many small ones.
+        pixel_budget: pixels, counted in each channel, that ``epochs=None`` goes through in all, so that a run takes
+            about as long for few large images as for many small ones.
         min_epochs: passes that ``epochs=None`` takes at least.
         max_epochs: passes that ``epochs=None`` takes at most, unless ``min_steps`` asks for more.
         min_steps: optimiser steps that ``epochs=None`` takes at least.
         batch_size: images a step; None takes an eighth of the images, 16 to 256.
         lr: the highest learning rate of Adam, reached after the warm-up.
-        schedule: what becomes of it then: "cosine" lowers it to zero, "constant" leaves it.
+        schedule: of the learning rate after the warm-up: "cosine" lowers it to zero, "constant" leaves it.
         warmup: fraction of all steps over which the learning rate rises from zero.
         weight_decay: decoupled weight decay (AdamW).
         held_out: fraction of the images kept for the validation loss, at most ``max_held_out`` images.
         max_held_out: images kept for the validation loss at most.
         patience: fraction of all epochs that may pass without a better validation loss before training stops early.
-        save_every: seconds between two saves of the state that an interrupted run goes on from.
+        save_every: seconds between two saves of the state that an interrupted run resumes from.
         seed: of all randomness: weights, order, noise.
 
     Raises:
@@ -62,41 +62,37 @@ class TrainingConfig:
         check(self)
 
     def batch_size_for(self, images: int) -> int:
-        """Images a step, of so many training images."""
-        if self.batch_size is not None:
-            return self.batch_size
-        return min(256, max(16, images // 8))
+        """Images a step, for this number of training images."""
+        return self.batch_size or min(256, max(16, images // 8))
 
     def epochs_for(self, images: int, values: int) -> int:
-        """Passes over so many training images, each of so many values (channels × height × width)."""
+        """Passes over the training images, given their number and the values of each (channels × height × width)."""
         if self.epochs is not None:
             return self.epochs
         by_values = max(self.min_epochs, min(self.max_epochs, round(self.pixel_budget / (images * values))))
         return max(by_values, math.ceil(self.min_steps / self.steps_for(images)))
 
     def steps_for(self, images: int) -> int:
-        """Optimiser steps of a pass over so many training images.
+        """Optimiser steps of a pass over this number of training images, in batches of nearly equal size.
 
-        An epoch is cut into that many batches of nearly one size. None is a single image, of which batch
-        normalisation can learn nothing: of an odd number of images in batches of 2 one batch has 3.
+        No batch is a single image, from which batch normalisation can learn nothing: an odd number of images in
+        batches of 2 has one batch of 3.
         """
         return min(math.ceil(images / self.batch_size_for(images)), max(1, images // 2))
 
 
 def _of_training(name: str, default: Any) -> Any:
     """A field of ``TrainingConfig`` with another default and the same range."""
-    (parent,) = (each for each in fields(TrainingConfig) if each.name == name)
-    return field(default=default, metadata=parent.metadata)
+    return field(default=default, metadata=TrainingConfig.__dataclass_fields__[name].metadata)
 
 
 @dataclass(frozen=True)
 class ClassifierTrainingConfig(TrainingConfig):
-    """The same settings with the defaults that suit a classifier of few images, and one of its own.
+    """The same settings with defaults that suit a classifier trained on few images, and one of its own.
 
     Attributes:
         batch_size: images a step; None takes an eighth of the images, 16 to 64.
-        finish: fraction of all steps, the last ones, that are trained on labelled images alone, where there are
-            hybrids.
+        finish: fraction of all steps, at the end, that are trained on labelled images alone, where there are hybrids.
     """
 
     pixel_budget: int = _of_training("pixel_budget", 150_000_000)

@@ -1,4 +1,4 @@
-"""What a run learns from: images, what is known of each, and which of them it is trained and measured on."""
+"""What a run learns from: images, their soft labels, and which of them it is trained and validated on."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class Examples:
 
     Attributes:
         images: (N, C, H, W) uint8.
-        train_rows: numbers of the rows that an epoch goes through; a row may be there more than once.
+        train_rows: numbers of the rows that an epoch goes through; a row may occur more than once.
         held_out_rows: numbers of the rows of the validation loss; there may be none.
         targets: (N, K) float32 soft labels, each row summing to 1; None where the loss takes images alone.
-        final_rows: numbers of the rows that the final steps are trained on instead; None: these have none of their own.
-        final_fraction: of all steps, those that are final, in [0, 1].
+        final_rows: numbers of the rows that the final steps are trained on instead; None changes nothing for them.
+        final_fraction: of all steps that are final ones, in [0, 1].
     """
 
     images: np.ndarray
@@ -30,23 +30,10 @@ class Examples:
     final_rows: np.ndarray | None = None
     final_fraction: float = 0.0
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All arrays of it by name."""
-        return {name: array for name, array in vars(self).items() if isinstance(array, np.ndarray)}
-
-    @property
-    def may_stop_early(self) -> bool:
-        """Whether a run may end before its last step: not where the final steps have rows that would be missed."""
-        return self.final_rows is None
-
     def batches(self, epoch: int, epochs: int, steps: int, seed: int) -> list[np.ndarray]:
-        """Row numbers of each step of an epoch, in batches of nearly one size: the same whenever they are asked for.
+        """Row numbers of each of the ``steps`` of an epoch (0 … epochs − 1), in batches of nearly equal size.
 
-        Args:
-            epoch: which one, from 0.
-            epochs: of the whole run, which decides where the final steps begin.
-            steps: of an epoch.
-            seed: of the order.
+        Their order depends on ``seed`` and ``epoch`` alone; ``epochs`` decides where the final steps begin.
         """
         order = torch.randperm(len(self.train_rows), generator=generator_for(seed, "order", epoch)).numpy()
         batches = np.array_split(self.train_rows[order], steps)
@@ -55,25 +42,21 @@ class Examples:
         if self.final_rows is not None and final:
             generator = generator_for(seed, "last", epoch)
             shuffled = self.final_rows[torch.randperm(len(self.final_rows), generator=generator).numpy()]
-            rows = np.resize(shuffled, sum(map(len, final)))  # where they are many, each epoch leaves out others
+            rows = np.resize(shuffled, sum(map(len, final)))  # if there are too many, each epoch leaves out others
             order = torch.randperm(len(rows), generator=generator).numpy()
             batches[-len(final) :] = np.array_split(rows[order], len(final))
         return batches
 
     @classmethod
     def of_images(cls, images: np.ndarray, config: TrainingConfig) -> "Examples":
-        """Images alone (N, C, H, W), some held out.
-
-        Raises:
-            DataError: there is only one.
-        """
+        """Images alone, (N, C, H, W) uint8, some held out; a ``DataError`` if there is only one."""
         if len(images) < 2:
             raise DataError("one image is too few to train on", "expected two or more")
         return cls(images, *split(len(images), config))
 
 
 def split(count: int, config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Row numbers of so many images to train on, two or more, and to hold out, drawn by the seed; both in order."""
+    """Row numbers to train on, two or more, and to hold out, of ``count`` images: drawn by the seed, both sorted."""
     order = torch.randperm(count, generator=generator_for(config.seed, "split")).numpy()
     held_out = min(round(config.held_out * count), config.max_held_out, max(0, count - 2))
     return np.sort(order[held_out:]), np.sort(order[:held_out])

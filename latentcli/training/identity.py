@@ -1,4 +1,4 @@
-"""What makes a training run the same run, and what a checkpoint says of how it was trained."""
+"""What identifies a training run, and what a checkpoint says about how it was trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,24 +17,23 @@ from latentcli.training.config import MAY_CHANGE, TrainingConfig
 def identity(
     family: str, model: ModelConfig, training: TrainingConfig, name: str, arrays: Mapping[str, np.ndarray], **more: Any
 ) -> dict[str, Any]:
-    """The settings of a run, and its data by name and SHA-256. It has no paths and no times.
+    """The settings of a run, and the name and SHA-256 of its data. It has no paths and no times.
 
     Args:
-        family: of the model.
-        model, training: the two configurations.
+        family, model, training: the model's family, its configuration, and that of its training.
         name: of the data.
-        arrays: all that is learnt from, ``images`` (N, C, H, W) among them.
-        more: what else there is to say of the data.
+        arrays: all that is learned from, ``images`` (N, C, H, W) among them.
+        more: further facts about the data.
     """
     data = {"name": name, "images": len(arrays["images"]), **more, "sha256": digest(arrays)}
     return {"family": family, "model": asdict(model), "training": asdict(training), "data": data}
 
 
 def check_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse to resume a run under other settings than it was started with, but for those that ``MAY_CHANGE``.
+    """Refuse to resume a run whose identity was another one, but for the settings that ``MAY_CHANGE``.
 
     Raises:
-        UsageError: they differ; the message names the first difference.
+        UsageError: the two differ; the message names the first difference.
     """
     for group, wanted_values in wanted.items():
         found_values = found.get(group)
@@ -43,22 +42,21 @@ def check_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         for name, value in wanted_values.items():
             old = found_values.get(name) if isinstance(found_values, Mapping) else None
             if _as_read(value) != _as_read(old) and not (group == "training" and name in MAY_CHANGE):
+                what = name if name == group else f"{group} {name}"
                 raise UsageError(
                     "cannot resume: the run was started with other settings or data",
-                    f"{group} {name} is {value}, was {old}" if name != group else f"{name} is {value}, was {old}",
-                    "repeat its call, or begin anew without `resume`",
-                )
+                    f"{what} is {value}, was {old}", "repeat its call, or begin anew without `resume`",
+                )  # fmt: skip
 
 
 def _as_read(value: Any) -> Any:
-    """Tuples as lists, the way files give them back."""
+    """The value as it comes back from a file: tuples as lists."""
     return [_as_read(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def provenance(identity: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """How a model was trained, for its checkpoint: settings, data, versions and history; no paths and no times."""
+    training = identity["training"]
     versions = {"latentcli": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
-    return {
-        "seed": identity["training"]["seed"], "settings": identity["training"], "data": identity["data"],
-        "versions": versions, "history": list(history),
-    }  # fmt: skip
+    return {"seed": training["seed"], "settings": training, "data": identity["data"], "versions": versions,
+            "history": list(history)}  # fmt: skip

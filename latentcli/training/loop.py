@@ -1,4 +1,4 @@
-"""The training loop: it knows nothing of the model but its loss, and reports through callbacks."""
+"""The training loop: all that it uses of a model is its loss, and it reports through callbacks."""
 
 import math
 import time
@@ -21,7 +21,7 @@ from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples
 
 State = dict[str, Any]
-"""Plain values and tensors, from which a run goes on as if it had never stopped."""
+"""Plain values and tensors from which a run resumes as if it had never stopped."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -30,13 +30,13 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass
 class Callbacks:
-    """Who listens to a run; each may be left out.
+    """What a run calls; each may be left out.
 
     Attributes:
-        on_start: called once with (epochs, images in each, images seen before it was resumed).
+        on_start: called once with (epochs, images in each, images trained on before it was resumed).
         on_step: called after each step with (images in it, its loss).
         on_epoch: called after each epoch with its row of the history.
-        save_state: called with the state when it is due; keeps it somewhere safe.
+        save_state: called with the state whenever it is to be saved.
         interrupted: asked after each step; True saves the state and raises Interrupted.
     """
 
@@ -50,8 +50,8 @@ class Callbacks:
 def learning_rate(config: TrainingConfig, fraction: float) -> float:
     """The learning rate when ``fraction`` of training is done: a linear rise, then half a cosine down to zero.
 
-    A step takes the rate of its middle, at ``(step + 0.5) / total_steps``: at either end of a step the rate of the
-    first or of the last would be zero, and a run of one step would learn nothing.
+    A step uses the rate at its middle, ``(step + 0.5) / total_steps``: at its start the first step's rate would be
+    zero, at its end the last one's.
 
     Source: Loshchilov & Hutter 2017 (SGDR), equation 5, one period.
     """
@@ -63,7 +63,7 @@ def learning_rate(config: TrainingConfig, fraction: float) -> float:
 
 
 class Run:
-    """One training run of a model on examples: ``fit`` takes it to its end.
+    """One training run of a model on examples.
 
     On the CPU the same arguments give the same bytes for the same number of threads, whether or not the run was
     interrupted and resumed. On CUDA they do not: ``index_add_`` (the codebook's moving averages), bincount and the
@@ -72,9 +72,9 @@ class Run:
     Args:
         model: on its device; its weights are trained in place, and end as the best by validation loss.
         examples: images alone, (N, C, H, W) uint8, N ≥ 2, of which the config says how many are held out; or with
-            what else the model's loss takes, and with the rows that are trained on and held out.
+            targets, and with the rows that are trained on and held out.
         config: of the loop.
-        state: from an earlier run's ``save_state``, to go on from.
+        state: from an earlier run's ``save_state``, to resume from.
     """
 
     def __init__(
@@ -82,8 +82,7 @@ class Run:
     ) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
-        if isinstance(examples, np.ndarray):
-            examples = Examples.of_images(examples, config)
+        examples = Examples.of_images(examples, config) if isinstance(examples, np.ndarray) else examples
         self.examples = examples
         self.images = DeviceImages(examples.images, self.device)
         self.targets = None if examples.targets is None else torch.from_numpy(examples.targets).to(self.device)
@@ -91,13 +90,10 @@ class Run:
         self.epochs = config.epochs_for(self.images_per_epoch, math.prod(examples.images.shape[1:]))
         self.batch_size = config.batch_size_for(self.images_per_epoch)
         self.steps_per_epoch = config.steps_for(self.images_per_epoch)
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
+        weights, fused = model.parameters(), self.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.AdamW(weights, config.lr, weight_decay=config.weight_decay, fused=fused)
         trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        # what the forward pass itself changes: running statistics, moving averages
         self.forward_buffers = {name: tensor for name, tensor in model.state_dict().items() if name not in trained}
         self.step = 0
         self.sums = Means(self.device)
@@ -114,19 +110,19 @@ class Run:
     def fit(self, callbacks: Callbacks) -> list[dict[str, float]]:
         """Train to the end, or until the validation loss has not improved for ``patience``.
 
-        Not every run may stop early, see ``Examples.may_stop_early``.
+        A run whose examples have ``final_rows`` never stops early, or it would miss them.
 
         Returns:
             the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the steps that have them), the
-            same with ``val_`` before them on the images held out, and ``lr``.
+            same on the images held out with ``val_`` before their names, and ``lr``.
 
         Raises:
-            FitError: the loss or its gradient is not finite; the model is as it was before that step, and that state
-                was saved.
+            FitError: the loss or its gradient is not finite; the state before that step was restored and saved.
             UsageError: the device's memory does not suffice for batches of this size.
             Interrupted: ``callbacks.interrupted`` said so; the state was saved.
         """
-        with memory_for(self.batch_size):
+        fewer = max(2, self.batch_size // 2)
+        with memory_for(self.batch_size, f"take a smaller `batch_size`, such as {fewer}, or the `device` cpu"):
             self._train(callbacks)
         if self.best is not None:
             self.model.load_state_dict(self.best)
@@ -149,7 +145,7 @@ class Run:
                     self._end_epoch(epoch)
                 if callbacks.interrupted():
                     callbacks.save_state(self.state())
-                    raise Interrupted
+                    raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
                 if time.monotonic() - saved_at >= self.config.save_every:
                     callbacks.save_state(self.state())
                     saved_at = time.monotonic()
@@ -157,14 +153,11 @@ class Run:
                     callbacks.on_epoch(self.history[-1])
 
     def state(self) -> State:
-        """All that a run goes on from: the model and its training state, the optimiser, step, history, best weights.
-
-        Randomness needs no entry: it is a function of the seed and the step.
-        """
+        """All that a run resumes from; randomness needs no entry, since it is a function of the seed and the step."""
         return {
             "settings": asdict(self.config), "step": self.step, "model": self.model.state_dict(),
             "training_state": dict(self.model.training_state()), "optimizer": self.optimizer.state_dict(),
-            "sums": self.sums.state(), "history": self.history, "best": self.best,
+            "sums": dict(self.sums.sums), "history": self.history, "best": self.best,
         }  # fmt: skip
 
     def _restore(self, state: State) -> None:
@@ -173,29 +166,25 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.model.load_training_state(state["training_state"])
         self.optimizer.load_state_dict(state["optimizer"])  # its learning rate is set anew at each step
-        for parameter, values in self.optimizer.state.items():  # files forget strides, and fused steps rely on them
-            values |= {
-                name: torch.empty_like(parameter).copy_(value)
-                for name, value in values.items()
-                if value.shape == parameter.shape
-            }
+        for parameter, values in self.optimizer.state.items():  # files lose strides, which fused steps rely on
+            alike = [name for name, value in values.items() if value.shape == parameter.shape]
+            values |= {name: torch.empty_like(parameter).copy_(values[name]) for name in alike}
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Row numbers of the examples of each step of an epoch."""
         return self.examples.batches(epoch, self.epochs, self.steps_per_epoch, self.config.seed)
 
     def _batch(self, rows: np.ndarray) -> Any:
-        """What the loss takes of these rows: the images, and their targets where there are any."""
+        """What the loss takes: the images of these rows, and their targets if there are any."""
         images = self.images[rows]
         return images if self.targets is None else (images, self.targets[torch.from_numpy(rows).to(self.device)])
 
     def _take_step(self, rows: np.ndarray, callbacks: Callbacks) -> float:
-        """One step of the optimiser; returns the loss."""
+        """Take one step of the optimiser and return the loss."""
         fraction = self.step / self.total_steps
         generator = generator_for(self.config.seed, "noise", self.step, self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, (self.step + 0.5) / self.total_steps)
-        # what the forward pass itself changes: running statistics, moving averages
         before = {name: tensor.clone() for name, tensor in self.forward_buffers.items()}
         with FastLinear():
             losses = self.model.loss(self._batch(rows), generator, fraction)
@@ -212,15 +201,14 @@ class Run:
         return float(loss)
 
     def _refuse_step(self, before: Mapping[str, Tensor], callbacks: Callbacks) -> None:
-        """Keep the state as it was before the step, and end the run."""
+        """Restore and save the state before the step, and raise the error that ends the run."""
         self.optimizer.zero_grad(set_to_none=True)
         self.model.load_state_dict(before, strict=False)
         callbacks.save_state(self.state())
         raise FitError(
             f"the loss is not finite at step {self.step + 1} of {self.total_steps}, or its gradient is not",
-            "the state before that step was kept",
-            f"go on with a lower `lr`, such as {self.config.lr / 10:g}",
-        )
+            "the state before that step was kept", f"go on with a lower `lr`, such as {self.config.lr / 10:g}",
+        )  # fmt: skip
 
     def _end_epoch(self, epoch: int) -> None:
         row = {"epoch": float(epoch + 1)} | self.sums.result()
@@ -235,7 +223,7 @@ class Run:
     @torch.no_grad()
     @FastLinear()
     def validate(self) -> dict[str, float]:
-        """The loss and its terms on the images held out, schedules at their end, the same noise each time."""
+        """The loss and its terms on the held-out images, with schedules at their end and the same noise each time."""
         self.model.eval()
         sums, held_out, size = Means(self.device), self.examples.held_out_rows, 4 * self.batch_size
         for start in range(0, len(held_out), size):
@@ -247,38 +235,27 @@ class Run:
     def _out_of_patience(self) -> bool:
         losses = [row["val_loss"] for row in self.history if "val_loss" in row]
         patience = max(10, round(self.config.patience * self.epochs))
-        return (
-            self.examples.may_stop_early
-            and len(losses) > patience
-            and min(losses[:-patience]) <= min(losses[-patience:])
-        )
+        if self.examples.final_rows is not None or len(losses) <= patience:
+            return False
+        return min(losses[:-patience]) <= min(losses[-patience:])
 
 
 class Means:
-    """Means over images of a loss and its terms, added up on the device and read back once.
-
-    Args:
-        device: where the losses are.
-        state: of another, as ``state`` gives it.
-    """
+    """Means over images of losses and their terms, added up on ``device``, from ``state`` (another's ``sums``) on."""
 
     def __init__(self, device: torch.device, state: Mapping[str, tuple[Tensor, int]] | None = None) -> None:
         self.dtype = widest_dtype(device.type)
         self.sums = {name: (total.to(device), images) for name, (total, images) in (state or {}).items()}
 
     def add(self, losses: LossTerms, images: int) -> None:
-        """Take in the losses of a batch of so many images; a term counts only where it is."""
+        """Add the losses of a batch of this many images; a term's mean is over the batches that have it."""
         for name, value in {"loss": losses.total, **losses.terms}.items():
             total, before = self.sums.get(name, (0.0, 0))
             self.sums[name] = total + value.detach().float().to(self.dtype) * images, before + images
 
     def result(self) -> dict[str, float]:
-        """By name, ``loss`` first."""
+        """The means by name, ``loss`` first."""
         if not self.sums:
             return {}
         totals = torch.stack([total for total, _ in self.sums.values()]).tolist()
         return {name: total / images for (name, (_, images)), total in zip(self.sums.items(), totals, strict=True)}
-
-    def state(self) -> dict[str, tuple[Tensor, int]]:
-        """To go on adding from."""
-        return dict(self.sums)

@@ -1,7 +1,4 @@
-"""Labelled images, and images with soft labels beside them, as the examples of a classifier.
-
-A soft label says how much of each class an image is; a label is a soft label of one class alone.
-"""
+"""The examples of a classifier: labelled images, and hybrids, whose soft labels are probabilities of the classes."""
 
 import hashlib
 import math
@@ -18,22 +15,17 @@ from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfi
 from latentcli.training.examples import Examples, split
 
 MAX_ROWS = 100_000_000
-"""Images of an epoch, repeats counted; a fraction near 0 or 1 would ask for any number."""
+"""Images of an epoch, repeats counted, at most; a fraction near 0 or 1 could ask for any number."""
 
 MIN_HELD_OUT = 30
-"""Images: a loss of fewer says too little to choose weights by, and they are better used to learn from."""
+"""Fewer images are not held out: their loss says too little to choose weights by, so they are better learned from."""
 
 Hybrids = Mapping[str, np.ndarray]
 """``images`` (M, H, W) or (M, H, W, C) uint8, ``soft_labels`` (M, K) float, ``classes`` (K,) names: ``hybrids.npz``."""
 
 
 def labelled(images: ImageSet, per_class: int | None, seed: int) -> ImageSet:
-    """The labelled ones of these images, or so many of each class.
-
-    Args:
-        images: some of them labelled.
-        per_class: how many are kept of each class, drawn by the seed; None keeps all.
-        seed: of the draw.
+    """The labelled ones of these images, or ``per_class`` of each class, drawn by the seed.
 
     Raises:
         DataError: none is labelled, or a class has fewer than asked for.
@@ -48,7 +40,7 @@ def labelled(images: ImageSet, per_class: int | None, seed: int) -> ImageSet:
 
 
 def classes_of(images: ImageSet, hybrids: Hybrids | None) -> tuple[str, ...]:
-    """Names of the classes that label images, in their order, then of those that the hybrids alone name.
+    """Names of the classes that label images, in their order, then of those that only the hybrids have.
 
     Raises:
         DataError: there is one class only; or images and hybrids have none in common.
@@ -64,33 +56,28 @@ def classes_of(images: ImageSet, hybrids: Hybrids | None) -> tuple[str, ...]:
     names = (*own, *(name for name in mixed if name not in own))
     if len(names) < 2:
         raise DataError(
-            f"all labels of {images.name} are of one class",
-            "expected two classes or more to tell apart",
+            f"all labels of {images.name} are of one class", "expected two classes or more to tell apart",
             "label images of another class",
-        )
+        )  # fmt: skip
     return names
 
 
 def examples(
-    images: ImageSet,
-    classes: Sequence[str],
-    config: ClassifierTrainingConfig,
-    validation: ImageSet | None = None,
-    hybrids: Hybrids | None = None,
-    share: float = LABELLED_FRACTION,
-) -> Examples:
-    """What a classifier learns from: labelled images and hybrids, the fewer repeated until their shares are right.
+    images: ImageSet, classes: Sequence[str], config: ClassifierTrainingConfig, validation: ImageSet | None = None,
+    hybrids: Hybrids | None = None, share: float = LABELLED_FRACTION,
+) -> Examples:  # fmt: skip
+    """What a classifier learns from: labelled images, and hybrids in the right proportion to them.
 
-    The validation loss is that of ``validation``, or else of some of the labelled images, where these are many;
-    never of hybrids.
+    The validation loss is computed on ``validation``, or else on some of the labelled images, if there are many; never
+    on hybrids.
 
     Args:
-        images: labelled, all of them.
+        images: all of them labelled.
         classes: K names, of all the labels and soft labels: the columns of the targets.
-        config: of the loop; says how many are held out, how many steps are without hybrids, and the seed.
-        validation: of the same shape; those labelled with one of the classes count.
+        config: of the loop; says how many images are held out, how many steps are without hybrids, and the seed.
+        validation: of the same shape; only images labelled with one of the classes count.
         hybrids: of the same shape.
-        share: of the images of an epoch that are labelled ones, in [0, 1], where there are hybrids.
+        share: fraction of an epoch's images that are labelled ones, in [0, 1], where there are hybrids.
 
     Raises:
         DataError: hybrids of another shape, or none; no validation image of these classes.
@@ -116,13 +103,12 @@ def examples(
 
 
 def repeated_rows(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Row numbers of an epoch: each of either kind at least once, the fewer repeated, so that the share is right.
+    """Row numbers of an epoch: all rows at least once, and those of one kind repeated until the share is right.
 
     Args:
-        labelled: (L,) row numbers.
-        hybrids: (M,) row numbers.
-        share: of labelled rows; 0 and 1 leave one kind out.
-        seed: which rows are repeated once more than others.
+        labelled, hybrids: (L,) and (M,) row numbers.
+        share: fraction of labelled rows; 0 and 1 leave one kind out.
+        seed: of the choice of rows that are repeated once more than others.
 
     Raises:
         UsageError: there would be more than ``MAX_ROWS``.
@@ -143,60 +129,41 @@ def repeated_rows(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed:
 
 
 def one_hot(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
-    """(N, K) float32: soft labels that are all of one class."""
+    """(N, K) float32: the labels as soft labels."""
     return np.eye(len(classes), dtype=np.float32)[images.labels.among(classes).codes]
 
 
 def soft_targets(hybrids: Hybrids, classes: Sequence[str]) -> np.ndarray:
     """(M, K) float32: the hybrids' soft labels in the columns of these classes, each row summing to 1."""
-    soft = hybrids["soft_labels"].astype(np.float64)
-    targets = np.zeros((len(soft), len(classes)))
-    for column, name in enumerate(hybrids["classes"]):
-        targets[:, list(classes).index(str(name))] += soft[:, column]
+    columns = [list(classes).index(str(name)) for name in hybrids["classes"]]
+    targets = hybrids["soft_labels"].astype(np.float64) @ np.eye(len(classes))[columns]
     return (targets / targets.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def pixels(hybrids: Hybrids, images: ImageSet) -> np.ndarray:
-    """(M, C, H, W) uint8: the hybrids' images, in the shape of ``images``.
-
-    Raises:
-        DataError: they have another, or there are none.
-    """
+    """(M, C, H, W) uint8: the hybrids' images; a ``DataError`` if there are none, or of another shape than images."""
     found = hybrids["images"]
     found = found[:, None] if found.ndim == 3 else np.moveaxis(found, 3, 1)
     if not len(found):
         raise DataError("there are no hybrids in the file", "expected one image or more")
     if found.shape[1:] != images.shape:
-        raise DataError(
-            f"the hybrids are of another shape than {images.name}",
-            f"expected {described(images.shape)}, found {described(found.shape[1:])}",
-            "make them with a model trained on images of this shape",
-        )
+        expected = f"expected {images.shape} (channels, height, width), found {found.shape[1:]}"
+        remedy = "make them with a model trained on images of this shape"
+        raise DataError(f"the hybrids are of another shape than {images.name}", expected, remedy)
     return found
 
 
 def known_rows(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
-    """(N,) truth values: which images are labelled with one of these classes.
-
-    Raises:
-        DataError: none is.
-    """
+    """(N,) bool: which images are labelled with one of these classes; a ``DataError`` if none is."""
     known = images.labels.among(classes).known
     if not known.any():
-        raise DataError(
-            f"{images.name} has no labels to validate with",
-            f"expected images labelled {', '.join(classes)}, found {', '.join(images.labels.occurring) or 'none'}",
-        )
+        found = ", ".join(images.labels.occurring) or "none"
+        expected = f"expected images labelled {', '.join(classes)}, found {found}"
+        raise DataError(f"{images.name} has no labels to validate with", expected)
     return known
 
 
 def in_both(images: np.ndarray, others: np.ndarray) -> int:
-    """How many of the other images (M, C, H, W) are, byte for byte, among these (N, C, H, W)."""
+    """How many of the other images (M, C, H, W) occur, byte for byte, among these (N, C, H, W)."""
     trained_on = {hashlib.sha256(image.tobytes()).digest() for image in images}
     return sum(hashlib.sha256(image.tobytes()).digest() in trained_on for image in others)
-
-
-def described(shape: Sequence[int]) -> str:
-    """Channels, height and width, for messages."""
-    channels, height, width = shape
-    return f"{height}×{width} pixels in {channels} channel(s)"

@@ -1,10 +1,13 @@
-"""A training run that can be stopped at any moment and goes on from there: its state, its log and its signals."""
+"""A training run that can be stopped at any moment and resumed: its state, its log and its signals."""
 
 import json
+import signal
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,34 +20,22 @@ from latentcli.models.base import Model
 from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.identity import check_same
-from latentcli.training.interrupts import stop_requests
-from latentcli.training.loop import Callbacks, Run
-
-_START_AGAIN = "start again without `resume`"
+from latentcli.training.loop import Callbacks, Interrupted, Run
 
 
 def fit(
-    network: Model,
-    examples: np.ndarray | Examples,
-    config: TrainingConfig,
-    *,
-    identity: Mapping[str, Any],
-    state: Path | None = None,
-    resume: bool = True,
-    log: Path | None = None,
-    listener: Listener | None = None,
-) -> list[dict[str, float]]:
+    network: Model, examples: np.ndarray | Examples, config: TrainingConfig, *, identity: Mapping[str, Any],
+    state: Path | None = None, resume: bool = True, log: Path | None = None, listener: Listener | None = None,
+) -> list[dict[str, float]]:  # fmt: skip
     """Train a network in place.
 
     SIGINT and SIGTERM stop it between two steps, and what was trained so far is kept in ``state``.
 
     Args:
-        network: on its device.
-        examples: as ``Run`` takes them.
-        config: of the loop.
-        identity: of the run, kept with its state: another run is not gone on with.
-        state: file of the state that an interrupted run goes on from; it stays when the run ends. None keeps none.
-        resume: whether to go on from that file where it is there.
+        network, examples, config: as ``Run`` takes them.
+        identity: of the run, kept with its state: no other run resumes from it.
+        state: file of the state that an interrupted run resumes from; it stays when the run ends. None keeps none.
+        resume: whether to resume from that file if it exists.
         log: file with one JSON object an epoch: its row of the history, and the images per second.
         listener: is told how the run goes.
 
@@ -52,10 +43,9 @@ def fit(
         the history, one row an epoch.
 
     Raises:
-        FitError: the loss is not finite; the state before that step was kept.
-        Interrupted: by a signal, after the state was saved.
+        FitError, Interrupted: as ``Run.fit``; the state was saved.
         UsageError: the state is that of a run with other settings or data.
-        ModelFileError: the file of the state is damaged.
+        ModelFileError: the file of the state is damaged, unsafe, or of an unknown version.
         OutputError: state or log cannot be written, or another run is writing them.
     """
     listener = listener or Listener()
@@ -63,7 +53,7 @@ def fit(
         saved = None
         if state is not None and resume:
             if state.exists():
-                content = load_state(state)
+                content = TRAINING_STATE.read(state, "start again without `resume`")["state"]
                 check_same(content["identity"], identity)
                 saved = content["run"]
             else:
@@ -74,39 +64,26 @@ def fit(
                 TRAINING_STATE.write(state, {"state": {"identity": dict(identity), "run": values}})
 
         run = Run(network, examples, config, saved)
-        lines = _Log(log, run.history)
-
-        def on_step(images: int, loss: float) -> None:
-            lines.images += images
-            listener.stepped(images, loss)
-
-        def on_epoch(row: Mapping[str, float]) -> None:
-            lines.add(row)
-            listener.epoch_ended(row)
-
-        with stop_requests() as interrupted:
-            return run.fit(Callbacks(listener.started, on_step, on_epoch, save, interrupted))
-
-
-def load_state(path: Path) -> dict[str, Any]:
-    """The state of a training, as ``fit`` keeps it: its ``identity``, and the ``run`` with tensors on the CPU.
-
-    Raises:
-        ModelFileError: the file is missing, damaged, unsafe, changed, or no state of a known version.
-    """
-    content: dict[str, Any] = TRAINING_STATE.read(path, _START_AGAIN)["state"]
-    return content
+        lines = _Log(log, run.history, listener)
+        try:
+            with stop_requests() as interrupted:
+                return run.fit(Callbacks(listener.started, lines.on_step, lines.on_epoch, save, interrupted))
+        except Interrupted as stop:
+            raise Interrupted(f"{stop}" + ("" if state is None else "; `resume` goes on from there")) from None
 
 
 class _Log:
-    """``metrics.jsonl``: written anew with each epoch, so that it is whole at any moment."""
+    """The metrics of each epoch: the whole file is replaced with each epoch, so that it is never half written."""
 
-    def __init__(self, path: Path | None, rows: list[dict[str, float]]) -> None:
-        self.path, self.rows = path, list(rows)
+    def __init__(self, path: Path | None, rows: list[dict[str, float]], listener: Listener) -> None:
+        self.path, self.rows, self.listener = path, list(rows), listener
         self.images, self.began = 0, time.monotonic()
 
-    def add(self, row: Mapping[str, float]) -> None:
-        """One epoch more, of the images counted since the last."""
+    def on_step(self, images: int, loss: float) -> None:
+        self.images += images
+        self.listener.stepped(images, loss)
+
+    def on_epoch(self, row: Mapping[str, float]) -> None:
         now = time.monotonic()
         speed = round(self.images / max(now - self.began, 1e-9), 1)
         self.images, self.began = 0, now
@@ -114,3 +91,32 @@ class _Log:
         if self.path is not None:
             with atomic_write(self.path) as file:
                 file.write("".join(json.dumps(row) + "\n" for row in self.rows).encode())
+        self.listener.epoch_ended(row)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether SIGINT or SIGTERM came; a second signal has its usual effect.
+
+    Only the main thread of a process can handle signals: in any other nothing changes, and the answer is always no.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        restore()
+
+    for number in before:
+        signal.signal(number, receive)
+    try:
+        yield lambda: bool(received)
+    finally:
+        restore()

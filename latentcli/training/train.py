@@ -1,6 +1,5 @@
 """From images to a trained model, in one call."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from latentcli.core import device as devices
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Listener
+from latentcli.core.settings import check_known
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.base import ModelConfig
@@ -26,26 +26,20 @@ AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
 
 def train(
-    images: ImageSet,
-    *,
-    model: str = "vae",
-    classes: int | None = None,
-    device: str = "auto",
-    state: str | Path | None = None,
-    resume: bool = True,
-    log: Path | None = None,
-    listener: Listener | None = None,
-    **settings: Any,
-) -> TrainedModel:
-    """Train a model of latents on images; their labels play no part in it.
+    images: ImageSet, *, model: str = "vae", classes: int | None = None, device: str = "auto",
+    state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
+    listener: Listener | None = None, **settings: Any,
+) -> TrainedModel:  # fmt: skip
+    """Train a latent-variable model on images, without their labels.
 
     Args:
         images: two or more.
         model: a model family: a name in ``FAMILIES``.
-        classes: how many classes the latent space is made ready for; None takes those that label the images.
+        classes: how many classes to expect in the latent space, 0 where that is unknown; None: as many as the labels
+            name.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        state: file from which an interrupted training goes on; ``TrainedModel.save`` removes it. None keeps none.
-        resume: whether to go on from that file where it is there.
+        state: file from which an interrupted training resumes; ``TrainedModel.save`` removes it. None keeps none.
+        resume: whether to resume from that file if it exists.
         log: file with the metrics of each epoch, one JSON object a line.
         listener: is told how the training goes.
         settings: of the model (``latent_dim``, ``backbone``, ``loss`` …) and of its training (``epochs``, ``lr``,
@@ -63,8 +57,10 @@ def train(
         >>> vae.image_shape, len(vae.history)
         ((1, 8, 8), 1)
     """
-    count = len(images.labels.names) or None if classes is None else classes
-    network_config, loop_config = configure(FAMILIES[model].Config, TrainingConfig, images.shape, count, settings)
+    count = len(images.labels.names) if classes is None else classes
+    network_config, loop_config = configure(
+        FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
+    )
     run = identity(model, network_config, loop_config, images.name, {"images": images.images})
     return trained(
         model, network_config, loop_config, images.images, run, images.class_names,
@@ -73,29 +69,20 @@ def train(
 
 
 def train_cnn(
-    images: ImageSet,
-    val: ImageSet | None = None,
-    *,
-    hybrids: mixing.Hybrids | None = None,
-    labelled_fraction: float | None = None,
-    finish: float | None = None,
-    labels_per_class: int | None = None,
-    device: str = "auto",
-    state: str | Path | None = None,
-    resume: bool = True,
-    log: Path | None = None,
-    listener: Listener | None = None,
-    **settings: Any,
-) -> TrainedModel:
-    """Train a convolutional classifier of pixels on labelled images, and on hybrids beside them.
+    images: ImageSet, val: ImageSet | None = None, *, hybrids: mixing.Hybrids | None = None,
+    labelled_fraction: float | None = None, finish: float | None = None, labels_per_class: int | None = None,
+    device: str = "auto", state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
+    listener: Listener | None = None, **settings: Any,
+) -> TrainedModel:  # fmt: skip
+    """Train a convolutional classifier of pixels on labelled images, and on hybrids if there are any.
 
     Args:
         images: some of them labelled.
-        val: labelled images to validate with; None holds some of ``images`` out, where these are many.
+        val: labelled images to validate with; None holds some of ``images`` out, if there are many.
         hybrids: images with soft labels, as ``latentcli.read_hybrids`` gives them.
-        labelled_fraction: of the images of an epoch that are labelled ones, beside hybrids, in [0, 1].
-        finish: fraction of all steps, the last ones, that see labelled images alone, no hybrids.
-        labels_per_class: learn from so many labels of each class only.
+        labelled_fraction: fraction of an epoch's images that are labelled ones, not hybrids, in [0, 1].
+        finish: fraction of all steps, at the end, that are trained on labelled images alone.
+        labels_per_class: learn from this many labels of each class only.
         device, state, resume, log, listener, settings: as for ``train``.
 
     Raises:
@@ -110,26 +97,22 @@ def train_cnn(
         >>> cnn.class_names[:3]
         ('0', '1', '2')
     """
-    for name, value in (("labelled_fraction", labelled_fraction), ("finish", finish)):
-        if value and hybrids is None:
+    for name, value in (("labelled_fraction", labelled_fraction), ("finish", finish or None)):
+        if value is not None and hybrids is None:
             raise UsageError(
-                f"{name} is {value:g}, and there are no hybrids",
-                "it says how labelled images and hybrids are mixed",
+                f"`{name}` is {value:g}, and there are no hybrids", "it says how labelled images and hybrids are mixed",
                 "give some: `hybrids`",
-            )
+            )  # fmt: skip
     fraction = LABELLED_FRACTION if labelled_fraction is None else labelled_fraction
     seed = int(settings.get("seed") or 0)
     labelled = mixing.labelled(images, labels_per_class, seed)
     names = mixing.classes_of(labelled, hybrids)
-    network_config, loop_config = configure(
-        PIXEL_CLASSIFIERS["cnn"].Config, ClassifierTrainingConfig, images.shape, len(names),
-        settings | {"finish": finish},
-    )  # fmt: skip
+    config, settings = PIXEL_CLASSIFIERS["cnn"].Config, settings | {"finish": finish}
+    network_config, loop_config = configure(config, ClassifierTrainingConfig, images.shape, len(names), settings)
     examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
     counts = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
-    run = identity(
-        "cnn", network_config, loop_config, images.name, examples.arrays(), **counts, labelled_fraction=fraction
-    )
+    arrays = {name: array for name, array in vars(examples).items() if isinstance(array, np.ndarray)}
+    run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction)
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
         device=device, state=state, resume=resume, log=log, listener=listener,
@@ -137,51 +120,37 @@ def train_cnn(
 
 
 def trained(
-    family: str,
-    network_config: ModelConfig,
-    loop_config: TrainingConfig,
-    examples: np.ndarray | Examples,
-    run: Mapping[str, Any],
-    class_names: tuple[str, ...],
-    *,
-    device: str = "auto",
-    state: str | Path | None = None,
-    resume: bool = True,
-    log: Path | None = None,
-    listener: Listener | None = None,
-) -> TrainedModel:
-    """Create a network of a registered family, train it, and sign what comes of it.
+    family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
+    run: Mapping[str, Any], class_names: tuple[str, ...], *, device: str = "auto", state: str | Path | None = None,
+    resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
+) -> TrainedModel:  # fmt: skip
+    """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
     Args:
         family: a name in ``FAMILIES`` or ``PIXEL_CLASSIFIERS``.
         network_config, loop_config: the two configurations; the seed is the latter's.
-        examples: as ``Run`` takes them.
-        run: the run's ``identity``.
+        examples, run: as ``Run`` takes them, and their ``identity``.
         class_names: kept with the model.
         device, state, resume, log, listener: as for ``train``.
     """
-    path = None if state is None else Path(state)
+    state, log = (None if each is None else Path(each) for each in (state, log))
+    listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
-    history = fit(
-        network, examples, loop_config, identity=run, state=path, resume=resume, log=log, listener=listener
-    )  # fmt: skip
-    model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=path)
+    listener.configured(network_config, loop_config, device)
+    history = fit(network, examples, loop_config, identity=run, state=state, resume=resume, log=log, listener=listener)
+    model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)
     model.fingerprint = fingerprint(model.entries())
     return model
 
 
 def configure(
-    model: type[ModelConfig],
-    training: type[AnyConfig],
-    image_shape: Shape,
-    classes: int | None,
+    model: type[ModelConfig], training: type[AnyConfig], image_shape: Shape, classes: int | None,
     settings: Mapping[str, Any],
-) -> tuple[ModelConfig, AnyConfig]:
+) -> tuple[ModelConfig, AnyConfig]:  # fmt: skip
     """The two configurations of a training, from settings that may name any field of either.
 
     Args:
-        model: the model's configuration.
-        training: the training's.
+        model, training: the classes of the two configurations.
         image_shape: channels, height and width of the images.
         classes: how many classes the images are known to have; None when that is unknown.
         settings: values by name; None leaves a default.
@@ -191,30 +160,17 @@ def configure(
     """
     values = {name: value for name, value in settings.items() if value is not None}
     of_training, of_model = {field.name for field in fields(training)}, model.settable()
-    for name in values.keys() - of_training - of_model:
-        near = difflib.get_close_matches(name, of_training | of_model, 1)
-        raise UsageError(
-            f"unknown setting {name!r}" + (f"; did you mean {near[0]}?" if near else ""),
-            f"of the model: {', '.join(sorted(of_model))}",
-            f"of the training: {', '.join(sorted(of_training))}",
-        )
+    check_known(
+        values, of_training | of_model,
+        f"of the model: {', '.join(sorted(of_model))}", f"of the training: {', '.join(sorted(of_training))}",
+    )  # fmt: skip
     of_data = model.for_data(image_shape, classes, **{n: v for n, v in values.items() if n in of_model})
     return of_data, training(**{n: v for n, v in values.items() if n in of_training})
 
 
 def check_named(images: ImageSet) -> None:
-    """Refuse labels that cannot name clusters, before hours of training are spent.
-
-    Raises:
-        DataError: there are none, or all are of one class.
-    """
+    """Raise a ``DataError`` for labels that cannot name clusters: none, or all of one class; before a long training."""
     if not images.labels.any:
-        raise DataError(
-            f"{images.name} has no labels to name the clusters with", "expected labelled images, a few per class"
-        )
-    if len(images.labels.occurring) < 2:
-        raise DataError(
-            f"all labels of {images.name} are of one class",
-            "expected two classes or more to tell apart",
-            "label images of another class, or take the images of that class without labels",
-        )
+        problem = f"{images.name} has no labels to name the clusters with"
+        raise DataError(problem, "expected labelled images, a few per class")
+    mixing.classes_of(images, None)

@@ -15,7 +15,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from latentcli import artifacts
+from latentcli.artifacts.tables import write_labels
 from latentcli.core.errors import DataError, ModelFileError, OutputError
+from latentcli.core.labels import Labels
 from latentcli.core.latents import Latents
 from latentcli.formats import npz_reader
 from latentcli.formats.csv_text import unescape_formula
@@ -28,8 +30,7 @@ def latents(**changes):
     parts = {
         "arrays": {"mu": np.arange(6, dtype=np.float32).reshape(3, 2), "logvar": np.zeros((3, 2), np.float32)},
         "checkpoint": FINGERPRINT,
-        "labels": np.array([1, -1, 0]),
-        "class_names": ("cat", "dög"),
+        "labels": Labels(np.array([1, -1, 0]), ("cat", "dög")),
         "files": ("cat/1.png", "é\n.png", "-rf"),
     }
     return Latents(**(parts | changes))
@@ -135,7 +136,7 @@ def test_no_bit_of_an_archive_can_change_unseen(tmp_path):
 # Latents
 
 
-@pytest.mark.parametrize("changes", [{}, {"labels": None, "class_names": ()}, {"files": None}])
+@pytest.mark.parametrize("changes", [{}, {"labels": Labels.none(3)}, {"files": None}])
 def test_latents_come_back(tmp_path, changes):
     written = latents(**changes)
     artifacts.write_latents(tmp_path / "latents.npz", written)
@@ -147,7 +148,7 @@ def test_latents_come_back(tmp_path, changes):
     )
     assert set(found.arrays) == set(written.arrays)
     assert all(np.array_equal(found.arrays[name], array) for name, array in written.arrays.items())
-    assert np.array_equal(found.labels.codes, written.labels) if written.labels.any else found.labels is None
+    assert np.array_equal(found.labels.codes, written.labels.codes)
 
 
 @pytest.mark.parametrize(
@@ -158,9 +159,10 @@ def test_latents_come_back(tmp_path, changes):
         {"arrays": {"mu": np.array([[np.nan]] * 3)}},
         {"arrays": {"mu": np.array([["text"]] * 3)}},
         {"checkpoint": "not a digest"},
-        {"labels": np.array([0, 1])},
-        {"labels": np.array([0, 1, 2])},
-        {"labels": np.array([0.0, 1.0, 0.0])},
+        {"labels": Labels(np.array([0, 1]), ("cat", "dög"))},
+        {"labels": Labels(np.array([0, 1, 2]), ("cat", "dög"))},
+        {"labels": Labels(np.array([0, 1, -2]), ("cat", "dög"))},
+        {"labels": Labels(np.array([0.0, 1.0, 0.0]), ("cat", "dög"))},
         {"files": ("one",)},
     ],
 )
@@ -327,7 +329,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, value):
 
 def written(*args, **kwargs):
     stream = io.StringIO()
-    artifacts.write_predictions(stream, *args, **kwargs)
+    write_labels(stream, *args, **kwargs)
     return stream.getvalue()
 
 
@@ -343,7 +345,7 @@ def test_predictions_of_folders_keep_a_row_for_each_file_in_order(tmp_path):
     }
     expected = "File,Predicted_Label,Probability\na/1.png,cat,0.5\nb.png,,\nc.png,,0.333333\n"
     assert written(["cat", None], **rows) == expected
-    artifacts.write_predictions(tmp_path / "vae.csv", ["cat", None], **rows)
+    write_labels(tmp_path / "vae.csv", ["cat", None], **rows)
     assert (tmp_path / "vae.csv").read_bytes() == expected.encode()
 
 
@@ -365,7 +367,7 @@ def test_what_cannot_be_written_is_an_output_error(tmp_path):
     for write in (
         lambda: artifacts.write_latents(path, latents()),
         lambda: artifacts.write_classifier(path, mixture()),
-        lambda: artifacts.write_predictions(path, ["1"]),
+        lambda: write_labels(path, ["1"]),
     ):
         with pytest.raises(OutputError):
             write()

@@ -8,11 +8,8 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import confusion_matrix
 
-from latentcli import artifacts, data, inference
-from latentcli.artifacts import checkpoint
-from latentcli.artifacts import probes as probe_files
-from latentcli.classifiers import CLASSIFIERS
-from latentcli.core.latents import Latents
+from latentcli import artifacts, data
+from latentcli.artifacts.models import load_classifier, load_model
 from latentcli.numerics import metrics
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -36,18 +33,8 @@ def names():
         return arrays["labels"].astype(str)
 
 
-def network(name):
-    return checkpoint.build(checkpoint.load(GOLDEN / f"{name}.pth"))
-
-
-def encoded(name, images):
-    """Latents of images (N, C, H, W) uint8 by the checkpoint of this name."""
-    found = inference.encode(network(name), images)
-    return found if isinstance(found, Latents) else Latents(found, FINGERPRINTS.get(name, ""))
-
-
-def classifier(params):
-    return CLASSIFIERS[params["kind"]].from_params(params)
+def model(name):
+    return load_model(GOLDEN / f"{name}.pth", device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -61,10 +48,10 @@ def classifier(params):
     ],
 )
 def test_checkpoints_load_and_their_networks_take_all_their_weights(name, shape, classes, parameters):
-    loaded = checkpoint.load(GOLDEN / f"{name}.pth")
+    loaded = model(name)
     assert (tuple(loaded.image_shape), tuple(loaded.class_names)) == (shape, classes)
-    assert loaded.fingerprint.startswith(FINGERPRINTS.get(name, ""))
-    weights = checkpoint.build(loaded).state_dict()
+    assert loaded.fingerprint == FINGERPRINTS.get(name, loaded.fingerprint)
+    weights = loaded.network.state_dict()
     assert sum(tensor.numel() for tensor in weights.values()) == parameters
 
 
@@ -72,7 +59,8 @@ def test_checkpoints_load_and_their_networks_take_all_their_weights(name, shape,
 def test_images_have_the_latents_that_they_had(images, name, latents):
     expected = artifacts.read_latents(GOLDEN / latents)
     assert expected.checkpoint == FINGERPRINTS[name]
-    found = encoded(name, images[: len(expected)])
+    found = model(name).encode(images[: len(expected)])
+    assert found.checkpoint == expected.checkpoint
     assert found.arrays.keys() == expected.arrays.keys()
     for array in expected.arrays:
         assert_allclose(found.arrays[array], expected.arrays[array], rtol=1e-4, atol=1e-5)
@@ -80,30 +68,30 @@ def test_images_have_the_latents_that_they_had(images, name, latents):
 
 
 def test_the_mixture_predicts_what_it_predicted(images):
-    params = artifacts.read_classifier(GOLDEN / "gmm_params.pkl", fitted_on=FINGERPRINTS["vae"])
-    found = classifier(params).predict(encoded("vae", images).flat)
+    vae = model("vae")
+    found = load_classifier(GOLDEN / "gmm_params.pkl", vae).predict(vae.encode(images).flat)
     with (GOLDEN / "vae.csv").open(newline="") as file:
         expected = [row["Predicted_Label"] for row in csv.DictReader(file)]
     assert found.tolist() == expected
 
 
 @pytest.mark.parametrize(
-    ("name", "model", "confusion"),
+    ("name", "encoder", "confusion"),
     [
         ("probe", "vae", [[33, 0, 3], [2, 32, 3], [7, 2, 24]]),
         ("probe_knn", "vqvae", [[0, 0, 36], [0, 3, 34], [0, 0, 33]]),
     ],
 )
-def test_probes_are_right_and_wrong_as_often_as_they_were(images, names, name, model, confusion):
-    params = probe_files.read(GOLDEN / f"{name}.pth", fitted_on=FINGERPRINTS[model])
-    found = classifier(params).predict(encoded(model, images).flat)
+def test_probes_are_right_and_wrong_as_often_as_they_were(images, names, name, encoder, confusion):
+    network = model(encoder)
+    found = load_classifier(GOLDEN / f"{name}.pth", network).predict(network.encode(images).flat)
     assert confusion_matrix(names, found, labels=["1", "4", "8"]).tolist() == confusion
 
 
 def test_hybrids_are_the_images_of_their_latents_as_likely_of_each_class_as_they_were():
     hybrids = artifacts.read_hybrids(GOLDEN / "hybrids.npz")
     assert hybrids["classes"].tolist() == ["1", "4", "8"]
-    found = inference.decode(network("vae"), hybrids["latents"])
+    found = model("vae").decode(hybrids["latents"])
     assert_allclose(found[:, 0] * 255, hybrids["images"], atol=0.51)
     assert hybrids["soft_labels"].max(axis=1).mean() == pytest.approx(0.7015818583982654)
 
@@ -112,12 +100,12 @@ def test_the_two_dimensional_model_reconstructs_as_well_as_it_did():
     random = np.random.default_rng(0)
     blocks = (random.random((16, 1, 256, 256)) * 255).astype(np.uint8)[:, :, ::32, ::32]
     images = blocks.repeat(32, axis=2).repeat(32, axis=3)
-    found = inference.reconstruct(network("vae2d"), images)
+    found = model("vae2d").reconstruct(images)
     assert np.square(found - images / 255.0).mean() == pytest.approx(0.0949411, rel=1e-5)
     assert metrics.ssim_per_image(images, found).mean() == pytest.approx(0.593543, rel=1e-4)
 
 
 def test_the_classifier_of_pixels_gives_the_probabilities_that_it_gave(images):
-    found = inference.probabilities(network("cnn"), images)
+    found = model("cnn").probabilities(images)
     assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     assert_allclose(found.mean(axis=0), [0.23755423, 0.39001429, 0.37243142], rtol=1e-4)

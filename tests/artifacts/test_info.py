@@ -19,7 +19,7 @@ from latentcli.artifacts import probes as probe_files
 from latentcli.artifacts.info import KINDS, describe
 from latentcli.core.errors import DataError, ModelFileError
 from latentcli.formats import torch_zip
-from latentcli.formats.schemas import CHECKPOINT
+from latentcli.formats.schemas import CHECKPOINT, TRAINING_STATE
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 VAE = "557dcd5b50e1f4122174d68c351c31c957478b11c88a0576c2663320269749f7"
@@ -74,7 +74,7 @@ def test_a_checkpoint_says_how_it_was_trained_and_how_good_the_kept_epoch_is():
     assert (found["training"]["seed"], found["training"]["versions"]["latentcli"]) == (0, "0.1.0")
     assert found["training"]["settings"]["batch_size"] == 16
     assert found["metrics"]["epoch"] == 1.0  # whose loss on the images held out is less than the last one's
-    model = checkpoint.build(checkpoint.load(GOLDEN / "vqvae.pth"))
+    model = checkpoint.read(GOLDEN / "vqvae.pth").network
     assert found["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -96,13 +96,13 @@ def test_the_epoch_of_a_probe_is_the_one_of_highest_accuracy_then_of_least_loss(
 def test_the_state_of_a_training_says_how_far_it_is(tmp_path):
     identity = {"family": "vae", "model": {"latent_dim": 2}, "training": {"lr": 0.1}, "data": {"name": "digits"}}
     run = {"step": 30, "model": {"weight": torch.ones(3)}, "history": [{"epoch": 1.0, "loss": 2.0}]}
-    checkpoint.save_state(tmp_path / "vae.pth.partial", {"identity": identity, "run": run})
+    TRAINING_STATE.write(tmp_path / "vae.pth.partial", {"state": {"identity": identity, "run": run}})
     assert describe(tmp_path / "vae.pth.partial") == {
         "kind": "state of a training", "family": "vae", "settings": {"latent_dim": 2},
         "training": {"data": {"name": "digits"}, "settings": {"lr": 0.1}}, "step": 30, "epochs": 1,
         "metrics": {"epoch": 1.0, "loss": 2.0},
     }  # fmt: skip
-    checkpoint.save_state(tmp_path / "vae.pth.partial", {"identity": 5, "run": [torch.ones(3)]})
+    TRAINING_STATE.write(tmp_path / "vae.pth.partial", {"state": {"identity": 5, "run": [torch.ones(3)]}})
     assert describe(tmp_path / "vae.pth.partial")["step"] is None
 
 

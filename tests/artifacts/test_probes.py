@@ -11,6 +11,7 @@ from latentcli.artifacts import probes as probe_files
 from latentcli.classifiers import PROBES
 from latentcli.core.errors import ModelFileError, OutputError
 from latentcli.formats import torch_zip
+from latentcli.formats.schemas import TRAINING_STATE
 
 probes = pytest.mark.parametrize("kind", PROBES)
 
@@ -22,7 +23,8 @@ def fitted(kind="linear", codes=False):
     points = truth[:, None] + generator.integers(0, 3, (30, 4))
     points = points if codes else points.astype(np.float32)
     few = {"epochs": 3, "hidden": 4, "width": 4}
-    settings = {name: value for name, value in few.items() if name in PROBES[kind].RANGES} | {"shape": (2, 2, 1)}
+    known = PROBES[kind]().get_params()
+    settings = {name: value for name, value in few.items() if name in known} | {"shape": (2, 2, 1)}
     return PROBES[kind](features="mean", **settings).fit(points, np.array(["1", "b", "é"])[truth]), points
 
 
@@ -125,12 +127,12 @@ def test_what_was_changed_is_refused(path):
 
 
 def test_the_state_of_a_training_is_no_probe_and_a_probe_no_checkpoint(path):
-    checkpoint.save_state(path, {"step": 1})
+    TRAINING_STATE.write(path, {"state": {"step": 1}})
     with pytest.raises(ModelFileError, match="is not a probe"):
         probe_files.read(path)
     probe_files.write(path, saved())
     with pytest.raises(ModelFileError):
-        checkpoint.load(path)
+        checkpoint.read(path)
 
 
 def test_what_is_no_file_is_refused(tmp_path):

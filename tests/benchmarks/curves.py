@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from latentcli.cli import study_pictures
+from latentcli import pictures
 from latentcli.experiments import tables as tabling
 from latentcli.experiments.arms import ARMS
 
@@ -70,7 +70,8 @@ def main() -> None:
         own = [row for row in ordered if row["data"] == data]
         if own:
             tables.append(f"{name}:\n\n{table(own)}\n")
-            study_pictures.of_hybrids(HERE / f"hybrids-{data.removesuffix('.npz')}.png", name, own)
+            titles = {name: arm.title for name, arm in ARMS.items()}
+            pictures.accuracy_curve(HERE / f"hybrids-{data.removesuffix('.npz')}.png", name, own, titles)
     before, rest = README.read_text().split(BEGIN)
     README.write_text(before + BEGIN + "\n".join(tables) + END + rest.split(END)[1])
 

@@ -23,11 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli import assignment, data, inference
-from latentcli.artifacts import checkpoint
-from latentcli.cli import fitting
-from latentcli.core.latents import Latents
+from latentcli import assignment, data
+from latentcli.artifacts.models import load_model
+from latentcli.classifiers.fitting import fit_mixture
 from latentcli.data import ImageSet
+from latentcli.inference.classification import classify_latents
+from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 
 DRAWS = 20
@@ -81,42 +82,37 @@ def halves(row: Row, held_out: bool) -> tuple[ImageSet, ImageSet]:
     return train, data.load(source(row.test), split="test", classes=row.classes)
 
 
-def train(row: Row, images: ImageSet, folder: Path, seed: int, extra: list[str]) -> tuple[Path, float]:
-    """The checkpoint that ``latentcli train`` writes for these images, and the seconds the process took."""
+def train(row: Row, images: ImageSet, folder: Path, seed: int, extra: list[str]) -> tuple[TrainedModel, float]:
+    """The model that ``latentcli train`` writes for these images, and the seconds the process took."""
     file, few, output = folder / "train.npz", folder / "classes.npz", folder / "vae.pth"
     np.savez(file, data=images.images)
-    first = np.array([np.flatnonzero(images.labels == label)[0] for label in range(len(images.class_names))])
-    np.savez(few, data=images.images[first], labels=np.array(images.class_names)[images.labels[first]])
+    first = images.take(np.array([np.flatnonzero(images.labels.texts == name)[0] for name in images.class_names]))
+    np.savez(few, data=first.images, labels=first.labels.texts)
     call = [sys.executable, "-m", "latentcli", "train", str(file), str(few), "-o", str(output), "-q"]
     call += ["--gmm", str(folder / "gmm_params.pkl"), "--seed", str(seed), *row.arguments, *extra]
     began = time.monotonic()
     subprocess.run(call, check=True, stdout=subprocess.DEVNULL)
-    return output, time.monotonic() - began
+    seconds = time.monotonic() - began
+    return load_model(output), seconds
 
 
 def measure(row: Row, seed: int, held_out: bool, extra: list[str], device: str) -> dict[str, float]:
-    """One training of a row, and all its figures."""
+    """One training of a row, and all its metrics."""
     images, test = halves(row, held_out)
     with tempfile.TemporaryDirectory() as folder:
-        path, seconds = train(row, images, Path(folder), seed, [*extra, "--device", device])
-        saved = checkpoint.load(path)
-    model = checkpoint.build(saved)
-    latents, unseen = (
-        Latents(inference.encode(model, half.images), saved.fingerprint, half.labels, half.class_names)
-        for half in (images, test)
-    )
+        model, seconds = train(row, images, Path(folder), seed, [*extra, "--device", device])
+    latents, unseen = model.encode(images), model.encode(test)
     accuracy, f1 = [], []
     for draw in range(DRAWS):
-        mixture = fitting.fit_mixture(fitting.labelled(latents, None, PER_CLASS, draw), device)
-        predicted, _ = fitting.predictions(mixture, unseen)
-        scores = fitting.scores(unseen, predicted, mixture.classes_)
+        mixture = fit_mixture(latents, labels_per_class=PER_CLASS, seed=draw, device=device)
+        scores = classify_latents(unseen, mixture).scores()
         accuracy.append(scores["accuracy"])
         f1.append((scores["macro_f1"] + scores["micro_f1"]) / 2)
-    quality = metrics.reconstruction(test.images, inference.reconstruct(model, test.images))
+    quality = metrics.reconstruction(test.images, model.reconstruct(test))
     return {
         "accuracy": float(np.mean(accuracy)), "worst accuracy": min(accuracy), "f1": float(np.mean(f1)),
         "worst f1": min(f1), "ssim": quality["ssim"], "1-mse": 1 - quality["mse"], "seconds": seconds,
-        "images": len(images), "epochs": len(saved.training["history"]),
+        "images": len(images), "epochs": len(model.history),
     }  # fmt: skip
 
 

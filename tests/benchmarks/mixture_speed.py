@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_info
 
 from latentcli.classifiers.mixture.expectation_maximisation import Samples, maximise_likelihood
 from latentcli.classifiers.mixture.gaussians import Mixture
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 
 COMPONENTS = 10
 SIZES = ((60_000, 2), (60_000, 16), (60_000, 64), (1_000_000, 16))

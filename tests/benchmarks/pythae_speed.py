@@ -18,7 +18,7 @@ Loss on both sides: Bernoulli likelihood + KL from N(0, I), as each writes it.
 The same for a VQ-VAE: residual network, 7×7 codes of 512 × 64 learned as moving averages, squared error.
 
 Encoding, posterior (or codes and their vectors) of every image as an array:
- - ours: ``latentcli.inference.encode`` from bytes, in its own batches;
+ - ours: ``TrainedModel.encode`` from bytes, in its own batches;
  - pythae: ``embed`` of the images as floats made beforehand, in ``eval`` and without gradients, in batches of
    whichever size of 64 to 2048 suits it best here.
 """
@@ -276,9 +276,10 @@ def pythae_training(images: Any, fused: bool = False, made: "Callable[[], Any] |
 
 def our_encoding(model: Any, images: Any) -> Callable[[], Any]:
     """All images through our ``encode``."""
-    from latentcli.inference import encode
+    from latentcli.models.trained import TrainedModel
 
-    return lambda: encode(model, images)
+    trained = TrainedModel("vae", model)
+    return lambda: trained.encode(images)
 
 
 def pythae_encoding(theirs: Any, images: Any) -> tuple[Callable[[], Any], int]:

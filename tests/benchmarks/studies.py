@@ -69,7 +69,7 @@ def parts(row: Row, held_out: bool, folder: Path) -> list[str]:
 
     images = data.load(row.data, split="train")
     file = folder / f"{row.data}-train.npz"
-    np.savez(file, data=images.images, labels=np.array(images.class_names)[images.labels])
+    np.savez(file, data=images.images, labels=images.labels.texts)
     return [str(file)]
 
 

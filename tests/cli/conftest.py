@@ -1,7 +1,8 @@
 """A command line to call, and a small trained model to call it with."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,20 @@ import pytest
 import latentcli.cli
 from latentcli import data
 from latentcli.cli.app import run
+from latentcli.training import resumable
 
 FAST = ["--backbone", "mlp", "--set", "width=128", "--latent-dim", "8", "--batch-size", "32", "--epochs", "30", "-q"]
 """Options of a training that is over in a second or two and still tells the classes apart."""
+
+
+TINY = ["--backbone", "mlp", "--set", "width=16", "--latent-dim", "4", "--epochs", "1", "-q"]
+"""Options of a training that is over at once and learns next to nothing."""
+
+
+@pytest.fixture
+def tiny() -> list[str]:
+    """``TINY``, for tests."""
+    return TINY
 
 
 @pytest.fixture
@@ -53,6 +65,20 @@ def call(capsys, monkeypatch, tmp_path) -> Call:
         return Outcome(int(end.value.code or 0), captured.out, captured.err)
 
     return calling
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch):
+    """A context in which a training of this process is stopped after so many steps, as if SIGINT had come."""
+
+    @contextmanager
+    def interrupted(steps: int) -> Iterator[None]:
+        left = iter(range(steps - 1, -1, -1))
+        with monkeypatch.context() as patch:
+            patch.setattr(resumable, "stop_requests", lambda: nullcontext(lambda: next(left) == 0))
+            yield
+
+    return interrupted
 
 
 @dataclass(frozen=True)

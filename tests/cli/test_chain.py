@@ -12,6 +12,7 @@ from PIL import Image
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
+from latentcli.classifiers.mixture import gaussian_mixture
 
 
 def read_csv(path: str) -> list[dict[str, str]]:
@@ -21,14 +22,14 @@ def read_csv(path: str) -> list[dict[str, str]]:
 
 def test_training_leaves_a_checkpoint_a_mixture_and_its_log(trained):
     names = {path.name for path in trained.folder.iterdir()}
-    assert names == {"train.npz", "test.npz", "vae.pth", "gmm_params.pkl", "metrics.jsonl"}
-    saved = checkpoint.load(trained.vae)
+    assert names == {"train.npz", "test.npz", "vae.pth", "gmm_params.pkl", "vae.metrics.jsonl"}
+    saved = checkpoint.read(trained.vae)
     assert saved.image_shape == (1, 8, 8)
     assert saved.class_names == ("1", "4", "8")
     epochs = [row["epoch"] for row in saved.training["history"]]
     assert epochs == list(range(1, len(epochs) + 1))
     assert 10 < len(epochs) <= 30
-    log = [json.loads(line) for line in (trained.folder / "metrics.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (trained.folder / "vae.metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == epochs
     assert all(row["images_per_second"] > 0 for row in log)
     assert saved.training["data"]["name"] == "train.npz"
@@ -37,7 +38,7 @@ def test_training_leaves_a_checkpoint_a_mixture_and_its_log(trained):
 
 def test_the_mixture_is_a_plain_pickle_of_numpy_arrays(trained):
     params = pickle.loads(trained.gmm.read_bytes())
-    assert params["checkpoint"] == checkpoint.load(trained.vae).fingerprint
+    assert params["checkpoint"] == checkpoint.read(trained.vae).fingerprint
     assert list(params["classes"]) == ["1", "4", "8"]
     assert params["weights"].sum() == pytest.approx(1)
     assert params["means"].shape == (len(params["weights"]), 8)
@@ -165,8 +166,8 @@ def test_every_picture_is_drawn(call, trained, kind, ending):
     assert start.startswith(b"\x89PNG") if ending == "png" else b"<svg" in start or b"<?xml" in start
 
 
-def test_figures_of_a_training_and_of_a_classification(call, trained, tmp_path, fast):
-    assert call("train", trained.train, "--labels-per-class", 5, "--figures", "pictures/a", *fast).code == 0
+def test_figures_of_a_training_and_of_a_classification(call, trained, tmp_path, tiny):
+    assert call("train", trained.train, "--labels-per-class", 5, "--figures", "pictures/a", *tiny).code == 0
     drawn = {path.name for path in (tmp_path / "pictures/a").iterdir()}
     assert drawn == {"history.png", "latent.png", "manifold.png", "reconstructions.png"}
     assert call("classify", trained.test, "vae.pth", "gmm_params.pkl", "--figures", "pictures/b").code == 0
@@ -183,8 +184,17 @@ def test_v_tells_every_setting_and_q_says_nothing(call, trained, fast):
     assert call("train", trained.train, "-q", *short).err == ""
 
 
-def test_without_labels_train_writes_no_mixture(call, trained, tmp_path, fast):
+def test_without_labels_train_writes_no_mixture(call, trained, tmp_path, tiny):
     np.savez(tmp_path / "images.npz", data=np.load(trained.train)["data"])
-    done = call("train", "images.npz", "--json", *fast)
-    assert done.json["written"] == ["vae.pth", "metrics.jsonl"]
+    done = call("train", "images.npz", "--json", *tiny)
+    assert done.json["written"] == ["vae.pth", "vae.metrics.jsonl"]
     assert not (tmp_path / "gmm_params.pkl").exists()
+
+
+def test_whether_the_fit_converged_is_told_with_yes_or_no(call, trained, monkeypatch):
+    fit = ["fit-gmm", trained.train, trained.vae, "--labels-per-class", 5]
+    assert ["converged", "yes"] in [line.split() for line in call(*fit).out.splitlines()]
+    assert call(*fit, "--json").json["converged"] is True
+    monkeypatch.setattr(gaussian_mixture.GaussianMixtureClassifier, "summary", lambda mixture: {"converged": False})
+    assert ["converged", "no"] in [line.split() for line in call(*fit).out.splitlines()]
+    assert call(*fit, "--json").json["converged"] is False

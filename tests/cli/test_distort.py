@@ -14,7 +14,7 @@ def test_the_images_come_first_and_their_copies_keep_the_labels(call, trained):
     assert (done.code, done.json["images"], done.json["of"]) == (0, 105, 15), done.err
     found, given = data.load("distorted.npz"), np.load(trained.train)
     assert len(found) == 105
-    names = found.names_of_labels()
+    names = found.labels.texts
     assert np.array_equal(names, np.tile(names[:15], 7))
     known = {image.tobytes(): str(label) for image, label in zip(given["data"], given["labels"], strict=True)}
     assert [known[image.tobytes()] for image in found.images[:15]] == names[:15].tolist()
@@ -32,9 +32,9 @@ def test_of_a_heap_the_labelled_ones_are_taken_and_else_all(call):
     Path("labels.csv").write_text("File,Label\n1.png,cat\n4.png,dog\n")
     assert call("distort", "heap", "-n", 7, "--json").json["images"] == 12
     whole = data.load("distorted.npz")
-    assert (whole.shape, whole.labels) == ((3, 9, 8), None)
+    assert (whole.shape, whole.labels.any) == ((3, 9, 8), False)
     assert call("distort", "heap", "--labels", "labels.csv", "-n", 7, "--json").json["of"] == 2
-    assert data.load("distorted.npz").names_of_labels().tolist() == ["cat", "dog"] * 4
+    assert data.load("distorted.npz").labels.texts.tolist() == ["cat", "dog"] * 4
 
 
 def test_hybrids_of_a_few_labelled_images_alone(call, trained, fast):

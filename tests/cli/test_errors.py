@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentcli.cli.app import run
+
 PROGRAM = [sys.executable, "-m", "latentcli"]
 
 
@@ -71,7 +73,7 @@ BAD_CALLS = [
     (2, "epochs", "train train.npz --epochs 0"),
     (2, "image size", "train train.npz --image-size 4000"),
     (2, "name=number", "classify test.npz vae.pth gmm_params.pkl --fail-under accuracy"),
-    (2, "no figure", "classify test.npz vae.pth gmm_params.pkl --fail-under colour=1"),
+    (2, "no metric", "classify test.npz vae.pth gmm_params.pkl --fail-under colour=1"),
     (2, "is an input", "reconstruct test.npz vae.pth -o test.npz"),
     (2, "is an input", "encode test.npz vae.pth -o vae.pth"),
     (2, "is an input", "fit-gmm train.npz vae.pth -o vae.pth"),
@@ -80,7 +82,7 @@ BAD_CALLS = [
     (2, "is an input", "fit-gmm unlabelled.npz vae.pth --labels twice.csv -o twice.csv"),
     (2, "is an input", "plot reconstructions broken vae.pth -o broken/a.png"),
     (2, "same name", "train train.npz --gmm vae.pth -o vae.pth"),
-    (2, "same name", "train train.npz -o metrics.jsonl"),
+    (2, "same name", "train train.npz --gmm vae.metrics.jsonl"),
     (2, "name a file", "encode test.npz vae.pth -o -"),
     (2, "batch_size", "train train.npz --batch-size 1"),
     (2, "name=number", "classify test.npz vae.pth gmm_params.pkl --fail-under accuracy=nan"),
@@ -130,7 +132,7 @@ BAD_CALLS = [
     (6, "cannot write", "encode test.npz vae.pth -o /proc/latents.npz"),
     (6, "not a regular file", "encode test.npz vae.pth -o empty"),
     (6, "not a regular file", "train train.npz -o /"),
-    (6, "no folder that", "train train.npz --figures vae.pth/pictures"),
+    (6, "not a folder that", "train train.npz --figures vae.pth/pictures"),
 ]
 
 
@@ -219,11 +221,10 @@ def test_help_that_nobody_reads_is_no_defect(place):
     assert (done.returncode, done.stderr) == (6, "")
 
 
-@pytest.mark.parametrize("more", [["-o", "-"], ["-o", "new.csv"], ["-o", "new.csv", "--json"]], ids=str)
-def test_a_full_standard_output_is_an_error_of_the_output(place, more):
+def test_a_full_standard_output_is_an_error_of_the_output(place):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*PROGRAM, "classify", "test.npz", "vae.pth", "gmm_params.pkl", *more],
+            [*PROGRAM, "classify", "test.npz", "vae.pth", "gmm_params.pkl", "-o", "-"],
             cwd=place,
             env=environment(),
             stdout=full,
@@ -233,6 +234,21 @@ def test_a_full_standard_output_is_an_error_of_the_output(place, more):
     assert done.returncode == 6
     assert "standard output" in done.stderr
     assert len(done.stderr.splitlines()) <= 3
+
+
+@pytest.mark.parametrize("more", [["-o", "-"], ["-o", "new.csv"], ["-o", "new.csv", "--json"]], ids=str)
+def test_whatever_is_written_to_a_full_standard_output(place, capsys, monkeypatch, more):
+    """As before, without a process of its own: tables, results and JSON all take the same way."""
+    monkeypatch.chdir(place)
+    arguments = ["classify", "test.npz", "vae.pth", "gmm_params.pkl", *more]
+    with Path("/dev/full").open("w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as end:
+            run(arguments)
+    assert end.value.code == 6
+    message = capsys.readouterr().err
+    assert "standard output" in message
+    assert len(message.splitlines()) <= 3
 
 
 def test_names_that_spreadsheets_take_for_formulas_can_be_read_back_as_labels(call, place):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
+from latentcli.artifacts.models import load_classifier, load_model
 from latentcli.models import FAMILIES
 
 FAST = ["--batch-size", "64", "--epochs", "2", "--set", "width=64", "--set", "min_epochs=1", "-q"]
@@ -76,16 +77,13 @@ def test_hybrids_are_valid_latents_their_images_and_their_soft_labels(call, file
     done = call("hybridize", "vae.pth", "gmm_params.pkl", "-n", 40, "--grid", "grid.png", "--json")
     assert done.code == 0, done.err
     found = artifacts.read_hybrids(Path("hybrids.npz"))
-    saved = checkpoint.load(Path("vae.pth"))
-    model = checkpoint.build(saved).eval()
+    model = checkpoint.read(Path("vae.pth")).network
     latents = torch.from_numpy(found["latents"])
     with torch.inference_mode():
         assert torch.equal(model.valid(latents), latents)
         decoded = np.round(255 * model.decode(latents)[:, 0].numpy())
     assert np.abs(decoded - found["images"]).max() <= 1
-    from latentcli.cli import inputs
-
-    mixture = inputs.classifier(Path("gmm_params.pkl"), saved.fingerprint, Path("vae.pth"))
+    mixture = load_classifier(Path("gmm_params.pkl"), load_model(Path("vae.pth"), "cpu"))
     np.testing.assert_allclose(mixture.predict_proba(found["latents"]), found["soft_labels"])
 
 

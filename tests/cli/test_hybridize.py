@@ -137,11 +137,11 @@ def test_images_that_nothing_uses_are_refused(call, trained):
         (3, "is empty", ["--strategy", "between", "--near", ""]),
         (2, "found none", ["--classes", ""]),
         (2, "from 0 to 0.999999", ["--min-confidence", "1"]),
-        (6, "is no folder", ["--folder", "full/file"]),
+        (6, "is not a folder", ["--folder", "full/file"]),
         (3, "nowhere.npz", ["--strategy", "posterior", "--near", "nowhere.npz"]),
         (2, "hardly any", ["--strategy", "mixture", "--temperature", "1e9", "--min-confidence", "0.9"]),
         (6, "not empty", ["--folder", "full"]),
-        (6, "no folder", ["--folder", "missing/folder"]),
+        (6, "missing is not a folder", ["--folder", "missing/folder"]),
     ],
 )
 def test_calls_that_make_no_sense_leave_nothing(call, trained, code, says, arguments):

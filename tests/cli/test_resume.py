@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = [sys.executable, "-m", "latentcli", "train", "digits", "--classes", "1,4,8", "--labels-per-class", "5"]
-SETTINGS = ["--set", "width=64", "--latent-dim", "2", "--epochs", "8", "--set", "save_every=0.2", "--seed", "5"]
+from latentcli.cli.app import run
+
+TRAIN = ["train", "digits", "--classes", "1,4,8", "--labels-per-class", "5"]
+TRAIN += ["--set", "width=64", "--latent-dim", "2", "--epochs", "8", "--set", "save_every=0.2", "--seed", "5"]
 
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}
 
 
-def start(folder: Path, *more: str) -> subprocess.Popen:
-    folder.mkdir(exist_ok=True)
-    call = [*PROGRAM, *SETTINGS, *more]
+def start(folder: Path) -> subprocess.Popen:
+    call = [sys.executable, "-m", "latentcli", *TRAIN]
     return subprocess.Popen(
         call, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -28,9 +29,10 @@ def start(folder: Path, *more: str) -> subprocess.Popen:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    run = start(folder)
-    assert run.wait() == 0, run.stderr.read()
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.raises(SystemExit) as end:
+        run([*TRAIN, "-o", str(folder / "vae.pth"), "--gmm", str(folder / "gmm_params.pkl")])
+    assert end.value.code == 0
     return outputs(folder)
 
 
@@ -38,30 +40,29 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ("vae.pth", "gmm_params.pkl")}
 
 
-def wait_for(path: Path, run: subprocess.Popen) -> None:
+def wait_for(path: Path, process: subprocess.Popen) -> None:
     while not path.exists():
-        assert run.poll() is None, run.stderr.read()
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.005)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, uninterrupted, number):
-    folder = tmp_path / "run"
-    run = start(folder)
-    wait_for(folder / "vae.pth.partial", run)
-    run.send_signal(number)
-    out, err = run.communicate()
-    assert run.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
-    assert not (folder / "vae.pth").exists()
+def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, call, uninterrupted, number):
+    process = start(tmp_path)
+    wait_for(tmp_path / "vae.pth.partial", process)
+    process.send_signal(number)
+    out, err = process.communicate()
+    assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 130)
+    assert not (tmp_path / "vae.pth").exists()
     assert out == ""
     if number != signal.SIGKILL:
         assert "--resume" in err
-    again = start(folder, "--resume")
-    assert again.wait() == 0, again.stderr.read()
-    assert outputs(folder) == uninterrupted
-    assert not (folder / "vae.pth.partial").exists()
-    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] in ([], leftovers(folder))
+    again = call(*TRAIN, "--resume")
+    assert again.code == 0, again.err
+    assert outputs(tmp_path) == uninterrupted
+    assert not (tmp_path / "vae.pth.partial").exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] in ([], leftovers(tmp_path))
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -69,24 +70,19 @@ def leftovers(folder: Path) -> list[str]:
     return [
         path.name
         for path in folder.iterdir()
-        if re.fullmatch(r"\.(vae\.pth\.partial|metrics\.jsonl)\.\w+\.tmp", path.name)
+        if re.fullmatch(r"\.(vae\.pth\.partial|vae\.metrics\.jsonl)\.\w+\.tmp", path.name)
     ]
 
 
-@pytest.mark.slow
-def test_a_run_is_not_resumed_under_other_settings(tmp_path):
-    folder = tmp_path / "run"
-    run = start(folder)
-    wait_for(folder / "vae.pth.partial", run)
-    run.kill()
-    run.communicate()
-    before = (folder / "vae.pth.partial").read_bytes()
-    again = start(folder, "--resume", "--lr", "0.5")
-    assert again.wait() == 2
-    message = again.stderr.read()
-    assert "lr is 0.5" in message
-    assert len(message.splitlines()) <= 3
-    assert (folder / "vae.pth.partial").read_bytes() == before
+def test_a_run_is_not_resumed_under_other_settings(tmp_path, call, interrupted_after):
+    with interrupted_after(5):
+        assert call(*TRAIN).code == 130
+    before = (tmp_path / "vae.pth.partial").read_bytes()
+    for option, said in (["--set", "warmup=0.5"], "warmup is 0.5, was 0.1"), (["--seed", 6], "seed is 6, was 5"):
+        again = call(*TRAIN, "--resume", *option)
+        assert (again.code, said in again.err) == (2, True), again.err
+        assert len(again.err.splitlines()) <= 3
+        assert (tmp_path / "vae.pth.partial").read_bytes() == before
 
 
 def test_nothing_to_resume_starts_at_the_beginning(tmp_path, call, fast):

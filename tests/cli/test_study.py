@@ -11,8 +11,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from latentcli.cli.study import tasks_of
-from latentcli.experiments.arms import ARMS, Arm
+from latentcli.cli.app import run
+from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import Labels
+from latentcli.experiments import arms
+from latentcli.experiments.arms import ARMS, Arm, Lesson
+from latentcli.experiments.tasks import load_tasks
+from latentcli.hybrids import Recipe
 from latentcli.training.loop import Run
 
 
@@ -28,24 +33,30 @@ def data(tmp_path_factory):
     return folder
 
 
-SMALL = ["--set", "epochs=2", "--set", "width=64", "--seeds", "2", "--device", "cpu", "--probe", "linear"]
-
-
-def command(*arguments):
-    return [sys.executable, "-m", "latentcli", "study", *map(str, arguments)]
-
-
-def study(*arguments):
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+SMALL = [
+    "--set",
+    "epochs=2",
+    "--set",
+    "backbone=mlp",
+    "--set",
+    "width=64",
+    "--seeds",
+    "2",
+    "--device",
+    "cpu",
+    "--probe",
+    "linear",
+]
 
 
 @pytest.mark.slow
 def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(data, tmp_path, call):
-    first = study("latents", data / "halves.npz", "-o", tmp_path / "study", *SMALL, "--label-embedding")
-    assert first.returncode == 0, first.stderr
-    lines = first.stdout.splitlines()
+    arguments = ["study", "latents", data / "halves.npz", "-o", "study", *SMALL, "--label-embedding"]
+    first = call(*arguments)
+    assert first.code == 0, first.err
+    lines = first.out.splitlines()
     assert [line.split(" | ")[1] for line in lines[2:5]] == ["pixels", "vae", "vqvae"]
-    assert "leaked" in first.stdout
+    assert "leaked" in first.out
     kept = json.loads((tmp_path / "study" / "table.json").read_text())
     pixels = next(row for row in kept["rows"] if row["model"] == "pixels")
     assert pixels["linear_accuracy"]["mean"] == 1.0
@@ -57,13 +68,13 @@ def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(da
     names = {f"{kind}-halves_npz-{family}.png" for kind in ("tsne", "reconstructions") for family in ("vae", "vqvae")}
     assert pictures == names | {"comparison.png"}
 
-    again = call("study", "latents", data / "halves.npz", "-o", "study", *SMALL, "--label-embedding", "--json")
+    again = call(*arguments, "--json")
     assert again.err.count("kept from before") == 8
     assert again.json["cells"] == kept["cells"]
 
     for model in (tmp_path / "study" / "models").rglob("vae.pth"):
         model.write_bytes(b"damaged")
-    damaged = call("study", "latents", data / "halves.npz", "-o", "study", *SMALL, "--label-embedding")
+    damaged = call(*arguments)
     assert (damaged.code, "delete it, and the same call trains it again" in damaged.err) == (4, True), damaged.err
 
 
@@ -79,22 +90,27 @@ def timeless(folder):
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
-    assert study("latents", data / "halves.npz", *LONGER, "-o", folder).returncode == 0
+    with pytest.raises(SystemExit) as end:
+        run(["study", "latents", str(data / "halves.npz"), *LONGER, "-o", str(folder)])
+    assert end.value.code == 0
     return timeless(folder)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, number, undisturbed):
-    arguments = ["latents", data / "halves.npz", *LONGER, "-o", tmp_path]
-    with subprocess.Popen(command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, call, number, undisturbed):
+    arguments = ["study", "latents", data / "halves.npz", *LONGER, "-o", tmp_path]
+    program = [sys.executable, "-m", "latentcli", *map(str, arguments)]
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr:
             if line.startswith("epoch 3/"):
                 process.send_signal(number)
-                process.communicate()
+                _, rest = process.communicate()
                 break
-    assert process.returncode in (130, -signal.SIGKILL)
-    assert study(*arguments).returncode == 0
+    assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    if number == signal.SIGINT:
+        assert rest.splitlines()[-1] == "interrupted: what is finished is kept, and the same call goes on"
+    assert call(*arguments).code == 0
     assert timeless(tmp_path) == undisturbed
 
 
@@ -108,7 +124,7 @@ def test_a_study_that_was_stopped_ends_as_one_that_was_not(data, tmp_path, numbe
         (["halves.npz", "--probe", "oracle"], 2, "oracle"),
         (["halves.npz", "--probe", ""], 2, "no probe"),
         (["halves.npz", "--set", "colour=1"], 2, "colour"),
-        (["halves.npz", "--labels", "medium"], 2, "neither coarse nor fine"),
+        (["halves.npz", "--labels", "medium"], 2, "--labels is 'medium'\n  expected coarse or fine"),
         (["halves.npz", "halves.npz"], 2, "the same name"),
         (["halves.npz", "--test", "halves.npz", "--test", "halves.npz"], 2, "2 test parts"),
     ],
@@ -124,7 +140,7 @@ def test_bad_calls_end_with_their_code_before_any_training(data, tmp_path, call,
 def test_both_parts_are_brought_to_the_size_that_is_asked_for(data):
     halves = str(data / "halves.npz")
     for data_of, tests in (([halves], []), ([halves], [halves]), (["digits"], [])):
-        (task,) = tasks_of(data_of, tests, None, 12, None)
+        (task,) = load_tasks(data_of, tests, None, 12, None)
         assert task.train.shape == task.test.shape == (1, 12, 12)
 
 
@@ -135,23 +151,21 @@ TINY += ["--set", "width=32", "--set", "epochs=4"]
 @pytest.mark.slow
 def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, tmp_path, call):
     folder, alike = tmp_path / "study", ["study", "hybrids", data / "halves.npz", *TINY, "--jobs", 1]
-    first = study(
-        "hybrids", data / "halves.npz", *TINY, "-o", folder, "--jobs", 2, "--arms", "augmented,hybrids-unlabelled"
-    )
-    assert first.returncode == 0, first.stderr
-    assert first.stderr.count(": done") == 10  # two models, two sizes, two seeds, two arms
+    first = call(*alike[:-1], 2, "-o", folder, "--arms", "augmented,hybrids-unlabelled")
+    assert first.code == 0, first.err
+    assert first.err.count(": done") == 10  # two models, two sizes, two seeds, two arms
     rows = list(csv.DictReader(io.StringIO((folder / "table.csv").read_text())))
     assert {(row["arm"], row["per_class"], row["seed"]) for row in rows} == {
         (arm, size, seed) for arm in ("augmented", "hybrids-unlabelled") for size in "28" for seed in "01"
     }
     assert all(float(row["accuracy"]) > 0.9 for row in rows)
     assert all((float(row["added"]) > 0) == row["arm"].startswith("hybrids") for row in rows)
-    assert (folder / "table.md").read_text() == first.stdout
+    assert (folder / "table.md").read_text() == first.out
     assert (folder / "curve.png").stat().st_size > 10_000
     kept = call(*alike, "-o", folder, "--arms", "augmented,hybrids-unlabelled")
     assert kept.code == 0, kept.err
     assert kept.err.count("kept from before") == 10
-    assert kept.out == first.stdout
+    assert kept.out == first.out
     one = ["--per-class", 8, "--seeds", 1]
     again = call(*alike, *one, "-o", folder, "--arms", ",".join(ARMS))
     assert again.code == 0, again.err
@@ -168,28 +182,42 @@ def test_a_study_of_hybrids_measures_every_arm_and_computes_nothing_twice(data, 
 def test_an_arm_is_trained_by_its_recipe_and_kept_results_of_another_are_refused(data, tmp_path, call, monkeypatch):
     added = {"images": np.zeros((50, 8, 8), np.uint8), "soft_labels": np.full((50, 2), 0.5), "classes": ("0", "1")}
     runs: list[Run] = []
-    monkeypatch.setattr(Run, "fit", lambda run, callbacks: runs.append(run))
-    monkeypatch.setitem(ARMS, "tried", Arm("tried", added=lambda given: added, share=0.25, finish=0.5))
+    monkeypatch.setattr(Run, "fit", lambda self, callbacks: runs.append(self) or [])
+    recipe = {"labelled_fraction": 0.25, "finish": 0.5}
+    monkeypatch.setitem(ARMS, "tried", Arm("tried", lambda given, **recipe: Lesson(added, **recipe), recipe))
     arguments = ["--arms", "tried", "--per-class", "4", "--seeds", "1", "--steps", "40", "--jobs", "1"]
     done = call("study", "hybrids", data / "halves.npz", *arguments, "-o", tmp_path / "s")
     assert done.code == 0, done.err
-    (run,) = runs
-    assert sorted(run.examples.final_rows) == [*range(8)]
-    assert np.isin(run.examples.train_rows, run.examples.final_rows).mean() == pytest.approx(0.25, abs=0.02)
-    assert (run.total_steps, run.examples.final_fraction) == (40, 0.5)
-    monkeypatch.setitem(ARMS, "tried", replace(ARMS["tried"], finish=0.0))
+    (only,) = runs
+    assert sorted(only.examples.final_rows) == [*range(8)]
+    assert np.isin(only.examples.train_rows, only.examples.final_rows).mean() == pytest.approx(0.25, abs=0.02)
+    assert (only.total_steps, only.examples.final_fraction) == (40, 0.5)
+    monkeypatch.setitem(ARMS, "tried", replace(ARMS["tried"], recipe={**recipe, "finish": 0.0}))
     again = call("study", "hybrids", data / "halves.npz", *arguments, "-o", tmp_path / "s")
     assert (again.code, "holds another study" in again.err) == (2, True), again.err
 
 
 @pytest.mark.parametrize(
-    ("labelled", "share", "count"), [(50, 0.25, 72_000), (3_600, 0.375, 60_000), (9_600, 0.5, 48_000)]
+    ("labelled", "fraction", "count"), [(50, 0.25, 72_000), (3_600, 0.375, 60_000), (9_600, 0.5, 48_000)]
 )
-def test_the_share_of_many_labelled_images_grows_to_half_and_all_others_are_seen_once(labelled, share, count):
-    found = Arm("tried", share=0.25, passes=10, once=True).recipe(labelled, 96_000)
-    assert found == {"settings": {}, "share": share, "finish": 0.0, "count": count}
-    rare = Arm("tried", share=0.75, finish=0.5).recipe(labelled, 96_000)
-    assert rare == {"settings": {}, "share": 0.75, "finish": 0.5}
+def test_the_share_of_many_labelled_images_grows_to_half_and_all_others_are_seen_once(
+    labelled, fraction, count, monkeypatch
+):
+    made: list[tuple[Recipe, int]] = []
+
+    class Space:
+        def __init__(self, images, given):
+            pass
+
+        def hybrids(self, recipe, count):
+            made.append((recipe, count))
+
+    monkeypatch.setattr(arms, "LatentSpace", Space)
+    few = ImageSet(np.zeros((labelled, 1, 1, 1), np.uint8), Labels.none(labelled))
+    given = arms.Given(few, few, seed=3, seen=96_000, count=7, model=lambda images, published: None)
+    lesson = arms.of_unlabelled(given, labelled_fraction=0.25, passes=10)
+    assert (lesson.labelled_fraction, lesson.finish, lesson.settings) == (fraction, 0.0, {})
+    assert made == [(Recipe("posterior", "neighbours", seed=3), count)]
 
 
 def test_an_arm_that_has_nothing_to_add_is_not_passed_off_as_measured(data, tmp_path, call):

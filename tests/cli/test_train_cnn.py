@@ -2,7 +2,6 @@
 
 import csv
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from PIL import Image
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
-from latentcli.cli import watching
 from latentcli.cli.app import run
 
 SMALL = ["--set", "width=32", "--epochs", "8", "--batch-size", "32", "-q"]
@@ -47,13 +45,14 @@ def test_the_whole_chain_with_hybrids(call, trained):
     assert (done.code, done.err) == (0, "")
     assert (done.json["images"], done.json["hybrids"], done.json["classes"]) == (30, 100, ["1", "4", "8"])
     assert done.json["epochs"] == 8
-    assert done.json["written"] == ["cnn.pth", "metrics.jsonl", "pictures/history.png"]
+    assert done.json["written"] == ["cnn.pth", "cnn.metrics.jsonl", "pictures/history.png"]
     assert done.json["val_accuracy"] > 0.5
     assert not Path("cnn.pth.partial").exists()
-    saved = checkpoint.load(Path("cnn.pth"))
+    saved = checkpoint.read(Path("cnn.pth"))
     assert saved.class_names == ("1", "4", "8")
     assert saved.training["data"] | {"sha256": ""} == {
-        "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "share": 0.5, "sha256": "",
+        "name": "train.npz", "images": 30 + 106 + 100, "labelled": 30, "hybrids": 100, "labelled_fraction": 0.5,
+        "sha256": "",
     }  # fmt: skip
     classified = call("classify", trained.test, "cnn.pth", "--json", "--fail-under", "accuracy=0.5")
     assert classified.code == 0
@@ -98,7 +97,7 @@ def test_only_labelled_images_are_learnt_from(call, trained):
     assert (done.code, done.json["images"], done.json["hybrids"]) == (0, 60, 0)
     assert "val_loss" not in done.json
     assert (done.json["best_epoch"], done.json["epochs"]) == (8, 8)  # of all weights the last are kept
-    assert done.json["loss"] == json.loads(Path("metrics.jsonl").read_text().splitlines()[-1])["loss"]
+    assert done.json["loss"] == json.loads(Path("cnn.metrics.jsonl").read_text().splitlines()[-1])["loss"]
 
 
 def test_images_to_validate_with_are_brought_to_the_size_that_is_asked_for(call, trained):
@@ -144,29 +143,17 @@ def test_the_same_seed_gives_the_same_bytes_wherever_it_runs(call, trained):
     assert a == b != c
 
 
-def interrupted_after(steps: int):
-    """``watching.signals`` as if SIGINT came after so many steps."""
-    left = iter(range(steps - 1, -1, -1))
-
-    @contextmanager
-    def signals():
-        yield lambda: next(left) == 0
-
-    return signals
-
-
 @pytest.mark.parametrize("steps", [1, 7, 30])
-def test_an_interrupted_run_goes_on_to_the_same_bytes(call, trained, monkeypatch, steps):
+def test_an_interrupted_run_goes_on_to_the_same_bytes(call, trained, interrupted_after, steps):
     write_hybrids(Path("hybrids.npz"))
     settings = ["train-cnn", trained.train, "--hybrids", "hybrids.npz", "--finish", 0.4, *SMALL]
     assert call(*settings, "-o", "whole.pth").code == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(watching, "signals", interrupted_after(steps))
+    with interrupted_after(steps):
         assert call(*settings).code == 130
     assert Path("cnn.pth.partial").exists()
     assert not Path("cnn.pth").exists()
     other = call(*settings, "--resume", "--share", 0.4)
-    assert (other.code, "share is 0.4, was 0.5" in other.err) == (2, True), other.err
+    assert (other.code, "labelled_fraction is 0.4, was 0.5" in other.err) == (2, True), other.err
     unfinished = call(*settings[: -len(SMALL) - 2], *SMALL, "--resume")
     assert (unfinished.code, "finish is 0.0, was 0.4" in unfinished.err) == (2, True), unfinished.err
     assert call(*settings, "--resume").code == 0
@@ -205,8 +192,9 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
         (3, "nowhere.npz", trained.train, "--hybrids", "nowhere.npz"),
         (3, "nowhere", "nowhere"),
         (2, "share", trained.train, "--hybrids", "good_hybrids.npz", "--share", 1.5),
-        (2, "--hybrids hybrids.npz", trained.train, "--share", 0.4),
-        (2, "--hybrids hybrids.npz", trained.train, "--finish", 0.3),
+        (2, "--labelled-fraction is 0.4, and there are no hybrids", trained.train, "--share", 0.4),
+        (2, "--labelled-fraction is 0, and there are no hybrids", trained.train, "--share", 0),
+        (2, "give some: --hybrids", trained.train, "--finish", 0.3),
         (2, "--finish", trained.train, "--hybrids", "good_hybrids.npz", "--finish", 1.5),
         (2, "--finish", trained.train, "--hybrids", "good_hybrids.npz", "--finish", "nan"),
         (2, "finish is 1.5", trained.train, "--hybrids", "good_hybrids.npz", "--set", "finish=1.5"),
@@ -218,7 +206,6 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
         (2, "augment", trained.train, "--set", "augment=1"),
         (2, "lr", trained.train, "--lr", 0),
         (2, "is an input", trained.train, "--hybrids", "good_hybrids.npz", "-o", "good_hybrids.npz"),
-        (2, "same name", trained.train, "-o", "metrics.jsonl"),
         (2, "unknown device", trained.train, "--device", "tpu"),
         (6, "no folder", trained.train, "-o", "missing/cnn.pth"),
     ]:
@@ -231,7 +218,7 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
 
 def test_either_kind_of_model_is_refused_where_the_other_is_wanted(call, trained, cnn):
     for code, said, *arguments in [
-        (2, "no classifier to read them", "classify", trained.test, trained.vae),
+        (2, "there is no classifier to read them", "classify", trained.test, trained.vae),
         (2, "--reject-below needs a mixture", "classify", trained.test, cnn, "--reject-below", 0.01),
         (2, "unknown model family 'cnn'", "train", trained.train, "--model", "cnn"),
         (4, "no latent space", "classify", trained.test, cnn, trained.gmm),
@@ -264,10 +251,10 @@ def test_damaged_and_forged_files_end_with_four(call, trained, cnn):
     flipped[len(whole) // 2] ^= 1
     Path("flipped.pth").write_bytes(flipped)
     Path("text.pth").write_text("hello")
-    saved = checkpoint.load(cnn)
+    saved = checkpoint.read(cnn)
     forgeries = {"few": ("1", "4"), "many": ("1", "4", "8", "9"), "twice": ("1", "4", "4"), "nameless": ("1", "4", "")}
     for name, classes in forgeries.items():
-        checkpoint.save(Path(f"{name}.pth"), replace(saved, class_names=classes))
+        checkpoint.write(Path(f"{name}.pth"), replace(saved, class_names=classes))
     for name in ("cut", "flipped", "text", "missing", *forgeries):
         done = call("classify", trained.test, f"{name}.pth")
         assert (done.code, done.out) == (4, ""), (name, done.err)

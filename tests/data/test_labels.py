@@ -1,4 +1,4 @@
-"""Labels beside the images, and few of them."""
+"""Labels beside the images."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcli.core.errors import DataError
-from latentcli.core.labels import class_order
-from latentcli.data import UNLABELLED, ImageSet, labelled_per_class
+from latentcli.data import UNLABELLED, ImageSet, Labels
 from latentcli.data.labels import encode_labels, with_labels
 
 
@@ -36,7 +35,7 @@ def test_files_of_folders_are_named_by_path(tmp_path):
 
 
 def test_labels_of_the_source_are_replaced(tmp_path):
-    known = images(2, labels=np.array([0, 1]), class_names=("x", "y"))
+    known = images(2, labels=Labels(np.array([0, 1]), ("x", "y")))
     found = with_labels(known, written(tmp_path, "File,Label\n1,z\n"))
     assert (found.class_names, found.labels.codes.tolist()) == (("z",), [UNLABELLED, 0])
 
@@ -82,34 +81,8 @@ def test_unreadable_files_of_labels(tmp_path):
             with_labels(images(2), path)
 
 
-def test_names_that_are_numbers_are_ordered_by_value():
-    assert class_order(["10", "9", "-1", "9"]) == ("-1", "9", "10")
-    assert class_order(["10", "9", "x"]) == ("10", "9", "x")
-    assert class_order(["01", "1"]) == ("01", "1")
-
-
 @given(st.lists(st.integers(-1, 30), min_size=1))
 def test_encoding_is_undone_by_the_names(values):
-    codes, names = encode_labels(np.array(values), None, "set")
-    assert [-1 if code < 0 else int(names[code]) for code in codes] == values
-    assert sorted(names, key=int) == list(names)
-
-
-@given(st.integers(1, 5), st.integers(0, 3), st.integers(0, 2**31))
-def test_few_labels_are_kept_of_each_class(n, classes, seed):
-    labels = np.repeat(np.arange(classes + 1), 6)
-    known = images(len(labels), labels=labels, class_names=tuple(map(str, range(classes + 1))))
-    found = labelled_per_class(known, n, seed).labels
-    assert (np.bincount(found[found >= 0], minlength=classes + 1) == n).all()
-    assert (found[found >= 0] == labels[found >= 0]).all()
-    assert np.array_equal(found, labelled_per_class(known, n, seed).labels)
-    assert np.array_equal(known.labels.codes, labels)
-
-
-def test_more_labels_than_there_are():
-    known = images(4, labels=np.array([0, 0, 1, -1]), class_names=("a", "b"))
-    with pytest.raises(DataError, match=r"class 'b'\n.*expected 2, found 1"):
-        labelled_per_class(known, 2, 0)
-    for unlabelled in (images(2), images(2, labels=np.array([-1, -1]))):
-        with pytest.raises(DataError, match="no labels"):
-            labelled_per_class(unlabelled, 1, 0)
+    found = encode_labels(np.array(values), None, "set")
+    assert found.texts.tolist() == ["" if value < 0 else str(value) for value in values]
+    assert sorted(found.names, key=int) == list(found.names)

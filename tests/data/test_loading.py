@@ -114,7 +114,7 @@ def test_arguments_out_of_range():
 
 def test_arrays_must_fit_the_model_but_for_resize():
     assert load("digits", image_shape=(1, 8, 8)).shape == (1, 8, 8)
-    with pytest.raises(DataError, match=r"expected 28×28 pixels, found 8×8\n.*--resize"):
+    with pytest.raises(DataError, match=r"expected 28×28 pixels, found 8×8\n.*`resize`"):
         load("digits", image_shape=(1, 28, 28))
     assert load("digits", image_shape=(1, 28, 20), resize=True).shape == (1, 28, 20)
     with pytest.raises(DataError, match=r"expected colour \(3 channels\), found grey \(1 channel\)"):
@@ -133,7 +133,7 @@ def test_resized_images_are_pillows(tmp_path):
 @pytest.mark.parametrize("shape", [(2, 7, 30), (2, 30, 257), (2, 600, 600)])
 def test_sizes_that_no_model_takes(tmp_path, shape):
     np.save(tmp_path / "x.npy", np.zeros(shape, dtype=np.uint8))
-    with pytest.raises(DataError, match=r"expected 8 to 256 pixels a side\n.*--image-size"):
+    with pytest.raises(DataError, match=r"expected 8 to 256 pixels a side\n.*`image_size`"):
         load(tmp_path / "x.npy")
     assert load(tmp_path / "x.npy", image_size=16).shape == (1, 16, 16)
 

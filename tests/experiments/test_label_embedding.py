@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from latentcli import inference
 from latentcli.experiments.label_embedding import LabelledVQVAE, examples, features, one_hot
 from latentcli.models.backbones import initialise
+from latentcli.models.trained import TrainedModel
 from latentcli.numerics.random import generator_for
 from latentcli.training.config import TrainingConfig
 from latentcli.training.loop import Callbacks, Run
@@ -35,7 +35,7 @@ def test_a_label_adds_the_embedding_of_its_class_at_every_position_and_no_label_
 
 def test_without_labels_the_features_are_those_of_a_plain_vqvae():
     network = model()
-    plain = inference.features(network, IMAGES, "quantized")
+    plain = TrainedModel("vqvae", network).encode(IMAGES).features("quantized")
     assert plain.shape == (6, 4 * 4 * 4)
     np.testing.assert_array_equal(features(network, IMAGES, None), plain)
     np.testing.assert_array_equal(features(network, IMAGES, np.full(6, -1)), plain)

@@ -17,9 +17,11 @@ from sklearn.mixture import GaussianMixture
 
 from latentcli import artifacts
 from latentcli.artifacts import checkpoint
-from latentcli.cli import inputs
+from latentcli.artifacts.models import load_model
+from latentcli.artifacts.tables import write_labels
 from latentcli.core.errors import DataError, ModelFileError
 from latentcli.formats import npz_reader, torch_zip
+from latentcli.formats.schemas import CHECKPOINT, TRAINING_STATE
 
 MODEST = 64 * 2**20
 """Bytes that a refusal may take."""
@@ -166,9 +168,13 @@ def test_the_attacks_are_live(marker, attack):
 # Checkpoints
 
 
+def read_state(path):
+    return TRAINING_STATE.read(path, "start again")["state"]
+
+
 def checkpoint_bytes(tmp_path, content=None):
     path = tmp_path / "source"
-    torch_zip.write(path, content or {"format": checkpoint.CHECKPOINT.format, "weights": torch.arange(1000.0)})
+    torch_zip.write(path, content or {"format": CHECKPOINT.format, "weights": torch.arange(1000.0)})
     data = path.read_bytes()
     path.unlink()
     return data
@@ -256,31 +262,31 @@ CHECKPOINTS = {
 def test_hostile_checkpoints_are_refused(tmp_path, marker, attack):
     path = tmp_path / "vae.pth"
     path.write_bytes(CHECKPOINTS[attack](tmp_path, marker))
-    assert_refused(checkpoint.load, path, ModelFileError, marker)
-    assert_refused(checkpoint.load_state, path, ModelFileError, marker)
+    assert_refused(checkpoint.read, path, ModelFileError, marker)
+    assert_refused(read_state, path, ModelFileError, marker)
     assert_refused(artifacts.describe, path, ModelFileError, marker)
-    assert_refused(lambda path: inputs.pixel_classifier(path, "cpu"), path, ModelFileError, marker)
+    assert_refused(lambda path: load_model(path, device="cpu"), path, ModelFileError, marker)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_torchscript_is_refused(tmp_path, marker):
     path = tmp_path / "vae.pth"
     torch.jit.save(torch.jit.script(WithCode()), path)
-    assert_refused(checkpoint.load, path, ModelFileError, marker)
+    assert_refused(checkpoint.read, path, ModelFileError, marker)
 
 
 def test_a_flipped_bit_that_torch_does_not_notice_is_refused(tmp_path, marker):  # 23
     content = {
-        "format": checkpoint.TRAINING_STATE.format,
-        "version": checkpoint.TRAINING_STATE.version,
+        "format": TRAINING_STATE.format,
+        "version": TRAINING_STATE.version,
         "state": {"w": torch.zeros(4)},
     }
     data = flipped(checkpoint_bytes(tmp_path, content | {"sha256": torch_zip.digest(content)}))
     (tmp_path / "state").write_bytes(data)
     assert torch.load(tmp_path / "state", weights_only=True)["state"]["w"][0] != 0
-    assert_refused(checkpoint.load_state, tmp_path / "state", ModelFileError, marker)
+    assert_refused(read_state, tmp_path / "state", ModelFileError, marker)
     with pytest.raises(ModelFileError, match="changed"):
-        checkpoint.load_state(tmp_path / "state")
+        read_state(tmp_path / "state")
 
 
 def test_a_record_that_is_there_twice_is_refused(tmp_path, marker):
@@ -288,7 +294,7 @@ def test_a_record_that_is_there_twice_is_refused(tmp_path, marker):
     path.write_bytes(checkpoint_bytes(tmp_path))
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("archive/data.pkl", HARMLESS)
-    assert_refused(checkpoint.load, path, ModelFileError, marker)
+    assert_refused(checkpoint.read, path, ModelFileError, marker)
 
 
 # Arrays
@@ -405,8 +411,8 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path, marker):
         (artifacts.read_latents, DataError),
         (artifacts.describe, ModelFileError),
         (npz_reader.read_npy, npz_reader.UnsafeArrays),
-        (checkpoint.load, ModelFileError),
-        (checkpoint.load_state, ModelFileError),
+        (checkpoint.read, ModelFileError),
+        (read_state, ModelFileError),
     ],
 )
 def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path, read, error):
@@ -424,7 +430,7 @@ def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path, read, erro
     "formula", ["=cmd()", "+cmd()", "-cmd()", "@SUM(A1)", "\t=cmd()", "\r=cmd()", "-1+cmd()", "+inf"]
 )
 def test_names_never_become_formulas(tmp_path, formula):
-    artifacts.write_predictions(tmp_path / "vae.csv", [formula], files=[formula], probabilities=np.ones(1))
+    write_labels(tmp_path / "vae.csv", [formula], files=[formula], probabilities=np.ones(1))
     text = (tmp_path / "vae.csv").read_bytes().decode()
     assert text.splitlines()[1].lstrip('"').startswith("'")
     assert text.count("'") == 2
@@ -432,7 +438,7 @@ def test_names_never_become_formulas(tmp_path, formula):
 
 @pytest.mark.parametrize("number", ["-1", "+3.5", "-2e-3", "7"])
 def test_classes_that_are_numbers_stay_numbers(tmp_path, number):
-    artifacts.write_predictions(tmp_path / "vae.csv", [number])
+    write_labels(tmp_path / "vae.csv", [number])
     assert (tmp_path / "vae.csv").read_text() == f"Predicted_Label\n{number}\n"
 
 
@@ -443,5 +449,5 @@ class Terminal(io.StringIO):
 
 def test_file_names_cannot_program_a_terminal():
     terminal = Terminal()
-    artifacts.write_predictions(terminal, ["cat"], files=["\x1b[31mred.png"], probabilities=np.ones(1))
+    write_labels(terminal, ["cat"], files=["\x1b[31mred.png"], probabilities=np.ones(1))
     assert "\x1b" not in terminal.getvalue()

@@ -11,8 +11,8 @@ from scipy import stats
 from scipy.stats import multivariate_normal
 
 from latentcli import hybrids
-from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+from latentcli.classifiers.mixture.gaussians import ClassGaussians
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.hybrids import LIKELIHOODS, STRATEGIES, Posteriors, Recipe, likelihoods, making, strategies
 
@@ -231,15 +231,19 @@ class Grid(Model):
         return (np.round(np.asarray(latents) / self.step) * self.step).astype(np.float32)
 
 
-def test_at_a_boundary_that_codes_jump_over_two_classes_are_about_equally_likely_or_there_is_no_point(mixture):
+def test_at_a_boundary_that_codes_jump_over_two_classes_are_about_equally_likely_or_there_is_no_point(
+    mixture, monkeypatch
+):
     blocks = list(of(Recipe("boundary", classes=("b", "c")), mixture, Grid(0.02), 100))
     labels = np.concatenate([block.soft_labels for block in blocks])
     assert (labels[:, 1:].min(axis=1) >= 1 / 3 - 1e-6).all()
+    monkeypatch.setattr(making, "MAX_EMPTY_BLOCKS", 5)
     with pytest.raises(hybrids.NoPointAccepted):  # 35 apart, the classes change positions between two points
         list(of(Recipe("boundary", classes=("b", "c")), mixture, Grid(100.0), 100))
 
 
-def test_a_boundary_between_two_classes_hidden_behind_a_third_has_no_points():
+def test_a_boundary_between_two_classes_hidden_behind_a_third_has_no_points(monkeypatch):
+    monkeypatch.setattr(making, "MAX_EMPTY_BLOCKS", 5)
     between = {
         "means": np.array([[0.0], [50.0], [100.0]]),
         "covariances": np.ones((3, 1)),

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from latentcli import inference
 from latentcli.models import create
 from latentcli.models.latent_memory import MAX_VALUES, LatentMemory, NearestEntries
+from latentcli.models.trained import TrainedModel
 from latentcli.models.vae import LOW_DIMENSIONS, MEMORY_FRACTION, LowDimensionalVAE, VAEConfig
 from latentcli.training.config import TrainingConfig
 from latentcli.training.loop import Callbacks, Run
@@ -108,21 +108,22 @@ def trained():
 
 
 def test_images_come_back_at_least_as_well_as_the_encoder_alone_would_have_it(trained):
-    model, learned = trained
+    network, learned = trained
+    model = TrainedModel("vae", network)
     unseen = np.clip(learned.astype(int) + np.random.default_rng(1).integers(-60, 60, learned.shape), 0, 255)
     unseen = unseen.astype(np.uint8)
-    alone = inference.decode(model, inference.encode(model, unseen)["mu"])
-    looked_up = inference.reconstruct(model, unseen)
+    alone = model.decode(model.encode(unseen))
+    looked_up = model.reconstruct(unseen)
     before, after = (np.square(found - unseen / 255).mean(axis=(1, 2, 3)) for found in (alone, looked_up))
     assert (after <= before + 1e-6).all()
     assert after.mean() < 0.98 * before.mean()
 
 
 def test_the_images_next_to_an_image_do_not_matter(trained):
-    model, _ = trained
+    model = TrainedModel("vae", trained[0])
     images = random_images(40, 3)
-    together = inference.reconstruct(model, images)
-    apart = np.concatenate([inference.reconstruct(model, image[None]) for image in images])
+    together = model.reconstruct(images)
+    apart = np.concatenate([model.reconstruct(image[None]) for image in images])
     np.testing.assert_allclose(together, apart, atol=1e-4)
 
 
@@ -178,7 +179,7 @@ def test_entries_are_decoded_once_until_the_model_changes(trained, monkeypatch):
 
 
 def test_reconstructing_twice_gives_the_same_even_of_a_copy(trained):
-    model, images = copy.deepcopy(trained[0]), random_images(5, 1)
-    first = inference.reconstruct(model, images)
-    np.testing.assert_array_equal(inference.reconstruct(model, images), first)
-    np.testing.assert_array_equal(inference.reconstruct(copy.deepcopy(model), images), first)
+    model, images = TrainedModel("vae", copy.deepcopy(trained[0])), random_images(5, 1)
+    first = model.reconstruct(images)
+    np.testing.assert_array_equal(model.reconstruct(images), first)
+    np.testing.assert_array_equal(TrainedModel("vae", copy.deepcopy(model.network)).reconstruct(images), first)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from latentcli import inference
 from latentcli.core.errors import UsageError
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, family_of
 from latentcli.models.backbones import count_parameters
 from latentcli.models.base import LatentModel, PixelClassifier
+from latentcli.models.trained import TrainedModel
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 80, 80), (3, 9, 40), (3, 256, 256)]
 classifiers = pytest.mark.parametrize("kind", PIXEL_CLASSIFIERS)
@@ -132,7 +132,8 @@ def test_batches_and_fused_normalisations_change_nothing(kind):
         model.loss((drawn((1, 12, 12), 16, step) ** 3, soft(16)), generator(step))
     with torch.inference_mode():
         whole = model.eval().predict_proba(torch.from_numpy(images) / 255)
-    assert_close(torch.from_numpy(inference.probabilities(model, images)), whole, rtol=1e-3, atol=1e-4)
+    found = TrainedModel(kind, model, ("a", "b", "c", "d")).probabilities(images)
+    assert_close(torch.from_numpy(found), whole, rtol=1e-3, atol=1e-4)
 
 
 @classifiers

@@ -51,7 +51,7 @@ def test_a_share_of_zero_or_one_leaves_one_kind_out():
 
 
 def test_a_share_that_takes_too_many_repeats_is_refused():
-    with pytest.raises(UsageError, match="share of 1e-09"):
+    with pytest.raises(UsageError, match="labelled fraction of 1e-09"):
         mixing.repeated_rows(np.arange(10), np.arange(10, 20), 1e-9, 0)
 
 
@@ -66,11 +66,11 @@ def test_repeats_favour_no_class():
 def test_columns_are_matched_by_name_and_are_the_union_in_order():
     images, mixed = labelled(["10", "9"]), hybrids(["8", "10"])
     classes = mixing.classes_of(images, mixed)
-    assert classes == ("8", "9", "10")
+    assert classes == ("10", "9", "8")  # the images' own order, then what the hybrids alone have
     found = mixing.examples(images, classes, ClassifierTrainingConfig(), hybrids=mixed)
     assert_allclose(found.targets.sum(axis=1), 1, rtol=1e-6)
-    assert found.targets[:2].tolist() == [[0, 0, 1], [0, 1, 0]]
-    assert_allclose(found.targets[12:, [0, 2]], mixed["soft_labels"], rtol=1e-6)
+    assert found.targets[:2].tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert_allclose(found.targets[12:, [2, 0]], mixed["soft_labels"], rtol=1e-6)
     assert (found.images[12:] == 200).all()
     assert (found.images[:12, 0, 0, 0] == np.arange(12)).all()
     assert (found.train_rows < 12).mean() == pytest.approx(0.5)

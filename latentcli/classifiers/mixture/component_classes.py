@@ -1,7 +1,7 @@
 """Which class each component of a mixture belongs to, when there are more components than classes.
 
-A few labels fall into a few of the components. The others learn their class from their neighbours: components that
-share samples are of one class, since classes meet where samples are few. With A_jk = Σ_i r_ij r_ik, how many samples
+A few labels fall into a few of the components. The others take their class from their neighbours: components that
+share samples belong to one class, since classes meet where samples are few. With A_jk = Σ_i r_ij r_ik, how many samples
 two components share, and M_kc, the labelled mass of class c in component k, the class scores f_k minimise
 
     Σ_jk A_jk |f_j - f_k|² / 2 + λ Σ_k Σ_c M_kc |f_k - e_c|²
@@ -21,15 +21,12 @@ _MIN_SHARED = 1e-9  # of the samples, between any two components: one that share
 
 
 def assign_classes(shared: np.ndarray, labelled_mass: np.ndarray, samples: int) -> np.ndarray:
-    """The class of each component: one-to-one where the counts match, else at least one component for every class.
+    """(K,) int, the class of each component: one-to-one where the counts match, else at least one for every class.
 
     Args:
         shared: (K, K) how many samples each two components share.
         labelled_mass: (K, C) responsibilities summed over the labelled samples of each class; all classes have some.
         samples: N, of which the rows of ``shared`` were summed.
-
-    Returns:
-        (K,) int, indices of classes.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -38,10 +35,8 @@ def assign_classes(shared: np.ndarray, labelled_mass: np.ndarray, samples: int) 
     affinity = shared + _MIN_SHARED * samples
     np.fill_diagonal(affinity, 0.0)
     laplacian = np.diag(affinity.sum(axis=1)) - affinity
-    scores = np.linalg.solve(
-        laplacian + weight * np.diag(labelled_mass.sum(axis=1)), weight * labelled_mass
-    )  # (K, C), rows sum to 1
-    assigned = scores.argmax(axis=1)
+    system = laplacian + weight * np.diag(labelled_mass.sum(axis=1))
+    assigned = np.linalg.solve(system, weight * labelled_mass).argmax(axis=1)  # of scores (K, C), rows sum to 1
     if components == classes or len(np.unique(assigned)) < classes:
         matched, their_classes = linear_sum_assignment(-labelled_mass)
         assigned[matched] = their_classes

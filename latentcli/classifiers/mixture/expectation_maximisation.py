@@ -9,12 +9,12 @@ Source: Dempster, Laird & Rubin 1977; Nigam, McCallum, Thrun & Mitchell 2000, se
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from latentcli.classifiers.mixture.gaussians import Mixture, features, from_statistics
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 
 _RESIDENT_BYTES = 4 * 2**30  # data up to this size stays on an accelerator from one iteration to the next
 
@@ -49,52 +49,41 @@ class Samples:
         self._resident: list[tuple[Any, Any]] | None = None
         # The variance in a second pass, from the mean: a single pass over squares loses all digits far from 0.
         with np.errstate(over="ignore", invalid="ignore"):
-            totals = sum((chunk.sum(axis=0) for chunk in self._points(0.0)), np.zeros(points.shape[1]))
-            self.origin = totals / len(points)
-            squares = sum(((chunk**2).sum(axis=0) for chunk in self._points(self.origin)), np.zeros(points.shape[1]))
+            self.origin = np.zeros(points.shape[1])
+            self.origin = sum((chunk.sum(axis=0) for chunk, _ in self._read()), self.origin) / len(points)
+            squares = sum(((chunk**2).sum(axis=0) for chunk, _ in self._read()), np.zeros(points.shape[1]))
             self.variances = squares / len(points)
-        self.scale = np.maximum(self.variances, 1e-24 * self.variances.mean())  # a dead dimension
+        self.scale = np.maximum(self.variances, 1e-24 * self.variances.mean())
         self.finite = bool(np.isfinite(self.origin).all() and np.isfinite(self.variances).all())
 
     def __len__(self) -> int:
         return len(self.points)
 
-    def _points(self, origin: np.ndarray | float) -> Iterator[np.ndarray]:
+    def _read(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         for start in range(0, len(self.points), self.chunk_size):
-            yield np.asarray(self.points[start : start + self.chunk_size], dtype=np.float64) - origin
-
-    def _labels(self) -> Iterator[np.ndarray | None]:
-        for start in range(0, len(self.points), self.chunk_size):
-            labels = self.labels[start : start + self.chunk_size]
-            yield labels if (labels != UNLABELLED).any() else None
-
-    def labelled(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The labelled samples alone, a chunk at a time: points (n, D) float64 as they are, and their labels (n,)."""
-        rows = np.flatnonzero(self.labels != UNLABELLED)
-        for start in range(0, len(rows), self.chunk_size):
-            some = rows[start : start + self.chunk_size]
-            yield np.asarray(self.points[some], dtype=np.float64), self.labels[some]
+            rows = slice(start, start + self.chunk_size)
+            labels = self.labels[rows]
+            points = np.asarray(self.points[rows], dtype=np.float64) - self.origin
+            yield points, labels if (labels != UNLABELLED).any() else None
 
     def chunks(self) -> Iterator[tuple[Any, Any]]:
         """Of each chunk the points, (n, D) from the origin, and the labels, (n,), or None where there are none."""
         if self.xp is np:
-            yield from zip(self._points(self.origin), self._labels(), strict=True)
+            yield from self._read()
         elif self._resident is not None:
             yield from self._resident
         else:
-            keep = len(self.points) * len(self.origin) * 8 <= _RESIDENT_BYTES
-            held = []
-            for points, labels in zip(self._points(self.origin), self._labels(), strict=True):
+            held: list[tuple[Any, Any]] | None = [] if 8 * self.points.size <= _RESIDENT_BYTES else None
+            for points, labels in self._read():
                 marks = None if labels is None else self.xp.asarray(labels, device=self.device)
                 pair = self.xp.asarray(points, device=self.device), marks
-                if keep:
+                if held is not None:
                     held.append(pair)
                 yield pair
-            self._resident = held if keep else None
+            self._resident = held
 
 
-@dataclass
-class Expectation:
+class Expectation(NamedTuple):
     """What one pass over the samples yields.
 
     Attributes:
@@ -111,28 +100,23 @@ class Expectation:
 def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarray | None = None) -> Expectation:
     """The expectation step.
 
-    Args:
-        samples: the data.
-        mixture: the parameters.
-        component_classes: (K,) the class of each component: a labelled sample's responsibilities are then 0 for
-            components of other classes, and renormalised within its own. None: labels are ignored.
+    With ``component_classes`` (K,), the class of each component, a labelled sample's responsibilities are 0 for
+    components of other classes, and renormalised within its own. Without them labels are ignored.
 
     Raises:
-        CollapsedComponent: when a covariance is not positive definite.
+        CollapsedComponent: a covariance is not positive definite.
     """
     xp = samples.xp
     try:
         natural = mixture.natural(samples.origin)
     except np.linalg.LinAlgError as error:
         raise CollapsedComponent("a covariance is no longer positive definite") from error
-    components = len(natural)
     if xp is not np:
         natural = xp.asarray(natural, device=samples.device)
         if component_classes is not None:
             component_classes = xp.asarray(component_classes, device=samples.device)
-    statistics: Any = 0.0
-    shared: Any = 0.0
-    total: Any = 0.0
+    totals: Any = 0.0, 0.0, 0.0
+    statistics, shared, total = totals
     for points, labels in samples.chunks():
         phi = features(points, mixture.covariance_type, xp)
         responsibilities = natural @ phi  # (K, n) log joint, in place from here on
@@ -149,16 +133,14 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
         shared = shared + responsibilities @ responsibilities.T
     if xp is not np:
         statistics, shared = statistics.cpu().numpy(), shared.cpu().numpy()
-    assert statistics.shape[0] == components
     return Expectation(statistics, float(total) / len(samples), shared)
 
 
 @dataclass
 class Fit:
-    """A mixture fitted by EM.
+    """A mixture fitted by EM, after the last maximisation step.
 
     Attributes:
-        mixture: after the last maximisation step.
         converged: whether the log likelihood rose by less than ``tol`` before the iterations ran out.
         log_likelihoods: nats per sample, before each maximisation step.
         shared: (K, K) as in ``Expectation``, in the last step.
@@ -171,30 +153,20 @@ class Fit:
 
 
 def maximise_likelihood(
-    samples: Samples,
-    start: Mixture,
-    *,
-    component_classes: np.ndarray | None = None,
-    reg_covar: float = 1e-6,
-    shrinkage: float = 0.0,
-    tol: float = 1e-5,
-    max_iter: int = 300,
+    samples: Samples, start: Mixture, *, component_classes: np.ndarray | None = None, reg_covar: float = 1e-6,
+    shrinkage: float = 0.0, tol: float = 1e-5, max_iter: int = 300,
     on_iteration: Callable[[int, Mixture, float], None] = lambda *_: None,
-) -> Fit:
-    """EM from ``start`` until the log likelihood rises by less than ``tol`` nats per sample.
+) -> Fit:  # fmt: skip
+    """EM from ``start`` until the log likelihood rises by less than ``tol`` nats a sample, or ``max_iter`` iterations.
 
     Args:
-        samples: the data.
-        start: where to start.
-        component_classes: as in ``expectation``.
+        samples, component_classes: as for ``expectation``.
         reg_covar: fraction of the data's own variance added to each component's variances.
         shrinkage: how firmly covariances are drawn to their mean, as in ``from_statistics``.
-        tol: nats per sample.
-        max_iter: how many iterations at most.
         on_iteration: called with the iteration, the mixture it began with and its log likelihood.
 
     Raises:
-        CollapsedComponent: when a component loses its samples, or sits on a single point.
+        CollapsedComponent: a component lost its samples, or sits on a single point.
     """
     fit = Fit(start)
     for iteration in range(max_iter):
@@ -204,24 +176,19 @@ def maximise_likelihood(
         on_iteration(iteration, fit.mixture, step.log_likelihood)
         fit.log_likelihoods.append(step.log_likelihood)
         fit.shared = step.shared
-        _check_masses(step.statistics[:, 0], len(samples))
-        fit.mixture = from_statistics(
-            step.statistics, samples.origin, start.covariance_type, reg_covar * samples.scale, shrinkage
-        )
-        _check_spread(fit.mixture, reg_covar * samples.scale)
+        if (lost := step.statistics[:, 0] <= 10 * np.finfo(float).eps * len(samples)).any():
+            raise CollapsedComponent("no sample is left to it", int(lost.argmax()))
+        floor = reg_covar * samples.scale
+        fit.mixture = from_statistics(step.statistics, samples.origin, start.covariance_type, floor, shrinkage)
+        _check_spread(fit.mixture, floor)
         if iteration and abs(fit.log_likelihoods[-1] - fit.log_likelihoods[-2]) < tol:
             fit.converged = True
             break
     return fit
 
 
-def _check_masses(masses: np.ndarray, samples: int) -> None:
-    if (lost := masses <= 10 * np.finfo(float).eps * samples).any():
-        raise CollapsedComponent("no sample is left to it", int(lost.argmax()))
-
-
 def _check_spread(mixture: Mixture, floor: np.ndarray) -> None:
-    """A component whose variances are all but the floor itself sits on one point, at whatever likelihood one likes."""
+    """Refuse a component whose variances are the floor: it sits on one point, and its likelihood is unbounded."""
     if mixture.covariance_type == "tied":
         return
     covariances = mixture.covariances

@@ -1,4 +1,4 @@
-"""Gaussian mixture classifier: scikit-learn's contract, and a few labels that give the components their classes."""
+"""Gaussian mixture classifier by scikit-learn's contract; a few labels give its components their classes."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,19 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
-from latentcli.classifiers.mixture.checks import check_samples, collapse_error
-from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
-from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Samples
-from latentcli.classifiers.mixture.gaussians import Mixture, log_joint, log_sum
-from latentcli.classifiers.mixture.semi_supervised import Settings, fit_best
+from latentcli.classifiers.mixture.expectation_maximisation import Samples
+from latentcli.classifiers.mixture.gaussians import ClassGaussians, Mixture, log_joint, log_sum
+from latentcli.classifiers.mixture.semi_supervised import Settings, check_samples, fit_best
 from latentcli.core.errors import ModelFileError
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import check
 
-QUANTILES = mixture_params.QUANTILES
 
-
-class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, TransformerMixin, BaseEstimator):
     """A mixture of Gaussians fitted by EM to labelled and unlabelled points, and read as a classifier.
 
     p(class | z) is the sum of the responsibilities of the class's components. With as many components as classes,
@@ -36,27 +33,10 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
     the data without the labels, from the means of these classes and further points; then the labels give the components
     their classes (``component_classes``), and EM goes on with each labelled point held to its own class's components.
 
-    In a space of more than ``max_dimensions`` the mixture lives on the principal plane of the points, of so many
-    dimensions. Points are always those of the whole space; densities are then those of their projections.
+    In a space of more than ``max_dimensions`` the mixture lives on a principal plane of the points with that many
+    dimensions. Points are always given in the whole space; densities are then those of their projections.
 
-    Args:
-        n_components: how many Gaussians, at least one for each class. None: one for each class where that
-            separates the classes, else five (``semi_supervised.fit_best``); 1 without labels.
-        covariance_type: ``full``, ``tied`` (one for all components), ``diag`` or ``spherical``.
-        tol: nats per sample: EM ends when the log likelihood changes by less.
-        reg_covar: fraction of the data's variance, dimension by dimension, added to each component's; relative, so
-            that the result does not depend on the units of the data.
-        shrinkage: how firmly a component's covariance is drawn to the mean of all: as by so many samples for each
-            of its free parameters. 0 is plain EM, whose log likelihood never falls. Counts for little in two
-            dimensions; in 24 it took the classes of handwritten digits from 0.94 to 0.964.
-        max_iter: iterations at most; a ``ConvergenceWarning`` when EM has not converged by then.
-        n_init: how many starts to try, of which the likeliest is kept. They differ where there are means to draw.
-        random_state: seed, or numpy's generator, of the means that are drawn.
-        device: ``cpu``, where numpy computes and torch is not needed, or ``auto``, ``cuda``, ``cuda:N``.
-            ``mps`` has no float64: the CPU computes.
-        chunk_size: points at a time; None: 1024 on the CPU, 65536 on an accelerator.
-        max_dimensions: D up to which the mixture is fitted in the space itself, and d, the dimensions of the
-            principal plane in a larger one.
+    The arguments are those of ``Settings``.
 
     Attributes:
         weights_: (K,) sum to 1.
@@ -67,71 +47,34 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
             None without labels.
         log_density_quantiles_: (1001,) ascending: log p(z) of the fitted points, at every thousandth.
         component_labels_: (K,) indices into ``classes_``.
-        classes_: (C,) the labels that occur, in the order that ``fit`` says; without labels the numbers of the
-            components.
-        fitted_on_: fingerprint of the checkpoint whose latents the mixture reads; "" where that is unknown.
+        classes_: (C,) the labels that occur, in the order that ``fit`` says; the components' numbers without labels.
         converged_: whether EM converged within ``max_iter``.
         n_iter_: iterations, those before the components had classes included.
         log_likelihoods_: nats per sample before each iteration of the last run of EM: the mean of log p(z), and of
-            log p(z, class) for the labelled.
-        lower_bound_: the last of them.
+            log p(z, class) for the labelled; ``lower_bound_`` is the last of them.
 
     Source: Dempster, Laird & Rubin 1977; Nigam et al. 2000.
     """
 
     features: str | None = None  # those that come first in the model's family
-    fitted_on_: str = ""
-
-    def __init__(
-        self,
-        n_components: int | None = None,
-        *,
-        covariance_type: str = "full",
-        tol: float = 1e-5,
-        reg_covar: float = 1e-6,
-        shrinkage: float = 3.0,
-        max_iter: int = 500,
-        n_init: int = 1,
-        random_state: Any = 0,
-        device: str = "cpu",
-        chunk_size: int | None = None,
-        max_dimensions: int = 32,
-    ) -> None:
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.shrinkage = shrinkage
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.random_state = random_state
-        self.device = device
-        self.chunk_size = chunk_size
-        self.max_dimensions = max_dimensions
 
     def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray | None = None,
-        posterior_variances: np.ndarray | None = None,
+        self, X: np.ndarray, y: np.ndarray | None = None, posterior_variances: np.ndarray | None = None,
         classes: Sequence[str] | None = None,
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Fit the mixture to points, some or all of which may carry a label.
 
         Args:
             X: (N, D) floats, finite; float32 and float64 are read in chunks, from disk where memory-mapped.
-            y: (N,) labels: numbers, -1 where unlabelled; or strings, "" (or None) where unlabelled. None: no labels,
-                and the classes are the components' numbers.
+            y: (N,) labels, as ``encode_labels`` takes them. None: no labels; the classes are the components' numbers.
             posterior_variances: (N, D) of each point, where X are the means of distributions: ``class_gaussians_``
                 include these variances. None: the points have none.
-            classes: names of the classes in the order that ``classes_`` is to have; those that label nothing are left
-                out. None: sorted, texts that are all whole numbers by value ("9" before "10").
+            classes: the order that ``classes_`` is to have, as for ``encode_labels``.
 
         Raises:
-            UsageError: when a setting is out of range.
-            DataError: when points are not finite, there is not one label per point, there are fewer than two classes,
-                or a label that ``classes`` does not name.
-            FitError: when there are fewer samples than components, all points are the same, or a component collapses.
+            UsageError: a setting is out of range.
+            DataError: points are not finite, or the labels cannot be learned from, as for ``encode_labels``.
+            FitError: there are fewer samples than components, all points are the same, or a component collapses.
         """
         settings, device = self._settings(), _computing_device(self.device)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
@@ -144,12 +87,9 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         check_samples(samples, settings.n_components or max(len(names), 1), len(names))
         projection = None
         if wide:
-            projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.seed))
+            projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.random_state))
             samples = Samples(projection.transform(X), labels, chunk_size, device)
-        try:
-            fit = fit_best(samples, len(names), settings)
-        except CollapsedComponent as collapse:
-            raise collapse_error(collapse, settings) from collapse
+        fit = fit_best(samples, len(names), settings)
         components = fit.component_classes
         self._adopt(fit.mixture, projection, components, names if len(names) else np.arange(len(components)))
         self.fitted_on_, self.class_gaussians_ = "", None
@@ -160,7 +100,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
                 widths = widths @ projection.directions.T**2
             self.class_gaussians_ = ClassGaussians.of(samples.points[known], labels[known], len(names), widths)
         densities = self._of_reduced(samples.points, 0, log_sum)
-        self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, QUANTILES))
+        self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, mixture_params.QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
         self.lower_bound_ = fit.log_likelihoods[-1]
         self.converged_, self.n_iter_ = fit.converged, fit.iterations
@@ -170,19 +110,17 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         return self
 
     def _settings(self) -> Settings:
-        given = {each.name: getattr(self, each.name) for each in fields(Settings) if each.name != "seed"}
+        """The settings, checked, as plain numbers, with a seed for ``random_state``."""
+        given = {each.name: getattr(self, each.name) for each in fields(Settings)}
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
-        settings = Settings(**plain, seed=check_random_state(self.random_state).randint(2**31 - 1))
+        settings = Settings(**plain | {"random_state": check_random_state(self.random_state).randint(2**31 - 1)})
         check(settings, InvalidSetting)
         return settings
 
     def _adopt(
-        self,
-        mixture: Mixture,
-        projection: principal.Projection | None,
-        component_labels: np.ndarray,
+        self, mixture: Mixture, projection: principal.Projection | None, component_labels: np.ndarray,
         classes: np.ndarray,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.weights_, self.means_, self.covariances_ = mixture.weights, mixture.means, mixture.covariances
         self.component_labels_, self.classes_ = component_labels, classes
         self.projection_ = projection
@@ -203,9 +141,6 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         check_is_fitted(self, "means_")
         return points if self.projection_ is None else self.projection_.inverse_transform(points)
 
-    def _read(self, X: np.ndarray, width: int, reduce: Any) -> np.ndarray:
-        return self._of_reduced(self.transform(X), width, reduce)
-
     def _of_reduced(self, points: np.ndarray, width: int, reduce: Any) -> np.ndarray:
         """``reduce`` of each chunk's log joint density (K, n), as rows of an array (N,) or (N, width)."""
         mixture, origin = self._mixture(), self.weights_ @ self.means_
@@ -217,7 +152,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
 
     def score_samples(self, X: np.ndarray) -> np.ndarray:
         """(N,) float64: log p(z) of each of the points X (N, D), in nats."""
-        return self._read(X, 0, log_sum)
+        return self._of_reduced(self.transform(X), 0, log_sum)
 
     def typicality(self, X: np.ndarray) -> np.ndarray:
         """(N,) in [0, 1]: the fraction of the fitted points that are less likely than each of X (N, D).
@@ -225,15 +160,13 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         Points like those the mixture was fitted on are uniform in [0, 1]; points far from all of them lie at 0.
 
         Raises:
-            ModelFileError: when the mixture was read from parameters without ``log_density_quantiles``.
+            ModelFileError: the mixture was read from parameters without ``log_density_quantiles``.
         """
-        if self.log_density_quantiles_ is None:
-            raise ModelFileError(
-                "the mixture does not say how likely the images it was fitted on are",
-                "expected log_density_quantiles in its file",
-                "fit it again: latentcli fit-gmm",
-            )
-        return np.interp(self.score_samples(X), self.log_density_quantiles_, np.linspace(0, 1, QUANTILES))
+        if (quantiles := self.log_density_quantiles_) is None:
+            problem = "the mixture does not say how likely the images it was fitted on are"
+            expected = "expected log_density_quantiles in its file"
+            raise ModelFileError(problem, expected, "fit it again: latentcli fit-gmm")
+        return np.interp(self.score_samples(X), quantiles, np.linspace(0, 1, len(quantiles)))
 
     def full_covariances(self) -> np.ndarray:
         """(K, d, d) float64: the covariances, whatever the covariance type."""
@@ -264,12 +197,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
             of_classes = np.array([logsumexp(joint[rows], axis=0) for rows in components_of])  # -inf of no component
             return of_classes - logsumexp(of_classes, axis=0)
 
-        return self._read(X, len(self.classes_), posterior)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """(N,) the likeliest of ``classes_`` for each of the points X (N, D)."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return self._of_reduced(self.transform(X), len(self.classes_), posterior)
 
     def sample(self, n: int = 1, seed: int | np.random.Generator = 0) -> tuple[np.ndarray, np.ndarray]:
         """Draw points: (n, D) float64, and the component each came from, (n,) int."""
@@ -289,12 +217,10 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         return points
 
     def summary(self) -> dict[str, Any]:
-        """What the fit came to, as plain values."""
-        return {
-            "classes": [str(name) for name in self.classes_], "components": len(self.weights_),
-            "iterations": int(self.n_iter_), "converged": bool(self.converged_),
-            "log_likelihood": float(self.lower_bound_),
-        }  # fmt: skip
+        """The results of the fit, as plain values."""
+        metrics = {"converged": bool(self.converged_), "log_likelihood": float(self.lower_bound_)}
+        sizes = {"components": len(self.weights_), "iterations": int(self.n_iter_)}
+        return {"classes": [str(name) for name in self.classes_], **sizes, **metrics}
 
     def to_params(self) -> dict[str, Any]:
         """Plain arrays and strings: what ``from_params`` reads. ``checkpoint`` is ``fitted_on_``."""
@@ -311,7 +237,7 @@ class GaussianMixtureClassifier(ClassifierMixin, TransformerMixin, BaseEstimator
         """The classifier that ``to_params`` described; its classes are strings.
 
         Raises:
-            ModelFileError: when something is missing, of the wrong shape, or not a mixture.
+            ModelFileError: something is missing, of the wrong shape, or not a mixture.
         """
         mixture, component_labels, classes = mixture_params.from_params(params)
         classifier = cls(n_components=len(mixture.weights), covariance_type=mixture.covariance_type)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+_MIN_VARIANCE = 1e-6  # of a class, as a fraction of the mean in its dimension: codes have no posterior variance
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Mixture:
         """(K, F) float64: the natural parameters η for the features of points taken from ``origin`` (D,).
 
         Raises:
-            numpy.linalg.LinAlgError: when a covariance is not positive definite.
+            numpy.linalg.LinAlgError: a covariance is not positive definite.
         """
         dimensions = self.means.shape[1]
         means = self.means - origin
@@ -85,9 +86,8 @@ def features(points: Any, covariance_type: str, xp: ModuleType = np) -> Any:
     """φ of each point: 1, its coordinates, and their products (full, tied) or squares (diag, spherical).
 
     Args:
-        points: (n, D) float64, taken from the origin; an array of ``xp``.
+        points: (n, D) float64, taken from the origin; an array of ``xp``, ``numpy`` or ``torch``.
         covariance_type: one of ``COVARIANCE_TYPES``.
-        xp: ``numpy`` or ``torch``.
 
     Returns:
         (F, n) float64, F = 1 + D + D (D + 1) / 2 or 1 + 2 D; the products in the order of ``numpy.triu_indices``.
@@ -118,7 +118,6 @@ def from_statistics(
     Args:
         statistics: (K, F) Σ_i r_ik φ(z_i), as ``features`` lays them out; every component has mass.
         origin: (D,) what the points were taken from.
-        covariance_type: one of ``COVARIANCE_TYPES``.
         floor: (D,) added to the variances.
         shrinkage: how firmly each covariance is drawn to the mean of all: as by so many samples, distributed like
             that mean, for each free parameter of the covariance. Few samples and many dimensions draw strongly.
@@ -152,7 +151,7 @@ def log_joint(points: np.ndarray, mixture: Mixture, origin: np.ndarray) -> np.nd
     """(K, n) log p(z, component) in nats, of points (n, D); ``origin`` (D,) as near to the points as may be.
 
     Raises:
-        numpy.linalg.LinAlgError: when a covariance is not positive definite.
+        numpy.linalg.LinAlgError: a covariance is not positive definite.
     """
     return mixture.natural(origin) @ features(points.astype(np.float64) - origin, mixture.covariance_type)
 
@@ -161,3 +160,37 @@ def log_sum(joint: np.ndarray) -> np.ndarray:
     """(n,) log Σ_k exp of (K, n), without overflow."""
     highest = joint.max(axis=0)
     return highest + np.log(np.exp(joint - highest).sum(axis=0))
+
+
+@dataclass(frozen=True)
+class ClassGaussians:
+    """One diagonal Gaussian for each class: means and positive variances, (C, D) float64 each."""
+
+    means: np.ndarray
+    variances: np.ndarray
+
+    @classmethod
+    def of(
+        cls, points: np.ndarray, labels: np.ndarray, count: int, posterior_variances: np.ndarray | None = None
+    ) -> "ClassGaussians":
+        """By the law of total variance: the mean of the posterior variances, plus the variance of the posterior means.
+
+        Args:
+            points: (N, D) posterior means, with their variances (N, D) where latents have them.
+            labels: (N,) classes, 0 … count − 1, each at least once; others are unlabelled.
+        """
+        within = np.zeros_like(points, dtype=np.float64) if posterior_variances is None else posterior_variances
+        members = [labels == label for label in range(count)]
+        means = np.array([points[rows].mean(axis=0, dtype=np.float64) for rows in members])
+        variances = np.array([within[rows].mean(0) + points[rows].var(0, dtype=np.float64) for rows in members])
+        typical = np.maximum(variances.mean(axis=0), means.var(axis=0))
+        floor = _MIN_VARIANCE * np.where(typical > 0, typical, max(float(typical.mean()), 1e-12))
+        return cls(means, np.maximum(variances, floor))
+
+    def log_densities(self, points: np.ndarray) -> np.ndarray:
+        """(N, C) float64: log N(z; μ_c, σ²_c) of points (N, D), in nats."""
+        constants = -0.5 * np.log(2 * np.pi * self.variances).sum(axis=1)
+        result = np.empty((len(points), len(self.means)))
+        for label, (mean, variances) in enumerate(zip(self.means, self.variances, strict=True)):
+            result[:, label] = constants[label] - 0.5 * ((points - mean) ** 2 / variances).sum(axis=1)
+        return result

@@ -1,12 +1,15 @@
-"""A fitted mixture as a dict of plain arrays and strings, and back, nothing taken on trust."""
+"""A fitted mixture as a dict of plain arrays and strings, and back, nothing taken on trust.
+
+The functions that read raise a ``ModelFileError`` when something is missing, of the wrong type or shape, not finite,
+or no mixture.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from latentcli.classifiers.mixture.class_gaussians import ClassGaussians
-from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture
+from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, ClassGaussians, Mixture
 from latentcli.classifiers.mixture.principal import Projection
 from latentcli.core.errors import ModelFileError
 
@@ -30,29 +33,21 @@ def to_params(
     """
     plane = {} if projection is None else {"projection": projection.directions, "offset": projection.offset}
     return plane | {
-        "kind": KIND,
-        "covariance_type": mixture.covariance_type,
-        "weights": mixture.weights.copy(),
-        "means": mixture.means.copy(),
-        "covariances": mixture.covariances.copy(),
+        "kind": KIND, "covariance_type": mixture.covariance_type, "weights": mixture.weights.copy(),
+        "means": mixture.means.copy(), "covariances": mixture.covariances.copy(),
         "component_labels": component_labels.astype(np.int64),
         "classes": np.array([str(name) for name in classes], dtype=str),
-    }
+    }  # fmt: skip
 
 
 def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndarray]:
-    """The mixture, the class of each component (K,) int64, and the classes (C,) str.
-
-    Raises:
-        ModelFileError: when something is missing, of the wrong shape or kind, not finite, or no mixture.
-    """
-    kind = params.get("kind")
+    """The mixture, the class of each component (K,) int64, and the classes (C,) str."""
+    kind, covariance_type = params.get("kind"), params.get("covariance_type")
     if not isinstance(kind, str) or kind != KIND:
         raise _refusal("this is no Gaussian mixture", f"expected kind {KIND!r}, found {_short(kind)}")
-    covariance_type = params.get("covariance_type")
     if not isinstance(covariance_type, str) or covariance_type not in COVARIANCE_TYPES:
-        expected = ", ".join(COVARIANCE_TYPES)
-        raise _refusal("unknown covariance type", f"expected one of {expected}, found {_short(covariance_type)}")
+        expected = f"expected one of {', '.join(COVARIANCE_TYPES)}"
+        raise _refusal("unknown covariance type", f"{expected}, found {_short(covariance_type)}")
     weights, means, covariances = (_numbers(params, name) for name in ("weights", "means", "covariances"))
     _check_shapes(weights, means, covariances, covariance_type)
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
@@ -63,12 +58,7 @@ def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndar
 
 
 def projection(params: Mapping[str, Any], mixture: Mixture) -> Projection | None:
-    """The plane that the mixture lives on; None where it is the whole space.
-
-    Raises:
-        ModelFileError: when half of it is missing, of the wrong shape, or not finite, or its directions are not
-            orthonormal.
-    """
+    """The plane that the mixture lives on; None where it is the whole space."""
     if "projection" not in params and "offset" not in params:
         return None
     directions, offset = _numbers(params, "projection"), _numbers(params, "offset")
@@ -84,11 +74,7 @@ def projection(params: Mapping[str, Any], mixture: Mixture) -> Projection | None
 
 
 def quantiles(params: Mapping[str, Any]) -> np.ndarray | None:
-    """(QUANTILES,) float64: the log densities of the fitted points, ascending; None where they were not kept.
-
-    Raises:
-        ModelFileError: when they are of another number, not finite or not ascending.
-    """
+    """(QUANTILES,) float64: the log densities of the fitted points, ascending; None where they were not kept."""
     if "log_density_quantiles" not in params:
         return None
     found = _numbers(params, "log_density_quantiles")
@@ -98,11 +84,7 @@ def quantiles(params: Mapping[str, Any]) -> np.ndarray | None:
 
 
 def class_gaussians(params: Mapping[str, Any], mixture: Mixture, classes: int) -> ClassGaussians | None:
-    """A diagonal Gaussian for each class; None where they were not kept.
-
-    Raises:
-        ModelFileError: when half of them is missing, of the wrong shape, not finite, or a variance is not positive.
-    """
+    """A diagonal Gaussian for each class; None where they were not kept."""
     if "class_means" not in params and "class_variances" not in params:
         return None
     means, variances = _numbers(params, "class_means"), _numbers(params, "class_variances")
@@ -114,11 +96,7 @@ def class_gaussians(params: Mapping[str, Any], mixture: Mixture, classes: int) -
 
 
 def checkpoint(params: Mapping[str, Any]) -> str:
-    """Fingerprint of the checkpoint whose latents the mixture reads; "" where it was not kept.
-
-    Raises:
-        ModelFileError: when it is no text.
-    """
+    """Fingerprint of the checkpoint whose latents the mixture reads; "" where it was not kept."""
     found = params.get("checkpoint", "")
     if not isinstance(found, str):
         raise _refusal("its checkpoint is no fingerprint", f"found {_short(found)}")
@@ -147,16 +125,10 @@ def _numbers(params: Mapping[str, Any], name: str) -> np.ndarray:
 def _check_shapes(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, covariance_type: str) -> None:
     if means.ndim != 2 or 0 in means.shape or weights.shape != means.shape[:1]:
         raise _refusal("weights and means do not fit together", f"found {weights.shape} and {means.shape}")
-    components, dimensions = means.shape
-    spread_out = components * dimensions**2
-    if components > _MAX_COMPONENTS or dimensions > _MAX_DIMENSIONS or spread_out > _MAX_NUMBERS:
-        raise _refusal("too large", f"{components} components in {dimensions} dimensions")
-    expected = {
-        "full": (components, dimensions, dimensions),
-        "tied": (dimensions, dimensions),
-        "diag": (components, dimensions),
-        "spherical": (components,),
-    }[covariance_type]
+    k, d = means.shape
+    if k > _MAX_COMPONENTS or d > _MAX_DIMENSIONS or k * d**2 > _MAX_NUMBERS:
+        raise _refusal("too large", f"{k} components in {d} dimensions")
+    expected = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
     if covariances.shape != expected:
         raise _refusal("the covariances do not fit the means", f"expected {expected}, found {covariances.shape}")
 

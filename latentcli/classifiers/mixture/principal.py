@@ -1,9 +1,9 @@
-"""The principal plane of points in very many dimensions: where a mixture can be fitted, and back.
+"""The principal plane of points in very many dimensions, in which a mixture can be fitted.
 
 The map of a VQ-VAE's vectors is thousands of numbers an image, more than a covariance can be estimated for. Its
-first principal components hold what images differ by. They are found by subspace iteration: a random plane, through
-the covariance again and again, turns into the one of most variance; the covariance itself is never formed, nor the
-points copied.
+first principal components hold most of what images differ in. They are found by subspace iteration: a random plane,
+multiplied by the covariance repeatedly, turns into the one of most variance; the covariance itself is never formed, nor
+are the points copied.
 
 Source: Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.3.
 """
@@ -21,11 +21,9 @@ _VALUES_AT_ONCE = 2**22
 
 @dataclass(frozen=True)
 class Projection:
-    """A plane of d dimensions in a space of D.
+    """A plane of d dimensions in a space of D: orthonormal directions (d, D) float64, those of most variance first.
 
-    Attributes:
-        directions: (d, D) float64, orthonormal, those of most variance first.
-        offset: (D,) float64, the points' mean, which becomes the origin.
+    The offset (D,), the points' mean, becomes the origin.
     """
 
     directions: np.ndarray
@@ -46,7 +44,7 @@ class Projection:
 
 
 def rows_at_once(dimensions: int) -> int:
-    """How many points of so many dimensions are worked on at a time, some ten MiB of them."""
+    """How many points of this many dimensions are worked on at a time, some ten MiB of them."""
     return max(1, _VALUES_AT_ONCE // dimensions)
 
 
@@ -71,8 +69,7 @@ def fit(samples: Samples, dimensions: int, generator: np.random.Generator) -> Pr
             result += some.T @ (some @ plane)
         return result / count
 
-    plane = generator.standard_normal((width, min(dimensions + _OVERSAMPLING, width)))
-    plane = np.linalg.qr(plane)[0]
+    plane = np.linalg.qr(generator.standard_normal((width, min(dimensions + _OVERSAMPLING, width))))[0]
     for _ in range(_ITERATIONS):
         plane = np.linalg.qr(through_covariance(plane))[0]
     variances, axes = np.linalg.eigh(plane.T @ through_covariance(plane))

@@ -1,13 +1,17 @@
-"""The course of a fit: which start, how many components, and from when on the labels count."""
+"""A fit of the mixture: its settings, how many components, and when the labels begin to count."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
 
 import numpy as np
 
+from latentcli.classifiers.checks import InvalidSamples, check_finite
 from latentcli.classifiers.mixture.component_classes import assign_classes
 from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Samples, maximise_likelihood
 from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.starts import start
+from latentcli.core.errors import FitError
+from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import setting
 
 _PER_CLASS = 5
@@ -16,62 +20,107 @@ _MAX_ENTROPY = 0.05  # nats of p(class | z), mean over points: one Gaussian for 
 _JUDGED_ON = 10_000  # samples
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Settings:
-    """Settings of ``GaussianMixtureClassifier``, by the same names, with their ranges; ``seed`` draws the starts."""
+    """Settings of a fit, with their defaults and ranges.
 
-    n_components: int | None = setting(between=(1, 10_000), none=True)
-    covariance_type: str = setting(choices=COVARIANCE_TYPES)
-    tol: float = setting(between=(0.0, np.inf))
-    reg_covar: float = setting(between=(0.0, np.inf))
-    shrinkage: float = setting(between=(0.0, np.inf))
-    max_iter: int = setting(between=(1, 10**9))
-    n_init: int = setting(between=(1, 10**9))
-    chunk_size: int | None = setting(between=(1, 10**9), none=True)
-    max_dimensions: int = setting(between=(1, 10**9))
-    seed: int = setting(between=(0, 2**31 - 1))
+    Attributes:
+        n_components: how many Gaussians, at least one for each class. None: one for each class where that
+            separates the classes, else five (``fit_best``); 1 without labels.
+        covariance_type: ``full``, ``tied`` (one for all components), ``diag`` or ``spherical``.
+        tol: nats per sample: EM ends when the log likelihood changes by less.
+        reg_covar: fraction of the data's variance, dimension by dimension, added to each component's; relative, so
+            that the result does not depend on the units of the data.
+        shrinkage: how firmly a component's covariance is drawn to the mean of all: as by so many samples for each
+            of its free parameters. 0 is plain EM, whose log likelihood never falls. Counts for little in two
+            dimensions; in 24 it took the classes of handwritten digits from 0.94 to 0.964.
+        max_iter: iterations at most; a ``ConvergenceWarning`` when EM has not converged by then.
+        n_init: how many starts to try, of which the likeliest is kept. They differ where there are means to draw.
+        random_state: seed, or numpy's generator, of the means that are drawn.
+        device: ``cpu``, where numpy computes and torch is not needed, or ``auto``, ``cuda``, ``cuda:N``.
+            ``mps`` has no float64: the CPU computes.
+        chunk_size: points at a time; None: 1024 on the CPU, 65536 on an accelerator.
+        max_dimensions: D up to which the mixture is fitted in the space itself, and d, the dimensions of the
+            principal plane in a larger one.
+    """
+
+    n_components: int | None = setting(None, between=(1, 10_000), none=True)
+    _: KW_ONLY
+    covariance_type: str = setting("full", choices=COVARIANCE_TYPES)
+    tol: float = setting(1e-5, between=(0.0, np.inf))
+    reg_covar: float = setting(1e-6, between=(0.0, np.inf))
+    shrinkage: float = setting(3.0, between=(0.0, np.inf))
+    max_iter: int = setting(500, between=(1, 10**9))
+    n_init: int = setting(1, between=(1, 10**9))
+    random_state: Any = 0
+    device: str = "cpu"
+    chunk_size: int | None = setting(None, between=(1, 10**9), none=True)
+    max_dimensions: int = setting(32, between=(1, 10**9))
 
 
 @dataclass
 class NamedFit:
-    """A fitted mixture whose components have classes.
+    """A fitted mixture, and the class of each component (K,); iterations of all runs of EM that led here.
 
-    Attributes:
-        mixture: the parameters.
-        component_classes: (K,) the class of each component.
-        converged: whether EM converged within ``max_iter``.
-        iterations: of all runs of EM that led here.
-        log_likelihoods: nats per sample, before each iteration of the last run.
+    ``converged`` and ``log_likelihoods`` (nats per sample, before each iteration) are those of the last run.
     """
 
     mixture: Mixture
     component_classes: np.ndarray
     converged: bool
     iterations: int
-    log_likelihoods: list[float] = field(repr=False)
+    log_likelihoods: list[float]
+
+
+class DegenerateFit(FitError, ValueError):
+    """Data that this mixture cannot be fitted to; a ``ValueError`` too, as scikit-learn's contract asks."""
+
+
+def check_samples(samples: Samples, components: int, classes: int) -> None:
+    """Refuse data that no mixture of this many components and classes (0 without labels) can be fitted to.
+
+    Raises:
+        DataError: points are not finite, or too large to square.
+        FitError: fewer components than classes, fewer samples than components, or all points are the same.
+    """
+    if not samples.finite:
+        check_finite(samples.points)
+        raise InvalidSamples("the points are too large: their variance is infinity", None, "scale them down")
+    if components < classes:
+        found = f"{components} components for {classes} classes"
+        raise DegenerateFit("fewer components than classes", found, f"ask for `n_components` of {classes} or more")
+    if len(samples) < max(components, 2):
+        found = f"n_samples={len(samples)} for {components} components"
+        raise DegenerateFit("too few samples for the mixture", found, "give more samples, or ask for fewer components")
+    if samples.variances.max() <= (1e-12 * np.abs(samples.origin).max()) ** 2:
+        problem = "there is nothing to tell apart: all points are the same"
+        remedy = "a model that collapsed, or has hardly been trained, maps every image to one point: train it longer"
+        raise DegenerateFit(problem, f"found {len(samples)} of them", remedy)
 
 
 def fit_best(samples: Samples, classes: int, settings: Settings) -> NamedFit:
-    """Fit with ``n_components``; where that is None, with one for each class, or five where one does not do.
+    """Fit with ``n_components``; where that is None, with one for each class, or five where one is not enough.
 
     One for each class is right where each class is one Gaussian, as a model with a mixture prior makes it. In the
     latents of a plain VAE classes are bent and touch: a single Gaussian each then cuts through them, which shows in
     uncertain classes, p(class | z) far from 0 and 1. Where its entropy is above 0.05 nats, five components for each
     class are tried, and kept if they at least halve it. On 2-D latents of the digits 1/4/8, five labels a class,
     that took the F1 from 0.95 and 0.73 (two models) to 0.98 and 0.985, within 0.002 of the 15 nearest neighbours
-    with all labels, whichever the labels; in the latents of mixture priors one for each class was kept.
-
-    Args:
-        samples: the data.
-        classes: how many; 0 without labels.
-        settings: of the fit.
+    with all labels, whichever the labels; in the latents of mixture priors one for each class was kept. Without labels
+    ``classes`` is 0.
 
     Raises:
-        CollapsedComponent: when a component collapses in every start.
+        FitError: a component collapsed in every start.
     """
+    try:
+        simple = _likeliest(samples, settings.n_components or max(classes, 1), classes, settings)
+    except CollapsedComponent as collapse:
+        which = "a component" if collapse.component is None else f"component {collapse.component}"
+        used = f"with covariance_type={settings.covariance_type!r}, reg_covar={settings.reg_covar:g}"
+        remedy = "ask for fewer components, increase `reg_covar` or `shrinkage`, or give more samples"
+        raise DegenerateFit(f"{which} collapsed: {collapse}", used, remedy) from collapse
     if settings.n_components is not None or not classes:
-        return _likeliest(samples, settings.n_components or 1, classes, settings)
-    simple = _likeliest(samples, classes, classes, settings)
+        return simple
     more = min(len(samples) // _SAMPLES_PER_COMPONENT, _PER_CLASS * classes)
     entropy = class_entropy(samples, simple, classes)
     if entropy <= _MAX_ENTROPY or more <= classes:
@@ -92,8 +141,8 @@ def class_entropy(samples: Samples, fit: NamedFit, classes: int) -> float:
 
 
 def _likeliest(samples: Samples, components: int, classes: int, settings: Settings) -> NamedFit:
-    """The likeliest of ``n_init`` fits; of one, where nothing is drawn."""
-    generator = np.random.default_rng(settings.seed)
+    """The likeliest of ``n_init`` fits; where nothing is drawn, a single one."""
+    generator = np.random.default_rng(settings.random_state)
     attempts = 1 if components == classes else settings.n_init
     fits: list[NamedFit] = []
     for attempt in range(attempts):
@@ -107,10 +156,9 @@ def _likeliest(samples: Samples, components: int, classes: int, settings: Settin
 
 
 def _fit(samples: Samples, begin: Mixture, classes: int, settings: Settings) -> NamedFit:
-    """Labels from the start where each component is a class; else the data first, then names, then labels."""
+    """Labels from the start where each component is a class; else EM without labels, the assignment, EM with labels."""
     chosen = {name: getattr(settings, name) for name in ("tol", "reg_covar", "shrinkage", "max_iter")}
-    component_classes = np.arange(len(begin.weights))
-    iterations = 0
+    component_classes, iterations = np.arange(len(begin.weights)), 0
     if classes and classes < len(component_classes):
         free = maximise_likelihood(samples, begin, **chosen)
         mass = labelled_mass(samples, free.mixture, classes)
@@ -125,7 +173,9 @@ def _fit(samples: Samples, begin: Mixture, classes: int, settings: Settings) -> 
 def labelled_mass(samples: Samples, mixture: Mixture, classes: int) -> np.ndarray:
     """(K, classes) responsibilities, summed over the labelled samples of each class."""
     mass = np.zeros((len(mixture.weights), classes))
-    for points, labels in samples.labelled():
-        joint = log_joint(points, mixture, samples.origin)
-        mass += np.exp(joint - log_sum(joint)) @ np.eye(classes)[labels]
+    labelled = np.flatnonzero(samples.labels != UNLABELLED)
+    for start_row in range(0, len(labelled), samples.chunk_size):
+        rows = labelled[start_row : start_row + samples.chunk_size]
+        joint = log_joint(np.asarray(samples.points[rows], dtype=np.float64), mixture, samples.origin)
+        mass += np.exp(joint - log_sum(joint)) @ np.eye(classes)[samples.labels[rows]]
     return mass

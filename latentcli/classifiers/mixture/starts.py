@@ -1,10 +1,10 @@
-"""Where EM starts: at the classes as the nearest labels draw them, and beyond these at points spread over the data."""
+"""Where EM starts: at the classes that the nearest labels make, and at further points spread over the data."""
 
 import numpy as np
 
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
 from latentcli.classifiers.mixture.gaussians import Mixture
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 
 _CANDIDATES = 6  # per new mean, of which the one that leaves the points nearest to a mean is taken
 _MAX_SUBSAMPLE = 5000  # points drawn from the data that the further means are chosen from
@@ -17,17 +17,15 @@ def start(
     """Equal weights; means of the classes first, and more spread over the data; one covariance for all.
 
     With labels each point begins in the class of the labelled point that is nearest to it in the data's own metric.
-    The covariance is that within these classes, pooled, and steadied by a tenth of the data's, which counts for D
-    samples: from the data's own, EM has been seen to merge two classes on the way; from the means of the labelled
-    points alone, to give a group of one class, such as crossed sevens, to another. Without labels it is the data's.
-    Either is shrunk so that the ellipsoids of the components keep the volume: by (classes / K)^(2/D). The further
-    means follow greedy k-means++, in the same metric.
+    The covariance is that within these classes, pooled, and regularised by a tenth of the data's, which counts for D
+    samples: from the data's own, EM sometimes merged two classes; from the means of the labelled points alone, it gave
+    a group of one class, such as crossed sevens, to another. Without labels it is the data's. Either is shrunk by
+    (classes / K)^(2/D), so that the ellipsoids of the components keep the volume. The further means follow greedy
+    k-means++, in the same metric.
 
     Args:
-        samples: the data, with labels of all the classes, if any.
+        samples: the data, with labels of all ``classes``; 0 without labels.
         components: K, at least ``classes``.
-        classes: how many classes there are; 0 without labels.
-        covariance_type: of the mixture.
         generator: draws the points that the further means are chosen from.
 
     Source: Arthur & Vassilvitskii 2007, section 5, for the greedy choice of means.
@@ -43,19 +41,18 @@ def start(
     if len(means) < components:
         means = _spread(points, means, components, whiten, generator)
     covariance = covariance * (max(classes, 1) / components) ** (2 / dimensions)
+    variances = np.diag(covariance)
     covariances = {
-        "full": np.repeat(covariance[None], components, axis=0),
-        "tied": covariance,
-        "diag": np.repeat(np.diag(covariance)[None], components, axis=0),
-        "spherical": np.full(components, np.diag(covariance).mean()),
-    }[covariance_type]
+        "full": np.repeat(covariance[None], components, axis=0), "tied": covariance,
+        "diag": np.repeat(variances[None], components, axis=0), "spherical": np.full(components, variances.mean()),
+    }[covariance_type]  # fmt: skip
     return Mixture(np.full(components, 1 / components), means, covariances, covariance_type)
 
 
 def _within_classes(
     samples: Samples, classes: int, overall: np.ndarray, whiten: np.ndarray, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The means (C, D) of the classes that the nearest labels make, and their pooled covariance (D, D), steadied."""
+    """The means (C, D) of the classes that the nearest labels make, and their pooled covariance (D, D), regularised."""
     xp, dimensions = samples.xp, len(overall)
     prototypes, their_labels = _prototypes(samples, classes, generator)
     white = (prototypes - samples.origin) @ whiten
@@ -80,10 +77,7 @@ def _within_classes(
 
 
 def _prototypes(samples: Samples, classes: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Labelled points (L, D) float64 and their labels (L,): all, or of each class as many as all can have.
-
-    No others are read: the labelled points need not fit in memory.
-    """
+    """Labelled points (L, D) float64 and their labels (L,): all, or equally many of each class; only these are read."""
     rows = np.flatnonzero(samples.labels != UNLABELLED)
     if len(rows) > _MAX_PROTOTYPES:
         rows, each = generator.permutation(rows), max(1, _MAX_PROTOTYPES // classes)

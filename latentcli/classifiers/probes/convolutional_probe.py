@@ -1,21 +1,21 @@
 """A probe for features that are maps: a small convolutional network, which finds a pattern wherever it lies."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import ClassVar, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentcli.classifiers.probes.network_probes import NetworkProbe
+from latentcli.classifiers.probes.network_probes import LR, WEIGHT_DECAY, NetworkProbe
 from latentcli.classifiers.probes.probe import MapShape, standardisation
 from latentcli.classifiers.probes.probe_network import ProbeNetwork, dropped
 from latentcli.classifiers.probes.probe_training import Schedule
+from latentcli.core.settings import setting
 
-MIN_SIDE = 5
-"""Maps are halved until their longer side is no longer than this."""
+MIN_SIDE = 5  # maps are halved until their longer side is no longer than this
 
 
 class ResidualConvolution(nn.Module):
@@ -61,12 +61,7 @@ def random_shift(maps: Tensor, shift: float, flip: float, generator: torch.Gener
 class MapNetwork(ProbeNetwork):
     """Convolutions that halve the maps and double the channels, the mean over positions, and a linear layer.
 
-    Args:
-        shape: height, width, channels of the maps.
-        classes: how many.
-        width: channels of the last stage; each stage before it has half as many.
-        dropout: fraction of the pooled features that are dropped in training.
-        shift, flip: how maps are shifted and mirrored in training (``random_shift``).
+    Its arguments are settings of ``ConvolutionalProbe``; each stage has half as many channels as the next.
     """
 
     ROWS_AT_ONCE = 256
@@ -99,68 +94,31 @@ class MapNetwork(ProbeNetwork):
         return self.last(dropped(pooled, self.dropout, generator))
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ConvolutionalProbe(NetworkProbe):
-    """A small convolutional network: finds a pattern wherever in the map it lies.
+    """A small convolutional network: finds a pattern wherever in the map it lies; ``shape`` is needed.
 
     From few labelled images three networks learn, and their probabilities are averaged.
 
-    Args:
-        features: the name of the features, kept with the probe.
-        shape: height, width, channels of the maps, which a row holds position by position, channels last; needed.
+    Attributes:
         width: channels of the last stage.
         dropout: fraction of the pooled features that are dropped in training.
         shift: fraction of each side by which maps are shifted in training, at most; one position at least, unless zero.
-        flip: probability that a map is mirrored in training, left to right; digits are not to be.
+        flip: probability that a map is mirrored in training, left to right; not for digits.
         label_smoothing: probability that the targets give to all classes alike.
-        epochs: passes over the labelled rows; None takes as many as they need.
-        batch_size: rows a step; None takes an eighth of the labelled rows, 8 to 128.
-        lr: the learning rate at the beginning.
-        weight_decay: decoupled weight decay.
-        held_out: fraction of the labelled rows that early stopping looks at.
-        random_state: seed of all randomness.
-        device: where to compute: cpu, auto, cuda, cuda:N, mps.
     """
 
     KIND = "conv"
     NETWORKS = 3
-    RANGES: ClassVar = {
-        "width": (1, 4_096), "dropout": (0.0, 0.95), "shift": (0.0, 0.5), "flip": (0.0, 1.0),
-        "label_smoothing": (0.0, 0.9), **NetworkProbe.RANGES,
-    }  # fmt: skip
     READS_MAPS = True
 
-    def __init__(
-        self,
-        *,
-        features: str | None = None,
-        shape: MapShape | None = None,
-        width: int = 128,
-        dropout: float = 0.2,
-        shift: float = 0.1,
-        flip: float = 0.0,
-        label_smoothing: float = 0.1,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        lr: float = 3e-3,
-        weight_decay: float = 5e-2,
-        held_out: float = 0.1,
-        random_state: int = 0,
-        device: str = "cpu",
-    ) -> None:
-        self.features = features
-        self.shape = shape
-        self.width = width
-        self.dropout = dropout
-        self.shift = shift
-        self.flip = flip
-        self.label_smoothing = label_smoothing
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.held_out = held_out
-        self.random_state = random_state
-        self.device = device
+    width: int = setting(128, between=(1, 4_096))
+    dropout: float = setting(0.2, between=(0.0, 0.95))
+    shift: float = setting(0.1, between=(0.0, 0.5))
+    flip: float = setting(0.0, between=(0.0, 1.0))
+    label_smoothing: float = setting(0.1, between=(0.0, 0.9))
+    lr: float = setting(3e-3, between=LR)
+    weight_decay: float = setting(5e-2, between=WEIGHT_DECAY)
 
     def _network(self) -> MapNetwork:
         shape = cast(MapShape, self._map_shape())

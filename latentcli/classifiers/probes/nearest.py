@@ -1,46 +1,33 @@
 """Nearest neighbours as a probe: nothing is learnt, so it shows how images of one class cluster."""
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from latentcli.classifiers.probes.probe import Arrays, MapShape, OnEpoch, Probe, labelled_rows, standardisation
+from latentcli.classifiers.probes.probe import Arrays, OnEpoch, Probe, standardisation
+from latentcli.core.labels import UNLABELLED
+from latentcli.core.settings import setting
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NearestNeighbours(Probe):
     """The vote of the nearest labelled images, each weighted by the inverse of its distance.
 
     The distance is Euclidean after standardising, and of codes the number of positions that differ (Hamming).
 
-    Args:
-        features: the name of the features, kept with the probe.
+    Attributes:
         n_neighbors: how many vote; all where there are fewer.
-        shape, random_state, device: not used; every probe takes them.
     """
 
     KIND = "knn"
-    RANGES: ClassVar = {"n_neighbors": (1, 10_000)}
 
-    def __init__(
-        self,
-        *,
-        features: str | None = None,
-        shape: MapShape | None = None,
-        n_neighbors: int = 5,
-        random_state: int = 0,
-        device: str = "cpu",
-    ) -> None:
-        self.features = features
-        self.shape = shape
-        self.n_neighbors = n_neighbors
-        self.random_state = random_state
-        self.device = device
+    n_neighbors: int = setting(5, between=(1, 10_000))
 
     def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
         if not self.codes_:
             self.mean_, self.scale_ = standardisation(X)
-        rows = labelled_rows(labels)
+        rows = np.flatnonzero(labels != UNLABELLED)
         self._remember(self._coordinates(X[rows]), labels[rows])
 
     def _remember(self, points: np.ndarray, labels: np.ndarray) -> None:

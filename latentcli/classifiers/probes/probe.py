@@ -7,20 +7,21 @@ Source: Alain & Bengio 2017 (linear probes).
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latentcli.classifiers.base import LatentClassifier
 from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, encode_labels
 from latentcli.core.errors import LatentError, ModelFileError
-from latentcli.core.image_set import UNLABELLED
-from latentcli.core.settings import check_number
+from latentcli.core.progress import OnEpoch, unwatched
+from latentcli.core.settings import Described, check, described
 
-OnEpoch = Callable[[Mapping[str, float]], None]
 Arrays = dict[str, np.ndarray]
 MapShape = tuple[int, int, int]
 """Height, width and channels of features that are maps; a row holds them position by position, channels last."""
@@ -30,34 +31,39 @@ MAX_FEATURES = 2**24
 _KEYS = {"kind", "features", "classes", "inputs", "codes", "settings", "arrays", "history"}
 
 
-class Probe(ClassifierMixin, BaseEstimator, ABC):
+@dataclass(kw_only=True, eq=False, repr=False)
+class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
     """A classifier of features (N, F); a kind of probe says how it learns, and which arrays it is made of.
 
+    Settings that ``setting`` makes have a range, and are kept with the fitted probe, as are features and shape.
+
     Attributes:
-        features: the name of the features, kept with the probe; None: the first of the model's family.
-        shape: of the maps that the features are; None: unknown, or they are none.
-        classes_: (C,) the labels that occur, in the order that ``fit`` says.
-        fitted_on_: fingerprint of the checkpoint whose features it reads; "" where that is unknown.
+        features: the name of the features; None: the first of the model's family.
+        shape: height, width and channels where the features are maps; None: unknown, or they are none.
+        random_state: seed of all randomness, where there is any.
+        device: where it learns: cpu, auto, cuda, cuda:N, mps.
         codes_: K, when it was fitted to codes 0 … K − 1; 0 when it was fitted to floats.
         history_: one row an epoch; where several networks learn, of one after the other, by their ``network``; empty
             where there are no epochs.
-        n_features_in_: F.
     """
 
     KIND: ClassVar[str]
-    RANGES: ClassVar[Mapping[str, tuple[float, float]]]
-    """The settings that are kept with the fitted probe, and their ranges."""
-    OPTIONAL: ClassVar[tuple[str, ...]] = ()
-    """Those that may also be None."""
     READS_MAPS: ClassVar[bool] = False
     """Whether it reads nothing but maps of floats, and needs their shape."""
 
-    features: str | None
-    shape: MapShape | None
-    fitted_on_: str = ""
-    classes_: np.ndarray
-    codes_: int
-    history_: list[dict[str, float]]
+    features: str | None = None
+    shape: MapShape | None = None
+    random_state: int = 0
+    device: str = "cpu"
+
+    @classmethod
+    def described_settings(cls) -> list[Described]:
+        """The settings of this kind of probe; not those of every probe, which ``fit_probe`` has arguments for."""
+        return described(cls, [each.name for each in fields(Probe)])
+
+    @classmethod
+    def _kept(cls) -> list[str]:
+        return [each.name for each in fields(cls) if each.metadata]
 
     @abstractmethod
     def _learn(self, X: np.ndarray, labels: np.ndarray, on_epoch: OnEpoch) -> None:
@@ -76,34 +82,28 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         """Take over what ``_arrays`` gave of a probe with these settings, sizes and classes.
 
         Raises:
-            ValueError: when the arrays are not such a probe's.
+            ValueError: the arrays are not such a probe's.
         """
 
     def fit(
-        self,
-        X: np.ndarray,
-        y: np.ndarray,
-        on_epoch: OnEpoch = lambda row: None,
-        classes: Sequence[str] | None = None,
+        self, X: np.ndarray, y: np.ndarray, on_epoch: OnEpoch = unwatched, classes: Sequence[str] | None = None
     ) -> Self:
         """Learn the classes of features.
 
         Args:
             X: (N, F) floats, finite; or integers from 0, which are codes. May be memory-mapped; it is read a batch
                 at a time and never copied whole to another precision.
-            y: (N,) labels: numbers, -1 where unlabelled; or strings, "" (or None) where unlabelled. Rows without a
-                label count for the mean and the deviation of the features only.
+            y: (N,) labels, as ``encode_labels`` takes them. Rows without a label count for the mean and the deviation
+                of the features only.
             on_epoch: called after each epoch with its row of the history.
-            classes: names of the classes in the order that ``classes_`` is to have; those that label nothing are left
-                out. None: sorted, texts that are all whole numbers by value ("9" before "10").
+            classes: the order that ``classes_`` is to have, as for ``encode_labels``.
 
         Raises:
-            UsageError: when a setting is out of range.
-            DataError: when features are not finite, there is not one label per row, there are fewer than two classes,
-                or a label that ``classes`` does not name.
-            FitError: when the loss is not finite.
+            UsageError: a setting is out of range.
+            DataError: features are not finite, or the labels cannot be learned from, as for ``encode_labels``.
+            FitError: the loss is not finite.
         """
-        self._check_settings()
+        check(self, InvalidSetting)
         if y is None:
             raise InvalidSamples("a probe requires y to be passed, but the target y is None")
         X = self._checked(X, reset=True)
@@ -116,7 +116,8 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
             found = f"found integers from {X.min()} to {X.max()}"
             raise InvalidSamples(f"codes lie between 0 and {MAX_CODES - 1}", found, "give floats")
         self.classes_, labels = encode_labels(y, len(X), classes)
-        self.fitted_on_, self.history_ = "", []
+        self.fitted_on_ = ""
+        self.history_: list[dict[str, float]] = []
         self._learn(X, labels, on_epoch)
         return self
 
@@ -124,18 +125,13 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         """(N, C) float64: p(class | features) of X (N, F), columns as in ``classes_``; rows sum to 1.
 
         Raises:
-            DataError: when X is not finite, or of another kind than what the probe was fitted to.
+            DataError: X is not finite, or floats where the probe was fitted to codes.
         """
         check_is_fitted(self, "classes_")
         X = self._checked(X, reset=False)
         if self.codes_ and (X.dtype.kind == "f" or (len(X) and X.min() < 0)):
             raise InvalidSamples("this probe reads codes", f"expected integers from 0, found {X.dtype}")
         return self._probabilities(X)
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """(N,) the likeliest of ``classes_`` for each row of X (N, F)."""
-        probabilities = self.predict_proba(X)
-        return self.classes_[probabilities.argmax(axis=1)]
 
     def best_rows(self) -> list[dict[str, float]]:
         """The rows of the epochs whose weights were kept, one a network; none where nothing was trained."""
@@ -152,22 +148,16 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
             check_finite(X)
         return X
 
-    def _check_settings(self) -> None:
-        for name, (low, high) in self.RANGES.items():
-            value = getattr(self, name)
-            if value is not None or name not in self.OPTIONAL:
-                check_number(name, value, low, high, InvalidSetting)
-
     def _map_shape(self) -> MapShape | None:
         """``shape``, if it can be that of the features.
 
         Raises:
-            UsageError: when it cannot, or when there is none though one is needed.
+            UsageError: it cannot, or there is none though one is needed.
         """
         if self.shape is None:
             if self.READS_MAPS:
                 problem = f"{self.KIND} reads maps of numbers, and these features are not maps, or of unknown shape"
-                remedy = "take other `features` (maps, or pixels), with images and checkpoint; or the `probe` mlp"
+                remedy = "take `features` that are maps, computed from the images; or another `probe`, such as mlp"
                 raise InvalidSetting(problem, None, remedy)
             return None
         whole = len(self.shape) == 3 and all(type(size) is int and size > 0 for size in self.shape)
@@ -178,27 +168,23 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         return height, width, channels
 
     def summary(self) -> dict[str, Any]:
-        """What the fit came to: of a training with epochs the metrics of the best; of several networks their means."""
+        """The results of the fit: metrics of the best epoch where there are epochs, means over several networks."""
         result: dict[str, Any] = {"classes": [str(name) for name in self.classes_], "dimensions": self.n_features_in_}
-        best = self.best_rows()
-        if not best:
+        if not (best := self.best_rows()):
             return result
         means = {name: float(np.mean([row[name] for row in best])) for name in best[0]}
         which = {"best_epoch": int(means["epoch"])} if len(best) == 1 else {"networks": len(best)}
         validated = {name: value for name, value in means.items() if name.startswith("val_")}
-        result |= {"epochs": len(self.history_), **which}
-        return result | {"train_loss": means["loss"], "train_accuracy": means["accuracy"], **validated}
+        trained = {"train_loss": means["loss"], "train_accuracy": means["accuracy"], **validated}
+        return result | {"epochs": len(self.history_), **which, **trained}
 
     def to_params(self) -> dict[str, Any]:
-        """The fitted probe as plain values and arrays, what ``from_params`` reads; ``checkpoint`` is ``fitted_on_``.
-
-        Classes become strings.
-        """
+        """The fitted probe as plain values and arrays, its classes as strings; ``checkpoint`` is ``fitted_on_``."""
         check_is_fitted(self, "classes_")
         return ({"checkpoint": self.fitted_on_} if self.fitted_on_ else {}) | {
             "kind": self.KIND, "features": self.features, "classes": [str(name) for name in self.classes_],
             "inputs": int(self.n_features_in_), "codes": self.codes_,
-            "settings": {"shape": self.shape} | {name: getattr(self, name) for name in self.RANGES},
+            "settings": {"shape": self.shape} | {name: getattr(self, name) for name in self._kept()},
             "arrays": self._arrays(), "history": self.history_,
         }  # fmt: skip
 
@@ -207,39 +193,34 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):
         """The probe that ``to_params`` described; its classes are strings.
 
         Raises:
-            ModelFileError: when something is missing, of the wrong type or shape, or not finite.
+            ModelFileError: something is missing, of the wrong type or shape, or not finite.
         """
         if not set(params) >= _KEYS or params["kind"] != cls.KIND:
             raise _refusal(f"expected the keys {', '.join(sorted(_KEYS))} of a probe {cls.KIND!r}")
-        features, classes, sizes = params["features"], params["classes"], (params["inputs"], params["codes"])
-        if not (features is None or type(features) is str):
-            raise _refusal("its features have no name")
-        names = type(classes) is list and all(type(name) is str and name for name in classes)
-        if not names or not 2 <= len(set(classes)) == len(classes):
-            raise _refusal("its classes are not two or more different names")
-        whole = all(type(size) is int for size in sizes)
-        if not whole or not (0 < sizes[0] <= MAX_FEATURES and 0 <= sizes[1] <= MAX_CODES):
-            raise _refusal(f"its sizes are not numbers of features and codes: {str(sizes)[:60]}")
+        features, classes, inputs, codes = (params[name] for name in ("features", "classes", "inputs", "codes"))
         settings, arrays, history = params["settings"], params["arrays"], params["history"]
-        if type(settings) is not dict or set(settings) != {"shape", *cls.RANGES}:
-            raise _refusal(f"expected the settings shape, {', '.join(cls.RANGES)}")
-        if type(settings["shape"]) not in (tuple, list, type(None)):
-            raise _refusal("its shape is not one of maps")
-        if cls.READS_MAPS and sizes[1]:
-            raise _refusal("it reads maps, and no codes")
-        if type(history) is not list or not all(_is_row(row) for row in history):
-            raise _refusal("its history is not one of named numbers")
-        if type(arrays) is not dict or not all(_is_finite(array) for array in arrays.values()):
-            raise _refusal("its arrays are not finite numbers")
-        checkpoint = params.get("checkpoint", "")
-        if type(checkpoint) is not str:
-            raise _refusal("its checkpoint is no fingerprint")
+        checkpoint, names = params.get("checkpoint", ""), {"shape", *cls._kept()}
+        sizes = type(inputs) is int and type(codes) is int and 0 < inputs <= MAX_FEATURES and 0 <= codes <= MAX_CODES
+        named = type(classes) is list and all(type(name) is str and name for name in classes)
+        described = type(settings) is dict and set(settings) == names
+        for holds, problem in (
+            (features is None or type(features) is str, "its features have no name"),
+            (named and 2 <= len(set(classes)) == len(classes), "its classes are not two or more different names"),
+            (sizes, "its sizes are not numbers of features and codes"),
+            (described, f"expected the settings {', '.join(sorted(names))}"),
+            (described and type(settings["shape"]) in (tuple, list, type(None)), "its shape is not one of maps"),
+            (not (cls.READS_MAPS and codes), "it reads maps, and no codes"),
+            (type(history) is list and all(map(_is_row, history)), "its history is not one of named numbers"),
+            (type(arrays) is dict and all(map(_is_finite, arrays.values())), "its arrays are not finite numbers"),
+            (type(checkpoint) is str, "its checkpoint is no fingerprint"),
+        ):
+            if not holds:
+                raise _refusal(problem)
         probe = cls(features=features, **settings)
         probe.classes_, probe.history_ = np.array(classes, dtype=str), history
-        probe.n_features_in_, probe.codes_ = sizes
-        probe.fitted_on_ = checkpoint
+        probe.n_features_in_, probe.codes_, probe.fitted_on_ = inputs, codes, checkpoint
         try:
-            probe._check_settings()
+            check(probe, InvalidSetting)
             probe._map_shape()
             probe._adopt(arrays)
         except (ValueError, LatentError) as error:
@@ -262,24 +243,15 @@ def standardisation(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     A feature that hardly varies is not blown up to the others' size: no scale is smaller than a tenth of the root
     mean square of all deviations. Such are the dimensions that a VAE does not use, and pixels at the margin.
     """
-    total, squares = np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    for chunk in _chunks(X):
-        total += chunk.sum(axis=0)
-    mean = total / len(X)
-    for chunk in _chunks(X):
-        squares += np.square(chunk - mean).sum(axis=0)
-    variances = squares / len(X)
+    zero = np.zeros(X.shape[1])
+    mean = sum((chunk.sum(axis=0) for chunk in _chunks(X)), zero) / len(X)
+    variances = sum((np.square(chunk - mean).sum(axis=0) for chunk in _chunks(X)), zero) / len(X)
     scale = np.sqrt(np.maximum(variances, 0.01 * variances.mean()))
     return mean.astype(np.float32), np.where(scale > 0, scale, 1.0).astype(np.float32)
 
 
-def _chunks(X: np.ndarray) -> Any:
+def _chunks(X: np.ndarray) -> Iterator[np.ndarray]:
     return (np.asarray(X[first : first + 1024], dtype=np.float64) for first in range(0, len(X), 1024))
-
-
-def labelled_rows(labels: np.ndarray) -> np.ndarray:
-    """Indices of the rows that have a label."""
-    return np.flatnonzero(labels != UNLABELLED)
 
 
 def _refusal(problem: str) -> ModelFileError:

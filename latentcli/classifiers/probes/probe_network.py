@@ -15,7 +15,7 @@ from latentcli.classifiers.probes.probe import standardisation
 
 
 class StandardisedLinear(nn.Module):
-    """A linear layer of features with mean 0 and deviation 1."""
+    """A linear layer of features that it standardises to mean 0 and deviation 1."""
 
     mean: Tensor
     scale: Tensor
@@ -73,14 +73,10 @@ def dropped(x: Tensor, fraction: float, generator: torch.Generator | None) -> Te
 
 
 class ProbeNetwork(nn.Module, ABC):
-    """Features to the logarithms of class probabilities, up to a constant.
-
-    Args:
-        classes: how many.
-    """
+    """Features to the logarithms of class probabilities, up to a constant."""
 
     ROWS_AT_ONCE: ClassVar[int] = 4096
-    """How many go through it at once where nothing is learnt."""
+    """Rows that go through it at once outside training."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -98,7 +94,7 @@ class ProbeNetwork(nn.Module, ABC):
 
     @abstractmethod
     def prepare(self, X: np.ndarray, labelled: np.ndarray) -> None:
-        """Take over from features X (N, F) what is not learnt by descent; ``labelled`` rows are learnt from."""
+        """Set what gradient descent does not learn, from features X (N, F); ``labelled`` rows are learned from."""
 
     @abstractmethod
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -109,9 +105,7 @@ class DenseNetwork(ProbeNetwork):
     """Fully connected layers with batch normalisation and dropout.
 
     Args:
-        inputs: features of an image.
-        codes: K when they are codes 0 … K − 1; 0 when they are floats.
-        classes: how many.
+        inputs, codes, classes: features of an image; K when they are codes 0 … K − 1, 0 when floats; and classes.
         hidden: widths of the hidden layers; none is logistic regression.
         dropout: fraction of hidden features that are dropped in training.
     """

@@ -1,7 +1,7 @@
 """The training of a probe: minibatches, a cosine schedule, and the best weights by the accuracy on rows held out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,10 +31,8 @@ class Schedule:
         lr: the learning rate at the beginning; it falls to zero along half a cosine (Loshchilov & Hutter 2017).
         weight_decay: decoupled (AdamW).
         held_out: fraction of each class's rows that the accuracy is measured on, at most ``max_held_out`` in all.
-        max_held_out: rows.
         patience: fraction of all epochs that may pass without a better accuracy.
-        row_budget: rows, epoch by epoch, that ``epochs=None`` aims at.
-        max_batch: rows a step, at most, where ``batch_size`` is None.
+        row_budget, max_batch: rows in all epochs, and at most in a step, where these settings are None.
         label_smoothing: probability that the targets give to all classes alike (Szegedy et al. 2016).
         seed: of the weights, the order, the rows held out and what is dropped.
     """
@@ -52,51 +50,37 @@ class Schedule:
     label_smoothing: float = 0.0
 
     def epochs_for(self, rows: int) -> int:
-        """Passes over so many training rows."""
+        """Passes over ``rows`` training rows."""
         return self.epochs or max(10, min(100, round(self.row_budget / rows)))
 
     def steps_for(self, rows: int) -> int:
-        """Steps an epoch of so many training rows, whose batches differ by a row at most.
+        """Steps an epoch of ``rows`` training rows, in batches whose sizes differ by one at most.
 
-        Batch normalisation cannot learn from a batch of one row: where two a step would leave one row alone, there is a
-        step less.
+        Batch normalisation cannot learn from a single row: each batch has two rows or more.
         """
         batch_size = self.batch_size or min(self.max_batch, max(8, rows // 8))
         return min(math.ceil(rows / batch_size), max(1, rows // 2))
 
 
-class Source:
-    """Rows of a feature matrix (N, F), handed out on a device; only an accelerator holds a copy of it all."""
-
-    def __init__(self, X: np.ndarray, device: torch.device) -> None:
-        self.X, self.device = X, device
-        self.resident: Tensor | None = None
-        if device.type != "cpu":
-            kind = np.float32 if X.dtype.kind == "f" else np.int32  # MPS has no float64
-            self.resident = torch.from_numpy(X.astype(kind)).to(device)
-
-    def __getitem__(self, rows: np.ndarray) -> Tensor:
-        if self.resident is not None:
-            return self.resident[torch.from_numpy(rows).to(self.device)]
-        return torch.from_numpy(self.X[rows])
+def rows_on(X: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tensor]:
+    """Reads rows of features (N, F) as tensors on a device; only an accelerator gets a copy of them all."""
+    if device.type == "cpu":
+        return lambda rows: torch.from_numpy(X[rows])
+    kind = np.float32 if X.dtype.kind == "f" else np.int32  # MPS has no float64
+    resident = torch.from_numpy(X.astype(kind)).to(device)
+    return lambda rows: resident[torch.from_numpy(rows).to(device)]
 
 
 def split(labels: np.ndarray, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from, and rows to hold out: the same fraction of each class, none where that would be too few.
+    """Rows to learn from, and rows to hold out: the same fraction of each class; none below ``MIN_HELD_OUT`` in all.
 
-    Args:
-        labels: (N,) int, a class's index, or negative where unlabelled.
-        schedule: says how many, and the seed.
+    Labels (N,) are indices of classes, or negative where unlabelled.
     """
     rows = np.flatnonzero(labels >= 0)
     fraction = min(schedule.held_out, schedule.max_held_out / len(rows))
-    generator = generator_for(schedule.seed, "probe/split")
-    order = rows[torch.randperm(len(rows), generator=generator).numpy()]
-    held_out = []
-    for label in np.unique(labels[rows]):
-        own = order[labels[order] == label]
-        held_out.append(own[: int(fraction * len(own))])
-    chosen = np.concatenate(held_out)
+    order = rows[torch.randperm(len(rows), generator=generator_for(schedule.seed, "probe/split")).numpy()]
+    of_classes = [order[labels[order] == label] for label in np.unique(labels[rows])]
+    chosen = np.concatenate([own[: int(fraction * len(own))] for own in of_classes])
     if len(chosen) < MIN_HELD_OUT:
         return rows, rows[:0]
     return np.setdiff1d(rows, chosen), np.sort(chosen)
@@ -107,27 +91,24 @@ def train(
     network: ProbeNetwork, X: np.ndarray, labels: np.ndarray, schedule: Schedule, device: torch.device,
     on_epoch: OnEpoch,
 ) -> None:  # fmt: skip
-    """Train a network in place; it ends with its best weights, by the rows held out where there are some.
+    """Train a network in place; it ends with its best weights by the rows held out, if any, else with its last.
 
     Args:
         network: initialised, on the device.
         X: (N, F) features.
         labels: (N,) int, a class's index, or negative where unlabelled.
-        schedule: how long and how fast.
-        device: where to compute.
         on_epoch: called after each epoch with its row: ``epoch``, ``loss`` (nats, mean over the epoch), ``accuracy``,
             and the same with ``val_`` before them on the rows held out.
 
     Raises:
-        FitError: when the loss is not finite.
+        FitError: the loss is not finite.
     """
-    source = Source(X, device)
+    read = rows_on(X, device)
     rows, held_out = split(labels, schedule)
     targets = torch.from_numpy(labels.astype(np.int64)).to(device)
     epochs, steps = schedule.epochs_for(len(rows)), schedule.steps_for(len(rows))
-    optimizer = torch.optim.AdamW(
-        network.parameters(), schedule.lr, weight_decay=schedule.weight_decay, fused=device.type in ("cpu", "cuda")
-    )
+    fused, decay = device.type in ("cpu", "cuda"), schedule.weight_decay
+    optimizer = torch.optim.AdamW(network.parameters(), schedule.lr, weight_decay=decay, fused=fused)
     history: list[dict[str, float]] = []
     best: Mapping[str, Any] = {}
     for epoch in range(epochs):
@@ -138,10 +119,9 @@ def train(
         for step, batch in enumerate(np.array_split(order, steps)):
             for group in optimizer.param_groups:
                 group["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * (epoch + step / steps) / epochs))
-            values, truth = source[batch], targets[torch.from_numpy(batch).to(device)]
+            values, truth = read(batch), targets[torch.from_numpy(batch).to(device)]
             with reduced_precision(device.type):
-                logits = network(values, generator)
-            logits = logits.float()
+                logits = network(values, generator).float()
             loss = F.cross_entropy(logits, truth, label_smoothing=schedule.label_smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -153,7 +133,7 @@ def train(
             raise FitError(f"the loss is not finite in epoch {epoch + 1}", f"with a learning rate of {schedule.lr:g}")
         row = {"epoch": float(epoch + 1), "loss": mean_loss, "accuracy": accuracy}
         if len(held_out):
-            row |= validate(network, source, targets, held_out)
+            row |= validate(network, read, targets, held_out)
         history.append(row)
         on_epoch(row)
         if not len(held_out):
@@ -168,13 +148,15 @@ def train(
 
 
 @torch.no_grad()
-def validate(network: ProbeNetwork, source: Source, targets: Tensor, rows: np.ndarray) -> dict[str, float]:
+def validate(
+    network: ProbeNetwork, read: Callable[[np.ndarray], Tensor], targets: Tensor, rows: np.ndarray
+) -> dict[str, float]:
     """``val_loss`` and ``val_accuracy`` of these rows."""
     network.eval()
     loss = hits = 0.0
     for start in range(0, len(rows), network.ROWS_AT_ONCE):
         batch = rows[start : start + network.ROWS_AT_ONCE]
-        logits, truth = network(source[batch]), targets[torch.from_numpy(batch).to(source.device)]
+        logits, truth = network(read(batch)), targets[torch.from_numpy(batch).to(targets.device)]
         loss += F.cross_entropy(logits, truth, reduction="sum").item()
         hits += (logits.argmax(dim=1) == truth).sum().item()
     return {"val_loss": loss / len(rows), "val_accuracy": hits / len(rows)}

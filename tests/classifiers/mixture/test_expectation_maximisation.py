@@ -20,7 +20,7 @@ from latentcli.classifiers.mixture.expectation_maximisation import (
     maximise_likelihood,
 )
 from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture, from_statistics, log_joint, log_sum
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 
 
 def problem(seed, samples=400, components=4, dimensions=3):

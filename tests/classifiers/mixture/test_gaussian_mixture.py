@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
 from sklearn.utils.estimator_checks import check_estimator
 
+from latentcli.artifacts.models import load_classifier
 from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 from latentcli.core.errors import DataError, FitError, ModelFileError, UsageError
@@ -168,6 +169,14 @@ def test_the_checkpoint_whose_latents_are_read_is_kept():
     with pytest.raises(ModelFileError, match="checkpoint"):
         GaussianMixtureClassifier.from_params(fitted.to_params() | {"checkpoint": 3})
     assert fitted.fit(points, labels).fitted_on_ == ""  # of another fit nothing is known
+
+
+def test_it_writes_its_own_file(tmp_path):
+    points = np.random.default_rng(0).normal(size=(50, 2))
+    fitted = GaussianMixtureClassifier(2).fit(points)
+    fitted.fitted_on_ = "0" * 64
+    fitted.save(tmp_path / "gmm_params.pkl")
+    assert_array_equal(load_classifier(tmp_path / "gmm_params.pkl").predict_proba(points), fitted.predict_proba(points))
 
 
 def test_without_labels_classes_are_components():

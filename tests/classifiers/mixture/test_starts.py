@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from latentcli.classifiers.mixture import starts
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
-from latentcli.core.image_set import UNLABELLED
+from latentcli.core.labels import UNLABELLED
 
 
 def cloud(samples=600, dimensions=3, classes=3, labelled=30, seed=0):

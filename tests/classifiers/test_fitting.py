@@ -1,0 +1,79 @@
+"""Which labels a classifier of latents is fitted to, and whose latents they are."""
+
+import numpy as np
+import pytest
+
+from latentcli.classifiers.fitting import fit_mixture, fit_probe, labelled
+from latentcli.core.errors import DataError, ModelFileError, UsageError
+from latentcli.core.labels import Labels
+from latentcli.core.latents import Latents
+
+
+def latents(count: int = 90, names=("b", "c", "a"), checkpoint: str = "a" * 64, seed: int = 0) -> Latents:
+    """Round clusters, one for each class."""
+    codes = np.arange(count) % 3
+    points = 9.0 * np.eye(3)[codes] + np.random.default_rng(seed).normal(size=(count, 3))
+    return Latents({"mu": points.astype(np.float32)}, checkpoint, Labels(codes, names))
+
+
+def mixture(*given, **settings):
+    return fit_mixture(*given, components=3, **settings)
+
+
+def probe(*given, **settings):
+    return fit_probe(*given, probe="knn", **settings)
+
+
+fits = pytest.mark.parametrize("fit", [mixture, probe])
+
+
+@fits
+def test_a_classifier_says_whose_latents_it_reads_and_keeps_the_order_of_the_classes(fit):
+    given = latents()
+    fitted = fit(given)
+    assert fitted.fitted_on_ == given.checkpoint
+    assert list(fitted.classes_) == ["b", "c", "a"]
+    assert np.mean(fitted.predict(given.flat) == given.labels.texts) > 0.98
+
+
+@fits
+def test_latents_of_another_checkpoint_never_name_the_clusters(fit):
+    with pytest.raises(ModelFileError, match="made by different checkpoints") as caught:
+        fit(latents(), latents(9, checkpoint="b" * 64))
+    assert caught.value.remedy == "encode both with the same checkpoint"
+
+
+@fits
+def test_only_the_labels_of_val_count_where_there_are_any(fit):
+    wrong, few = latents(names=("x", "y", "z")), latents(9, seed=1)
+    fitted = fit(wrong, few)
+    assert list(fitted.classes_) == ["b", "c", "a"]
+    assert np.mean(fitted.predict(wrong.flat) == latents().labels.texts) > 0.98
+    whole = labelled(wrong, few, None, 0)
+    assert whole.labels.texts.tolist() == [""] * 90 + few.labels.texts.tolist()
+
+
+@fits
+def test_so_many_labels_of_each_class_are_used_and_no_more(fit):
+    given = latents()
+    few = labelled(given, None, 4, seed=5)
+    assert few.labels.counts.tolist() == [4, 4, 4]
+    one, other = fit(given, labels_per_class=4, seed=5), fit(few, seed=5)
+    np.testing.assert_array_equal(one.predict_proba(given.flat), other.predict_proba(given.flat))
+    with pytest.raises(DataError, match="too few labels of class 'b'"):
+        fit(given, labels_per_class=31)
+
+
+@fits
+def test_without_labels_there_is_nothing_to_learn(fit):
+    with pytest.raises(DataError, match="no labels to learn the classes from"):
+        fit(latents().unlabelled())
+    with pytest.raises(DataError, match="no labels to learn the classes from"):
+        fit(latents(), latents(9).unlabelled())
+
+
+def test_an_unknown_kind_setting_or_feature_is_refused():
+    with pytest.raises(UsageError, match="unknown"):
+        fit_probe(latents(), probe="forest")
+    with pytest.raises(UsageError, match="hold no features 'encoder'"):
+        fit_probe(latents(), features="encoder")

@@ -1,0 +1,99 @@
+"""From images to a trained model in one call: settings, seeds, and what is refused before anything is trained."""
+
+import numpy as np
+import pytest
+import torch
+
+from latentcli.core.errors import DataError, UsageError
+from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import Labels
+from latentcli.models import FAMILIES
+from latentcli.training.config import TrainingConfig
+from latentcli.training.train import check_named, configure, train, train_cnn
+
+SMALL = {"epochs": 1, "width": 16, "device": "cpu"}
+
+
+def images(count: int = 40, labelled: bool = True) -> ImageSet:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
+    labels = Labels(np.arange(count) % 2, ("b", "a")) if labelled else None
+    return ImageSet(pixels, labels, name="set")
+
+
+def same_weights(one, other) -> bool:
+    first, second = one.network.state_dict(), other.network.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_is_signed_and_says_how_it_was_trained(family):
+    found = train(images(), model=family, seed=3, **SMALL)
+    assert (found.family, found.class_names, found.image_shape) == (family, ("b", "a"), (1, 8, 8))
+    assert (found.training["seed"], found.training["settings"]["epochs"]) == (3, 1)
+    assert found.training["data"] | {"sha256": ""} == {"name": "set", "images": 40, "sha256": ""}
+    assert {"latentcli", "torch", "numpy"} == found.training["versions"].keys()
+    assert [row["epoch"] for row in found.history] == [1]
+    assert len(found.fingerprint) == 64
+    assert found.encode(images()).checkpoint == found.fingerprint
+    again, other = (train(images(), model=family, seed=seed, **SMALL) for seed in (3, 4))
+    assert again.fingerprint == found.fingerprint != other.fingerprint
+
+
+def test_labels_play_no_part_in_the_training_of_a_model_of_latents():
+    with_labels, without = train(images(), classes=2, **SMALL), train(images(labelled=False), classes=2, **SMALL)
+    assert same_weights(with_labels, without)
+    assert (with_labels.class_names, without.class_names) == (("b", "a"), ())
+
+
+def test_a_classifier_of_pixels_learns_from_the_labels_that_its_one_seed_draws():
+    settings = {"min_steps": 0, "labels_per_class": 5} | SMALL
+    one, again, other = (train_cnn(images(), seed=seed, **settings) for seed in (1, 1, 2))
+    assert one.class_names == ("b", "a")
+    assert one.fingerprint == again.fingerprint
+    assert (one.training["data"]["labelled"], one.training["data"]["hybrids"]) == (10, 0)
+    assert one.training["data"]["sha256"] != other.training["data"]["sha256"]  # other images are drawn
+
+
+def test_settings_go_to_the_model_or_to_the_training():
+    model, training = configure(
+        FAMILIES["vae"].Config, TrainingConfig, (1, 8, 8), 2, {"latent_dim": 5, "lr": 0.5, "seed": None}
+    )
+    assert (model.latent_dim, model.image_shape, training.lr, training.seed) == (5, (1, 8, 8), 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"latent_dims": 2}, r"unknown setting 'latent_dims'; did you mean latent_dim\?"),
+        ({"image_shape": (3, 8, 8)}, "unknown setting 'image_shape'"),
+        ({"xyz": 1}, "unknown setting 'xyz'\n"),
+        ({"latent_dim": 0}, "latent_dim"),
+        ({"lr": -1.0}, "lr"),
+        ({"model": "gan"}, "unknown model family 'gan'"),
+        ({"device": "tpu"}, "device"),
+    ],
+)
+def test_what_no_training_takes_is_refused(settings, says):
+    with pytest.raises(UsageError, match=says):
+        train(images(), **settings)
+
+
+@pytest.mark.parametrize("setting", [{"finish": 0.5}, {"labelled_fraction": 0.5}])
+def test_what_says_how_hybrids_are_mixed_needs_hybrids(setting):
+    with pytest.raises(UsageError, match="there are no hybrids") as caught:
+        train_cnn(images(), **setting)
+    assert caught.value.remedy == "give some: `hybrids`"
+
+
+def test_too_few_images_or_classes_are_refused():
+    with pytest.raises(DataError, match="one image is too few"):
+        train(images(1), **SMALL)
+    with pytest.raises(DataError, match="no labels to learn from"):
+        train_cnn(images(labelled=False))
+    with pytest.raises(DataError, match="one class"):
+        train_cnn(images().only(["a"]))
+    check_named(images())
+    with pytest.raises(DataError, match="no labels to name the clusters with"):
+        check_named(images(labelled=False))
+    with pytest.raises(DataError, match="are of one class"):
+        check_named(images().only(["a"]))
