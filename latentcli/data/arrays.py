@@ -77,13 +77,9 @@ def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
 
 
 def _layout(shape: tuple[int, ...]) -> str | None:
-    if len(shape) == 3:
-        return "NHW"
-    if len(shape) == 4 and shape[3] in _CHANNELS:
-        return "NHWC"
-    if len(shape) == 4 and shape[1] in _CHANNELS:
-        return "NCHW"
-    return None
+    if len(shape) != 4:
+        return "NHW" if len(shape) == 3 else None
+    return "NHWC" if shape[3] in _CHANNELS else "NCHW" if shape[1] in _CHANNELS else None
 
 
 def _quantised(array: np.ndarray, name: str) -> np.ndarray:

@@ -36,13 +36,8 @@ class ImageBlock:
     def append(self, image: np.ndarray) -> None:
         """Add (C, H, W), or (1, H, W), which is grey in any set."""
         if not self._fixed and len(image) > self._shape[0]:
-            self._add_colour()
+            grey, self._shape = self.images, (3, *self._shape[1:])
+            for row in range(self._count - 1, -1, -1):  # from the last to the first, so that none is overwritten
+                self.images[row] = grey[row].copy()
         self._count += 1
         self.images[-1] = image
-
-    def _add_colour(self) -> None:
-        """Give each grey image three equal channels, from the last to the first, so that none is overwritten."""
-        grey = self.images
-        self._shape = (3, *self._shape[1:])
-        for row in range(self._count - 1, -1, -1):
-            self.images[row] = grey[row].copy()

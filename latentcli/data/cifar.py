@@ -66,7 +66,10 @@ def _load(variant: _Variant, split: str, roots: Sequence[Path], progress: Progre
     for name, data in (_folder_members if path.is_dir() else _archive_members)(path, variant.folder, wanted):
         content = _unpickle(data, path / name)
         if name == variant.meta:
-            class_names = _class_names(content, variant, path / name)
+            names = content.get(variant.class_names)
+            if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+                raise _not_cifar(path / name, f"no list of strings under {variant.class_names!r}")
+            class_names = tuple(names)
         else:
             batches[name] = _batch(content, variant, path / name)
     pixels, labels = zip(*(batches[name] for name in variant.batches[split]), strict=True)
@@ -165,13 +168,6 @@ def _batch(content: Mapping[Any, Any], variant: _Variant, path: Path) -> tuple[n
     if not all(type(label) is int and 0 <= label < 1000 for label in labels):
         raise _not_cifar(path, f"{variant.labels!r} that are not class numbers")
     return pixels, np.array(labels, dtype=np.int64)
-
-
-def _class_names(content: Mapping[Any, Any], variant: _Variant, path: Path) -> tuple[str, ...]:
-    names = content.get(variant.class_names)
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise _not_cifar(path, f"no list of strings under {variant.class_names!r}")
-    return tuple(names)
 
 
 def _not_cifar(path: Path, found: str) -> DataError:

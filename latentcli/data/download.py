@@ -52,7 +52,7 @@ def find_or_download(
         try:
             _download(_parts(name), user_cache_path("latentcli") / folder, name, progress)
             found = next(filter(is_complete, paths), None)
-        except (OSError, http.client.HTTPException, _Damaged) as error:
+        except (OSError, http.client.HTTPException) as error:
             why = _why(error)
     if found is None:
         raise DataError(
@@ -61,10 +61,6 @@ def find_or_download(
             f"put {files} into {roots[0] / folder}, or use digits, which needs no download",
         )
     return found
-
-
-class _Damaged(Exception):
-    """What arrived does not have the MD5 sum of what was published."""
 
 
 def _parts(name: str) -> list[_Part]:
@@ -102,7 +98,7 @@ def _fetch(part: _Part, target: Path, name: str, progress: Progress) -> None:
     """One file from the first address that has it unchanged.
 
     Raises:
-        OSError, http.client.HTTPException, _Damaged: every address failed; the error is that of the last.
+        OSError, http.client.HTTPException: every address failed or gave another file; the error is that of the last.
     """
     from torchvision.datasets.utils import check_integrity
 
@@ -117,8 +113,8 @@ def _fetch(part: _Part, target: Path, name: str, progress: Progress) -> None:
                         advance(len(chunk))
             if check_integrity(target, part.md5):
                 return
-            raise _Damaged(f"{address} gave something else than {part.file}")
-        except (OSError, http.client.HTTPException, _Damaged):
+            raise OSError(f"{address} gave something else than {part.file}")
+        except (OSError, http.client.HTTPException):
             if address == part.addresses[-1]:
                 raise
 

@@ -23,8 +23,7 @@ from latentcli.data.block import ImageBlock
 from latentcli.formats.regular_files import kind, reason
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-SIZE_OF_MIXED = 64
-"""Pixels a side where the files differ in size and no size is asked for."""
+SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 
 _FILES_PER_THREAD = 64  # decoded images that may wait to be stored
 _NAMED = 3  # bad files in a message
@@ -180,7 +179,7 @@ def _decode_all(
 
 
 def _size(folder: Path, files: Sequence[str], size: int | None) -> tuple[int, int]:
-    """The size asked for; else the one that all files have, if models take it; else 64×64."""
+    """The height and width asked for; else those that all files have, if models take them; else 64×64."""
     from latentcli.formats import image_files
 
     if size is not None:

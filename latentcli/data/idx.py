@@ -91,11 +91,12 @@ def load(folder: Path, split: str) -> ImageSet:
 
 def _files(folder: Path, split: str) -> tuple[Path | None, Path | None]:
     """The files of images and of labels of one split; plain ones first."""
-    found: list[Path | None] = []
-    for what in ("images{}idx3", "labels{}idx1"):
-        names = [f"{PREFIXES[split]}-{what.format(joint)}-ubyte{end}" for end in ("", ".gz") for joint in ("-", ".")]
-        found.append(next((folder / name for name in names if (folder / name).is_file()), None))
-    return found[0], found[1]
+
+    def first(what: str, kind: str) -> Path | None:
+        names = [f"{PREFIXES[split]}-{what}{joint}{kind}-ubyte{end}" for end in ("", ".gz") for joint in ("-", ".")]
+        return next((folder / name for name in names if (folder / name).is_file()), None)
+
+    return first("images", "idx3"), first("labels", "idx1")
 
 
 def read(path: Path) -> np.ndarray:

@@ -51,9 +51,8 @@ def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str)
 
 
 def _texts(values: np.ndarray) -> list[str]:
-    if values.dtype.kind == "S":
-        return [value.decode("utf-8", "backslashreplace") for value in values.tolist()]
-    return [str(value) for value in values.tolist()]
+    texts = values.tolist()
+    return [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text) for text in texts]
 
 
 def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def check_folder(path: Path) -> None:
     above = path
     while not above.exists() and above != above.parent:
         above = above.parent
-    if not above.is_dir() or not _accepts_files(above):
+    if not _accepts_files(above):
         found = f"{above} is not a folder that can be written to"
         raise OutputError(f"cannot write to the folder {path}", found, "name another")
 
@@ -56,12 +56,12 @@ def check_new_folder(path: Path) -> None:
         raise OutputError(problem, "it is not a folder", "name another")
     if path.exists() and any(path.iterdir()):
         raise OutputError(problem, "it exists and is not empty", "remove it, or name another")
-    if not path.parent.is_dir() or not _accepts_files(path.parent):
+    if not _accepts_files(path.parent):
         raise OutputError(problem, f"{path.parent} is not a folder that can be written to", "name another")
 
 
 def _accepts_files(folder: Path) -> bool:
-    return os.access(folder, os.W_OK | os.X_OK)
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
 
 
 @contextmanager

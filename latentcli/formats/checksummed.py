@@ -12,21 +12,13 @@ from latentcli.formats.digests import short
 
 @dataclass(frozen=True)
 class FileSchema:
-    """One kind of file.
+    """One kind of file."""
 
-    Attributes:
-        name: with its article, for messages: "a checkpoint".
-        format: the value of the file's entry "format".
-        types: of the entries, exactly those a file has.
-        version: of the format; files of other versions are refused.
-        checksum: the name of the entry that holds the SHA-256 of all others.
-    """
-
-    name: str
-    format: str
-    types: Mapping[str, type | tuple[type, ...]]
-    version: int = 1
-    checksum: str = "sha256"
+    name: str  # with its article, for messages: "a checkpoint"
+    format: str  # the value of the file's entry "format"
+    types: Mapping[str, type | tuple[type, ...]]  # of the entries, exactly those a file has
+    version: int = 1  # of the format; files of other versions are refused
+    checksum: str = "sha256"  # the name of the entry that holds the SHA-256 of all others
 
     def checksum_of(self, content: Mapping[str, Any]) -> str:
         """The SHA-256 of a file with these entries, as ``torch_zip.plain`` gives them."""
@@ -69,7 +61,10 @@ class FileSchema:
             install = "install the latentcli that wrote it"
             raise ModelFileError(f"{path} was written by another version of latentcli", found, install)
         types = {"format": str, "version": int, **self.types, self.checksum: str}
-        wrong = [key for key, kind in types.items() if not _is(content.get(key), kind)]
+        wrong = [
+            key for key, kind in types.items()
+            if type(content.get(key)) not in (kind if isinstance(kind, tuple) else (kind,))  # exactly: a bool is no int
+        ]  # fmt: skip
         if wrong or set(content) != set(types):
             found = f"of the wrong type: {', '.join(wrong)}" if wrong else f"expected the entries {', '.join(types)}"
             raise ModelFileError(f"{path} does not have the entries of {self.name}", found, remedy)
@@ -79,8 +74,3 @@ class FileSchema:
             difference = f"expected SHA-256 {short(expected)}, found {short(found)}"
             raise ModelFileError(f"{path} was changed after it was written", difference, remedy)
         return {key: value for key, value in content.items() if key not in ("format", "version")}
-
-
-def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
-    """Whether the value has one of these types exactly: a bool is not an int."""
-    return type(value) in (kinds if isinstance(kinds, tuple) else (kinds,))

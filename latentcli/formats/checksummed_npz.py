@@ -15,9 +15,7 @@ from latentcli.formats.atomic import atomic_write, output_errors
 from latentcli.formats.digests import DigestInParts, bytes_of, digest, short
 from latentcli.formats.regular_files import kind
 
-CHECKSUM = "sha256"
-"""The array that holds the SHA-256 of all others."""
-
+CHECKSUM = "sha256"  # the array that holds the SHA-256 of all others
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip: real times would make the same content differ
 _BLOCK = 2**22  # bytes copied at a time
 

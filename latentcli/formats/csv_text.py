@@ -38,11 +38,8 @@ def unescape_formula(cell: str) -> str:
 
 
 def _is_formula(cell: str) -> bool:
-    return cell.startswith(_FORMULA_STARTS) and not _is_number(cell)
-
-
-def _is_number(cell: str) -> bool:
     try:
-        return math.isfinite(float(cell)) and set(cell) <= set(string.digits + "+-.eE")
+        number = math.isfinite(float(cell)) and set(cell) <= set(string.digits + "+-.eE")
     except ValueError:
-        return False
+        number = False
+    return cell.startswith(_FORMULA_STARTS) and not number

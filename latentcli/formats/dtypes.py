@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ import numpy as np
 MAX_STRING_LENGTH = 4096  # characters: longer than any path or class name
 MAX_DIMENSIONS = 32
 _PLAIN_DTYPE = re.compile(r"[<>|=]?(?:\?|b1|[iu][1248]|f[248]|[US](?P<length>[1-9][0-9]{0,4}))")
-_LAST_CODE_POINT = 0x10FFFF
 
 
 class UnsafeArrays(ValueError):
@@ -68,12 +68,10 @@ def check_values(array: np.ndarray) -> None:
     Raises:
         UnsafeArrays: a truth value other than 0 and 1, or a character beyond Unicode.
     """
-    if not array.size:
-        return
     flat = array.reshape(-1, order="A")
-    if array.dtype.kind == "b" and flat.view(np.uint8).max() > 1:
+    if array.dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
         raise UnsafeArrays("truth values that are neither true nor false")
-    if array.dtype.kind == "U":
+    if array.dtype.kind == "U" and array.size:
         code_points = flat.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
-        if code_points.max() > _LAST_CODE_POINT:
+        if code_points.max() > sys.maxunicode:
             raise UnsafeArrays("strings with characters that do not exist")

@@ -29,14 +29,10 @@ _LARGE = 4_000_000  # pixels
 _one_large_image = threading.Lock()  # limits the memory that many threads take
 _ORIENTATION = 0x0112
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
-}
+}  # fmt: skip
 """How images are turned upright, by EXIF's orientation. Source: CIPA DC-008 (Exif 2.32), tag 274.
 
 ``PIL.ImageOps.exif_transpose`` would encode all EXIF data anew, and fail where another tag is damaged.
@@ -88,16 +84,12 @@ def _image(path: Path) -> Iterator[Image.Image]:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, which is higher
         raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableImage("not a PNG, JPEG, BMP, TIFF or WebP image") from error
     except OSError as error:
-        raise UnreadableImage(_damage(error)) from error
+        raise UnreadableImage(reason(error) if error.errno else f"damaged: {str(error)[:100]}") from error
     except Exception as error:  # the parsers of damaged files raise errors of any class
         raise UnreadableImage(f"damaged: {type(error).__name__}") from error
-
-
-def _damage(error: OSError) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "not a PNG, JPEG, BMP, TIFF or WebP image"
-    return reason(error) if error.errno else f"damaged: {str(error)[:100]}"
 
 
 def _converted(image: Image.Image, height: int, width: int, channels: int | None) -> np.ndarray:
@@ -112,13 +104,10 @@ def _converted(image: Image.Image, height: int, width: int, channels: int | None
         plain = plain.convert("L")
     if plain.size != (width, height):
         plain = plain.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    pixels = np.asarray(plain)
-    if plain.mode == "RGB" and channels is None and np.ptp(pixels, axis=2).max() <= GREY_TOLERANCE:
+    if plain.mode == "RGB" and channels is None and np.ptp(np.asarray(plain), axis=2).max() <= GREY_TOLERANCE:
         plain = plain.convert("L")
-        pixels = np.asarray(plain)
-    if plain.mode == "L":
-        return np.broadcast_to(pixels, (channels or 1, height, width))
-    return pixels.transpose(2, 0, 1)
+    pixels = np.asarray(plain)
+    return np.broadcast_to(pixels, (channels or 1, height, width)) if plain.mode == "L" else pixels.transpose(2, 0, 1)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -130,8 +119,11 @@ def _orientation(image: Image.Image) -> int:
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
     """The same image in mode L or RGB, without transparency."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray(_scaled(np.asarray(image)))
+    if image.mode.startswith("I;16") or image.mode == "I":  # Pillow gives some 16-bit files as 32-bit integers
+        pixels = np.asarray(image)
+        if int(pixels.min()) < 0 or int(pixels.max()) > 65_535:
+            raise UnreadableImage("integer pixels beyond 16 bits")
+        return Image.fromarray(((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))  # rounded
     if image.mode == "F":
         pixels = np.asarray(image)
         if not (pixels.min() >= 0 and pixels.max() <= 1):  # also refuses not-a-number
@@ -142,13 +134,6 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-def _scaled(pixels: np.ndarray) -> np.ndarray:
-    """0…65535 as 0…255, rounded; Pillow gives some 16-bit files as 32-bit integers."""
-    if int(pixels.min()) < 0 or int(pixels.max()) > 65_535:
-        raise UnreadableImage("integer pixels beyond 16 bits")
-    return ((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
 
 
 def _over_black(image: Image.Image) -> Image.Image:

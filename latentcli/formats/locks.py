@@ -29,8 +29,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     key = hashlib.sha256(os.fsencode(os.path.normcase(path.resolve()))).hexdigest()
     folder = user_cache_path("latentcli") / "locks"
-    holder = folder / f"{key}.json"
-    lock = FileLock(folder / f"{key}.lock")
+    holder, lock = folder / f"{key}.json", FileLock(folder / f"{key}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -8,6 +8,8 @@ import ast
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -24,8 +26,6 @@ _MAX_RATIO = 100  # images compress 2 to 20 times; deflate's own limit is 1032
 _MAX_HEADER = 16_384
 _MAX_HEADER_TEXT = 512  # without the padding; also keeps ast.literal_eval far from its own limits
 _MAGIC = b"\x93NUMPY"
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error, OSError)
-"""What zipfile raises for damaged archives (NotImplementedError is a RuntimeError, UnicodeError a ValueError)."""
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -35,16 +35,12 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         UnsafeArrays: the file is not an archive of plain arrays, is damaged (each member has a CRC), or inflates to
             more than 64 MiB plus 100 times its size.
     """
-    file, size = _opened(path)
-    try:
+    with _damage_as_unsafe(".npz archive"):
+        file, size = open_regular(path)
         with file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             _check_members(members, size)
             return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
-    except UnsafeArrays:
-        raise
-    except _DAMAGE as error:
-        raise UnsafeArrays(f"not a whole .npz archive: {error}") from error
 
 
 def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
@@ -56,27 +52,29 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
     Raises:
         UnsafeArrays: the file is not one plain array, or not of the size that its header claims.
     """
-    file, size = _opened(path)
-    try:
+    with _damage_as_unsafe(".npy file"):
+        file, size = open_regular(path)
         with file:
             dtype, shape, fortran, offset = _read_header(file)
             _check_size(dtype, shape, size - offset)
-            if mmap and size > offset:
-                array = np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
-                check_values(array)
-                return array
-            return _read_values(file, dtype, shape, fortran)
+            if not mmap or size == offset:
+                return _read_values(file, dtype, shape, fortran)
+            array = np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
+            check_values(array)
+            return array
+
+
+@contextmanager
+def _damage_as_unsafe(what: str) -> Iterator[None]:
+    """Raise errors of the block, which reads a file, as UnsafeArrays."""
+    try:
+        yield
     except UnsafeArrays:
         raise
-    except _DAMAGE as error:
-        raise UnsafeArrays(f"not a whole .npy file: {error}") from error
-
-
-def _opened(path: Path) -> tuple[IO[bytes], int]:
-    try:
-        return open_regular(path)
     except OSError as error:
         raise UnsafeArrays(f"cannot be read: {reason(error)}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error) as error:
+        raise UnsafeArrays(f"not a whole {what}: {error}") from error
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:

@@ -92,10 +92,8 @@ def _plain(value: Any, depth: int) -> Any:
         refuse(f"a pickle nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, dict):
         return {key: _plain(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, depth + 1) for item in value]
-    if isinstance(value, tuple):
-        return tuple(_plain(item, depth + 1) for item in value)
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item, depth + 1) for item in value)
     if isinstance(value, _Array):
         return value.array if value.array is not None else refuse("a pickle of an array without its bytes")
     if isinstance(value, _Dtype | _Known | bytearray):
@@ -114,7 +112,8 @@ class _Machine:
         self, data: bytes, encoding: str, stand_ins: Mapping[tuple[str, str], Any],
         persistent: Callable[[Any], Any] | None,
     ) -> None:  # fmt: skip
-        self.data, self.encoding, self.persistent = bytes(data), encoding, persistent
+        self.data, self.encoding = bytes(data), encoding
+        self.persistent = persistent or (lambda name: refuse("a pickle that names something outside itself"))
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
@@ -131,8 +130,8 @@ class _Machine:
             if count == MAX_OPERATIONS:
                 refuse(f"a pickle of more than {MAX_OPERATIONS:,} operations")
             if opcode.name == "STOP":
-                if left := len(self.data) - 1 - (position or 0):
-                    refuse(f"a pickle followed by {left} bytes of something else")
+                if remaining := len(self.data) - (position or 0) - 1:
+                    refuse(f"a pickle followed by {remaining} bytes of something else")
                 break
             if opcode.name not in _OPERATIONS:
                 refuse(f"a pickle with the operation {opcode.name}, which plain values and arrays do not need")
@@ -239,12 +238,6 @@ class _Machine:
             case _:
                 refuse("a pickle with a call that no array needs")
 
-    def outside(self) -> None:
-        """BINPERSID: pop the name of something outside the pickle, push what it stands for."""
-        if self.persistent is None:
-            refuse("a pickle that names something outside itself")
-        self.push(self.persistent(self.pop()))
-
     def build(self) -> None:
         """BUILD: pop a state, and put the value below it into this state."""
         state = self.pop()
@@ -309,7 +302,7 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "STACK_GLOBAL": lambda machine, _: machine.named(*machine.last(2)),
     "REDUCE": lambda machine, _: machine.reduce(),
     "BUILD": lambda machine, _: machine.build(),
-    "BINPERSID": lambda machine, _: machine.outside(),
+    "BINPERSID": lambda machine, _: machine.push(machine.persistent(machine.pop())),
 }
 """By the names of ``pickletools``; STOP and PROTO are in ``run``."""
 

@@ -118,10 +118,9 @@ def plain(value: Any, copy: bool = True) -> Any:
             return float(value)
         case Mapping():
             return {plain(key): plain(item, copy) for key, item in value.items()}
-        case list():
-            return [plain(item, copy) for item in value]
-        case tuple():
-            return tuple([plain(item, copy) for item in value])
+        case list() | tuple():
+            items = [plain(item, copy) for item in value]
+            return items if isinstance(value, list) else tuple(items)
     raise TypeError(f"{type(value).__name__} is neither a plain value nor a tensor")
 
 
