@@ -103,7 +103,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, mixture_params.QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
         self.lower_bound_ = fit.log_likelihoods[-1]
-        self.converged_, self.n_iter_ = fit.converged, fit.iterations
+        self.converged_, self.n_iter_ = fit.converged, fit.iterations_before + len(fit.log_likelihoods)
         if not fit.converged:
             message = f"EM did not converge in {self.max_iter} iterations: increase max_iter or tol"
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
