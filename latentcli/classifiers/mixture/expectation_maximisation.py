@@ -87,17 +87,11 @@ class Samples:
 
 
 class Expectation(NamedTuple):
-    """What one pass over the samples yields.
+    """What one pass over the samples yields."""
 
-    Attributes:
-        statistics: (K, F) Σ_i r_ik φ(z_i).
-        log_likelihood: nats per sample: the mean of log p(z), and of log p(z, class) for the labelled.
-        shared: (K, K) Σ_i r_ij r_ik, how many samples two components share.
-    """
-
-    statistics: np.ndarray
-    log_likelihood: float
-    shared: np.ndarray
+    statistics: np.ndarray  # (K, F) Σ_i r_ik φ(z_i)
+    log_likelihood: float  # nats per sample: the mean of log p(z), and of log p(z, class) for the labelled
+    shared: np.ndarray  # (K, K) Σ_i r_ij r_ik, how many samples two components share
 
 
 def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarray | None = None) -> Expectation:
@@ -105,9 +99,6 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
 
     With ``component_classes`` (K,), the class of each component, a labelled sample's responsibilities are 0 for
     components of other classes, and renormalised within its own. Without them labels are ignored.
-
-    Raises:
-        CollapsedComponent: a covariance is not positive definite.
     """
     xp = samples.xp
     try:
@@ -166,14 +157,8 @@ def maximise_likelihood(
 ) -> Fit:  # fmt: skip
     """EM from ``start`` until the log likelihood rises by less than ``tol`` nats a sample, or ``max_iter`` iterations.
 
-    Args:
-        samples, component_classes: as for ``expectation``.
-        reg_covar: fraction of the data's own variance added to each component's variances.
-        shrinkage: how firmly covariances are drawn to their mean, as in ``from_statistics``.
-        on_iteration: called with the iteration, the mixture it began with and its log likelihood.
-
-    Raises:
-        CollapsedComponent: a component lost its samples, or sits on a single point.
+    The settings are those of ``Settings``; ``on_iteration`` is called with the iteration, the mixture it began with and
+    its log likelihood.
     """
     fit = Fit(start, np.arange(len(start.weights)) if component_classes is None else component_classes)
     for iteration in range(max_iter):

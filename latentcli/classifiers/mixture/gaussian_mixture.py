@@ -1,4 +1,4 @@
-"""Gaussian mixture classifier by scikit-learn's contract; a few labels give its components their classes."""
+"""The Gaussian mixture, by scikit-learn's contract."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentcli.classifiers.base import DensityClassifier
-from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
+from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels, rows_at_once
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
@@ -83,7 +83,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
             names, labels = encode_labels(y, len(X), classes)
         wide = X.shape[1] > settings.max_dimensions
         chunk_size = settings.chunk_size or (1024 if device == "cpu" else 65536)
-        samples = Samples(X, labels, principal.rows_at_once(X.shape[1]) if wide else chunk_size, device)
+        samples = Samples(X, labels, rows_at_once(X.shape[1]) if wide else chunk_size, device)
         check_samples(samples, settings.n_components or max(len(names), 1), len(names))
         projection = None
         if wide:
