@@ -11,6 +11,7 @@ the same way, whatever their type: numbers outside that range count as its ends.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -27,12 +28,12 @@ from latentcli.training.train import train
 MIXTURE = "mixture"
 """What ``LatentClassifier`` calls the Gaussian mixture, which is registered as "gmm"."""
 
-
 BLOCK = 32
 """Rows that are encoded together at least: matrices of few rows are multiplied in another order, with results that
 differ in the last bits, and the nearest neighbour of an image is to be at distance 0 of itself."""
 
 
+@dataclass(eq=False, repr=False)
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Latents of images: a model of any family, trained on rows of numbers, as a transformer.
 
@@ -62,23 +63,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         (1, 64)
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int] | None = None,
-        model: str = "vae",
-        latent_dim: int | None = None,
-        epochs: int | None = None,
-        settings: Mapping[str, Any] | None = None,
-        random_state: Any = 0,
-        device: str = "cpu",
-    ) -> None:
-        self.image_shape = image_shape
-        self.model = model
-        self.latent_dim = latent_dim
-        self.epochs = epochs
-        self.settings = settings
-        self.random_state = random_state
-        self.device = device
+    image_shape: Sequence[int] | None = None
+    model: str = "vae"
+    latent_dim: int | None = None
+    epochs: int | None = None
+    settings: Mapping[str, Any] | None = None
+    random_state: Any = 0
+    device: str = "cpu"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -135,6 +126,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self.model_.latent_model.dimensions
 
 
+@dataclass(eq=False, repr=False)
 class LatentClassifier(ClassifierMixin, BaseEstimator):
     """A classifier of images that learns a latent space from all rows, and the classes from those with a label.
 
@@ -161,27 +153,15 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):
         ((537,), [0, 1, 2])
     """
 
-    def __init__(
-        self,
-        image_shape: Sequence[int] | None = None,
-        model: str = "vae",
-        latent_dim: int | None = None,
-        epochs: int | None = None,
-        settings: Mapping[str, Any] | None = None,
-        classifier: str = MIXTURE,
-        classifier_settings: Mapping[str, Any] | None = None,
-        random_state: Any = 0,
-        device: str = "cpu",
-    ) -> None:
-        self.image_shape = image_shape
-        self.model = model
-        self.latent_dim = latent_dim
-        self.epochs = epochs
-        self.settings = settings
-        self.classifier = classifier
-        self.classifier_settings = classifier_settings
-        self.random_state = random_state
-        self.device = device
+    image_shape: Sequence[int] | None = None
+    model: str = "vae"
+    latent_dim: int | None = None
+    epochs: int | None = None
+    settings: Mapping[str, Any] | None = None
+    classifier: str = MIXTURE
+    classifier_settings: Mapping[str, Any] | None = None
+    random_state: Any = 0
+    device: str = "cpu"
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Train a model on all images, then the classifier on their latents.
@@ -202,13 +182,10 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):
             self.image_shape, self.model, self.latent_dim, self.epochs, self.settings, seed, self.device
         )._fit(X, len(names))
         latents = self.model_.encode(self.transformer_._images(X))
-        settings = {"random_state": seed, "device": self.device}
-        more: dict[str, Any] = {}
-        if self.classifier == MIXTURE:
-            more["posterior_variances"] = latents.posterior_variances
-        else:
-            settings["shape"] = latents.feature_shape(None)
-        self.classifier_ = kind(**settings | dict(self.classifier_settings or {})).fit(latents.flat, y, **more)
+        settings: dict[str, Any] = {"random_state": seed, "device": self.device}
+        more = (latents.posterior_variances,) if self.classifier == MIXTURE else ()
+        settings |= {} if more else {"shape": latents.feature_shape(None)}
+        self.classifier_ = kind(**settings | dict(self.classifier_settings or {})).fit(latents.flat, y, *more)
         self.classifier_.fitted_on_ = latents.checkpoint
         self.classes_ = self.classifier_.classes_
         return self
@@ -232,16 +209,7 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):
 
 
 def shape_of_rows(features: int, image_shape: Sequence[int] | None) -> Shape:
-    """Channels, height and width of the image that a row of so many numbers is.
-
-    Args:
-        features: F.
-        image_shape: (H, W) or (C, H, W); None: one channel, as square as F allows.
-
-    Raises:
-        UsageError: the shape is not one of images.
-        DataError: it holds another number of pixels, or no image can be made of a row.
-    """
+    """(C, H, W) of the image that a row of so many numbers is; a ``LatentError`` if it cannot be one of that shape."""
     if image_shape is None:
         height = next(side for side in range(math.isqrt(features), 0, -1) if features % side == 0)
         if features // height > LARGEST:
@@ -274,13 +242,7 @@ def range_of(X: np.ndarray) -> tuple[float, float]:
 
 
 def images_of_rows(X: np.ndarray, shape: Shape, value_range: tuple[float, float]) -> ImageSet:
-    """Rows of numbers X (N, F) as images: bytes, on sides of 8 pixels at least.
-
-    Args:
-        X: (N, F).
-        shape: channels, height and width of a row.
-        value_range: the numbers that become the bytes 0 and 255.
-    """
+    """Rows of numbers X (N, F) as images of this shape: ``value_range`` as bytes, on sides of 8 pixels at least."""
     low, high = value_range
     scaled = np.asarray(X, dtype=np.float64).clip(low, high) / (high - low) - low / (high - low)
     images = np.rint(255.0 * scaled).clip(0, 255).astype(np.uint8).reshape(len(X), *shape)

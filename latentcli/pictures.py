@@ -189,14 +189,7 @@ def hybrids_plane(
     path: Path, points: np.ndarray, soft_labels: np.ndarray, mixture: "GaussianMixtureClassifier", likelihood: str,
     log_likelihood: "LogLikelihood",
 ) -> Path:  # fmt: skip
-    """Hybrids on the plane in which they vary most, over the likelihoods of the classes.
-
-    Args:
-        path: of the picture.
-        points, soft_labels: (N, D) latents; (N, K).
-        mixture: with the K classes.
-        likelihood, log_likelihood: the name and the function of the likelihood that gave the soft labels.
-    """
+    """Hybrids (N, D) on the plane in which they vary most, over the likelihoods that gave their soft labels (N, K)."""
     from latentcli.hybrids.field import field
 
     points = mixture.transform(points)
@@ -209,13 +202,7 @@ def hybrids_plane(
 
 
 def comparison(path: Path, results: Sequence[Mapping[str, Any]], columns: Sequence[Any]) -> Path:
-    """The results of a study of latent spaces side by side, with a panel for each column that some result has.
-
-    Args:
-        path: of the picture.
-        results: with ``data``, ``model`` and metrics.
-        columns: with a ``key``, a ``title`` and a ``scale``.
-    """
+    """Results (``data``, ``model`` and metrics) side by side, a panel for each column that some result has."""
     panels = []
     for column in columns:
         values: dict[str, dict[str, list[float]]] = {}
@@ -240,10 +227,7 @@ def of_latent_spaces(
 
 
 def accuracy_curve(path: Path, name: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Path:
-    """Accuracy against the number of labelled images, from the rows of the study's ``table.json`` on the data ``name``.
-
-    Arms are called by their ``titles``.
-    """
+    """Accuracy against the number of labelled images, from a study's rows on the data ``name``, by title of the arm."""
     from latentcli.figures.curve import Accuracy
 
     curves: dict[str, dict[int, Accuracy]] = {}

@@ -24,13 +24,14 @@ class InvalidSamples(DataError, ValueError):
     """Points or labels that no classifier can be fitted to."""
 
 
-def check_finite(X: np.ndarray) -> None:
-    """Look for NaN and infinity in X (N, D), a chunk at a time.
+def rows_at_once(dimensions: int) -> int:
+    """How many points of this many dimensions are worked on at a time, some ten MiB of them."""
+    return max(1, _VALUES_AT_ONCE // dimensions)
 
-    Raises:
-        DataError: a row has one.
-    """
-    step = max(1, _VALUES_AT_ONCE // X.shape[1])
+
+def check_finite(X: np.ndarray) -> None:
+    """Raise a ``DataError`` where a row of X (N, D) has NaN or infinity."""
+    step = rows_at_once(X.shape[1])
     for first in range(0, len(X), step):
         bad = ~np.isfinite(X[first : first + step]).all(axis=1)
         if bad.any():

@@ -18,11 +18,7 @@ def field(
 ) -> tuple[np.ndarray, tuple[float, float, float, float], np.ndarray]:
     """p(class | z) on a grid: over all of a space of up to two dimensions, else over the points' principal plane.
 
-    Args:
-        mixture: fitted.
-        likelihood: of its classes.
-        points: (N, d), in the space of the mixture's means.
-        side: positions of the grid along each axis.
+    Points (N, d) are in the space of the mixture's means; the grid has ``side`` positions along each axis.
 
     Returns:
         (side, side, C) likelihoods in [0, 1], the second axis of the plane going up the rows; (left, right, bottom,

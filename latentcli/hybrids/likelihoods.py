@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_softmax
 
-from latentcli.core.errors import ModelFileError, UsageError
-from latentcli.core.progress import Progress, silent
-from latentcli.hybrids.posteriors import Posteriors
+from latentcli.core.errors import ModelFileError
+from latentcli.hybrids.spreading import SpreadLabels
 
 if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
@@ -17,9 +16,7 @@ LogLikelihood = Callable[[np.ndarray], np.ndarray]
 """log p(class | z), (N, C), of latents (N, D); each row is a distribution; −∞ where a probability is 0."""
 
 
-def of_class_gaussians(
-    mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
-) -> LogLikelihood:
+def of_class_gaussians(mixture: "GaussianMixtureClassifier", *_: object) -> LogLikelihood:
     """By one diagonal Gaussian for each class, all classes equally likely a priori.
 
     Raises:
@@ -32,26 +29,9 @@ def of_class_gaussians(
     return lambda latents: log_softmax(gaussians.log_densities(mixture.transform(latents)), axis=1)
 
 
-def of_neighbours(
-    mixture: "GaussianMixtureClassifier", images: Posteriors | None = None, progress: Progress = silent
-) -> LogLikelihood:
-    """By the nearest images, over which the mixture's labels have been propagated.
-
-    Raises:
-        UsageError: there are no images.
-        DataError: there are too many to search, or all of them are of classes that the mixture does not have.
-    """
-    from latentcli.hybrids.spreading import SpreadLabels
-
-    if images is None:
-        problem = "the likelihood neighbours needs images, whose soft labels it averages"
-        raise UsageError(problem, remedy="give images, or their latents, as `near`")
-    return SpreadLabels(mixture, images, progress)
-
-
 LIKELIHOODS: dict[str, Callable[..., LogLikelihood]] = {
     "mixture": lambda mixture, *_: mixture.predict_log_proba,  # the responsibilities of the classes' components
-    "class-gaussian": of_class_gaussians, "neighbours": of_neighbours,
+    "class-gaussian": of_class_gaussians, "neighbours": SpreadLabels,
 }  # fmt: skip
 """Makers of log likelihoods, from a mixture, and from images where they need them, which may take a while."""
 
@@ -60,11 +40,6 @@ WITH_IMAGES = ("neighbours",)
 
 
 def soft_labels(log_likelihoods: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """(N, C) float64, rows summing to 1: p ∝ likelihood^(1 / temperature).
-
-    Args:
-        log_likelihoods: (N, C) logarithms, each row known up to a constant.
-        temperature: above 0; below 1 sharpens, above 1 softens.
-    """
+    """(N, C) float64, rows summing to 1: p ∝ likelihood^(1 / temperature); each row (C,) is known up to a constant."""
     scaled = (log_likelihoods - log_likelihoods.max(axis=1, keepdims=True)) / temperature
     return np.exp(log_softmax(scaled, axis=1))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -52,8 +52,7 @@ class Recipe:
             raise UsageError(problem, expected, "give two `classes`, or leave out `ratio`")
 
 
-@dataclass(frozen=True)
-class HybridBlock:
+class HybridBlock(NamedTuple):
     """Hybrids: images (n, C, H, W) uint8, soft labels (n, K) float64, rows summing to 1, and latents (n, D) float32."""
 
     images: np.ndarray
@@ -62,16 +61,12 @@ class HybridBlock:
 
 
 class HybridMaker:
-    """Makes hybrids by a recipe: latent points decoded into images, with soft labels.
+    """Makes hybrids by a recipe, of which ``log_likelihood`` is the likelihood.
 
     Args:
-        recipe: which hybrids.
-        mixture: fitted on the latents of the decoder's model.
+        recipe, mixture: which hybrids; fitted on the latents of the decoder's model.
         images: to draw around or between, or to be neighbours; None where the recipe uses none.
         progress: of the search for neighbours, where the likelihood makes one.
-
-    Attributes:
-        log_likelihood: log p(class | z), the recipe's likelihood.
 
     Raises:
         UsageError: a class is unknown, a path has only one class, or images are missing or not used.

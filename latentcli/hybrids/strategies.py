@@ -1,9 +1,9 @@
 """Where hybrids lie in a latent space."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -82,7 +82,7 @@ class Sources:
             NoPointAccepted: there are images, and one of the classes has none.
         """
         if self.images is None:
-            return self.mixture.inverse_transform(draw_of_classes(self.mixture, classes, random))
+            return draw_of_classes(self.mixture, classes, random)
         rows = np.empty(len(classes), int)
         for label in np.unique(classes):
             candidates = np.flatnonzero(self.classes_of_images == label)
@@ -96,16 +96,11 @@ class Sources:
         return self.images.means[rows]
 
 
-@dataclass(frozen=True)
-class Draw:
+class Draw(NamedTuple):
     """Points (n, D), and soft labels (n, C) with rows summing to 1; None where they are for the likelihood to say."""
 
     points: np.ndarray
     soft_labels: np.ndarray | None = None
-
-
-Strategy = Callable[[Sources, int, np.random.Generator], Draw]
-"""Draws n points, or fewer where some do not satisfy the strategy."""
 
 
 def prior(sources: Sources, count: int, random: np.random.Generator) -> Draw:
@@ -118,7 +113,7 @@ def mixture(sources: Sources, count: int, random: np.random.Generator) -> Draw:
     weights = np.eye(len(sources.mixture.classes_))[:, sources.mixture.component_labels_] @ sources.mixture.weights_
     frequencies = weights[sources.classes] / weights[sources.classes].sum()
     classes = random.choice(sources.classes, size=count, p=frequencies)
-    return Draw(sources.mixture.inverse_transform(draw_of_classes(sources.mixture, classes, random)))
+    return Draw(draw_of_classes(sources.mixture, classes, random))
 
 
 def between(sources: Sources, count: int, random: np.random.Generator) -> Draw:
@@ -179,9 +174,8 @@ def posterior(sources: Sources, count: int, random: np.random.Generator) -> Draw
     return Draw(points)
 
 
-STRATEGIES: dict[str, Strategy] = {
-    each.__name__: each for each in (between, mixup, mixture, prior, boundary, posterior)
-}
+STRATEGIES = {each.__name__: each for each in (between, mixup, mixture, prior, boundary, posterior)}
+"""Each draws so many points, or fewer where some do not satisfy the strategy."""
 
 ON_PATHS = ("between", "mixup", "boundary")
 """Strategies whose points lie between two classes; images, where given, are the ends of the paths."""
@@ -194,11 +188,7 @@ AROUND_IMAGES = ("posterior", *ON_PATHS)
 
 
 def check_images(strategy: str, likelihood: str, given: bool) -> None:
-    """Refuse a strategy or likelihood that needs images without them, and images that neither uses.
-
-    Raises:
-        UsageError: images are missing, or are not used.
-    """
+    """Raise a ``UsageError`` where the strategy or the likelihood needs images and has none, or neither uses them."""
     in_need = f"likelihood {likelihood}" if likelihood in WITH_IMAGES else ""
     in_need = "strategy posterior" if strategy == "posterior" else in_need
     if in_need and not given:
@@ -209,8 +199,7 @@ def check_images(strategy: str, likelihood: str, given: bool) -> None:
         raise UsageError(problem, expected, "leave out `near`, or take another `strategy`")
 
 
-@dataclass(frozen=True)
-class PathEnds:
+class PathEnds(NamedTuple):
     """The ends of n paths: ``start`` (n, D) of the classes ``first`` (n,), and ``end`` of the classes ``second``."""
 
     first: np.ndarray
@@ -245,21 +234,17 @@ def _path_ends(sources: Sources, count: int, random: np.random.Generator, agreei
 def draw_of_classes(
     mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
-    """(n, d) float64, in the space of the mixture's means: one point of each of these classes (n,), given by index."""
+    """(n, D) float64: a point of each of these classes (n,), given by index, drawn from the mixture."""
     components = np.empty(len(classes), int)
     for label in np.unique(classes):
         rows = classes == label
         weights = np.where(mixture.component_labels_ == label, mixture.weights_, 0.0)
         components[rows] = random.choice(len(weights), size=int(rows.sum()), p=weights / weights.sum())
-    return mixture.draw(components, random)
+    return mixture.inverse_transform(mixture.draw(components, random))
 
 
 def classes_of(mixture: "GaussianMixtureClassifier", names: Sequence[str] | None) -> np.ndarray:
-    """Indices of classes by name, each once and in this order; all of them for None.
-
-    Raises:
-        UsageError: the mixture has no such class.
-    """
+    """Indices of classes by name, each once and in this order, all for None; a ``UsageError`` for an unknown one."""
     known = [str(name) for name in mixture.classes_]
     wanted = known if names is None else list(dict.fromkeys(names))
     for name in wanted:

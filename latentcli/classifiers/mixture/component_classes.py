@@ -23,10 +23,7 @@ _MIN_SHARED = 1e-9  # of the samples, between any two components: one that share
 def assign_classes(shared: np.ndarray, labelled_mass: np.ndarray, samples: int) -> np.ndarray:
     """(K,) int, the class of each component: one-to-one where the counts match, else at least one for every class.
 
-    Args:
-        shared: (K, K) how many samples each two components share.
-        labelled_mass: (K, C) responsibilities summed over the labelled samples of each class; all classes have some.
-        samples: N, of which the rows of ``shared`` were summed.
+    ``shared`` is A (K, K), summed over so many samples, and ``labelled_mass`` M (K, C); every class has some.
     """
     from scipy.optimize import linear_sum_assignment
 

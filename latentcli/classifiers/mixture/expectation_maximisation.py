@@ -37,15 +37,18 @@ class Samples:
         device: ``"cpu"``, where numpy computes, or a torch device's name.
 
     Attributes:
-        origin: (D,) the points' mean.
-        variances: (D,) the points' variances.
+        origin, variances: (D,) of the points, origin being their mean.
         scale: (D,) the variances, a dead dimension's raised to a trace of the others', so that nothing divides by 0.
         finite: whether all coordinates are.
     """
 
     def __init__(self, points: np.ndarray, labels: np.ndarray, chunk_size: int, device: str = "cpu") -> None:
         self.points, self.labels, self.chunk_size, self.device = points, labels, chunk_size, device
-        self.xp = _namespace(device)
+        self.xp: ModuleType = np
+        if device != "cpu":
+            import torch
+
+            self.xp = torch
         self._resident: list[tuple[Any, Any]] | None = None
         # The variance in a second pass, from the mean: a single pass over squares loses all digits far from 0.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -84,17 +87,11 @@ class Samples:
 
 
 class Expectation(NamedTuple):
-    """What one pass over the samples yields.
+    """What one pass over the samples yields."""
 
-    Attributes:
-        statistics: (K, F) Σ_i r_ik φ(z_i).
-        log_likelihood: nats per sample: the mean of log p(z), and of log p(z, class) for the labelled.
-        shared: (K, K) Σ_i r_ij r_ik, how many samples two components share.
-    """
-
-    statistics: np.ndarray
-    log_likelihood: float
-    shared: np.ndarray
+    statistics: np.ndarray  # (K, F) Σ_i r_ik φ(z_i)
+    log_likelihood: float  # nats per sample: the mean of log p(z), and of log p(z, class) for the labelled
+    shared: np.ndarray  # (K, K) Σ_i r_ij r_ik, how many samples two components share
 
 
 def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarray | None = None) -> Expectation:
@@ -102,9 +99,6 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
 
     With ``component_classes`` (K,), the class of each component, a labelled sample's responsibilities are 0 for
     components of other classes, and renormalised within its own. Without them labels are ignored.
-
-    Raises:
-        CollapsedComponent: a covariance is not positive definite.
     """
     xp = samples.xp
     try:
@@ -141,15 +135,19 @@ class Fit:
     """A mixture fitted by EM, after the last maximisation step.
 
     Attributes:
+        component_classes: (K,) the class of each component; their own numbers where labels do not count.
         converged: whether the log likelihood rose by less than ``tol`` before the iterations ran out.
         log_likelihoods: nats per sample, before each maximisation step.
         shared: (K, K) as in ``Expectation``, in the last step.
+        iterations_before: of a run of EM that ``mixture`` began from.
     """
 
     mixture: Mixture
+    component_classes: np.ndarray
     converged: bool = False
     log_likelihoods: list[float] = field(default_factory=list)
     shared: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    iterations_before: int = 0
 
 
 def maximise_likelihood(
@@ -159,16 +157,10 @@ def maximise_likelihood(
 ) -> Fit:  # fmt: skip
     """EM from ``start`` until the log likelihood rises by less than ``tol`` nats a sample, or ``max_iter`` iterations.
 
-    Args:
-        samples, component_classes: as for ``expectation``.
-        reg_covar: fraction of the data's own variance added to each component's variances.
-        shrinkage: how firmly covariances are drawn to their mean, as in ``from_statistics``.
-        on_iteration: called with the iteration, the mixture it began with and its log likelihood.
-
-    Raises:
-        CollapsedComponent: a component lost its samples, or sits on a single point.
+    The settings are those of ``Settings``; ``on_iteration`` is called with the iteration, the mixture it began with and
+    its log likelihood.
     """
-    fit = Fit(start)
+    fit = Fit(start, np.arange(len(start.weights)) if component_classes is None else component_classes)
     for iteration in range(max_iter):
         step = expectation(samples, fit.mixture, component_classes)
         if not np.isfinite(step.log_likelihood):
@@ -191,17 +183,9 @@ def _check_spread(mixture: Mixture, floor: np.ndarray) -> None:
     """Refuse a component whose variances are the floor: it sits on one point, and its likelihood is unbounded."""
     if mixture.covariance_type == "tied":
         return
-    covariances = mixture.covariances
-    variances = np.diagonal(covariances, axis1=1, axis2=2) if mixture.covariance_type == "full" else covariances
-    lowest = floor if variances.ndim == 2 else floor.mean()
-    collapsed = variances <= 1.001 * lowest
+    variances = mixture.covariances
+    if mixture.covariance_type == "full":
+        variances = np.diagonal(variances, axis1=1, axis2=2)
+    collapsed = variances <= 1.001 * (floor if variances.ndim == 2 else floor.mean())
     if (lost := collapsed.reshape(len(variances), -1).all(axis=1)).any():
         raise CollapsedComponent("it sits on a single point", int(lost.argmax()))
-
-
-def _namespace(device: str) -> ModuleType:
-    if device == "cpu":
-        return np
-    import torch
-
-    return torch

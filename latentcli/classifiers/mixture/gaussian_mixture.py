@@ -1,4 +1,4 @@
-"""Gaussian mixture classifier by scikit-learn's contract; a few labels give its components their classes."""
+"""The Gaussian mixture, by scikit-learn's contract."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentcli.classifiers.base import DensityClassifier
-from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
+from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels, rows_at_once
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
@@ -83,7 +83,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
             names, labels = encode_labels(y, len(X), classes)
         wide = X.shape[1] > settings.max_dimensions
         chunk_size = settings.chunk_size or (1024 if device == "cpu" else 65536)
-        samples = Samples(X, labels, principal.rows_at_once(X.shape[1]) if wide else chunk_size, device)
+        samples = Samples(X, labels, rows_at_once(X.shape[1]) if wide else chunk_size, device)
         check_samples(samples, settings.n_components or max(len(names), 1), len(names))
         projection = None
         if wide:
@@ -103,7 +103,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, mixture_params.QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
         self.lower_bound_ = fit.log_likelihoods[-1]
-        self.converged_, self.n_iter_ = fit.converged, fit.iterations
+        self.converged_, self.n_iter_ = fit.converged, fit.iterations_before + len(fit.log_likelihoods)
         if not fit.converged:
             message = f"EM did not converge in {self.max_iter} iterations: increase max_iter or tol"
             warnings.warn(message, ConvergenceWarning, stacklevel=2)

@@ -44,19 +44,13 @@ class Mixture:
     def full_covariances(self) -> np.ndarray:
         """(K, D, D), whatever the covariance type."""
         components, dimensions = self.means.shape
-        if self.covariance_type == "full":
-            return self.covariances
-        if self.covariance_type == "tied":
+        if self.covariance_type in ("full", "tied"):
             return np.broadcast_to(self.covariances, (components, dimensions, dimensions))
-        variances = self.covariances if self.covariance_type == "diag" else self.covariances[:, None]
+        variances = self.covariances.reshape(components, -1)
         return np.broadcast_to(variances, (components, dimensions))[:, :, None] * np.eye(dimensions)
 
     def natural(self, origin: np.ndarray) -> np.ndarray:
-        """(K, F) float64: the natural parameters η for the features of points taken from ``origin`` (D,).
-
-        Raises:
-            numpy.linalg.LinAlgError: a covariance is not positive definite.
-        """
+        """(K, F) float64 η for points taken from ``origin`` (D,); a ``LinAlgError`` if a covariance is not definite."""
         dimensions = self.means.shape[1]
         means = self.means - origin
         with np.errstate(divide="ignore"):  # a weight of 0 is a log weight of -inf, rightly
@@ -83,14 +77,10 @@ class Mixture:
 
 
 def features(points: Any, covariance_type: str, xp: ModuleType = np) -> Any:
-    """φ of each point: 1, its coordinates, and their products (full, tied) or squares (diag, spherical).
+    """(F, n) φ of points (n, D) float64, taken from the origin, in arrays of ``xp``, ``numpy`` or ``torch``.
 
-    Args:
-        points: (n, D) float64, taken from the origin; an array of ``xp``, ``numpy`` or ``torch``.
-        covariance_type: one of ``COVARIANCE_TYPES``.
-
-    Returns:
-        (F, n) float64, F = 1 + D + D (D + 1) / 2 or 1 + 2 D; the products in the order of ``numpy.triu_indices``.
+    It is 1, the coordinates, and their D (D + 1) / 2 products in the order of ``numpy.triu_indices`` (full, tied) or D
+    squares (diag, spherical).
     """
     number, dimensions = points.shape
     squares_only = covariance_type in ("diag", "spherical")
@@ -148,11 +138,7 @@ def from_statistics(
 
 
 def log_joint(points: np.ndarray, mixture: Mixture, origin: np.ndarray) -> np.ndarray:
-    """(K, n) log p(z, component) in nats, of points (n, D); ``origin`` (D,) as near to the points as may be.
-
-    Raises:
-        numpy.linalg.LinAlgError: a covariance is not positive definite.
-    """
+    """(K, n) log p(z, component) in nats, of points (n, D); ``origin`` (D,) as near to the points as may be."""
     return mixture.natural(origin) @ features(points.astype(np.float64) - origin, mixture.covariance_type)
 
 
@@ -175,9 +161,7 @@ class ClassGaussians:
     ) -> "ClassGaussians":
         """By the law of total variance: the mean of the posterior variances, plus the variance of the posterior means.
 
-        Args:
-            points: (N, D) posterior means, with their variances (N, D) where latents have them.
-            labels: (N,) classes, 0 … count − 1, each at least once; others are unlabelled.
+        Each of the classes 0 … count − 1 is the label of one point (N, D) or more.
         """
         within = np.zeros_like(points, dtype=np.float64) if posterior_variances is None else posterior_variances
         members = [labels == label for label in range(count)]

@@ -12,19 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentcli.classifiers.checks import rows_at_once
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
 
 _OVERSAMPLING = 16  # directions beyond those asked for, which hasten the convergence of these
 _ITERATIONS = 6
-_VALUES_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
 class Projection:
-    """A plane of d dimensions in a space of D: orthonormal directions (d, D) float64, those of most variance first.
-
-    The offset (D,), the points' mean, becomes the origin.
-    """
+    """A plane: orthonormal directions (d, D) float64, most variance first; the offset (D,), the mean, is its origin."""
 
     directions: np.ndarray
     offset: np.ndarray
@@ -43,18 +40,10 @@ class Projection:
         return reduced @ self.directions + self.offset
 
 
-def rows_at_once(dimensions: int) -> int:
-    """How many points of this many dimensions are worked on at a time, some ten MiB of them."""
-    return max(1, _VALUES_AT_ONCE // dimensions)
-
-
 def fit(samples: Samples, dimensions: int, generator: np.random.Generator) -> Projection:
-    """The plane of most variance through the points' mean.
+    """The plane of most variance through the points' mean, of fewer dimensions where the points span fewer.
 
-    Args:
-        samples: N points in D dimensions, finite and not all the same; the products are in their own precision.
-        dimensions: d; fewer where the points span fewer.
-        generator: draws the plane that the iteration starts from.
+    The points are finite and not all the same; products are in their own precision. The first plane is drawn.
     """
     points, precision = samples.points, samples.points.dtype
     count, width = points.shape

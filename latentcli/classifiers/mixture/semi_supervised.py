@@ -1,13 +1,13 @@
 """A fit of the mixture: its settings, how many components, and when the labels begin to count."""
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from latentcli.classifiers.checks import InvalidSamples, check_finite
 from latentcli.classifiers.mixture.component_classes import assign_classes
-from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Samples, maximise_likelihood
+from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Fit, Samples, maximise_likelihood
 from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.starts import start
 from latentcli.core.errors import FitError
@@ -58,31 +58,12 @@ class Settings:
     max_dimensions: int = setting(32, between=(1, 10**9))
 
 
-@dataclass
-class NamedFit:
-    """A fitted mixture, and the class of each component (K,); iterations of all runs of EM that led here.
-
-    ``converged`` and ``log_likelihoods`` (nats per sample, before each iteration) are those of the last run.
-    """
-
-    mixture: Mixture
-    component_classes: np.ndarray
-    converged: bool
-    iterations: int
-    log_likelihoods: list[float]
-
-
 class DegenerateFit(FitError, ValueError):
     """Data that this mixture cannot be fitted to; a ``ValueError`` too, as scikit-learn's contract asks."""
 
 
 def check_samples(samples: Samples, components: int, classes: int) -> None:
-    """Refuse data that no mixture of this many components and classes (0 without labels) can be fitted to.
-
-    Raises:
-        DataError: points are not finite, or too large to square.
-        FitError: fewer components than classes, fewer samples than components, or all points are the same.
-    """
+    """Refuse data that no mixture of this many components and classes (0 without labels) can be fitted to."""
     if not samples.finite:
         check_finite(samples.points)
         raise InvalidSamples("the points are too large: their variance is infinity", None, "scale them down")
@@ -98,7 +79,7 @@ def check_samples(samples: Samples, components: int, classes: int) -> None:
         raise DegenerateFit(problem, f"found {len(samples)} of them", remedy)
 
 
-def fit_best(samples: Samples, classes: int, settings: Settings) -> NamedFit:
+def fit_best(samples: Samples, classes: int, settings: Settings) -> Fit:
     """Fit with ``n_components``; where that is None, with one for each class, or five where one is not enough.
 
     One for each class is right where each class is one Gaussian, as a model with a mixture prior makes it. In the
@@ -132,7 +113,7 @@ def fit_best(samples: Samples, classes: int, settings: Settings) -> NamedFit:
     return rich if class_entropy(samples, rich, classes) <= entropy / 2 else simple
 
 
-def class_entropy(samples: Samples, fit: NamedFit, classes: int) -> float:
+def class_entropy(samples: Samples, fit: Fit, classes: int) -> float:
     """Nats: the entropy of p(class | z), mean over samples taken evenly from the data."""
     points = np.asarray(samples.points[:: max(1, len(samples) // _JUDGED_ON)])
     joint = log_joint(points, fit.mixture, samples.origin)
@@ -140,11 +121,11 @@ def class_entropy(samples: Samples, fit: NamedFit, classes: int) -> float:
     return float(-(posterior * np.log(np.maximum(posterior, 1e-300))).sum(axis=0).mean())
 
 
-def _likeliest(samples: Samples, components: int, classes: int, settings: Settings) -> NamedFit:
+def _likeliest(samples: Samples, components: int, classes: int, settings: Settings) -> Fit:
     """The likeliest of ``n_init`` fits; where nothing is drawn, a single one."""
     generator = np.random.default_rng(settings.random_state)
     attempts = 1 if components == classes else settings.n_init
-    fits: list[NamedFit] = []
+    fits: list[Fit] = []
     for attempt in range(attempts):
         begin = start(samples, components, classes, settings.covariance_type, generator)
         try:
@@ -155,19 +136,16 @@ def _likeliest(samples: Samples, components: int, classes: int, settings: Settin
     return max(fits, key=lambda fit: fit.log_likelihoods[-1])
 
 
-def _fit(samples: Samples, begin: Mixture, classes: int, settings: Settings) -> NamedFit:
+def _fit(samples: Samples, begin: Mixture, classes: int, settings: Settings) -> Fit:
     """Labels from the start where each component is a class; else EM without labels, the assignment, EM with labels."""
     chosen = {name: getattr(settings, name) for name in ("tol", "reg_covar", "shrinkage", "max_iter")}
-    component_classes, iterations = np.arange(len(begin.weights)), 0
-    if classes and classes < len(component_classes):
-        free = maximise_likelihood(samples, begin, **chosen)
-        mass = labelled_mass(samples, free.mixture, classes)
-        component_classes = assign_classes(free.shared, mass, len(samples))
-        begin, iterations = free.mixture, len(free.log_likelihoods)
-    held = component_classes if classes else None
-    fit = maximise_likelihood(samples, begin, component_classes=held, **chosen)
-    iterations += len(fit.log_likelihoods)
-    return NamedFit(fit.mixture, component_classes, fit.converged, iterations, fit.log_likelihoods)
+    if not classes or classes == len(begin.weights):
+        held = np.arange(classes) if classes else None
+        return maximise_likelihood(samples, begin, component_classes=held, **chosen)
+    free = maximise_likelihood(samples, begin, **chosen)
+    assigned = assign_classes(free.shared, labelled_mass(samples, free.mixture, classes), len(samples))
+    fit = maximise_likelihood(samples, free.mixture, component_classes=assigned, **chosen)
+    return replace(fit, iterations_before=len(free.log_likelihoods))
 
 
 def labelled_mass(samples: Samples, mixture: Mixture, classes: int) -> np.ndarray:

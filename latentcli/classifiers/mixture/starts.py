@@ -21,12 +21,7 @@ def start(
     samples: from the data's own, EM sometimes merged two classes; from the means of the labelled points alone, it gave
     a group of one class, such as crossed sevens, to another. Without labels it is the data's. Either is shrunk by
     (classes / K)^(2/D), so that the ellipsoids of the components keep the volume. The further means follow greedy
-    k-means++, in the same metric.
-
-    Args:
-        samples: the data, with labels of all ``classes``; 0 without labels.
-        components: K, at least ``classes``.
-        generator: draws the points that the further means are chosen from.
+    k-means++, in the same metric. ``classes`` is 0 without labels.
 
     Source: Arthur & Vassilvitskii 2007, section 5, for the greedy choice of means.
     """

@@ -36,14 +36,7 @@ def convolution(before: int, after: int, stride: int) -> nn.Sequential:
 
 
 def random_shift(maps: Tensor, shift: float, flip: float, generator: torch.Generator) -> Tensor:
-    """Each map shifted at random, its edge repeated where nothing was, and some of them mirrored.
-
-    Args:
-        maps: (N, h, w, C).
-        shift: at most by this fraction of each side, either way; by one position at least, unless it is zero.
-        flip: the probability that a map is mirrored, left to right.
-        generator: on the maps' device.
-    """
+    """Maps (N, h, w, C), each shifted at random, its edge repeated where nothing was, and some of them mirrored."""
     count, device = len(maps), maps.device
 
     def shifted(side: int) -> Tensor:

@@ -10,6 +10,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import groupby
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -79,11 +80,7 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
 
     @abstractmethod
     def _adopt(self, arrays: Arrays) -> None:
-        """Take over what ``_arrays`` gave of a probe with these settings, sizes and classes.
-
-        Raises:
-            ValueError: the arrays are not such a probe's.
-        """
+        """Take over what ``_arrays`` gave of a probe with these settings, sizes and classes, or raise a ValueError."""
 
     def fit(
         self, X: np.ndarray, y: np.ndarray, on_epoch: OnEpoch = unwatched, classes: Sequence[str] | None = None
@@ -135,10 +132,8 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
 
     def best_rows(self) -> list[dict[str, float]]:
         """The rows of the epochs whose weights were kept, one a network; none where nothing was trained."""
-        histories: dict[float, list[dict[str, float]]] = {}
-        for row in self.history_:
-            histories.setdefault(row.get("network", 1.0), []).append(row)
-        return [rows[best_epoch(rows) - 1] for rows in histories.values()]
+        histories = groupby(self.history_, key=lambda row: row.get("network"))
+        return [rows[best_epoch(rows) - 1] for rows in (list(rows) for _, rows in histories)]
 
     def _checked(self, X: np.ndarray, reset: bool) -> np.ndarray:
         X = validate_data(self, X, reset=reset, ensure_all_finite=False)
@@ -149,11 +144,7 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
         return X
 
     def _map_shape(self) -> MapShape | None:
-        """``shape``, if it can be that of the features.
-
-        Raises:
-            UsageError: it cannot, or there is none though one is needed.
-        """
+        """``shape``; a ``UsageError`` if it cannot be that of the features, or there is none though one is needed."""
         if self.shape is None:
             if self.READS_MAPS:
                 problem = f"{self.KIND} reads maps of numbers, and these features are not maps, or of unknown shape"
@@ -229,10 +220,7 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
 
 
 def best_epoch(history: list[dict[str, float]]) -> int:
-    """The epoch of the highest accuracy on the rows held out, and of these the one of least loss.
-
-    Counted from 1. The last one where no rows were held out; 0 where there are no epochs.
-    """
+    """The epoch, from 1, of highest accuracy on the rows held out, then least loss; the last where there are none."""
     scored = [(row["val_accuracy"], -row["val_loss"], row["epoch"]) for row in history if "val_loss" in row]
     return int(max(scored)[2]) if scored else len(history)
 

@@ -34,12 +34,7 @@ class OneHotLinear(nn.Module):
     """A linear layer of one-hot encoded codes, without the one-hot matrix: the sum of a row for each (position, code).
 
     A code that does not occur at its position in training adds nothing. The last row of each position stands for all
-    codes that are larger than any in training.
-
-    Args:
-        positions: codes of an image.
-        codes: K; codes 0 … K − 1 occur in training.
-        outputs: of the layer.
+    codes that are larger than any in training, 0 … ``codes`` − 1.
     """
 
     def __init__(self, positions: int, codes: int, outputs: int) -> None:
@@ -102,13 +97,7 @@ class ProbeNetwork(nn.Module, ABC):
 
 
 class DenseNetwork(ProbeNetwork):
-    """Fully connected layers with batch normalisation and dropout.
-
-    Args:
-        inputs, codes, classes: features of an image; K when they are codes 0 … K − 1, 0 when floats; and classes.
-        hidden: widths of the hidden layers; none is logistic regression.
-        dropout: fraction of hidden features that are dropped in training.
-    """
+    """Fully connected layers with batch normalisation and dropout; without hidden ones it is logistic regression."""
 
     def __init__(self, inputs: int, codes: int, classes: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__(classes)

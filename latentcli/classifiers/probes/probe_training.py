@@ -26,11 +26,8 @@ class Schedule:
     """How long and how fast a probe learns.
 
     Attributes:
-        epochs: passes over the training rows, at most; None takes as many as process ``row_budget`` rows, 10 to 100.
-        batch_size: rows a step; None takes ``max_batch``, or an eighth of the rows where that is less, and 8 at least.
-        lr: the learning rate at the beginning; it falls to zero along half a cosine (Loshchilov & Hutter 2017).
-        weight_decay: decoupled (AdamW).
-        held_out: fraction of each class's rows that the accuracy is measured on, at most ``max_held_out`` in all.
+        epochs, batch_size, lr, weight_decay, held_out: as of ``NetworkProbe``. The learning rate falls to zero along
+            half a cosine (Loshchilov & Hutter 2017); of each class as many are held out, ``max_held_out`` in all.
         patience: fraction of all epochs that may pass without a better accuracy.
         row_budget, max_batch: rows in all epochs, and at most in a step, where these settings are None.
         label_smoothing: probability that the targets give to all classes alike (Szegedy et al. 2016).
@@ -48,10 +45,6 @@ class Schedule:
     row_budget: int = 1_000_000
     max_batch: int = 512
     label_smoothing: float = 0.0
-
-    def epochs_for(self, rows: int) -> int:
-        """Passes over ``rows`` training rows."""
-        return self.epochs or max(10, min(100, round(self.row_budget / rows)))
 
     def steps_for(self, rows: int) -> int:
         """Steps an epoch of ``rows`` training rows, in batches whose sizes differ by one at most.
@@ -72,10 +65,7 @@ def rows_on(X: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tenso
 
 
 def split(labels: np.ndarray, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from, and rows to hold out: the same fraction of each class; none below ``MIN_HELD_OUT`` in all.
-
-    Labels (N,) are indices of classes, or negative where unlabelled.
-    """
+    """Rows to learn from, and rows to hold out: the same fraction of each class; none below ``MIN_HELD_OUT`` in all."""
     rows = np.flatnonzero(labels >= 0)
     fraction = min(schedule.held_out, schedule.max_held_out / len(rows))
     order = rows[torch.randperm(len(rows), generator=generator_for(schedule.seed, "probe/split")).numpy()]
@@ -91,22 +81,16 @@ def train(
     network: ProbeNetwork, X: np.ndarray, labels: np.ndarray, schedule: Schedule, device: torch.device,
     on_epoch: OnEpoch,
 ) -> None:  # fmt: skip
-    """Train a network in place; it ends with its best weights by the rows held out, if any, else with its last.
+    """Train an initialised network in place; it ends with its best weights by the rows held out, else with its last.
 
-    Args:
-        network: initialised, on the device.
-        X: (N, F) features.
-        labels: (N,) int, a class's index, or negative where unlabelled.
-        on_epoch: called after each epoch with its row: ``epoch``, ``loss`` (nats, mean over the epoch), ``accuracy``,
-            and the same with ``val_`` before them on the rows held out.
-
-    Raises:
-        FitError: the loss is not finite.
+    Each epoch's row has ``epoch``, ``loss`` (nats, mean over the epoch) and ``accuracy``; with ``val_`` before them, the
+    same on the rows held out.
     """
     read = rows_on(X, device)
     rows, held_out = split(labels, schedule)
     targets = torch.from_numpy(labels.astype(np.int64)).to(device)
-    epochs, steps = schedule.epochs_for(len(rows)), schedule.steps_for(len(rows))
+    steps = schedule.steps_for(len(rows))
+    epochs = schedule.epochs or max(10, min(100, round(schedule.row_budget / len(rows))))
     fused, decay = device.type in ("cpu", "cuda"), schedule.weight_decay
     optimizer = torch.optim.AdamW(network.parameters(), schedule.lr, weight_decay=decay, fused=fused)
     history: list[dict[str, float]] = []
