@@ -50,9 +50,7 @@ class UnreadableImage(Exception):
 def decode(path: Path, height: int, width: int, channels: int | None) -> np.ndarray:
     """(C, height, width) uint8: one image at the wanted size in pixels.
 
-    Args:
-        path: of the file.
-        channels: 1 (luma of ITU-R 601) or 3; None for 1 if the content is grey and 3 if not.
+    It has the channels asked for, 1 (luma of ITU-R 601) or 3; with None, 1 if the content is grey and 3 if not.
 
     Raises:
         UnreadableImage: the file cannot be opened, is no image, is damaged or cut short, is too large, or has
@@ -88,16 +86,12 @@ def _image(path: Path) -> Iterator[Image.Image]:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, which is higher
         raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableImage("not a PNG, JPEG, BMP, TIFF or WebP image") from error
     except OSError as error:
-        raise UnreadableImage(_damage(error)) from error
+        raise UnreadableImage(reason(error) if error.errno else f"damaged: {str(error)[:100]}") from error
     except Exception as error:  # the parsers of damaged files raise errors of any class
         raise UnreadableImage(f"damaged: {type(error).__name__}") from error
-
-
-def _damage(error: OSError) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "not a PNG, JPEG, BMP, TIFF or WebP image"
-    return reason(error) if error.errno else f"damaged: {str(error)[:100]}"
 
 
 def _converted(image: Image.Image, height: int, width: int, channels: int | None) -> np.ndarray:
@@ -131,7 +125,10 @@ def _orientation(image: Image.Image) -> int:
 def _in_8_bits(image: Image.Image) -> Image.Image:
     """The same image in mode L or RGB, without transparency."""
     if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray(_scaled(np.asarray(image)))
+        pixels = np.asarray(image)  # Pillow gives some 16-bit files as 32-bit integers
+        if int(pixels.min()) < 0 or int(pixels.max()) > 65_535:
+            raise UnreadableImage("integer pixels beyond 16 bits")
+        return Image.fromarray(((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
     if image.mode == "F":
         pixels = np.asarray(image)
         if not (pixels.min() >= 0 and pixels.max() <= 1):  # also refuses not-a-number
@@ -142,13 +139,6 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-def _scaled(pixels: np.ndarray) -> np.ndarray:
-    """0…65535 as 0…255, rounded; Pillow gives some 16-bit files as 32-bit integers."""
-    if int(pixels.min()) < 0 or int(pixels.max()) > 65_535:
-        raise UnreadableImage("integer pixels beyond 16 bits")
-    return ((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8)
 
 
 def _over_black(image: Image.Image) -> Image.Image:
