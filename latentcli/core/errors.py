@@ -5,9 +5,7 @@ class LatentError(Exception):
     """What all of them are; unprintable characters in its lines are escaped, see ``printable``.
 
     Args:
-        problem: what is wrong, in one line.
-        found: what was expected and what was found, in one line.
-        remedy: what to do about it, in one line.
+        problem, found, remedy: what is wrong, what was expected and found, and what to do about it, a line each.
     """
 
     exit_code = 1

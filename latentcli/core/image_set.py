@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.labels import Labelled, Labels
+from latentcli.core.labels import Labelled, Labels, check_classes
 
 SMALLEST, LARGEST = 8, 256
 """Pixels a side, inclusive: the heights and widths that models take."""
@@ -65,8 +65,6 @@ class ImageSet(Labelled):
         """
         if not self.class_names:
             raise DataError(f"{self.name} has no labels to choose classes {', '.join(classes)} by")
-        if unknown := [name for name in classes if name not in self.class_names]:
-            missing, known = ", ".join(map(repr, unknown)), ", ".join(self.class_names)
-            raise DataError(f"{self.name} has no class {missing}", f"expected some of: {known}")
+        check_classes(classes, self.class_names, self.name)
         labels = self.labels.among(classes)
         return replace(self, labels=labels).take(labels.known)

@@ -127,6 +127,12 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(unique))
 
 
+def check_classes(classes: Sequence[str], known: Sequence[str], of: str) -> None:
+    """Raise a DataError unless all these classes are among the known ones of the images called ``of``."""
+    if unknown := [repr(name) for name in classes if name not in known]:
+        raise DataError(f"{of} has no class {', '.join(unknown)}", f"expected some of: {', '.join(known)}")
+
+
 class Labelled:
     """A dataclass with labels: a set of images, or their latents."""
 

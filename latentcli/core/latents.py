@@ -45,13 +45,13 @@ class Latents(Labelled):
 
     @property
     def _names(self) -> list[str]:
-        """Those features of ``ARRAYS_OF_FEATURES`` that these latents hold."""
+        """Those features of ``ARRAYS_OF_FEATURES`` that these latents hold; the first is what a mixture reads."""
         return [name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays]
 
     @property
     def flat(self) -> np.ndarray:
         """(N, D) float: what a mixture reads; the posterior mean, or the quantised map in one row."""
-        return self.features(self._names[0] if self._names else "mean")
+        return self.features(next(iter(self._names), "mean"))
 
     @property
     def is_flat(self) -> bool:
@@ -79,7 +79,7 @@ class Latents(Labelled):
 
     def feature_shape(self, name: str | None) -> tuple[int, int, int] | None:
         """Height, width and channels of the features of this name, where they are maps; None stands for ``flat``."""
-        name = name or (self._names[0] if self._names else "mean")
+        name = name or next(iter(self._names), "mean")
         array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
         if array is None or array.ndim != 4:
             return self.shapes.get(name)

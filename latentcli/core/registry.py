@@ -14,12 +14,8 @@ class Registry(Mapping[str, Any]):
 
     Other packages add entries of their own by an entry point of the registry's group: in their ``pyproject.toml``
     ``[project.entry-points."latentcli.models"]`` with ``mine = "my_package.my_model:MyModel"``. They cannot replace
-    entries of this package.
-
-    Args:
-        kind: what the entries are, in the singular, for messages ("model family").
-        entries: ``"package.module:attribute"`` by name.
-        group: of entry points; None: no other package can add entries.
+    entries of this package, and none where there is no group. ``kind`` is what the entries are, in the singular, for
+    messages ("model family").
     """
 
     def __init__(self, kind: str, entries: Mapping[str, str], group: str | None = None) -> None:

@@ -17,13 +17,9 @@ from latentcli.core.errors import UsageError
 def setting(
     default: Any = MISSING, between: tuple[float, float] | None = None, choices: Sequence[str] = (), none: bool = False
 ) -> Any:
-    """A field of a frozen dataclass, and the values that it may have.
+    """A field of a frozen dataclass, and the values that it may have: numbers, texts, and perhaps None.
 
-    Args:
-        default: value of the field; without one it must be given.
-        between: lowest and highest number, inclusive; two ints allow whole numbers only.
-        choices: the texts it may be.
-        none: whether it may also be None.
+    The numbers are ``between`` these, inclusive; two ints allow whole numbers only.
     """
     return field(default=default, metadata={"between": between, "choices": tuple(choices), "none": none})
 
@@ -62,20 +58,13 @@ def check_known(names: Iterable[str], known: Collection[str], *listed: str) -> N
 
 @dataclass(frozen=True)
 class Described:
-    """A setting, described for people.
-
-    Attributes:
-        kind: of its values, such as "whole number" or "text".
-        range: in words, "" where there is none.
-        default: None where there is none.
-        meaning: in one line.
-    """
+    """A setting, described for people."""
 
     name: str
-    kind: str
-    range: str
-    default: Any
-    meaning: str
+    kind: str  # of its values, such as "whole number" or "text"
+    range: str  # in words, "" where there is none
+    default: Any  # None where there is none
+    meaning: str  # in one line
 
 
 def described(config_class: type, leave_out: Sequence[str] = ()) -> list[Described]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from latentcli.core.registry import Registry
 
 if TYPE_CHECKING:
-    from latentcli.core.image_set import ImageSet, Shape
-    from latentcli.core.labels import UNLABELLED, Labels, labelled_per_class
+    from latentcli.core.image_set import ImageSet
+    from latentcli.core.labels import Labels
     from latentcli.data.loading import load
 
-__all__ = ["SOURCES", "UNLABELLED", "ImageSet", "Labels", "Shape", "labelled_per_class", "load"]
+__all__ = ["SOURCES", "ImageSet", "Labels", "load"]
 
 SOURCES = Registry(
     "data set",
@@ -30,17 +30,10 @@ SOURCES = Registry(
 )
 """Named data sets: functions of (split, roots, progress) that give an ``ImageSet``."""
 
-_MODULES = {
-    "UNLABELLED": "latentcli.core.labels",
-    "ImageSet": "latentcli.core.image_set",
-    "Labels": "latentcli.core.labels",
-    "Shape": "latentcli.core.image_set",
-    "labelled_per_class": "latentcli.core.labels",
-    "load": "latentcli.data.loading",
-}
+_MODULES = {"ImageSet": "core.image_set", "Labels": "core.labels", "load": "data.loading"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES[name]), name)
+    return getattr(import_module(f"latentcli.{_MODULES[name]}"), name)

@@ -26,11 +26,9 @@ _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 def load(path: Path) -> ImageSet:
     """The images of an array file, with labels where an archive has them.
 
-    Args:
-        path: ``.npz``: images under ``data``, ``images``, ``x`` or as the only image-shaped array; optionally
-            ``labels`` or ``y`` (N,), integers or strings, and ``class_names``. Integer labels are indices into
-            ``class_names`` when they are there, and otherwise names themselves; -1 and "" are unlabelled. Other
-            arrays are ignored. ``.npy``: images; uint8 ones stay on the disk, memory-mapped.
+    ``.npz``: images under ``data``, ``images``, ``x`` or as the only image-shaped array; optionally ``labels`` or ``y``
+    (N,) and ``class_names``, see ``encode_labels``. Other arrays are ignored. ``.npy``: images; uint8 ones stay on the
+    disk, memory-mapped.
 
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
@@ -51,11 +49,7 @@ def load(path: Path) -> ImageSet:
 
 
 def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
-    """(N, C, H, W) uint8, a view where it can be, and the layout it came in: "NHW", "NHWC" or "NCHW".
-
-    Args:
-        array: in one of these layouts, uint8 in 0…255 or float in 0…1.
-        name: of the array in messages.
+    """(N, C, H, W) uint8 of uint8 in 0…255 or float in 0…1, a view where it can be; the layout of the array given.
 
     Raises:
         DataError: another shape or type, no images, or values out of range.

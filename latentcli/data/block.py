@@ -11,12 +11,8 @@ class ImageBlock:
     """Images of one size, appended one by one: grey until the first one in colour comes.
 
     Memory is reserved for colour, but the system only provides the pages that are written. So a grey set takes what
-    grey needs, nothing is decoded twice, and there are never two copies.
-
-    Args:
-        count: the largest number of images.
-        channels: 1 or 3; None: 3 as soon as one image has 3.
-        height, width: of each image, in pixels.
+    grey needs, nothing is decoded twice, and there are never two copies. At most ``count`` images can be appended;
+    without ``channels`` they have 3 as soon as one image has.
     """
 
     def __init__(self, count: int, channels: int | None, height: int, width: int) -> None:

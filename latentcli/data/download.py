@@ -32,13 +32,10 @@ def find_or_download(
     """The first path that holds the data set, downloaded into the user's cache folder if there is none.
 
     Args:
-        name: of the data set.
         files: what to put into ``folder`` by hand, in words.
         folder: within a root, where torchvision looks for the files.
         roots: folders in the order they are searched, the user's cache folder among them.
         candidates: paths within a root that may hold the data set.
-        is_complete: whether a path holds all that is needed.
-        progress: told about the download, in bytes.
 
     Raises:
         DataError: it is not here and cannot be downloaded; it says where it was looked for and what to put there.
@@ -64,11 +61,7 @@ def find_or_download(
 
 
 def _parts(name: str) -> list[_Part]:
-    """What to fetch, from torchvision, which keeps the addresses and checksums of all four sets.
-
-    Raises:
-        DataError: torchvision is missing, or does not match torch.
-    """
+    """What to fetch, from torchvision, which keeps the addresses and checksums of all four sets."""
     try:
         from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
     except (ImportError, RuntimeError, OSError) as error:  # the last two come from its compiled operators
@@ -95,11 +88,7 @@ def _download(parts: Sequence[_Part], folder: Path, name: str, progress: Progres
 
 
 def _fetch(part: _Part, target: Path, name: str, progress: Progress) -> None:
-    """One file from the first address that has it unchanged.
-
-    Raises:
-        OSError, http.client.HTTPException: every address failed or gave another file; the error is that of the last.
-    """
+    """One file from the first address that has it unchanged; where all fail, the error is that of the last."""
     from torchvision.datasets.utils import check_integrity
 
     for address in part.addresses:

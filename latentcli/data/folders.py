@@ -16,7 +16,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
-from latentcli.core.labels import Labels, class_order
+from latentcli.core.labels import Labels, check_classes, class_order
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
@@ -33,16 +33,12 @@ def load(
     folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
     max_bad: str, progress: Progress,
 ) -> ImageSet:  # fmt: skip
-    """All images of a folder, by the sorted order of their paths.
+    """All images of a folder, by the sorted order of their paths; what is not said here is as for ``loading.load``.
 
     Args:
-        folder: of images.
-        shape: channels, height and width of a model; without it images have 3 channels only if a file has colour.
+        shape: of the images of a model; without it they have 3 channels only if a file has colour.
         size: height and width where there is no model.
-        classes: sub-folders to read; None for all.
         classes_from_folders: whether sub-folders are classes; otherwise files at any depth are read, unlabelled.
-        max_bad: the number of files that may be unreadable, or a percentage.
-        progress: told about the files.
 
     Raises:
         UsageError: ``max_bad`` is neither.
@@ -57,7 +53,9 @@ def load(
     labelled = classes_from_folders and "/" in files[0]
     class_names = class_order([file.split("/")[0] for file in files]) if labelled else ()
     if classes is not None:
-        _check_classes(classes, class_names, name)
+        if not class_names:
+            raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
+        check_classes(classes, class_names, name)
         files = [file for file in files if file.split("/")[0] in classes]
     images, bad = _decode_all(folder, files, shape, size, progress)
     _check_bad(bad, len(files), max_bad, name)
@@ -69,11 +67,7 @@ def load(
 
 
 def parse_max_bad(text: str, total: int) -> float:
-    """The number of files that may be bad among ``total``, from "20" or "1%".
-
-    Raises:
-        UsageError: the text is neither, or out of range.
-    """
+    """The number of files that may be bad among ``total``, from "20" or "1%"; a UsageError for any other text."""
     share = text.strip().endswith("%")
     try:
         number = float(text.strip().removesuffix("%"))
@@ -92,21 +86,8 @@ def _check_bad(bad: Sequence[tuple[str, str]], total: int, max_bad: str, name: s
         raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", first + more, remedy)
 
 
-def _check_classes(classes: Sequence[str], class_names: Sequence[str], name: str) -> None:
-    if not class_names:
-        raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
-    unknown = [repr(wanted) for wanted in classes if wanted not in class_names]
-    if unknown:
-        raise DataError(f"{name} has no class {', '.join(unknown)}", f"expected some of: {', '.join(class_names)}")
-
-
 def _list(folder: Path, classes_from_folders: bool) -> list[str]:
-    """Paths of the image files within the folder, with slashes, sorted.
-
-    Raises:
-        DataError: there are none, or their depth leaves the classes unclear.
-        OSError: a folder cannot be read.
-    """
+    """Paths of the image files within the folder, with slashes, sorted; their depth leaves no class unclear."""
     paths = sorted(_walk(folder, "", deepest=2 if classes_from_folders else 64))
     depths = {path.count("/") for path in paths}
     if not paths:

@@ -67,10 +67,8 @@ def find_folder(path: Path) -> Path | None:
 def load(folder: Path, split: str) -> ImageSet:
     """The images of one split, with labels where their file is present; the class names are the numbers themselves.
 
-    Args:
-        folder: with ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, or ``t10k-…``, each perhaps
-            followed by ``.gz``. Plain images stay on the disk, memory-mapped.
-        split: "train" or "test".
+    The folder has ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, or ``t10k-…``, each perhaps followed by
+    ``.gz``. Plain images stay on the disk, memory-mapped.
 
     Raises:
         DataError: a file is missing, damaged or too large, or images and labels differ in number.

@@ -24,7 +24,6 @@ def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str)
         values: (N,) integers or strings. With ``class_names``, integers are indices into them; without, the integer
             is the name. -1 and "" are unlabelled.
         class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
-        name: of the data in messages.
 
     Raises:
         DataError: labels are of another type or not among the class names, or two classes have the same name.
@@ -93,9 +92,7 @@ def with_labels(images: ImageSet, path: Path) -> ImageSet:
             expected = "paths within the folder" if images.files is not None else f"row numbers 0 to {len(images) - 1}"
             raise DataError(f"{where} labels {file!r}, which {images.name} does not have", f"expected {expected}")
         chosen[rows[key]] = label
-    texts = np.full(len(images), "", dtype=object)
-    texts[list(chosen)] = list(chosen.values())
-    return replace(images, labels=Labels.of(texts))
+    return replace(images, labels=Labels.of([chosen.get(row, "") for row in range(len(images))]))
 
 
 def _read(path: Path) -> Iterator[tuple[int, str, str]]:

@@ -19,14 +19,7 @@ def in_range(height: int, width: int) -> bool:
 def fit(
     images: ImageSet, image_shape: Shape | None, image_size: int | None, resize: bool, progress: Progress
 ) -> ImageSet:
-    """The same images in the shape that a model, or else the user, asks for.
-
-    Args:
-        images: of any size.
-        image_shape: the model's channels, height and width; ``image_size`` is ignored then.
-        image_size: height and width wanted.
-        resize: whether images of another size than ``image_shape`` are resized.
-        progress: told about the resizing.
+    """The same images in the ``image_shape`` of a model, where ``resize`` allows it, or else in the ``image_size``.
 
     Raises:
         DataError: the images have another shape than the model's, or are smaller or larger than models take.

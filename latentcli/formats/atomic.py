@@ -15,11 +15,7 @@ from latentcli.formats.regular_files import reason
 
 
 def check_writable(path: Path) -> None:
-    """Refuse an output path before hours of work are spent on it.
-
-    Raises:
-        OutputError: the folder is missing or read-only, or the path is a folder or a symbolic link.
-    """
+    """Raise an OutputError, before hours of work, where a file cannot be written or would not be a regular one."""
     folder, problem = path.parent, f"cannot write {path}"
     if not folder.is_dir():
         raise OutputError(problem, f"there is no folder {folder}", f"make it first: mkdir -p {folder}")
@@ -32,11 +28,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder that files are to be written to, unless it exists or can be made.
-
-    Raises:
-        OutputError: the folder, or the first one above it that exists, is not a folder or is read-only.
-    """
+    """Raise an OutputError unless files can be written to a folder, or to the first one above it that exists."""
     above = path
     while not above.exists() and above != above.parent:
         above = above.parent
@@ -46,11 +38,7 @@ def check_folder(path: Path) -> None:
 
 
 def check_new_folder(path: Path) -> None:
-    """Refuse a folder that is to be made, unless it can be made or is empty.
-
-    Raises:
-        OutputError: the path is no folder or not an empty one, or the folder above it is missing or read-only.
-    """
+    """Raise an OutputError unless the path is an empty folder, or can be made one in the folder above it."""
     problem = f"cannot write the folder {path}"
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise OutputError(problem, "it is not a folder", "name another")
@@ -117,7 +105,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             temporary.mkdir()
         yield temporary
         with output_errors(path):
-            _flush_files(temporary)
+            with ThreadPoolExecutor(16) as pool:  # since each flush waits for the disk
+                list(pool.map(_flush, filter(Path.is_file, temporary.rglob("*"))))  # the list raises their errors
+            _flush_folder(temporary)
             temporary.replace(path)
         _flush_folder(path.parent)
     finally:
@@ -140,13 +130,6 @@ class _Output(io.FileIO):
 def _temporary_name(path: Path) -> Path:
     """A name beside ``path`` that nobody can guess, short enough where the name of ``path`` is long."""
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
-
-
-def _flush_files(folder: Path) -> None:
-    """Flush the files of a folder and the folder; in threads, since each flush waits for the disk."""
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(_flush, (path for path in folder.rglob("*") if path.is_file())))  # the list raises their errors
-    _flush_folder(folder)
 
 
 def _flush_folder(folder: Path) -> None:

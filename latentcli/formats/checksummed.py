@@ -22,33 +22,22 @@ class FileSchema:
 
     def checksum_of(self, content: Mapping[str, Any]) -> str:
         """The SHA-256 of a file with these entries, as ``torch_zip.plain`` gives them."""
-        return torch_zip.digest({**self._header(), **content})
+        return torch_zip.digest({"format": self.format, "version": self.version, **content})
 
-    def write(self, path: Path, content: Mapping[str, Any], checksum: str | None = None) -> None:
+    def write(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write the entries, whole or not at all: the same content gives the same bytes, whatever the path.
-
-        Args:
-            content: the entries.
-            checksum: of the entries, by ``checksum_of``; they are as ``torch_zip.plain`` gives them then, and not
-                copied again.
 
         Raises:
             OutputError: the file cannot be written.
             TypeError: an entry is neither a plain value nor a dense tensor.
         """
-        if checksum is None:
-            content = torch_zip.plain(content)
-            checksum = self.checksum_of(content)
-        torch_zip.write(path, {**self._header(), **content, self.checksum: checksum})
-
-    def _header(self) -> dict[str, Any]:
-        return {"format": self.format, "version": self.version}
+        content = torch_zip.plain({"format": self.format, "version": self.version, **content})
+        torch_zip.write(path, {**content, self.checksum: torch_zip.digest(content)})
 
     def read(self, path: Path, remedy: str) -> dict[str, Any]:
         """The entries and the checksum of a file that ``write`` wrote, tensors on the CPU; only types are checked.
 
-        Args:
-            remedy: for the error message: what to do when the file cannot be used.
+        The ``remedy`` is for the message: what to do when the file cannot be used.
 
         Raises:
             ModelFileError: the file is missing, damaged, unsafe, changed, or of another kind or version.
@@ -61,16 +50,13 @@ class FileSchema:
             install = "install the latentcli that wrote it"
             raise ModelFileError(f"{path} was written by another version of latentcli", found, install)
         types = {"format": str, "version": int, **self.types, self.checksum: str}
-        wrong = [
-            key for key, kind in types.items()
-            if type(content.get(key)) not in (kind if isinstance(kind, tuple) else (kind,))  # exactly: a bool is no int
-        ]  # fmt: skip
+        allowed = {key: kind if isinstance(kind, tuple) else (kind,) for key, kind in types.items()}
+        wrong = [key for key, kinds in allowed.items() if type(content.get(key)) not in kinds]  # a bool is not an int
         if wrong or set(content) != set(types):
             found = f"of the wrong type: {', '.join(wrong)}" if wrong else f"expected the entries {', '.join(types)}"
             raise ModelFileError(f"{path} does not have the entries of {self.name}", found, remedy)
         expected = content[self.checksum]
-        found = torch_zip.digest({key: value for key, value in content.items() if key != self.checksum})
-        if expected != found:
+        if expected != (found := torch_zip.digest({key: content[key] for key in content if key != self.checksum})):
             difference = f"expected SHA-256 {short(expected)}, found {short(found)}"
             raise ModelFileError(f"{path} was changed after it was written", difference, remedy)
         return {key: value for key, value in content.items() if key not in ("format", "version")}

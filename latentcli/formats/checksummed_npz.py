@@ -28,9 +28,7 @@ Member = Callable[[str, np.dtype, Shape], AbstractContextManager[Write]]
 def read_arrays(path: Path, *, strict: bool = False) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz``, without ``sha256``, which is checked where it is present.
 
-    Args:
-        strict: require ``sha256``: one flipped bit in an archive's directory can hide its last members, this one
-            among them.
+    ``strict`` requires it: one flipped bit in an archive's directory can hide its last members, this one among them.
 
     Raises:
         DataError: the file is missing, damaged, unsafe, or changed after it was written.
@@ -52,10 +50,7 @@ def read_arrays(path: Path, *, strict: bool = False) -> dict[str, np.ndarray]:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an ``.npz`` whole or not at all: the same bytes for the same arrays, with their SHA-256 as ``sha256``.
-
-    Args:
-        arrays: by name; numbers, truth values or strings.
+    """Write arrays of numbers, truth values or strings whole or not at all, with their SHA-256 as ``sha256``.
 
     Raises:
         OutputError: the file cannot be written.
@@ -75,12 +70,8 @@ def arrays_writer(
     An archive takes one array after another, so the rows of all but the first wait in temporary files beside it.
 
     Args:
-        path: replaced when the block succeeds.
-        shapes: dtype and shape of each array that comes in rows.
+        shapes: dtype and shape of each array that comes in rows: the function yielded takes the next of each, by name.
         known: arrays that are complete.
-
-    Yields:
-        A function that takes the next rows of every array, by name.
 
     Raises:
         OutputError: the file cannot be written.

@@ -17,11 +17,10 @@ class UnsafeArrays(ValueError):
 
 
 def plain_dtype(description: Any) -> np.dtype:
-    """The dtype that a file names, such as ``"<f4"`` or ``"|u1"``.
+    """The dtype that a file names, such as ``"<f4"``: a truth value, an integer, a float or a short string.
 
     Raises:
-        UnsafeArrays: it is not a truth value, an integer, a float of 2, 4 or 8 bytes, or a string of at most
-            4096 characters, but an object or a structure, for example.
+        UnsafeArrays: it is another one, such as an object or a structure.
     """
     if not isinstance(description, str) or len(description) > 8:
         raise UnsafeArrays("an array of structures or of an unknown type")
@@ -63,11 +62,7 @@ def from_bytes(data: Any, dtype: np.dtype, shape: tuple[int, ...], fortran: bool
 
 
 def check_values(array: np.ndarray) -> None:
-    """Refuse values that numpy accepts when it reads them, but fails on later.
-
-    Raises:
-        UnsafeArrays: a truth value other than 0 and 1, or a character beyond Unicode.
-    """
+    """Raise UnsafeArrays for values that numpy reads but fails on later: truth values above 1, unknown characters."""
     flat = array.reshape(-1, order="A")
     if array.dtype.kind == "b" and flat.view(np.uint8).max(initial=0) > 1:
         raise UnsafeArrays("truth values that are neither true nor false")

@@ -46,9 +46,7 @@ class UnreadableImage(Exception):
 def decode(path: Path, height: int, width: int, channels: int | None) -> np.ndarray:
     """(C, height, width) uint8: one image at the wanted size in pixels.
 
-    Args:
-        path: of the file.
-        channels: 1 (luma of ITU-R 601) or 3; None for 1 if the content is grey and 3 if not.
+    It has the channels asked for, 1 (luma of ITU-R 601) or 3; with None, 1 if the content is grey and 3 if not.
 
     Raises:
         UnreadableImage: the file cannot be opened, is no image, is damaged or cut short, is too large, or has
@@ -119,11 +117,11 @@ def _orientation(image: Image.Image) -> int:
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
     """The same image in mode L or RGB, without transparency."""
-    if image.mode.startswith("I;16") or image.mode == "I":  # Pillow gives some 16-bit files as 32-bit integers
-        pixels = np.asarray(image)
+    if image.mode.startswith("I;16") or image.mode == "I":
+        pixels = np.asarray(image)  # Pillow gives some 16-bit files as 32-bit integers
         if int(pixels.min()) < 0 or int(pixels.max()) > 65_535:
             raise UnreadableImage("integer pixels beyond 16 bits")
-        return Image.fromarray(((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))  # rounded
+        return Image.fromarray(((pixels.astype(np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
     if image.mode == "F":
         pixels = np.asarray(image)
         if not (pixels.min() >= 0 and pixels.max() <= 1):  # also refuses not-a-number

@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 
-from latentcli.formats.dtypes import UnsafeArrays, check_values, plain_dtype, size_in_bytes
+from latentcli.formats.dtypes import UnsafeArrays, check_values, from_bytes, plain_dtype, size_in_bytes
 from latentcli.formats.regular_files import open_regular, read_into, reason
 
 __all__ = ["UnsafeArrays", "read_npy", "read_npz"]
@@ -26,6 +26,8 @@ _MAX_RATIO = 100  # images compress 2 to 20 times; deflate's own limit is 1032
 _MAX_HEADER = 16_384
 _MAX_HEADER_TEXT = 512  # without the padding; also keeps ast.literal_eval far from its own limits
 _MAGIC = b"\x93NUMPY"
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error, OSError)
+"""What zipfile raises for damaged archives (NotImplementedError is a RuntimeError, UnicodeError a ValueError)."""
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -35,12 +37,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         UnsafeArrays: the file is not an archive of plain arrays, is damaged (each member has a CRC), or inflates to
             more than 64 MiB plus 100 times its size.
     """
-    with _damage_as_unsafe(".npz archive"):
-        file, size = open_regular(path)
-        with file, zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            _check_members(members, size)
-            return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+    with _opened(path, ".npz archive") as (file, size), zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        _check_members(members, size)
+        return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
 
 
 def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
@@ -52,28 +52,28 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
     Raises:
         UnsafeArrays: the file is not one plain array, or not of the size that its header claims.
     """
-    with _damage_as_unsafe(".npy file"):
-        file, size = open_regular(path)
-        with file:
-            dtype, shape, fortran, offset = _read_header(file)
-            _check_size(dtype, shape, size - offset)
-            if not mmap or size == offset:
-                return _read_values(file, dtype, shape, fortran)
+    with _opened(path, ".npy file") as (file, size):
+        dtype, shape, fortran, offset = _read_header(file, size)
+        if mmap and size > offset:
             array = np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
             check_values(array)
             return array
+        return _read_values(file, dtype, shape, fortran)
 
 
 @contextmanager
-def _damage_as_unsafe(what: str) -> Iterator[None]:
-    """Raise errors of the block, which reads a file, as UnsafeArrays."""
+def _opened(path: Path, what: str) -> Iterator[tuple[IO[bytes], int]]:
+    """An open file and its size; damage that the block comes upon becomes UnsafeArrays."""
     try:
-        yield
-    except UnsafeArrays:
-        raise
+        opened, size = open_regular(path)
     except OSError as error:
         raise UnsafeArrays(f"cannot be read: {reason(error)}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error) as error:
+    try:
+        with opened as file:
+            yield file, size
+    except UnsafeArrays:
+        raise
+    except ZIP_DAMAGE as error:
         raise UnsafeArrays(f"not a whole {what}: {error}") from error
 
 
@@ -101,16 +101,15 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(member) as file:
-        dtype, shape, fortran, offset = _read_header(file)
-        _check_size(dtype, shape, member.file_size - offset)
+        dtype, shape, fortran, _ = _read_header(file, member.file_size)
         array = _read_values(file, dtype, shape, fortran)
         if file.read(1):  # also makes zipfile compare the CRC of an array without values
             raise UnsafeArrays("an array followed by other data")
     return array
 
 
-def _read_header(file: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], bool, int]:
-    """Dtype, shape, whether the values are in Fortran order, and their offset."""
+def _read_header(file: IO[bytes], size: int) -> tuple[np.dtype, tuple[int, ...], bool, int]:
+    """Dtype, shape, whether the values are in Fortran order, and their offset: together a file of ``size`` bytes."""
     start = file.read(8)
     if len(start) != 8 or start[:6] != _MAGIC or start[6] not in (1, 2, 3):
         raise UnsafeArrays("not an array in numpy's .npy format")
@@ -128,20 +127,14 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype, tuple[int, ...], bool, int]
     whole = isinstance(header, dict) and set(header) == {"descr", "fortran_order", "shape"}
     if not whole or not isinstance(header["fortran_order"], bool):
         raise UnsafeArrays("an array with a damaged header")
-    return plain_dtype(header["descr"]), header["shape"], header["fortran_order"], 8 + width + length
-
-
-def _check_size(dtype: np.dtype, shape: tuple[int, ...], present: int) -> None:
-    expected = size_in_bytes(dtype, shape)
-    if expected != present:
-        raise UnsafeArrays(f"an array that claims {expected:,} bytes where {present:,} are")
+    dtype, shape, offset = plain_dtype(header["descr"]), header["shape"], 8 + width + length
+    if (expected := size_in_bytes(dtype, shape)) != size - offset:
+        raise UnsafeArrays(f"an array that claims {expected:,} bytes where {size - offset:,} are")
+    return dtype, shape, header["fortran_order"], offset
 
 
 def _read_values(file: IO[bytes], dtype: np.dtype, shape: tuple[int, ...], fortran: bool) -> np.ndarray:
-    array = np.empty(shape, dtype=dtype, order="F" if fortran else "C")
-    target = array.reshape(-1, order="A").view(np.uint8).data
-    present = read_into(file, target)
-    if present < len(target):
-        raise UnsafeArrays(f"an array of {len(target):,} bytes that ends after {present:,}")
-    check_values(array)
-    return array if dtype.isnative else array.astype(dtype.newbyteorder("="))
+    data = np.empty(size_in_bytes(dtype, shape), np.uint8)
+    if (present := read_into(file, data.data)) < len(data):
+        raise UnsafeArrays(f"an array of {len(data):,} bytes that ends after {present:,}")
+    return from_bytes(data, dtype, shape, fortran)

@@ -21,9 +21,8 @@ _RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x8
 def dumps(content: Mapping[str, Any]) -> bytes:
     """A pickle that any Python 3 with numpy loads.
 
-    Args:
-        content: strings, whole numbers, floats, truth values, None, bytes and numpy arrays of plain dtypes, and
-            dicts, lists and tuples of these. Numpy's scalars become Python's numbers.
+    It takes strings, whole numbers, floats, truth values, None, bytes and numpy arrays of plain dtypes, and dicts,
+    lists and tuples of these. Numpy's scalars become Python's numbers.
 
     Raises:
         TypeError: a value is of another type.

@@ -7,10 +7,8 @@ whole record of the archive, dense and of the record's size, and is made from th
 
 import io
 import re
-import struct
 import sys
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ import torch
 from latentcli.core.errors import ModelFileError
 from latentcli.formats import digests
 from latentcli.formats.atomic import atomic_write
+from latentcli.formats.npz_reader import ZIP_DAMAGE
 from latentcli.formats.pickle_reader import UnsafePickle, loads, refuse
 from latentcli.formats.regular_files import open_regular, reason
 
@@ -38,15 +37,10 @@ _DTYPES = {
     "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16,
     "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error, OSError)
-"""What zipfile raises for damaged archives; UnsafePickle is a ValueError."""
 
 
 def write(path: Path, content: Mapping[Any, Any]) -> None:
-    """Write plain values and tensors, whole or not at all.
-
-    Args:
-        content: as ``plain`` returns it; otherwise the bytes depend on more than the content.
+    """Write what ``plain`` returned, whole or not at all; the bytes of other content depend on more than itself.
 
     Raises:
         OutputError: the file cannot be written.
@@ -58,10 +52,7 @@ def write(path: Path, content: Mapping[Any, Any]) -> None:
 
 
 def read(path: Path, remedy: str) -> Any:
-    """What ``write`` wrote, its tensors on the CPU.
-
-    Args:
-        remedy: for the error message: what to do when the file cannot be read.
+    """What ``write`` wrote, its tensors on the CPU; the ``remedy`` is for the message.
 
     Raises:
         ModelFileError: the file is missing, damaged or unsafe.
@@ -75,7 +66,7 @@ def read(path: Path, remedy: str) -> Any:
         raise ModelFileError(problem, str(error), remedy) from error
     except OSError as error:
         raise ModelFileError(problem, reason(error), remedy) from error
-    except (*_DAMAGE, TypeError) as error:
+    except (*ZIP_DAMAGE, TypeError) as error:
         raise ModelFileError(problem, f"damaged, or not in torch's zip format: {error}", remedy) from error
 
 
@@ -85,7 +76,7 @@ def format_of(path: Path) -> str | None:
         file, size = open_regular(path)
         with file, zipfile.ZipFile(file) as archive:
             content = _content(archive, size, with_tensors=False)
-    except _DAMAGE:
+    except ZIP_DAMAGE:  # UnsafePickle is a ValueError
         return None
     found = content.get("format") if type(content) is dict else None
     return found if type(found) is str else None
@@ -203,18 +194,12 @@ class _Hooks:
 
 @dataclass
 class _Tensors:
-    """The tensors that a pickle describes, each checked against its record in the archive.
-
-    Attributes:
-        archive, records: the archive, and its members by name.
-        wanted: whether the tensors are read.
-        taken: names of the records that belong to a tensor.
-    """
+    """The tensors that a pickle describes, each checked against its record in the archive."""
 
     archive: zipfile.ZipFile
     records: dict[str, zipfile.ZipInfo]
-    wanted: bool
-    taken: set[str] = field(default_factory=set)
+    wanted: bool  # whether the tensors are read
+    taken: set[str] = field(default_factory=set)  # the records that belong to a tensor
 
     def storage(self, name: Any) -> _Storage:
         match name:

@@ -100,16 +100,10 @@ def reconstruction(originals: np.ndarray, reconstructions: np.ndarray) -> dict[s
 
 
 def ssim_per_image(originals: np.ndarray, reconstructions: np.ndarray) -> np.ndarray:
-    """Structural similarity of each pair of images, as scikit-image computes it.
+    """(N,) float64 in [-1, 1]: structural similarity of each pair of images, as scikit-image computes it.
 
-    Uniform 7×7 window, sample covariance, data range 1; only windows that lie inside the image count, and channels are
-    averaged.
-
-    Args:
-        originals, reconstructions: (N, C, H, W) uint8 in 0…255 or float in [0, 1].
-
-    Returns:
-        (N,) float64 in [-1, 1].
+    Images are (N, C, H, W) uint8 in 0…255 or float in [0, 1]. Uniform 7×7 window, sample covariance, data range 1; only
+    windows that lie inside the image count, and channels are averaged.
 
     Raises:
         ValueError: the shapes differ, or the images are smaller than the window.
@@ -150,11 +144,9 @@ def active_units(mu: np.ndarray) -> int:
 
 
 def codes(numbers: np.ndarray, size: int) -> dict[str, float]:
-    """How evenly the codes of a codebook of this size are used: ``numbers``, integers of any shape in 0 … size − 1.
+    """How evenly a codebook is used: ``perplexity``, the exponential of the entropy of its codes, and ``codes_used``.
 
-    Returns:
-        ``perplexity``, the exponential of the entropy of the codes (1 … size), and ``codes_used``, the fraction of
-        the codebook that occurs.
+    ``numbers`` are integers of any shape in 0 … size − 1; ``codes_used`` is the fraction of these that occurs.
     """
     counts = np.bincount(numbers.ravel(), minlength=size)
     shares = counts[counts > 0] / counts.sum()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentcli.core.errors import DataError
-from latentcli.data import UNLABELLED, load
+from latentcli.core.labels import UNLABELLED
+from latentcli.data import load
 from latentcli.data.arrays import to_images
 
 rng = np.random.default_rng(0)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latentcli.core.errors import DataError
-from latentcli.data import UNLABELLED, ImageSet, Labels
+from latentcli.core.labels import UNLABELLED
+from latentcli.data import ImageSet, Labels
 from latentcli.data.labels import encode_labels, with_labels
 
 

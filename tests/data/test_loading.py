@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from latentcli.core.errors import DataError, LatentError, UsageError
+from latentcli.core.labels import UNLABELLED
 from latentcli.core.progress import silent
-from latentcli.data import SOURCES, UNLABELLED, ImageSet, load
+from latentcli.data import SOURCES, ImageSet, load
 
 
 def check_contract(images: ImageSet):

@@ -30,14 +30,6 @@ def test_the_checksum_is_a_function_of_the_content_alone(path):
     assert NOTE.read(path, "write it again")["sha256"] == one
 
 
-def test_a_checksum_that_is_known_is_written_as_if_it_were_computed(path):
-    content = {"text": "a", "numbers": [torch.ones(2)]}
-    NOTE.write(path, content)
-    computed = path.read_bytes()
-    NOTE.write(path, content, NOTE.checksum_of(content))
-    assert path.read_bytes() == computed
-
-
 def whole(**changes):
     """What a file holds, as a forger writes it: with changes, and with their checksum."""
     content = {"format": "test-note", "version": 1, "text": "a", "numbers": None} | changes
