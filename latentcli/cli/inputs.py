@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from latentcli.core.errors import ModelFileError, UsageError
 
 if TYPE_CHECKING:
-    from latentcli.cli.options import NearReading, TrainReading
+    from latentcli.cli.options import TrainReading
     from latentcli.core.image_set import ImageSet
     from latentcli.core.latents import Latents
     from latentcli.models.trained import TrainedModel
 
 
 def images(
-    data: str, reading: "TrainReading | NearReading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any
+    data: str, reading: "TrainReading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any
 ) -> "ImageSet":
     """Images of DATA, and a list beside ``output`` of the files that could not be read.
 
@@ -55,7 +55,7 @@ def validation(
 
 
 def latents(
-    data: str, vae: Path | None, device: str, reading: "TrainReading | NearReading", output: Path,
+    data: str, vae: Path | None, device: str, reading: "TrainReading", output: Path,
     features: str | None = None, bad_files: str = "bad_files.csv",
 ) -> "Latents":  # fmt: skip
     """Latents from a file that ``encode`` wrote, or of images through a checkpoint.
