@@ -23,7 +23,8 @@ def fit_probe(
         Option(metavar=options.one_of("classifiers:PROBES"), help="What learns; conv reads features that are maps."),
     ] = "mlp",
     features: Annotated[
-        str | None, Option(metavar="mean|quantized|codes|encoder|pixels", help="By default what a mixture reads.")
+        str | None,
+        Option(metavar="mean|quantized|codes|encoder|pixels", help="What it reads. By default what a mixture reads."),
     ] = None,
     reading: options.Reading = options.READ_TRAIN,
     labels_per_class: options.LabelsPerClass = None,

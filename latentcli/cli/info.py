@@ -10,7 +10,9 @@ from latentcli.cli import options
 from latentcli.cli.app import LOOK, app, command
 
 
-@command(app, panel=LOOK, examples=["latentcli info vae.pth", "latentcli info vae.pth latents.npz --json"])
+@command(app, panel=LOOK, examples=[
+    "latentcli info vae.pth", "latentcli info vae.pth gmm_params.pkl latents.npz --json",
+])  # fmt: skip
 def info(
     files: Annotated[list[Path], Argument(metavar="FILE…", help="vae.pth, gmm_params.pkl, latents.npz and the like.")],
     json: options.Json = False,

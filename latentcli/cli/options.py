@@ -117,15 +117,7 @@ class Training:
     seed: Seed = TrainingConfig.seed
 
     def values(self, function: Callable[..., Any], **more: Any) -> dict[str, Any]:
-        """The settings of model and training by name; what ``--set`` says goes before all else.
-
-        Args:
-            function: the settings are passed to: its own parameters are no settings.
-            more: settings that have options of their own; None where one was not given.
-
-        Raises:
-            UsageError: ``--set`` has no ``=`` in it, or names no setting.
-        """
+        """``values`` of these settings and of more, which may be None where one was not given."""
         given = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "seed")} | more
         return values(self.settings, function, **given)
 
@@ -183,7 +175,6 @@ def names(text: str | None) -> list[str] | None:
     try:
         parts = next(csv.reader([text], skipinitialspace=True), [])
     except csv.Error as error:
-        raise UsageError(
-            f"{text!r} is no list", str(error), 'write a,b,c, or "a,b",c for a name with a comma'
-        ) from error
+        remedy = 'write a,b,c, or "a,b",c for a name with a comma'
+        raise UsageError(f"{text!r} is no list", str(error), remedy) from error
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))

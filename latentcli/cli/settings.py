@@ -9,7 +9,9 @@ from latentcli.cli import options
 from latentcli.cli.app import LOOK, app, command
 
 
-@command(app, panel=LOOK, examples=["latentcli settings", "latentcli settings train --model vqvae"])
+@command(app, panel=LOOK, examples=[
+    "latentcli settings", "latentcli settings train --model vqvae", "latentcli settings train-cnn",
+])  # fmt: skip
 def settings(
     of: Annotated[str, Argument(metavar="[train|train-cnn|fit-probe]", help="The command.")] = "train",
     model: Annotated[

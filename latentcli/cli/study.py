@@ -56,9 +56,8 @@ def latents(
         FAMILIES[family]  # an unknown name is refused before anything is loaded
     check_folder(output)
     kinds = tuple(options.names(probes) or ())
-    config = comparison.StudyConfig(
-        recipe, kinds, label_embedding, device, tuple(map(options.parse, settings or []))
-    )  # fmt: skip
+    own = tuple(map(options.parse, settings or []))
+    config = comparison.StudyConfig(recipe, kinds, label_embedding, device, own)
     tasks = load_tasks(data, test or [], superclasses, image_size, data_root)
     plan = comparison.cells(tasks, families, seeds, config, pictures.folder(output))
     with the_same_call_goes_on():
@@ -101,9 +100,8 @@ def load_tasks(
     found = tasks.load_tasks(data, tests, superclasses, image_size, data_root, console.progress)
     for task in found:
         if both := task.images_in_both():
-            console.note(
-                f"warning: {both} of the {len(task.test)} test images of {task.train.name} are trained on, too"
-            )
+            images = f"{both} of the {len(task.test)} test images of {task.train.name}"
+            console.note(f"warning: {images} are trained on, too")
     return found
 
 

@@ -66,10 +66,8 @@ def hybrids(
     check_folder(output)
     (task,) = load_tasks([data], [test] if test else [], None, image_size, data_root)
     if per_class is None:
-        fewest = comparison.fewest_of_a_class(task)
-        config = replace(
-            config, per_class=tuple(size for size in config.per_class if size <= max(fewest, 1))
-        )  # none: refused below
+        most = max(comparison.fewest_of_a_class(task), 1)  # none: refused below
+        config = replace(config, per_class=tuple(size for size in config.per_class if size <= most))
     repetitions = seeds or (2 if quick else 5)
     shared, plan = comparison.cells(task, repetitions, config, output)
     if per_class is None:

@@ -46,8 +46,7 @@ def train_cnn(
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids], folder=figures)
     mixed = read_hybrids(hybrids) if hybrids else None
-    images = inputs.images(data, reading, output, image_size=training.image_size)
-    validation = inputs.validation(val, reading, output, images.shape, training.image_size is not None)
+    images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size)
     labelled = mixing.labelled(images, labels_per_class, settings["seed"])
     if validation is not None and (known := mixing.in_both(labelled.images, validation.images)):
         console.note(
