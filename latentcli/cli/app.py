@@ -15,12 +15,10 @@ from latentcli import __version__
 from latentcli.cli import console, options
 from latentcli.core.errors import LatentError, OutputError, UsageError
 
-LEARN, USE, MAKE, COMPARE, LOOK = (
+LEARN, USE, MAKE, COMPARE, LOOK = PANELS = (
     "Learn from images", "Use what was learnt", "Make data", "Measure and compare", "Look at files and settings",
 )  # fmt: skip
 """Panels of the help, by what one wants to do."""
-
-PANELS = (LEARN, USE, MAKE, COMPARE, LOOK)
 
 INTERRUPTED = 130
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -102,12 +100,9 @@ def _laid_out(signature: inspect.Signature) -> tuple[dict[str, Any], list[inspec
             parameters.append(parameter.replace(kind=KEYWORD))
             continue
         bundles[parameter.name] = parameter.annotation
-        parameters += [
-            inspect.Parameter(
-                field.name, KEYWORD, default=getattr(parameter.default, field.name), annotation=field.type
-            )
-            for field in fields(parameter.annotation)
-        ]
+        for field in fields(parameter.annotation):
+            default = getattr(parameter.default, field.name)
+            parameters.append(inspect.Parameter(field.name, KEYWORD, default=default, annotation=field.type))
     return bundles, parameters
 
 

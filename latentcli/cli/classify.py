@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import USE, app, command
@@ -18,28 +18,14 @@ from latentcli.core.errors import UsageError
 ])  # fmt: skip
 def classify(
     data: options.Data,
-    vae: Annotated[
-        Path,
-        typer.Argument(
-            metavar="VAE.PTH|CNN.PTH", help="A checkpoint written by `latentcli train`, or by `latentcli train-cnn`."
-        ),
-    ],
+    vae: Annotated[Path, Argument(metavar="VAE.PTH|CNN.PTH", help="What `latentcli train` or `train-cnn` wrote.")],
     classifier: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="GMM_PARAMS.PKL|PROBE.PTH",
-            help="A mixture or a probe fitted on the former; the latter needs no other file.",
-        ),
+        Path | None, Argument(metavar=options.FITTED, help=f"{options.FITTED_HELP} CNN.PTH needs none.")
     ] = None,
     output: options.OutputOrStdout = "vae.csv",
     reject_below: Annotated[
         float | None,
-        typer.Option(
-            min=0.0,
-            max=1.0,
-            metavar="P",
-            help="Leave images unlabelled that are less likely than this fraction of those the mixture was fitted on.",
-        ),
+        Option(min=0.0, max=1.0, metavar="P", help=f"Leave images unlabelled that are {options.LESS_LIKELY}."),
     ] = None,
     reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,

@@ -62,26 +62,13 @@ def watched() -> bool:
 
 def progress_bar(*fields: str) -> "RichProgress":
     """A bar on stderr with the time left, and the given task fields behind it."""
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    ]
-    columns += [TextColumn(f"{{task.fields[{name}]}}") for name in fields]
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    columns: list[str | rich.ProgressColumn] = ["{task.description}", rich.BarColumn(), rich.MofNCompleteColumn()]
+    columns += [rich.TimeElapsedColumn(), "left", rich.TimeRemainingColumn()]
+    columns += [f"{{task.fields[{name}]}}" for name in fields]
+    return rich.Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 @contextmanager
@@ -157,16 +144,11 @@ def confusion_lines(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     if len(classes) > MOST_CLASSES_SHOWN:
         return [f"confusion matrix of {len(classes)} classes: see --json or --figures"]
     labels = [printable(str(name))[:14] for name in classes]
-    cell = max(5, *(len(label) + 1 for label in labels), *(len(str(count)) + 1 for row in matrix for count in row))
-    margin = max(len("true"), *(len(label) for label in labels))
-    rows = ["".join(f"{count:>{cell}}" for count in row) for row in matrix]
-    return [
-        "",
-        f"{'true':<{margin}} {'predicted':>{cell}}",
-        " " * (margin + 1) + "".join(f"{label:>{cell}}" for label in labels),
-        *(f"{label:<{margin}} {row}" for label, row in zip(labels, rows, strict=True)),
-        "",
-    ]
+    margin = max(map(len, ["true", *labels]))
+    cell = max(4, *map(len, labels), *(len(str(count)) for row in matrix for count in row)) + 1
+    rows = [("", labels), *zip(labels, matrix, strict=True)]
+    lines = [f"{name:<{margin}} {''.join(f'{each:>{cell}}' for each in row)}" for name, row in rows]
+    return ["", f"{'true':<{margin}} {'predicted':>{cell}}", *lines, ""]
 
 
 def _infinite(value: Any) -> bool:
@@ -218,10 +200,8 @@ def parse_gates(gates: Sequence[str] | None) -> dict[str, float]:
             number = math.nan
         if not math.isfinite(number):
             raise UsageError(f"--fail-under {gate!r} is not of the form name=number", "such as accuracy=0.95")
-        if name not in (known := _known_metrics()):
-            raise UsageError(
-                f"--fail-under: there is no metric {name!r}", f"expected one of: {', '.join(sorted(known))}"
-            )
+        if name not in (known := sorted(_known_metrics())):
+            raise UsageError(f"--fail-under: there is no metric {name!r}", f"expected one of: {', '.join(known)}")
     return parsed
 
 
@@ -233,11 +213,8 @@ def check_gates(metrics: Mapping[str, Any], gates: Mapping[str, float]) -> None:
         GateError: a metric is lower than its gate.
     """
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    for name in gates:
-        if name not in numbers:
-            raise UsageError(
-                f"--fail-under: the result has no metric {name!r}", f"expected one of: {', '.join(numbers)}"
-            )
+    for name in (name for name in gates if name not in numbers):
+        raise UsageError(f"--fail-under: the result has no metric {name!r}", f"expected one of: {', '.join(numbers)}")
     missed = [f"{name} {numbers[name]:.4f} < {least:g}" for name, least in gates.items() if not numbers[name] >= least]
     if missed:
         raise GateError(f"gate not met: {'; '.join(missed)}")

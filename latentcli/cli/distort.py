@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from latentcli.cli import options
 from latentcli.cli.app import MAKE, app, command
@@ -12,10 +12,8 @@ from latentcli.cli.app import MAKE, app, command
 @command(app, panel=MAKE, examples=["latentcli distort mnist --labels-per-class 10 -n 10000"])
 def distort(
     data: options.Data,
-    count: Annotated[
-        int, typer.Option("-n", "--count", min=1, max=1_000_000, help="How many images there are to be at least.")
-    ] = 10_000,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The .npz to write.")] = Path("distorted.npz"),
+    count: Annotated[int, Option("-n", "--count", min=1, max=1_000_000, help="How many images, at least.")] = 10_000,
+    output: Annotated[Path, Option("-o", "--output", help="The .npz to write.")] = Path("distorted.npz"),
     reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
     image_size: options.ImageSize = None,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from latentcli.cli import options
 from latentcli.cli.app import USE, app, command
@@ -13,7 +13,7 @@ from latentcli.cli.app import USE, app, command
 def encode(
     data: options.Data,
     vae: options.CheckpointFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The latents to write.")] = Path("latents.npz"),
+    output: Annotated[Path, Option("-o", "--output", help="The latents to write.")] = Path("latents.npz"),
     reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,
     device: options.Device = "auto",

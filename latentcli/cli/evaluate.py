@@ -1,9 +1,6 @@
 """``latentcli evaluate``: every metric of a model, and of a classifier, on one set of images."""
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from latentcli.cli import options
 from latentcli.cli.app import COMPARE, app, command
@@ -16,10 +13,7 @@ from latentcli.cli.app import COMPARE, app, command
 def evaluate(
     data: options.Data,
     vae: options.CheckpointFile,
-    classifier: Annotated[
-        Path | None,
-        typer.Argument(metavar="GMM_PARAMS.PKL|PROBE.PTH", help="A mixture or a probe fitted on that checkpoint."),
-    ] = None,
+    classifier: options.ClassifierFileIfAny = None,
     reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,
     device: options.Device = "auto",

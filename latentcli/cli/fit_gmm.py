@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from latentcli.cli import options
 from latentcli.cli.app import LEARN, app, command
@@ -16,16 +16,10 @@ from latentcli.cli.app import LEARN, app, command
 def fit_gmm(
     data: options.DataOrLatents,
     vae: options.CheckpointOfImages = None,
-    val: Annotated[
-        str | None, typer.Option(help="Labelled images that name the clusters; DATA's labels do not count then.")
-    ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The mixture to write.")] = Path("gmm_params.pkl"),
-    components: Annotated[
-        int | None, typer.Option(min=1, help="Components of the mixture. By default one per class.")
-    ] = None,
-    covariance: Annotated[
-        str | None, typer.Option(metavar="full|diag|tied|spherical", help="Shape of the covariances. [default: full]")
-    ] = None,
+    val: options.ValOfFit = None,
+    output: Annotated[Path, Option("-o", "--output", help="The mixture to write.")] = Path("gmm_params.pkl"),
+    components: Annotated[int | None, Option(min=1, help="How many Gaussians. By default one per class.")] = None,
+    covariance: Annotated[str | None, Option(metavar="full|diag|tied|spherical", help="Shape. [default: full]")] = None,
     reading: options.Reading = options.READ_TRAIN,
     labels_per_class: options.LabelsPerClass = None,
     figures: options.Figures = None,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from latentcli.cli import options
 from latentcli.cli.app import LEARN, app, command
@@ -16,24 +16,15 @@ from latentcli.cli.app import LEARN, app, command
 def fit_probe(
     data: options.DataOrLatents,
     vae: options.CheckpointOfImages = None,
-    val: Annotated[
-        str | None, typer.Option(help="Labelled images to learn from; DATA's labels do not count then.")
-    ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The probe to write.")] = Path("probe.pth"),
+    val: options.ValOfFit = None,
+    output: Annotated[Path, Option("-o", "--output", help="The probe to write.")] = Path("probe.pth"),
     probe: Annotated[
         str,
-        typer.Option(
-            metavar=options.one_of("classifiers:PROBES"),
-            help="What learns; conv reads maps: quantized, encoder, pixels.",
-        ),
+        Option(metavar=options.one_of("classifiers:PROBES"), help="What learns; conv reads features that are maps."),
     ] = "mlp",
     features: Annotated[
         str | None,
-        typer.Option(
-            metavar="mean|quantized|codes|encoder|pixels",
-            help="What it reads of an image, as far as the model has it; pixels are a control. "
-            "By default what a mixture reads.",
-        ),
+        Option(metavar="mean|quantized|codes|encoder|pixels", help="What it reads. By default what a mixture reads."),
     ] = None,
     reading: options.Reading = options.READ_TRAIN,
     labels_per_class: options.LabelsPerClass = None,

@@ -1,10 +1,11 @@
 """``latentcli hybridize``: latent points → class likelihoods → images with soft labels."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from latentcli.cli import options
 from latentcli.cli.app import MAKE, app, command
@@ -21,53 +22,31 @@ PICTURED = 2_000
 def hybridize(
     vae: options.CheckpointFile,
     classifier: options.MixtureFile,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
+    count: Annotated[int, Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
     strategy: Annotated[
         str,
-        typer.Option(
-            metavar="between|mixup|boundary|mixture|posterior|prior", help="Where in the latent space they lie."
-        ),
+        Option(metavar="between|mixup|boundary|mixture|posterior|prior", help="Where in the latent space they lie."),
     ] = "between",
     likelihood: Annotated[
-        str,
-        typer.Option(metavar="mixture|class-gaussian|neighbours", help="What tells how much of each class they are."),
+        str, Option(metavar="mixture|class-gaussian|neighbours", help="What tells how much of each class they are.")
     ] = "mixture",
-    classes: Annotated[
-        str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Draw them from these classes only.")
-    ] = None,
     near: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DATA|latents.npz",
-            help="Images, or their latents: to draw around, or between, instead of the mixture; or to be neighbours.",
-        ),
+        str | None, Option(metavar="DATA|latents.npz", help="Images to draw around, or between, or to be neighbours.")
     ] = None,
     ratio: Annotated[
-        float | None,
-        typer.Option(
-            metavar="R", help="How far from the first of two classes to the second, 0 to 1. By default anywhere."
-        ),
+        float | None, Option(metavar="R", help="How far from a class to the next, 0 to 1. By default anywhere.")
     ] = None,
-    temperature: Annotated[float, typer.Option(metavar="T", help="Soft labels sharper (< 1) or softer (> 1).")] = 1.0,
-    min_confidence: Annotated[
-        float, typer.Option(metavar="P", help="Drop points whose likeliest class has less than this.")
-    ] = 0.0,
-    reject: Annotated[
-        float,
-        typer.Option(
-            metavar="P", help="Drop points less likely than this fraction of those the mixture was fitted on."
-        ),
-    ] = 0.0,
+    temperature: Annotated[float, Option(metavar="T", help="Soft labels sharper (< 1) or softer (> 1).")] = 1.0,
+    min_confidence: Annotated[float, Option(metavar="P", help="Drop points whose likeliest class has less.")] = 0.0,
+    reject: Annotated[float, Option(metavar="P", help=f"Drop points {options.LESS_LIKELY}.")] = 0.0,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The .npz to write; hybrids.npz unless there is a --folder.")
+        Path | None, Option("-o", "--output", help="The .npz to write; hybrids.npz unless there is a --folder.")
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write PNG files and soft_labels.csv to this new folder.")
+        Path | None, Option(metavar="DIR", help="A new folder for PNG files and soft_labels.csv.")
     ] = None,
-    grid: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw some of them, with captions, there.")
-    ] = None,
-    reading: options.NearReading = options.READ_NEAR,
+    grid: Annotated[Path | None, Option(metavar="FILE.png", help="Draw some of them, with captions, there.")] = None,
+    reading: options.Reading = options.READ_TRAIN,
     figures: options.Figures = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -89,7 +68,7 @@ def hybridize(
     inputs.check_outputs(target, grid, given=[vae, classifier, near, reading.labels], folder=figures)
     if folder is not None:
         check_new_folder(folder)
-    chosen = options.names(classes)
+    chosen, all_classes = options.names(reading.classes), replace(reading, classes=None)
     recipe = Recipe(
         strategy, likelihood, None if chosen is None else tuple(chosen), ratio, temperature, min_confidence,
         reject, seed,
@@ -100,7 +79,7 @@ def hybridize(
         raise UsageError(f"`{name}` is of images to draw around", "there are none", "name some: --near DATA")
     model = load_model(vae, device)
     mixture = load_mixture(classifier, model)
-    around = inputs.latents(near, vae, device, reading, target or folder or Path()) if near is not None else None
+    around = inputs.latents(near, vae, device, all_classes, target or folder or Path()) if near is not None else None
     images = None if around is None else posteriors_of(around)
     maker = HybridMaker(recipe, mixture, model, images, console.progress)
     names = [str(name) for name in mixture.classes_]

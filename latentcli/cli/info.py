@@ -4,20 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument
 
 from latentcli.cli import options
 from latentcli.cli.app import LOOK, app, command
 
 
-@command(
-    app, panel=LOOK, examples=["latentcli info vae.pth", "latentcli info vae.pth gmm_params.pkl latents.npz --json"]
-)
+@command(app, panel=LOOK, examples=[
+    "latentcli info vae.pth", "latentcli info vae.pth gmm_params.pkl latents.npz --json",
+])  # fmt: skip
 def info(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE…", help="vae.pth, cnn.pth, gmm_params.pkl, probe.pth, latents.npz, hybrids.npz."),
-    ],
+    files: Annotated[list[Path], Argument(metavar="FILE…", help="vae.pth, gmm_params.pkl, latents.npz and the like.")],
     json: options.Json = False,
 ) -> None:
     """Tell what files are: model, images, classes, settings, how it was trained, and which of them fit each other."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from latentcli.core.errors import ModelFileError, UsageError
 
 if TYPE_CHECKING:
-    from latentcli.cli.options import NearReading, TrainReading
+    from latentcli.cli.options import TrainReading
     from latentcli.core.image_set import ImageSet
     from latentcli.core.latents import Latents
     from latentcli.models.trained import TrainedModel
 
 
 def images(
-    data: str, reading: "TrainReading | NearReading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any
+    data: str, reading: "TrainReading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any
 ) -> "ImageSet":
     """Images of DATA, and a list beside ``output`` of the files that could not be read.
 
@@ -37,34 +37,25 @@ def images(
     return loaded
 
 
-def validation(
-    val: str | None, reading: "TrainReading", output: Path, shape: tuple[int, int, int], resize: bool
-) -> "ImageSet | None":
-    """Labelled images VAL, read as DATA is, in its shape; None where there are none.
-
-    Args:
-        val: as on the command line.
-        reading: the options of DATA; the path of its labels is DATA's alone.
-        output: what the command writes.
-        shape: channels, height and width.
-        resize: whether images of another size are brought to it.
-    """
+def images_and_validation(
+    data: str, val: str | None, reading: "TrainReading", output: Path, image_size: int | None
+) -> "tuple[ImageSet, ImageSet | None]":
+    """Images of DATA, and the labelled ones of VAL, read as DATA is, in its shape; None where there are none."""
+    found = images(data, reading, output, image_size=image_size)
     if val is None:
-        return None
-    return images(val, reading.of_val(resize), output, "bad_files_val.csv", image_shape=shape)
+        return found, None
+    of_val = reading.of_val(resize=image_size is not None)
+    return found, images(val, of_val, output, "bad_files_val.csv", image_shape=found.shape)
 
 
 def latents(
-    data: str, vae: Path | None, device: str, reading: "TrainReading | NearReading", output: Path,
+    data: str, vae: Path | None, device: str, reading: "TrainReading", output: Path,
     features: str | None = None, bad_files: str = "bad_files.csv",
 ) -> "Latents":  # fmt: skip
-    """Latents from a file that ``encode`` wrote, or of images through a checkpoint.
+    """Latents from a file that ``encode`` wrote, or of images, read as ``images`` does, through a checkpoint.
 
     Args:
-        data: as on the command line.
-        vae: the checkpoint.
-        device: where it computes.
-        reading: the options that say which images, and how.
+        data, vae, device, reading: as on the command line.
         output: what the command writes.
         features: wanted instead of the latents; None: these.
         bad_files: name of the list of files that could not be read.
@@ -97,18 +88,12 @@ def latents(
         )
     model = load_model(vae, device)
     model.check_features(features)
-    return model.encode(
-        images(data, reading, output, bad_files, image_shape=model.image_shape), features, console.progress
-    )  # fmt: skip
+    of_data = images(data, reading, output, bad_files, image_shape=model.image_shape)
+    return model.encode(of_data, features, console.progress)
 
 
 def check_latents(data: str, found: "Latents", model: "TrainedModel") -> None:
-    """Refuse latents that name another checkpoint than the one given.
-
-    Args:
-        data: what their file is called.
-        found: what it holds.
-        model: of the checkpoint.
+    """Refuse latents, which the file ``data`` holds, that name another checkpoint than the one given.
 
     Raises:
         ModelFileError: they name another.

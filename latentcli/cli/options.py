@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from latentcli.core.errors import UsageError
 from latentcli.training.config import TrainingConfig
@@ -20,72 +20,51 @@ def one_of(registry: str) -> str:
     return "|".join(getattr(import_module(f"latentcli.{module}"), attribute))
 
 
+SOURCES = one_of("data:SOURCES").replace("|", ", ")
 Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help=f"{one_of('data:SOURCES').replace('|', ', ')}; a .npz or .npy file; a folder of images or IDX files.",
-    ),
+    str, Argument(metavar="DATA", help=f"{SOURCES}; a .npz or .npy file; a folder of images or IDX files.")
 ]
-DataOrLatents = Annotated[
-    str, typer.Argument(metavar="DATA|LATENTS.npz", help="Images, or latents that `latentcli encode` wrote.")
-]
-CheckpointOfImages = Annotated[
-    Path | None, typer.Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")
-]
-CheckpointFile = Annotated[Path, typer.Argument(metavar="VAE.PTH", help="A checkpoint written by `latentcli train`.")]
-ClassifierFile = Annotated[
-    Path,
-    typer.Argument(metavar="GMM_PARAMS.PKL|PROBE.PTH", help="A mixture or a probe fitted on that checkpoint."),
-]
-MixtureFile = Annotated[Path, typer.Argument(metavar="GMM_PARAMS.PKL", help="A mixture fitted on that checkpoint.")]
-Val = Annotated[
-    str | None, typer.Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")
-]
-Classes = Annotated[str | None, typer.Option("--classes", "--digits", metavar="A,B,…", help="Keep these classes only.")]
-Split = Annotated[str, typer.Option(metavar="train|test", help="Which half of a named data set.")]
-Labels = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE.csv", help="Labels of some images: columns File,Label (a path or a row number)."),
-]
+DataOrLatents = Annotated[str, Argument(metavar="DATA|LATENTS.npz", help="Images, or what `latentcli encode` wrote.")]
+CheckpointOfImages = Annotated[Path | None, Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")]
+CheckpointFile = Annotated[Path, Argument(metavar="VAE.PTH", help="A checkpoint written by `latentcli train`.")]
+FITTED, FITTED_HELP = "GMM_PARAMS.PKL|PROBE.PTH", "A mixture or a probe fitted on that checkpoint."
+ClassifierFile = Annotated[Path, Argument(metavar=FITTED, help=FITTED_HELP)]
+ClassifierFileIfAny = Annotated[Path | None, Argument(metavar=FITTED, help=FITTED_HELP)]
+LESS_LIKELY = "less likely than this fraction of those the mixture was fitted on"
+MixtureFile = Annotated[Path, Argument(metavar="GMM_PARAMS.PKL", help="A mixture fitted on that checkpoint.")]
+Val = Annotated[str | None, Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")]
+ValOfFit = Annotated[str | None, Option("--val", help="Labelled images; DATA's labels do not count then.")]
+Classes = Annotated[str | None, Option("--classes", "--digits", metavar="A,B,…", help="These classes only.")]
+Split = Annotated[str, Option(metavar="train|test", help="Which half of a named data set.")]
+Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]
 LabelsPerClass = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="Let the classifier see only N labels of each class, drawn by the seed."),
+    int | None, Option(min=1, metavar="N", help="Use N labels of each class, drawn by the seed.")
 ]
-OutputOrStdout = Annotated[
-    str, typer.Option("-o", "--output", metavar="FILE.csv|-", help="The CSV to write; - is stdout.")
-]
+OutputOrStdout = Annotated[str, Option("-o", "--output", metavar="FILE.csv|-", help="The CSV to write; - is stdout.")]
+StudyFolder = Annotated[Path, Option("-o", "--output", metavar="DIR", help="The folder of the study.")]
 DataRoot = Annotated[
     Path | None,
-    typer.Option(envvar="LATENTCLI_DATA", show_envvar=True, metavar="DIR", help="Where the named data sets lie."),
+    Option(envvar="LATENTCLI_DATA", show_envvar=True, metavar="DIR", help="Where the named data sets lie."),
 ]
-MaxBad = Annotated[
-    str, typer.Option(metavar="N|P%", help="How many unreadable files of a folder are skipped before giving up.")
-]
-Resize = Annotated[bool, typer.Option("--resize", help="Resize arrays that are not of the model's size.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
-Seed = Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+MaxBad = Annotated[str, Option(metavar="N|P%", help="How many unreadable files of a folder may be skipped.")]
+Resize = Annotated[bool, Option("--resize", help="Resize arrays that are not of the model's size.")]
+Device = Annotated[str, Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Seed = Annotated[int, Option(min=0, help="Same seed, same bytes.")]
+Json = Annotated[bool, Option("--json", help="Print the result as one JSON object.")]
 FailUnder = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Exit with 7 if this metric of the result is lower. Repeatable."),
+    list[str] | None, Option(metavar="NAME=VALUE", help="Exit with 7 if this metric is lower. Repeatable.")
 ]
-Figures = Annotated[Path | None, typer.Option(metavar="DIR", help="Write pictures of the result there.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the images. By default as many as they need.")]
-BatchSize = Annotated[
-    int | None, typer.Option(help="Images a step. By default 256, or an eighth of the images where these are few.")
-]
-LearningRate = Annotated[float, typer.Option(help="The highest learning rate.")]
-ImageSize = Annotated[int | None, typer.Option(help="Resize the images to this many pixels a side.")]
+Figures = Annotated[Path | None, Option(metavar="DIR", help="Write pictures of the result there.")]
+Epochs = Annotated[int | None, Option(help="Passes over the images. By default as many as they need.")]
+BatchSize = Annotated[int | None, Option(help="Images a step. By default 256, or an eighth of few images.")]
+LearningRate = Annotated[float, Option(help="The highest learning rate.")]
+ImageSize = Annotated[int | None, Option(help="Resize the images to this many pixels a side.")]
 Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Any other setting of model or training: see `latentcli settings`."
-    ),
+    list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any other setting: see `latentcli settings`.")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from where an interrupted run stopped.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="More notes on what is done.")]
+Resume = Annotated[bool, Option("--resume", help="Go on from where an interrupted run stopped.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
+Verbose = Annotated[bool, Option("--verbose", "-v", help="More notes on what is done.")]
 
 
 @dataclass(frozen=True)
@@ -121,24 +100,8 @@ class Reading(TrainReading):
     resize: Resize = False
 
 
-@dataclass(frozen=True)
-class NearReading:
-    """Which images a command draws around, and how: options that come together, and that ``command`` lays out."""
-
-    split: Split = "train"
-    labels: Labels = None
-    data_root: DataRoot = None
-    max_bad: MaxBad = "1%"
-    resize: Resize = False
-    classes = None  # --classes are those that are drawn
-
-    def options(self) -> dict[str, Any]:
-        """As ``data.load`` takes them."""
-        return vars(self)
-
-
-READ_FOR_TRAINING, READ_TEST, READ_TRAIN, READ_NEAR = TrainReading(), Reading(), Reading(split="train"), NearReading()
-"""What commands that train, that measure, that fit and that draw around images read of a named set by default."""
+READ_FOR_TRAINING, READ_TEST, READ_TRAIN = TrainReading(), Reading(), Reading(split="train")
+"""What commands that train, that measure and that fit read of a named set by default."""
 
 
 @dataclass(frozen=True)
@@ -154,15 +117,7 @@ class Training:
     seed: Seed = TrainingConfig.seed
 
     def values(self, function: Callable[..., Any], **more: Any) -> dict[str, Any]:
-        """The settings of model and training by name; what ``--set`` says goes before all else.
-
-        Args:
-            function: the settings are passed to: its own parameters are no settings.
-            more: settings that have options of their own; None where one was not given.
-
-        Raises:
-            UsageError: ``--set`` has no ``=`` in it, or names no setting.
-        """
+        """``values`` of these settings and of more, which may be None where one was not given."""
         given = {name: getattr(self, name) for name in ("epochs", "batch_size", "lr", "seed")} | more
         return values(self.settings, function, **given)
 
@@ -220,7 +175,6 @@ def names(text: str | None) -> list[str] | None:
     try:
         parts = next(csv.reader([text], skipinitialspace=True), [])
     except csv.Error as error:
-        raise UsageError(
-            f"{text!r} is no list", str(error), 'write a,b,c, or "a,b",c for a name with a comma'
-        ) from error
+        remedy = 'write a,b,c, or "a,b",c for a name with a comma'
+        raise UsageError(f"{text!r} is no list", str(error), remedy) from error
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))

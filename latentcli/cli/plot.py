@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import LOOK, app, command
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 plot = typer.Typer(help="Draw one picture, as PNG or SVG by the name's ending.", no_args_is_help=True)
 app.add_typer(plot, name="plot", rich_help_panel=LOOK)
 
-Picture = Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png|svg", help="The picture to write.")]
-Ellipses = Annotated[Path | None, typer.Argument(metavar="GMM_PARAMS.PKL", help="A mixture whose ellipses are drawn.")]
+Picture = Annotated[Path, Option("-o", "--output", metavar="FILE.png|svg", help="The picture to write.")]
+Ellipses = Annotated[Path | None, Argument(metavar="GMM_PARAMS.PKL", help="A mixture whose ellipses are drawn.")]
 
 
 def _model_and_images(
@@ -68,7 +69,7 @@ def latent(
 def manifold(
     vae: options.CheckpointFile,
     gmm: Annotated[
-        Path | None, typer.Argument(metavar="GMM_PARAMS.PKL", help="A mixture to draw the plane of, not the prior's.")
+        Path | None, Argument(metavar="GMM_PARAMS.PKL", help="A mixture to draw the plane of, not the prior's.")
     ] = None,
     output: Picture = Path("manifold.png"),
     device: options.Device = "auto",
@@ -125,7 +126,7 @@ def tsne(
     vae: options.CheckpointFile,
     output: Picture = Path("tsne.png"),
     points: Annotated[
-        int, typer.Option(min=1, max=20_000, help="Images that are drawn, as many of each class; all where fewer.")
+        int, Option(min=1, max=20_000, help="Images that are drawn, as many of each class; all where fewer.")
     ] = 2_000,
     reading: options.Reading = options.READ_TEST,
     seed: options.Seed = 0,

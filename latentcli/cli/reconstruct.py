@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import USE, app, command
@@ -14,14 +14,10 @@ from latentcli.cli.app import USE, app, command
     "latentcli reconstruct latents.npz vae.pth -o decoded.npz",
 ])  # fmt: skip
 def reconstruct(
-    data: Annotated[str, typer.Argument(metavar="DATA|LATENTS.npz", help="Images, or latents or codes to decode.")],
+    data: Annotated[str, Argument(metavar="DATA|LATENTS.npz", help="Images, or latents or codes to decode.")],
     vae: options.CheckpointFile,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The reconstructions to write.")] = Path(
-        "vae_reconstructed.npz"
-    ),
-    grid: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw originals over reconstructions there.")
-    ] = None,
+    output: Annotated[Path, Option("-o", "--output", help="The images to write.")] = Path("vae_reconstructed.npz"),
+    grid: Annotated[Path | None, Option(metavar="FILE.png", help="Draw originals over reconstructions there.")] = None,
     reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,
     device: options.Device = "auto",

@@ -3,21 +3,19 @@
 from dataclasses import asdict
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import LOOK, app, command
 
 
-@command(
-    app,
-    panel=LOOK,
-    examples=["latentcli settings", "latentcli settings train --model vqvae", "latentcli settings train-cnn"],
-)
+@command(app, panel=LOOK, examples=[
+    "latentcli settings", "latentcli settings train --model vqvae", "latentcli settings train-cnn",
+])  # fmt: skip
 def settings(
-    of: Annotated[str, typer.Argument(metavar="[train|train-cnn|fit-probe]", help="The command.")] = "train",
+    of: Annotated[str, Argument(metavar="[train|train-cnn|fit-probe]", help="The command.")] = "train",
     model: Annotated[
-        str | None, typer.Option(help=f"Model family ({options.one_of('models:FAMILIES')}), or kind of probe.")
+        str | None, Option(help=f"Model family ({options.one_of('models:FAMILIES')}), or kind of probe.")
     ] = None,
     json: options.Json = False,
 ) -> None:

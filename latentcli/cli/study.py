@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import COMPARE, app, command
@@ -20,25 +21,20 @@ app.add_typer(study, name="study", rich_help_panel=COMPARE)
 
 @command(study, examples=["latentcli study latents mnist --models vae,vqvae --seeds 3 -o study"])
 def latents(
-    data: Annotated[list[str], typer.Argument(metavar="DATA…", help="Labelled data sets: names, files or folders.")],
+    data: Annotated[list[str], Argument(metavar="DATA…", help="Labelled data sets: names, files or folders.")],
     test: Annotated[
-        list[str] | None,
-        typer.Option(help="The test part of a DATA that has none by its name, in their order. Else a sixth is kept."),
+        list[str] | None, Option(help="Test parts of those DATA that have none, in their order. Else a sixth is kept.")
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the study.")] = Path(
-        "study"
-    ),
-    models: Annotated[str, typer.Option(metavar="A,B,…", help="Model families.")] = "vae,vqvae",
-    recipe: Annotated[str, typer.Option(metavar="paper|best", help="How they are trained.")] = "best",
-    probes: Annotated[
-        str, typer.Option("--probe", metavar="mlp,conv,…", help="What reads the latents: kinds of probes.")
-    ] = "mlp",
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each model.")] = 3,
+    output: options.StudyFolder = Path("study"),
+    models: Annotated[str, Option(metavar="A,B,…", help="Model families.")] = "vae,vqvae",
+    recipe: Annotated[str, Option(metavar="paper|best", help="How they are trained.")] = "best",
+    probes: Annotated[str, Option("--probe", metavar="mlp,conv,…", help="Kinds of probes of the latents.")] = "mlp",
+    seeds: Annotated[int, Option(min=1, max=1000, help="Trainings of each model.")] = 3,
     label_embedding: Annotated[
-        bool, typer.Option("--label-embedding", help="Also a VQ-VAE that is shown the labels, and what leaks of them.")
+        bool, Option("--label-embedding", help="Also a VQ-VAE that is shown the labels, and what leaks of them.")
     ] = False,
     superclasses: Annotated[
-        str | None, typer.Option("--labels", metavar="coarse|fine", help="Of cifar100: 20 superclasses or 100 classes.")
+        str | None, Option("--labels", metavar="coarse|fine", help="Of cifar100: 20 superclasses or 100 classes.")
     ] = None,
     settings: options.Settings = None,
     image_size: options.ImageSize = None,
@@ -60,9 +56,8 @@ def latents(
         FAMILIES[family]  # an unknown name is refused before anything is loaded
     check_folder(output)
     kinds = tuple(options.names(probes) or ())
-    config = comparison.StudyConfig(
-        recipe, kinds, label_embedding, device, tuple(map(options.parse, settings or []))
-    )  # fmt: skip
+    own = tuple(map(options.parse, settings or []))
+    config = comparison.StudyConfig(recipe, kinds, label_embedding, device, own)
     tasks = load_tasks(data, test or [], superclasses, image_size, data_root)
     plan = comparison.cells(tasks, families, seeds, config, pictures.folder(output))
     with the_same_call_goes_on():
@@ -105,9 +100,8 @@ def load_tasks(
     found = tasks.load_tasks(data, tests, superclasses, image_size, data_root, console.progress)
     for task in found:
         if both := task.images_in_both():
-            console.note(
-                f"warning: {both} of the {len(task.test)} test images of {task.train.name} are trained on, too"
-            )
+            images = f"{both} of the {len(task.test)} test images of {task.train.name}"
+            console.note(f"warning: {images} are trained on, too")
     return found
 
 

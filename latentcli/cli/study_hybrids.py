@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import command
@@ -19,39 +19,26 @@ QUICK: dict[str, Any] = {
 USUAL_SIZES = {True: (5, 20, 100), False: (1, 5, 10, 20, 50, 100, 500, 1000)}
 """Labelled images of each class, of a quick study and of another: those that the data has."""
 
+WAYS = (
+    "Ways to learn: plain, augmented, mixup, hybrids-labelled, hybrids-unlabelled, pseudo-labels; "
+    "others only when they are named: augmented-mixup, spread-labels, as-published."
+)
+
 
 @command(study, examples=["latentcli study hybrids mnist --quick", "latentcli study hybrids photos --per-class 5,10"])
 def hybrids(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A labelled data set: a name, a file or a folder.")],
-    test: Annotated[
-        str | None, typer.Option(help="The test part of a DATA that has none by its name. Else a sixth is kept.")
-    ] = None,
+    data: Annotated[str, Argument(metavar="DATA", help="A labelled data set: a name, a file or a folder.")],
+    test: Annotated[str | None, Option(help="The test part of a DATA that has none. Else a sixth is kept.")] = None,
     per_class: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N,N,…", help="Labelled images of each class. [of 1,5,10,20,50,100,500,1000 what there are]"
-        ),
+        str | None, Option(metavar="N,N,…", help="Labelled images of each class. [of 1,5,10,…,1000 what there are]")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, max=1000, help="Repetitions of each. [5; --quick: 2]")] = None,
-    arms: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,…",
-            help="Ways to learn: plain, augmented, mixup, hybrids-labelled, hybrids-unlabelled, pseudo-labels; "
-            "others only when they are named: augmented-mixup, spread-labels, as-published.",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, max=10**7, help="Of the optimiser, for every classifier. [1500; --quick: 250]")
-    ] = None,
-    model: Annotated[str, typer.Option(help="Family of the models that hybrids are made with.")] = "vae",
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A first curve: fewer sizes, seeds, steps and images.")
-    ] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, max=256, help="Processes. By default one for each core.")] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder of the study.")] = Path(
-        "study-hybrids"
-    ),
+    seeds: Annotated[int | None, Option(min=1, max=1000, help="Repetitions of each. [5; --quick: 2]")] = None,
+    arms: Annotated[str | None, Option(metavar="A,B,…", help=WAYS)] = None,
+    steps: Annotated[int | None, Option(min=1, max=10**7, help="Of each classifier. [1500; --quick: 250]")] = None,
+    model: Annotated[str, Option(help="Family of the models that hybrids are made with.")] = "vae",
+    quick: Annotated[bool, Option("--quick", help="A first curve: fewer sizes, seeds, steps and images.")] = False,
+    jobs: Annotated[int | None, Option(min=1, max=256, help="Processes. By default one for each core.")] = None,
+    output: options.StudyFolder = Path("study-hybrids"),
     settings: options.Settings = None,
     image_size: options.ImageSize = None,
     data_root: options.DataRoot = None,
@@ -79,10 +66,8 @@ def hybrids(
     check_folder(output)
     (task,) = load_tasks([data], [test] if test else [], None, image_size, data_root)
     if per_class is None:
-        fewest = comparison.fewest_of_a_class(task)
-        config = replace(
-            config, per_class=tuple(size for size in config.per_class if size <= max(fewest, 1))
-        )  # none: refused below
+        most = max(comparison.fewest_of_a_class(task), 1)  # none: refused below
+        config = replace(config, per_class=tuple(size for size in config.per_class if size <= most))
     repetitions = seeds or (2 if quick else 5)
     shared, plan = comparison.cells(task, repetitions, config, output)
     if per_class is None:

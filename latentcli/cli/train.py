@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from latentcli.cli import options
 from latentcli.cli.app import LEARN, app, command
@@ -19,19 +19,15 @@ FAMILYS_OWN = "By default what the model family takes."
 def train(
     data: options.Data,
     val: options.Val = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("vae.pth"),
-    gmm: Annotated[Path, typer.Option(help="The mixture to write when there are labels.")] = Path("gmm_params.pkl"),
-    model: Annotated[str, typer.Option(metavar=options.one_of("models:FAMILIES"), help="Model family.")] = "vae",
+    output: Annotated[Path, Option("-o", "--output", help="The checkpoint to write.")] = Path("vae.pth"),
+    gmm: Annotated[Path, Option(help="The mixture to write when there are labels.")] = Path("gmm_params.pkl"),
+    model: Annotated[str, Option(metavar=options.one_of("models:FAMILIES"), help="Model family.")] = "vae",
     backbone: Annotated[
-        str | None, typer.Option(help=f"Encoder and decoder; `latentcli settings` lists them. {FAMILYS_OWN}")
+        str | None, Option(help=f"Encoder and decoder, as `latentcli settings` lists them. {FAMILYS_OWN}")
     ] = None,
-    latent_dim: Annotated[int | None, typer.Option(help=f"Dimensions of the latent space. {FAMILYS_OWN}")] = None,
-    loss: Annotated[
-        str | None, typer.Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")
-    ] = None,
-    beta: Annotated[
-        float | None, typer.Option(help=f"Weight of the KL divergence, or of the commitment to codes. {FAMILYS_OWN}")
-    ] = None,
+    latent_dim: Annotated[int | None, Option(help=f"Dimensions of the latent space. {FAMILYS_OWN}")] = None,
+    loss: Annotated[str | None, Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")] = None,
+    beta: Annotated[float | None, Option(help=f"Weight of the KL or commitment term. {FAMILYS_OWN}")] = None,
     training: options.Training = options.TRAINING,
     reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
@@ -51,8 +47,7 @@ def train(
     settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta)
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, gmm, log, state, given=[data, val, reading.labels], folder=figures)
-    images = inputs.images(data, reading, output, image_size=training.image_size)
-    labelled = inputs.validation(val, reading, output, images.shape, training.image_size is not None)
+    images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size)
     naming = images if labelled is None else labelled
     named = naming.labels.any or val is not None
     if named:

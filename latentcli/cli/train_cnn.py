@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import LEARN, app, command
@@ -16,32 +16,17 @@ from latentcli.cli.app import LEARN, app, command
 def train_cnn(
     data: options.Data,
     val: Annotated[
-        str | None,
-        typer.Argument(metavar="VAL", help="Labelled images to validate with. By default a few of DATA's, if many."),
+        str | None, Argument(metavar="VAL", help="Labelled images to validate with. By default a few of many in DATA.")
     ] = None,
-    hybrids: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="HYBRIDS.npz|DIR", help="Images with soft labels: what `hybridize` wrote, file or folder."
-        ),
-    ] = None,
+    hybrids: Annotated[Path | None, Option(metavar="HYBRIDS.npz|DIR", help="What `latentcli hybridize` wrote.")] = None,
     labelled_fraction: Annotated[
         float | None,
-        typer.Option(
-            "--labelled-fraction",
-            "--share",
-            min=0.0,
-            max=1.0,
-            help="Of the images of an epoch that are DATA's, beside hybrids. [default: 0.5]",
-        ),
+        Option("--labelled-fraction", "--share", min=0.0, max=1.0, help="DATA's part of an epoch. [default: 0.5]"),
     ] = None,
     finish: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="Of all steps, the last that see DATA's images alone, no hybrids. [default: 0]"
-        ),
+        float | None, Option(min=0.0, max=1.0, help="The last part of the steps, without hybrids. [default: 0]")
     ] = None,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The checkpoint to write.")] = Path("cnn.pth"),
+    output: Annotated[Path, Option("-o", "--output", help="The checkpoint to write.")] = Path("cnn.pth"),
     training: options.Training = options.TRAINING,
     reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
@@ -61,8 +46,7 @@ def train_cnn(
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids], folder=figures)
     mixed = read_hybrids(hybrids) if hybrids else None
-    images = inputs.images(data, reading, output, image_size=training.image_size)
-    validation = inputs.validation(val, reading, output, images.shape, training.image_size is not None)
+    images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size)
     labelled = mixing.labelled(images, labels_per_class, settings["seed"])
     if validation is not None and (known := mixing.in_both(labelled.images, validation.images)):
         console.note(
