@@ -33,8 +33,7 @@ class Samples:
     Args:
         points: (N, D) float; may be memory-mapped, and is never copied whole.
         labels: (N,) int, indices of classes, or ``UNLABELLED``.
-        chunk_size: points at a time.
-        device: ``"cpu"``, where numpy computes, or a torch device's name.
+        chunk_size, device: points at a time; ``"cpu"``, where numpy computes, or a torch device's name.
 
     Attributes:
         origin, variances: (D,) of the points, origin being their mean.

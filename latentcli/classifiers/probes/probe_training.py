@@ -83,8 +83,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train an initialised network in place; it ends with its best weights by the rows held out, else with its last.
 
-    Each epoch's row has ``epoch``, ``loss`` (nats, mean over the epoch) and ``accuracy``; with ``val_`` before them, the
-    same on the rows held out.
+    Each epoch's row has ``epoch``, ``loss`` (nats, mean over the epoch) and ``accuracy``; the last two with ``val_``
+    before them are of the rows held out.
     """
     read = rows_on(X, device)
     rows, held_out = split(labels, schedule)
