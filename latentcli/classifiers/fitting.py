@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latentcli.classifiers import CLASSIFIERS, PROBES
 from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.labels import labelled_per_class
 from latentcli.core.latents import Latents
@@ -48,12 +49,9 @@ def fit_mixture(
         >>> mixture.predict_proba(vae.encode(images).flat).shape == (len(images), 3)
         True
     """
-    from latentcli.classifiers import CLASSIFIERS
-
     latents = labelled(latents, val, labels_per_class, seed)
-    settings = {"n_components": components, "covariance_type": covariance}
-    given = {name: value for name, value in settings.items() if value is not None}
-    mixture: GaussianMixtureClassifier = CLASSIFIERS["gmm"](device=device, random_state=seed, **given)
+    shape = {} if covariance is None else {"covariance_type": covariance}
+    mixture: GaussianMixtureClassifier = CLASSIFIERS["gmm"](components, device=device, random_state=seed, **shape)
     mixture.fit(latents.flat, latents.labels.texts, latents.posterior_variances, classes=latents.labels.names)
     mixture.fitted_on_ = latents.checkpoint
     return mixture
@@ -91,8 +89,6 @@ def fit_probe(
         >>> probe.predict(vae.encode(images).flat).shape == (len(images),)
         True
     """
-    from latentcli.classifiers import PROBES
-
     check_known(settings, [each.name for each in PROBES[probe].described_settings()])
     latents = labelled(latents, val, labels_per_class, seed)
     settings |= {"features": features, "shape": latents.feature_shape(features), "random_state": seed}
@@ -103,10 +99,7 @@ def fit_probe(
 
 
 def labelled(latents: Latents, val: Latents | None, labels_per_class: int | None, seed: int) -> Latents:
-    """The latents that a classifier is fitted on, with the labels that it learns from.
-
-    Arguments and errors are those of ``fit_mixture``; the latents of ``val`` are added to the others.
-    """
+    """These latents and those of ``val``, with the labels that a classifier learns from, as for ``fit_mixture``."""
     if val is not None:
         latents = latents.unlabelled().followed_by(val)
     if not latents.labels.any:
@@ -121,11 +114,7 @@ def features_of(latents: Latents, name: str | None) -> np.ndarray:
 
 
 def features_for(classifier: "LatentClassifier", latents: Latents) -> np.ndarray:
-    """(N, F): the features that a classifier reads.
-
-    Raises:
-        ModelFileError: the classifier reads another number of features.
-    """
+    """(N, F): the features that a classifier reads; a ``ModelFileError`` if it reads another number of them."""
     found = features_of(latents, classifier.features)
     if found.shape[1] != classifier.n_features_in_:
         sizes = f"it reads {classifier.n_features_in_} features, and the model has {found.shape[1]}"

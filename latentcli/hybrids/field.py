@@ -18,11 +18,8 @@ def field(
 ) -> tuple[np.ndarray, tuple[float, float, float, float], np.ndarray]:
     """p(class | z) on a grid: over all of a space of up to two dimensions, else over the points' principal plane.
 
-    Points (N, d) are in the space of the mixture's means; the grid has ``side`` positions along each axis.
-
-    Returns:
-        (side, side, C) likelihoods in [0, 1], the second axis of the plane going up the rows; (left, right, bottom,
-        top) of the grid; and (N, 2) coordinates of the points in it.
+    Points (N, d) are in the space of the mixture's means. Likelihoods are (side, side, C), the plane's second axis
+    going up the rows; then come (left, right, bottom, top) of the grid, and (N, 2) coordinates of the points in it.
     """
     points = np.asarray(points, np.float64)
     centre, directions = np.zeros(points.shape[1]), np.eye(2, points.shape[1])

@@ -17,11 +17,7 @@ LogLikelihood = Callable[[np.ndarray], np.ndarray]
 
 
 def of_class_gaussians(mixture: "GaussianMixtureClassifier", *_: object) -> LogLikelihood:
-    """By one diagonal Gaussian for each class, all classes equally likely a priori.
-
-    Raises:
-        ModelFileError: the mixture's file does not hold them.
-    """
+    """By one diagonal Gaussian for each class, all equally likely a priori; the mixture's file must hold them."""
     gaussians = mixture.class_gaussians_
     if gaussians is None:
         problem, expected = "the mixture does not hold a Gaussian for each class", "class_means and class_variances"

@@ -26,11 +26,7 @@ MAX_EMPTY_BLOCKS = 100
 
 @dataclass(frozen=True)
 class Recipe:
-    """Which hybrids are made: the arguments of ``hybridize`` by the same names, where they are explained.
-
-    Raises:
-        UsageError: a name is unknown, a value out of range, or a setting means nothing with this strategy.
-    """
+    """Which hybrids are made: the arguments of ``hybridize`` by the same names, where they are explained."""
 
     strategy: str = setting("between", choices=tuple(STRATEGIES))
     likelihood: str = setting("mixture", choices=tuple(LIKELIHOODS))
@@ -93,12 +89,7 @@ class HybridMaker:
         self._sources = Sources(mixture, decoder, self.log_likelihood, classes, recipe.ratio, images)
 
     def blocks(self, count: int) -> Iterator[HybridBlock]:
-        """``count`` hybrids, a block at a time.
-
-        Raises:
-            NoPointAccepted: hardly any point passes ``min_confidence`` and ``reject``, or a class has no image.
-            ModelFileError: the mixture lacks what ``reject`` needs.
-        """
+        """``count`` hybrids, a block at a time; ``NoPointAccepted`` where there are none, or hardly any."""
         made = empty = block = 0
         while made < count:
             random = np.random.default_rng([self.recipe.seed, block])

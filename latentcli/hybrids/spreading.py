@@ -39,8 +39,7 @@ class SpreadLabels:
     Neighbours thereby correct images that the mixture is confidently wrong about. Images known to be of none of the
     mixture's classes are left out. Distances are Euclidean in the space of the mixture's means.
 
-    Attributes:
-        soft_labels: (M, C) float64, rows summing to 1: of each of the M images that are not left out.
+    ``soft_labels`` (M, C) float64, rows summing to 1, are those of the M images that are not left out.
 
     Raises:
         DataError: all images are of classes that the mixture does not have, or there are too many of them.

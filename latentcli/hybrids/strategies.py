@@ -77,9 +77,6 @@ class Sources:
 
         Images are represented by their posterior means: draws from their posteriors made worse hybrids when there were
         few images. With ``agreeing_only``, images whose known class is not their likeliest are left out.
-
-        Raises:
-            NoPointAccepted: there are images, and one of the classes has none.
         """
         if self.images is None:
             return draw_of_classes(self.mixture, classes, random)

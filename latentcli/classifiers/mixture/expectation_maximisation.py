@@ -33,8 +33,7 @@ class Samples:
     Args:
         points: (N, D) float; may be memory-mapped, and is never copied whole.
         labels: (N,) int, indices of classes, or ``UNLABELLED``.
-        chunk_size: points at a time.
-        device: ``"cpu"``, where numpy computes, or a torch device's name.
+        chunk_size, device: points at a time; ``"cpu"``, where numpy computes, or a torch device's name.
 
     Attributes:
         origin, variances: (D,) of the points, origin being their mean.
@@ -44,11 +43,7 @@ class Samples:
 
     def __init__(self, points: np.ndarray, labels: np.ndarray, chunk_size: int, device: str = "cpu") -> None:
         self.points, self.labels, self.chunk_size, self.device = points, labels, chunk_size, device
-        self.xp: ModuleType = np
-        if device != "cpu":
-            import torch
-
-            self.xp = torch
+        self.xp = _namespace(device)
         self._resident: list[tuple[Any, Any]] | None = None
         # The variance in a second pass, from the mean: a single pass over squares loses all digits far from 0.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -189,3 +184,11 @@ def _check_spread(mixture: Mixture, floor: np.ndarray) -> None:
     collapsed = variances <= 1.001 * (floor if variances.ndim == 2 else floor.mean())
     if (lost := collapsed.reshape(len(variances), -1).all(axis=1)).any():
         raise CollapsedComponent("it sits on a single point", int(lost.argmax()))
+
+
+def _namespace(device: str) -> ModuleType:
+    if device == "cpu":
+        return np
+    import torch
+
+    return torch

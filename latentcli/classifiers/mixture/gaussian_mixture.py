@@ -118,13 +118,12 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         return settings
 
     def _adopt(
-        self, mixture: Mixture, projection: principal.Projection | None, component_labels: np.ndarray,
-        classes: np.ndarray,
-    ) -> None:  # fmt: skip
+        self, mixture: Mixture, plane: principal.Projection | None, component_labels: np.ndarray, classes: np.ndarray
+    ) -> None:
         self.weights_, self.means_, self.covariances_ = mixture.weights, mixture.means, mixture.covariances
         self.component_labels_, self.classes_ = component_labels, classes
-        self.projection_ = projection
-        self.n_features_in_ = self.means_.shape[1] if projection is None else len(projection.offset)
+        self.projection_ = plane
+        self.n_features_in_ = self.means_.shape[1] if plane is None else len(plane.offset)
 
     def _mixture(self) -> Mixture:
         return Mixture(self.weights_, self.means_, self.covariances_, self.covariance_type)

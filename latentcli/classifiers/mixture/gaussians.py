@@ -103,14 +103,11 @@ def features(points: Any, covariance_type: str, xp: ModuleType = np) -> Any:
 def from_statistics(
     statistics: np.ndarray, origin: np.ndarray, covariance_type: str, floor: np.ndarray, shrinkage: float = 0.0
 ) -> Mixture:
-    """The maximisation step: the mixture that the expected sufficient statistics ask for.
+    """The maximisation step: the mixture that the statistics (K, F) of points taken from ``origin`` (D,) ask for.
 
-    Args:
-        statistics: (K, F) Σ_i r_ik φ(z_i), as ``features`` lays them out; every component has mass.
-        origin: (D,) what the points were taken from.
-        floor: (D,) added to the variances.
-        shrinkage: how firmly each covariance is drawn to the mean of all: as by so many samples, distributed like
-            that mean, for each free parameter of the covariance. Few samples and many dimensions draw strongly.
+    Every component has mass; ``floor`` (D,) is added to the variances. Each covariance is drawn to the mean of all as
+    by ``shrinkage`` samples, distributed like that mean, for each of its free parameters: strongly, where there are
+    few samples and many dimensions.
     """
     masses = statistics[:, 0]
     dimensions = len(origin)

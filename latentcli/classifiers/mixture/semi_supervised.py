@@ -37,8 +37,7 @@ class Settings:
         max_iter: iterations at most; a ``ConvergenceWarning`` when EM has not converged by then.
         n_init: how many starts to try, of which the likeliest is kept. They differ where there are means to draw.
         random_state: seed, or numpy's generator, of the means that are drawn.
-        device: ``cpu``, where numpy computes and torch is not needed, or ``auto``, ``cuda``, ``cuda:N``.
-            ``mps`` has no float64: the CPU computes.
+        device: ``cpu`` (numpy, no torch), ``auto``, ``cuda``, ``cuda:N``; ``mps`` has no float64: the CPU computes.
         chunk_size: points at a time; None: 1024 on the CPU, 65536 on an accelerator.
         max_dimensions: D up to which the mixture is fitted in the space itself, and d, the dimensions of the
             principal plane in a larger one.
@@ -89,9 +88,6 @@ def fit_best(samples: Samples, classes: int, settings: Settings) -> Fit:
     that took the F1 from 0.95 and 0.73 (two models) to 0.98 and 0.985, within 0.002 of the 15 nearest neighbours
     with all labels, whichever the labels; in the latents of mixture priors one for each class was kept. Without labels
     ``classes`` is 0.
-
-    Raises:
-        FitError: a component collapsed in every start.
     """
     try:
         simple = _likeliest(samples, settings.n_components or max(classes, 1), classes, settings)
@@ -113,11 +109,16 @@ def fit_best(samples: Samples, classes: int, settings: Settings) -> Fit:
     return rich if class_entropy(samples, rich, classes) <= entropy / 2 else simple
 
 
+def responsibilities(points: np.ndarray, mixture: Mixture, origin: np.ndarray) -> np.ndarray:
+    """(K, n): p(component | z) of points (n, D)."""
+    joint = log_joint(points, mixture, origin)
+    return np.exp(joint - log_sum(joint))
+
+
 def class_entropy(samples: Samples, fit: Fit, classes: int) -> float:
     """Nats: the entropy of p(class | z), mean over samples taken evenly from the data."""
-    points = np.asarray(samples.points[:: max(1, len(samples) // _JUDGED_ON)])
-    joint = log_joint(points, fit.mixture, samples.origin)
-    posterior = np.eye(classes)[:, fit.component_classes] @ np.exp(joint - log_sum(joint))
+    points = samples.points[:: max(1, len(samples) // _JUDGED_ON)]
+    posterior = np.eye(classes)[:, fit.component_classes] @ responsibilities(points, fit.mixture, samples.origin)
     return float(-(posterior * np.log(np.maximum(posterior, 1e-300))).sum(axis=0).mean())
 
 
@@ -154,6 +155,5 @@ def labelled_mass(samples: Samples, mixture: Mixture, classes: int) -> np.ndarra
     labelled = np.flatnonzero(samples.labels != UNLABELLED)
     for start_row in range(0, len(labelled), samples.chunk_size):
         rows = labelled[start_row : start_row + samples.chunk_size]
-        joint = log_joint(np.asarray(samples.points[rows], dtype=np.float64), mixture, samples.origin)
-        mass += np.exp(joint - log_sum(joint)) @ np.eye(classes)[samples.labels[rows]]
+        mass += responsibilities(samples.points[rows], mixture, samples.origin) @ np.eye(classes)[samples.labels[rows]]
     return mass

@@ -1,8 +1,5 @@
 """What all probes have in common: they learn labels of images from features, which shows what a latent space encodes.
 
-A probe reads floats, which it standardises, or integers, which are codes: names without an order. It learns from
-labelled images alone.
-
 Source: Alain & Bengio 2017 (linear probes).
 """
 
@@ -34,8 +31,9 @@ _KEYS = {"kind", "features", "classes", "inputs", "codes", "settings", "arrays",
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
-    """A classifier of features (N, F); a kind of probe says how it learns, and which arrays it is made of.
+    """A classifier of features (N, F): floats, which it standardises, or integers, which are codes without an order.
 
+    A kind of probe says how it learns, from labelled images alone, and which arrays it is made of.
     Settings that ``setting`` makes have a range, and are kept with the fitted probe, as are features and shape.
 
     Attributes:
