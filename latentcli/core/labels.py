@@ -96,10 +96,7 @@ class Labels:
     def per_class(self, n: int, seed: int, of: str = "the images") -> Self:
         """Only ``n`` labels of each class; all other images become unlabelled.
 
-        Args:
-            n: labels to keep of each class, at least 1.
-            seed: of the draw; each class is drawn by itself, so that it does not depend on the others.
-            of: how to call the images in messages.
+        Each class is drawn by itself, so that it does not depend on the others. ``of`` is for messages.
 
         Raises:
             DataError: there are no labels, or fewer than ``n`` of a class.

@@ -28,12 +28,7 @@ class Registry(Mapping[str, Any]):
         return self._own | {entry.name: entry.value for entry in others if entry.name not in self._own}
 
     def __getitem__(self, name: str) -> Any:
-        """The attribute registered under ``name``.
-
-        Raises:
-            UsageError: the name is unknown; the message lists the valid ones. Or another package added it, and
-                it cannot be imported.
-        """
+        """The attribute of that name; a ``UsageError`` if it is unknown, or is another package's and not importable."""
         value = self._own.get(name) or self._entries.get(name)
         if value is None:
             raise UsageError(f"unknown {self.kind} {name!r}", f"expected one of: {', '.join(self._entries)}")

@@ -98,11 +98,7 @@ def _files(folder: Path, split: str) -> tuple[Path | None, Path | None]:
 
 
 def read(path: Path) -> np.ndarray:
-    """The array of one IDX file of unsigned bytes, memory-mapped unless it is gzipped.
-
-    Raises:
-        DataError: it is damaged, longer than its header says, or inflates to over 64 MiB plus 100 times its size.
-    """
+    """The array of one IDX file of unsigned bytes, memory-mapped unless it is gzipped; damage is a DataError."""
     try:
         file, size = open_regular(path)
         with file:

@@ -25,11 +25,7 @@ _METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 def format_of(path: Path) -> str:
-    """``"png"`` or ``"svg"``, by the suffix; also a check of a path before any work is done.
-
-    Raises:
-        UsageError: the suffix is another one, or missing.
-    """
+    """``"png"`` or ``"svg"``, by the suffix; a UsageError for any other, so also a check before any work is done."""
     suffix = Path(path).suffix
     kind = suffix.lower().removeprefix(".")
     if kind not in _METADATA:
@@ -39,12 +35,7 @@ def format_of(path: Path) -> str:
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG or SVG, whole or not at all; the same figure gives the same bytes.
-
-    Raises:
-        UsageError: the suffix is neither .png nor .svg.
-        OutputError: the file cannot be written.
-    """
+    """Write a figure as PNG or SVG, whole or not at all; the same figure gives the same bytes."""
     from latentcli.figures.style import DPI, look
 
     kind = format_of(path)

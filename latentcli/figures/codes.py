@@ -24,9 +24,8 @@ _AXIS, _USAGE, _BELOW = 180, 270, 80  # pixels: left of the histogram, its heigh
 
 @style.look()
 def draw(
-    originals: np.ndarray, reconstructions: np.ndarray, maps: np.ndarray, codes: np.ndarray, vectors: np.ndarray,
-    title: str = "",
-) -> Figure:  # fmt: skip
+    originals: np.ndarray, reconstructions: np.ndarray, maps: np.ndarray, codes: np.ndarray, vectors: np.ndarray
+) -> Figure:
     """Images, their reconstructions and their maps of codes side by side; beneath, how often each code is used.
 
     A code's colour is the rank of its vector along the first principal component of the vectors of all codes that
@@ -50,20 +49,19 @@ def draw(
     height, width = style.tile_size(originals.shape[2], originals.shape[3], _LARGE if large else _ROOM)
     cell = max(width, _DIGIT * max(map(len, _HEADINGS))) + _GAP
     group = len(_HEADINGS) * cell + _BETWEEN
-    top = 64 if title else _EDGE
-    below = top + _LINE + rows * (height + _GAP)  # where the images end
+    below = _EDGE + _LINE + rows * (height + _GAP)  # where the images end
     usage = below + 146
-    sheet = style.Sheet(max(2 * _EDGE + across * group - _BETWEEN, _NARROWEST), usage + _USAGE + _BELOW, title)
+    sheet = style.Sheet(max(2 * _EDGE + across * group - _BETWEEN, _NARROWEST), usage + _USAGE + _BELOW)
     left = max(0, (sheet.width - across * group + _BETWEEN) / 2)
     order, share = colour_order(vectors, np.bincount(codes.ravel(), minlength=len(vectors)))
     for index in range(count):
-        x, y = left + index % across * group, top + _LINE + index // across * (height + _GAP)
+        x, y = left + index % across * group, _EDGE + _LINE + index // across * (height + _GAP)
         pictures = (originals[index], reconstructions[index], _coloured(order[maps[index]]))
         for number, (heading, picture) in enumerate(zip(_HEADINGS, pictures, strict=True)):
             at = x + number * cell + (cell - width) / 2
             sheet.image(at, y, width, height, picture, gid=heading)
             if index < across:
-                sheet.text(at + width / 2, top, heading)
+                sheet.text(at + width / 2, _EDGE, heading)
         if large:
             _number(sheet, at, y, width, height, maps[index], pictures[-1])
     _explain(sheet, below + 28, share)
@@ -96,8 +94,7 @@ def colour_order(vectors: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, f
     Ranks, not distances, so that a few distant vectors do not leave one colour to all others.
 
     Args:
-        vectors: (K, D).
-        counts: (K,) how often each code occurs, not all 0.
+        vectors, counts: (K, D), and (K,) how often each code occurs, not all 0.
 
     Returns:
         (K,) in [0, 1], evenly spaced over the used codes, the most used in the lower half, 0 for the others; and the

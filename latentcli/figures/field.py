@@ -21,12 +21,10 @@ def draw(
     """A field in the mixture of its classes' colours, with the points on it.
 
     Args:
-        likelihoods: (H, W, K) of the classes on a grid, rows from the bottom; each sums to 1 over the classes.
+        likelihoods: (H, W, K) of the K classes on a grid, rows from the bottom; each sums to 1 over the classes.
         extent: left, right, bottom and top of the grid.
         points: (N, 2) in the same plane; the first 2,000 are drawn.
         soft_labels: (N, K): a point has the colour of its likeliest class.
-        classes: K names.
-        axes_names: of the plane's two directions.
 
     Raises:
         DataError: a shape does not fit, or a value is not finite.

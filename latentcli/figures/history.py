@@ -1,7 +1,7 @@
 """Training curves: the loss and each of its terms over the epochs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -46,32 +46,32 @@ def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -
     Raises:
         DataError: there is no epoch, or no loss.
     """
-    names = [name for name in _terms(history) if any(_has_values(history, key) for key in (name, f"val_{name}"))]
+    columns = {name: _column(history, name) for row in history for name in row}
+    curves = {name: values for name, values in columns.items() if np.isfinite(values).any()}
+    names = [name for name in _terms(columns) if {name, f"val_{name}"} & curves.keys()]
     if "loss" not in names:
         raise DataError("there are no training curves to draw", "expected rows with epoch and loss, and found none")
     epochs = _column(history, "epoch")
     epochs = np.where(np.isfinite(epochs), epochs, np.arange(1, len(history) + 1))
-    best = _best(history)
-    columns = min(len(names), PANELS_A_ROW)
-    rows = math.ceil(len(names) / columns)
-    figure = style.new_figure(0.6 + 3.3 * columns, 0.6 + 2.7 * rows)
+    losses = curves["val_loss" if "val_loss" in curves else "loss"]
+    best = float(epochs[losses == np.nanmin(losses)][-1])
+    across = min(len(names), PANELS_A_ROW)
+    down = math.ceil(len(names) / across)
+    figure = style.new_figure(0.6 + 3.3 * across, 0.6 + 2.7 * down)
     for index, name in enumerate(names):
-        panel = figure.add_subplot(rows, columns, index + 1)
-        _draw_panel(panel, history, epochs, name)
+        panel = figure.add_subplot(down, across, index + 1)
+        _draw_panel(panel, curves, epochs, name)
         panel.set_ylabel(UNITS.get(name, unit))
-        if best is not None:
-            panel.axvline(epochs[best], color=style.MUTED, linestyle=":", linewidth=1.2, zorder=0)
+        panel.axvline(best, color=style.MUTED, linestyle=":", linewidth=1.2, zorder=0)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    if best is not None:
-        handles.append(figure.axes[0].lines[-1])
-        labels.append(f"best epoch ({epochs[best]:.0f})")
+    handles, labels = [*handles, figure.axes[0].lines[-1]], [*labels, f"best epoch ({best:.0f})"]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 
 
-def _terms(history: Sequence[Mapping[str, float]]) -> list[str]:
+def _terms(columns: Iterable[str]) -> list[str]:
     """Names of the curves: the loss, reconstruction and KL first, the others in their own order."""
-    found = {name.removeprefix("val_"): None for row in history for name in row}
+    found = {name.removeprefix("val_"): None for name in columns}
     first = [name for name in ("loss", "reconstruction", "kl") if name in found]
     return first + [name for name in found if name not in first and name not in NOT_CURVES]
 
@@ -82,25 +82,12 @@ def _column(history: Sequence[Mapping[str, float]], name: str) -> np.ndarray:
     return np.array([v if isinstance(v, int | float) and math.isfinite(v) else math.nan for v in values], dtype=float)
 
 
-def _has_values(history: Sequence[Mapping[str, float]], name: str) -> bool:
-    return bool(np.isfinite(_column(history, name)).any())
-
-
-def _best(history: Sequence[Mapping[str, float]]) -> int | None:
-    for name in ("val_loss", "loss"):
-        if _has_values(history, name):
-            losses = _column(history, name)
-            return int(np.flatnonzero(losses == np.nanmin(losses))[-1])
-    return None
-
-
-def _draw_panel(panel: Axes, history: Sequence[Mapping[str, float]], epochs: np.ndarray, name: str) -> None:
+def _draw_panel(panel: Axes, curves: Mapping[str, np.ndarray], epochs: np.ndarray, name: str) -> None:
     dots = "o" if len(epochs) <= 12 else ""
     training = (name, "training", style.PALETTE[0], "-")
     for key, label, colour, dashes in (training, (f"val_{name}", "validation", style.PALETTE[3], "--")):
-        if _has_values(history, key):
-            values = _column(history, key)
-            panel.plot(epochs, values, color=colour, linestyle=dashes, marker=dots, markersize=4, label=label)
+        if key in curves:
+            panel.plot(epochs, curves[key], color=colour, linestyle=dashes, marker=dots, markersize=4, label=label)
     title = TITLES.get(name, style.shown(name.replace("_", " ").capitalize()))
     panel.set(title=title, xlabel="epoch", axisbelow=True)
     panel.xaxis.set_major_locator(style.few_whole_ticks())

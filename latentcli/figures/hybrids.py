@@ -15,17 +15,13 @@ _ROOM, _LINE, _GAP, _EDGE = 128, 24, 14, 24  # pixels
 _LETTER = 11.5  # pixels: the mean width of a letter at the size of captions
 
 
-def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str], limit: int = 24) -> list[str]:
+def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str]) -> list[str]:
     """The two most likely classes in whole percent, in the order of the classes: ["20 % 4", "80 % 8"].
 
     The other classes are summed up as "other"; what rounds to 0 % is left out. The percentages sum to 100.
 
-    Args:
-        soft_label: (K,) likelihoods of the classes, at least 0, not all 0.
-        classes: K names, shown with at most ``limit`` characters.
-
     Raises:
-        DataError: the number of likelihoods is not K, or one is negative or not finite, or all are 0.
+        DataError: there is not one likelihood for each class, or one is negative or not finite, or all are 0.
     """
     soft_label = np.asarray(soft_label, dtype=np.float64)
     if soft_label.shape != (len(classes),) or not len(classes):
@@ -34,7 +30,7 @@ def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str], li
         raise DataError("soft labels have to be finite, at least 0, and not all 0")
     shares = soft_label / soft_label.sum()
     first = np.sort(np.argsort(-shares, kind="stable")[:2])
-    names = [*(style.shown(classes[index], limit) for index in first), "other"]
+    names = [*(style.shown(classes[index], 14) for index in first), "other"]
     shares = np.append(shares[first], max(0.0, 1 - shares[first].sum()))
     exact = 100 * shares / shares.sum()
     percents = np.floor(exact).astype(int)  # then the largest remainders are rounded up, so that the sum is 100
@@ -43,13 +39,12 @@ def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str], li
 
 
 @style.look()
-def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
+def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> Figure:
     """A grid of images, each over its caption.
 
     Args:
         images: (N, C, H, W) float in [0, 1] or uint8; the first 100 are drawn.
-        soft_labels: (N, K) likelihoods of the classes.
-        classes: K names.
+        soft_labels: (N, K) likelihoods of the K classes.
 
     Raises:
         DataError: there are no images, or the soft labels are not (N, K).
@@ -59,16 +54,15 @@ def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], ti
         raise DataError(f"cannot caption {len(images)} images with soft labels of shape {soft_labels.shape}")
     images = images[:MOST_IMAGES]
     height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM)
-    captions = [_lines(caption(row, classes, 14)) for row in soft_labels[: len(images)]]
+    captions = [_lines(caption(row, classes)) for row in soft_labels[: len(images)]]
     longest = max(len(line) for lines in captions for line in lines)
     cell = int(max(width, _LETTER * longest)) + _GAP
     row = height + 6 + _LINE * max(map(len, captions)) + _GAP
     columns = min(len(images), COLUMNS)
-    top = 64 if title else _EDGE
     rows = -(-len(images) // columns)
-    sheet = style.Sheet(2 * _EDGE + columns * cell, top + rows * row - _GAP + _EDGE, title)
+    sheet = style.Sheet(2 * _EDGE + columns * cell, 2 * _EDGE + rows * row - _GAP)
     for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
-        x, y = _EDGE + (index % columns + 0.5) * cell, top + index // columns * row
+        x, y = _EDGE + (index % columns + 0.5) * cell, _EDGE + index // columns * row
         sheet.image(x - width / 2, y, width, height, image)
         for number, line in enumerate(lines):
             sheet.text(x, y + height + 6 + number * _LINE, line)

@@ -10,16 +10,14 @@ from latentcli.figures import style
 
 
 @style.look()
-def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray], title: str = "") -> Figure:
+def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray]) -> Figure:
     """One group of bars per class, each bar with its number.
 
     Args:
-        classes: K names.
-        counts: name of a series ("known", "predicted") → K counts; one to ten series.
-        title: such as "10,000 images".
+        counts: name of a series ("known", "predicted") → a count for each class; one to ten series.
 
     Raises:
-        DataError: there is nothing to draw, or a series has not K counts or a negative one.
+        DataError: there is nothing to draw, or a series lacks a count or has a negative one.
     """
     series = {name: np.asarray(values) for name, values in counts.items()}
     if not len(classes) or not 0 < len(series) <= len(style.PALETTE):
@@ -31,7 +29,7 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
     thickness = 0.8 / len(series)
     room = 0.17 * len(series) + 0.05  # inches per class: its numbers must not touch
     width, height = 4.6 + 0.085 * max(map(len, names)), 1.3 + room * len(classes)
-    figure, axes = style.new_chart(width, height, title, limit=60)
+    figure, axes = style.new_chart(width, height)
     positions = np.arange(len(classes))
     for index, (name, values) in enumerate(series.items()):
         offset = (index - (len(series) - 1) / 2) * thickness

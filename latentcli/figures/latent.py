@@ -29,7 +29,7 @@ class Ellipses(NamedTuple):
 @style.look()
 def draw(
     points: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (),
-    mixture: Mapping[str, Any] | None = None, title: str = "", shares: bool = True,
+    mixture: Mapping[str, Any] | None = None, shares: bool = True,
 ) -> Figure:  # fmt: skip
     """Points coloured by class, under the 1 σ and 2 σ ellipses of the mixture's components in their class's colour.
 
@@ -53,7 +53,7 @@ def draw(
     points, labels = points[rows], labels[rows]
     names = style.shown_names(class_names)
     crowd = float(np.clip(np.sqrt(len(names) / 15), 1, 2))  # many names need much room
-    figure, axes = style.new_chart(6.4 * crowd + 0.085 * max(map(len, names), default=0), 5.8 * crowd, title)
+    figure, axes = style.new_chart(6.4 * crowd + 0.085 * max(map(len, names), default=0), 5.8 * crowd)
     axes_names = ["latent dimension 1", "latent dimension 2"]
     if points.shape[1] > 2:
         points, components, axes_names = _on_principal_plane(points, components, shares)
@@ -108,8 +108,7 @@ def _on_principal_plane(
 def chosen(labels: np.ndarray) -> np.ndarray:
     """Rows of the points to draw, in a fixed random order, so that no class lies over the others.
 
-    Args:
-        labels: (N,), negative where unlabelled. Labelled points go first, up to half of ``MOST_POINTS``.
+    Labelled points go first, up to half of ``MOST_POINTS``.
     """
     random = np.random.default_rng(0)
     order = random.permutation(len(labels))

@@ -5,7 +5,7 @@ from statistics import NormalDist
 import numpy as np
 from matplotlib.figure import Figure
 
-from latentcli.core.errors import DataError, UsageError
+from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 LOW, HIGH = 0.05, 0.95  # probabilities of the standard normal distribution, the prior, between which the grid lies
@@ -14,19 +14,13 @@ _ROOM = 1_400  # pixels for the longer side of the whole grid; small images, enl
 _TICKS = 5
 
 
-def quantiles(n: int = 20, low: float = LOW, high: float = HIGH) -> np.ndarray:
-    """(n,) values of the standard normal distribution at evenly spaced probabilities, ascending.
-
-    Raises:
-        UsageError: ``n`` is less than 1, or not 0 < low < high < 1.
-    """
-    if n < 1 or not 0 < low < high < 1:
-        raise UsageError(f"a grid of {n} points from {low} to {high} cannot be made", "expected 0 < low < high < 1")
-    probabilities = np.linspace(low, high, n) if n > 1 else [0.5 * (low + high)]
+def quantiles(n: int) -> np.ndarray:
+    """(n,) values of the standard normal distribution at evenly spaced probabilities, ascending."""
+    probabilities = np.linspace(LOW, HIGH, n) if n > 1 else [0.5]
     return np.array([NormalDist().inv_cdf(probability) for probability in probabilities])
 
 
-def grid_points(n: int = 20, low: float = LOW, high: float = HIGH) -> np.ndarray:
+def grid_points(n: int = 20) -> np.ndarray:
     """The n × n latent points to decode, row by row as the picture shows them.
 
     Returns:
@@ -34,21 +28,19 @@ def grid_points(n: int = 20, low: float = LOW, high: float = HIGH) -> np.ndarray
 
     Source: Kingma & Welling 2014, figure 4.
     """
-    values = quantiles(n, low, high)
+    values = quantiles(n)
     across, up = np.meshgrid(values, values[::-1])
     return np.stack([across.ravel(), up.ravel()], axis=1)
 
 
 @style.look()
 def draw(
-    images: np.ndarray, n: int = 20, low: float = LOW, high: float = HIGH,
-    axes: tuple[str, str] = ("latent dimension 1", "latent dimension 2"), title: str = "",
-) -> Figure:  # fmt: skip
+    images: np.ndarray, n: int = 20, axes: tuple[str, str] = ("latent dimension 1", "latent dimension 2")
+) -> Figure:
     """The decoded grid, edge to edge, with the latent values along two sides.
 
     Args:
         images: (n·n, C, H, W) float in [0, 1], in the order of ``grid_points``.
-        n, low, high: as given to ``grid_points``.
         axes: names of the two dimensions.
 
     Raises:
@@ -58,11 +50,11 @@ def draw(
     if len(images) != n * n:
         raise DataError(f"cannot draw {len(images)} images as a grid of {n}×{n}")
     height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM // n)
-    left, top, right, bottom = 110, 60 if title else 24, 24, 90  # pixels around the grid, for ticks and names
-    sheet = style.Sheet(left + n * width + right, top + n * height + bottom, title)
+    left, top, right, bottom = 110, 24, 24, 90  # pixels around the grid, for ticks and names
+    sheet = style.Sheet(left + n * width + right, top + n * height + bottom)
     across, down = n * width, n * height
     sheet.image(left, top, across, down, assemble(images, n))
-    values = quantiles(n, low, high)
+    values = quantiles(n)
     for index in np.unique(np.linspace(0, n - 1, min(n, _TICKS)).round().astype(int)):
         number = f"{round(values[index], 2) + 0.0:.2f}".replace("-", "−")
         x, y = left + (index + 0.5) * width, top + (n - index - 0.5) * height

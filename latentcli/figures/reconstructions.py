@@ -12,21 +12,19 @@ MOST_IMAGES = 40  # only the first pairs up to this number are drawn
 COLUMNS = 10  # pairs in a row
 
 _ROOM, _LINE, _GAP = 128, 26, 10  # pixels: the side of an image, a line of text, the gap between images
-_LEFT, _EDGE, _LETTER = 150, 20, 12
+_LEFT, _EDGE, _NUMBER = 150, 20, 72  # the last is the least room for a similarity
 
 
 @style.look()
 def draw(
-    originals: np.ndarray | None, reconstructions: np.ndarray, ssim: np.ndarray | Sequence[float] | None = None,
-    captions: Sequence[str] | None = None, title: str = "",
-) -> Figure:  # fmt: skip
+    originals: np.ndarray | None, reconstructions: np.ndarray, ssim: np.ndarray | Sequence[float] | None = None
+) -> Figure:
     """Bands of up to ten pairs: the original, its reconstruction, and below the structural similarity.
 
     Args:
         originals: (N, C, H, W) float in [0, 1] or uint8; None where only their latents are known.
         reconstructions: (N, C, H, W) likewise; the first 40 are drawn.
         ssim: (N,) structural similarity of each pair; None leaves it out.
-        captions: N names, above the originals.
 
     Raises:
         DataError: there are no images, or the numbers or shapes differ.
@@ -35,35 +33,29 @@ def draw(
     rows = {name: images for name, images in shown.items() if images is not None}
     for name, images in rows.items():
         style.check_images(images, f"{name}s")
-    beside = [len(values) for values in (ssim, captions) if values is not None]
     alike = originals is None or originals.shape == reconstructions.shape
-    if not alike or any(length != len(reconstructions) for length in beside):
+    if not alike or (ssim is not None and len(ssim) != len(reconstructions)):
         of_originals = "" if originals is None else f"originals of shape {originals.shape} with "
         raise DataError(
             f"cannot pair {of_originals}reconstructions of shape {reconstructions.shape}",
-            f"found {' and '.join(map(str, beside))} captions or similarities" if beside else None,
+            None if ssim is None else f"found {len(ssim)} similarities",
         )
     count = min(len(reconstructions), MOST_IMAGES)
     columns = min(count, COLUMNS)
     bands = -(-count // columns)
     height, width = style.tile_size(reconstructions.shape[2], reconstructions.shape[3], _ROOM)
-    letters = 6 if captions is None else min(12, max(map(len, captions)))
-    cell = max(width, _LETTER * letters) + _GAP
-    above, below = (0 if captions is None else _LINE), (0 if ssim is None else _LINE)
+    cell = max(width, _NUMBER) + _GAP
     step = height + _GAP // 2
-    band = above + len(rows) * step + below + _GAP + _GAP // 2
-    top = 64 if title else _EDGE
-    sheet = style.Sheet(_LEFT + columns * cell + _EDGE, top + bands * band - 2 * _GAP + _EDGE, title)
+    band = len(rows) * step + (0 if ssim is None else _LINE) + _GAP + _GAP // 2
+    sheet = style.Sheet(_LEFT + columns * cell + _EDGE, 2 * _EDGE + bands * band - 2 * _GAP)
     for index in range(count):
-        y = top + index // columns * band + above
+        y = _EDGE + index // columns * band
         x = _LEFT + index % columns * cell + (cell - width) / 2
         lower = y + (len(rows) - 1) * step
         for number, (name, images) in enumerate(rows.items()):
             sheet.image(x, y + number * step, width, height, images[index], gid=name)
             if index % columns == 0:
                 sheet.text(_LEFT, y + number * step + height / 2, name, ha="right", va="center")
-        if captions is not None:
-            sheet.text(x + width / 2, y - 4, style.shown(captions[index], cell // _LETTER), va="bottom")
         if ssim is not None:
             sheet.text(x + width / 2, lower + height + 3, f"{ssim[index]:.3f}".replace("-", "−"))
             if index % columns == 0:

@@ -13,10 +13,7 @@ ROUNDS = 300
 def spread_apart(figure: Figure, axes: Axes, texts: Sequence[Annotation]) -> None:
     """Move annotations so that they neither overlap nor leave the axes, as far as there is room.
 
-    Args:
-        figure: complete but for the positions of the texts.
-        axes: where the texts are.
-        texts: annotations with ``textcoords="offset points"``, centred both ways.
+    They have ``textcoords="offset points"`` and are centred both ways; the figure is complete but for their positions.
     """
     if not texts:
         return
@@ -37,10 +34,7 @@ def spread_apart(figure: Figure, axes: Axes, texts: Sequence[Annotation]) -> Non
 def separate(centres: np.ndarray, halves: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """(N, 2) centres of boxes, pushed apart pair by pair along the axis of the smaller overlap until none overlap.
 
-    Args:
-        centres: (N, 2) preferred positions.
-        halves: (N, 2) half widths and half heights.
-        frame: (2, 2) the lower and the upper corner of the area that they stay within.
+    ``halves`` (N, 2) are half widths and heights; the boxes stay between the two corners of the ``frame`` (2, 2).
     """
     # Equal centres would have no direction to be pushed in: fixed noise separates them.
     moved = centres + np.random.default_rng(0).normal(0, 0.01, centres.shape)

@@ -40,7 +40,6 @@ _SETTINGS = (
 )  # fmt: skip
 """Groups of matplotlib's settings that change how a picture looks."""
 
-TITLE_MARGIN, _TITLE_LETTER = 24, 15  # pixels: left and right of a sheet's title, and the width of a letter
 _WIDE_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans", "WenQuanYi Zen Hei", "Arial Unicode MS")
 
 
@@ -125,11 +124,11 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER, layout=layout)
 
 
-def new_chart(width: float, height: float, title: str, limit: int = 90) -> tuple[Figure, Axes]:
-    """A figure of this size in inches with one pair of axes, and a title of at most ``limit`` characters."""
+def new_chart(width: float, height: float, title: str = "") -> tuple[Figure, Axes]:
+    """A figure of this size in inches with one pair of axes, and a title."""
     figure = new_figure(width, height)
     axes = figure.add_subplot()
-    axes.set_title(shown(title, limit), loc="left")
+    axes.set_title(shown(title, 90), loc="left")
     return figure, axes
 
 
@@ -139,10 +138,7 @@ def add_legend(
 ) -> None:  # fmt: skip
     """A legend of the classes beside the axes, the unlabelled (-1) last; none where nothing is labelled.
 
-    Args:
-        labels: indices into ``names``, each once.
-        sizes: of the markers of classes and of the unlabelled, in points.
-        square: squares instead of the shapes of the classes' points.
+    The markers of classes and of the unlabelled have these ``sizes``, in points, and all are squares if ``square``.
     """
     order = sorted(labels, key=lambda label: label % (len(names) + 1))
     handles = [
@@ -176,23 +172,14 @@ def few_whole_ticks(most: int = 6) -> MaxNLocator:
 
 
 class Sheet:
-    """A figure laid out in pixels, for pictures made of images: no image is resampled without need.
+    """A figure of this size in pixels, (0, 0) its upper left corner: no image is resampled without need."""
 
-    Args:
-        width, height: pixels of the PNG file; (0, 0) is the upper left corner. The attribute ``width`` is larger
-            where the title needs it.
-        title: drawn in the uppermost 50 pixels, which the caller leaves free.
-    """
-
-    def __init__(self, width: int, height: int, title: str = "") -> None:
-        title = shown(title, 90)
-        self.width, self.height = max(width, TITLE_MARGIN * 2 + _TITLE_LETTER * len(title)), height
-        self.figure = Figure(figsize=(self.width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=PAPER)
         self.axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self.axes.set_axis_off()
-        self.axes.set(xlim=(0, self.width), ylim=(self.height, 0))  # which also fixes them
-        if title:
-            self.text(TITLE_MARGIN, 18, title, LARGE, ha="left")
+        self.axes.set(xlim=(0, width), ylim=(height, 0))  # which also fixes them
 
     def image(self, x: float, y: float, width: float, height: float, image: np.ndarray, gid: str | None = None) -> None:
         """An image (C, H, W), float in [0, 1] or uint8, its upper left corner at (x, y)."""

@@ -18,15 +18,13 @@ NAMES_A_COLUMN = 25  # of the legend
 
 @style.look()
 def draw(
-    features: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (), seed: int = 0,
-    title: str = "",
-) -> Figure:  # fmt: skip
+    features: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (), seed: int = 0
+) -> Figure:
     """Points coloured by class; classes of the same colour differ in their points' shape.
 
     Args:
         features: (N, D), what a classifier reads; all are drawn.
         labels: (N,) indices into ``class_names``, -1 (drawn grey) where unlabelled; None when nothing is known.
-        seed: of the embedding.
 
     Raises:
         DataError: there are no features, the labels are not (N,) or have no name, or a value is not finite.
@@ -37,7 +35,7 @@ def draw(
     names, present = style.shown_names(class_names), np.unique(labels)
     columns = math.ceil(len(present) / NAMES_A_COLUMN)
     legend = columns * (0.4 + 0.085 * max(map(len, names), default=0))
-    figure, axes = style.new_chart(7.2 + legend, 7.2, title)
+    figure, axes = style.new_chart(7.2 + legend, 7.2)
     _scatter(axes, embed(features, seed), labels, seed)
     count = f"{len(features):,} image{'s' if len(features) > 1 else ''}"
     axes.set_xlabel(f"t-SNE of {count}: neighbours are alike, but axes and long distances have no meaning", loc="left")
@@ -48,9 +46,7 @@ def draw(
 def evenly_by_class(labels: np.ndarray | None, count: int, most: int, seed: int) -> np.ndarray:
     """At most ``most`` of ``count`` rows, ascending: equally many of each class, or all of a class that has fewer.
 
-    Args:
-        labels: (count,) integers, the unlabelled (-1) being one more class; None when nothing is known.
-        seed: of the random choice.
+    The unlabelled (-1) are one more class; without ``labels`` there is one class.
     """
     order = np.random.default_rng(seed).permutation(count)
     drawn = np.zeros(count, np.int64) if labels is None else labels[order]

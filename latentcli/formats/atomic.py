@@ -94,9 +94,6 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """An empty folder that is renamed to ``path`` when the block succeeds, and leaves no trace when it fails.
 
     Its files, which the block writes within ``output_errors``, are flushed to the disk first.
-
-    Raises:
-        OutputError: the folder cannot be made, or ``path`` exists and is not an empty folder.
     """
     check_new_folder(path)
     temporary = _temporary_name(path)

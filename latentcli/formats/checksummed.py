@@ -31,8 +31,8 @@ class FileSchema:
             OutputError: the file cannot be written.
             TypeError: an entry is neither a plain value nor a dense tensor.
         """
-        content = torch_zip.plain({"format": self.format, "version": self.version, **content})
-        torch_zip.write(path, {**content, self.checksum: torch_zip.digest(content)})
+        entries = {"format": self.format, "version": self.version, **torch_zip.plain(content)}
+        torch_zip.write(path, {**entries, self.checksum: torch_zip.digest(entries)})
 
     def read(self, path: Path, remedy: str) -> dict[str, Any]:
         """The entries and the checksum of a file that ``write`` wrote, tensors on the CPU; only types are checked.

@@ -33,11 +33,7 @@ def plain_dtype(description: Any) -> np.dtype:
 
 
 def size_in_bytes(dtype: np.dtype, shape: Any) -> int:
-    """The bytes that an array of that shape takes, without making it.
-
-    Raises:
-        UnsafeArrays: the shape is not a tuple of up to 32 sizes, or is larger than any address.
-    """
+    """The bytes that an array of that shape, a tuple of up to 32 sizes, takes, without making it."""
     sizes = shape if isinstance(shape, tuple) and len(shape) <= MAX_DIMENSIONS else (None,)
     if not all(type(size) is int and 0 <= size < 2**62 for size in sizes):
         raise UnsafeArrays("an array whose shape is no tuple of sizes")
@@ -47,11 +43,7 @@ def size_in_bytes(dtype: np.dtype, shape: Any) -> int:
 
 
 def from_bytes(data: Any, dtype: np.dtype, shape: tuple[int, ...], fortran: bool = False) -> np.ndarray:
-    """An array over these bytes, read-only if they are; in this machine's byte order.
-
-    Raises:
-        UnsafeArrays: the shape needs more bytes or fewer, or some are no value of the type.
-    """
+    """An array over just these bytes, read-only if they are; in this machine's byte order."""
     expected = size_in_bytes(dtype, shape)
     if len(data) != expected:
         raise UnsafeArrays(f"an array of {expected} bytes of which {len(data)} are there")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from latentcli.core.errors import DataError, UsageError
+from latentcli.core.errors import DataError
 from latentcli.figures import hybrids, manifold, reconstructions
 
 random = np.random.default_rng(0)
@@ -24,12 +24,6 @@ def test_the_grid_lies_at_the_quantiles_of_the_prior_the_upper_row_first():
     np.testing.assert_allclose(points[::20, 1], expected[::-1])
     np.testing.assert_allclose(points[:20, 1], expected[-1])
     np.testing.assert_allclose(manifold.grid_points(1), [[0, 0]], atol=1e-12)
-
-
-@pytest.mark.parametrize(("n", "low", "high"), [(0, 0.05, 0.95), (3, 0, 0.9), (3, 0.9, 0.1), (3, 0.5, 1)])
-def test_a_grid_that_cannot_be_is_a_wrong_call(n, low, high):
-    with pytest.raises(UsageError):
-        manifold.grid_points(n, low, high)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
