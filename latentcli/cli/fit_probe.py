@@ -20,7 +20,7 @@ def fit_probe(
     output: Annotated[Path, Option("-o", "--output", help="The probe to write.")] = Path("probe.pth"),
     probe: Annotated[
         str,
-        Option(metavar=options.one_of("classifiers:PROBES"), help="What learns; conv reads features that are maps."),
+        Option(metavar=options.one_of("classifiers:PROBES"), help="Its kind; conv reads quantized, encoder or pixels."),
     ] = "mlp",
     features: Annotated[
         str | None,

@@ -34,7 +34,7 @@ def hybridize(
         str | None, Option(metavar="DATA|latents.npz", help="Images to draw around, or between, or to be neighbours.")
     ] = None,
     ratio: Annotated[
-        float | None, Option(metavar="R", help="How far from a class to the next, 0 to 1. By default anywhere.")
+        float | None, Option(metavar="R", help="0 for the first of two classes, 1 for the second. By default anywhere.")
     ] = None,
     temperature: Annotated[float, Option(metavar="T", help="Soft labels sharper (< 1) or softer (> 1).")] = 1.0,
     min_confidence: Annotated[float, Option(metavar="P", help="Drop points whose likeliest class has less.")] = 0.0,
@@ -43,7 +43,7 @@ def hybridize(
         Path | None, Option("-o", "--output", help="The .npz to write; hybrids.npz unless there is a --folder.")
     ] = None,
     folder: Annotated[
-        Path | None, Option(metavar="DIR", help="A new folder for PNG files and soft_labels.csv.")
+        Path | None, Option(metavar="DIR", help="Write PNG files and soft_labels.csv to this new folder.")
     ] = None,
     grid: Annotated[Path | None, Option(metavar="FILE.png", help="Draw some of them, with captions, there.")] = None,
     reading: options.Reading = options.READ_TRAIN,

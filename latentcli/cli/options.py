@@ -33,12 +33,13 @@ ClassifierFileIfAny = Annotated[Path | None, Argument(metavar=FITTED, help=FITTE
 LESS_LIKELY = "less likely than this fraction of those the mixture was fitted on"
 MixtureFile = Annotated[Path, Argument(metavar="GMM_PARAMS.PKL", help="A mixture fitted on that checkpoint.")]
 Val = Annotated[str | None, Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")]
-ValOfFit = Annotated[str | None, Option("--val", help="Labelled images; DATA's labels do not count then.")]
+ValOfFit = Annotated[str | None, Option(help="Labelled images; DATA's labels do not count then.")]
 Classes = Annotated[str | None, Option("--classes", "--digits", metavar="A,B,…", help="These classes only.")]
 Split = Annotated[str, Option(metavar="train|test", help="Which half of a named data set.")]
 Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]
 LabelsPerClass = Annotated[
-    int | None, Option(min=1, metavar="N", help="Use N labels of each class, drawn by the seed.")
+    int | None,
+    Option(min=1, metavar="N", help="Let the classifier see only N labels of each class, drawn by the seed."),
 ]
 OutputOrStdout = Annotated[str, Option("-o", "--output", metavar="FILE.csv|-", help="The CSV to write; - is stdout.")]
 StudyFolder = Annotated[Path, Option("-o", "--output", metavar="DIR", help="The folder of the study.")]
@@ -52,7 +53,8 @@ Device = Annotated[str, Option(metavar="auto|cpu|cuda|mps", help="Where to compu
 Seed = Annotated[int, Option(min=0, help="Same seed, same bytes.")]
 Json = Annotated[bool, Option("--json", help="Print the result as one JSON object.")]
 FailUnder = Annotated[
-    list[str] | None, Option(metavar="NAME=VALUE", help="Exit with 7 if this metric is lower. Repeatable.")
+    list[str] | None,
+    Option(metavar="NAME=VALUE", help="Exit with 7 if this metric of the result is lower. Repeatable."),
 ]
 Figures = Annotated[Path | None, Option(metavar="DIR", help="Write pictures of the result there.")]
 Epochs = Annotated[int | None, Option(help="Passes over the images. By default as many as they need.")]

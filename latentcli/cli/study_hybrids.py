@@ -30,11 +30,11 @@ def hybrids(
     data: Annotated[str, Argument(metavar="DATA", help="A labelled data set: a name, a file or a folder.")],
     test: Annotated[str | None, Option(help="The test part of a DATA that has none. Else a sixth is kept.")] = None,
     per_class: Annotated[
-        str | None, Option(metavar="N,N,…", help="Labelled images of each class. [of 1,5,10,…,1000 what there are]")
+        str | None, Option(metavar="N,N,…", help="Labelled images. [of 1,5,10,20,50,100,500,1000 what there are]")
     ] = None,
     seeds: Annotated[int | None, Option(min=1, max=1000, help="Repetitions of each. [5; --quick: 2]")] = None,
     arms: Annotated[str | None, Option(metavar="A,B,…", help=WAYS)] = None,
-    steps: Annotated[int | None, Option(min=1, max=10**7, help="Of each classifier. [1500; --quick: 250]")] = None,
+    steps: Annotated[int | None, Option(min=1, max=10**7, help="For every classifier. [1500; --quick: 250]")] = None,
     model: Annotated[str, Option(help="Family of the models that hybrids are made with.")] = "vae",
     quick: Annotated[bool, Option("--quick", help="A first curve: fewer sizes, seeds, steps and images.")] = False,
     jobs: Annotated[int | None, Option(min=1, max=256, help="Processes. By default one for each core.")] = None,

@@ -21,7 +21,7 @@ def train_cnn(
     hybrids: Annotated[Path | None, Option(metavar="HYBRIDS.npz|DIR", help="What `latentcli hybridize` wrote.")] = None,
     labelled_fraction: Annotated[
         float | None,
-        Option("--labelled-fraction", "--share", min=0.0, max=1.0, help="DATA's part of an epoch. [default: 0.5]"),
+        Option("--labelled-fraction", "--share", min=0.0, max=1.0, help="DATA's part, beside hybrids. [default: 0.5]"),
     ] = None,
     finish: Annotated[
         float | None, Option(min=0.0, max=1.0, help="The last part of the steps, without hybrids. [default: 0]")
