@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier, kneighbors_graph
 
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 from latentcli.core.errors import DataError, UsageError
-from latentcli.hybrids import LIKELIHOODS, Posteriors, soft_labels, spreading
+from latentcli.hybrids import LIKELIHOODS, HybridMaker, Posteriors, Recipe, soft_labels, spreading
 from latentcli.hybrids.spreading import ALPHA, NEIGHBOURS, TOLERANCE, SpreadLabels
 
 
@@ -119,7 +119,7 @@ def test_neighbours_are_asked_on_the_plane_of_the_mixture():
 
 def test_without_images_there_are_no_neighbours():
     with pytest.raises(UsageError, match="neighbours needs images"):
-        LIKELIHOODS["neighbours"](MIXTURE, None)
+        HybridMaker(Recipe(likelihood="neighbours"), MIXTURE, None)
 
 
 def test_more_images_than_can_be_searched_are_refused_before_the_search_begins(monkeypatch):
