@@ -152,12 +152,12 @@ def in_options(message: str, spelled: Mapping[str, str]) -> str:
     """A message of the library with the arguments that it names in backticks as options of the command line."""
 
     def option(found: re.Match[str]) -> str:
-        name = found.group(1)
+        name, has_value = found.group(1), found.group(2) or ""
         if name in spelled:
-            return spelled[name]
-        return f"--set {name}=…" if "settings" in spelled else name
+            return spelled[name] + has_value
+        return f"--set {name}=…" if "settings" in spelled and not has_value else name + has_value
 
-    return re.sub(r"`(\w+)`", option, message)
+    return re.sub(r"`(\w+)`( is\b)?", option, message)
 
 
 def _spelled(parameter: inspect.Parameter) -> str:

@@ -32,11 +32,11 @@ def check(config: Any, error: type[UsageError] = UsageError) -> None:
             continue
         if rule["between"] is not None:
             low, high = rule["between"]
-            check_number(each.name, value, low, high, error)
+            check_number(f"`{each.name}`", value, low, high, error)
         elif rule["choices"] and value not in rule["choices"]:
             raise error(f"unknown {each.name} {value!r}", f"expected one of: {', '.join(rule['choices'])}")
         elif each.type is bool and not isinstance(value, bool):
-            raise error(f"{each.name} is {value!r}", "expected true or false")
+            raise error(f"`{each.name}` is {value!r}", "expected true or false")
 
 
 def check_number(name: str, value: Any, low: float, high: float, error: type[UsageError] = UsageError) -> None:

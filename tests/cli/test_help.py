@@ -11,6 +11,8 @@ from latentcli.cli.app import app, command, in_options
 from latentcli.cli.study import study
 from latentcli.core.errors import DataError
 from latentcli.data import SOURCES
+from latentcli.experiments.arms import ARMS
+from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 from latentcli.models import FAMILIES
 
 PANELS = {
@@ -72,6 +74,10 @@ def test_names_of_choices_come_from_the_registries(help_of):
     assert "|".join(PROBES) in help_of("fit-probe")
     assert ", ".join(SOURCES) in help_of("encode")
     assert "|".join(FAMILIES) in help_of("settings")
+    # These are written out, since importing them would make the help slow.
+    named = set(re.findall(r"[a-z-]+", help_of("hybridize")))
+    assert {*STRATEGIES, *LIKELIHOODS} <= named
+    assert set(ARMS) <= set(re.findall(r"[a-z-]+", help_of("study", "hybrids")))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +88,8 @@ def test_names_of_choices_come_from_the_registries(help_of):
         ("leave it out with `classes`", "leave it out with --classes"),
         ("name `settings`", "name --set"),
         ("a smaller `save_every`", "a smaller --set save_every=…"),
+        ("`lr` is 0", "--lr is 0"),
+        ("`width` is 0", "width is 0"),
         ("start again without `resume`", "start again without --resume"),
         ("see `latentcli train`", "see `latentcli train`"),
     ],

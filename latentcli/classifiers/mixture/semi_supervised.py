@@ -74,7 +74,7 @@ def check_samples(samples: Samples, components: int, classes: int) -> None:
         raise DegenerateFit("too few samples for the mixture", found, "give more samples, or ask for fewer components")
     if samples.variances.max() <= (1e-12 * np.abs(samples.origin).max()) ** 2:
         problem = "there is nothing to tell apart: all points are the same"
-        remedy = "a model that collapsed, or has hardly been trained, maps every image to one point: train it longer"
+        remedy = "the images are all alike, or the model maps them to one point: train it longer, or on other images"
         raise DegenerateFit(problem, f"found {len(samples)} of them", remedy)
 
 
