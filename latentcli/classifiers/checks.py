@@ -10,10 +10,9 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from latentcli.classifiers.chunks import rows_at_once
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.labels import UNLABELLED, class_order
-
-_VALUES_AT_ONCE = 2**22
 
 
 class InvalidSetting(UsageError, ValueError):
@@ -22,11 +21,6 @@ class InvalidSetting(UsageError, ValueError):
 
 class InvalidSamples(DataError, ValueError):
     """Points or labels that no classifier can be fitted to."""
-
-
-def rows_at_once(dimensions: int) -> int:
-    """How many points of this many dimensions are worked on at a time, some ten MiB of them."""
-    return max(1, _VALUES_AT_ONCE // dimensions)
 
 
 def check_finite(X: np.ndarray) -> None:

@@ -13,7 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentcli.classifiers.base import DensityClassifier
-from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels, rows_at_once
+from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
+from latentcli.classifiers.chunks import rows_at_once
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
 from latentcli.classifiers.mixture.expectation_maximisation import Samples

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentcli.classifiers.checks import rows_at_once
+from latentcli.classifiers.chunks import rows_at_once
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
 
 _OVERSAMPLING = 16  # directions beyond those asked for, which hasten the convergence of these
