@@ -8,7 +8,7 @@ from latentcli.core.errors import ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from latentcli.cli.options import TrainReading
-    from latentcli.core.image_set import ImageSet
+    from latentcli.core.image_set import ImageSet, Shape
     from latentcli.core.latents import Latents
     from latentcli.models.trained import TrainedModel
 
@@ -38,10 +38,11 @@ def images(
 
 
 def images_and_validation(
-    data: str, val: str | None, reading: "TrainReading", output: Path, image_size: int | None
-) -> "tuple[ImageSet, ImageSet | None]":
+    data: str, val: str | None, reading: "TrainReading", output: Path, image_size: int | None,
+    image_shape: "Shape | None" = None,
+) -> "tuple[ImageSet, ImageSet | None]":  # fmt: skip
     """Images of DATA, and the labelled ones of VAL, read as DATA is, in its shape; None where there are none."""
-    found = images(data, reading, output, image_size=image_size)
+    found = images(data, reading, output, image_size=image_size, image_shape=image_shape)
     if val is None:
         return found, None
     of_val = reading.of_val(resize=image_size is not None)

@@ -12,11 +12,15 @@ from latentcli.cli.app import LEARN, app, command
 @command(app, panel=LEARN, examples=[
     "latentcli train-cnn mnist --labels-per-class 10",
     "latentcli train-cnn photos --labels labels.csv --hybrids hybrids.npz --labelled-fraction 0.25",
+    "latentcli train-cnn photos --labels labels.csv --from vae.pth",
 ])  # fmt: skip
 def train_cnn(
     data: options.Data,
     val: Annotated[
         str | None, Argument(metavar="VAL", help="Labelled images to validate with. By default a few of many in DATA.")
+    ] = None,
+    start: Annotated[
+        Path | None, Option("--from", metavar="VAE.pth", help="Begin with this model's encoder instead of afresh.")
     ] = None,
     hybrids: Annotated[Path | None, Option(metavar="HYBRIDS.npz|DIR", help="What `latentcli hybridize` wrote.")] = None,
     labelled_fraction: Annotated[
@@ -37,16 +41,18 @@ def train_cnn(
     """Train a convolutional classifier of pixels on the labelled images of DATA, and on hybrids beside them."""
     from latentcli import pictures
     from latentcli.artifacts import read_hybrids
-    from latentcli.artifacts.models import save_model
+    from latentcli.artifacts.models import load_model, save_model
     from latentcli.cli import console, inputs, training_progress
     from latentcli.training import mixing
     from latentcli.training.train import train_cnn as train_classifier
 
     settings = training.values(train_classifier, finish=finish)
     log, state = training_progress.outputs(output)
-    inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids], folder=figures)
+    inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids, start], folder=figures)
+    begun = load_model(start, device) if start else None
     mixed = read_hybrids(hybrids) if hybrids else None
-    images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size)
+    shape = None if begun is None else begun.image_shape
+    images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size, shape)
     labelled = mixing.labelled(images, labels_per_class, settings["seed"])
     if validation is not None and (known := mixing.in_both(labelled.images, validation.images)):
         console.note(
@@ -54,8 +60,9 @@ def train_cnn(
         )
     with training_progress.TrainingProgress() as listener:
         trained = train_classifier(
-            images, validation, hybrids=mixed, labelled_fraction=labelled_fraction, labels_per_class=labels_per_class,
-            device=device, state=state, resume=training.resume, log=log, listener=listener, **settings,
+            images, validation, start=begun, hybrids=mixed, labelled_fraction=labelled_fraction,
+            labels_per_class=labels_per_class, device=device, state=state, resume=training.resume, log=log,
+            listener=listener, **settings,
         )  # fmt: skip
     if unseen := [name for name in trained.class_names if name not in labelled.labels.occurring]:
         console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")

@@ -18,8 +18,9 @@ class Latents(Labelled):
 
     Attributes:
         arrays: by name, each with N rows. VAE: ``mu`` and ``logvar`` (N, D) float32, the mean and log-variance
-            of the posterior. VQ-VAE: ``codes`` (N, h, w) integers and ``quantized`` (N, h, w, D) float32. In memory
-            also other features, by their own name.
+            of the posterior; where some dimensions are details, which no classifier reads, these apart as ``details``
+            and ``details_logvar`` (N, R). VQ-VAE: ``codes`` (N, h, w) integers and ``quantized`` (N, h, w, D) float32.
+            In memory also other features, by their own name.
         checkpoint: fingerprint (SHA-256) of the checkpoint that encoded them.
         labels: of the N images; by default all are unlabelled.
         files: paths within the folder the images came from; None for arrays.
@@ -54,14 +55,27 @@ class Latents(Labelled):
         return self.features(next(iter(self._names), "mean"))
 
     @property
+    def points(self) -> np.ndarray:
+        """(N, D) float: what a decoder takes; ``flat``, and the details beside it where there are some."""
+        return np.hstack([self.flat, self.arrays["details"]]) if "details" in self.arrays else self.flat
+
+    @property
     def is_flat(self) -> bool:
         """Whether they hold what ``flat`` gives, and not only other features."""
         return bool(self._names)
 
     @property
     def posterior_variances(self) -> np.ndarray | None:
-        """(N, D) float: of each image's posterior; None for a family whose latents are points."""
+        """(N, D) float: of each image's posterior, for ``flat``; None for a family whose latents are points."""
         return np.exp(self.arrays["logvar"].reshape(len(self), -1)) if "logvar" in self.arrays else None
+
+    @property
+    def point_variances(self) -> np.ndarray | None:
+        """(N, D) float: the same for ``points``."""
+        variances = self.posterior_variances
+        if variances is None or "details_logvar" not in self.arrays:
+            return variances
+        return np.hstack([variances, np.exp(self.arrays["details_logvar"])])
 
     def features(self, name: str) -> np.ndarray:
         """(N, F): the features of this name, one row an image.

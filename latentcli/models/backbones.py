@@ -12,7 +12,7 @@ from latentcli.core.image_set import LARGEST, Shape
 from latentcli.core.settings import check_number
 from latentcli.models.downsampling import Downsampling
 from latentcli.models.layers import channels_last, dense, layer
-from latentcli.models.map_backbones import MAPS
+from latentcli.models.map_backbones import MAPS, ResidualBlock
 
 MAX_PARAMETERS = 20_000_000
 """No default network has more: for large images wide layers are made narrower."""
@@ -104,7 +104,8 @@ class ConvDecoder(nn.Module):
         down = _downsampling(image_shape, width, stages)
         self.size = tuple(image_shape[1:])
         flat = math.prod(down.map_shape)
-        self.expand = nn.Sequential(dense(norm, inputs, max(width // 4, 1), flat), nn.Unflatten(1, down.map_shape))
+        hidden_features = max(1, min(width // 4, MAX_PARAMETERS // (3 * (inputs + flat))))
+        self.expand = nn.Sequential(dense(norm, inputs, hidden_features, flat), nn.Unflatten(1, down.map_shape))
         layers: list[nn.Module] = []
         *hidden, to_pixels = pairwise(down.channels[::-1])
         for before, after in hidden:
@@ -116,10 +117,57 @@ class ConvDecoder(nn.Module):
         return self.layers(channels_last(self.expand(features)))[:, :, : self.size[0], : self.size[1]]
 
 
+WIDE_SIDE = 48
+"""Pixels along the shorter side beyond which the first convolution of a ``ResidualEncoder`` already halves them."""
+
+WIDEST = 4096
+"""Width of the widest ``WideConvDecoder``."""
+
+BLOCKS = 2
+"""Residual blocks of each of its stages."""
+
+
+class ResidualEncoder(nn.Module):
+    """Images to maps of features (N, ``features``, h, w) through residual blocks: for photographs; see ``BACKBONES``.
+
+    The first stage has width/64 channels, each later one twice as many up to eight times that, and half the side. The
+    mean over positions says what an image shows, the positions where.
+    """
+
+    def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None) -> None:
+        super().__init__()
+        side = min(image_shape[1:])
+        first = int(side > WIDE_SIDE)  # whether the first stage, the largest, is already halved
+        halvings = max(stages or max(1, round(math.log2(side / 4))), first)
+        strides = [1 + first] + [2] * (halvings - first)
+        channels = [image_shape[0], *(max(1, width // 64) * min(2**stage, 8) for stage in range(len(strides)))]
+        layers: list[nn.Module] = []
+        for stride, (before, after) in zip(strides, pairwise(channels), strict=True):
+            layers += layer(nn.Conv2d(before, after, 3, stride=stride, padding=1), norm)
+            layers += [ResidualBlock(after, norm, nn.SiLU) for _ in range(BLOCKS)]
+        self.layers = nn.Sequential(*layers)
+        self.features = channels[-1]
+        self.map_shape: Shape = (self.features, *(math.ceil(size / 2**halvings) for size in image_shape[1:]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(channels_last(images))
+
+
+class WideConvDecoder(ConvDecoder):
+    """A ``ConvDecoder`` of four times the width, at most ``WIDEST``, to go with a ``ResidualEncoder``.
+
+    A wider encoder tells more images apart; a wider decoder only remembers those that it has seen.
+    """
+
+    def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None, inputs: int) -> None:
+        super().__init__(image_shape, min(4 * width, WIDEST), norm, stages, inputs)
+
+
 BACKBONES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "mlp": (MLPEncoder, MLPDecoder),
     "conv": (ConvEncoder, ConvDecoder),
     "conv-mlp": (ConvEncoder, MLPDecoder),
+    "resnet": (ResidualEncoder, WideConvDecoder),
 }
 """Encoder and decoder of vectors by name; those of maps are in ``MAPS``. On a CPU "conv-mlp" learns fastest.
 
@@ -128,6 +176,9 @@ fully connected layer, norm "batch", "layer" or "none", stages the number of con
 """
 
 NAMES = (*BACKBONES, *MAPS)
+POOLED = "resnet"
+"""The one whose features are means over positions: not for maps of codes."""
+
 MAX_STAGES = int(math.log2(LARGEST))
 
 
@@ -135,6 +186,12 @@ def check_stages(stages: int | None, image_shape: Shape) -> None:
     """Raise a ``UsageError`` where an image would be halved more often than its shorter side allows."""
     if stages is not None:
         check_number("stages", stages, 1, int(math.log2(min(image_shape[1:]))))
+
+
+def flat_features(encoder: nn.Module) -> int:
+    """How many numbers an encoder makes of an image, all positions together where it makes maps."""
+    shape = getattr(encoder, "map_shape", None)
+    return int(encoder.features) if shape is None else math.prod(shape)  # type: ignore[arg-type]
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -183,6 +183,11 @@ class LatentModel(Model):
     def dimensions(self) -> int:
         """D, of ``Encoding.flat``."""
 
+    @property
+    def read_dimensions(self) -> int:
+        """How many of them, the first, classifiers read; here all."""
+        return self.dimensions
+
     def feature_shape(self, name: str) -> Shape | None:
         """Height, width and channels of the features of this name, where their rows are maps; else None."""
         channels, height, width = self.config.image_shape

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -10,14 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentcli.core.errors import UsageError
 from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
-from latentcli.models.augmentation import random_affine
-from latentcli.models.backbones import MAX_STAGES, check_stages
+from latentcli.models.augmentation import AFFINE, distorted
+from latentcli.models.backbones import BACKBONES, MAX_STAGES, NAMES, check_stages
 from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier
-from latentcli.models.layers import channels_last
-from latentcli.models.map_backbones import ResidualBlock
+from latentcli.models.layers import NORMS, channels_last, pooled
+from latentcli.models.map_backbones import MAPS, ResidualBlock
 from latentcli.models.mixup import mixup
+
+OWN = "cnn"
+"""The backbone that is no other model's."""
 
 NARROWEST = 16
 """No stage has less than this fraction, a 16th, of the channels of the last one."""
@@ -29,8 +33,10 @@ class CNNConfig(ModelConfig):
 
     Attributes:
         classes: how many it tells apart.
+        backbone: "cnn", or the encoder of a model of latents, whose ``width``, ``stages`` and ``norm`` then count.
         width: channels of the last stage; each stage before it has half as many.
         stages: halvings of the image; None leaves about 4 pixels along its shorter side.
+        norm: "batch", "layer" or "none"; of another backbone than "cnn".
         dropout: fraction of the pooled features that are dropped in training.
         augment: distort the images in training: rotation, scale, shear, shift, and ``flip``.
         flip: probability that ``augment`` mirrors an image, left to right; not for digits and letters.
@@ -40,12 +46,14 @@ class CNNConfig(ModelConfig):
     OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape", "classes")
 
     classes: int = setting(between=(2, 100_000))
+    backbone: str = setting(OWN, choices=(OWN, *NAMES))
     width: int = setting(96, between=(1, 8192))
     stages: int | None = setting(None, between=(1, MAX_STAGES), none=True)
     dropout: float = setting(0.2, between=(0.0, 0.95))
     augment: bool = setting(True)
     flip: float = setting(0.0, between=(0.0, 1.0))
     mixup: float = setting(0.0, between=(0.0, 100.0))
+    norm: str = setting("batch", choices=NORMS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,11 +64,29 @@ class CNNConfig(ModelConfig):
         """Half of the images in colour are mirrored: they are more often photographs than writing."""
         return {"classes": classes, "flip": 0.5 if image_shape[0] == 3 else 0.0}
 
+    @classmethod
+    def encoder_of(cls, config: ModelConfig) -> dict[str, Any]:
+        """The settings with which a classifier has the encoder of a model of latents with this configuration.
+
+        Raises:
+            UsageError: it is of a family whose encoder is not among the backbones.
+        """
+        backbone = getattr(config, "backbone", None)
+        if backbone not in NAMES:
+            known = f"expected one of: {', '.join(NAMES)}"
+            raise UsageError("a classifier cannot start from the encoder of this model", known)
+        stages = getattr(config, "halvings", None) if backbone in MAPS else None
+        return {
+            "backbone": backbone, "width": config.width, "norm": config.norm,  # type: ignore[attr-defined]
+            "stages": stages or config.stages,  # type: ignore[attr-defined]
+        }  # fmt: skip
+
 
 class CNN(PixelClassifier):
     """Convolutions and residual blocks (He et al. 2016), the mean over positions, and a linear layer.
 
-    Max pooling halves the maps: with few training images that is far more accurate than strides.
+    Max pooling halves the maps: with few training images that is far more accurate than strides. Or, with another
+    backbone, the encoder of a model of latents, the mean over its positions where there are any, and a linear layer.
     """
 
     Config = CNNConfig
@@ -68,6 +94,12 @@ class CNN(PixelClassifier):
     def __init__(self, config: CNNConfig) -> None:
         super().__init__()
         self.config = config
+        if config.backbone != OWN:
+            encoder = {**BACKBONES, **MAPS}[config.backbone][0]
+            self.layers: nn.Module = encoder(config.image_shape, config.width, config.norm, config.stages)
+            features = self.layers.map_shape[0] if hasattr(self.layers, "map_shape") else self.layers.features
+            self.last = nn.Linear(int(features), config.classes)
+            return
         stages = config.stages or max(2, round(math.log2(min(config.image_shape[1:]) / 4)))
         channels = [max(1, config.width >> min(stage, int(math.log2(NARROWEST)))) for stage in reversed(range(stages))]
         layers: list[nn.Module] = []
@@ -79,8 +111,12 @@ class CNN(PixelClassifier):
         self.last = nn.Linear(channels[-1], config.classes)
 
     def pooled(self, images: Tensor) -> Tensor:
-        """(N, width) float32: the mean of the last stage's features over all positions."""
-        return self.run(images, channels_last, self.layers).mean(dim=(2, 3))
+        """(N, F) float32: the mean of the last stage's features over all positions."""
+        return pooled(self.run(images, channels_last, self.layers))
+
+    def start_from(self, encoder: nn.Module) -> None:
+        """Take the weights of the encoder of a trained model, which has the architecture that ``encoder_of`` says."""
+        self.layers.load_state_dict(encoder.state_dict())
 
     def predict_proba(self, images: Tensor) -> Tensor:
         return self.last(self.pooled(images)).softmax(dim=1)
@@ -90,7 +126,7 @@ class CNN(PixelClassifier):
         images, targets = batch
         config = self.config
         if self.training and config.augment:
-            images = random_affine(images, generator, config.flip)
+            images = distorted(images, replace(AFFINE, flip=config.flip), generator)
         if self.training and config.mixup:
             images, targets = mixup(images, targets, config.mixup, generator)
         pooled = self.pooled(images)

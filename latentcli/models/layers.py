@@ -49,3 +49,8 @@ def to_rows(maps: Tensor) -> Tensor:
 def to_maps(rows: Tensor, grid: tuple[int, int]) -> Tensor:
     """(N, C, h, w) maps of rows that ``to_rows`` made, on a grid of (h, w) positions."""
     return rows.unflatten(1, (*grid, -1)).movedim(-1, 1)
+
+
+def pooled(found: Tensor) -> Tensor:
+    """(N, F): an encoder's features, of maps (N, F, h, w) the mean over their positions."""
+    return found.mean(dim=(2, 3)) if found.ndim == 4 else found

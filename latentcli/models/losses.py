@@ -59,6 +59,14 @@ def _window_means(size: int, like: Tensor) -> Tensor:
     return ((offset >= 0) & (offset < SSIM_WINDOW)).to(like.dtype) / SSIM_WINDOW
 
 
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """(N,) nats: KL divergence of diagonal Gaussian posteriors, each (N, D), from N(0, I), summed over dimensions.
+
+    Source: Kingma & Welling 2014, appendix B.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1)
+
+
 TERMS: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "bce": lambda logits, target, ssim_weight: bernoulli_nll(logits, target),
     "mse": lambda logits, target, ssim_weight: squared_error(logits, target),

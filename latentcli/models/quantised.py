@@ -33,7 +33,7 @@ class QuantisedConfig(ModelConfig):
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
     """
 
-    backbone: str = setting("residual", choices=backbones.NAMES)
+    backbone: str = setting("residual", choices=tuple(name for name in backbones.NAMES if name != backbones.POOLED))
     norm: str = setting("batch", choices=NORMS)
     width: int = setting(1024, between=(1, 8192))
     stages: int | None = setting(None, between=(1, backbones.MAX_STAGES), none=True)

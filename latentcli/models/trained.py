@@ -82,13 +82,19 @@ class TrainedModel:
         Raises:
             ModelFileError: this is a classifier of pixels.
         """
+        self.latent_network  # noqa: B018
+        return self._fused
+
+    @property
+    def latent_network(self) -> LatentModel:
+        """The network itself, as it was trained; errors as for ``latent_model``."""
         if not isinstance(self.network, LatentModel):
             raise ModelFileError(
                 f"{self.name} is a classifier of pixels; it has no latent space",
                 "expected a model of latents, such as vae.pth, which `latentcli train` writes",
                 f"to label images with it, give no other file: latentcli classify DATA {self.name}",
             )
-        return self._fused
+        return self.network
 
     @property
     def pixel_classifier(self) -> PixelClassifier:
@@ -204,7 +210,7 @@ class TrainedModel:
             arrays = latents.arrays
         else:
             arrays = {ARRAYS_OF_FEATURES[network.FEATURES[0]]: np.asarray(latents)}
-            if np.shape(latents)[1:] != (network.dimensions,):
+            if np.ndim(latents) != 2 or np.shape(latents)[1] not in (network.dimensions, network.read_dimensions):
                 raise network.unfit("points", f"(N, {network.dimensions}) numbers, found {np.shape(latents)}")
         return _joined(self.decodings(arrays, progress), (len(latents), *self.image_shape))
 

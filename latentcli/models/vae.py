@@ -2,7 +2,9 @@
 
 With one component the prior is N(0, I) and this is the plain VAE. With more, the latent space forms clusters without
 any label: the mixture is trained end to end (Jiang et al. 2017), maximising the mutual information between its
-components for an image and for a distorted copy of it (Ji et al. 2019).
+components for an image and for a distorted copy of it (Ji et al. 2019). Latents of two distorted copies of an image can
+also be made to agree more than those of two images (Chen et al. 2020): then they hold what an image shows, more than
+how it looks. Further latents, the details, are for the decoder alone.
 """
 
 import math
@@ -18,10 +20,11 @@ from latentcli.core.errors import UsageError
 from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
-from latentcli.models.augmentation import random_distortion
+from latentcli.models.agreement import Projection, disagreement
+from latentcli.models.augmentation import MIRRORED, VIEWS, distorted
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
 from latentcli.models.latent_memory import LatentMemory, NearestEntries
-from latentcli.models.layers import NORMS, to_maps, to_rows
+from latentcli.models.layers import NORMS, pooled, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
 from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_information
 from latentcli.numerics import metrics
@@ -38,8 +41,17 @@ MEMORY_NOISE = 3.0
 MANY_DIMENSIONS = 1024
 """Latent dimensions beyond which the prior's covariance matrix is too large to be decomposed."""
 
-MANY_PIXELS = 3 * 64 * 64
-"""Values of an image beyond which a convolutional decoder is better than a fully connected one."""
+MANY_VALUES = 1024
+"""Values of an image, in all channels, beyond which it takes a deeper encoder, a convolutional decoder, and details."""
+
+MANY_LATENTS, MANY_DETAILS = 256, 192
+"""``latent_dim`` and ``details`` for such images."""
+
+AGREEMENT = 0.15
+"""Nats of loss for each nat of disagreement of two views, for each value of an image: where ``agreement`` is chosen."""
+
+BLURRED = 0.25
+"""Fraction of the images whose details are blurred in training, so that the decoder also works with fewer or none."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +59,25 @@ class VAEConfig(ModelConfig):
     """Architecture and loss of a VAE.
 
     Attributes:
-        backbone: encoder and decoder: "mlp", "conv", "conv-mlp"; or "residual", "strided", whose latent space is a map.
+        backbone: encoder and decoder: "mlp", "conv", "conv-mlp", "resnet"; or "residual", "strided", whose latent
+            space is a map.
         norm: "batch", "layer" or "none".
         width: features of the widest fully connected layer; convolutions begin with width/64 channels.
         stages: halvings of the image by convolutions; None chooses by its size.
         latent_dim: dimensions of the latent space; where it is a map, of each position.
+        details: how many of these, the last, only the decoder reads: classifiers, the prior's mixture and the
+            agreement of views leave them out.
         fourier: learned projections of the latents whose sines and cosines the decoder also gets; 0 for none.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
         beta: weight of the KL divergence from the prior (Higgins et al. 2017).
         beta_warmup: fraction of training over which that weight rises from zero.
         components: of the mixture that is the prior; 1 is N(0, I).
-        information: weight of the mutual information, nats of loss for each nat; 0 omits it and distorts no images.
+        information: weight of the mutual information, nats of loss for each nat; 0 omits it.
+        views: how images are distorted for the information and the agreement: "digits" (rotated, warped), "scans"
+            (cropped, mirrored, brighter or darker), "photos" (these and other colours), or "none", without either.
+        agreement: weight of the disagreement of two views of each image, nats of loss for each nat; 0 omits it.
+        temperature: of the agreement; lower ones look at the most similar images alone.
     """
 
     backbone: str = setting("conv-mlp", choices=backbones.NAMES)
@@ -73,11 +92,18 @@ class VAEConfig(ModelConfig):
     beta_warmup: float = setting(0.0, between=(0.0, 1.0))
     components: int = setting(20, between=(1, 4096))
     information: float = setting(100.0, between=(0.0, 1e6))
+    details: int = setting(0, between=(0, 4095))
+    views: str = setting("digits", choices=("none", *VIEWS))
+    agreement: float = setting(0.0, between=(0.0, 1e6))
+    temperature: float = setting(0.2, between=(1e-3, 1e3))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         backbones.check_stages(self.stages, self.image_shape)
         losses.parse(self.loss)
+        if self.details and (self.backbone in MAPS or self.details >= self.latent_dim):
+            found = f"the backbone {self.backbone} makes maps" if self.backbone in MAPS else f"of {self.latent_dim}"
+            raise UsageError("`details` are a part of the dimensions of a vector", found, "take fewer `details`, or 0")
         if self.fourier and self.backbone in MAPS:
             raise UsageError("fourier features are of vectors", f"the backbone {self.backbone} makes maps", "fourier=0")
 
@@ -91,17 +117,31 @@ class VAEConfig(ModelConfig):
         """Dimensions of the latent space, all positions of a map together."""
         return self.latent_dim * math.prod(self.grid)
 
+    @property
+    def read_dimensions(self) -> int:
+        """Dimensions that are not details."""
+        return self.dimensions - self.details
+
     @classmethod
     def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Twice as many components as classes; a wide decoder for few dimensions; convolutions for many pixels."""
+        """Twice as many components as classes; a wide decoder for few dimensions; agreement but for digits.
+
+        Images of many values get a deeper encoder, a convolutional decoder, and details.
+        """
+        values, views = math.prod(image_shape), settings.get("views", cls.views)
         suggestions: dict[str, Any] = {} if classes is None else {"components": 2 * classes}
+        suggestions |= {"information": 0.0} if views == "none" else {}
         if settings.get("backbone") in MAPS:
             return suggestions | {"latent_dim": 8}
         dimensions = settings.get("latent_dim", cls.latent_dim)
         if isinstance(dimensions, int) and dimensions <= LOW_DIMENSIONS:
             suggestions |= {"fourier": 256, "width": 1536, "norm": "layer"}
-            suggestions |= {"loss": "mse+ssim", "ssim_weight": 0.8, "information": 30.0}
-        return suggestions | ({"backbone": "conv"} if math.prod(image_shape) > MANY_PIXELS else {})
+            return {"information": 30.0} | suggestions | {"loss": "mse+ssim", "ssim_weight": 0.8}
+        suggestions |= {"agreement": AGREEMENT * values} if views in ("scans", "photos") else {}
+        if values <= MANY_VALUES:
+            return suggestions
+        details = {} if "latent_dim" in settings else {"latent_dim": MANY_LATENTS, "details": MANY_DETAILS}
+        return suggestions | {"backbone": "resnet"} | details
 
 
 class VAE(LatentModel):
@@ -127,8 +167,12 @@ class VAE(LatentModel):
         if self.is_map:
             self.posterior = nn.Conv2d(self.encoder.map_shape[0], moments, 1)
         else:
-            self.posterior = nn.Linear(self.encoder.features, moments)
-        self.mixture = MixturePrior(config.components, config.dimensions)
+            self.posterior = nn.Linear(self.encoder.features, moments - 2 * config.details)
+        if config.details:
+            self.details = nn.Linear(backbones.flat_features(self.encoder), 2 * config.details)
+        if config.agreement and config.views != "none":
+            self.projection = Projection(config.read_dimensions)
+        self.mixture = MixturePrior(config.components, config.read_dimensions)
         self.mixture.requires_grad_(config.components > 1)
         self.expand = backbones.FourierFeatures(config.latent_dim, config.fourier) if config.fourier else nn.Identity()
         self.decoder = decoder(*layout, config.latent_dim + 2 * config.fourier)
@@ -136,14 +180,37 @@ class VAE(LatentModel):
             keep_scale(self)
 
     def posterior_of(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of q(z | x), each (N, D)."""
-        moments = self.run(images, self.encoder, self.posterior)
-        mean, log_variance = (to_rows(half) if self.is_map else half for half in moments.chunk(2, dim=1))
-        return mean, log_variance.clamp(*LOG_VARIANCES)
+        """Mean and log-variance of q(z | x), each (N, D), the details last."""
+        moments = self._moments_of(self.run(images, self.encoder))
+        means, log_variances = zip(*(each.chunk(2, dim=1) for each in moments), strict=True)
+        return torch.cat(means, dim=1), torch.cat(log_variances, dim=1).clamp(*LOG_VARIANCES)
+
+    def _moments_of(self, found: Tensor) -> list[Tensor]:
+        """Means and log-variances, (N, 2 · dimensions), of what is read and of the details, from encoder features."""
+        if self.is_map:
+            return [torch.cat([to_rows(half) for half in self.run(found, self.posterior).chunk(2, dim=1)], dim=1)]
+        moments = [self.run(pooled(found), self.posterior)]
+        return [*moments, self.run(found.flatten(1), self.details)] if self.config.details else moments
 
     def encode(self, images: Tensor) -> Encoding:
         mean, log_variance = self.posterior_of(images)
-        return Encoding(arrays={"mu": mean, "logvar": log_variance}, flat=mean)
+        read, arrays = self.config.read_dimensions, {"mu": mean, "logvar": log_variance}
+        if self.config.details:
+            arrays = {name: array[:, :read] for name, array in arrays.items()}
+            arrays |= {"details": mean[:, read:], "details_logvar": log_variance[:, read:]}
+        return Encoding(arrays=arrays, flat=mean)
+
+    def flat_of(self, arrays: Mapping[str, Tensor]) -> Tensor:
+        if "details" in arrays and "mu" in arrays:
+            arrays = {"mu": torch.cat([arrays["mu"].flatten(1), arrays["details"].flatten(1)], dim=1)}
+        elif "mu" in arrays:
+            arrays = {"mu": self.valid(arrays["mu"].flatten(1))}
+        return super().flat_of(arrays)
+
+    def valid(self, latents: Tensor) -> Tensor:
+        """(N, D): points (N, D) as they are; those without details, (N, ``read_dimensions``), with the mean ones, 0."""
+        without = self.config.details if latents.shape[1] == self.config.read_dimensions else 0
+        return nn.functional.pad(latents, (0, without)) if without else latents
 
     def decode(self, latents: Tensor) -> Tensor:
         return torch.sigmoid(self.logits_of(latents))
@@ -157,10 +224,10 @@ class VAE(LatentModel):
     def features(self, images: Tensor, name: str) -> Tensor:
         match name:
             case "mean":
-                return self.encode(images).flat
+                return self.encode(images).arrays["mu"]
             case "encoder":
                 found = self.run(images, self.encoder)
-                return to_rows(found) if self.is_map else found
+                return to_rows(found) if self.is_map else pooled(found)
         return super().features(images, name)
 
     def feature_shape(self, name: str) -> Shape | None:
@@ -168,48 +235,98 @@ class VAE(LatentModel):
         return (*self.config.grid, channels[name]) if name in channels else super().feature_shape(name)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        return self.mixture.draw(count, generator)
+        drawn = self.mixture.draw(count, generator)
+        if not self.config.details:
+            return drawn
+        return torch.cat(
+            [drawn, torch.randn((count, self.config.details), generator=generator, device=drawn.device)], 1
+        )
 
     @property
     def dimensions(self) -> int:
         return int(self.config.dimensions)
 
+    @property
+    def read_dimensions(self) -> int:
+        return int(self.config.read_dimensions)
+
     def prior_plane(self) -> tuple[Tensor, Tensor]:
         if self.dimensions > MANY_DIMENSIONS:
-            return self.mixture.widest_plane()
+            mean, directions = self.mixture.widest_plane()
+            return self.valid(mean[None])[0], self.valid(directions)
         mean, covariance = self.mixture.moments()
         if len(mean) <= 2:
             return mean, nn.functional.pad(covariance.diag().sqrt().diag(), (0, 0, 0, 2 - len(mean)))
         values, vectors = torch.linalg.eigh(covariance.double())
         directions = vectors.flip(1)[:, :2].T * values.flip(0)[:2, None].sqrt()
-        return mean, directions.to(mean.dtype)
+        return self.valid(mean[None])[0], self.valid(directions.to(mean.dtype))
 
     @torch.no_grad()
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         device = self.mixture.means.device
         mean, log_variance = (torch.from_numpy(arrays[name]).to(device) for name in ("mu", "logvar"))
-        kl = float(self.mixture.kl(mean, log_variance).double().mean()) if len(mean) else 0.0
+        if "details" in arrays:
+            more = (torch.from_numpy(arrays[name]).to(device) for name in ("details", "details_logvar"))
+            mean, log_variance = (torch.cat(pair, dim=1) for pair in zip((mean, log_variance), more, strict=True))
+        kl = float(self._kl(mean, log_variance).double().mean()) if len(mean) else 0.0
         return {"kl": kl, "active_units": metrics.active_units(arrays["mu"])}
 
+    def _kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """(N,) nats: divergence of posteriors, each (N, D), from the mixture, and of their details from N(0, I)."""
+        if not self.config.details:
+            return self.mixture.kl(mean, log_variance)
+        read = self.config.read_dimensions
+        kl = self.mixture.kl(mean[:, :read], log_variance[:, :read])
+        return kl + losses.kl_to_standard_normal(mean[:, read:], log_variance[:, read:])
+
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        config = self.config
-        # of a small held-out set the information is mostly noise: the validation loss omits it
-        informed = self.training and config.components > 1 and config.information > 0
-        views = torch.cat([images, random_distortion(images, generator)]) if informed else images
-        all_means, all_log_variances = self.posterior_of(views)
-        mean, log_variance = all_means[: len(images)], all_log_variances[: len(images)]
+        config, count = self.config, len(images)
+        # of a small held-out set they are mostly noise: the validation loss omits both
+        informed = self.training and config.components > 1 and config.information > 0 and config.views != "none"
+        agreeing = self.training and config.agreement > 0 and config.views != "none"
+        if agreeing and VIEWS[config.views].flip:
+            images = distorted(images, MIRRORED, generator)
+        batch = torch.cat([images, *self._views(images, generator, agreeing)]) if informed or agreeing else images
+        all_means, all_log_variances = self.posterior_of(batch)
+        mean, log_variance = all_means[:count], all_log_variances[:count]
         deviation = (0.5 * log_variance).exp()
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        logits = self._logits_of_draws(mean + deviation * noise, deviation)
+        latents = mean + deviation * noise
+        logits = self._logits_of_draws(self._blurred(latents, generator), deviation)
         nats = losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean()
-        terms = {"reconstruction": nats, "kl": self.mixture.kl(mean, log_variance).mean()}
+        terms = {"reconstruction": nats, "kl": self._kl(mean, log_variance).mean()}
         warmup = min(1.0, progress / config.beta_warmup) if config.beta_warmup else 1.0
         total = nats + warmup * config.beta * terms["kl"]
+        pair, read = slice(len(batch) - 2 * count, None), config.read_dimensions  # the last two views
         if informed:
-            first, second = self.mixture.log_responsibilities(all_means).exp().chunk(2)
+            first, second = self.mixture.log_responsibilities(all_means[pair, :read]).exp().chunk(2)
             terms["information"] = mutual_information(first, second)
             total = total - config.information * terms["information"]
+        if agreeing:
+            spread = (0.5 * all_log_variances[pair, :read]).exp()
+            noise = torch.randn(spread.shape, generator=generator, device=mean.device)
+            first, second = self.run(all_means[pair, :read] + spread * noise, self.projection).chunk(2)
+            terms["disagreement"] = disagreement(first, second, config.temperature)
+            total = total + config.agreement * terms["disagreement"]
         return LossTerms(total, terms)
+
+    def _views(self, images: Tensor, generator: torch.Generator, two: bool) -> list[Tensor]:
+        """One distorted copy of the images, which are the other view themselves; or two."""
+        return [distorted(images, VIEWS[self.config.views], generator) for _ in range(1 + two)]
+
+    def _blurred(self, latents: Tensor, generator: torch.Generator) -> Tensor:
+        """In training, latents (N, D) of which some have details drawn, by a random strength, towards the mean ones.
+
+        So the decoder also works around the latents of images, and where details are unknown: there it shows what the
+        other dimensions tell. Zheng et al. 2025 (representation autoencoders) train a decoder with noise of random
+        strength for the same reason.
+        """
+        if not (self.training and self.config.details):
+            return latents
+        chosen, strength = torch.rand(2, len(latents), 1, generator=generator, device=latents.device)
+        strength = torch.where(chosen < BLURRED, strength, 0.0)
+        read, details = latents.split([self.config.read_dimensions, self.config.details], dim=1)
+        return torch.cat([read, (1 - strength) * details], dim=1)
 
     def _logits_of_draws(self, latents: Tensor, deviation: Tensor) -> Tensor:
         """``logits_of`` latents (N, D) that were drawn from posteriors with these standard deviations (N, D)."""
@@ -276,7 +393,7 @@ class LowDimensionalVAE(VAE):
         latents optimised for each image without an encoder, but by gradients.
         """
         with torch.no_grad():
-            kl = self.mixture.kl(latents, 2 * deviation.log()).mean()
+            kl = self._kl(latents, 2 * deviation.log()).mean()
         if self.training:
             noise = torch.randn(latents.shape, generator=generator, device=latents.device)
             latents = latents + MEMORY_NOISE * deviation * noise

@@ -8,7 +8,7 @@ import torch
 
 from latentcli.core.image_set import ImageSet
 from latentcli.models import PIXEL_CLASSIFIERS
-from latentcli.models.augmentation import random_affine
+from latentcli.models.augmentation import AFFINE, distorted
 from latentcli.numerics.batches import DeviceImages
 from latentcli.numerics.random import generator_for
 from latentcli.training import mixing
@@ -40,11 +40,11 @@ def augmented_copies(
     """
     if labels_per_class is not None or images.labels.any:
         images = mixing.labelled(images, labels_per_class, seed)
-    flip = PIXEL_CLASSIFIERS["cnn"].Config.for_data(images.shape, 2).flip
+    how = replace(AFFINE, flip=PIXEL_CLASSIFIERS["cnn"].Config.for_data(images.shape, 2).flip)
     bytes_of, parts = DeviceImages(images.images, torch.device("cpu")), [images.images]
     for copy in range(1, math.ceil(count / len(images))):
         generator = generator_for(seed, "copies", copy)
         for rows in np.array_split(np.arange(len(images)), math.ceil(len(images) / BATCH)):
-            parts.append((255 * random_affine(bytes_of[rows], generator, flip)).round().to(torch.uint8).numpy())
+            parts.append((255 * distorted(bytes_of[rows], how, generator)).round().to(torch.uint8).numpy())
     every = images.take(np.resize(np.arange(len(images)), sum(map(len, parts))))
     return replace(every, images=np.concatenate(parts))

@@ -1,6 +1,6 @@
 """From images to a trained model, in one call."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +14,11 @@ from latentcli.core.progress import Listener
 from latentcli.core.settings import check_known
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
+from latentcli.models.augmentation import AUTO, views_of
 from latentcli.models.base import ModelConfig
 from latentcli.models.trained import TrainedModel
 from latentcli.training import mixing
-from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.config import LABELLED_FRACTION, START_LR, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.identity import identity, provenance
 from latentcli.training.resumable import fit
@@ -58,6 +59,8 @@ def train(
         ((1, 8, 8), 1)
     """
     count = len(images.labels.names) if classes is None else classes
+    if "views" in FAMILIES[model].Config.settable() and settings.get("views") in (None, AUTO):
+        settings["views"] = views_of(images.images)
     network_config, loop_config = configure(
         FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
     )
@@ -69,7 +72,8 @@ def train(
 
 
 def train_cnn(
-    images: ImageSet, val: ImageSet | None = None, *, hybrids: mixing.Hybrids | None = None,
+    images: ImageSet, val: ImageSet | None = None, *, start: TrainedModel | None = None,
+    hybrids: mixing.Hybrids | None = None,
     labelled_fraction: float | None = None, finish: float | None = None, labels_per_class: int | None = None,
     device: str = "auto", state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
     listener: Listener | None = None, **settings: Any,
@@ -79,6 +83,7 @@ def train_cnn(
     Args:
         images: some of them labelled.
         val: labelled images to validate with; None holds some of ``images`` out, if there are many.
+        start: a model of latents, with whose encoder the classifier begins; None: with a network of its own.
         hybrids: images with soft labels, as ``latentcli.read_hybrids`` gives them.
         labelled_fraction: fraction of an epoch's images that are labelled ones, not hybrids, in [0, 1].
         finish: fraction of all steps, at the end, that are trained on labelled images alone.
@@ -86,7 +91,8 @@ def train_cnn(
         device, state, resume, log, listener, settings: as for ``train``.
 
     Raises:
-        UsageError: an unknown setting, a value out of range, or one that means nothing without hybrids.
+        UsageError: an unknown setting, a value out of range, one that means nothing without hybrids, or one that
+            ``start`` decides; or its encoder cannot be taken over.
         DataError: no labels, too few of a class, one class only, or images of unlike shapes.
         FitError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
@@ -108,21 +114,44 @@ def train_cnn(
     labelled = mixing.labelled(images, labels_per_class, seed)
     names = mixing.classes_of(labelled, hybrids)
     config, settings = PIXEL_CLASSIFIERS["cnn"].Config, settings | {"finish": finish}
+    if start is not None:
+        settings = _started(start, images, settings)
     network_config, loop_config = configure(config, ClassifierTrainingConfig, images.shape, len(names), settings)
     examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
-    counts = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
+    counts: dict[str, Any] = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
+    if start is not None:
+        counts["start"] = start.fingerprint
     arrays = {name: array for name, array in vars(examples).items() if isinstance(array, np.ndarray)}
     run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction)
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
         device=device, state=state, resume=resume, log=log, listener=listener,
+        begin=None if start is None else lambda network: network.start_from(start.latent_network.encoder),
     )  # fmt: skip
+
+
+def _started(start: TrainedModel, images: ImageSet, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a classifier that begins with the encoder of this model."""
+    if start.image_shape != images.shape:
+        raise DataError(
+            f"the images do not fit {start.name}",
+            f"expected {start.image_shape} (channels, height, width), found {images.shape}",
+            "load them for this model: `image_shape`",
+        )
+    decided = PIXEL_CLASSIFIERS["cnn"].Config.encoder_of(start.latent_network.config)
+    for name in decided:
+        if settings.get(name) is not None:
+            raise UsageError(
+                f"`{name}` is given, and a model to start from", f"that has {decided[name]}", "give one of the two"
+            )
+    return {"lr": START_LR} | {name: value for name, value in settings.items() if value is not None} | decided
 
 
 def trained(
     family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
     run: Mapping[str, Any], class_names: tuple[str, ...], *, device: str = "auto", state: str | Path | None = None,
     resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
+    begin: Callable[[Any], None] | None = None,
 ) -> TrainedModel:  # fmt: skip
     """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
@@ -132,10 +161,13 @@ def trained(
         examples, run: as ``Run`` takes them, and their ``identity``.
         class_names: kept with the model.
         device, state, resume, log, listener: as for ``train``.
+        begin: called with the network before it is trained, to change its fresh weights.
     """
     state, log = (None if each is None else Path(each) for each in (state, log))
     listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
+    if begin is not None:
+        begin(network)
     listener.configured(network_config, loop_config, device)
     history = fit(network, examples, loop_config, identity=run, state=state, resume=resume, log=log, listener=listener)
     model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)

@@ -9,13 +9,15 @@ from torch.testing import assert_close
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.settings import described
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, family_of
-from latentcli.models.backbones import BACKBONES, MAX_PARAMETERS, count_parameters
+from latentcli.models.backbones import MAX_PARAMETERS, count_parameters
 from latentcli.models.layers import channels_last
-from latentcli.models.map_backbones import MAPS
 from latentcli.numerics import precision
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (1, 80, 80), (3, 9, 40), (3, 256, 256)]
-small = pytest.mark.parametrize("backbone", [*BACKBONES, *MAPS])
+CHOICES = {family: FAMILIES[family].Config.__dataclass_fields__["backbone"].metadata["choices"] for family in FAMILIES}
+every_backbone = pytest.mark.parametrize(
+    ("family", "backbone"), [(family, backbone) for family, names in CHOICES.items() for backbone in names]
+)
 families = pytest.mark.parametrize("family", FAMILIES)
 
 
@@ -28,8 +30,7 @@ def batch(shape, count: int = 4) -> torch.Tensor:
     return torch.rand(count, *shape, generator=torch.Generator().manual_seed(7))
 
 
-@families
-@small
+@every_backbone
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_images_of_every_size_go_in_and_come_out_in_range(family, backbone, shape):
     model = build(family, shape, backbone=backbone).eval()
@@ -43,15 +44,13 @@ def test_images_of_every_size_go_in_and_come_out_in_range(family, backbone, shap
     assert all(len(array) == 2 for array in encoding.arrays.values())
 
 
-@families
-@small
+@every_backbone
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_default_networks_stay_small(family, backbone, shape):
     assert count_parameters(build(family, shape, backbone=backbone)) <= MAX_PARAMETERS
 
 
-@families
-@small
+@every_backbone
 def test_encoding_is_deterministic_and_each_image_on_its_own(family, backbone):
     model, images = build(family, backbone=backbone).eval(), batch((1, 28, 28))
     with torch.inference_mode():
@@ -60,8 +59,7 @@ def test_encoding_is_deterministic_and_each_image_on_its_own(family, backbone):
         assert_close(whole, torch.cat([model.encode(image[None]).flat for image in images]), rtol=1e-4, atol=1e-4)
 
 
-@families
-@small
+@every_backbone
 def test_the_loss_is_a_function_of_its_generator_and_reaches_every_weight(family, backbone):
     images, models = batch((1, 28, 28), 8), [build(family, backbone=backbone) for _ in range(2)]
     first, again = (model.loss(images, torch.Generator().manual_seed(1), 1.0) for model in models)
