@@ -1,0 +1,77 @@
+"""The interface of encoders that are already trained, and how images are made into what they were trained on."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from latentcli.core.errors import ModelFileError
+
+TOGETHER = 32
+"""Images that go through an encoder at once: it sees them enlarged, and a batch of small ones would fill the memory."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What the network's publishers do to an image before the network sees it.
+
+    The image as a whole is resized to what they crop from its middle: images have the model's size here, and what a
+    crop cuts away could not be reconstructed. Images of that size are only normalised.
+
+    Attributes:
+        size: pixels a side.
+        mean, deviation: of the three channels, in [0, 1].
+        interpolation: "bilinear" or "bicubic", both antialiased.
+    """
+
+    size: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    interpolation: str
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, 3, size, size) normalised: images (N, C, H, W) in [0, 1]; grey ones in three equal channels."""
+        side = (self.size, self.size)
+        if tuple(images.shape[2:]) != side:
+            images = F.interpolate(images, side, mode=self.interpolation, antialias=True).clamp(0, 1)
+        mean, deviation = (images.new_tensor(each)[:, None, None] for each in (self.mean, self.deviation))
+        return (images.expand(-1, 3, -1, -1) - mean) / deviation
+
+
+class PretrainedEncoder(nn.Module, ABC):
+    """Images (N, C, H, W) float in [0, 1] to features (N, ``features``), by a network that was trained elsewhere.
+
+    It is built from the name of a network alone, without its weights: a checkpoint has them, and else ``weights_file``.
+    """
+
+    licence: str
+    """Of the weights."""
+    source: str
+    """Whose network it is, in one line."""
+    features: int
+    """Numbers per image."""
+    pinned: ClassVar[bool] = False
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.preprocessing = preprocessing
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([self.pooled(self.preprocessing(part)) for part in images.split(TOGETHER)])
+
+    @abstractmethod
+    def pooled(self, images: Tensor) -> Tensor:
+        """(N, features): of preprocessed images."""
+
+    @abstractmethod
+    def weights_file(self) -> Path:
+        """The published weights, found or downloaded.
+
+        Raises:
+            DataError: they are not here and cannot be fetched; it says which file belongs where.
+        """
