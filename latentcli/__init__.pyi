@@ -19,6 +19,7 @@ from .experiments.hybrids import study_hybrids
 from .experiments.latents import study_latents
 from .hybrids.hybridize import hybridize
 from .inference.classification import Predictions, classify
+from .inference.encoding import encode
 from .inference.evaluation import evaluate
 from .models.trained import TrainedModel
 from .training.distortion import augmented_copies
@@ -45,6 +46,7 @@ __all__ = [
     "augmented_copies",
     "classify",
     "describe",
+    "encode",
     "evaluate",
     "fit_mixture",
     "fit_probe",

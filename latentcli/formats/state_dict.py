@@ -22,7 +22,11 @@ from latentcli.formats.regular_files import open_regular, reason
 MAX_BYTES = 4 * 2**30
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
-_WRAPPED = ("state_dict", "model_state_dict", "model")  # the names under which programs keep weights beside other things
+_WRAPPED = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # the names under which programs keep weights beside other things
 
 
 def read(path: Path, remedy: str) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ from latentcli.models.latent_memory import LatentMemory, NearestEntries
 from latentcli.models.layers import NORMS, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
 from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_information
+from latentcli.models.pretrained import AROUND
 from latentcli.numerics import metrics
 
 LOW_DIMENSIONS = 4
@@ -59,6 +60,8 @@ class VAEConfig(ModelConfig):
         beta_warmup: fraction of training over which that weight rises from zero.
         components: of the mixture that is the prior; 1 is N(0, I).
         information: weight of the mutual information, nats of loss for each nat; 0 omits it and distorts no images.
+        encoder: an encoder that is already trained, by its name in ``ENCODERS``; None trains the backbone's own.
+        fine_tune: whether such an encoder's weights move, too.
     """
 
     backbone: str = setting("conv-mlp", choices=backbones.NAMES)
@@ -73,6 +76,8 @@ class VAEConfig(ModelConfig):
     beta_warmup: float = setting(0.0, between=(0.0, 1.0))
     components: int = setting(20, between=(1, 4096))
     information: float = setting(100.0, between=(0.0, 1e6))
+    encoder: str | None = None
+    fine_tune: bool = setting(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,6 +85,8 @@ class VAEConfig(ModelConfig):
         losses.parse(self.loss)
         if self.fourier and self.backbone in MAPS:
             raise UsageError("fourier features are of vectors", f"the backbone {self.backbone} makes maps", "fourier=0")
+        if self.fine_tune and self.encoder is None:
+            raise UsageError("there is no trained encoder to fine-tune", remedy="name one: `encoder`")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -101,6 +108,8 @@ class VAEConfig(ModelConfig):
         if isinstance(dimensions, int) and dimensions <= LOW_DIMENSIONS:
             suggestions |= {"fourier": 256, "width": 1536, "norm": "layer"}
             suggestions |= {"loss": "mse+ssim", "ssim_weight": 0.8, "information": 30.0}
+        if settings.get("encoder") is not None:  # it would have to look at the distorted images anew in each step
+            suggestions |= {"information": 0.0}
         return suggestions | ({"backbone": "conv"} if math.prod(image_shape) > MANY_PIXELS else {})
 
 
@@ -113,7 +122,10 @@ class VAE(LatentModel):
 
     @classmethod
     def of(cls, config: VAEConfig) -> "VAE":
-        """A ``LowDimensionalVAE`` where the latent space has few dimensions."""
+        """A ``LowDimensionalVAE`` where the latent space has few dimensions; another around a trained encoder."""
+        if config.encoder is not None:
+            around: VAE = AROUND["vae"](config)
+            return around
         return (LowDimensionalVAE if config.dimensions <= LOW_DIMENSIONS else cls)(config)
 
     def __init__(self, config: VAEConfig) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from latentcli.core import device as devices
 from latentcli.core.errors import DataError, UsageError
@@ -15,6 +16,7 @@ from latentcli.core.settings import check_known
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.base import ModelConfig
+from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
 from latentcli.training import mixing
 from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfig, TrainingConfig
@@ -58,14 +60,27 @@ def train(
         ((1, 8, 8), 1)
     """
     count = len(images.labels.names) if classes is None else classes
+    encoder = _encoder(FAMILIES[model].Config, settings)
+    if encoder is not None:
+        settings = settings | {"encoder": encoder.name}
     network_config, loop_config = configure(
         FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
     )
     run = identity(model, network_config, loop_config, images.name, {"images": images.images})
+    weights = {}
+    if encoder is not None:
+        run |= {"encoder": encoder.facts}
+        weights = {f"encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
     return trained(
-        model, network_config, loop_config, images.images, run, images.class_names,
+        model, network_config, loop_config, images.images, run, images.class_names, weights,
         device=device, state=state, resume=resume, log=log, listener=listener,
     )  # fmt: skip
+
+
+def _encoder(config: type[ModelConfig], settings: Mapping[str, Any]) -> FoundEncoder | None:
+    """The trained encoder that the settings name, where the family takes one; None for none."""
+    name = settings.get("encoder")
+    return find(str(name)) if name is not None and "encoder" in config.settable() else None
 
 
 def train_cnn(
@@ -121,7 +136,8 @@ def train_cnn(
 
 def trained(
     family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
-    run: Mapping[str, Any], class_names: tuple[str, ...], *, device: str = "auto", state: str | Path | None = None,
+    run: Mapping[str, Any], class_names: tuple[str, ...], 
+    weights: Mapping[str, Tensor] | None = None, *, device: str = "auto", state: str | Path | None = None,
     resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
 ) -> TrainedModel:  # fmt: skip
     """Create a network of a registered family and train it; the result has its provenance and fingerprint.
@@ -131,11 +147,13 @@ def trained(
         network_config, loop_config: the two configurations; the seed is the latter's.
         examples, run: as ``Run`` takes them, and their ``identity``.
         class_names: kept with the model.
+        weights: of parts of the network that are trained already, by their names in its ``state_dict``.
         device, state, resume, log, listener: as for ``train``.
     """
     state, log = (None if each is None else Path(each) for each in (state, log))
     listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
+    network.load_state_dict(weights or {}, strict=False)
     listener.configured(network_config, loop_config, device)
     history = fit(network, examples, loop_config, identity=run, state=state, resume=resume, log=log, listener=listener)
     model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)

@@ -1,12 +1,13 @@
 """EfficientNet-lite0: the network itself, so that a checkpoint which holds its weights needs no other package."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.models.pretrained.base import PretrainedEncoder, Preprocessing
+from latentcli.models.pretrained.base import Preprocessing, PretrainedEncoder
 
 BLOCKS = (
     # repeats, kernel, stride, expansion, channels
@@ -65,7 +66,9 @@ class EfficientNetLite0(PretrainedEncoder):
     def __init__(self, network: str = "") -> None:
         super().__init__(Preprocessing(224, (127 / 255,) * 3, (128 / 255,) * 3, "bicubic"))
         if network:
-            raise UsageError(f"efficientnet-lite0 has no variant {network!r}", remedy="leave out what follows the colon")
+            raise UsageError(
+                f"efficientnet-lite0 has no variant {network!r}", remedy="leave out what follows the colon"
+            )
         self._conv_stem = SameConvolution(3, 32, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(32, eps=EPSILON)
         blocks, before = [], 32
@@ -80,6 +83,9 @@ class EfficientNetLite0(PretrainedEncoder):
     def pooled(self, images: Tensor) -> Tensor:
         maps = self._blocks(F.relu6(self._bn0(self._conv_stem(images))))
         return F.relu6(self._bn1(self._conv_head(maps))).mean(dim=(2, 3))
+
+    def accept(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in weights.items() if not name.startswith("_fc.")}
 
     def weights_file(self) -> Path:
         try:
