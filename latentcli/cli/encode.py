@@ -35,7 +35,6 @@ def encode(
     from latentcli.artifacts.models import load_model
     from latentcli.cli import console, inputs
     from latentcli.inference import encoding
-    from latentcli.models.pretrained import finding
 
     if (vae is None) == (encoder is None):
         raise UsageError("DATA is encoded by one checkpoint or by one trained encoder", remedy="VAE.PTH or --encoder")
@@ -53,7 +52,7 @@ def encode(
         measures = model.measures(latents)
         drawn = pictures.of_encoding(figures, model, images, latents) if figures else []
     else:
-        found = finding.find(str(encoder))
+        found = encoding.find_encoder(str(encoder))
         size = image_size or inputs.size_of_files(data, found.network.preprocessing.size)
         images = inputs.images(data, reading, output, image_size=size)
         latents = encoding.encode(images, found, device=device, progress=console.progress)

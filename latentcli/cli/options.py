@@ -40,7 +40,7 @@ Encoder = Annotated[
     str | None,
     Option(
         metavar="NAME|FILE",
-        help="An encoder that is already trained: efficientnet-lite0, torchvision:NAME, timm:NAME, or a file of weights.",
+        help="A trained encoder: efficientnet-lite0, torchvision:NAME, timm:NAME, or a file of weights.",
     ),
 ]
 Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]

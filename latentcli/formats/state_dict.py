@@ -7,6 +7,7 @@ tensors without their bytes, the order of these), then the bytes of each tensor 
 
 import io
 import pickletools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,11 @@ def read(path: Path, remedy: str) -> dict[str, Tensor]:
     if not all(bool(torch.isfinite(item).all()) for item in content.values() if item.is_floating_point()):
         raise ModelFileError(f"{path} holds weights that are not finite", remedy=remedy)
     return content
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights, by their names."""
+    return torch_zip.digest(torch_zip.plain(weights))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,15 @@ from latentcli.core.device import memory_for
 from latentcli.core.image_set import ImageSet
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
+from latentcli.formats import state_dict
 from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import batch_size, batches
 from latentcli.numerics.batches import DeviceImages
+
+
+def find_encoder(name: str) -> FoundEncoder:
+    """The encoder that is called so, with its weights; errors as of ``encode``."""
+    return find(name, state_dict.read, state_dict.digest)
 
 
 def encode(
@@ -21,7 +27,7 @@ def encode(
     Args:
         images: of any size; best of the encoder's own (224×224 pixels for most), to which they are enlarged.
         encoder: "efficientnet-lite0", "torchvision:NAME", "timm:NAME", a file with the weights of a network of
-            torchvision, or "NAME=FILE"; or what ``find`` made of one.
+            torchvision, or "NAME=FILE"; or what ``find_encoder`` made of one.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         progress: told about the images.
 
@@ -41,7 +47,7 @@ def encode(
         >>> probe = lc.fit_probe(latents, probe="knn", labels_per_class=5)  # doctest: +SKIP
     """
     where = devices.resolve(device)
-    found = encoder if isinstance(encoder, FoundEncoder) else find(encoder)
+    found = encoder if isinstance(encoder, FoundEncoder) else find_encoder(encoder)
     network, source = found.network.to(where), DeviceImages(images.images, where)
     features = np.empty((len(images), network.features), np.float32)
     size = batch_size(images.shape)

@@ -13,6 +13,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Listener
 from latentcli.core.settings import check_known
+from latentcli.formats import state_dict
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.base import ModelConfig
@@ -80,7 +81,11 @@ def train(
 def _encoder(config: type[ModelConfig], settings: Mapping[str, Any]) -> FoundEncoder | None:
     """The trained encoder that the settings name, where the family takes one; None for none."""
     name = settings.get("encoder")
-    return find(str(name)) if name is not None and "encoder" in config.settable() else None
+    return (
+        find(str(name), state_dict.read, state_dict.digest)
+        if name is not None and "encoder" in config.settable()
+        else None
+    )
 
 
 def train_cnn(

@@ -1,13 +1,12 @@
 """From what a user calls an encoder to its name and weights: a name, a file of weights, or both."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from latentcli.core.errors import UsageError, printable
-from latentcli.formats import state_dict, torch_zip
 from latentcli.models.pretrained import ENCODERS, encoder_named
 from latentcli.models.pretrained.base import PretrainedEncoder
 
@@ -21,7 +20,7 @@ class FoundEncoder:
     Attributes:
         name: by which ``encoder_named`` builds it again.
         network: the encoder.
-        sha256: of its name and weights: what a checkpoint's fingerprint is to its latents.
+        sha256: of its weights: what a checkpoint's fingerprint is to its latents.
     """
 
     name: str
@@ -35,12 +34,15 @@ class FoundEncoder:
                 "sha256": self.sha256}  # fmt: skip
 
 
-def find(text: str) -> FoundEncoder:
+def find(
+    text: str, read: Callable[[Path, str], Mapping[str, Tensor]], digest: Callable[[Mapping[str, Tensor]], str]
+) -> FoundEncoder:
     """The encoder that is called so, with its weights.
 
     Args:
         text: a name in ``ENCODERS``, such as "efficientnet-lite0" or "torchvision:resnet18"; a file with the weights
             of a network of torchvision; or "NAME=FILE".
+        read, digest: how a file of weights is read, and the SHA-256 of weights: those of ``formats.state_dict``.
 
     Raises:
         UsageError: it is neither a known name nor a file.
@@ -53,7 +55,7 @@ def find(text: str) -> FoundEncoder:
         from latentcli.models.pretrained.torchvision_networks import recognised
 
         file = text
-        weights = state_dict.read(Path(file), REMEDY)
+        weights = read(Path(file), REMEDY)
         name = recognised(Path(file), weights)
     elif name.partition(":")[0] not in ENCODERS:
         expected = "expected one of: efficientnet-lite0, torchvision:NAME, timm:NAME"
@@ -65,8 +67,7 @@ def find(text: str) -> FoundEncoder:
     network = encoder_named(name)
     path = Path(file) if file else network.weights_file()
     if weights is None:
-        weights = state_dict.read(path, REMEDY)
+        weights = read(path, REMEDY)
     network.load(weights, printable(path.name))
     network.requires_grad_(False)
-    sha256 = torch_zip.digest(torch_zip.plain({"encoder": name, "weights": network.state_dict()}))
-    return FoundEncoder(name, network, sha256)
+    return FoundEncoder(name, network, digest(network.state_dict()))
