@@ -25,6 +25,10 @@ from latentcli.training.examples import Examples
 from latentcli.training.identity import identity, provenance
 from latentcli.training.resumable import fit
 
+FEW = 1_000
+"""Images below which none are held out by default beside a trained encoder. The latents stand, and what the decoder
+makes of a handful of images it never saw gets worse from the first epoch on: the weights kept would be those of grey."""
+
 AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
 
@@ -64,6 +68,8 @@ def train(
     encoder = _encoder(FAMILIES[model].Config, settings)
     if encoder is not None:
         settings = settings | {"encoder": encoder.name}
+        if len(images) < FEW and settings.get("held_out") is None:
+            settings["held_out"] = 0.0
     network_config, loop_config = configure(
         FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
     )
@@ -81,11 +87,9 @@ def train(
 def _encoder(config: type[ModelConfig], settings: Mapping[str, Any]) -> FoundEncoder | None:
     """The trained encoder that the settings name, where the family takes one; None for none."""
     name = settings.get("encoder")
-    return (
-        find(str(name), state_dict.read, state_dict.digest)
-        if name is not None and "encoder" in config.settable()
-        else None
-    )
+    if name is None or "encoder" not in config.settable():
+        return None
+    return find(str(name), state_dict.read, state_dict.digest)
 
 
 def train_cnn(

@@ -39,7 +39,19 @@ def test_encode_with_an_encoder_is_what_the_function_does(call, photos, weights,
     assert (found.checkpoint, found.files, found.class_names) == (expected.checkpoint, expected.files, ("a", "b"))
     np.testing.assert_allclose(np.linalg.norm(found.flat, axis=1), 1, atol=1e-5)
     assert call("fit-gmm", output, "-o", tmp_path / "gmm_params.pkl").code == 0
-    assert lc.load_classifier(tmp_path / "gmm_params.pkl").predict(expected.flat).shape == (8,)
+    assert call("classify", output, tmp_path / "gmm_params.pkl", "-o", tmp_path / "found.csv").code == 0
+    mixture = lc.load_classifier(tmp_path / "gmm_params.pkl")
+    lc.write_predictions(lc.classify_latents(expected, mixture), tmp_path / "expected.csv")
+    assert (tmp_path / "found.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+
+
+def test_a_classifier_of_another_encoder_is_refused(call, photos, weights, tmp_path):
+    torch.save(torchvision.models.squeezenet1_0().state_dict(), tmp_path / "other.pth")
+    other = f"torchvision:squeezenet1_0={tmp_path / 'other.pth'}"
+    for name, encoder in (("one", weights), ("two", other)):
+        assert call("encode", photos, "--encoder", encoder, "-o", f"{name}.npz").code == 0
+    assert call("fit-gmm", "one.npz", "-o", "gmm.pkl").code == 0
+    assert call("classify", "two.npz", "gmm.pkl").code == 4
 
 
 def test_train_with_an_encoder_is_what_the_function_does(call, photos, weights, tmp_path):

@@ -138,3 +138,9 @@ def test_what_cannot_be_is_refused(encoder, images, settings):
     base = {} if "fine_tune" in settings else {"encoder": encoder}
     with pytest.raises(UsageError):
         train(images, **{**base, "epochs": 1, **settings})
+
+
+def test_of_few_images_none_are_held_out_unless_asked_for(encoder, images):
+    settings = {name: value for name, value in SMALL.items() if name != "held_out"}
+    assert "val_loss" not in train(images, encoder=encoder, **settings).history[-1]
+    assert "val_loss" in train(images, encoder=encoder, **SMALL).history[-1]
