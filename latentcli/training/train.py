@@ -27,7 +27,7 @@ from latentcli.training.resumable import fit
 
 FEW = 1_000
 """Images below which none are held out by default beside a trained encoder. The latents stand, and what the decoder
-makes of a handful of images it never saw gets worse from the first epoch on: the weights kept would be those of grey."""
+makes of a handful of images it never saw gets worse from the first epoch on: the weights kept would draw grey."""
 
 AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 

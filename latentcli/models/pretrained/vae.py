@@ -35,7 +35,7 @@ class PrincipalPosterior(nn.Module):
     The features are divided by their length, since the angle between them is what tells images apart. The means are
     coordinates along the D axes of most variance, all divided by one number, so that their variance is 1 on average.
     Whitening, which divides each by its own deviation, would make as much of what differs by chance: on 49 photographs
-    of ants and bees, of which five of each class are labelled, the nearest neighbours of 30 others are right for 0.61
+    of ants and bees, of which five of each class are labelled, the nearest neighbours of 30 others are right for 0.65
     with it and for 0.87 without (32 dimensions, 20 draws).
     """
 
