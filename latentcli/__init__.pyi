@@ -18,7 +18,8 @@ from .estimators import LatentClassifier, VAETransformer
 from .experiments.hybrids import study_hybrids
 from .experiments.latents import study_latents
 from .hybrids.hybridize import hybridize
-from .inference.classification import Predictions, classify
+from .inference.classification import Predictions, classify, classify_latents
+from .inference.encoding import encode
 from .inference.evaluation import evaluate
 from .models.trained import TrainedModel
 from .training.distortion import augmented_copies
@@ -44,7 +45,9 @@ __all__ = [
     "VAETransformer",
     "augmented_copies",
     "classify",
+    "classify_latents",
     "describe",
+    "encode",
     "evaluate",
     "fit_mixture",
     "fit_probe",

@@ -93,7 +93,7 @@ READ = (lc.load, lc.load_model)
 TWINS = {
     "train": (lc.load, lc.train, lc.fit_mixture, VAE, TrainingConfig),
     "train-cnn": (lc.load, lc.train_cnn, CNN.Config, ClassifierTrainingConfig),
-    "encode": (*READ, lc.TrainedModel.encode),
+    "encode": (*READ, lc.TrainedModel.encode, lc.encode),
     "fit-gmm": (*READ, lc.fit_mixture),
     "fit-probe": (*READ, lc.fit_probe),
     "classify": (*READ, lc.load_classifier, lc.classify),

@@ -117,7 +117,7 @@ def _checkpoint(path: Path) -> Description:
         **({"dimensions": network.dimensions} if isinstance(network, LatentModel) else {}),
         "classes": model.class_names, "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "settings": {name: value for name, value in asdict(model.config).items() if name != "image_shape"},
-        "training": {name: model.training.get(name) for name in ("data", "seed", "versions", "settings")},
+        "training": {name: model.training.get(name) for name in ("data", "encoder", "seed", "versions", "settings")},
         **_progress(model.training.get("history")),
         "fingerprint": model.fingerprint,
     }  # fmt: skip

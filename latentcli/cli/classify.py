@@ -14,11 +14,15 @@ from latentcli.core.errors import UsageError
 @command(app, panel=USE, examples=[
     "latentcli classify photos vae.pth gmm_params.pkl",
     "latentcli classify photos cnn.pth -o - | cut -d, -f1,2",
+    "latentcli classify latents.npz probe.pth",
     "latentcli classify mnist vae.pth gmm_params.pkl --fail-under accuracy=0.95 --json",
 ])  # fmt: skip
 def classify(
-    data: options.Data,
-    vae: Annotated[Path, Argument(metavar="VAE.PTH|CNN.PTH", help="What `latentcli train` or `train-cnn` wrote.")],
+    data: options.DataOrLatents,
+    vae: Annotated[
+        Path,
+        Argument(metavar="VAE.PTH|CNN.PTH", help="What `train` or `train-cnn` wrote; after LATENTS.npz a classifier."),
+    ],
     classifier: Annotated[
         Path | None, Argument(metavar=options.FITTED, help=f"{options.FITTED_HELP} CNN.PTH needs none.")
     ] = None,
@@ -35,7 +39,7 @@ def classify(
 ) -> None:
     """Label every image of DATA with a classifier fitted in the latent space, or with one that reads pixels."""
     from latentcli import pictures
-    from latentcli.artifacts import write_predictions
+    from latentcli.artifacts import holds_latents, write_predictions
     from latentcli.artifacts.models import load_classifier, load_model
     from latentcli.cli import console, inputs
     from latentcli.inference import classification
@@ -45,16 +49,20 @@ def classify(
     if target is None and json:
         raise UsageError("-o - and --json both want standard output", remedy="write the table to a file: -o vae.csv")
     inputs.check_outputs(target, given=[data, vae, classifier, reading.labels], folder=figures)
-    model = load_model(vae, device)
-    reader = load_classifier(classifier, model) if classifier else None
-    classification.check_reader(model, reader, reject_below)
-    images = inputs.images(data, reading, target, image_shape=model.image_shape)
-    found = classification.classify(images, model, reader, reject_below=reject_below, progress=console.progress)
+    if classifier is None and holds_latents(Path(data)):
+        reader = load_classifier(vae)
+        found = classification.classify_latents(inputs.latents(data, None, device, reading, vae), reader, reject_below)
+    else:
+        model = load_model(vae, device)
+        reader = load_classifier(classifier, model) if classifier else None
+        classification.check_reader(model, reader, reject_below)
+        images = inputs.images(data, reading, target, image_shape=model.image_shape)
+        found = classification.classify(images, model, reader, reject_below=reject_below, progress=console.progress)
     table = io.StringIO()
     write_predictions(found, target or table)
     if target is None:
         console.emit(table.getvalue())
     drawn = pictures.of_predictions(figures, found, reader) if figures else []
-    result = {"images": len(images), "rejected": found.rejected, **found.scores()}
+    result = {"images": len(found), "rejected": found.rejected, **found.scores()}
     console.result(result, as_json=json, written=[*([target] if target else []), *drawn], to_stderr=target is None)
     console.check_gates(result, gates)

@@ -37,6 +37,16 @@ def images(
     return loaded
 
 
+def size_of_files(data: str, size: int) -> int | None:
+    """The size at which the image files of DATA are best read for an encoder of this size; None for other sources."""
+    from latentcli.core.image_set import LARGEST
+    from latentcli.data import SOURCES
+
+    folder = Path(data)
+    is_folder = data not in SOURCES and folder.is_dir() and not any(folder.glob("*-ubyte*"))
+    return min(size, LARGEST) if is_folder else None
+
+
 def images_and_validation(
     data: str, val: str | None, reading: "TrainReading", output: Path, image_size: int | None,
     image_shape: "Shape | None" = None,

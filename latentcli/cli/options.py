@@ -36,6 +36,13 @@ Val = Annotated[str | None, Argument(metavar="VAL", help="Labelled images, a few
 ValOfFit = Annotated[str | None, Option(help="Labelled images; DATA's labels do not count then.")]
 Classes = Annotated[str | None, Option("--classes", "--digits", metavar="A,B,…", help="These classes only.")]
 Split = Annotated[str, Option(metavar="train|test", help="Which half of a named data set.")]
+Encoder = Annotated[
+    str | None,
+    Option(
+        metavar="NAME|FILE",
+        help="A trained encoder: efficientnet-lite0, torchvision:NAME, timm:NAME, or a file of weights.",
+    ),
+]
 Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]
 LabelsPerClass = Annotated[
     int | None,

@@ -14,6 +14,7 @@ FAMILYS_OWN = "By default what the model family takes."
 @command(app, panel=LEARN, examples=[
     "latentcli train mnist --digits 1,4,8 --labels-per-class 5 --figures pictures",
     "latentcli train photos --image-size 64 --labels labels.csv",
+    "latentcli train photos --image-size 224 --labels labels.csv --encoder efficientnet-lite0",
     "latentcli train mnist --model vqvae -o vqvae.pth --resume",
 ])  # fmt: skip
 def train(
@@ -24,6 +25,10 @@ def train(
     model: Annotated[str, Option(metavar=options.one_of("models:FAMILIES"), help="Model family.")] = "vae",
     backbone: Annotated[
         str | None, Option(help=f"Encoder and decoder, as `latentcli settings` lists them. {FAMILYS_OWN}")
+    ] = None,
+    encoder: options.Encoder = None,
+    fine_tune: Annotated[
+        bool | None, Option("--fine-tune", help="Train that encoder, too; otherwise it stays as it is.")
     ] = None,
     latent_dim: Annotated[int | None, Option(help=f"Dimensions of the latent space. {FAMILYS_OWN}")] = None,
     loss: Annotated[str | None, Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")] = None,
@@ -44,7 +49,8 @@ def train(
     from latentcli.training.train import check_named
     from latentcli.training.train import train as train_model
 
-    settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta)
+    settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta,
+                               encoder=encoder, fine_tune=fine_tune)  # fmt: skip
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, gmm, log, state, given=[data, val, reading.labels], folder=figures)
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
-from latentcli.core.progress import Listener
+from latentcli.core.progress import Advance, Listener
 
 if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
@@ -34,6 +34,16 @@ class TrainingProgress(Listener):
 
     def nothing_to_resume(self, state: Path) -> None:
         console.note(f"nothing to resume: there is no {state}; training starts at the beginning")
+
+    @contextmanager
+    def preparing(self, doing: str, total: int) -> Iterator[Advance]:
+        if self.bar is None:
+            console.note(f"{doing}: {total}")
+            yield lambda count: None
+            return
+        task = self.bar.add_task(doing, total=total, speed="", losses="")
+        yield lambda count: self.bar.update(task, advance=count)
+        self.bar.remove_task(task)
 
     def started(self, epochs: int, images: int, done: int) -> None:
         self.epochs, self.images, self.began = epochs, images, time.monotonic()

@@ -46,6 +46,10 @@ class Listener:
     def nothing_to_resume(self, state: Path) -> None:
         """The file to resume from does not exist: training starts at the beginning."""
 
+    def preparing(self, doing: str, total: int) -> AbstractContextManager[Advance]:
+        """The model prepares itself before training starts: a ``Progress``."""
+        return silent(doing, total)
+
     def started(self, epochs: int, images: int, done: int) -> None:
         """Training starts: its epochs, the images in each, and the images trained on before it was resumed."""
 

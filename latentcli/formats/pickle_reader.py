@@ -239,11 +239,16 @@ class _Machine:
                 refuse("a pickle with a call that no array needs")
 
     def build(self) -> None:
-        """BUILD: pop a state, and put the value below it into this state."""
+        """BUILD: pop a state, and put the value below it into this state.
+
+        Versions of layers, which torch attaches to a dict of weights, are dropped.
+        """
         state = self.pop()
+        target = self.stack[-1] if self.stack else None
+        if type(target) is dict and type(state) is dict and state.keys() == {"_metadata"}:
+            return
         if type(state) is not tuple:
             refuse("a damaged pickle: a state that is no tuple")
-        target = self.stack[-1] if self.stack else None
         match target, state:
             case _Array(array=None), (int(), tuple() as shape, _Dtype() as dtype, int() as fortran, raw):
                 target.array = self.array(raw, dtype, shape, bool(fortran))

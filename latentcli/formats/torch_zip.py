@@ -9,7 +9,7 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ _RECORD = re.compile(
     r"(?P<root>[^/\\\0]{1,200})/(?P<name>data\.pkl|data/(?:0|[1-9][0-9]{0,5})|version|byteorder"
     r"|\.format_version|\.storage_alignment|\.data/serialization_id)"
 )
-_DTYPES = {
+DTYPES = {
     "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16,
     "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16,
@@ -98,7 +98,7 @@ def plain(value: Any, copy: bool = True) -> Any:
         case None | bool():
             return value
         case torch.Tensor():
-            if value.dtype not in _DTYPES.values() or value.layout != torch.strided:
+            if value.dtype not in DTYPES.values() or value.layout != torch.strided:
                 raise TypeError(f"a tensor of {value.dtype} cannot be saved")
             return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format) if copy else value
         case str():
@@ -144,9 +144,7 @@ def _content(archive: zipfile.ZipFile, size: int, with_tensors: bool = True) -> 
     if program[:2] != b"\x80\x02":
         refuse("not a file of torch.save: its pickle is not of protocol 2")
     tensors = _Tensors(archive, records, with_tensors)
-    storages: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in _DTYPES.items()}
-    functions = {("torch._utils", "_rebuild_tensor_v2"): tensors.tensor, ("collections", "OrderedDict"): tensors.hooks}
-    content = loads(program, stand_ins=storages | functions, persistent=tensors.storage)
+    content = loads(program, stand_ins=stand_ins(tensors.tensor), persistent=tensors.storage)
     if tensors.taken != {name for name in records if name.startswith("data/")}:
         refuse("it holds records that are not tensors")
     if with_tensors:  # reading to the end of a record compares its CRC
@@ -188,10 +186,6 @@ class _Storage:
     count: int
 
 
-class _Hooks:
-    """A placeholder for the empty OrderedDict that torch writes with each tensor."""
-
-
 @dataclass
 class _Tensors:
     """The tensors that a pickle describes, each checked against its record in the archive."""
@@ -213,8 +207,8 @@ class _Tensors:
 
     def tensor(self, *arguments: Any) -> torch.Tensor | None:
         match arguments:
-            case (_Storage() as storage, 0, tuple() as shape, tuple() as stride, False, _Hooks()):
-                if not _is_dense(shape, stride, storage.count):
+            case (_Storage() as storage, 0, tuple() as shape, tuple() as stride, bool(), dict() as hooks) if not hooks:
+                if not is_dense(shape, stride, storage.count):
                     refuse("a tensor that is a view: of another size than its bytes, or not dense")
                 if storage.record in self.taken:
                     refuse("two tensors over the same bytes")
@@ -223,19 +217,43 @@ class _Tensors:
                     return None
                 data = bytearray(self.archive.read(self.records[storage.record]))  # compares the CRC, too
                 flat = torch.frombuffer(data, dtype=storage.dtype) if data else torch.empty(0, dtype=storage.dtype)
-                return flat.reshape(shape)
+                return laid_out(flat, shape, stride)
         refuse("a damaged tensor")
 
-    def hooks(self, *arguments: Any) -> _Hooks:
-        return _Hooks() if not arguments else refuse("an OrderedDict that is not empty")
+
+def stand_ins(tensor: Callable[..., Any]) -> dict[tuple[str, str], Any]:
+    """What ``loads`` takes for the names in a pickle of tensors, of which ``tensor`` makes each from its arguments."""
+    storages: dict[tuple[str, str], Any] = {("torch", name): dtype for name, dtype in DTYPES.items()}
+    return storages | {
+        ("torch._utils", "_rebuild_tensor_v2"): tensor, ("torch._utils", "_rebuild_parameter"): _parameter,
+        ("collections", "OrderedDict"): _ordered_dict,
+    }  # fmt: skip
 
 
-def _is_dense(shape: tuple[Any, ...], stride: tuple[Any, ...], count: int) -> bool:
+def _parameter(*arguments: Any) -> Any:
+    match arguments:
+        case (torch.Tensor() | None as tensor, bool(), dict() as hooks) if not hooks:
+            return tensor
+    refuse("a damaged parameter")
+
+
+def _ordered_dict(*arguments: Any) -> dict[Any, Any]:
+    """What torch writes as a tensor's hooks, which must stay empty, and as the dict of a network's weights."""
+    return {} if not arguments else refuse("an OrderedDict that is not empty")
+
+
+def is_dense(shape: tuple[Any, ...], stride: tuple[Any, ...], count: int) -> bool:
+    """Whether a tensor of this shape covers this many numbers, each once; its dimensions may lie in any order."""
     if len(shape) != len(stride) or not all(type(number) is int and 0 <= number < 2**62 for number in shape + stride):
         return False
     expected = 1
-    for size, step in zip(reversed(shape), reversed(stride), strict=True):
+    for step, size in sorted(zip(stride, shape, strict=True)):
         if size != 1 and step != expected and count:
             return False
         expected *= size
     return expected == count
+
+
+def laid_out(flat: torch.Tensor, shape: tuple[int, ...], stride: tuple[int, ...]) -> torch.Tensor:
+    """The numbers (n,) as a tensor of this shape in C order, from the order that ``is_dense`` allowed."""
+    return flat.as_strided(shape, stride).contiguous() if flat.numel() else flat.reshape(shape)

@@ -138,7 +138,26 @@ def classify_latents(
     latents: Latents, classifier: LatentClassifier, reject_below: float | None = None,
     bad_files: tuple[tuple[str, str], ...] = (),
 ) -> Predictions:  # fmt: skip
-    """Label images by latents that hold the features which the classifier reads; otherwise as ``classify``."""
+    """Label images by latents that hold the features which the classifier reads; otherwise as ``classify``.
+
+    Raises:
+        UsageError: the latents do not hold these features, or ``reject_below`` without a mixture or outside [0, 1].
+        ModelFileError: the classifier was fitted on latents of another model.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> latents = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2).encode(images)
+        >>> len(lc.classify_latents(latents, lc.fit_mixture(latents)))
+        431
+    """
+    _check_rejection(classifier, reject_below)
+    if latents.checkpoint and classifier.fitted_on_ not in ("", latents.checkpoint):
+        raise ModelFileError(
+            "the classifier was fitted on latents of another model",
+            f"expected latents of {classifier.fitted_on_[:6]}…, found {latents.checkpoint[:6]}…",
+            "encode the images with that model or encoder, or fit the classifier again",
+        )
     features = features_for(classifier, latents)
     found = classifier.predict_proba(features)
     codes = found.argmax(axis=1).astype(np.int64)
@@ -150,13 +169,7 @@ def classify_latents(
 
 def check_reader(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None = None) -> None:
     """Raise the errors of ``classify`` before any image is read, if it cannot use these together."""
-    if reject_below is not None:
-        check_number("`reject_below`", float(reject_below), 0.0, 1.0)
-    if reject_below is not None and not isinstance(classifier, DensityClassifier):
-        raise UsageError(
-            "`reject_below` needs a mixture", "other classifiers do not know how likely an image is",
-            "fit a mixture: latentcli fit-gmm DATA MODEL.pth",
-        )  # fmt: skip
+    _check_rejection(classifier, reject_below)
     if classifier is None:
         model.pixel_classifier  # noqa: B018  # raises the error for other models
         return
@@ -172,3 +185,14 @@ def check_reader(model: TrainedModel, classifier: LatentClassifier | None, rejec
             f"expected latents of {model.name} {model.fingerprint[:6]}…, found {classifier.fitted_on_[:6]}…",
             "fit it again on this checkpoint",
         )
+
+
+def _check_rejection(classifier: LatentClassifier | None, reject_below: float | None) -> None:
+    if reject_below is None:
+        return
+    check_number("`reject_below`", float(reject_below), 0.0, 1.0)
+    if not isinstance(classifier, DensityClassifier):
+        raise UsageError(
+            "`reject_below` needs a mixture", "other classifiers do not know how likely an image is",
+            "fit a mixture: latentcli fit-gmm DATA MODEL.pth",
+        )  # fmt: skip

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES
+from latentcli.core.progress import Progress
 from latentcli.core.settings import check, check_known
 from latentcli.models.layers import to_rows
+from latentcli.numerics.batches import DeviceImages
 from latentcli.numerics.precision import reduced_precision
 
 
@@ -107,6 +109,20 @@ class Model(nn.Module, ABC):
             for network in networks:
                 batch = network(batch)
         return batch.float()
+
+    def prepare(self, images: DeviceImages, fresh: bool, progress: Progress) -> Tensor | None:
+        """Called once before training, on its images: what the loss needs of each of these besides its pixels.
+
+        Args:
+            images: of the training, those held out among them.
+            fresh: whether training begins, so that weights may be set by the images; False where it is resumed.
+            progress: told about the images.
+
+        Returns:
+            None, as here, where the loss takes images alone; else (N, …), of which the loss gets the rows of a batch
+            behind its images.
+        """
+        return None
 
     def step_taken(self) -> None:
         """Called when the optimiser has taken a step on the last loss: keeps what later losses need of its batch."""

@@ -71,9 +71,9 @@ class CNNConfig(ModelConfig):
         Raises:
             UsageError: it is of a family whose encoder is not among the backbones.
         """
-        backbone = getattr(config, "backbone", None)
+        backbone = getattr(config, "encoder", None) or getattr(config, "backbone", None)
         if backbone not in NAMES:
-            known = f"expected one of: {', '.join(NAMES)}"
+            known = f"expected one of: {', '.join(NAMES)}; found {backbone}"
             raise UsageError("a classifier cannot start from the encoder of this model", known)
         stages = getattr(config, "halvings", None) if backbone in MAPS else None
         return {
@@ -114,9 +114,10 @@ class CNN(PixelClassifier):
         """(N, F) float32: the mean of the last stage's features over all positions."""
         return pooled(self.run(images, channels_last, self.layers))
 
-    def start_from(self, encoder: nn.Module) -> None:
-        """Take the weights of the encoder of a trained model, which has the architecture that ``encoder_of`` says."""
-        self.layers.load_state_dict(encoder.state_dict())
+    @classmethod
+    def weights_of(cls, encoder: nn.Module) -> dict[str, Tensor]:
+        """A trained encoder's weights, by their names in a classifier that has its architecture (``encoder_of``)."""
+        return {f"layers.{name}": tensor for name, tensor in encoder.state_dict().items()}
 
     def predict_proba(self, images: Tensor) -> Tensor:
         return self.last(self.pooled(images)).softmax(dim=1)

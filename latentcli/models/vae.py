@@ -27,6 +27,7 @@ from latentcli.models.latent_memory import LatentMemory, NearestEntries
 from latentcli.models.layers import NORMS, pooled, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
 from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_information
+from latentcli.models.pretrained import AROUND
 from latentcli.numerics import metrics
 
 LOW_DIMENSIONS = 4
@@ -78,6 +79,8 @@ class VAEConfig(ModelConfig):
             (cropped, mirrored, brighter or darker), "photos" (these and other colours), or "none", without either.
         agreement: weight of the disagreement of two views of each image, nats of loss for each nat; 0 omits it.
         temperature: of the agreement; lower ones look at the most similar images alone.
+        encoder: an encoder that is already trained, by its name in ``ENCODERS``; None trains the backbone's own.
+        fine_tune: whether such an encoder's weights move, too.
     """
 
     backbone: str = setting("conv-mlp", choices=backbones.NAMES)
@@ -96,6 +99,8 @@ class VAEConfig(ModelConfig):
     views: str = setting("digits", choices=("none", *VIEWS))
     agreement: float = setting(0.0, between=(0.0, 1e6))
     temperature: float = setting(0.2, between=(1e-3, 1e3))
+    encoder: str | None = None
+    fine_tune: bool = setting(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,6 +111,8 @@ class VAEConfig(ModelConfig):
             raise UsageError("`details` are a part of the dimensions of a vector", found, "take fewer `details`, or 0")
         if self.fourier and self.backbone in MAPS:
             raise UsageError("fourier features are of vectors", f"the backbone {self.backbone} makes maps", "fourier=0")
+        if self.fine_tune and self.encoder is None:
+            raise UsageError("there is no trained encoder to fine-tune", remedy="name one: `encoder`")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -137,6 +144,8 @@ class VAEConfig(ModelConfig):
         if isinstance(dimensions, int) and dimensions <= LOW_DIMENSIONS:
             suggestions |= {"fourier": 256, "width": 1536, "norm": "layer"}
             return {"information": 30.0} | suggestions | {"loss": "mse+ssim", "ssim_weight": 0.8}
+        if settings.get("encoder") is not None:  # it would have to look at the views anew in each step
+            return suggestions | {"information": 0.0} | ({"backbone": "conv"} if values > MANY_VALUES else {})
         suggestions |= {"agreement": AGREEMENT * values} if views in ("scans", "photos") else {}
         if values <= MANY_VALUES:
             return suggestions
@@ -153,7 +162,10 @@ class VAE(LatentModel):
 
     @classmethod
     def of(cls, config: VAEConfig) -> "VAE":
-        """A ``LowDimensionalVAE`` where the latent space has few dimensions."""
+        """A ``LowDimensionalVAE`` where the latent space has few dimensions; another around a trained encoder."""
+        if config.encoder is not None:
+            around: VAE = AROUND["vae"](config)
+            return around
         return (LowDimensionalVAE if config.dimensions <= LOW_DIMENSIONS else cls)(config)
 
     def __init__(self, config: VAEConfig) -> None:

@@ -59,4 +59,5 @@ def provenance(identity: Mapping[str, Any], history: Sequence[Mapping[str, float
     training = identity["training"]
     versions = {"latentcli": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
     return {"seed": training["seed"], "settings": training, "data": identity["data"], "versions": versions,
+            **{name: identity[name] for name in ("encoder",) if name in identity},
             "history": list(history)}  # fmt: skip

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentcli.core.device import memory_for
 from latentcli.core.errors import FitError
+from latentcli.core.progress import Progress, silent
 from latentcli.models.base import LossTerms, Model
 from latentcli.numerics.batches import DeviceImages
 from latentcli.numerics.linear import FastLinear
@@ -75,11 +76,13 @@ class Run:
             targets, and with the rows that are trained on and held out.
         config: of the loop.
         state: from an earlier run's ``save_state``, to resume from.
+        progress: told how the model prepares itself.
     """
 
     def __init__(
-        self, model: Model, examples: np.ndarray | Examples, config: TrainingConfig, state: State | None = None
-    ) -> None:
+        self, model: Model, examples: np.ndarray | Examples, config: TrainingConfig, state: State | None = None,
+        progress: Progress = silent,
+    ) -> None:  # fmt: skip
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
         examples = Examples.of_images(examples, config) if isinstance(examples, np.ndarray) else examples
@@ -101,6 +104,8 @@ class Run:
         self.best: dict[str, Tensor] | None = None
         if state is not None:
             self._restore(state)
+        if self.targets is None:
+            self.targets = model.prepare(self.images, state is None, progress)
 
     @property
     def total_steps(self) -> int:

@@ -63,7 +63,7 @@ def fit(
             if state is not None:
                 TRAINING_STATE.write(state, {"state": {"identity": dict(identity), "run": values}})
 
-        run = Run(network, examples, config, saved)
+        run = Run(network, examples, config, saved, listener.preparing)
         lines = _Log(log, run.history, listener)
         try:
             with stop_requests() as interrupted:

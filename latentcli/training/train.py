@@ -1,27 +1,34 @@
 """From images to a trained model, in one call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from latentcli.core import device as devices
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Listener
 from latentcli.core.settings import check_known
+from latentcli.formats import state_dict
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.augmentation import AUTO, views_of
 from latentcli.models.base import ModelConfig
+from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
 from latentcli.training import mixing
 from latentcli.training.config import LABELLED_FRACTION, START_LR, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.identity import identity, provenance
 from latentcli.training.resumable import fit
+
+FEW = 1_000
+"""Images below which none are held out by default beside a trained encoder. The latents stand, and what the decoder
+makes of a handful of images it never saw gets worse from the first epoch on: the weights kept would draw grey."""
 
 AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
@@ -59,16 +66,33 @@ def train(
         ((1, 8, 8), 1)
     """
     count = len(images.labels.names) if classes is None else classes
-    if "views" in FAMILIES[model].Config.settable() and settings.get("views") in (None, AUTO):
+    encoder = _encoder(FAMILIES[model].Config, settings)
+    if encoder is not None:
+        settings = settings | {"encoder": encoder.name}
+        if len(images) < FEW and settings.get("held_out") is None:
+            settings["held_out"] = 0.0
+    elif "views" in FAMILIES[model].Config.settable() and settings.get("views") in (None, AUTO):
         settings["views"] = views_of(images.images)
     network_config, loop_config = configure(
         FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
     )
     run = identity(model, network_config, loop_config, images.name, {"images": images.images})
+    weights = {}
+    if encoder is not None:
+        run |= {"encoder": encoder.facts}
+        weights = {f"encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
     return trained(
-        model, network_config, loop_config, images.images, run, images.class_names,
+        model, network_config, loop_config, images.images, run, images.class_names, weights,
         device=device, state=state, resume=resume, log=log, listener=listener,
     )  # fmt: skip
+
+
+def _encoder(config: type[ModelConfig], settings: Mapping[str, Any]) -> FoundEncoder | None:
+    """The trained encoder that the settings name, where the family takes one; None for none."""
+    name = settings.get("encoder")
+    if name is None or "encoder" not in config.settable():
+        return None
+    return find(str(name), state_dict.read, state_dict.digest)
 
 
 def train_cnn(
@@ -125,8 +149,8 @@ def train_cnn(
     run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction)
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
+        None if start is None else PIXEL_CLASSIFIERS["cnn"].weights_of(start.latent_network.encoder),
         device=device, state=state, resume=resume, log=log, listener=listener,
-        begin=None if start is None else lambda network: network.start_from(start.latent_network.encoder),
     )  # fmt: skip
 
 
@@ -149,9 +173,9 @@ def _started(start: TrainedModel, images: ImageSet, settings: Mapping[str, Any])
 
 def trained(
     family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
-    run: Mapping[str, Any], class_names: tuple[str, ...], *, device: str = "auto", state: str | Path | None = None,
+    run: Mapping[str, Any], class_names: tuple[str, ...],
+    weights: Mapping[str, Tensor] | None = None, *, device: str = "auto", state: str | Path | None = None,
     resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
-    begin: Callable[[Any], None] | None = None,
 ) -> TrainedModel:  # fmt: skip
     """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
@@ -160,14 +184,13 @@ def trained(
         network_config, loop_config: the two configurations; the seed is the latter's.
         examples, run: as ``Run`` takes them, and their ``identity``.
         class_names: kept with the model.
+        weights: of parts of the network that are trained already, by their names in its ``state_dict``.
         device, state, resume, log, listener: as for ``train``.
-        begin: called with the network before it is trained, to change its fresh weights.
     """
     state, log = (None if each is None else Path(each) for each in (state, log))
     listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
-    if begin is not None:
-        begin(network)
+    network.load_state_dict(weights or {}, strict=False)
     listener.configured(network_config, loop_config, device)
     history = fit(network, examples, loop_config, identity=run, state=state, resume=resume, log=log, listener=listener)
     model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)

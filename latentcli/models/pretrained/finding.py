@@ -1,0 +1,73 @@
+"""From what a user calls an encoder to its name and weights: a name, a file of weights, or both."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from latentcli.core.errors import UsageError, printable
+from latentcli.models.pretrained import ENCODERS, encoder_named
+from latentcli.models.pretrained.base import PretrainedEncoder
+
+REMEDY = "fetch it again, or save the weights anew: torch.save(network.state_dict(), FILE)"
+
+
+@dataclass(frozen=True)
+class FoundEncoder:
+    """A trained encoder with its weights, in evaluation mode on the CPU.
+
+    Attributes:
+        name: by which ``encoder_named`` builds it again.
+        network: the encoder.
+        sha256: of its weights: what a checkpoint's fingerprint is to its latents.
+    """
+
+    name: str
+    network: PretrainedEncoder
+    sha256: str
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a checkpoint says of its encoder, as plain values."""
+        return {"name": self.name, "source": self.network.source, "licence": self.network.licence,
+                "sha256": self.sha256}  # fmt: skip
+
+
+def find(
+    text: str, read: Callable[[Path, str], Mapping[str, Tensor]], digest: Callable[[Mapping[str, Tensor]], str]
+) -> FoundEncoder:
+    """The encoder that is called so, with its weights.
+
+    Args:
+        text: a name in ``ENCODERS``, such as "efficientnet-lite0" or "torchvision:resnet18"; a file with the weights
+            of a network of torchvision; or "NAME=FILE".
+        read, digest: how a file of weights is read, and the SHA-256 of weights: those of ``formats.state_dict``.
+
+    Raises:
+        UsageError: it is neither a known name nor a file.
+        DataError: the weights are not here and cannot be downloaded.
+        ModelFileError: the file of weights is damaged, unsafe, or of another network.
+    """
+    name, _, file = text.partition("=")
+    weights: Mapping[str, Tensor] | None = None
+    if name.partition(":")[0] not in ENCODERS and Path(text).is_file():
+        from latentcli.models.pretrained.torchvision_networks import recognised
+
+        file = text
+        weights = read(Path(file), REMEDY)
+        name = recognised(Path(file), weights)
+    elif name.partition(":")[0] not in ENCODERS:
+        expected = "expected one of: efficientnet-lite0, torchvision:NAME, timm:NAME"
+        others = sorted(set(ENCODERS) - {"efficientnet-lite0", "torchvision", "timm"})
+        raise UsageError(
+            f"there is neither a trained encoder nor a file {printable(text)!r}", ", ".join([expected, *others]),
+            "name a file with the weights of a network of torchvision, or NAME=FILE",
+        )  # fmt: skip
+    network = encoder_named(name)
+    path = Path(file) if file else network.weights_file()
+    if weights is None:
+        weights = read(path, REMEDY)
+    network.load(weights, printable(path.name))
+    network.requires_grad_(False)
+    return FoundEncoder(name, network, digest(network.state_dict()))
