@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused_before_any_image_is_read():
     with pytest.raises(ModelFileError, match="has no latent space"):
         check_reader(cnn, mixture)
     for classifier in (probe, None):
-        with pytest.raises(UsageError, match="`reject_below` needs a mixture"):
+        with pytest.raises(UsageError, match="`reject_below` needs a mixture or a graph"):
             check_reader(vae, classifier, 0.1)
     mixture.fitted_on_ = "b" * 64
     with pytest.raises(ModelFileError, match="fitted on another checkpoint") as caught:

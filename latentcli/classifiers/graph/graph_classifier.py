@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -16,7 +16,7 @@ from latentcli.classifiers.graph import params as graph_params
 from latentcli.classifiers.graph.laplacian import Graph
 from latentcli.classifiers.graph.neighbours import graph_of, nearest, nearness, neighbours
 from latentcli.classifiers.graph.spread import LabelSpreading, PoissonLearning, Spread, leave_one_out
-from latentcli.core.errors import FitError
+from latentcli.core.errors import FitError, UsageError
 from latentcli.core.labels import UNLABELLED
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check, setting
@@ -65,6 +65,8 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
     Source: Zhou et al. 2004; Calder, Cook, Thorpe & Slepčev 2020.
     """
 
+    LIKELIHOOD: ClassVar[str] = "graph"
+
     n_neighbors: int = setting(10, between=(1, 1_000))
     _: KW_ONLY
     method: str = setting(AUTO, choices=(AUTO, *METHODS))
@@ -86,7 +88,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
 
         Raises:
             UsageError: a setting is out of range, or what searches among so many points is not installed.
-            DataError: points are not finite, or the labels cannot be learned from, as for ``encode_labels``.
+            DataError: points are codes or not finite, or the labels cannot be learned from, as for ``encode_labels``.
             FitError: all points are the same.
         """
         check(self, InvalidSetting)
@@ -177,11 +179,28 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         _, distances = self._nearest(X)
         return 1 - np.interp(distances[:, -1], self.distance_quantiles_, np.linspace(0, 1, graph_params.QUANTILES))
 
+    def draw_of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """(n, D): a point of the graph of each of these classes (n,), indices into ``classes_``.
+
+        Raises:
+            UsageError: a class is no point's likeliest.
+        """
+        check_is_fitted(self, "points_")
+        rows, likeliest = np.empty(len(classes), int), self.probabilities_.argmax(axis=1)
+        for label in np.unique(classes):
+            candidates = np.flatnonzero(likeliest == label)
+            if not len(candidates):
+                remedy = "leave that class out of `classes`, or label more images of it"
+                raise UsageError(f"no image of the graph is of class {str(self.classes_[label])!r}", None, remedy)
+            rows[classes == label] = random.choice(candidates, size=int((classes == label).sum()))
+        return self.points_[rows]
+
     def summary(self) -> dict[str, Any]:
         """The results of the fit, as plain values."""
+        best = {"left_out_accuracy": self.left_out_accuracy_[self.method_]} if self.left_out_accuracy_ else {}
         return {
             "classes": [str(name) for name in self.classes_], "points": len(self.points_),
-            "labels": len(self.labels_), "method": self.method_,
+            "labels": len(self.labels_), "method": self.method_, **best,
             **{f"left_out_accuracy_{name}": value for name, value in self.left_out_accuracy_.items()},
             "temperature": self.temperature_, "components": self.components_, "unreached": self.unreached_,
         }  # fmt: skip

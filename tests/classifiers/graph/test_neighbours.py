@@ -1,12 +1,16 @@
 """Nearest neighbours, and the graph that they make."""
 
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
+from latentcli.classifiers.graph import neighbours as module
 from latentcli.classifiers.graph.neighbours import graph_of, nearest, nearness, neighbours
+from latentcli.core.errors import UsageError
 
 
 @pytest.mark.parametrize("dimensions", [2, 30])
@@ -46,3 +50,25 @@ def test_the_graph_is_symmetric_and_bridges_join_what_is_apart():
     assert set(across[across > 0]) == {np.exp(-4)}
     assert (across > 0).sum() == 2 * 3  # a tree of the four
     assert_allclose(weights.diagonal(), 0)
+
+
+def test_beyond_a_number_of_points_the_search_is_approximate_and_repeats_itself(monkeypatch):
+    pytest.importorskip("usearch")
+    points = np.random.default_rng(0).normal(size=(3_000, 12)).astype(np.float32) + 50
+    exact, _ = neighbours(points, 10)
+    monkeypatch.setattr(module, "EXACT", 1_000)
+    rows, distances = neighbours(points, 10)
+    found = np.mean([len(set(one) & set(other)) / 10 for one, other in zip(rows, exact, strict=True)])
+    assert 0.97 < found <= 1
+    assert (np.diff(distances, axis=1) >= 0).all()
+    assert (rows != np.arange(3_000)[:, None]).all()
+    assert_array_equal(neighbours(points, 10)[0], rows)
+
+
+def test_without_the_library_for_many_points_the_error_names_it(monkeypatch):
+    monkeypatch.setattr(module, "EXACT", 10)
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    with pytest.raises(UsageError, match=r"usearch") as caught:
+        neighbours(np.random.default_rng(0).normal(size=(20, 12)), 3)
+    assert "pip install 'latentcli[graph]'" in caught.value.remedy
+    assert len(neighbours(np.random.default_rng(0).normal(size=(20, 2)), 3)[0]) == 20  # few dimensions need none
