@@ -6,6 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+MOST_KEPT = 1_000
+"""Labelled points of each class that a classifier remembers, for others to be compared with it: the first of them."""
+
+
+def first_of_each(classes: np.ndarray) -> np.ndarray:
+    """Rows of the first ``MOST_KEPT`` of each class, of classes (L,); ascending."""
+    rows = [np.flatnonzero(classes == label)[:MOST_KEPT] for label in np.unique(classes)]
+    return np.sort(np.concatenate(rows))
+
 
 class LatentClassifier(ABC):
     """scikit-learn's classifier, which also says which features of which model it reads.
@@ -62,6 +71,14 @@ class DensityClassifier(LatentClassifier):
 
         Raises:
             UsageError: there is no point of a class.
+        """
+
+    @property
+    @abstractmethod
+    def learned_from(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Labelled points that it was fitted to, at most ``MOST_KEPT`` of a class: where they are, and their classes.
+
+        (L, d) ``coordinates``, and (L,) indices into ``classes_``; None where there were none, or it was not kept.
         """
 
     def predict_log_proba(self, X: np.ndarray) -> np.ndarray:

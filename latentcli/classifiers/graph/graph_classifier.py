@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentcli.classifiers.base import DensityClassifier
+from latentcli.classifiers.base import DensityClassifier, first_of_each
 from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, encode_labels
 from latentcli.classifiers.graph import calibration
 from latentcli.classifiers.graph import params as graph_params
@@ -194,6 +194,12 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
                 raise UsageError(f"no image of the graph is of class {str(self.classes_[label])!r}", None, remedy)
             rows[classes == label] = random.choice(candidates, size=int((classes == label).sum()))
         return self.points_[rows]
+
+    @property
+    def learned_from(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each class the first labelled points, in their order here, and their classes."""
+        rows = first_of_each(self.labels_)
+        return self.points_[self.labelled_[rows]], self.labels_[rows]
 
     def summary(self) -> dict[str, Any]:
         """The results of the fit, as plain values."""
