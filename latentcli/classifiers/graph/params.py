@@ -24,7 +24,8 @@ def to_params(graph: Any) -> dict[str, Any]:
     accuracies = {f"left_out_accuracy_{name}": value for name, value in graph.left_out_accuracy_.items()}
     return accuracies | {
         "kind": KIND, "features": graph.features or "", "classes": np.array([str(name) for name in graph.classes_]),
-        "points": graph.points_, "probabilities": graph.probabilities_, "labelled": graph.labelled_.astype(np.int64),
+        "points": graph.points_, "scale": graph.scale_,
+        "probabilities": graph.probabilities_, "labelled": graph.labelled_.astype(np.int64),
         "labels": graph.labels_.astype(np.int64), "distance_quantiles": graph.distance_quantiles_,
         "method": graph.method_, "n_neighbors": int(graph.n_neighbors), "alpha": float(graph.alpha),
         "temperature": graph.temperature_, "components": graph.components_, "unreached": graph.unreached_,
@@ -43,11 +44,15 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
     classes = _array(params, "classes", "U", 1)
     _check(len(np.unique(classes)) == len(classes) >= 2, "its classes are not two or more different names")
     points = _array(params, "points", "f", 2)
+    scale = _array(params, "scale", "f", 1)
     probabilities = _array(params, "probabilities", "f", 2)
     labelled, labels = _array(params, "labelled", "i", 1), _array(params, "labels", "i", 1)
     quantiles = _array(params, "distance_quantiles", "f", 1)
     count = len(points)
     _check(count >= 2 and points.shape[1] > 0, "it has no points")
+    _check(scale.shape == points.shape[1:] and bool((scale > 0).all()), "expected a positive scale of each dimension")
+    largest = np.abs(points).max(axis=0).astype(np.float64) / scale
+    _check(bool((largest < 1e18).all()), "its points are too far apart for their scale")  # squares of float32 overflow
     _check(probabilities.shape == (count, len(classes)), "expected a probability of each class for each point")
     whole = (probabilities >= 0).all() and np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1).max() < 1e-4
     _check(bool(whole), "the probabilities of a point do not sum to 1")
@@ -64,7 +69,8 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
     _check(all(type(value) is float and 0 <= value <= 1 for value in accuracies.values()), "an accuracy is no fraction")
     return {
         "n_neighbors": numbers["n_neighbors"], "method": params["method"], "alpha": numbers["alpha"],
-        "features": features or None, "classes_": classes, "points_": points, "probabilities_": probabilities,
+        "features": features or None, "classes_": classes, "points_": points, "scale_": scale,
+        "probabilities_": probabilities,
         "labelled_": labelled, "labels_": labels, "distance_quantiles_": quantiles, "method_": params["method"],
         "temperature_": numbers["temperature"], "left_out_accuracy_": accuracies, "fitted_on_": checkpoint,
         "components_": numbers["components"], "unreached_": numbers["unreached"], "n_features_in_": points.shape[1],

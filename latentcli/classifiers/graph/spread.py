@@ -17,7 +17,11 @@ class Spread(Protocol):
 
     @property
     def temperature(self) -> float:
-        """Of the probabilities, where no label can be left out to choose it: measured, see ``calibration``."""
+        """Of the probabilities, where no label can be left out to choose it.
+
+        The mean of what was best for one label a class on latents of MNIST (0.16 for Poisson learning, 0.8 for label
+        spreading) and of Fashion-MNIST (1.0, 2.9).
+        """
 
     def kernel(self, graph: Graph, columns: np.ndarray) -> np.ndarray:
         """(N, m): G times the columns (N, m)."""
@@ -40,7 +44,7 @@ class LabelSpreading:
     """
 
     alpha: float = 0.9
-    temperature: float = 0.75
+    temperature: float = 1.5
 
     def kernel(self, graph: Graph, columns: np.ndarray) -> np.ndarray:
         return graph.solve(columns, self.alpha)
@@ -63,7 +67,7 @@ class PoissonLearning:
     Source: Calder, Cook, Thorpe & Slepčev 2020, equation 2.3 and theorem 2.1.
     """
 
-    temperature: float = 0.15
+    temperature: float = 0.4
 
     def kernel(self, graph: Graph, columns: np.ndarray) -> np.ndarray:
         scale = 1 / np.sqrt(graph.degrees)[:, None]
