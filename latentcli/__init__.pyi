@@ -7,7 +7,7 @@ from .artifacts.info import describe
 from .artifacts.latents import read_latents, write_latents
 from .artifacts.models import load_classifier, load_model, save_classifier, save_model
 from .artifacts.tables import write_predictions
-from .classifiers.fitting import fit_mixture, fit_probe
+from .classifiers.fitting import fit_graph, fit_mixture, fit_probe
 from .core.errors import DataError, FitError, GateError, LatentError, ModelFileError, OutputError, UsageError
 from .core.image_set import ImageSet
 from .core.labels import Labels
@@ -49,6 +49,7 @@ __all__ = [
     "describe",
     "encode",
     "evaluate",
+    "fit_graph",
     "fit_mixture",
     "fit_probe",
     "hybridize",

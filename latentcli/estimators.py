@@ -132,13 +132,13 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):
 
     Args:
         image_shape, model, latent_dim, epochs, settings, random_state, device: as for ``VAETransformer``.
-        classifier: what reads the latents: "mixture", which learns from the unlabelled rows too; or a kind of probe,
-            "mlp", "linear", "knn" or "conv" (of maps), which learns from labelled ones alone.
-        classifier_settings: of the mixture or the probe, by name.
+        classifier: what reads the latents: "mixture" or "graph", which learn from the unlabelled rows too; or a kind of
+            probe, "mlp", "linear", "knn" or "conv" (of maps), which learns from labelled ones alone.
+        classifier_settings: of the mixture, the graph or the probe, by name.
 
     Attributes:
         transformer_: the fitted ``VAETransformer``.
-        classifier_: the fitted mixture or probe.
+        classifier_: the fitted mixture, graph or probe.
         classes_: (C,) the labels that occur, of their own type; texts that are all whole numbers by value.
         n_features_in_: F.
 
@@ -182,9 +182,10 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):
             self.image_shape, self.model, self.latent_dim, self.epochs, self.settings, seed, self.device
         )._fit(X, len(names))
         latents = self.model_.encode(self.transformer_._images(X))
-        settings: dict[str, Any] = {"random_state": seed, "device": self.device}
+        known = {"random_state": seed, "device": self.device, "shape": latents.feature_shape(None)}
+        taken = kind().get_params()
+        settings: dict[str, Any] = {name: value for name, value in known.items() if name in taken}
         more = (latents.posterior_variances,) if self.classifier == MIXTURE else ()
-        settings |= {} if more else {"shape": latents.feature_shape(None)}
         self.classifier_ = kind(**settings | dict(self.classifier_settings or {})).fit(latents.flat, y, *more)
         self.classifier_.fitted_on_ = latents.checkpoint
         self.classes_ = self.classifier_.classes_

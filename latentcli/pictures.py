@@ -10,7 +10,7 @@ from latentcli.core.errors import OutputError, UsageError
 from latentcli.core.latents import Latents
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.base import LatentClassifier
+    from latentcli.classifiers.base import DensityClassifier, LatentClassifier
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.core.image_set import ImageSet
     from latentcli.hybrids.likelihoods import LogLikelihood
@@ -38,7 +38,11 @@ def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:
 
 
 def latent(path: Path, latents: Latents, classifier: "LatentClassifier | None" = None) -> Path:
-    """The latents by class, in the order of the classifier's classes if given, with the ellipses of a mixture."""
+    """The latents by class, in the order of the classifier's classes if given, with the ellipses of a mixture.
+
+    Where it is a graph, images of no known class have the one that it gives them.
+    """
+    from latentcli.classifiers.graph.graph_classifier import GraphClassifier
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
     points, labels, ellipses = latents.flat, latents.labels, None
@@ -50,6 +54,10 @@ def latent(path: Path, latents: Latents, classifier: "LatentClassifier | None" =
             "weights": classifier.weights_, "means": classifier.means_, "covariances": classifier.full_covariances(),
             "component_labels": classifier.component_labels_,
         }  # fmt: skip
+    if isinstance(classifier, GraphClassifier) and classifier.features is None:
+        votes = np.flatnonzero(~latents.labels.known)
+        if len(votes):
+            labels.codes[votes] = classifier.predict_proba(points[votes]).argmax(axis=1)
     codes = labels.codes if labels.names else None
     plane = points.shape == latents.flat.shape
     return draw("latent", path, points, codes, list(labels.names), ellipses, shares=plane)
@@ -150,9 +158,9 @@ def of_encoding(where: Path, model: "TrainedModel", images: "ImageSet", latents:
     return drawn + ([codes(where / "codes.png", model, images, latents)] if "codes" in latents.arrays else [])
 
 
-def of_mixture(where: Path, latents: Latents, mixture: "GaussianMixtureClassifier") -> list[Path]:
-    """The latents with the mixture that was fitted to them."""
-    return [latent(folder(where) / "latent.png", latents, mixture)]
+def of_fit(where: Path, latents: Latents, classifier: "LatentClassifier") -> list[Path]:
+    """The latents with the mixture or the graph that was fitted to them."""
+    return [latent(folder(where) / "latent.png", latents, classifier)]
 
 
 def of_predictions(
@@ -186,18 +194,21 @@ def hybrids(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Se
 
 
 def hybrids_plane(
-    path: Path, points: np.ndarray, soft_labels: np.ndarray, mixture: "GaussianMixtureClassifier", likelihood: str,
+    path: Path, points: np.ndarray, soft_labels: np.ndarray, classifier: "DensityClassifier", likelihood: str,
     log_likelihood: "LogLikelihood",
 ) -> Path:  # fmt: skip
     """Hybrids (N, D) on the plane in which they vary most, over the likelihoods that gave their soft labels (N, K)."""
     from latentcli.hybrids.field import field
 
-    points = mixture.transform(points)
-    likelihoods, extent, flat = field(mixture, log_likelihood, points, FIELD_SIDE)
+    points = classifier.coordinates(points)
+    likelihoods, extent, flat = field(classifier, log_likelihood, points, FIELD_SIDE)
     names = "latent dimension 1", "latent dimension 2"
     if points.shape[1] > 2:
         names = "principal component 1 (field: a slice through the mean)", "principal component 2"
-    classes, title = [str(name) for name in mixture.classes_], f"points: their soft labels; field: by the {likelihood}"
+    classes, title = (
+        [str(name) for name in classifier.classes_],
+        f"points: their soft labels; field: by the {likelihood}",
+    )
     return draw("field", path, likelihoods, extent, flat, soft_labels, classes, names, title)
 
 

@@ -95,6 +95,7 @@ TWINS = {
     "train-cnn": (lc.load, lc.train_cnn, CNN.Config, ClassifierTrainingConfig),
     "encode": (*READ, lc.TrainedModel.encode, lc.encode),
     "fit-gmm": (*READ, lc.fit_mixture),
+    "fit-graph": (*READ, lc.fit_graph),
     "fit-probe": (*READ, lc.fit_probe),
     "classify": (*READ, lc.load_classifier, lc.classify),
     "evaluate": (*READ, lc.load_classifier, lc.evaluate),

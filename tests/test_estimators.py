@@ -170,7 +170,7 @@ def test_clones_and_pickles():
     np.testing.assert_array_equal(again.fit(pixels, names).predict_proba(pixels), expected)
 
 
-@pytest.mark.parametrize("reader", ["mixture", "knn"])
+@pytest.mark.parametrize("reader", ["mixture", "graph", "knn"])
 def test_learns_from_rows_without_labels(reader):
     pixels, names = digits()
     numbers = np.where(np.arange(len(names)) < 30, names, -1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.artifacts import graphs
 from latentcli.artifacts.hybrid_folders import SOFT_LABELS, HybridFolder
 from latentcli.artifacts.images import read_hybrids
 from latentcli.artifacts.latents import read_latents
@@ -19,8 +20,8 @@ from latentcli.core.latents import ARRAYS_OF_FEATURES
 from latentcli.formats.regular_files import kind, open_regular, reason
 
 KINDS = (
-    "checkpoint of a latent model", "classifier of pixels", "state of a training", "mixture", "probe", "latents",
-    "hybrids",
+    "checkpoint of a latent model", "classifier of pixels", "state of a training", "mixture", "graph", "probe",
+    "latents", "hybrids",
 )  # fmt: skip
 """What ``describe`` knows, as the value of ``kind``."""
 
@@ -85,6 +86,8 @@ def _archive_reader(path: Path) -> Callable[[Path], Description]:
         raise ModelFileError(f"cannot read {path}", found, remedy) from error
     if "data.pkl" in names:
         return _network_reader(path)
+    if names >= graphs.MEMBERS:
+        return _graph
     if not names.isdisjoint(f"{name}.npy" for name in ARRAYS_OF_FEATURES.values()):
         return _latents
     if {"images.npy", "soft_labels.npy"} <= names:
@@ -158,6 +161,20 @@ def _mixture(path: Path) -> Description:
         "components": components, "covariance_type": mixture.covariance_type,
         "dimensions": dimensions if plane is None else len(plane.offset), "fitted_dimensions": dimensions,
         "fitted_on": params["checkpoint"],
+    }  # fmt: skip
+
+
+def _graph(path: Path) -> Description:
+    from latentcli.classifiers.graph import params as graph_params
+
+    params = graphs.read(path)
+    found = graph_params.from_params(params)
+    return {
+        "kind": "graph", "features": found["features"], "classes": found["classes_"].tolist(),
+        "points": len(found["points_"]), "dimensions": found["n_features_in_"], "labels": len(found["labels_"]),
+        "neighbours": found["n_neighbors"], "method": found["method_"], "temperature": found["temperature_"],
+        **{f"left_out_accuracy_{name}": value for name, value in found["left_out_accuracy_"].items()},
+        "components": found["components_"], "unreached": found["unreached_"], "fitted_on": params["checkpoint"],
     }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentcli.artifacts import checkpoint, parameters, probes
+from latentcli.artifacts import checkpoint, graphs, parameters, probes
 from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes.probe import Probe
@@ -58,7 +58,7 @@ def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
 
 
 def save_classifier(classifier: Any, path: str | Path) -> None:
-    """Write a fitted mixture as ``gmm_params.pkl``, or a fitted probe as ``probe.pth``, whole or not at all.
+    """Write a fitted mixture as ``gmm_params.pkl``, a graph as ``graph.npz``, a probe as ``probe.pth``: whole or not.
 
     Raises:
         UsageError: it does not say which checkpoint's latents it was fitted on.
@@ -76,14 +76,15 @@ def save_classifier(classifier: Any, path: str | Path) -> None:
     if not params.get("checkpoint"):
         expected = "a classifier's file is read beside the checkpoint whose latents it was fitted on"
         raise UsageError("this classifier names no checkpoint", expected, "fit it on latents that a model encoded")
-    (probes.write if isinstance(classifier, Probe) else parameters.write_classifier)(Path(path), params)
+    write = graphs.write if params["kind"] == "graph" else parameters.write_classifier
+    (probes.write if isinstance(classifier, Probe) else write)(Path(path), params)
 
 
 def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
-    """A fitted mixture or probe from its file.
+    """A fitted mixture, graph or probe from its file, which is known by its content.
 
     Args:
-        path: of ``gmm_params.pkl`` or ``probe.pth``.
+        path: of ``gmm_params.pkl``, ``graph.npz`` or ``probe.pth``.
         model: whose latents it is to read; None accepts a classifier that was fitted on any model.
 
     Raises:
@@ -101,6 +102,7 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     """
     path = Path(path)
     read = probes.read if probes.is_archive(path) else parameters.read_classifier
+    read = graphs.read if graphs.holds_graph(path) else read
     known = {}
     if model is not None:
         model.check_features(None)
@@ -117,19 +119,35 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
 
 
 def load_mixture(path: str | Path, model: TrainedModel | None = None) -> "GaussianMixtureClassifier":
-    """A fitted classifier that points can be drawn from; arguments and errors as for ``load_classifier``.
+    """A fitted mixture; arguments and errors as for ``load_classifier``.
 
     Raises:
-        ModelFileError: also if the classifier has no density.
+        ModelFileError: also if it is another classifier.
     """
     # An archive never holds a mixture, and a message about a damaged probe would not help here.
     found = None if probes.is_archive(Path(path)) else load_classifier(path, model)
-    if not isinstance(found, DensityClassifier):
-        checkpoint_name = "vae.pth" if model is None else model.name
-        raise ModelFileError(
-            f"{printable(str(path))} is no mixture",
-            "a probe or a network tells classes apart, but has no density to draw points from",
-            f"fit a mixture: latentcli fit-gmm DATA {checkpoint_name} -o gmm_params.pkl",
-        )
-    mixture: GaussianMixtureClassifier = found  # type: ignore[assignment]
-    return mixture
+    if isinstance(found, DensityClassifier):
+        mixture: GaussianMixtureClassifier = found  # type: ignore[assignment]
+        return mixture
+    why, remedy = "other classifiers tell classes apart, but have no density to draw points from", "fit a mixture"
+    raise ModelFileError(f"{printable(str(path))} is no mixture", why, f"{remedy}: {_command('fit-gmm', model)}")
+
+
+def load_density_classifier(path: str | Path, model: TrainedModel | None = None) -> DensityClassifier:
+    """A fitted mixture or graph: what hybrids are made with; arguments and errors as for ``load_classifier``.
+
+    Raises:
+        ModelFileError: also if it is another classifier.
+    """
+    archive = probes.is_archive(Path(path)) and not graphs.holds_graph(Path(path))
+    found = None if archive else load_classifier(path, model)
+    if isinstance(found, DensityClassifier):
+        return found
+    why = "a probe or a network tells classes apart, but has no points to draw"
+    remedy = f"fit one: {_command('fit-gmm', model)}; or {_command('fit-graph', model)}"
+    raise ModelFileError(f"{printable(str(path))} is no mixture and no graph", why, remedy)
+
+
+def _command(name: str, model: TrainedModel | None) -> str:
+    checkpoint_name = "vae.pth" if model is None else model.name
+    return f"latentcli {name} DATA {checkpoint_name}" + (" -o gmm_params.pkl" if name == "fit-gmm" else "")

@@ -19,6 +19,10 @@ PROBES = Registry("probe", _PROBES, group=_GROUP)
 
 CLASSIFIERS = Registry(
     "classifier",
-    {"gmm": "latentcli.classifiers.mixture.gaussian_mixture:GaussianMixtureClassifier", **_PROBES},
+    {
+        "gmm": "latentcli.classifiers.mixture.gaussian_mixture:GaussianMixtureClassifier",
+        "graph": "latentcli.classifiers.graph.graph_classifier:GraphClassifier",
+        **_PROBES,
+    },
     group=_GROUP,
 )

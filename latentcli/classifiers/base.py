@@ -1,10 +1,19 @@
-"""What the commands ask of a fitted classifier of latents, whether it is a mixture or a probe."""
+"""What the commands ask of a fitted classifier of latents, whether it is a mixture, a graph or a probe."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+
+MOST_KEPT = 1_000
+"""Labelled points of each class that a classifier remembers, for others to be compared with it: the first of them."""
+
+
+def first_of_each(classes: np.ndarray) -> np.ndarray:
+    """Rows of the first ``MOST_KEPT`` of each class, of classes (L,); ascending."""
+    rows = [np.flatnonzero(classes == label)[:MOST_KEPT] for label in np.unique(classes)]
+    return np.sort(np.concatenate(rows))
 
 
 class LatentClassifier(ABC):
@@ -36,7 +45,7 @@ class LatentClassifier(ABC):
         """The content of its file as plain values and arrays, with ``checkpoint`` where ``fitted_on_`` is known."""
 
     def save(self, path: str | Path) -> None:
-        """Write ``gmm_params.pkl`` or ``probe.pth``, whole or not at all.
+        """Write ``gmm_params.pkl``, ``graph.npz`` or ``probe.pth``, whole or not at all.
 
         Raises:
             OutputError: the file cannot be written.
@@ -47,8 +56,40 @@ class LatentClassifier(ABC):
 
 
 class DensityClassifier(LatentClassifier):
-    """A classifier that also knows how likely a point is, so that it can reject points of unknown classes."""
+    """A classifier that also knows where points are, so that it can reject others, and hybrids can be drawn from it."""
+
+    LIKELIHOOD: ClassVar[str]
+    """What its own probabilities are called among the likelihoods of hybrids."""
 
     @abstractmethod
     def typicality(self, X: np.ndarray) -> np.ndarray:
         """(N,) in [0, 1]: the fraction of the fitted points that are less likely than each of X (N, F)."""
+
+    @abstractmethod
+    def draw_of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """(n, F): a point of each of these classes (n,), indices into ``classes_``.
+
+        Raises:
+            UsageError: there is no point of a class.
+        """
+
+    @property
+    @abstractmethod
+    def learned_from(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Labelled points that it was fitted to, at most ``MOST_KEPT`` of a class: where they are, and their classes.
+
+        (L, d) ``coordinates``, and (L,) indices into ``classes_``; None where there were none, or it was not kept.
+        """
+
+    def predict_log_proba(self, X: np.ndarray) -> np.ndarray:
+        """(N, C) float64: log p(class | features) of X (N, F); −∞ where p is 0."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def coordinates(self, X: np.ndarray) -> np.ndarray:
+        """(N, d): the points X (N, F) in the space that distances between them are measured in."""
+        return X
+
+    def points_at(self, coordinates: np.ndarray) -> np.ndarray:
+        """(N, F): the points at coordinates (N, d) of that space."""
+        return coordinates

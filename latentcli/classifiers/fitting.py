@@ -1,5 +1,6 @@
 """Classifiers fitted to the latents of images, with the labels that count and the features that they read."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,11 +9,12 @@ from latentcli.classifiers import CLASSIFIERS, PROBES
 from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.labels import labelled_per_class
 from latentcli.core.latents import Latents
-from latentcli.core.progress import OnEpoch, unwatched
+from latentcli.core.progress import OnEpoch, Progress, silent, unwatched
 from latentcli.core.settings import check_known
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
+    from latentcli.classifiers.graph.graph_classifier import GraphClassifier
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.classifiers.probes.probe import Probe
 
@@ -55,6 +57,53 @@ def fit_mixture(
     mixture.fit(latents.flat, latents.labels.texts, latents.posterior_variances, classes=latents.labels.names)
     mixture.fitted_on_ = latents.checkpoint
     return mixture
+
+
+def fit_graph(
+    latents: Latents, val: Latents | None = None, *, neighbours: int = 10, method: str = "auto", alpha: float = 0.9,
+    class_sizes: Mapping[str, float] | None = None, features: str | None = None, labels_per_class: int | None = None,
+    seed: int = 0, progress: Progress = silent,
+) -> "GraphClassifier":  # fmt: skip
+    """A classifier that follows the data: labels spread from few images to all, along their nearest neighbours.
+
+    Args:
+        latents, val, labels_per_class: as for ``fit_mixture``; all images are in the graph, those of ``val`` too.
+        neighbours: nearest neighbours of each image in the graph.
+        method: "poisson" (learning) or (label) "spreading"; "auto" leaves labels out to see which is right more often,
+            and takes poisson where a class has only one label.
+        alpha: of label spreading, in [0, 1): how far labels reach.
+        class_sizes: how many images each class has, in any unit; None: not known.
+        features: which features of the latents it reads; None: the latents themselves.
+        seed: of all draws.
+        progress: of the search for neighbours.
+
+    Returns:
+        the fitted classifier, scikit-learn's contract, signed with the latents' checkpoint.
+
+    Raises:
+        DataError, ModelFileError: as for ``fit_mixture``; also features that are codes.
+        UsageError: a setting is out of range, features that are not there; or there are more than 100,000 images, and
+            the package ``usearch`` is not installed.
+        FitError: all latents are the same.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2)
+        >>> graph = lc.fit_graph(vae.encode(images), labels_per_class=1)
+        >>> graph.predict_proba(vae.encode(images).flat).shape, graph.method_
+        ((431, 3), 'poisson')
+    """
+    latents = labelled(latents, val, labels_per_class, seed)
+    how = {"method": method, "alpha": alpha, "class_sizes": class_sizes, "features": features, "random_state": seed}
+    points = features_of(latents, features)
+    if points.dtype.kind != "f":
+        found = f"found {points.dtype}, which are codes: names without an order"
+        raise DataError("a graph needs numbers with distances between them", found, "take `features` quantized")
+    graph: GraphClassifier = CLASSIFIERS["graph"](neighbours, **how)
+    graph.fit(points, latents.labels.texts, latents.labels.names, progress)
+    graph.fitted_on_ = latents.checkpoint
+    return graph
 
 
 def fit_probe(

@@ -170,8 +170,8 @@ def readable(value: Any) -> str:
 
 
 FITS = (
-    "images", "dimensions", "log_likelihood", "components", "iterations", "rejected", "train_accuracy", "val_accuracy",
-    "epochs",
+    "images", "dimensions", "log_likelihood", "components", "iterations", "rejected", "left_out_accuracy",
+    "train_accuracy", "val_accuracy", "epochs", "nearest_neighbours_accuracy", "logistic_regression_accuracy",
 )  # fmt: skip
 """What commands report of a fit; models and metrics name their own."""
 

@@ -43,7 +43,7 @@ def fit_gmm(
     latents = labelled(latents, None, labels_per_class, seed)
     mixture = fit_mixture(latents, components=components, covariance=covariance, seed=seed, device=device)
     write_classifier(output, mixture.to_params())
-    drawn = pictures.of_mixture(figures, latents, mixture) if figures else []
+    drawn = pictures.of_fit(figures, latents, mixture) if figures else []
     result = {"images": len(latents), **mixture.summary()}
     console.result(result, as_json=json, written=[output, *drawn])
     console.check_gates(result, gates)

@@ -17,19 +17,24 @@ PICTURED = 2_000
 
 @command(app, panel=MAKE, examples=[
     "latentcli hybridize vae.pth gmm_params.pkl --classes 4,8 --grid hybrids.png",
+    "latentcli hybridize vae.pth graph.npz -n 5000 --strategy boundary",
     "latentcli hybridize vae.pth gmm_params.pkl -n 20000 --near photos --strategy posterior --likelihood neighbours",
 ])  # fmt: skip
 def hybridize(
     vae: options.CheckpointFile,
-    classifier: options.MixtureFile,
+    classifier: options.MixtureOrGraphFile,
     count: Annotated[int, Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
     strategy: Annotated[
         str,
         Option(metavar="between|mixup|boundary|mixture|posterior|prior", help="Where in the latent space they lie."),
     ] = "between",
     likelihood: Annotated[
-        str, Option(metavar="mixture|class-gaussian|neighbours", help="What tells how much of each class they are.")
-    ] = "mixture",
+        str | None,
+        Option(
+            metavar="mixture|graph|class-gaussian|neighbours",
+            help="What tells how much of each class they are. By default the mixture or the graph.",
+        ),
+    ] = None,
     near: Annotated[
         str | None, Option(metavar="DATA|latents.npz", help="Images to draw around, or between, or to be neighbours.")
     ] = None,
@@ -56,7 +61,7 @@ def hybridize(
     import numpy as np
 
     from latentcli import artifacts, pictures
-    from latentcli.artifacts.models import load_mixture, load_model
+    from latentcli.artifacts.models import load_density_classifier, load_model
     from latentcli.cli import console, inputs
     from latentcli.formats.atomic import check_new_folder
     from latentcli.hybrids import HybridMaker, Recipe
@@ -78,17 +83,17 @@ def hybridize(
         name = "resize" if reading.labels is None else "labels"
         raise UsageError(f"`{name}` is of images to draw around", "there are none", "name some: --near DATA")
     model = load_model(vae, device)
-    mixture = load_mixture(classifier, model)
+    fitted = load_density_classifier(classifier, model)
     around = inputs.latents(near, vae, device, all_classes, target or folder or Path()) if near is not None else None
     images = None if around is None else posteriors_of(around)
-    maker = HybridMaker(recipe, mixture, model, images, console.progress)
-    names = [str(name) for name in mixture.classes_]
+    maker = HybridMaker(recipe, fitted, model, images, console.progress)
+    names = [str(name) for name in fitted.classes_]
     kept: list[Any] = []
     confidence = 0.0
     with ExitStack() as stack:
         writers: list[Any] = []
         if target is not None:
-            shape = count, model.image_shape, mixture.n_features_in_
+            shape = count, model.image_shape, fitted.n_features_in_
             writers.append(stack.enter_context(artifacts.hybrids_writer(target, *shape, names)))
         if folder is not None:
             write_files = stack.enter_context(artifacts.hybrid_folder_writer(folder, count, names))
@@ -111,7 +116,7 @@ def hybridize(
         if figures:
             plane = figures / "hybrids-plane.png"
             written.append(
-                pictures.hybrids_plane(plane, points, soft_labels, mixture, likelihood, maker.log_likelihood)
+                pictures.hybrids_plane(plane, points, soft_labels, fitted, maker.likelihood, maker.log_likelihood)
             )
     result = {"images": count, "classes": names, "mean_confidence": confidence / count}
     console.result(result, as_json=json, written=written)

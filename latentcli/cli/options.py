@@ -27,11 +27,14 @@ Data = Annotated[
 DataOrLatents = Annotated[str, Argument(metavar="DATA|LATENTS.npz", help="Images, or what `latentcli encode` wrote.")]
 CheckpointOfImages = Annotated[Path | None, Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")]
 CheckpointFile = Annotated[Path, Argument(metavar="VAE.PTH", help="A checkpoint written by `latentcli train`.")]
-FITTED, FITTED_HELP = "GMM_PARAMS.PKL|PROBE.PTH", "A mixture or a probe fitted on that checkpoint."
+FITTED = "GMM_PARAMS.PKL|GRAPH.NPZ|PROBE.PTH"
+FITTED_HELP = "A mixture, a graph or a probe fitted on that checkpoint."
 ClassifierFile = Annotated[Path, Argument(metavar=FITTED, help=FITTED_HELP)]
 ClassifierFileIfAny = Annotated[Path | None, Argument(metavar=FITTED, help=FITTED_HELP)]
-LESS_LIKELY = "less likely than this fraction of those the mixture was fitted on"
-MixtureFile = Annotated[Path, Argument(metavar="GMM_PARAMS.PKL", help="A mixture fitted on that checkpoint.")]
+LESS_LIKELY = "less likely than this fraction of those the classifier was fitted on"
+MixtureOrGraphFile = Annotated[
+    Path, Argument(metavar="GMM_PARAMS.PKL|GRAPH.NPZ", help="A mixture or a graph fitted on that checkpoint.")
+]
 Val = Annotated[str | None, Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")]
 ValOfFit = Annotated[str | None, Option(help="Labelled images; DATA's labels do not count then.")]
 Classes = Annotated[str | None, Option("--classes", "--digits", metavar="A,B,…", help="These classes only.")]
@@ -187,3 +190,19 @@ def names(text: str | None) -> list[str] | None:
         remedy = 'write a,b,c, or "a,b",c for a name with a comma'
         raise UsageError(f"{text!r} is no list", str(error), remedy) from error
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def sizes(text: str | None) -> dict[str, float] | None:
+    """Numbers by name, of an option such as ``cat=10,dog=20``; None when it was not given. Commas as for ``names``.
+
+    Raises:
+        UsageError: a part is not a name and a number.
+    """
+    found = {}
+    for part in names(text) or ():
+        name, _, number = part.rpartition("=")
+        try:
+            found[name.strip()] = float(number)
+        except ValueError:
+            raise UsageError(f"{part!r} is no name and number", remedy="write such as cat=10,dog=20") from None
+    return None if text is None else found

@@ -18,7 +18,10 @@ plot = typer.Typer(help="Draw one picture, as PNG or SVG by the name's ending.",
 app.add_typer(plot, name="plot", rich_help_panel=LOOK)
 
 Picture = Annotated[Path, Option("-o", "--output", metavar="FILE.png|svg", help="The picture to write.")]
-Ellipses = Annotated[Path | None, Argument(metavar="GMM_PARAMS.PKL", help="A mixture whose ellipses are drawn.")]
+Ellipses = Annotated[
+    Path | None,
+    Argument(metavar=options.FITTED, help="A mixture, of which ellipses are drawn; a graph, of which classes are."),
+]
 
 
 def _model_and_images(

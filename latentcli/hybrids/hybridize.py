@@ -11,13 +11,13 @@ from latentcli.hybrids.making import HybridMaker, Recipe
 from latentcli.hybrids.posteriors import Posteriors
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.base import DensityClassifier
     from latentcli.models.trained import TrainedModel
 
 
 def hybridize(
-    model: "TrainedModel", mixture: "GaussianMixtureClassifier", count: int = 1000, *,
-    strategy: str = Recipe.strategy, likelihood: str = Recipe.likelihood, classes: Sequence[str] | None = None,
+    model: "TrainedModel", classifier: "DensityClassifier", count: int = 1000, *,
+    strategy: str = Recipe.strategy, likelihood: str | None = Recipe.likelihood, classes: Sequence[str] | None = None,
     near: Latents | None = None, ratio: float | None = None, temperature: float = Recipe.temperature,
     min_confidence: float = Recipe.min_confidence, reject: float = Recipe.reject, seed: int = Recipe.seed,
     progress: Progress = silent,
@@ -26,17 +26,19 @@ def hybridize(
 
     Args:
         model: decodes them.
-        mixture: fitted to the model's latents.
+        classifier: a mixture or a graph, fitted to the model's latents. Between classes lie paths from one image to
+            another that a graph holds, and from draws of a mixture; the strategy mixture needs one.
         count: hybrids to make.
         strategy: where they lie: "between" the classes, "mixup", "boundary", "mixture", "posterior" or "prior".
-        likelihood: what their soft labels are: of the "mixture", "class-gaussian" or "neighbours". With the strategy
-            mixup it says only which class an unlabelled image has; soft labels follow from the position on the path.
+        likelihood: what their soft labels are: of the "mixture" or the "graph", None being the one that is given; of
+            "class-gaussian" (of a mixture) or "neighbours". With the strategy mixup it says only which class an
+            unlabelled image has; soft labels follow from the position on the path.
         classes: classes to draw them from; None takes all. The prior knows no classes.
         near: latents of images, to draw around, or between; or to be the neighbours.
         ratio: how far from the first of two classes to the second, in [0, 1]; None: anywhere.
         temperature: of the soft labels; below 1 sharper, above 1 softer.
         min_confidence: points whose likeliest class is less probable are dropped, in [0, 1).
-        reject: points less likely under the mixture than this fraction of those it was fitted on are dropped.
+        reject: points less likely than this fraction of those the classifier was fitted on are dropped.
         seed: of all draws.
         progress: told about the images.
 
@@ -46,8 +48,8 @@ def hybridize(
 
     Raises:
         UsageError: a name is unknown, a value out of range, or images are missing or not used.
-        DataError: all images are of classes that the mixture does not have.
-        ModelFileError: the mixture's file lacks what the recipe needs.
+        DataError: all images are of classes that the classifier does not have.
+        ModelFileError: the classifier's file lacks what the recipe needs.
 
     Example:
         >>> import latentcli as lc
@@ -61,14 +63,14 @@ def hybridize(
     recipe = Recipe(strategy, likelihood, names, ratio, temperature, min_confidence, reject, seed)
     blocks = []
     with progress("making hybrids", count) as advance:
-        for block in HybridMaker(recipe, mixture, model, images, progress).blocks(count):
+        for block in HybridMaker(recipe, classifier, model, images, progress).blocks(count):
             blocks.append(block)
             advance(len(block.images))
     pixels = np.concatenate([block.images for block in blocks])
     return {
         "images": pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1),
         "soft_labels": np.concatenate([block.soft_labels for block in blocks]),
-        "classes": np.array([str(name) for name in mixture.classes_]),
+        "classes": np.array([str(name) for name in classifier.classes_]),
         "latents": np.concatenate([block.latents for block in blocks]).astype(np.float32),
     }
 

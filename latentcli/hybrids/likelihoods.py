@@ -6,30 +6,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_softmax
 
-from latentcli.core.errors import ModelFileError
+from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.hybrids.spreading import SpreadLabels
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.base import DensityClassifier
 
 LogLikelihood = Callable[[np.ndarray], np.ndarray]
 """log p(class | z), (N, C), of latents (N, D); each row is a distribution; −∞ where a probability is 0."""
 
 
-def of_class_gaussians(mixture: "GaussianMixtureClassifier", *_: object) -> LogLikelihood:
+def of_class_gaussians(classifier: "DensityClassifier", *_: object) -> LogLikelihood:
     """By one diagonal Gaussian for each class, all equally likely a priori; the mixture's file must hold them."""
-    gaussians = mixture.class_gaussians_
+    gaussians = getattr(classifier, "class_gaussians_", None)
     if gaussians is None:
-        problem, expected = "the mixture does not hold a Gaussian for each class", "class_means and class_variances"
-        raise ModelFileError(problem, f"expected {expected} in its file", "fit it again: latentcli fit-gmm")
-    return lambda latents: log_softmax(gaussians.log_densities(mixture.transform(latents)), axis=1)
+        problem, expected = "the classifier does not hold a Gaussian for each class", "class_means and class_variances"
+        raise ModelFileError(problem, f"expected a mixture with {expected}", "fit it again: latentcli fit-gmm")
+    return lambda latents: log_softmax(gaussians.log_densities(classifier.coordinates(latents)), axis=1)
+
+
+def its_own(kind: str) -> Callable[..., LogLikelihood]:
+    """What a classifier of this kind says itself: the responsibilities of a mixture's components, a graph's vote."""
+
+    def of(classifier: "DensityClassifier", *_: object) -> LogLikelihood:
+        if kind != classifier.LIKELIHOOD:
+            found = f"found a {classifier.LIKELIHOOD}"
+            raise UsageError(f"the likelihood {kind} is of a {kind}", found, "leave out `likelihood`")
+        return classifier.predict_log_proba
+
+    return of
 
 
 LIKELIHOODS: dict[str, Callable[..., LogLikelihood]] = {
-    "mixture": lambda mixture, *_: mixture.predict_log_proba,  # the responsibilities of the classes' components
-    "class-gaussian": of_class_gaussians, "neighbours": SpreadLabels,
+    "mixture": its_own("mixture"), "graph": its_own("graph"), "class-gaussian": of_class_gaussians,
+    "neighbours": SpreadLabels,
 }  # fmt: skip
-"""Makers of log likelihoods, from a mixture, and from images where they need them, which may take a while."""
+"""Makers of log likelihoods, from a classifier, and from images where they need them, which may take a while."""
 
 WITH_IMAGES = ("neighbours",)
 """Likelihoods that need images."""

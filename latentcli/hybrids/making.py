@@ -15,7 +15,7 @@ from latentcli.hybrids.posteriors import OTHER, Posteriors
 from latentcli.hybrids.strategies import ON_PATHS, STRATEGIES, WITH_RATIO, Decoder, Draw, NoPointAccepted, Sources
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.base import DensityClassifier
 
 BLOCK = 256
 """Points drawn at a time. Each block has its own random generator, so that more hybrids begin like fewer."""
@@ -29,7 +29,7 @@ class Recipe:
     """Which hybrids are made: the arguments of ``hybridize`` by the same names, where they are explained."""
 
     strategy: str = setting("between", choices=tuple(STRATEGIES))
-    likelihood: str = setting("mixture", choices=tuple(LIKELIHOODS))
+    likelihood: str | None = setting(None, choices=tuple(LIKELIHOODS), none=True)
     classes: tuple[str, ...] | None = None
     ratio: float | None = setting(None, between=(0.0, 1.0), none=True)
     temperature: float = setting(1.0, between=(1e-9, 1e9))
@@ -57,36 +57,39 @@ class HybridBlock(NamedTuple):
 
 
 class HybridMaker:
-    """Makes hybrids by a recipe, of which ``log_likelihood`` is the likelihood.
+    """Makes hybrids by a recipe, of which ``log_likelihood`` is the likelihood, called ``likelihood``.
 
     Args:
-        recipe, mixture: which hybrids; fitted on the latents of the decoder's model.
+        recipe, classifier: which hybrids, and a mixture or a graph, fitted on the latents of the decoder's model.
         images: to draw around or between, or to be neighbours; None where the recipe uses none.
         progress: of the search for neighbours, where the likelihood makes one.
 
     Raises:
         UsageError: a class is unknown, a path has only one class, or images are missing or not used.
-        DataError: all images are of classes that the mixture does not have, or there are too many to search.
-        ModelFileError: the mixture lacks what the likelihood needs.
+        DataError: all images are of classes that the classifier does not have, or there are too many to search.
+        ModelFileError: the classifier lacks what the likelihood needs.
     """
 
     def __init__(
-        self, recipe: Recipe, mixture: "GaussianMixtureClassifier", decoder: Decoder,
+        self, recipe: Recipe, classifier: "DensityClassifier", decoder: Decoder,
         images: Posteriors | None = None, progress: Progress = silent,
     ) -> None:  # fmt: skip
         strategies.check_images(recipe.strategy, recipe.likelihood, images is not None)
-        classes = strategies.classes_of(mixture, recipe.classes)
+        classes = strategies.classes_of(classifier, recipe.classes)
         if recipe.strategy in ON_PATHS and len(classes) < 2:
-            found = ", ".join(map(str, mixture.classes_[classes])) or "none"
+            found = ", ".join(map(str, classifier.classes_[classes])) or "none"
             raise UsageError("hybrids lie between classes", f"expected two or more, found {found}")
         if not len(classes):
             raise UsageError("`classes` names no class")
-        names = [str(name) for name in mixture.classes_]
+        names = [str(name) for name in classifier.classes_]
         if recipe.strategy in ON_PATHS and images is not None and (images.known(names) == OTHER).all():
             raise images.unknown_classes_error(names)
-        self.recipe, self.mixture, self.decoder = recipe, mixture, decoder
-        self.log_likelihood = LIKELIHOODS[recipe.likelihood](mixture, images, progress)
-        self._sources = Sources(mixture, decoder, self.log_likelihood, classes, recipe.ratio, images)
+        if recipe.strategy == "mixture":
+            strategies.class_weights(classifier)  # refuses others before anything is searched
+        self.recipe, self.classifier, self.decoder = recipe, classifier, decoder
+        self.likelihood = recipe.likelihood or classifier.LIKELIHOOD
+        self.log_likelihood = LIKELIHOODS[self.likelihood](classifier, images, progress)
+        self._sources = Sources(classifier, decoder, self.log_likelihood, classes, recipe.ratio, images)
 
     def blocks(self, count: int) -> Iterator[HybridBlock]:
         """``count`` hybrids, a block at a time; ``NoPointAccepted`` where there are none, or hardly any."""
@@ -114,5 +117,5 @@ class HybridMaker:
         labels = soft_labels(logs, self.recipe.temperature)
         kept = labels.max(axis=1) >= self.recipe.min_confidence
         if self.recipe.reject:
-            kept &= self.mixture.typicality(latents) >= self.recipe.reject
+            kept &= self.classifier.typicality(latents) >= self.recipe.reject
         return latents[kept], labels[kept]

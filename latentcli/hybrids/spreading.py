@@ -12,7 +12,7 @@ from latentcli.core.progress import Progress, silent
 from latentcli.hybrids.posteriors import OTHER, Posteriors
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.base import DensityClassifier
 
 NEIGHBOURS = 10
 """Images whose soft labels are averaged, at most; at most half as many as a class has on average."""
@@ -48,7 +48,7 @@ class SpreadLabels:
     clamped as by Zhu & Ghahramani 2002.
     """
 
-    def __init__(self, mixture: "GaussianMixtureClassifier", images: Posteriors, progress: Progress = silent) -> None:
+    def __init__(self, mixture: "DensityClassifier", images: Posteriors, progress: Progress = silent) -> None:
         names = [str(name) for name in mixture.classes_]
         known = images.known(names)
         rows = np.flatnonzero(known != OTHER)
@@ -59,7 +59,7 @@ class SpreadLabels:
             found = f"expected at most {MAX_IMAGES:,}, found {len(rows):,}"
             raise DataError(problem, found, "take fewer images, or latents of fewer images, as `near`")
         known, means = known[rows], images.means if len(rows) == len(known) else images.means[rows]
-        points = mixture.transform(means)
+        points = mixture.coordinates(means)
         self.mixture = mixture
         count = min(NEIGHBOURS, max(1, len(rows) // (2 * len(names))))
         self.search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points)
@@ -82,7 +82,7 @@ class SpreadLabels:
 
     def __call__(self, latents: np.ndarray) -> np.ndarray:
         """(n, C) log of the mean of the nearest images' soft labels, for latents (n, D); −∞ where that is 0."""
-        near = self.search.kneighbors(self.mixture.transform(latents), return_distance=False)
+        near = self.search.kneighbors(self.mixture.coordinates(latents), return_distance=False)
         with np.errstate(divide="ignore"):
             return np.log(self.soft_labels[near].mean(axis=1))
 

@@ -13,7 +13,7 @@ from latentcli.hybrids.likelihoods import WITH_IMAGES, LogLikelihood
 from latentcli.hybrids.posteriors import Posteriors
 
 if TYPE_CHECKING:
-    from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+    from latentcli.classifiers.base import DensityClassifier
 
 BISECTIONS = 40
 """Bisections of a path in the search for the point where two classes are equally likely."""
@@ -47,12 +47,13 @@ class Sources:
     """What points are drawn from.
 
     Attributes:
-        classes: indices into ``mixture.classes_`` of the classes to draw from.
+        classifier: a mixture or a graph.
+        classes: indices into ``classifier.classes_`` of the classes to draw from.
         ratio: position on a path from the first class to the second, in [0, 1]; None draws it for each point.
-        images: images to draw around, or between; None draws the ends of paths from the mixture.
+        images: images to draw around, or between; None draws the ends of paths from the classifier.
     """
 
-    mixture: "GaussianMixtureClassifier"
+    classifier: "DensityClassifier"
     decoder: Decoder
     log_likelihood: LogLikelihood
     classes: np.ndarray
@@ -61,9 +62,9 @@ class Sources:
 
     @cached_property
     def classes_of_images(self) -> np.ndarray:
-        """(N,) the class of each image: the known one (``OTHER`` if the mixture lacks it), else the likeliest."""
+        """(N,) the class of each image: the known one (``OTHER`` if the classifier lacks it), else the likeliest."""
         assert self.images is not None
-        known = self.images.known([str(name) for name in self.mixture.classes_])
+        known = self.images.known([str(name) for name in self.classifier.classes_])
         return np.where(known == UNLABELLED, self.likeliest_of_images, known)
 
     @cached_property
@@ -73,13 +74,13 @@ class Sources:
         return self.log_likelihood(self.images.means).argmax(axis=1)
 
     def of_classes(self, classes: np.ndarray, random: np.random.Generator, agreeing_only: bool = True) -> np.ndarray:
-        """(n, D): a point of each of these classes (n,): the latent of an image, or a draw from the mixture.
+        """(n, D): a point of each of these classes (n,): the latent of an image, or drawn from the classifier.
 
         Images are represented by their posterior means: draws from their posteriors made worse hybrids when there were
         few images. With ``agreeing_only``, images whose known class is not their likeliest are left out.
         """
         if self.images is None:
-            return draw_of_classes(self.mixture, classes, random)
+            return self.classifier.draw_of_classes(classes, random)
         rows = np.empty(len(classes), int)
         for label in np.unique(classes):
             candidates = np.flatnonzero(self.classes_of_images == label)
@@ -88,7 +89,7 @@ class Sources:
             if not len(candidates):
                 by = "by both its label and the likelihood" if agreeing_only else "by its label, or else the likelihood"
                 remedy = "give other images as `near`, or leave that class out of `classes`"
-                raise NoPointAccepted(f"none of the images is of class {self.mixture.classes_[label]}", by, remedy)
+                raise NoPointAccepted(f"none of the images is of class {self.classifier.classes_[label]}", by, remedy)
             rows[classes == label] = random.choice(candidates, size=int((classes == label).sum()))
         return self.images.means[rows]
 
@@ -107,10 +108,10 @@ def prior(sources: Sources, count: int, random: np.random.Generator) -> Draw:
 
 def mixture(sources: Sources, count: int, random: np.random.Generator) -> Draw:
     """From the components of the classes, each class with its weight in the mixture."""
-    weights = np.eye(len(sources.mixture.classes_))[:, sources.mixture.component_labels_] @ sources.mixture.weights_
+    weights = class_weights(sources.classifier)
     frequencies = weights[sources.classes] / weights[sources.classes].sum()
     classes = random.choice(sources.classes, size=count, p=frequencies)
-    return Draw(draw_of_classes(sources.mixture, classes, random))
+    return Draw(sources.classifier.draw_of_classes(classes, random))
 
 
 def between(sources: Sources, count: int, random: np.random.Generator) -> Draw:
@@ -128,7 +129,7 @@ def mixup(sources: Sources, count: int, random: np.random.Generator) -> Draw:
     """
     ends = _path_ends(sources, count, random, agreeing_only=False)
     position = _positions(sources, count, random, MIXUP_ALPHA)
-    return Draw(ends.at(position), ends.soft_labels(position, len(sources.mixture.classes_)))
+    return Draw(ends.at(position), ends.soft_labels(position, len(sources.classifier.classes_)))
 
 
 def boundary(sources: Sources, count: int, random: np.random.Generator) -> Draw:
@@ -166,7 +167,7 @@ def posterior(sources: Sources, count: int, random: np.random.Generator) -> Draw
     if sources.images.variances is not None:
         deviations = np.sqrt(sources.images.variances[rows])
         points = points + (deviations * random.standard_normal(points.shape)).astype(np.float32)
-    if len(sources.classes) < len(sources.mixture.classes_):
+    if len(sources.classes) < len(sources.classifier.classes_):
         points = points[np.isin(sources.log_likelihood(points).argmax(axis=1), sources.classes)]
     return Draw(points)
 
@@ -184,14 +185,15 @@ AROUND_IMAGES = ("posterior", *ON_PATHS)
 """Strategies that can draw around, or between, images; the first needs them."""
 
 
-def check_images(strategy: str, likelihood: str, given: bool) -> None:
+def check_images(strategy: str, likelihood: str | None, given: bool) -> None:
     """Raise a ``UsageError`` where the strategy or the likelihood needs images and has none, or neither uses them."""
     in_need = f"likelihood {likelihood}" if likelihood in WITH_IMAGES else ""
     in_need = "strategy posterior" if strategy == "posterior" else in_need
     if in_need and not given:
         raise UsageError(f"the {in_need} needs images", remedy="give images, or their latents, as `near`")
     if given and strategy not in AROUND_IMAGES and likelihood not in WITH_IMAGES:
-        problem = f"neither the strategy {strategy} nor the likelihood {likelihood} uses images"
+        named = "the classifier's own likelihood" if likelihood is None else f"the likelihood {likelihood}"
+        problem = f"neither the strategy {strategy} nor {named} uses images"
         expected = f"expected a strategy of: {', '.join(AROUND_IMAGES)}; or the likelihood {', '.join(WITH_IMAGES)}"
         raise UsageError(problem, expected, "leave out `near`, or take another `strategy`")
 
@@ -228,23 +230,22 @@ def _path_ends(sources: Sources, count: int, random: np.random.Generator, agreei
     return PathEnds(*classes, *(sources.of_classes(labels, random, agreeing_only) for labels in classes))
 
 
-def draw_of_classes(
-    mixture: "GaussianMixtureClassifier", classes: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
-    """(n, D) float64: a point of each of these classes (n,), given by index, drawn from the mixture."""
-    components = np.empty(len(classes), int)
-    for label in np.unique(classes):
-        rows = classes == label
-        weights = np.where(mixture.component_labels_ == label, mixture.weights_, 0.0)
-        components[rows] = random.choice(len(weights), size=int(rows.sum()), p=weights / weights.sum())
-    return mixture.inverse_transform(mixture.draw(components, random))
+def class_weights(classifier: "DensityClassifier") -> np.ndarray:
+    """(C,) the weight of each class in a mixture; a ``UsageError`` for a classifier that is none."""
+    weights, labels = (getattr(classifier, name, None) for name in ("weights_", "component_labels_"))
+    if weights is None or labels is None:
+        problem, found = "the strategy mixture draws from a mixture", f"found a {classifier.LIKELIHOOD}"
+        raise UsageError(problem, found, f"take another `strategy`: {', '.join(AROUND_IMAGES)}; or fit a mixture")
+    return np.asarray(np.eye(len(classifier.classes_))[:, labels] @ weights)
 
 
-def classes_of(mixture: "GaussianMixtureClassifier", names: Sequence[str] | None) -> np.ndarray:
+def classes_of(classifier: "DensityClassifier", names: Sequence[str] | None) -> np.ndarray:
     """Indices of classes by name, each once and in this order, all for None; a ``UsageError`` for an unknown one."""
-    known = [str(name) for name in mixture.classes_]
+    known = [str(name) for name in classifier.classes_]
     wanted = known if names is None else list(dict.fromkeys(names))
     for name in wanted:
         if name not in known:
-            raise UsageError(f"the mixture has no class {name!r}", f"expected some of: {', '.join(known)}")
+            raise UsageError(
+                f"the {classifier.LIKELIHOOD} has no class {name!r}", f"expected some of: {', '.join(known)}"
+            )
     return np.array([known.index(name) for name in wanted], dtype=int)

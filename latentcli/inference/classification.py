@@ -110,11 +110,12 @@ def classify(
         model: encodes them; or, without a classifier, a classifier of pixels that labels them itself.
         classifier: fitted to the model's latents.
         reject_below: leave images unlabelled that are less likely than this fraction, in [0, 1], of those the
-            mixture was fitted on; None rejects none.
+            mixture or the graph was fitted on; None rejects none.
         progress: told about the images.
 
     Raises:
-        UsageError: ``reject_below`` without a mixture, or outside [0, 1]; or a model of latents without a classifier.
+        UsageError: ``reject_below`` without a mixture or a graph, or outside [0, 1]; or a model of latents without a
+            classifier.
         ModelFileError: the classifier was not fitted on this model.
 
     Example:
@@ -193,6 +194,6 @@ def _check_rejection(classifier: LatentClassifier | None, reject_below: float | 
     check_number("`reject_below`", float(reject_below), 0.0, 1.0)
     if not isinstance(classifier, DensityClassifier):
         raise UsageError(
-            "`reject_below` needs a mixture", "other classifiers do not know how likely an image is",
+            "`reject_below` needs a mixture or a graph", "other classifiers do not know how likely an image is",
             "fit a mixture: latentcli fit-gmm DATA MODEL.pth",
         )  # fmt: skip

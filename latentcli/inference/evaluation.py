@@ -2,12 +2,19 @@
 
 from typing import Any
 
-from latentcli.classifiers.base import LatentClassifier
+import numpy as np
+
+from latentcli.classifiers import PROBES
+from latentcli.classifiers.base import DensityClassifier, LatentClassifier
+from latentcli.classifiers.fitting import features_for
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Progress, silent
 from latentcli.inference.classification import Predictions, check_reader, classify_latents
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
+
+SIMPLE = {"nearest_neighbours_accuracy": "knn", "logistic_regression_accuracy": "linear"}
+"""Metrics of probes, fitted to the labelled points that a classifier learned from: what it is worth beside them."""
 
 
 def evaluate(
@@ -23,7 +30,9 @@ def evaluate(
 
     Returns:
         metrics by name: ``mse``, ``psnr``, ``ssim``, the family's own, ``images``, with labelled images and a
-        classifier also ``accuracy`` and the like; and the predictions, None without a classifier.
+        classifier also ``accuracy`` and the like; of a mixture or a graph also what nearest neighbours and logistic
+        regression make of the same features with the same labels (at most 1,000 a class), where its file holds these;
+        and the predictions, None without a classifier.
 
     Raises:
         ModelFileError: the model has no latent space, or the classifier was not fitted on it.
@@ -47,4 +56,20 @@ def evaluate(
     for rows, decoded in model.reconstructions(images, progress):
         score.add(images.images[rows], decoded)
     scores = {} if predictions is None else predictions.scores()
+    if scores and predictions is not None and isinstance(classifier, DensityClassifier):
+        scores |= of_simple_classifiers(classifier, predictions)
     return {**score.result(), **model.measures(latents), **scores, "images": len(images)}, predictions
+
+
+def of_simple_classifiers(classifier: DensityClassifier, predictions: Predictions) -> dict[str, float]:
+    """The ``SIMPLE`` metrics, on the images whose label is known; {} where no labelled points were kept."""
+    if classifier.learned_from is None or predictions.latents is None:
+        return {}
+    points, labels = classifier.learned_from
+    known = predictions.known.known
+    features = classifier.coordinates(features_for(classifier, predictions.latents)[known])
+    truth, names = predictions.known.texts[known], np.array([str(name) for name in classifier.classes_])
+    return {
+        metric: float((PROBES[kind]().fit(points, names[labels]).predict(features) == truth).mean())
+        for metric, kind in SIMPLE.items()
+    }

@@ -38,6 +38,10 @@ EXPECTED = {
         "kind": "mixture", "classifier": "gmm", "classes": ["1", "4", "8"], "components": 3, "covariance_type": "full",
         "dimensions": 5, "fitted_dimensions": 5, "fitted_on": VAE,
     },
+    "graph.npz": {
+        "kind": "graph", "features": None, "classes": ["1", "4", "8"], "dimensions": 5, "neighbours": 10,
+        "fitted_on": VAE,
+    },
     "probe.pth": {
         "kind": "probe", "probe": "linear", "features": None, "classes": ["1", "4", "8"], "inputs": 5, "epochs": 100,
         "fitted_on": VAE,

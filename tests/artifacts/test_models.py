@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from latentcli.artifacts.models import load_classifier, load_mixture, load_model, save_classifier, save_model
+from latentcli.artifacts.models import (
+    load_classifier,
+    load_density_classifier,
+    load_mixture,
+    load_model,
+    save_classifier,
+    save_model,
+)
 from latentcli.classifiers import CLASSIFIERS, PROBES
-from latentcli.classifiers.fitting import fit_mixture, fit_probe
+from latentcli.classifiers.fitting import fit_graph, fit_mixture, fit_probe
 from latentcli.core.errors import ModelFileError, OutputError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
@@ -67,7 +74,8 @@ def test_a_classifier_comes_back_for_its_own_model_and_for_no_other(tmp_path, ki
     own, other = model("vqvae" if kind == "conv" else "vae"), model(seed=1)
     given = latents(own)
     few = {name: 2 for name in ("epochs",) if kind in PROBES and name in PROBES[kind]().get_params()}
-    fitted = fit_probe(given, probe=kind, **few) if kind in PROBES else fit_mixture(given, components=2)
+    others = {"gmm": lambda: fit_mixture(given, components=2), "graph": lambda: fit_graph(given)}
+    fitted = fit_probe(given, probe=kind, **few) if kind in PROBES else others[kind]()
     path = tmp_path / "classifier"
     save_classifier(fitted, path)
     for again in (load_classifier(path), load_classifier(path, own)):
@@ -77,6 +85,11 @@ def test_a_classifier_comes_back_for_its_own_model_and_for_no_other(tmp_path, ki
     with pytest.raises(ModelFileError, match="fitted on another checkpoint"):
         load_classifier(path, other)
     if kind in PROBES:
+        with pytest.raises(ModelFileError, match="is no mixture and no graph"):
+            load_density_classifier(path)
+    else:
+        assert type(load_density_classifier(path, own)) is type(fitted)
+    if kind != "gmm":
         with pytest.raises(ModelFileError, match="is no mixture"):
             load_mixture(path)
     else:

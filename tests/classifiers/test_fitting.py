@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from latentcli.classifiers.fitting import fit_mixture, fit_probe, labelled
+from latentcli.classifiers.fitting import fit_graph, fit_mixture, fit_probe, labelled
 from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import Latents
@@ -24,7 +24,7 @@ def probe(*given, **settings):
     return fit_probe(*given, probe="knn", **settings)
 
 
-fits = pytest.mark.parametrize("fit", [mixture, probe])
+fits = pytest.mark.parametrize("fit", [mixture, probe, fit_graph])
 
 
 @fits
@@ -77,3 +77,10 @@ def test_an_unknown_kind_setting_or_feature_is_refused():
         fit_probe(latents(), probe="forest")
     with pytest.raises(UsageError, match="hold no features 'encoder'"):
         fit_probe(latents(), features="encoder")
+
+
+def test_a_graph_of_codes_is_refused():
+    codes = np.arange(90).reshape(90, 1, 1) % 3
+    given = Latents({"codes": codes, "quantized": codes[..., None].astype(np.float32)}, "a" * 64, latents().labels)
+    with pytest.raises(DataError, match="which are codes"):
+        fit_graph(given, features="codes")

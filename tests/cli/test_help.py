@@ -16,7 +16,7 @@ from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 from latentcli.models import FAMILIES
 
 PANELS = {
-    "Learn from images": {"train", "train-cnn", "fit-gmm", "fit-probe"},
+    "Learn from images": {"train", "train-cnn", "fit-gmm", "fit-graph", "fit-probe"},
     "Use what was learnt": {"encode", "classify", "reconstruct"},
     "Make data": {"distort", "hybridize"},
     "Measure and compare": {"evaluate", "study"},

@@ -29,9 +29,13 @@ CALLS = {
     "train": ["train", "data", "val", *TRAIN, "--backbone", "mlp", "--set", "width=16", "--epochs", 1],
     "train-cnn": ["train-cnn", "data", "val", *TRAIN, "--set", "width=16", "--epochs", 1],
     "fit-gmm": ["fit-gmm", "data", "VAE", "--val", "val"],
+    "fit-graph": ["fit-graph", "data", "VAE", "--val", "val"],
     "fit-probe": ["fit-probe", "data", "VAE", "--val", "val", "--probe", "knn"],
 }
-WRITES = {"train": "gmm_params.pkl", "train-cnn": "cnn.pth", "fit-gmm": "gmm_params.pkl", "fit-probe": "probe.pth"}
+WRITES = {
+    "train": "gmm_params.pkl", "train-cnn": "cnn.pth", "fit-gmm": "gmm_params.pkl", "fit-graph": "graph.npz",
+    "fit-probe": "probe.pth",
+}  # fmt: skip
 commands = pytest.mark.parametrize("command", CALLS)
 
 
@@ -83,7 +87,7 @@ def latents_of_two_models(call, trained, tiny) -> None:
     Path("gmm_params.pkl").unlink()
 
 
-@pytest.mark.parametrize("command", ["fit-gmm", "fit-probe"])
+@pytest.mark.parametrize("command", ["fit-gmm", "fit-graph", "fit-probe"])
 def test_latents_of_two_checkpoints_are_never_mixed(call, trained, latents_of_two_models, command):
     for given in (["a.npz"], ["a.npz", trained.vae], ["a.npz", "other.pth"]):
         done = call(command, *given, "--val", "b.npz")

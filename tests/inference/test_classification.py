@@ -2,16 +2,17 @@
 
 import csv
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
-from latentcli.classifiers.fitting import fit_mixture, fit_probe
+from latentcli.classifiers.fitting import fit_graph, fit_mixture, fit_probe
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.core.image_set import ImageSet
-from latentcli.core.labels import Labels
+from latentcli.core.labels import Labels, labelled_per_class
 from latentcli.core.latents import Latents
 from latentcli.inference.classification import Predictions, check_reader, classify, classify_latents
 from latentcli.inference.evaluation import evaluate
@@ -148,7 +149,7 @@ def test_what_does_not_fit_is_refused_before_any_image_is_read():
     with pytest.raises(ModelFileError, match="has no latent space"):
         check_reader(cnn, mixture)
     for classifier in (probe, None):
-        with pytest.raises(UsageError, match="`reject_below` needs a mixture"):
+        with pytest.raises(UsageError, match="`reject_below` needs a mixture or a graph"):
             check_reader(vae, classifier, 0.1)
     mixture.fitted_on_ = "b" * 64
     with pytest.raises(ModelFileError, match="fitted on another checkpoint") as caught:
@@ -210,6 +211,24 @@ def test_an_evaluation_is_the_metrics_of_reconstructions_latents_and_predictions
     assert alone == pytest.approx(expected | {"images": 60})
     assert found == alone | predictions.scores() | {"images": 60}
     assert set(vae.network.MEASURES) <= found.keys()
+
+
+@pytest.mark.parametrize("fit", [fit_mixture, fit_graph])
+def test_beside_a_classifier_stand_simple_ones_of_the_same_labels(fit):
+    vae, given = model(), images()
+    latents = labelled_per_class(vae.encode(given), 4, seed=0)
+    fitted = fit(latents)
+    found, _ = evaluate(given, vae, fitted)
+    for name, kind in {"nearest_neighbours_accuracy": "knn", "logistic_regression_accuracy": "linear"}.items():
+        rows = latents.labels.known
+        few = replace(latents, arrays={"mu": latents.flat[rows]}, labels=latents.labels.take(rows), files=None)
+        other = fit_probe(few, probe=kind).predict(vae.encode(given).flat)
+        assert found[name] == pytest.approx(accuracy_score(given.labels.texts, other), abs=0.04)
+    older = type(fitted).from_params(
+        {name: value for name, value in fitted.to_params().items() if fit is fit_graph or name[:5] != "label"}
+    )
+    simple = {"nearest_neighbours_accuracy", "logistic_regression_accuracy"}
+    assert simple.isdisjoint(evaluate(given, vae, older)[0]) == (fit is fit_mixture)
 
 
 def test_only_models_of_latents_are_evaluated():

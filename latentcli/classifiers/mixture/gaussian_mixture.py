@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latentcli.classifiers.base import DensityClassifier
+from latentcli.classifiers.base import DensityClassifier, first_of_each
 from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
 from latentcli.classifiers.chunks import rows_at_once
 from latentcli.classifiers.mixture import params as mixture_params
@@ -57,6 +57,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
     Source: Dempster, Laird & Rubin 1977; Nigam et al. 2000.
     """
 
+    LIKELIHOOD = "mixture"
     features: str | None = None  # those that come first in the model's family
 
     def fit(
@@ -93,12 +94,14 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         fit = fit_best(samples, len(names), settings)
         components = fit.component_classes
         self._adopt(fit.mixture, projection, components, names if len(names) else np.arange(len(components)))
-        self.fitted_on_, self.class_gaussians_ = "", None
+        self.fitted_on_, self.class_gaussians_, self._learned_from = "", None, None
         if len(names):
             known = np.flatnonzero(labels != UNLABELLED)
             widths = None if posterior_variances is None else np.asarray(posterior_variances)[known]
             if widths is not None and projection is not None:
                 widths = widths @ projection.directions.T**2
+            kept = known[first_of_each(labels[known])]
+            self._learned_from = np.asarray(samples.points[kept], np.float32), labels[kept]
             self.class_gaussians_ = ClassGaussians.of(samples.points[known], labels[known], len(names), widths)
         densities = self._of_reduced(samples.points, 0, log_sum)
         self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, mixture_params.QUANTILES))
@@ -140,6 +143,14 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         """(N, D) floats: points (N, d) of the space of ``means_`` in the whole space."""
         check_is_fitted(self, "means_")
         return points if self.projection_ is None else self.projection_.inverse_transform(points)
+
+    def coordinates(self, X: np.ndarray) -> np.ndarray:
+        """As ``transform``."""
+        return self.transform(X)
+
+    def points_at(self, coordinates: np.ndarray) -> np.ndarray:
+        """As ``inverse_transform``."""
+        return self.inverse_transform(coordinates)
 
     def _of_reduced(self, points: np.ndarray, width: int, reduce: Any) -> np.ndarray:
         """``reduce`` of each chunk's log joint density (K, n), as rows of an array (N,) or (N, width)."""
@@ -216,6 +227,20 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
             points[rows] += noise[rows] @ factors[component].T
         return points
 
+    def draw_of_classes(self, classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """(n, D) float64: a point of each of these classes (n,), given by index, drawn from the class's components."""
+        components = np.empty(len(classes), int)
+        for label in np.unique(classes):
+            rows = classes == label
+            weights = np.where(self.component_labels_ == label, self.weights_, 0.0)
+            components[rows] = random.choice(len(weights), size=int(rows.sum()), p=weights / weights.sum())
+        return self.inverse_transform(self.draw(components, random))
+
+    @property
+    def learned_from(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of each class the first labelled points, in the space of ``means_``, and their classes."""
+        return self._learned_from
+
     def summary(self) -> dict[str, Any]:
         """The results of the fit, as plain values."""
         metrics = {"converged": bool(self.converged_), "log_likelihood": float(self.lower_bound_)}
@@ -228,6 +253,8 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         params = mixture_params.to_params(self._mixture(), self.projection_, self.component_labels_, self.classes_)
         if self.class_gaussians_ is not None:
             params |= {"class_means": self.class_gaussians_.means, "class_variances": self.class_gaussians_.variances}
+        if self._learned_from is not None:
+            params["labelled_points"], params["labels"] = self._learned_from
         if self.log_density_quantiles_ is not None:
             params["log_density_quantiles"] = self.log_density_quantiles_
         return params | ({"checkpoint": self.fitted_on_} if self.fitted_on_ else {})
@@ -244,6 +271,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         classifier._adopt(mixture, mixture_params.projection(params, mixture), component_labels, classes)
         classifier.log_density_quantiles_ = mixture_params.quantiles(params)
         classifier.class_gaussians_ = mixture_params.class_gaussians(params, mixture, len(classes))
+        classifier._learned_from = mixture_params.learned_from(params, mixture, len(classes))
         classifier.fitted_on_ = mixture_params.checkpoint(params)
         return classifier
 

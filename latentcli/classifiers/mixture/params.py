@@ -95,6 +95,22 @@ def class_gaussians(params: Mapping[str, Any], mixture: Mixture, classes: int) -
     return ClassGaussians(means, variances)
 
 
+def learned_from(
+    params: Mapping[str, Any], mixture: Mixture, classes: int
+) -> tuple[np.ndarray, np.ndarray] | None:  # fmt: skip
+    """Labelled points (L, d) float32 and their classes (L,) int64; None where they were not kept."""
+    if "labelled_points" not in params and "labels" not in params:
+        return None
+    points, labels = _numbers(params, "labelled_points"), params.get("labels")
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu" or labels.shape != points.shape[:1]:
+        raise _refusal("its labels are not an integer for each labelled point", f"found {type(labels).__name__}")
+    if points.shape[1:] != mixture.means.shape[1:] or not len(points):
+        raise _refusal("its labelled points do not fit its means", f"found points {points.shape}")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise _refusal("its labels point outside of the classes", f"expected 0 to {classes - 1}")
+    return points.astype(np.float32), labels.astype(np.int64)
+
+
 def checkpoint(params: Mapping[str, Any]) -> str:
     """Fingerprint of the checkpoint whose latents the mixture reads; "" where it was not kept."""
     found = params.get("checkpoint", "")

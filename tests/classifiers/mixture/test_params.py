@@ -37,6 +37,17 @@ def test_round_trip(covariance_type, n_components):
     assert all(np.array_equal(value, again.to_params()[key]) for key, value in before.to_params().items())
 
 
+def test_labelled_points_are_kept_the_first_of_each_class(monkeypatch):
+    monkeypatch.setattr("latentcli.classifiers.base.MOST_KEPT", 2)
+    few = GaussianMixtureClassifier(3).fit(POINTS, LABELS)
+    points, classes = GaussianMixtureClassifier.from_params(few.to_params()).learned_from
+    rows = np.sort(np.concatenate([np.flatnonzero(label == LABELS)[:2] for label in np.unique(LABELS[LABELS >= 0])]))
+    assert_array_equal(points, POINTS[rows].astype(np.float32))
+    assert_array_equal(classes, LABELS[rows])
+    older = {name: value for name, value in params().items() if name not in ("labels", "labelled_points")}
+    assert GaussianMixtureClassifier.from_params(older).learned_from is None
+
+
 def test_only_plain_values():
     assert all(isinstance(value, str) or value.dtype.kind in "fiU" for value in params().values())
 
@@ -77,6 +88,11 @@ def set_item(name, index, value):
         lambda p: p.update(classes=np.array([1, 2, 3])),
         lambda p: p.update(classes=["a", "b", "c"]),
         lambda p: p.update(classes=np.array([], dtype=str)),
+        lambda p: p.pop("labels"),
+        lambda p: p.update(labels=p["labels"] + 1),
+        lambda p: p.update(labels=p["labels"][1:]),
+        lambda p: p.update(labelled_points=p["labelled_points"][:, 1:]),
+        lambda p: p.update(labelled_points=p["labelled_points"] * np.nan),
         lambda p: p.update(means=np.broadcast_to(np.zeros(1), (5, 2**40))),
         set_item("means", (0, 0), np.nan),
         set_item("weights", 0, np.inf),

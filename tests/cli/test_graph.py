@@ -1,0 +1,88 @@
+"""Graphs from the shell: train → fit-graph → classify, evaluate, plot, info and hybridize."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import latentcli as lc
+
+
+@pytest.fixture
+def graph(call, trained):
+    """``graph.npz`` from five labels a class, and what the command said."""
+    done = call("fit-graph", trained.train, trained.vae, "--labels-per-class", 5, "--json", "-q")
+    assert (done.code, done.err) == (0, "")
+    return done.json
+
+
+def test_the_whole_chain(call, trained, graph):
+    assert (graph["classes"], graph["labels"], graph["written"]) == (["1", "4", "8"], 15, ["graph.npz"])
+    assert graph["method"] in ("poisson", "spreading")
+    assert {"left_out_accuracy_poisson", "left_out_accuracy_spreading", "components", "unreached"} <= graph.keys()
+    classified = call("classify", trained.test, trained.vae, "graph.npz", "--json", "--figures", "pictures").json
+    assert classified["accuracy"] > 0.8
+    assert {path.name for path in Path("pictures").iterdir()} == {"confusion.png", "labels.png", "predictions.png"}
+    evaluated = call("evaluate", trained.test, trained.vae, "graph.npz", "--json").json
+    assert evaluated["confusion_matrix"] == classified["confusion_matrix"]
+    assert (
+        call("classify", trained.test, trained.vae, "graph.npz", "--reject-below", 0.2, "--json").json["rejected"] > 0
+    )
+    assert call("plot", "latent", trained.test, trained.vae, "graph.npz").code == 0
+    told = call("info", "graph.npz", "--json").json
+    assert (told["kind"], told["method"], told["labels"]) == ("graph", graph["method"], 15)
+    done = call("hybridize", trained.vae, "graph.npz", "-n", 40, "--figures", "more", "--json")
+    assert done.code == 0, done.err
+    with np.load("hybrids.npz") as hybrids:
+        np.testing.assert_allclose(hybrids["soft_labels"].sum(axis=1), 1, atol=1e-6)
+    done = call("hybridize", trained.vae, "graph.npz", "--strategy", "mixture")
+    assert (done.code, "draws from a mixture" in done.err) == (2, True), done.err
+    done = call("plot", "manifold", trained.vae, "graph.npz")
+    assert (done.code, "is no mixture" in done.err) == (4, True), done.err
+
+
+def test_latents_python_and_the_shell_give_the_same_bytes(call, trained, graph):
+    whole = Path("graph.npz").read_bytes()
+    assert call("encode", trained.train, trained.vae, "-o", "latents.npz").code == 0
+    assert call("fit-graph", "latents.npz", "--labels-per-class", 5, "-o", "again.npz").code == 0
+    assert Path("again.npz").read_bytes() == whole
+    lc.fit_graph(lc.read_latents("latents.npz"), labels_per_class=5).save("python.npz")
+    assert Path("python.npz").read_bytes() == whole
+
+
+def test_options_reach_the_graph(call, trained):
+    options = [
+        "-k",
+        5,
+        "--method",
+        "spreading",
+        "--alpha",
+        0.5,
+        "--class-sizes",
+        "1=2,4=1,8=1",
+        "--features",
+        "encoder",
+    ]
+    done = call("fit-graph", trained.train, trained.vae, *options, "--json", "--figures", "pictures", "-q")
+    assert (done.code, done.json["method"]) == (0, "spreading"), done.err
+    params = lc.load_classifier("graph.npz").to_params()
+    assert (params["n_neighbors"], params["alpha"], params["features"]) == (5, 0.5, "encoder")
+    assert np.abs(params["probabilities"].mean(axis=0) - [0.5, 0.25, 0.25]).max() < 1e-3
+    assert call("classify", trained.test, trained.vae, "graph.npz").code == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "says", "options"),
+    [
+        (2, "unknown method", ["--method", "magic"]),
+        (2, "alpha", ["--alpha", 1]),
+        (2, "class_sizes", ["--class-sizes", "1=2,4=1"]),
+        (2, "no name and number", ["--class-sizes", "1=many"]),
+        (3, "too few labels", ["--labels-per-class", 10_000]),
+        (7, "left_out_accuracy", ["--fail-under", "left_out_accuracy=1.1"]),
+    ],
+)
+def test_calls_that_make_no_sense(call, trained, code, says, options):
+    done = call("fit-graph", trained.train, trained.vae, *options)
+    assert done.code == code, done.err
+    assert says in done.err.replace("-", "_")
