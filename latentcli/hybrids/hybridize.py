@@ -77,4 +77,4 @@ def hybridize(
 
 def posteriors_of(latents: Latents) -> Posteriors:
     """The posteriors of encoded images, with the known classes."""
-    return Posteriors(latents.flat, latents.posterior_variances, latents.labels.texts)
+    return Posteriors(latents.points, latents.point_variances, latents.labels.texts)

@@ -10,7 +10,7 @@ from latentcli.core.errors import UsageError
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check, setting
 from latentcli.hybrids import strategies
-from latentcli.hybrids.likelihoods import LIKELIHOODS, soft_labels
+from latentcli.hybrids.likelihoods import LIKELIHOODS, LogLikelihood, soft_labels
 from latentcli.hybrids.posteriors import OTHER, Posteriors
 from latentcli.hybrids.strategies import ON_PATHS, STRATEGIES, WITH_RATIO, Decoder, Draw, NoPointAccepted, Sources
 
@@ -88,7 +88,9 @@ class HybridMaker:
             strategies.class_weights(classifier)  # refuses others before anything is searched
         self.recipe, self.classifier, self.decoder = recipe, classifier, decoder
         self.likelihood = recipe.likelihood or classifier.LIKELIHOOD
-        self.log_likelihood = LIKELIHOODS[self.likelihood](classifier, images, progress)
+        read = classifier.n_features_in_  # of the dimensions of a point, the first: the others are details
+        of_read = LIKELIHOODS[self.likelihood](classifier, None if images is None else images.first(read), progress)
+        self.log_likelihood: LogLikelihood = lambda latents: of_read(latents[:, :read])
         self._sources = Sources(classifier, decoder, self.log_likelihood, classes, recipe.ratio, images)
 
     def blocks(self, count: int) -> Iterator[HybridBlock]:
@@ -117,5 +119,6 @@ class HybridMaker:
         labels = soft_labels(logs, self.recipe.temperature)
         kept = labels.max(axis=1) >= self.recipe.min_confidence
         if self.recipe.reject:
-            kept &= self.classifier.typicality(latents) >= self.recipe.reject
+            read = self.classifier.n_features_in_
+            kept &= self.classifier.typicality(latents[:, :read]) >= self.recipe.reject
         return latents[kept], labels[kept]

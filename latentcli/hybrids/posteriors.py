@@ -1,7 +1,7 @@
 """Posteriors of images in the latent space, with the classes that are known."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,11 @@ class Posteriors:
     means: np.ndarray
     variances: np.ndarray | None = None
     names: np.ndarray | None = None
+
+    def first(self, dimensions: int) -> "Posteriors":
+        """The same posteriors in the first so many dimensions."""
+        variances = None if self.variances is None else self.variances[:, :dimensions]
+        return replace(self, means=self.means[:, :dimensions], variances=variances)
 
     def known(self, classes: Sequence[str]) -> np.ndarray:
         """(N,) int: the index in ``classes`` of each image's known class, or ``UNLABELLED`` or ``OTHER``."""

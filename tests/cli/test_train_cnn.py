@@ -219,7 +219,7 @@ def test_bad_calls_say_what_is_wrong_and_write_nothing(call, trained, cnn):
 def test_either_kind_of_model_is_refused_where_the_other_is_wanted(call, trained, cnn):
     for code, said, *arguments in [
         (2, "there is no classifier to read them", "classify", trained.test, trained.vae),
-        (2, "--reject-below needs a mixture", "classify", trained.test, cnn, "--reject-below", 0.01),
+        (2, "--reject-below needs a mixture or a graph", "classify", trained.test, cnn, "--reject-below", 0.01),
         (2, "unknown model family 'cnn'", "train", trained.train, "--model", "cnn"),
         (4, "no latent space", "classify", trained.test, cnn, trained.gmm),
         (4, "no latent space", "evaluate", trained.test, cnn),
