@@ -7,6 +7,7 @@ from .artifacts.info import describe
 from .artifacts.latents import read_latents, write_latents
 from .artifacts.models import load_classifier, load_model, save_classifier, save_model
 from .artifacts.tables import write_predictions
+from .classifiers.comparing import compare_classifiers
 from .classifiers.fitting import fit_graph, fit_mixture, fit_probe
 from .core.errors import DataError, FitError, GateError, LatentError, ModelFileError, OutputError, UsageError
 from .core.image_set import ImageSet
@@ -46,6 +47,7 @@ __all__ = [
     "augmented_copies",
     "classify",
     "classify_latents",
+    "compare_classifiers",
     "describe",
     "encode",
     "evaluate",

@@ -30,6 +30,12 @@ def train(
     fine_tune: Annotated[
         bool | None, Option("--fine-tune", help="Train that encoder, too; otherwise it stays as it is.")
     ] = None,
+    views: Annotated[
+        str | None,
+        Option(
+            metavar="auto|digits|scans|photos|none", help="How images may differ and show the same. [default: auto]"
+        ),
+    ] = None,
     latent_dim: Annotated[int | None, Option(help=f"Dimensions of the latent space. {FAMILYS_OWN}")] = None,
     loss: Annotated[str | None, Option(metavar="bce|mse|ssim|bce+ssim…", help=f"Reconstruction. {FAMILYS_OWN}")] = None,
     beta: Annotated[float | None, Option(help=f"Weight of the KL or commitment term. {FAMILYS_OWN}")] = None,
@@ -43,6 +49,7 @@ def train(
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
     from latentcli import pictures
     from latentcli.artifacts.models import save_classifier, save_model
+    from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core.labels import labelled_per_class
@@ -50,7 +57,7 @@ def train(
     from latentcli.training.train import train as train_model
 
     settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta,
-                               encoder=encoder, fine_tune=fine_tune)  # fmt: skip
+                               encoder=encoder, fine_tune=fine_tune, views=views)  # fmt: skip
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, gmm, log, state, given=[data, val, reading.labels], folder=figures)
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size)
@@ -66,7 +73,7 @@ def train(
             state=state, resume=training.resume, log=log, listener=listener, **settings,
         )  # fmt: skip
     save_model(trained, output)
-    written, mixture, latents = [output, log], None, None
+    written, mixture, latents, compared = [output, log], None, None, {}
     if named or figures is not None:
         latents = trained.encode(images, progress=console.progress)
     if named and latents is not None:
@@ -76,7 +83,21 @@ def train(
         )  # fmt: skip
         save_classifier(mixture, gmm)
         written.append(gmm)
+        compared = comparing.compare_classifiers(
+            latents, val_latents, labels_per_class=labels_per_class, seed=settings["seed"], device=device,
+            progress=console.progress,
+        )  # fmt: skip
+        labels = (
+            int(naming.labels.known.sum()) if labels_per_class is None else labels_per_class * len(naming.class_names)
+        )
+        if (best := comparing.better(compared, labels)) is not None:
+            console.note(
+                f"of labels left out a {best} classifier is right for {compared[best]:.2f}, the mixture for "
+                f"{compared['mixture']:.2f}: latentcli {comparing.COMMANDS[best]} {data} {output}"
+            )
     if figures is not None and latents is not None:
         written += pictures.of_training(figures, trained, images, latents, mixture)
     state.unlink(missing_ok=True)
-    console.result({"images": len(images), **training_progress.summary(trained)}, as_json=json, written=written)
+    left_out = {f"{name}_left_out_accuracy": accuracy for name, accuracy in compared.items()}
+    result = {"images": len(images), **training_progress.summary(trained), **left_out}
+    console.result(result, as_json=json, written=written)

@@ -178,7 +178,9 @@ class LatentSpace:
         random = np.random.default_rng(self.given.seed)
         rows = np.sort(random.permutation(len(self.given.unlabelled))[:count])
         images = self.given.unlabelled.images[rows]
-        log_likelihood = LIKELIHOODS[likelihood](self.mixture, posteriors_of(self.latents).first(self.mixture.n_features_in_))
+        log_likelihood = LIKELIHOODS[likelihood](
+            self.mixture, posteriors_of(self.latents).first(self.mixture.n_features_in_)
+        )
         return images, np.exp(log_likelihood(self.model.encode(images).flat))
 
     def with_soft_labels(self, images: np.ndarray, soft_labels: np.ndarray) -> Hybrids:

@@ -50,7 +50,8 @@ def train(
         resume: whether to resume from that file if it exists.
         log: file with the metrics of each epoch, one JSON object a line.
         listener: is told how the training goes.
-        settings: of the model (``latent_dim``, ``backbone``, ``loss`` …) and of its training (``epochs``, ``lr``,
+        settings: of the model (``latent_dim``, ``backbone``, ``loss`` …; ``views`` "auto" or None: what ``views_of``
+            says of the images) and of its training (``epochs``, ``lr``,
             ``seed`` …); ``latentcli settings`` lists them. None leaves a default.
 
     Raises:
