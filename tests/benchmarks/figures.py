@@ -64,6 +64,7 @@ ROWS = {
     "mnist": Row("MNIST, ten digits", "mnist", "mnist"),
     "fashion-mnist": Row("Fashion-MNIST", "fashion-mnist", "fashion-mnist"),
     "digits": Row("scikit-learn's digits, 8×8", "digits", "digits"),
+    "cifar10": Row("CIFAR-10 subset", "CIFAR10_subset/cifar10_train.npz", "CIFAR10_subset/cifar10_test.npz"),
     "brain-mri": Row("brain MRI, 80×80", "brain_mri/brain_mri_80_train.npz", "brain_mri/brain_mri_80_test.npz"),
 }
 
