@@ -59,6 +59,19 @@ def test_the_whole_chain_with_hybrids(call, trained):
     assert classified.json["accuracy"] == pytest.approx(done.json["val_accuracy"], abs=0.011)
 
 
+def test_it_begins_with_the_encoder_of_a_model(call, trained):
+    calls = ["train-cnn", trained.train, "--from", trained.vae, "--epochs", "2", "--set", "min_steps=0", "-q", "--json"]
+    done = call(*calls)
+    assert (done.code, done.err) == (0, "")
+    saved, start = checkpoint.read(Path("cnn.pth")), checkpoint.read(trained.vae)
+    assert saved.config.backbone == start.config.backbone
+    assert saved.training["data"]["start"] == start.fingerprint
+    assert call("classify", trained.test, "cnn.pth", "-q").code == 0
+    assert call(*calls, "-o", trained.vae).code == 2
+    wrong = call("train-cnn", trained.train, "--from", "cnn.pth", "-o", "other.pth", "-q")
+    assert (wrong.code, "classifier of pixels" in wrong.err) == (4, True)
+
+
 def test_it_classifies_as_other_classifiers_do(call, trained, cnn):
     done = call("classify", trained.test, cnn, "--json", "--figures", "pictures", "-q")
     other = call("classify", trained.test, trained.vae, trained.gmm, "-o", "other.csv", "--json", "-q")

@@ -97,3 +97,32 @@ def test_too_few_images_or_classes_are_refused():
         check_named(images(labelled=False))
     with pytest.raises(DataError, match="are of one class"):
         check_named(images().only(["a"]))
+
+
+def test_a_classifier_begins_with_an_encoder_and_is_of_its_architecture():
+    start = train(images(), **SMALL)
+    settings = {"labels_per_class": 5, "min_steps": 0, "epochs": 1, "device": "cpu"}
+    begun = train_cnn(images(), start=start, lr=1e-9, **settings)
+    encoder = start.network.encoder.state_dict()
+    found = begun.network.layers.state_dict()
+    assert encoder.keys() == found.keys()
+    moved = [name for name in encoder if not torch.allclose(encoder[name], found[name], atol=1e-6)]
+    assert all("running" in name or "num_batches" in name for name in moved)
+    assert begun.training["data"]["start"] == start.fingerprint
+    assert begun.training["settings"]["lr"] == 1e-9
+    assert train_cnn(images(), start=start, **settings).training["settings"]["lr"] == 1e-3
+
+
+def test_what_the_encoder_decides_is_not_asked_for_beside_it():
+    start = train(images(), **SMALL)
+    with pytest.raises(UsageError, match="`width` is given, and a model to start from"):
+        train_cnn(images(), start=start, width=32, epochs=1, device="cpu")
+    wide = ImageSet(np.zeros((4, 1, 8, 12), np.uint8), Labels(np.arange(4) % 2, ("a", "b")))
+    with pytest.raises(DataError, match="the images do not fit"):
+        train_cnn(wide, start=start, epochs=1, device="cpu")
+
+
+@pytest.mark.parametrize("views", [None, "auto", "scans", "none"])
+def test_views_are_chosen_by_the_images_unless_they_are_named(views):
+    found = train(images(), views=views, **SMALL)
+    assert found.config.views == {None: "digits", "auto": "digits"}.get(views, views)
