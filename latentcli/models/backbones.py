@@ -154,13 +154,13 @@ class ResidualEncoder(nn.Module):
 
 
 class WideConvDecoder(ConvDecoder):
-    """A ``ConvDecoder`` of four times the width, at most ``WIDEST``, to go with a ``ResidualEncoder``.
+    """A ``ConvDecoder`` of twice the width, at most ``WIDEST``, to go with a ``ResidualEncoder``.
 
     A wider encoder tells more images apart; a wider decoder only remembers those that it has seen.
     """
 
     def __init__(self, image_shape: Shape, width: int, norm: str, stages: int | None, inputs: int) -> None:
-        super().__init__(image_shape, min(4 * width, WIDEST), norm, stages, inputs)
+        super().__init__(image_shape, min(2 * width, WIDEST), norm, stages, inputs)
 
 
 BACKBONES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {

@@ -137,15 +137,16 @@ class VAEConfig(ModelConfig):
         """
         values, views = math.prod(image_shape), settings.get("views", cls.views)
         suggestions: dict[str, Any] = {} if classes is None else {"components": 2 * classes}
-        suggestions |= {"information": 0.0} if views == "none" else {}
+        encoder = settings.get("encoder")  # it would have to look at the views anew in each step
+        suggestions |= {"information": 0.0} if views == "none" or encoder is not None else {}
         if settings.get("backbone") in MAPS:
             return suggestions | {"latent_dim": 8}
         dimensions = settings.get("latent_dim", cls.latent_dim)
         if isinstance(dimensions, int) and dimensions <= LOW_DIMENSIONS:
             suggestions |= {"fourier": 256, "width": 1536, "norm": "layer"}
             return {"information": 30.0} | suggestions | {"loss": "mse+ssim", "ssim_weight": 0.8}
-        if settings.get("encoder") is not None:  # it would have to look at the views anew in each step
-            return suggestions | {"information": 0.0} | ({"backbone": "conv"} if values > MANY_VALUES else {})
+        if encoder is not None:
+            return suggestions | ({"backbone": "conv"} if values > MANY_VALUES else {})
         suggestions |= {"agreement": AGREEMENT * values} if views in ("scans", "photos") else {}
         if values <= MANY_VALUES:
             return suggestions
@@ -298,7 +299,7 @@ class VAE(LatentModel):
         agreeing = self.training and config.agreement > 0 and config.views != "none"
         if agreeing and VIEWS[config.views].flip:
             images = distorted(images, MIRRORED, generator)
-        batch = torch.cat([images, *self._views(images, generator, agreeing)]) if informed or agreeing else images
+        batch = torch.cat([images, *self._views(images, generator)]) if informed or agreeing else images
         all_means, all_log_variances = self.posterior_of(batch)
         mean, log_variance = all_means[:count], all_log_variances[:count]
         deviation = (0.5 * log_variance).exp()
@@ -322,9 +323,14 @@ class VAE(LatentModel):
             total = total + config.agreement * terms["disagreement"]
         return LossTerms(total, terms)
 
-    def _views(self, images: Tensor, generator: torch.Generator, two: bool) -> list[Tensor]:
-        """One distorted copy of the images, which are the other view themselves; or two."""
-        return [distorted(images, VIEWS[self.config.views], generator) for _ in range(1 + two)]
+    def _views(self, images: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """A distorted copy of the images, which are the other view themselves; two copies of photographs.
+
+        Two cost half as much again. On grey images they are worth no more: of Fashion-MNIST's classes five labels each
+        tell 0.719 with two and 0.720 with one, after 800 steps of either.
+        """
+        copies = 2 if self.config.views == "photos" else 1
+        return [distorted(images, VIEWS[self.config.views], generator) for _ in range(copies)]
 
     def _blurred(self, latents: Tensor, generator: torch.Generator) -> Tensor:
         """In training, latents (N, D) of which some have details drawn, by a random strength, towards the mean ones.
