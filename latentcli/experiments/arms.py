@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from latentcli.artifacts.images import laid_out, layout_of
-from latentcli.classifiers.fitting import fit_mixture
-from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+from latentcli.classifiers.base import DensityClassifier, LatentClassifier
+from latentcli.classifiers.fitting import fit_graph, fit_mixture
 from latentcli.core.image_set import ImageSet
 from latentcli.core.latents import Latents
 from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, HybridMaker, Recipe
@@ -55,12 +55,16 @@ class Lesson:
         labelled_fraction: fraction of labelled images among those it sees, if there are hybrids.
         finish: fraction of its steps, at the end, in which it sees labelled images only.
         settings: of the classifier that differ from its defaults.
+        start: a model with whose encoder it begins, or None.
+        reader: a model and a classifier of its latents, which then are measured themselves; or None.
     """
 
     hybrids: Hybrids | None = None
     labelled_fraction: float = LABELLED_FRACTION
     finish: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    start: TrainedModel | None = None
+    reader: tuple[TrainedModel, LatentClassifier] | None = None
 
 
 def alone(given: Given, **settings: Any) -> Lesson:
@@ -84,6 +88,25 @@ def of_unlabelled(given: Given, labelled_fraction: float, passes: int) -> Lesson
     recipe = Recipe("posterior", "neighbours", seed=given.seed)
     hybrids = LatentSpace(given.unlabelled, given).hybrids(recipe, round((1 - fraction) * given.seen))
     return Lesson(hybrids, fraction)
+
+
+def of_graph(given: Given, labelled_fraction: float, passes: int) -> Lesson:
+    """Hybrids of a model of all images, drawn around these, with the soft labels of a graph of them."""
+    fraction = at_least(labelled_fraction, passes, given)
+    space = LatentSpace(given.unlabelled, given, kind="graph")
+    recipe = Recipe("posterior", seed=given.seed)
+    return Lesson(space.hybrids(recipe, round((1 - fraction) * given.seen)), fraction)
+
+
+def begun(given: Given) -> Lesson:
+    """Nothing but the labelled images; the classifier begins with the encoder of a model of all images."""
+    return Lesson(start=LatentSpace(given.unlabelled, given).model)
+
+
+def graph(given: Given) -> Lesson:
+    """No classifier of pixels: the graph of all images itself."""
+    space = LatentSpace(given.unlabelled, given, kind="graph")
+    return Lesson(reader=(space.model, space.classifier))
 
 
 def as_published(given: Given) -> Lesson:
@@ -134,17 +157,19 @@ class Arm:
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """A model of some images, and the mixture whose components the labelled images name.
+    """A model of some images, and a classifier of its latents that the labelled images name.
 
     Attributes:
-        images: on which the model is trained, and the mixture fitted together with the labelled ones.
+        images: on which the model is trained, and the classifier fitted together with the labelled ones.
         given: what the arm may use.
         published: whether the model is the published one.
+        kind: "mixture" or "graph": the classifier that the labelled images name.
     """
 
     images: ImageSet
     given: Given
     published: bool = False
+    kind: str = "mixture"
 
     @cached_property
     def model(self) -> TrainedModel:
@@ -162,14 +187,16 @@ class LatentSpace:
         return self.model.encode(ImageSet(both, labels))
 
     @cached_property
-    def mixture(self) -> GaussianMixtureClassifier:
+    def classifier(self) -> DensityClassifier:
         """Fitted on the latents, with the labels of the labelled images."""
+        if self.kind == "graph":
+            return fit_graph(self.latents, seed=self.given.seed)
         return fit_mixture(self.latents, seed=self.given.seed, device=self.given.device)
 
     def hybrids(self, recipe: Recipe, count: int) -> Hybrids:
         """Hybrids by a recipe; a strategy that draws around images draws around those of ``latents``."""
         around = posteriors_of(self.latents) if recipe.strategy in AROUND_IMAGES else None
-        blocks = list(HybridMaker(recipe, self.mixture, self.model, around).blocks(count))
+        blocks = list(HybridMaker(recipe, self.classifier, self.model, around).blocks(count))
         images = np.concatenate([block.images for block in blocks])
         return self.with_soft_labels(images, np.concatenate([block.soft_labels for block in blocks]))
 
@@ -179,13 +206,13 @@ class LatentSpace:
         rows = np.sort(random.permutation(len(self.given.unlabelled))[:count])
         images = self.given.unlabelled.images[rows]
         log_likelihood = LIKELIHOODS[likelihood](
-            self.mixture, posteriors_of(self.latents).first(self.mixture.n_features_in_)
+            self.classifier, posteriors_of(self.latents).first(self.classifier.n_features_in_)
         )
         return images, np.exp(log_likelihood(self.model.encode(images).flat))
 
     def with_soft_labels(self, images: np.ndarray, soft_labels: np.ndarray) -> Hybrids:
-        """Images (N, C, H, W) uint8 with soft labels (N, K) for the mixture's classes, as training takes them."""
-        classes = np.array([str(name) for name in self.mixture.classes_])
+        """Images (N, C, H, W) uint8 with soft labels (N, K) for the classes, as training takes them."""
+        classes = np.array([str(name) for name in self.classifier.classes_])
         return {"images": laid_out(images, layout_of(images.shape[1])), "soft_labels": soft_labels, "classes": classes}
 
 
@@ -199,6 +226,9 @@ ARMS: dict[str, Arm] = {
     "hybrids-unlabelled": Arm("hybrids, VAE on all images", of_unlabelled, SPREAD, shares_model=True),
     "pseudo-labels": Arm("pseudo-labels", pseudo_labels, shares_model=True),
     "spread-labels": Arm("spread pseudo-labels", spread_labels, SPREAD, shares_model=True),
+    "hybrids-graph": Arm("hybrids, labels of a graph", of_graph, SPREAD, shares_model=True),
+    "begun": Arm("beginning with the encoder", begun, shares_model=True),
+    "graph": Arm("the graph itself", graph, shares_model=True),
     "augmented-mixup": Arm("augmentation and mixup", alone, {"mixup": 0.2}),
     "as-published": Arm("hybrids as published (2-D)", as_published),
 }

@@ -20,16 +20,16 @@ from latentcli.experiments.cells import run as run_cells
 from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.tasks import Task
 from latentcli.hybrids import NoPointAccepted
+from latentcli.inference.classification import classify
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 from latentcli.numerics.threads import torch_threads
 from latentcli.training import mixing
-from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.config import START_LR, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.identity import identity
-from latentcli.training.train import configure, trained
+from latentcli.training.train import configure, trained, with_views
 
 if TYPE_CHECKING:
-    from latentcli.core.image_set import Shape
     from latentcli.models.base import ModelConfig
 
 PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
@@ -88,7 +88,7 @@ def cells(task: Task, seeds: int, config: StudyConfig, folder: Path) -> tuple[li
         DataError: a class has fewer images than the largest number asked for.
         UsageError: a setting of the models is unknown, or out of range.
     """
-    configured(config, task.train.shape, len(task.train.class_names), 0)
+    configured(config, task.train, len(task.train.class_names), 0)
     images = task.identity()
     shared = {name: value for name, value in asdict(config).items() if name not in ("per_class", "arms")}
     fewest = fewest_of_a_class(task)
@@ -164,7 +164,10 @@ def measured(task: Task, arm: str, size: int, seed: int, config: StudyConfig, fo
         lesson = lesson_of(arm, given)
         if lesson is None:
             return facts | {"added": 0, "seconds": time.monotonic() - began}
-        accuracy = accuracy_of(lesson, labelled, task, size, seed, config)
+        if lesson.reader is None:
+            accuracy = accuracy_of(lesson, labelled, task, size, seed, config)
+        else:
+            accuracy = classify(task.test, *lesson.reader).scores()["accuracy"]
     added = 0 if lesson.hybrids is None else len(lesson.hybrids["images"])
     return facts | {"accuracy": accuracy, "added": added, "seconds": time.monotonic() - began}
 
@@ -184,29 +187,32 @@ def accuracy_of(
     from latentcli.models import PIXEL_CLASSIFIERS
 
     names = task.train.class_names
-    network_config = PIXEL_CLASSIFIERS["cnn"].Config.for_data(task.train.shape, len(names), **lesson.settings)
+    classifier, start = PIXEL_CLASSIFIERS["cnn"], lesson.start
+    begun = {} if start is None else classifier.Config.encoder_of(start.config)
+    network_config = classifier.Config.for_data(task.train.shape, len(names), **lesson.settings, **begun)
     # One pass over as many rows as all steps take: every arm sees the same number of images.
+    lr = ClassifierTrainingConfig.lr if start is None else START_LR
     training = ClassifierTrainingConfig(
-        epochs=1, batch_size=config.batch_size, held_out=0.0, finish=lesson.finish, seed=seed
+        epochs=1, batch_size=config.batch_size, held_out=0.0, finish=lesson.finish, seed=seed, lr=lr
     )
     examples = mixing.examples(labelled, names, training, None, lesson.hybrids, lesson.labelled_fraction)
     order = np.random.default_rng([seed, size]).permutation(examples.train_rows)
     examples = replace(examples, train_rows=np.resize(order, config.steps * config.batch_size))
     run = identity("cnn", network_config, training, task.train.name, {"images": examples.images})
-    network = trained("cnn", network_config, training, examples, run, names, device=config.device)
+    weights = None if start is None else classifier.weights_of(start.latent_network.encoder)
+    network = trained("cnn", network_config, training, examples, run, names, weights, device=config.device)
     predicted = np.array(names)[network.probabilities(task.test).argmax(axis=1)]
     accuracy: float = metrics.classification(task.test.labels.texts, predicted, list(names))["accuracy"]
     return accuracy
 
 
-def configured(
-    config: StudyConfig, image_shape: "Shape", classes: int, seed: int
-) -> "tuple[ModelConfig, TrainingConfig]":
+def configured(config: StudyConfig, images: ImageSet, classes: int, seed: int) -> "tuple[ModelConfig, TrainingConfig]":
     """The configurations of the models and of their training; a ``UsageError`` if a setting is wrong."""
     from latentcli.models import FAMILIES
 
+    family = FAMILIES[config.family].Config
     settings = {"pixel_budget": config.pixel_budget, **dict(config.settings), "seed": seed}
-    return configure(FAMILIES[config.family].Config, TrainingConfig, image_shape, classes, settings)
+    return configure(family, TrainingConfig, images.shape, classes, with_views(family, images, settings))
 
 
 def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, folder: Path) -> TrainedModel:
@@ -220,7 +226,7 @@ def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, fol
         folder: where it is saved.
     """
     family, path = config.family, folder / "vae.pth"
-    network_config, training = configured(config, images.shape, classes, seed)
+    network_config, training = configured(config, images, classes, seed)
     run = identity(family, network_config, training, images.name, {"images": images.images})
 
     def train() -> Result:

@@ -72,8 +72,8 @@ def train(
         settings = settings | {"encoder": encoder.name}
         if len(images) < FEW and settings.get("held_out") is None:
             settings["held_out"] = 0.0
-    elif "views" in FAMILIES[model].Config.settable() and settings.get("views") in (None, AUTO):
-        settings["views"] = views_of(images.images)
+    else:
+        settings = with_views(FAMILIES[model].Config, images, settings)
     network_config, loop_config = configure(
         FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
     )
@@ -197,6 +197,12 @@ def trained(
     model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)
     model.fingerprint = fingerprint(model.entries())
     return model
+
+
+def with_views(model: type[ModelConfig], images: ImageSet, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, with the views that suit the images where the model takes some and none are named."""
+    chosen = "views" in model.settable() and settings.get("views") in (None, AUTO)
+    return {**settings, "views": views_of(images.images)} if chosen else dict(settings)
 
 
 def configure(
