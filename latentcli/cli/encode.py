@@ -37,12 +37,15 @@ def encode(
     from latentcli.inference import encoding
 
     if (vae is None) == (encoder is None):
-        raise UsageError("DATA is encoded by one checkpoint or by one trained encoder", remedy="VAE.PTH or --encoder")
+        found_both = "found neither" if vae is None else "found both"
+        raise UsageError(
+            "DATA is encoded by one checkpoint or by one trained encoder", found_both, "give VAE.PTH or --encoder"
+        )
     if vae is not None and image_size is not None:
         raise UsageError("--image-size is of --encoder", "a checkpoint knows the size of its images", "leave it out")
     if encoder is not None and figures is not None:
         raise UsageError("--figures draws with a checkpoint", remedy="name one: latentcli encode DATA vae.pth")
-    inputs.check_outputs(output, given=[data, vae, reading.labels], folder=figures)
+    inputs.check_outputs(output, given=[data, vae, *inputs.encoder_files(encoder), reading.labels], folder=figures)
     gates = console.parse_gates(fail_under)
     measures, drawn = {}, []
     if vae is not None:

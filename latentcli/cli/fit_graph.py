@@ -25,7 +25,7 @@ def fit_graph(
             metavar="auto|poisson|spreading", help="How labels spread; auto leaves labels out to see which is best."
         ),
     ] = "auto",
-    alpha: Annotated[float, Option(metavar="A", help="How far labels reach by spreading, from 0 to 1.")] = 0.9,
+    alpha: Annotated[float, Option(metavar="A", help="How far labels reach by spreading, from 0 to below 1.")] = 0.9,
     class_sizes: Annotated[
         str | None, Option(metavar="A=N,B=M,…", help="How many images each class has, where that is known.")
     ] = None,
@@ -45,6 +45,7 @@ def fit_graph(
     from latentcli import pictures
     from latentcli.artifacts.models import save_classifier
     from latentcli.classifiers.fitting import fit_graph, labelled
+    from latentcli.classifiers.graph.graph_classifier import UNREACHED
     from latentcli.cli import console, inputs
 
     gates = console.parse_gates(fail_under)
@@ -60,6 +61,11 @@ def fit_graph(
         progress=console.progress,
     )  # fmt: skip
     save_classifier(graph, output)
+    if graph.unreached_ > UNREACHED:
+        console.note(
+            f"{graph.unreached_:.0%} of the images lie in parts of the graph without a label: take more --neighbours, "
+            "or label images there"
+        )
     drawn = pictures.of_fit(figures, latents, graph) if figures and latents.is_flat else []
     result = {"images": len(latents), **graph.summary()}
     console.result(result, as_json=json, written=[output, *drawn])

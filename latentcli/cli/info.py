@@ -14,7 +14,9 @@ from latentcli.cli.app import LOOK, app, command
     "latentcli info vae.pth", "latentcli info vae.pth gmm_params.pkl latents.npz --json",
 ])  # fmt: skip
 def info(
-    files: Annotated[list[Path], Argument(metavar="FILE…", help="Checkpoints, mixtures, probes, latents, hybrids.")],
+    files: Annotated[
+        list[Path], Argument(metavar="FILE…", help="Checkpoints, mixtures, graphs, probes, latents, hybrids.")
+    ],
     json: options.Json = False,
 ) -> None:
     """Tell what files are: model, images, classes, settings, how it was trained, and which of them fit each other."""

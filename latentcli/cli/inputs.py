@@ -103,6 +103,11 @@ def latents(
     return model.encode(of_data, features, console.progress)
 
 
+def encoder_files(encoder: str | None) -> list[str]:
+    """What may be files in the name of a trained encoder: all of it, and what stands behind a =."""
+    return [] if encoder is None else [encoder, encoder.partition("=")[2] or encoder]
+
+
 def check_latents(data: str, found: "Latents", model: "TrainedModel") -> None:
     """Refuse latents, which the file ``data`` holds, that name another checkpoint than the one given.
 

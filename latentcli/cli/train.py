@@ -59,7 +59,8 @@ def train(
     settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta,
                                encoder=encoder, fine_tune=fine_tune, views=views)  # fmt: skip
     log, state = training_progress.outputs(output)
-    inputs.check_outputs(output, gmm, log, state, given=[data, val, reading.labels], folder=figures)
+    given = [data, val, *inputs.encoder_files(encoder), reading.labels]
+    inputs.check_outputs(output, gmm, log, state, given=given, folder=figures)
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size)
     naming = images if labelled is None else labelled
     named = naming.labels.any or val is not None

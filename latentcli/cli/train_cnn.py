@@ -53,6 +53,10 @@ def train_cnn(
     mixed = read_hybrids(hybrids) if hybrids else None
     shape = None if begun is None else begun.image_shape
     images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size, shape)
+    if begun is not None:
+        channels, height, width = begun.image_shape
+        colour = "in colour" if channels == 3 else "grey"
+        console.detail(f"images become {height}×{width}, {colour}, as {start} takes them")
     labelled = mixing.labelled(images, labels_per_class, settings["seed"])
     if validation is not None and (known := mixing.in_both(labelled.images, validation.images)):
         console.note(

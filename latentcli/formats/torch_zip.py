@@ -162,6 +162,8 @@ def _records(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     roots = set()
     for member in members:
         match = _RECORD.fullmatch(member.filename)
+        if match is None and member.filename.endswith(".npy"):
+            refuse("it holds arrays of numpy, as latents.npz and graph.npz do, and no network")
         if match is None:
             refuse(f"it holds {member.filename[:60]!r}, which could be code")
         if match["name"] in records:

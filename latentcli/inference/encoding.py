@@ -37,7 +37,7 @@ def encode(
 
     Raises:
         UsageError: there is no such encoder or device.
-        DataError: its weights are not here and cannot be downloaded.
+        ModelFileError: its weights are not here and cannot be downloaded.
         ModelFileError: the file of weights is damaged, unsafe, or of another network.
 
     Example:

@@ -73,3 +73,13 @@ def test_a_call_that_cannot_be_is_refused(call, photos, more):
     outcome = call("encode", photos, *more)
     assert outcome.code == 2
     assert outcome.err.startswith("error: ")
+
+
+def test_the_file_of_an_encoder_is_never_replaced(call, photos, tmp_path, weights):
+    file = tmp_path / "weights.pth"
+    before = file.read_bytes()
+    for name in (weights, file):
+        for command in ("encode", "train"):
+            done = call(command, photos, "--encoder", name, "--image-size", "32", "-o", file, "-q")
+            assert (done.code, "an input is never replaced" in done.err) == (2, True)
+    assert file.read_bytes() == before

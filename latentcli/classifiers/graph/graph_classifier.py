@@ -30,6 +30,10 @@ MOST_LEFT_OUT, FEWEST_LEFT_OUT = 200, 20
 numbers in all of their right-hand sides, unless these are the fewest."""
 
 
+UNREACHED = 0.05
+"""Fraction of the points in parts without a label from which on a user is told."""
+
+
 class NothingToTellApart(FitError, ValueError):
     """Points that make no graph; a ``ValueError`` too, as scikit-learn's contract asks."""
 

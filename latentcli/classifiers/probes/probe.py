@@ -233,7 +233,8 @@ def standardisation(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = sum((chunk.sum(axis=0) for chunk in _chunks(X)), zero) / len(X)
     variances = sum((np.square(chunk - mean).sum(axis=0) for chunk in _chunks(X)), zero) / len(X)
     scale = np.sqrt(np.maximum(variances, 0.01 * variances.mean()))
-    return mean.astype(np.float32), np.where(scale > 0, scale, 1.0).astype(np.float32)
+    narrow = scale.astype(np.float32)
+    return mean.astype(np.float32), np.where((narrow > 0) & np.isfinite(narrow), narrow, np.float32(1.0))
 
 
 def _chunks(X: np.ndarray) -> Iterator[np.ndarray]:

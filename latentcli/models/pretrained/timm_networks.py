@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from latentcli.core.errors import DataError, UsageError
+from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.models.pretrained.base import Preprocessing, PretrainedEncoder
 
 
@@ -36,7 +36,7 @@ class TimmEncoder(PretrainedEncoder):
         return self.network(images).flatten(1)
 
     def weights_file(self) -> Path:
-        raise DataError(
+        raise ModelFileError(
             f"the weights of timm:{self.name} are not fetched: their format is not one that latentcli reads",
             "expected a file of torch.save",
             f"save them: torch.save(timm.create_model({self.name!r}, pretrained=True).state_dict(), 'weights.pth'), "

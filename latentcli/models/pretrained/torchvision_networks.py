@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from latentcli.core.errors import DataError, ModelFileError, UsageError
+from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.core.settings import check_known
 from latentcli.models.pretrained.base import Preprocessing, PretrainedEncoder
 
@@ -67,7 +67,7 @@ class TorchvisionEncoder(PretrainedEncoder):
                 folder.mkdir(parents=True, exist_ok=True)
                 torch.hub.download_url_to_file(self.weights.url, str(file), _hash_of(file), progress=False)
             except (OSError, http.client.HTTPException, RuntimeError) as error:
-                raise DataError(
+                raise ModelFileError(
                     f"the weights of {self.source.partition(',')[0]} are not on this machine and cannot be downloaded: "
                     f"{getattr(error, 'reason', None) or error}",
                     f"expected {file}",
@@ -75,6 +75,10 @@ class TorchvisionEncoder(PretrainedEncoder):
                 ) from error
         _check_hash(file)
         return file
+
+
+_PARALLEL = "module."
+"""What ``DataParallel`` puts before every name."""
 
 
 def names() -> list[str]:
@@ -111,6 +115,8 @@ def recognised(file: Path, weights: Mapping[str, Tensor]) -> str:
 
 def _trunk(weights: Mapping[str, Tensor], last: str) -> dict[str, Tensor]:
     """Weights by torchvision's names, without the layers that tell the classes apart."""
+    if all(name.startswith(_PARALLEL) for name in weights):
+        weights = {name.removeprefix(_PARALLEL): tensor for name, tensor in weights.items()}
     renamed = {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in weights.items()}
     return {name: tensor for name, tensor in renamed.items() if not name.startswith((f"{last}.", *_AUXILIARIES))}
 

@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch.nn import functional as F
 
-from latentcli.core.errors import DataError, ModelFileError, UsageError
+from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.data import load
 from latentcli.formats import state_dict
 from latentcli.inference.encoding import find_encoder
@@ -131,7 +131,7 @@ def test_without_network_and_without_file_the_error_says_which_file_belongs_wher
 
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
-    with pytest.raises(DataError, match="no network") as caught:
+    with pytest.raises(ModelFileError, match="no network") as caught:
         find_encoder("torchvision:resnet18")
     file = tmp_path / "checkpoints" / "resnet18-f37072fd.pth"
     assert str(file) in str(caught.value)
@@ -163,5 +163,24 @@ def test_a_package_that_is_missing_is_named(monkeypatch, name, package):
         return real(module, *arguments, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises((UsageError, DataError), match="pip install"):
+    with pytest.raises((UsageError, ModelFileError), match="pip install"):
         find_encoder(name)
+
+
+def test_weights_of_ones_own_are_not_called_the_published_ones(tmp_path):
+    from torchvision.models import resnet18
+
+    torch.save(resnet18(num_classes=3).state_dict(), tmp_path / "mine.pth")
+    facts = find_encoder(f"torchvision:resnet18={tmp_path / 'mine.pth'}").facts
+    assert facts["source"] == "the file mine.pth"
+    assert "ImageNet" not in facts["licence"]
+
+
+def test_weights_that_were_trained_in_parallel_are_read_as_others(tmp_path):
+    from torchvision.models import resnet18
+
+    own = resnet18(num_classes=3).state_dict()
+    torch.save(own, tmp_path / "one.pth")
+    torch.save({f"module.{name}": tensor for name, tensor in own.items()}, tmp_path / "many.pth")
+    found = [find_encoder(f"torchvision:resnet18={tmp_path / name}").sha256 for name in ("one.pth", "many.pth")]
+    assert found[0] == found[1]
