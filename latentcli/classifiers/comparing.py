@@ -14,6 +14,9 @@ from latentcli.core.progress import Progress, silent
 FOLDS = 5
 """Parts of the labels, each of which is left out once; fewer where a class has fewer labels."""
 
+FEWEST = 3
+"""Labels of the smallest class below which nothing is compared: the answers would be too few to mean anything."""
+
 MOST_LABELS, MOST_IMAGES = 500, 10_000
 """Labels, and images in all, that are looked at: drawn by the seed."""
 
@@ -35,8 +38,8 @@ def compare_classifiers(
         progress: told about the fits.
 
     Returns:
-        accuracies by name: "mixture", "graph" and "linear" (a logistic regression); {} where a class has one label
-        only. A classifier that cannot be fitted is missing.
+        accuracies by name: "mixture", "graph" and "linear" (a logistic regression); {} where a class has fewer than
+        three labels. A classifier that cannot be fitted is missing.
 
     Raises:
         DataError, ModelFileError: as for ``fit_mixture``.
@@ -89,10 +92,10 @@ def _predicted(name: str, seen: Latents, rows: np.ndarray, seed: int, device: st
 
 
 def _folds(labels: Labels, random: np.random.Generator) -> list[np.ndarray]:
-    """The labelled rows of each part; none where a class has one label only."""
+    """The labelled rows of each part; none where a class has fewer than ``FEWEST``."""
     codes, counts = labels.codes, labels.counts
     folds = min(FOLDS, int(counts[counts > 0].min()))
-    if folds < 2:
+    if folds < FEWEST:
         return []
     of = np.full(len(codes), -1)
     for code in np.flatnonzero(counts):

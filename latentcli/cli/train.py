@@ -99,6 +99,6 @@ def train(
     if figures is not None and latents is not None:
         written += pictures.of_training(figures, trained, images, latents, mixture)
     state.unlink(missing_ok=True)
-    left_out = {f"{name}_left_out_accuracy": accuracy for name, accuracy in compared.items()}
-    result = {"images": len(images), **training_progress.summary(trained), **left_out}
+    judged = {f"compared_{name}": accuracy for name, accuracy in compared.items()}
+    result = {"images": len(images), **training_progress.summary(trained), **judged}
     console.result(result, as_json=json, written=written)

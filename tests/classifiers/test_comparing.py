@@ -48,8 +48,9 @@ def test_no_classifier_sees_a_label_that_it_is_judged_by(monkeypatch):
     assert set(found.values()) == {0.0}  # the texts of what was left out are empty
 
 
-def test_with_one_label_a_class_nothing_can_be_left_out():
-    assert compare_classifiers(rings(labels=2)) == {}
+def test_with_one_or_two_labels_a_class_nothing_is_compared():
+    assert compare_classifiers(rings(labels=2)) == compare_classifiers(rings(labels=4)) == {}
+    assert compare_classifiers(rings(labels=6))
     assert better({}, 2) is None
 
 
