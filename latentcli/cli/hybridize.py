@@ -93,7 +93,7 @@ def hybridize(
     with ExitStack() as stack:
         writers: list[Any] = []
         if target is not None:
-            shape = count, model.image_shape, fitted.n_features_in_
+            shape = count, model.image_shape, model.latent_model.dimensions
             writers.append(stack.enter_context(artifacts.hybrids_writer(target, *shape, names)))
         if folder is not None:
             write_files = stack.enter_context(artifacts.hybrid_folder_writer(folder, count, names))

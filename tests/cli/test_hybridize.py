@@ -152,3 +152,38 @@ def test_calls_that_make_no_sense_leave_nothing(call, trained, code, says, argum
     assert says in done.err
     assert len(done.err.splitlines()) <= 3
     assert [str(path) for path in Path().rglob("*")] == ["full", "full/file"]
+
+
+def test_of_a_model_with_details_classifiers_read_the_rest_and_the_decoder_all(call, trained):
+    """From images to hybrids and back: 6 dimensions are read, 4 more are decoded."""
+    settings = [
+        "--set",
+        "latent_dim=10",
+        "--set",
+        "details=4",
+        "--views",
+        "scans",
+        "--set",
+        "width=64",
+        "--epochs",
+        "2",
+    ]
+    assert call("train", trained.train, "-o", "details.pth", "--gmm", "details.pkl", *settings, "-q").code == 0
+    assert call("fit-graph", trained.train, "details.pth", "-q").code == 0
+    assert call("encode", trained.train, "details.pth", "-q").code == 0
+    with np.load("latents.npz") as latents:
+        assert (latents["mu"].shape[1], latents["details"].shape[1]) == (6, 4)
+    for classifier in ("details.pkl", "graph.npz"):
+        for near in ([], ["--near", trained.train]):
+            done = call("hybridize", "details.pth", classifier, "-n", 12, "--grid", "grid.png", *near, "-q")
+            assert (done.code, done.err) == (0, "")
+            with np.load("hybrids.npz") as hybrids:
+                assert hybrids["latents"].shape == (12, 10)
+                assert hybrids["latents"][:, 6:].any() == bool(near)
+        assert call("classify", trained.test, "details.pth", classifier, "-q").code == 0
+    assert call("reconstruct", "latents.npz", "details.pth", "-q").code == 0
+    with np.load("vae_reconstructed.npz") as of_latents:
+        decoded = of_latents["data"]
+    assert call("reconstruct", trained.train, "details.pth", "-q").code == 0
+    with np.load("vae_reconstructed.npz") as of_images:
+        np.testing.assert_allclose(of_images["data"], decoded, atol=1e-5)
