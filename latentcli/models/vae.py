@@ -269,7 +269,8 @@ class VAE(LatentModel):
             return self.valid(mean[None])[0], self.valid(directions)
         mean, covariance = self.mixture.moments()
         if len(mean) <= 2:
-            return mean, nn.functional.pad(covariance.diag().sqrt().diag(), (0, 0, 0, 2 - len(mean)))
+            axes = nn.functional.pad(covariance.diag().sqrt().diag(), (0, 0, 0, 2 - len(mean)))
+            return self.valid(mean[None])[0], self.valid(axes)
         values, vectors = torch.linalg.eigh(covariance.double())
         directions = vectors.flip(1)[:, :2].T * values.flip(0)[:2, None].sqrt()
         return self.valid(mean[None])[0], self.valid(directions.to(mean.dtype))

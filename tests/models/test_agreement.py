@@ -115,3 +115,10 @@ def test_images_of_many_values_get_a_deeper_encoder_and_details():
     assert (config.backbone, config.latent_dim, config.details) == ("resnet", 256, 192)
     config = FAMILIES["vae"].Config.for_data((3, 64, 64), None, views="photos", latent_dim=16)
     assert (config.latent_dim, config.details) == (16, 0)
+
+
+def test_a_plane_of_two_read_dimensions_has_the_mean_details():
+    mean, directions = model(latent_dim=6, details=4).prior_plane()
+    assert mean.shape == (6,)
+    assert directions.shape == (2, 6)
+    assert not mean[2:].any()
