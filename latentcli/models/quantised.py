@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
+from latentcli.models.agreement import Projection, disagreement
+from latentcli.models.augmentation import MIRRORED, VIEWS, copies, distorted
 from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
-from latentcli.models.layers import NORMS, to_maps, to_rows
+from latentcli.models.layers import NORMS, pooled, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale, usual_stages
 from latentcli.models.quantiser import Quantiser, perplexity
 from latentcli.numerics import metrics
@@ -31,6 +33,10 @@ class QuantisedConfig(ModelConfig):
         stages: halvings from the image to the map of codes; None: to about a quarter of the sides.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
+        views: how images are distorted for the agreement, as for a VAE.
+        agreement: weight of the disagreement of two views of each image, in the means of the encoder's features over
+            all positions; nats of loss for each nat; 0 omits it.
+        temperature: of the agreement; lower ones look at the most similar images alone.
     """
 
     backbone: str = setting("residual", choices=tuple(name for name in backbones.NAMES if name != backbones.POOLED))
@@ -39,6 +45,9 @@ class QuantisedConfig(ModelConfig):
     stages: int | None = setting(None, between=(1, backbones.MAX_STAGES), none=True)
     loss: str = "bce+ssim"
     ssim_weight: float = setting(0.3, between=(0.0, 1e6))
+    views: str = setting("none", choices=("none", *VIEWS))
+    agreement: float = setting(0.0, between=(0.0, 1e6))
+    temperature: float = setting(0.2, between=(1e-3, 1e3))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,6 +59,11 @@ class QuantisedConfig(ModelConfig):
         """Halvings from the image to the map of codes, which has at most about 7 positions a side without ``MAPS``."""
         few = 0 if self.backbone in MAPS else round(math.log2(min(self.image_shape[1:]) / 7))
         return self.stages or max(usual_stages(self.image_shape), few)
+
+    @property
+    def agreeing(self) -> bool:
+        """Whether views of an image are compared."""
+        return self.agreement > 0 and self.views != "none"
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -82,6 +96,9 @@ class QuantisedAutoencoder(LatentModel):
             to_map = nn.Linear(self.encoder.features, self.dimensions)
             self.to_vectors = nn.Sequential(to_map, nn.Unflatten(1, map_shape))
             self.decoder = nn.Sequential(nn.Flatten(), decoder(*layout, config.stages, self.dimensions))
+        if config.agreeing:
+            features = self.encoder.map_shape[0] if config.backbone in MAPS else self.encoder.features
+            self.projection = Projection(features)
 
     @abstractmethod
     def weights(self) -> Mapping[str, float]:
@@ -147,8 +164,23 @@ class QuantisedAutoencoder(LatentModel):
         used = metrics.codes(arrays["codes"], self.quantiser.size)
         return {**used, "bits_per_image": bits, "compression": compression}
 
+    @property
+    def validated(self) -> bool:
+        """False where views agree: of that the validation loss says nothing."""
+        return not self.config.agreeing
+
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        return self.loss_of(self.maps_of(images), images, generator, progress)
+        config, count = self.config, len(images)
+        if not (self.training and config.agreeing):
+            return self.loss_of(self.maps_of(images), images, generator, progress)
+        if VIEWS[config.views].flip:
+            images = distorted(images, MIRRORED, generator)
+        batch = torch.cat([images, *copies(images, config.views, generator)])
+        found = self.run(batch, self.encoder)
+        terms = self.loss_of(self.run(found[:count], self.to_vectors), images, generator, progress)
+        first, second = self.run(pooled(found[-2 * count :]), self.projection).chunk(2)
+        apart = disagreement(first, second, config.temperature)
+        return LossTerms(terms.total + config.agreement * apart, {**terms.terms, "disagreement": apart})
 
     def loss_of(self, maps: Tensor, images: Tensor, generator: torch.Generator, progress: float) -> LossTerms:
         """The training loss of images (N, C, H, W), given their ``maps_of`` (N, D, h, w)."""

@@ -71,7 +71,7 @@ class Run:
     backward pass of cuDNN's convolutions add up in no fixed order.
 
     Args:
-        model: on its device; its weights are trained in place, and end as the best by validation loss.
+        model: on its device; its weights are trained in place, and end as the best by validation loss, or the last.
         examples: images alone, (N, C, H, W) uint8, N ≥ 2, of which the config says how many are held out; or with
             targets, and with the rows that are trained on and held out.
         config: of the loop.
@@ -115,7 +115,8 @@ class Run:
     def fit(self, callbacks: Callbacks) -> list[dict[str, float]]:
         """Train to the end, or until the validation loss has not improved for ``patience``.
 
-        A run whose examples have ``final_rows`` never stops early, or it would miss them.
+        A run whose examples have ``final_rows`` never stops early, or it would miss them; nor does that of a model that
+        the validation loss says too little of (``Model.validated``), which ends with its last weights.
 
         Returns:
             the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the steps that have them), the
@@ -222,7 +223,8 @@ class Run:
         row["lr"] = self.optimizer.param_groups[0]["lr"]
         self.history.append(row)
         self.sums = Means(self.device)
-        if "val_loss" in row and row["val_loss"] <= min(earlier["val_loss"] for earlier in self.history):
+        chosen = self.model.validated and "val_loss" in row
+        if chosen and row["val_loss"] <= min(earlier["val_loss"] for earlier in self.history):
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @torch.no_grad()
@@ -240,7 +242,7 @@ class Run:
     def _out_of_patience(self) -> bool:
         losses = [row["val_loss"] for row in self.history if "val_loss" in row]
         patience = max(10, round(self.config.patience * self.epochs))
-        if self.examples.final_rows is not None or len(losses) <= patience:
+        if self.examples.final_rows is not None or not self.model.validated or len(losses) <= patience:
             return False
         return min(losses[:-patience]) <= min(losses[-patience:])
 

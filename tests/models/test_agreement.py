@@ -122,3 +122,39 @@ def test_a_plane_of_two_read_dimensions_has_the_mean_details():
     assert mean.shape == (6,)
     assert directions.shape == (2, 6)
     assert not mean[2:].any()
+
+
+def codes_model(**settings):
+    config = FAMILIES["vqvae"].Config.for_data(
+        (1, 16, 16), 3, **({"width": 32, "codes": 8, "latent_dim": 4} | settings)
+    )
+    return create("vqvae", config, 0)
+
+
+@pytest.mark.parametrize("backbone", ["residual", "conv"])
+@pytest.mark.parametrize("views", ["scans", "photos"])
+def test_codes_have_it_too_on_their_encoder_s_features(backbone, views):
+    network = codes_model(agreement=5.0, views=views, backbone=backbone)
+    found = loss_of(network)
+    assert_close(found.total - 5.0 * found.terms["disagreement"], _without(found, network))
+    found.terms["disagreement"].backward()
+    reached = {name.split(".")[0] for name, weight in network.named_parameters() if weight.grad is not None}
+    assert reached == {"encoder", "projection"}
+    assert "disagreement" not in loss_of(network, training=False).terms
+
+
+def _without(found, network):
+    values = math.prod(network.config.image_shape)
+    return found.terms["reconstruction"] + network.config.beta * values * found.terms["commitment"]
+
+
+def test_codes_are_learned_as_before_where_it_is_not_asked_for():
+    assert set(codes_model().state_dict()) == set(codes_model(views="photos").state_dict())
+    assert_close(loss_of(codes_model()).total, loss_of(codes_model(views="photos")).total, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("make", "of"), [(model, {"agreement": 5.0}), (codes_model, {"agreement": 5.0})])
+def test_the_validation_loss_does_not_choose_where_views_agree(make, of):
+    assert not make(**({"views": "scans"} | of)).validated
+    assert make(**({"views": "none"} | of)).validated
+    assert make(views="scans", agreement=0.0).validated

@@ -319,6 +319,18 @@ def test_training_stops_early_and_ends_with_the_best_weights(images, monkeypatch
     assert weights(network) == kept[2]
 
 
+def test_a_model_that_validation_says_too_little_of_trains_to_the_end_and_keeps_its_last_weights(images, monkeypatch):
+    network = model()
+    monkeypatch.setattr(type(network), "validated", False)
+    run = Run(network, images, replace(CONFIG, epochs=30, patience=0.0))
+    losses = iter(range(1, 31))
+    monkeypatch.setattr(run, "validate", lambda: {"loss": float(next(losses))})
+    kept = {}
+    history = run.fit(Callbacks(on_epoch=lambda row: kept.update({row["epoch"]: weights(network)})))
+    assert [row["val_loss"] for row in history] == list(range(1, 31))
+    assert weights(network) == kept[30]
+
+
 @pytest.mark.parametrize(
     ("count", "batch_size"), [(2, 16), (17, 16), (33, 16), (49, 16), (2, 2), (3, 2), (5, 2), (7, 3)]
 )
