@@ -98,7 +98,7 @@ def test_a_table_that_went_through_a_spreadsheet_is_read(tmp_path, separator, po
     assert found.classes == ("a", "Größe", "c")
     given = np.stack([soft_label.numpy() for _, soft_label in found])
     assert np.allclose(given, fractions, atol=10.0**-digits)
-    assert np.allclose(given.sum(axis=1), 1)
+    assert np.allclose(given.sum(axis=1), 1, atol=2e-3)
 
 
 @pytest.mark.parametrize(
