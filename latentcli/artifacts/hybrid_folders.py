@@ -1,7 +1,5 @@
 """Hybrids as a folder: PNG files, and their soft labels in ``soft_labels.csv``."""
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +9,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.formats.atomic import atomic_folder, output_errors
-from latentcli.formats.csv_text import as_csv, unescape_formula
-from latentcli.formats.regular_files import open_regular
+from latentcli.formats.csv_text import as_csv, read_table, unescape_formula
 
 SOFT_LABELS = "soft_labels.csv"
 
@@ -123,29 +120,54 @@ def _shape_of(path: Path) -> tuple[int, int, int]:
 
 
 def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
-    """Classes, files and soft labels of ``soft_labels.csv``."""
+    """Classes, files and soft labels of ``soft_labels.csv``, also as a spreadsheet saves it.
+
+    Rounded numbers of a row may miss 1 by half a unit of the last digit each, and are divided by their sum.
+    """
 
     def refuse(found: str) -> DataError:
         return DataError(f"{path} holds no soft labels", found, "make them again: latentcli hybridize --folder")
 
-    try:
-        file, _ = open_regular(path)
-        with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
-            rows = list(csv.reader(text))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise refuse(str(error)) from error
-    if len(rows) < 2 or rows[0][:1] != [NAMES] or any(len(row) != len(rows[0]) for row in rows) or len(rows[0]) < 2:
-        raise refuse("expected a column File, one for each class, and a row for each image")
-    classes = tuple(map(unescape_formula, rows[0][1:]))
+    table = read_table(path, lambda header: header[0].casefold() == NAMES.casefold() if header else False)
+    if not table.header or table.header[0].casefold() != NAMES.casefold() or len(table.header) < 2:
+        raise refuse(f"expected a column {NAMES}, then one for each class, found {', '.join(table.header[:8])}")
+    classes = tuple(map(unescape_formula, table.header[1:]))
     if len(set(classes)) < len(classes):
         raise refuse("expected each class to be named once")
-    files = [row[0] for row in rows[1:]]
+    rows = [(number, cells) for number, cells in table.rows if any(cell.strip() for cell in cells)]
+    if not rows:
+        raise refuse("expected a row for each image, found none")
+    soft_labels = np.empty((len(rows), len(classes)))
+    digits = 0
+    for row, (number, cells) in enumerate(rows):
+        fractions = [cell.strip() for cell in cells[1:]]
+        if table.separator != ",":  # as where a comma stands before decimals
+            fractions = [text.replace(",", ".") for text in fractions]
+        try:
+            soft_labels[row] = [float(text) for text in fractions]
+        except ValueError as error:
+            raise refuse(f"expected {len(classes)} numbers in row {number}, found {fractions}") from error
+        digits = max(digits, *(len(text.partition(".")[2]) for text in fractions))
+    sums = soft_labels.sum(axis=1)
+    rounded = 0.5 * 10.0**-digits * len(classes) if digits else 0.0
+    wrong = ~(np.abs(sums - 1) <= max(1e-3, rounded)) | ~(soft_labels >= 0).all(axis=1)
+    if wrong.any():
+        first = int(wrong.argmax())
+        raise refuse(f"expected soft labels that sum to 1, found {sums[first]:g} in row {rows[first][0]}")
+    if not are_soft_labels(soft_labels):
+        soft_labels /= sums[:, None]
+    return classes, _files_in(path, [cells[0] for _, cells in rows], refuse), soft_labels
+
+
+def _files_in(path: Path, named: Sequence[str], refuse: Callable[[str], DataError]) -> list[str]:
+    """The files beside a table that it names, whatever the spelling; as they are named where they are not there."""
+    from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths
+
+    paths = SpelledPaths((entry.name for entry in path.parent.iterdir()), path.parent.resolve().name, named)
+    try:
+        files = [paths.find(name) or name for name in named]
+    except AmbiguousPath as several:
+        raise refuse(f"expected each file to be named clearly, found {several}") from several
     if any(Path(name).name != name for name in files):
         raise refuse("expected the names of files in this folder")
-    try:
-        soft_labels = np.array([[float(cell) for cell in row[1:]] for row in rows[1:]])
-    except ValueError as error:
-        raise refuse("expected numbers") from error
-    if not are_soft_labels(soft_labels):
-        raise refuse("expected soft labels that sum to 1")
-    return classes, files, soft_labels
+    return files

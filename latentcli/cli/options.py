@@ -47,6 +47,7 @@ Encoder = Annotated[
     ),
 ]
 Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]
+Strict = Annotated[bool, Option("--strict", help="Refuse rows of --labels that name no file of the folder.")]
 LabelsPerClass = Annotated[
     int | None,
     Option(min=1, metavar="N", help="Let the classifier see only N labels of each class, drawn by the seed."),
@@ -86,6 +87,7 @@ class TrainReading:
     classes: Classes = None
     split: Split = "train"
     labels: Labels = None
+    strict: Strict = False
     data_root: DataRoot = None
     max_bad: MaxBad = "1%"
 

@@ -1,5 +1,6 @@
 """``latentcli train``: images → model → checkpoint, and the mixture where labels name its clusters."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,7 @@ def train(
     from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
     from latentcli.cli import console, inputs, training_progress
+    from latentcli.core.errors import FitError
     from latentcli.core.labels import labelled_per_class
     from latentcli.training.train import check_named
     from latentcli.training.train import train as train_model
@@ -59,8 +61,8 @@ def train(
     settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta,
                                encoder=encoder, fine_tune=fine_tune, views=views)  # fmt: skip
     log, state = training_progress.outputs(output)
-    given = [data, val, *inputs.encoder_files(encoder), reading.labels]
-    inputs.check_outputs(output, gmm, log, state, given=given, folder=figures)
+    read = [data, val, *inputs.encoder_files(encoder), reading.labels]
+    inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size)
     naming = images if labelled is None else labelled
     named = naming.labels.any or val is not None
@@ -79,9 +81,17 @@ def train(
         latents = trained.encode(images, progress=console.progress)
     if named and latents is not None:
         val_latents = None if labelled is None else trained.encode(labelled, progress=console.progress)
-        mixture = fit_mixture(
-            latents, val_latents, labels_per_class=labels_per_class, seed=settings["seed"], device=device
-        )  # fmt: skip
+        try:
+            mixture = fit_mixture(
+                latents, val_latents, labels_per_class=labels_per_class, seed=settings["seed"], device=device
+            )  # fmt: skip
+        except FitError as failed:
+            state.unlink(missing_ok=True)
+            given = {"--val": val, "--labels": reading.labels, "--classes": reading.classes}
+            more = [str(part) for option, value in given.items() if value is not None for part in (option, value)]
+            again = shlex.join(["latentcli", "fit-graph", data, str(output), *more])
+            remedy = f"{output} was written, {gmm} was not; another classifier may do: {again}"
+            raise FitError(failed.problem, failed.found, remedy) from failed
         save_classifier(mixture, gmm)
         written.append(gmm)
         compared = comparing.compare_classifiers(

@@ -1,8 +1,8 @@
 """Labels from arrays and from CSV files."""
 
-import csv
-import io
-from collections.abc import Iterator
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +11,8 @@ import numpy as np
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import UNLABELLED, Labels, class_order
-from latentcli.formats.csv_text import unescape_formula
-from latentcli.formats.regular_files import open_regular, reason
-
-_LONGEST_FILE = 2**28  # bytes of a labels file: several million rows
+from latentcli.formats.csv_text import Table, read_table, unescape_formula
+from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths
 
 
 def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str) -> Labels:
@@ -62,66 +60,205 @@ def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def with_labels(images: ImageSet, path: Path) -> ImageSet:
+def with_labels(images: ImageSet, path: Path, strict: bool = False) -> ImageSet:
     """The images with the labels of a CSV file instead of their own; images that it does not name are unlabelled.
 
     Args:
-        images: from a folder, whose files the column File names by their path within the folder; or from any other
-            source, where it gives the row, from 0.
-        path: UTF-8, with a header that has the columns File and Label; other columns are ignored.
+        images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
+            ``SpelledPaths``; or from any other source, where it gives the row, from 0.
+        path: of a table as ``read_table`` takes it, with a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``;
+            other columns are ignored. Where there are two columns, one may have any other name. A label alone, as
+            ``classify`` writes it for arrays, is that of each image in turn. An empty label is none.
+        strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
 
     Raises:
-        DataError: the file cannot be read, or a row of it lacks a label, or names no image or one a second time; the
-            message counts rows like a spreadsheet: the header is row 1.
+        DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
+            otherwise, or more than one; or no row names any image. The message counts rows like a spreadsheet.
     """
-    names = images.files if images.files is not None else map(str, range(len(images)))
-    rows = {name: row for row, name in enumerate(names)}
-    unreadable = {file for file, _ in images.bad_files}
-    chosen: dict[int, str] = {}
-    seen: dict[str, int] = {}
-    for number, file, label in _read(path):
-        where = f"row {number} of {path.name}"
-        number_of_row = images.files is None and file.isdecimal() and file.isascii() and len(file) < 20
-        key = str(int(file)) if number_of_row else file
-        if key in seen:
-            raise DataError(f"{where} labels {file!r} again", f"it has a label in row {seen[key]}", "keep one of them")
-        seen[key] = number
-        if key in unreadable:
+    table = read_table(path, _is_header)
+    file_column, label_column, notes = _columns(table, path.name)
+    rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
+    if table.encoding in ("cp1252", "latin-1"):
+        notes.append(f"{path.name} is not UTF-8 text and was read as Windows-1252")
+    if file_column is None:
+        while rows and not rows[-1][1] and len(rows) > len(images):
+            rows.pop()
+        if len(rows) != len(images):
+            found = f"expected {len(images)}, one for each image of {images.name} in its order, found {len(rows)}"
+            raise DataError(f"{path.name} has labels alone, and not as many as there are images", found,
+                            "name the images in a column File")  # fmt: skip
+        chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
+    else:
+        named = list(_named(rows, file_column, label_column, path.name))
+        find = _rows_by_number(images, named) if images.files is None else _rows_by_path(images, named, path.name)
+        chosen, stale = _chosen(named, find, path.name)
+        notes += _left_out(stale, len(named), images, path.name, strict)
+    chosen = _whole_numbers(chosen, path.name, notes)
+    notes += _alike(chosen.values(), path.name)
+    texts = [unicodedata.normalize("NFC", chosen.get(row, "")) for row in range(len(images))]
+    return replace(images, labels=Labels.of(texts), notes=(*images.notes, *notes))
+
+
+FILE_COLUMNS = (
+    "file", "filename", "filepath", "path", "image", "imagepath", "imagefile", "imagename", "img", "imgpath",
+    "imageid", "imgid", "id", "name", "row", "index", "",
+)  # fmt: skip
+"""Names of the column of files or rows, the likeliest first, in any case and without spaces, _ and -."""
+
+LABEL_COLUMNS = (
+    "label", "labels", "class", "classname", "labelname", "category", "target", "predictedlabel", "classes", "targets",
+    "tag", "labelid", "classid", "categoryid",
+)  # fmt: skip
+"""Names of the column of labels, in the same manner."""
+
+_Named = Sequence[tuple[int, str, str]]
+"""Number, file and label of each row."""
+
+_FOUND = -1  # in place of a row: a file that could not be read
+_HEADER_LINE = "File,Label"
+
+
+def _named(
+    rows: Sequence[tuple[int, list[str]]], file_column: int, label_column: int, name: str
+) -> Iterator[tuple[int, str, str]]:
+    """Number, file and label of each row that has one of them and is no comment."""
+    for number, cells in rows:
+        if not any(cell.strip() for cell in cells) or (
+            len(cells) <= label_column and cells[0].lstrip().startswith("#")
+        ):
             continue
-        if key not in rows:
-            expected = "paths within the folder" if images.files is not None else f"row numbers 0 to {len(images) - 1}"
-            raise DataError(f"{where} labels {file!r}, which {images.name} does not have", f"expected {expected}")
-        chosen[rows[key]] = label
-    return replace(images, labels=Labels.of([chosen.get(row, "") for row in range(len(images))]))
+        if len(cells) <= max(file_column, label_column) or not cells[file_column].strip():
+            found = f"found {','.join(cells)[:80]!r}"
+            raise DataError(f"row {number} of {name} lacks a file or the cell of its label", found)
+        yield number, cells[file_column], cells[label_column].strip()
 
 
-def _read(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Row number, file and label of each row; empty rows are skipped."""
-    try:
-        file, size = open_regular(path)
-        with file:
-            if size > _LONGEST_FILE:
-                raise DataError(f"{path} is too long for a file of labels", f"found {size:,} bytes")
-            text = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        found = f"found byte {error.object[error.start]:#04x} at {error.start}"
-        raise DataError(f"{path} is not UTF-8 text", found) from error
-    except OSError as error:
-        raise DataError(f"cannot read the labels {path}", reason(error)) from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    number = 0
-    try:
-        header = [column.strip().casefold() for column in next(reader, [])]
-        number = 1
-        if header.count("file") != 1 or header.count("label") != 1:
-            found = f"expected File,Label, found {', '.join(map(repr, header[:8])) or 'nothing'}"
-            raise DataError(f"row 1 of {path.name} is not the header of a labels file", found)
-        file_column, label_column = header.index("file"), header.index("label")
-        for number, row in enumerate(reader, 2):
-            if not any(cell.strip() for cell in row):
-                continue
-            if len(row) <= max(file_column, label_column) or not row[file_column] or not row[label_column].strip():
-                raise DataError(f"row {number} of {path.name} lacks a file or a label", f"found {','.join(row)[:80]!r}")
-            yield number, unescape_formula(row[file_column]), unescape_formula(row[label_column].strip())
-    except csv.Error as error:
-        raise DataError(f"row {number + 1} of {path.name} is not CSV: {error}") from error
+def _known_columns(header: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Columns with one of these names, the likeliest first."""
+    plain = [re.sub(r"[\s_-]+", "", cell.strip("'\"").casefold()) for cell in header]
+    return sorted((column for column, name in enumerate(plain) if name in names), key=lambda c: names.index(plain[c]))
+
+
+def _is_header(header: Sequence[str]) -> bool:
+    labels, files = _known_columns(header, LABEL_COLUMNS), _known_columns(header, FILE_COLUMNS)
+    return bool(labels and (files or len(header) <= 2)) or bool(files and len(header) == 2 and all(header))
+
+
+def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
+    """The columns of files, None where there are labels alone, and of labels; and notes on what was not clear."""
+    header = table.header
+    files, labels = _known_columns(header, FILE_COLUMNS), _known_columns(header, LABEL_COLUMNS)
+    notes = []
+    if _is_header(header) and len(header) == 2 and not (files and labels):
+        files = files or [1 - labels[0]]
+        labels = labels or [1 - files[0]]
+        notes.append(f"{name}: took {header[files[0]]!r} for the column of files and {header[labels[0]]!r} for labels")
+    twice = [cell for cell in header if cell and header.count(cell) > 1 and header.index(cell) in (*files, *labels)]
+    if not _is_header(header) or twice:
+        found = f"found {', '.join(map(repr, header[:8])) or 'nothing'}"
+        raise DataError(
+            f"row {max(table.header_row, 1)} of {name} is not the header of a labels file",
+            f"expected {_HEADER_LINE}, or such as filename,class, {found}",
+            "name the columns apart" if twice else f"begin it with the line {_HEADER_LINE}",
+        )  # fmt: skip
+    if len(labels) > 1:
+        others = ", ".join(repr(header[column]) for column in labels[1:])
+        notes.append(f"{name}: took the labels of the column {header[labels[0]]!r}, not of {others}")
+    return (files[0] if files else None), labels[0], notes
+
+
+def _rows_by_number(images: ImageSet, named: _Named) -> Callable[[int, str, str], int]:
+    """Finds the row that a number means; a DataError for all else."""
+    numbers = [number for _, file, _ in named if (number := _number(file)) is not None]
+    from_one = bool(numbers) and min(numbers) == 1 and max(numbers) == len(images)
+    last = len(images) - 1
+
+    def find(number: int, file: str, where: str) -> int:
+        row = _number(file)
+        if row is None or row > last or from_one:
+            found = f"expected row numbers 0 to {last}" + (f", found 1 to {len(images)}" if from_one else "")
+            remedy = "subtract 1 from each" if from_one else f"name images by their row, such as {last}"
+            what = f"numbers the rows from 1, and {images.name} from 0" if from_one else f"labels {file!r}, which "
+            raise DataError(f"{where} {what}" + ("" if from_one else f"{images.name} does not have"), found, remedy)
+        return row
+
+    return find
+
+
+def _number(text: str) -> int | None:
+    """A row number, "7" or "7.0"; None for all else."""
+    whole = text.strip().removesuffix(".0")
+    return int(whole) if whole.isdecimal() and whole.isascii() and len(whole) < 20 else None
+
+
+def _rows_by_path(images: ImageSet, named: _Named, name: str) -> Callable[[int, str, str], int | None]:
+    """Finds the row of a file by its path, ``_FOUND`` for one that could not be read, None where there is none."""
+    rows = {file: row for row, file in enumerate(images.files or ())} | {file: _FOUND for file, _ in images.bad_files}
+    paths = SpelledPaths(rows, images.name, (file for _, file, _ in named))
+
+    def find(number: int, file: str, where: str) -> int | None:
+        try:
+            found = paths.find(file)
+        except AmbiguousPath as several:
+            raise DataError(
+                f"{where} labels {file!r}, which may be more than one file of {images.name}",
+                f"found {' and '.join(map(repr, several.files))}", "name it by its path within the folder",
+            ) from several  # fmt: skip
+        return None if found is None else rows[found]
+
+    return find
+
+
+def _chosen(
+    named: _Named, find: Callable[[int, str, str], int | None], name: str
+) -> tuple[dict[int, str], list[tuple[int, str]]]:
+    """The label of each image that is named; and number and file of the rows that name none."""
+    chosen: dict[int, str] = {}
+    seen: dict[int, int] = {}
+    stale = []
+    for number, file, label in named:
+        where = f"row {number} of {name}"
+        row = find(number, file, where)
+        if row == _FOUND or (row is None and file.lstrip().startswith("#")):
+            continue
+        if row is None:
+            stale.append((number, file))
+            continue
+        if row in seen and chosen[row] != label:
+            found = f"row {seen[row]} labels it {chosen[row]!r}, this one {label!r}"
+            raise DataError(f"{where} labels {file!r} again", found, "keep one of them")
+        chosen[row] = label
+        seen.setdefault(row, number)
+    return chosen, stale
+
+
+def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, name: str, strict: bool) -> list[str]:
+    """A note on the rows that name no image, at most one; a DataError where they are all, or must not be."""
+    if not stale:
+        return []
+    number, file = stale[0]
+    what = f"{len(stale)} of {total} rows of {name} name no image of {images.name}"
+    first = f"{file!r} in row {number}"
+    if not strict and len(stale) < total:
+        return [f"{what} and were left out, such as {first}; `strict` refuses them"]
+    there = f"{images.name} has such as {images.files[0]!r}" if images.files else f"{images.name} has no images"
+    remedy = "name files by their path within the folder" + ("" if len(stale) == total else ", or remove those rows")
+    raise DataError(what, f"found {first}; {there}", remedy)
+
+
+def _whole_numbers(chosen: dict[int, str], name: str, notes: list[str]) -> dict[int, str]:
+    """The labels, with "3" for "3.0" where all are such: what spreadsheets and pandas make of whole numbers."""
+    labels = sorted(set(chosen.values()) - {""})
+    if not labels or not all(re.fullmatch(r"-?\d{1,15}\.0+", label) for label in labels):
+        return chosen
+    notes.append(f"{name}: read the labels {', '.join(labels[:3])}{' …' * (len(labels) > 3)} as whole numbers")
+    return {row: label.split(".")[0] for row, label in chosen.items()}
+
+
+def _alike(labels: Iterable[str], name: str) -> list[str]:
+    """A note on classes that differ in case alone, at most one."""
+    by_case: dict[str, set[str]] = {}
+    for label in set(labels):
+        by_case.setdefault(label.casefold(), set()).add(label)
+    pairs = sorted(", ".join(map(repr, sorted(each))) for each in by_case.values() if len(each) > 1)
+    return [f"{name}: these classes differ in upper and lower case alone: {'; '.join(pairs[:3])}"] if pairs else []

@@ -17,7 +17,7 @@ SPLITS = ("train", "test")
 
 def load(
     source: str | Path, *, split: str = "train", classes: Sequence[str] | None = None, labels: str | Path | None = None,
-    image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
+    strict: bool = False, image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
     data_root: str | Path | None = None, max_bad: str = "1%", progress: Progress = silent,
 ) -> ImageSet:  # fmt: skip
     """Images with their labels and file names, in the source's own order.
@@ -27,8 +27,9 @@ def load(
             ``.npy`` file, a folder of images, or a folder of IDX files.
         split: "train" or "test": of a named set or of an IDX folder; other sources have no splits.
         classes: keep only the images of these classes, and number the classes in this order.
-        labels: a CSV file with columns File,Label that replaces all labels of the source; File is a path within
-            the folder, or the number of the row (from 0) for every other source.
+        labels: a CSV file with columns File,Label (or such as filename;class) that replaces all labels of the source;
+            File is a path within the folder, or the number of the row (from 0) for every other source.
+        strict: refuse rows of it that name no file of the folder, instead of counting them in the notes.
         image_shape: channels, height and width of a model. Files of a folder are converted to it; arrays must have
             it, except with ``resize``.
         image_size: height and width where there is no model, in pixels from 8 to 256. By default arrays keep
@@ -61,7 +62,7 @@ def load(
     if labels is not None:
         from latentcli.data.labels import with_labels
 
-        images = with_labels(images, Path(labels))
+        images = with_labels(images, Path(labels), strict)
     if classes is not None:
         images = images.only(classes)
         if not len(images):

@@ -1,13 +1,138 @@
-"""CSV whose cells a spreadsheet never takes for formulas, and which can be read back unchanged."""
+"""CSV whose cells a spreadsheet never takes for formulas, and which can be read back; also as spreadsheets write it."""
 
+import codecs
+import csv
+import io
 import math
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from latentcli.core.errors import DataError
+from latentcli.formats.regular_files import open_regular, reason
 
 _QUOTE = '"'
 _EMPTY = 2 * _QUOTE  # a row with one empty cell: an empty line would not be read as a row
 _TO_QUOTE = frozenset(',"\r\n')
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+_LONGEST_FILE = 2**28  # bytes of a table: several million rows
+_BEFORE_HEADER = 64  # rows of comments that may stand before it
+_SEPARATORS = ",;\t|"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+"""Byte order marks; UTF-32's before UTF-16's, which begins like it."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that somebody wrote.
+
+    Attributes:
+        header: cells of the header, without spaces around them.
+        header_row: its number; the first row is 1, as in a spreadsheet.
+        rows: number and cells of each row below it; an empty line has no cells.
+        separator: of the cells.
+        encoding: of the text.
+    """
+
+    header: list[str]
+    header_row: int
+    rows: list[tuple[int, list[str]]]
+    separator: str
+    encoding: str
+
+
+def read_table(path: Path, is_header: Callable[[Sequence[str]], bool]) -> Table:
+    """A table with commas, semicolons, tabs or bars, in UTF-8, UTF-16, UTF-32 or, where it is none, Windows-1252.
+
+    Before the header may stand ``sep=;`` and rows that begin with #, which may begin the header as well. Of the
+    separators the one counts with which there is a header; of rows, those with it or before all others.
+
+    Args:
+        path: of the table.
+        is_header: whether these cells, without spaces around them, are the header; where none is, the first row
+            that is no comment is given back as the header all the same.
+
+    Raises:
+        DataError: the file cannot be read, or is no text or no CSV.
+    """
+    text, encoding = _text(path)
+    lines = text.split("\n", 1)
+    told = lines[0].strip().strip(_QUOTE) if lines[0].strip().casefold().startswith(("sep=", '"sep=')) else ""
+    separators = told[4:5] if len(told) == 5 else "\t" if told else _SEPARATORS  # the strip took a tab away
+    reading: list[tuple[bool, int, int, str, int, list[str]]] = []
+    for separator in separators:
+        number, header = _header(path, text, separator, is_header)
+        reading.append((not is_header(header), -len(header), len(reading), separator, number, header))
+    _, _, _, separator, number, header = min(reading)
+    rows = [(row, cells) for row, cells in _rows(path, text, separator) if row > number]
+    return Table(header, number, rows, separator, encoding)
+
+
+def _text(path: Path) -> tuple[str, str]:
+    """The text of a file, and its encoding."""
+    try:
+        file, size = open_regular(path)
+        with file:
+            if size > _LONGEST_FILE:
+                raise DataError(f"{path} is too long for a table", f"found {size:,} bytes")
+            data = file.read()
+    except OSError as error:
+        raise DataError(f"cannot read the table {path}", reason(error)) from error
+    if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
+        raise DataError(f"{path} is no CSV text", "found a workbook of a spreadsheet", "save it there as CSV (UTF-8)")
+    encodings = [name for mark, name in _MARKS if data.startswith(mark)][:1] or ["utf-8", "cp1252", "latin-1"]
+    if b"\0" in data[:2] and len(encodings) > 1:  # without a mark
+        encodings = ["utf-16-be" if data[0] == 0 else "utf-16-le"]
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError as error:
+            wrong = f"found byte {error.object[error.start]:#04x} at {error.start}"
+            continue
+        if "\0" in text:
+            raise DataError(f"{path} is no CSV text", "found a null character", "save it as CSV (UTF-8)")
+        return text, encoding
+    raise DataError(f"{path} is not {encodings[-1]} text", wrong, "save it as CSV (UTF-8)")
+
+
+def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of each row."""
+    spaced = f'{separator} "' in text and separator != "\t"
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaced, strict=True)
+    number = 0
+    try:
+        for number, row in enumerate(reader, 1):
+            yield number, row
+    except csv.Error as error:
+        raise DataError(f"row {number + 1} of {path.name} is not CSV: {error}") from error
+
+
+def _header(path: Path, text: str, separator: str, is_header: Callable[[Sequence[str]], bool]) -> tuple[int, list[str]]:
+    """Number and cells of the header; of the first row that is no comment where there is none; (0, []) without rows."""
+    first: tuple[int, list[str]] = (0, [])
+    try:
+        for number, row in islice(_rows(path, text, separator), _BEFORE_HEADER):
+            comment = bool(row) and row[0].lstrip().startswith("#")
+            cells = [cell.strip() for cell in row]
+            if comment:
+                cells[0] = cells[0].lstrip("# ")
+            if number == 1 and cells and cells[0].casefold().startswith("sep="):
+                continue
+            if is_header(cells):
+                return number, cells
+            if any(cells) and not comment:
+                first = number, cells
+                break
+    except DataError:
+        if separator == _SEPARATORS[0]:
+            raise
+    return first
 
 
 def as_csv(rows: Iterable[Sequence[object]]) -> str:

@@ -78,9 +78,34 @@ def test_a_loader_takes_it_and_a_transform_is_applied(written):
 
 
 @pytest.mark.parametrize(
+    ("separator", "point", "encoding", "end", "digits"),
+    [
+        (",", ".", "utf-8-sig", "\r\n", 3), (";", ",", "utf-8-sig", "\r\n", 9), (";", ",", "cp1252", "\n", 1),
+        ("\t", ".", "utf-16", "\r\n", 2), ("\t", ",", "utf-8", "\r", 2),
+    ],
+)  # fmt: skip
+def test_a_table_that_went_through_a_spreadsheet_is_read(tmp_path, separator, point, encoding, end, digits):
+    fractions = np.array([[1 / 3, 1 / 3, 1 / 3], [0.25, 0.15, 0.6], [0, 0, 1]])
+    with artifacts.hybrid_folder_writer(tmp_path / "folder", 3, ["a", "Größe", "c"]) as write:
+        write(np.zeros((3, 1, 8, 8), np.uint8), fractions)
+    table = tmp_path / "folder" / "soft_labels.csv"
+    rows = [["FILE", "a", "Größe", "c"]]
+    rows += [
+        [f"{row:06}.PNG", *(f"{each:.{digits}f}".replace(".", point) for each in fractions[row])] for row in range(3)
+    ]
+    table.write_bytes("".join(separator.join(row) + end for row in [*rows, [""] * 4]).encode(encoding))
+    found = HybridDataset(tmp_path / "folder")
+    assert found.classes == ("a", "Größe", "c")
+    given = np.stack([soft_label.numpy() for _, soft_label in found])
+    assert np.allclose(given, fractions, atol=10.0**-digits)
+    assert np.allclose(given.sum(axis=1), 1, atol=2e-3)
+
+
+@pytest.mark.parametrize(
     "table",
     ["", "File,a\n", "Name,a\nx.png,1\n", "File,a\n../x.png,1\n", "File,a\nx.png,much\n", "File,a,b\nx.png,1\n",
      "File,a,b\nx.png,0.2,0.2\n", "File,a,a\nx.png,0.2,0.8\n",
+     "File,a,b\nx.png,20,80\n", "File,a,b\nx.png,0.2,0.8,0\n",
      "File,a,b\nx.png,nan,1\n", "File,a\nmissing.png,1\n", "File\nx.png\n"],
 )  # fmt: skip
 def test_folders_that_hold_no_hybrids_are_refused(tmp_path, table):

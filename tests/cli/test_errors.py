@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,24 @@ def test_constant_images_end_the_fit_with_what_to_change(call, place):
     done = call("train", "constant.npz", "--epochs", 1, "--set", "width=16", "-q")
     assert done.code == 5, done.err
     assert len(done.err.splitlines()) <= 3
+
+
+def test_where_only_the_mixture_failed_the_model_is_there_and_a_way_on_works(call, place):
+    right = np.load(place / "train.npz")
+    first = [int(np.flatnonzero(right["labels"] == name)[0]) for name in (1, 4, 8)]
+    np.savez(place / "three images.npz", data=right["data"][first], labels=[1, 4, 8])
+    done = call(
+        "train", "three images.npz", "--epochs", 1, "--set", "width=16", "-o", "new.pth", "--gmm", "new.pkl", "-q"
+    )  # fmt: skip
+    assert done.code == 5, done.err
+    assert "class '1' collapsed in the mixture" in done.err
+    assert "one labelled image among 3" in done.err
+    assert "--set" not in done.err
+    assert "new.pth was written, new.pkl was not" in done.err
+    assert (place / "new.pth").exists()
+    assert not (place / "new.pkl").exists()
+    way_on = shlex.split(done.err.partition("latentcli ")[2])
+    assert call(*way_on).code == 0
 
 
 def test_names_with_terminal_escapes_are_printed_escaped(call, tmp_path):

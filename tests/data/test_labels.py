@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latentcli.artifacts.tables import write_labels
 from latentcli.core.errors import DataError
 from latentcli.core.labels import UNLABELLED
 from latentcli.data import ImageSet, Labels
@@ -54,8 +55,7 @@ def test_text_of_any_alphabet_other_columns_and_line_ends(tmp_path, encoding):
         ("0,a\n7,b\n", r"row 3 .* labels '7', which set does not have"),
         ("0,a\n-1,b\n", r"row 3 .* labels '-1'"),
         ("0,a\nx.png,b\n", r"row 3 .* labels 'x.png'"),
-        ("0,a\n1,b\n00,a\n", r"row 4 .* labels '00' again\n.*row 2"),
-        ("0,a\n1,\n", "row 3 .* lacks"),
+        ("0,a\n1,b\n00,b\n", r"row 4 .* labels '00' again\n.*row 2"),
         ("0,a\n1\n", "row 3 .* lacks"),
         (",a\n", "row 2 .* lacks"),
         ('0,a\n"1,b\n', "row 3 .* not CSV"),
@@ -68,18 +68,127 @@ def test_wrong_rows_are_named(tmp_path, rows, complaint):
         with_labels(images(2), written(tmp_path, "File,Label\n" + rows))
 
 
-@pytest.mark.parametrize("text", ["", "0,a\n", "File\n0\n", "File,Class\n0,a\n", "File,Label,Label\n0,a,b\n", "\n"])
+@pytest.mark.parametrize(
+    "text", ["", "0,a\n", "File\n0\n", "Colour,Size,Label\n0,a,b\n", "File,Label,Label\n0,a,b\n", "\n"]
+)
 def test_a_header_is_required(tmp_path, text):
     with pytest.raises(DataError, match=r"row 1 .* not the header"):
         with_labels(images(2), written(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"PK\x03\x04" + bytes(50), "workbook"), (b"\xff\xfeF", "not utf-16 text"), (b"File,La\0bel\n", "null"),
+        (b'"File,Label\n0,a\n', "row 1 .* not CSV"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_is_refused(tmp_path, content, complaint):
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError, match=complaint):
+        with_labels(images(2), tmp_path / "labels.csv")
+
+
 def test_unreadable_files_of_labels(tmp_path):
-    with pytest.raises(DataError, match="not UTF-8"):
-        with_labels(images(2), written(tmp_path, "File,Label\n0,größe\n", "latin-1"))
     for path in (tmp_path, tmp_path / "none.csv"):
-        with pytest.raises(DataError, match="cannot read the labels"):
+        with pytest.raises(DataError, match="cannot read the table"):
             with_labels(images(2), path)
+
+
+PHOTOS = ("day 1/001.png", "day 1/002.png", "day 2/010.png", "day 2/Café.jpeg", "x.PNG")
+TWO = {"day 1/002.png": "cat", "day 2/010.png": "dog"}
+
+
+def labelled(found):
+    return {file: text for file, text in zip(found.files, found.labels.texts, strict=True) if text}
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["filename,class", "Image_ID,Category", "id,target", "PATH,label", "image name,Class-Name", ",Label",
+     "File,Predicted_Label", "photo,label", "file,breed"],
+)  # fmt: skip
+def test_headers_of_any_program(tmp_path, header):
+    text = f"{header}\nday 1/002.png,cat\nday 2/010.png,dog\n"
+    assert labelled(with_labels(images(5, files=PHOTOS), written(tmp_path, text))) == TWO
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_separators_line_ends_and_encodings(tmp_path, separator, end, encoding):
+    rows = (("note", "File", "Label"), ("a, b", "day 1/002.png", "Größe"), ("", "day 2/010.png", "x;y"))
+    quoted = [separator.join(f'"{cell}"' if set(cell) & set(",;") else cell for cell in row) for row in rows]
+    found = with_labels(images(5, files=PHOTOS), written(tmp_path, "".join(row + end for row in quoted), encoding))
+    assert labelled(found) == {"day 1/002.png": "Größe", "day 2/010.png": "x;y"}
+    assert bool(found.notes) == (encoding == "latin-1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nFile;Label\nday 1/002.png;cat\nday 2/010.png;dog\n",
+        "# by me\n#\nFile,Label\nday 1/002.png,cat\n# x.PNG,dog\nday 2/010.png,dog\n# the end\n",
+        "# File,Label\nday 1/002.png,cat\nday 2/010.png,dog\n",
+        'File, Label\n"day 1/002.png", "cat"\n"day 2/010.png", "dog"\n',
+        ",File,Label,confidence\n0,day 1/002.png,cat,0.9\n1,day 2/010.png,dog,\n,,,\n",
+        "File,Label\nday 1/002.png, cat \nday 2/010.png,dog\u00a0\nx.PNG,\n,\n\nday 1/002.png,cat\n",
+    ],
+    ids=["sep", "comments", "header in a comment", "spaces before quotes", "more columns", "blanks"],
+)
+def test_what_stands_around_labels(tmp_path, text):
+    assert labelled(with_labels(images(5, files=PHOTOS), written(tmp_path, text))) == TWO
+
+
+def test_of_several_columns_the_likeliest_is_taken_and_told(tmp_path):
+    table = written(tmp_path, "id,filename,class,label\n1,x.PNG,animal,cat\n")
+    found = with_labels(images(5, files=PHOTOS), table)
+    assert labelled(found) == {"x.PNG": "cat"}
+    assert "'label', not of 'class'" in found.notes[0]
+
+
+def test_the_products_own_table_is_taken(tmp_path):
+    folder = images(3, files=("a.png", "-b.png", "c.png"), bad_files=(("bad.png", "damaged"),))
+    write_labels(tmp_path / "folder.csv", ["=1", "", "x"], files=folder.files, probabilities=np.ones(3),
+                 bad_files=folder.bad_files)  # fmt: skip
+    assert with_labels(folder, tmp_path / "folder.csv").labels.texts.tolist() == ["=1", "", "x"]
+    write_labels(tmp_path / "rows.csv", ["x", "", "=1", ""])
+    found = with_labels(images(4), tmp_path / "rows.csv")
+    assert (found.labels.texts.tolist(), found.notes) == (["x", "", "=1", ""], ())
+    with pytest.raises(DataError, match=r"expected 3, .* found 4"):
+        with_labels(images(3), tmp_path / "rows.csv")
+
+
+def test_rows_that_name_no_file_are_counted_or_refused(tmp_path):
+    table = written(tmp_path, "File,Label\nx.PNG,cat\ngone.png,cat\nold/gone.png,dog\n")
+    found = with_labels(images(5, files=PHOTOS), table)
+    assert labelled(found) == {"x.PNG": "cat"}
+    assert "2 of 3 rows of labels.csv name no image of set" in found.notes[0]
+    assert "'gone.png' in row 3" in found.notes[0]
+    with pytest.raises(DataError, match=r"2 of 3 rows(.|\n)*such as 'day 1/001.png'"):
+        with_labels(images(5, files=PHOTOS), table, strict=True)
+    none = written(tmp_path, "File,Label\ngone.png,cat\n")
+    with pytest.raises(DataError, match=r"1 of 1 rows(.|\n)*such as 'day 1/001.png'"):
+        with_labels(images(5, files=PHOTOS), none)
+
+
+def test_rows_counted_from_one_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"rows from 1(.|\n)*subtract 1"):
+        with_labels(images(3), written(tmp_path, "File,Label\n1,a\n2,b\n3,a\n"))
+
+
+@pytest.mark.parametrize("numbers", ["0.0 2.0 3.0", "00 02 03", " 0 2 3 "])
+def test_row_numbers_as_spreadsheets_write_them(tmp_path, numbers):
+    rows = "".join(f"{number},1.0\n" for number in numbers.split())
+    found = with_labels(images(4), written(tmp_path, f"id,label\n{rows}"))
+    assert found.labels.texts.tolist() == ["1", "", "1", "1"]
+    assert "whole numbers" in found.notes[0]
+
+
+def test_classes_that_differ_in_case_alone_are_told(tmp_path):
+    found = with_labels(images(3), written(tmp_path, "File,Label\n0,Cat\n1,cat\n2,dog\n"))
+    assert found.class_names == ("Cat", "cat", "dog")
+    assert "'Cat', 'cat'" in found.notes[0]
 
 
 @given(st.lists(st.integers(-1, 30), min_size=1))

@@ -106,7 +106,8 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         shares = self._shares()
         self.points_, same = np.unique(X + 0.0, axis=0, return_inverse=True)  # no -0.0, which is the same as 0.0
         if len(self.points_) < 2:
-            problem, remedy = "there is nothing to tell apart: all points are the same", "train the model longer"
+            problem = "there is nothing to tell apart: all points are the same"
+            remedy = "give images that differ; where these do, train another model on them"
             raise NothingToTellApart(problem, f"found {len(X)} of them", remedy)
         known = labels != UNLABELLED
         counts = np.zeros((len(self.points_), len(self.classes_)))

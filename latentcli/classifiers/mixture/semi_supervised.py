@@ -1,5 +1,6 @@
 """A fit of the mixture: its settings, how many components, and when the labels begin to count."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
@@ -67,18 +68,19 @@ def check_samples(samples: Samples, components: int, classes: int) -> None:
         check_finite(samples.points)
         raise InvalidSamples("the points are too large: their variance is infinity", None, "scale them down")
     if components < classes:
-        found = f"{components} components for {classes} classes"
-        raise DegenerateFit("fewer components than classes", found, f"ask for `n_components` of {classes} or more")
+        found = f"found {components} components for {classes} classes"
+        raise DegenerateFit("fewer components than classes", found, f"ask for `components` of {classes} or more")
     if len(samples) < max(components, 2):
-        found = f"n_samples={len(samples)} for {components} components"
-        raise DegenerateFit("too few samples for the mixture", found, "give more samples, or ask for fewer components")
+        found = f"found {len(samples)} (n_samples={len(samples)}) for {max(components, 2)} components"
+        remedy = "give more images" + (", or ask for fewer `components`" if components > max(classes, 1) else "")
+        raise DegenerateFit("too few images for the mixture", found, remedy)
     if samples.variances.max() <= (1e-12 * np.abs(samples.origin).max()) ** 2:
         problem = "there is nothing to tell apart: all points are the same"
-        remedy = "the images are all alike, or the model maps them to one point: train it longer, or on other images"
-        raise DegenerateFit(problem, f"found {len(samples)} of them", remedy)
+        found = f"found {len(samples)} of them: the images are all alike, or the model makes no difference between them"
+        raise DegenerateFit(problem, found, "give images that differ; where these do, train another model on them")
 
 
-def fit_best(samples: Samples, classes: int, settings: Settings) -> Fit:
+def fit_best(samples: Samples, classes: int, settings: Settings, names: Sequence[object] = ()) -> Fit:
     """Fit with ``n_components``; where that is None, with one for each class, or five where one is not enough.
 
     One for each class is right where each class is one Gaussian, as a model with a mixture prior makes it. In the
@@ -87,15 +89,13 @@ def fit_best(samples: Samples, classes: int, settings: Settings) -> Fit:
     class are tried, and kept if they at least halve it. On 2-D latents of the digits 1/4/8, five labels a class,
     that took the F1 from 0.95 and 0.73 (two models) to 0.98 and 0.985, within 0.002 of the 15 nearest neighbours
     with all labels, whichever the labels; in the latents of mixture priors one for each class was kept. Without labels
-    ``classes`` is 0.
+    ``classes`` is 0; ``names`` are theirs, for messages.
     """
     try:
         simple = _likeliest(samples, settings.n_components or max(classes, 1), classes, settings)
     except CollapsedComponent as collapse:
-        which = "a component" if collapse.component is None else f"component {collapse.component}"
-        used = f"with covariance_type={settings.covariance_type!r}, reg_covar={settings.reg_covar:g}"
-        remedy = "ask for fewer components, increase `reg_covar` or `shrinkage`, or give more samples"
-        raise DegenerateFit(f"{which} collapsed: {collapse}", used, remedy) from collapse
+        of_class = settings.n_components in (None, classes) and len(names) == classes
+        raise _told(collapse, samples, settings, names if of_class else ()) from collapse
     if settings.n_components is not None or not classes:
         return simple
     more = min(len(samples) // _SAMPLES_PER_COMPONENT, _PER_CLASS * classes)
@@ -107,6 +107,21 @@ def fit_best(samples: Samples, classes: int, settings: Settings) -> Fit:
     except CollapsedComponent:
         return simple
     return rich if class_entropy(samples, rich, classes) <= entropy / 2 else simple
+
+
+def _told(collapse: CollapsedComponent, samples: Samples, settings: Settings, names: Sequence[object]) -> DegenerateFit:
+    """What collapsed, with the class's name where each component is a class, whose ``names`` these are; what to do."""
+    if collapse.component is None or not len(names):
+        which = "a component" if collapse.component is None else f"component {collapse.component}"
+        used = f"with covariance_type={settings.covariance_type!r}, reg_covar={settings.reg_covar:g}"
+        fewer = "ask for fewer `components`, "
+        return DegenerateFit(f"{which} collapsed: {collapse}", used, f"{fewer}or take `covariance` tied")
+    of_class = samples.points[np.flatnonzero(samples.labels == collapse.component)]
+    count = "one labelled image" if len(of_class) == 1 else f"{len(of_class)} labelled images"
+    alike = ", all of them at the same point," if len(of_class) > 1 and (of_class == of_class[:1]).all() else ""
+    problem = f"class {str(names[collapse.component])!r} collapsed in the mixture: {collapse}"
+    remedy = "label more images of it that differ, or take `covariance` tied"
+    return DegenerateFit(problem, f"it has {count}{alike} among {len(samples)} images", remedy)
 
 
 def responsibilities(points: np.ndarray, mixture: Mixture, origin: np.ndarray) -> np.ndarray:

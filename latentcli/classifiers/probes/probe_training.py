@@ -114,7 +114,8 @@ def train(
             sums += torch.stack([loss.detach() * len(batch), hits.to(loss.dtype)])
         mean_loss, accuracy = (sums / len(rows)).tolist()
         if not math.isfinite(mean_loss):
-            raise FitError(f"the loss is not finite in epoch {epoch + 1}", f"with a learning rate of {schedule.lr:g}")
+            found = f"with a learning rate of {schedule.lr:g}"
+            raise FitError(f"the loss is not finite in epoch {epoch + 1}", found, "take a lower `lr`")
         row = {"epoch": float(epoch + 1), "loss": mean_loss, "accuracy": accuracy}
         if len(held_out):
             row |= validate(network, read, targets, held_out)

@@ -255,7 +255,7 @@ def test_a_fit_in_peace_does_not_warn():
     ("change", "error", "says"),
     [
         (lambda x, y: (x * 0 + 0.1, y), FitError, "all points are the same"),
-        (lambda x, y: (x[:4], None), FitError, "too few samples"),
+        (lambda x, y: (x[:4], None), FitError, "too few images"),
         (lambda x, y: (np.where(np.arange(len(x))[:, None] == 17, np.nan, x), y), DataError, "row 17"),
         (lambda x, y: (np.where(np.arange(len(x))[:, None] == 3, np.inf, x), y), DataError, "row 3"),
         (lambda x, y: (x * 1e200, y), DataError, "too large"),
@@ -277,7 +277,21 @@ def test_a_component_on_a_single_point_has_collapsed():
     points = np.concatenate([generator.normal(size=(50, 2)), np.full((50, 2), 40.0)])
     with pytest.raises(FitError, match="collapsed: it sits on a single point"):
         GaussianMixtureClassifier(2, shrinkage=0).fit(points)
-    assert GaussianMixtureClassifier(2).fit(points).converged_  # shrinkage is the remedy that the message names
+    assert GaussianMixtureClassifier(2, covariance_type="tied", shrinkage=0).fit(points).converged_  # as it says
+
+
+@pytest.mark.parametrize(
+    ("count", "labelled", "says"),
+    [(1, 1, "one labelled image among 51"), (50, 1, "one labelled image among 100"),
+     (50, 5, "5 labelled images, all of them at the same point, among 100")],
+)  # fmt: skip
+def test_a_class_on_a_single_point_is_named(count, labelled, says):
+    generator = np.random.default_rng(0)
+    points = np.concatenate([generator.normal(size=(50, 2)), np.full((count, 2), 40.0)])
+    labels = np.array(["disc"] * 50 + ["ring"] * labelled + [""] * (count - labelled))
+    with pytest.raises(FitError, match=rf"class 'ring' collapsed(.|\n)*{says}(.|\n)*`covariance` tied"):
+        GaussianMixtureClassifier(shrinkage=0).fit(points, labels)
+    assert GaussianMixtureClassifier(covariance_type="tied", shrinkage=0).fit(points, labels).converged_
 
 
 def test_a_covariance_without_volume_has_collapsed():
