@@ -2,8 +2,9 @@
 
 The same rules for every file:
 
-* The format is found by content, among PNG, JPEG, BMP, TIFF and WebP; the suffix only says that it is an image.
-* EXIF orientation is applied. In animations and files with several pages only the first image is read.
+* The format is found by content, among PNG, JPEG, BMP, TIFF, WebP, GIF, PPM (with PGM and PBM) and, where Pillow has
+  it, AVIF; the suffix only says that it is an image.
+* EXIF orientation is applied. In animations and files with several pages only the first image is read, and told.
 * 16 bits become 8 by scaling 0…65535 to 0…255; floats must lie in 0…1. No image is stretched to its own range, which
   would give equal objects unequal values.
 * Transparent pixels are laid over black, which stands for nothing in most scientific images.
@@ -12,22 +13,33 @@ The same rules for every file:
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from latentcli.formats.regular_files import open_regular, reason
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+HAS_AVIF = bool(features.check("avif"))
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", *(("AVIF",) if HAS_AVIF else ()))
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
+    *((".avif",) if HAS_AVIF else ()),
+)  # fmt: skip
+"""What the names of such files end in, in lower case."""
+
+FRAMES, PAGES = "the first frame only", "the first page only"
+"""What ``decode`` tells of a file of which more could have been read."""
+
 MAX_PIXELS = 64_000_000  # in one file, by its header: a file of fifty kilobytes can claim a hundred times as many
 GREY_TOLERANCE = 8  # levels out of 255 by which JPEG may make the channels of a grey image differ
 
 _LARGE = 4_000_000  # pixels
 _one_large_image = threading.Lock()  # limits the memory that many threads take
 _ORIENTATION = 0x0112
+_SUBFILE_TYPE = 254  # of a TIFF's page: bit 0 marks a smaller copy, bit 2 a mask
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -39,14 +51,22 @@ _TURNS = {
 """
 
 
+Tell = Callable[[str], None]
+
+
+def unheard(remark: str) -> None:
+    """Remarks that nobody listens to."""
+
+
 class UnreadableImage(Exception):
     """A file is not an image that can be used; the message says why, without its path."""
 
 
-def decode(path: Path, height: int, width: int, channels: int | None) -> np.ndarray:
+def decode(path: Path, height: int, width: int, channels: int | None, tell: Tell = unheard) -> np.ndarray:
     """(C, height, width) uint8: one image at the wanted size in pixels.
 
     It has the channels asked for, 1 (luma of ITU-R 601) or 3; with None, 1 if the content is grey and 3 if not.
+    ``tell`` is called with what was not taken as it stands: ``FRAMES``, ``PAGES``.
 
     Raises:
         UnreadableImage: the file cannot be opened, is no image, is damaged or cut short, is too large, or has
@@ -55,7 +75,11 @@ def decode(path: Path, height: int, width: int, channels: int | None) -> np.ndar
     with _image(path) as image:
         large = image.width * image.height > _LARGE
         with _one_large_image if large else nullcontext():
-            return _converted(image, height, width, channels)
+            several = _several(image)
+            pixels = _converted(image, height, width, channels)
+    if several:
+        tell(PAGES if several == "TIFF" else FRAMES)
+    return pixels
 
 
 def measure(path: Path) -> tuple[int, int]:
@@ -83,11 +107,28 @@ def _image(path: Path) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:  # Pillow's own limit, which is higher
         raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
     except Image.UnidentifiedImageError as error:
-        raise UnreadableImage("not a PNG, JPEG, BMP, TIFF or WebP image") from error
+        raise UnreadableImage(f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image") from error
     except OSError as error:
         raise UnreadableImage(reason(error) if error.errno else f"damaged: {str(error)[:100]}") from error
     except Exception as error:  # the parsers of damaged files raise errors of any class
         raise UnreadableImage(f"damaged: {type(error).__name__}") from error
+
+
+def _several(image: Image.Image) -> str | None:
+    """The format of a file that has more than one image; a TIFF's thumbnails and masks do not count."""
+    try:
+        if not getattr(image, "is_animated", False):
+            return None
+        if image.format == "TIFF":
+            image.seek(1)
+            reduced = int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & 5  # type: ignore[attr-defined]
+            image.seek(0)
+            return None if reduced else "TIFF"
+        return image.format
+    except Exception:  # what follows the first image may be damaged; it is not read
+        with suppress(Exception):
+            image.seek(0)
+        return None
 
 
 def _converted(image: Image.Image, height: int, width: int, channels: int | None) -> np.ndarray:
