@@ -1,5 +1,6 @@
 """What a command is given, checked before any work: files that it reads and writes, and images that fit a model."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ def images(
 
     loaded = load(data, **reading.options(), **how, progress=console.progress)
     for note in loaded.notes:
-        console.note(note)
+        console.note(re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), note))
     if loaded.bad_files:
         listed = (output.parent if output is not None else Path()) / bad_files
         write_bad_files(listed, loaded.bad_files)

@@ -10,7 +10,7 @@ an error.
 import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,7 @@ from latentcli.core.labels import Labels, check_classes, class_order
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
+from latentcli.formats.pixel_values import Span, UnclearValues, hint, pixels_of, span_of
 from latentcli.formats.regular_files import reason
 
 SYSTEM = (
@@ -44,7 +45,7 @@ _DEEPEST = 64  # folders within folders
 
 def load(
     folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
-    max_bad: str, progress: Progress,
+    max_bad: str, progress: Progress, span: Span | None = None, background: str | None = None,
 ) -> ImageSet:  # fmt: skip
     """All images of a folder, by the sorted order of their paths; what is not said here is as for ``loading.load``.
 
@@ -52,12 +53,15 @@ def load(
         shape: of the images of a model; without it they have 3 channels only if a file has colour.
         size: height and width where there is no model.
         classes_from_folders: whether sub-folders are classes; otherwise files at any depth are read, unlabelled.
+        span: of files of more than 8 bits; None: by ``pixel_values``, from all of them together.
+        background: what transparent pixels are laid on; None: by ``image_files``.
 
     Raises:
-        UsageError: ``max_bad`` is neither.
+        UsageError: ``max_bad`` is neither, or ``background`` is no colour.
         DataError: no images, too many unreadable ones, unknown classes, or a layout that leaves the classes unclear.
     """
     parse_max_bad(max_bad, 1)  # refuse it before hours of decoding
+    _check_colour(background)
     name = folder.resolve().name or "images"
     try:
         entries = Entries.of(folder, deepest=2 if classes_from_folders else _DEEPEST)
@@ -71,13 +75,15 @@ def load(
             raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
         check_classes(classes, class_names, name)
         files = [file for file in files if file.split("/")[0] in classes]
-    images, bad, remarks = _decode_all(folder, files, shape, size, progress)
+    decoded = _decode_all(folder, files, shape, size, progress, span, background)
+    bad = decoded.bad
     _check_bad(bad, len(files), max_bad, name)
+    images, of_bits = pixels_of(decoded.images, name)  # files of 8 bits may hold zeros and ones
     unreadable = dict(bad)
     files = [file for file in files if file not in unreadable]
     labels = Labels.of([file.split("/")[0] for file in files], class_names) if labelled else Labels.none(len(files))
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
-    notes = [*entries.notes(name), *_remarks(remarks, name)]
+    notes = [*entries.notes(name), *_remarks(decoded.remarks, name), *of_bits]
     return ImageSet(images, labels, tuple(files), name, layout, tuple(bad), tuple(notes))
 
 
@@ -260,26 +266,53 @@ def _remarks(remarks: Sequence[tuple[str, str]], name: str) -> list[str]:
     """A line for each kind of remark that decoding made, with the number of its files."""
     counts = Counter(remark for _, remark in remarks)
     first = {remark: file for file, remark in reversed(remarks)}
-    return [f"{name}: {remark} of {count} file(s), such as {first[remark]}" for remark, count in counts.items()]
+    ways = {remark: "; `background` says otherwise" for remark in counts if remark.startswith("transparent")}
+    return [
+        f"{name}: {remark} in {count} file(s), such as {first[remark]}{ways.get(remark, '')}"
+        for remark, count in counts.items()
+    ]
+
+
+@dataclass
+class Decoded:
+    """What became of the files of a folder.
+
+    Attributes:
+        images: (N, C, H, W) uint8 of the readable ones.
+        bad: (path, reason) of the others.
+        remarks: (path, remark) of what was not taken as it stands, sorted.
+        deep: type, least and largest number of files of more than 8 bits, by path.
+    """
+
+    images: np.ndarray
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    deep: dict[str, tuple[np.dtype, float, float]] = field(default_factory=dict)
 
 
 def _decode_all(
-    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress
-) -> tuple[np.ndarray, list[tuple[str, str]], list[tuple[str, str]]]:
-    """(N, C, H, W) uint8 of the readable files, (path, reason) of the others, and (path, remark) of what was told."""
+    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress,
+    span: Span | None, background: str | None,
+) -> Decoded:  # fmt: skip
+    """All files, those of more than 8 bits in the span given, or else in the one that they have together."""
     from joblib import cpu_count
 
     from latentcli.formats import image_files
 
     channels, height, width = shape or (None, *_size(folder, files, size))
     block = ImageBlock(len(files), channels, height, width)
-    bad: list[tuple[str, str]] = []
-    remarks: list[tuple[str, str]] = []
+    done = Decoded(block.images)
 
-    def decode(file: str) -> np.ndarray | str:
+    def decode(file: str, span: Span | None = span) -> np.ndarray | str:
+        def remark(text: str) -> None:
+            done.remarks.append((file, text))
+
+        def deep(dtype: np.dtype, low: float, high: float) -> None:
+            done.deep[file] = dtype, low, high
+
         try:
             return image_files.decode(
-                folder / file, height, width, channels, lambda remark: remarks.append((file, remark))
+                folder / file, height, width, channels, remark, background, span, deep if span is None else None
             )
         except image_files.UnreadableImage as error:
             return str(error)
@@ -294,11 +327,60 @@ def _decode_all(
             some = files[start : start + threads * _FILES_PER_THREAD]
             for file, result in zip(some, pool.map(decode, some), strict=True):
                 if isinstance(result, str):
-                    bad.append((file, result))
+                    done.bad.append((file, result))
                 else:
                     block.append(result)
                 advance(1)
-    return block.images, bad, sorted(remarks)
+        done.images = block.images
+        if done.deep:
+            _again_in_span(done, files, decode)
+    done.bad.sort()
+    done.remarks.sort()
+    return done
+
+
+def _again_in_span(done: Decoded, files: Sequence[str], decode: Callable[[str, Span], np.ndarray | str]) -> None:
+    """Decode files of more than 8 bits once more where all of them together show that they use less, or other numbers.
+
+    Where that is unclear, files outside the plain span are bad ones.
+    """
+    from latentcli.formats.image_files import DEEP_SPANS
+
+    unreadable = {file for file, _ in done.bad}
+    rows = {file: row for row, file in enumerate(file for file in files if file not in unreadable)}
+    for kinds, plain in (("iu", DEEP_SPANS["u"]), ("f", DEEP_SPANS["f"])):
+        deep = {file: found for file, found in done.deep.items() if found[0].kind in kinds and file in rows}
+        if not deep:
+            continue
+        low, high = min(found[1] for found in deep.values()), max(found[2] for found in deep.values())
+        dtype = max((found[0] for found in deep.values()), key=lambda dtype: dtype.itemsize)
+        try:
+            span = span_of(dtype, low, high)
+        except UnclearValues:
+            bad = [file for file, found in deep.items() if not plain.holds(*found[1:])]
+            way = f"black and white are unclear; {hint(dtype, low, high)}"
+            for file in bad:
+                done.bad.append((file, f"{deep[file][0]} from {deep[file][1]:g} to {deep[file][2]:g}: {way}"))
+            done.images = np.delete(done.images, [rows[file] for file in bad], axis=0)
+            rows = {file: row for row, file in enumerate(file for file in rows if file not in bad)}
+            continue
+        if (span.low, span.high) == (plain.low, plain.high):
+            continue
+        for file in deep:
+            result = decode(file, span)
+            if not isinstance(result, str):  # it was readable a moment ago
+                done.images[rows[file]] = result
+            done.remarks.append((file, f"{dtype} from {low:g} to {high:g} is read as {span} (`range` says otherwise)"))
+
+
+def _check_colour(name: str | None) -> None:
+    if name is not None:
+        from PIL import ImageColor
+
+        try:
+            ImageColor.getrgb(name)
+        except ValueError as error:
+            raise UsageError(f"`background` {name!r} is no colour", "such as white, black or #808080") from error
 
 
 def _size(folder: Path, files: Sequence[str], size: int | None) -> tuple[int, int]:

@@ -117,7 +117,7 @@ def test_cmyk(tmp_path):
     assert np.abs(decode(path, 12, 20, 3).transpose(1, 2, 0).astype(int) - COLOUR).mean() < 12
 
 
-def test_transparency_is_laid_over_black(tmp_path):
+def test_transparency_is_laid_on_black(tmp_path):
     alpha = np.full((12, 20), 255, dtype=np.uint8)
     alpha[:, 10:], alpha[0, 0] = 0, 128
     expected = np.rint(COLOUR * (alpha[..., np.newaxis] / 255))
