@@ -1,5 +1,6 @@
 """What a command is given, checked before any work: files that it reads and writes, and images that fit a model."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ def images(
 
     loaded = load(data, **reading.options(), **how, progress=console.progress)
     for note in loaded.notes:
-        console.note(note)
+        console.note(re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), note))
     if loaded.bad_files:
         listed = (output.parent if output is not None else Path()) / bad_files
         write_bad_files(listed, loaded.bad_files)
@@ -160,9 +161,12 @@ def _replaces(path: Path, read: Path) -> bool:
     """Whether writing ``path`` would change ``read``: the file itself, or a picture in the folder."""
     if not path.exists() or not read.exists():
         return False
-    pictures = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-    within = read.is_dir() and path.suffix.lower() in pictures and path.resolve().is_relative_to(read.resolve())
-    return within or path.samefile(read)
+    if read.is_dir() and path.resolve().is_relative_to(read.resolve()):
+        from latentcli.formats.image_files import SUFFIXES
+
+        if path.suffix.lower() in SUFFIXES:
+            return True
+    return path.samefile(read)
 
 
 def check_picture(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:

@@ -59,6 +59,10 @@ DataRoot = Annotated[
     Option(envvar="LATENTCLI_DATA", show_envvar=True, metavar="DIR", help="Where the named data sets lie."),
 ]
 MaxBad = Annotated[str, Option(metavar="N|P%", help="How many unreadable files of a folder may be skipped.")]
+Range = Annotated[
+    str | None, Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and 16-bit or float files.")
+]
+Background = Annotated[str | None, Option(metavar="COLOUR", help="What transparent pixels of files are laid on.")]
 Resize = Annotated[bool, Option("--resize", help="Resize arrays that are not of the model's size.")]
 Device = Annotated[str, Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Seed = Annotated[int, Option(min=0, help="Same seed, same bytes.")]
@@ -90,6 +94,8 @@ class TrainReading:
     strict: Strict = False
     data_root: DataRoot = None
     max_bad: MaxBad = "1%"
+    range: Range = None
+    background: Background = None
 
     def options(self) -> dict[str, Any]:
         """As ``data.load`` takes them."""
@@ -101,7 +107,8 @@ class TrainReading:
         Args:
             resize: whether its arrays are resized; None: as DATA's.
         """
-        own: dict[str, Any] = {"classes": self.classes, "data_root": self.data_root, "max_bad": self.max_bad}
+        own: dict[str, Any] = {"classes": self.classes, "data_root": self.data_root, "max_bad": self.max_bad,
+                               "range": self.range, "background": self.background}  # fmt: skip
         wanted = getattr(self, "resize", False) if resize is None else resize
         return Reading(split="train", resize=wanted, **own)
 

@@ -1,6 +1,5 @@
 """Images from ``.npz`` and ``.npy`` files."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.data.labels import encode_labels
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
+from latentcli.formats.pixel_values import Span, pixels_of
 from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
@@ -18,12 +18,10 @@ IMAGE_KEYS = ("data", "images", "x")
 LABEL_KEYS = ("labels", "y")
 
 _CHANNELS = (1, 3)
-_ROUNDING = 1e-6  # how far a float may lie outside 0…1
-_ROUND_BYTES = 2**22  # bytes of floats that are converted at a time
 _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 
-def load(path: Path) -> ImageSet:
+def load(path: Path, span: Span | None = None) -> ImageSet:
     """The images of an array file, with labels where an archive has them.
 
     ``.npz``: images under ``data``, ``images``, ``x`` or as the only image-shaped array; optionally ``labels`` or ``y``
@@ -33,23 +31,31 @@ def load(path: Path) -> ImageSet:
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
     """
-    name = path.name
+    name, notes = path.name, list[str]()
     try:
         if path.suffix.lower() == ".npy":
-            images, layout = to_images(read_npy(path, mmap=True), name)
-            return ImageSet(images, name=name, layout=layout)
+            images, layout = to_images(read_npy(path, mmap=True), name, span, notes)
+            return ImageSet(images, name=name, layout=layout, notes=tuple(notes))
         content = read_npz(path)
     except UnsafeArrays as error:
         if kind(path) is None:
             raise DataError(f"there is no file {path}") from error
         remedy = "write it again: numpy.savez(file, data=images, labels=labels); labels are numbers or strings"
         raise DataError(f"{path} is not a file of plain arrays", f"found {error}", remedy) from error
-    images, layout = to_images(_choose_images(content, name), name)
-    return ImageSet(images, _labels(content, len(images), name), name=name, layout=layout)
+    images, layout = to_images(_choose_images(content, name), name, span, notes)
+    return ImageSet(images, _labels(content, len(images), name), name=name, layout=layout, notes=tuple(notes))
 
 
-def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
-    """(N, C, H, W) uint8 of uint8 in 0…255 or float in 0…1, a view where it can be; the layout of the array given.
+def to_images(
+    array: np.ndarray, name: str, span: Span | None = None, notes: list[str] | None = None
+) -> tuple[np.ndarray, str]:  # fmt: skip
+    """(N, C, H, W) uint8 of numbers that mean pixels, a view where it can be; the layout of the array given.
+
+    Args:
+        array: in one of the layouts; of any type of numbers, see ``pixel_values``.
+        name: of the data, for messages.
+        span: which numbers are black and white; None: by the rule of ``pixel_values``.
+        notes: gets a line where the numbers were not plain.
 
     Raises:
         DataError: another shape or type, no images, or values out of range.
@@ -60,11 +66,9 @@ def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
         raise DataError(f"{name} holds an array that is not images", f"expected {_SHAPES}, found {array.shape}", hint)
     if not array.size:
         raise DataError(f"{name} holds no images", f"its array has shape {array.shape}")
-    if array.dtype.kind == "f":
-        array = _quantised(array, name)
-    elif array.dtype != np.uint8:
-        remedy = "convert them: data.astype('uint8') when they are 0…255"
-        raise DataError(f"{name} holds images of type {array.dtype}", "expected uint8 in 0…255 or float in 0…1", remedy)
+    array, told = pixels_of(array, name, span)
+    if notes is not None:
+        notes += told
     if layout == "NHW":
         return array[:, np.newaxis], layout
     return (array.transpose(0, 3, 1, 2) if layout == "NHWC" else array), layout
@@ -76,28 +80,12 @@ def _layout(shape: tuple[int, ...]) -> str | None:
     return "NHWC" if shape[3] in _CHANNELS else "NCHW" if shape[1] in _CHANNELS else None
 
 
-def _quantised(array: np.ndarray, name: str) -> np.ndarray:
-    """Floats of 0…1 as 0…255, rounded to the nearest; a few megabytes at a time."""
-    result = np.empty(array.shape, dtype=np.uint8)
-    step = max(1, _ROUND_BYTES // array[0].nbytes)
-    for start in range(0, len(array), step):
-        part = np.asarray(array[start : start + step], dtype=np.float32)
-        low, high = float(part.min()), float(part.max())
-        if not math.isfinite(low + high):
-            raise DataError(f"{name} holds numbers that are not finite", None, "replace them, or omit these images")
-        if low < -_ROUNDING or high > 1 + _ROUNDING:
-            found = f"found values from {low:g} to {high:g}"
-            raise DataError(f"{name} holds float images outside 0…1", found, "scale them, or store uint8 in 0…255")
-        result[start : start + step] = np.rint(part.clip(0, 1) * 255)
-    return result
-
-
 def _choose_images(content: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     for key in IMAGE_KEYS:
         if key in content:
             return content[key]
     others = {key: array for key, array in content.items() if key not in (*LABEL_KEYS, "class_names")}
-    shaped = [key for key, array in others.items() if _layout(array.shape) is not None and array.dtype.kind in "uif"]
+    shaped = [key for key, array in others.items() if _layout(array.shape) is not None and array.dtype.kind in "uifb"]
     if len(shaped) == 1:
         return others[shaped[0]]
     found = ", ".join(f"{key} {array.shape}" for key, array in list(content.items())[:8]) or "no arrays"

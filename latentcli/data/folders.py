@@ -1,16 +1,19 @@
 """Folders of image files: their files, each decoded once, in parallel, into one block of bytes.
 
 Either one sub-folder per class (labelled) or images directly in the folder (unlabelled); not both, and nothing deeper,
-unless the labels come from elsewhere. Files with other suffixes than images have, and hidden ones (a leading dot), are
-ignored. Symbolic links to folders are never followed.
+unless the labels come from elsewhere. Files with other suffixes than images have, hidden ones (a leading dot) and what
+systems leave beside pictures (``SYSTEM``) are passed over, counted and told; a class whose files are all passed over is
+an error. Symbolic links to folders are followed, so that each folder is read once; a link to a folder that holds it is
+an error.
 """
 
 import os
-import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -20,18 +23,29 @@ from latentcli.core.labels import Labels, check_classes, class_order
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
-from latentcli.formats.regular_files import kind, reason
+from latentcli.formats.pixel_values import Span, UnclearValues, hint, pixels_of, span_of
+from latentcli.formats.regular_files import reason
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+SYSTEM = (
+    "__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found",
+    "thumbs.db", "ehthumbs.db", "desktop.ini",
+)  # fmt: skip
+"""Files and folders that Windows, macOS, Linux and network storage leave beside pictures; in lower case."""
+TEXTS = (
+    ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".html", ".py",
+    ".ipynb", ".sh", ".log", ".pdf", ".url", ".sha256", ".md5",
+)  # fmt: skip
+"""What the names of files that are no images end in, in lower case: a folder of these has lost no image."""
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 
 _FILES_PER_THREAD = 64  # decoded images that may wait to be stored
 _NAMED = 3  # bad files in a message
+_DEEPEST = 64  # folders within folders
 
 
 def load(
     folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
-    max_bad: str, progress: Progress,
+    max_bad: str, progress: Progress, span: Span | None = None, background: str | None = None,
 ) -> ImageSet:  # fmt: skip
     """All images of a folder, by the sorted order of their paths; what is not said here is as for ``loading.load``.
 
@@ -39,17 +53,21 @@ def load(
         shape: of the images of a model; without it they have 3 channels only if a file has colour.
         size: height and width where there is no model.
         classes_from_folders: whether sub-folders are classes; otherwise files at any depth are read, unlabelled.
+        span: of files of more than 8 bits; None: by ``pixel_values``, from all of them together.
+        background: what transparent pixels are laid on; None: by ``image_files``.
 
     Raises:
-        UsageError: ``max_bad`` is neither.
+        UsageError: ``max_bad`` is neither, or ``background`` is no colour.
         DataError: no images, too many unreadable ones, unknown classes, or a layout that leaves the classes unclear.
     """
     parse_max_bad(max_bad, 1)  # refuse it before hours of decoding
+    _check_colour(background)
     name = folder.resolve().name or "images"
     try:
-        files = _list(folder, classes_from_folders)
+        entries = Entries.of(folder, deepest=2 if classes_from_folders else _DEEPEST)
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename or folder}", reason(error)) from error
+    files = _checked(folder, entries, classes, classes_from_folders)
     labelled = classes_from_folders and "/" in files[0]
     class_names = class_order([file.split("/")[0] for file in files]) if labelled else ()
     if classes is not None:
@@ -57,13 +75,16 @@ def load(
             raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
         check_classes(classes, class_names, name)
         files = [file for file in files if file.split("/")[0] in classes]
-    images, bad = _decode_all(folder, files, shape, size, progress)
+    decoded = _decode_all(folder, files, shape, size, progress, span, background)
+    bad = decoded.bad
     _check_bad(bad, len(files), max_bad, name)
+    images, of_bits = pixels_of(decoded.images, name)  # files of 8 bits may hold zeros and ones
     unreadable = dict(bad)
     files = [file for file in files if file not in unreadable]
     labels = Labels.of([file.split("/")[0] for file in files], class_names) if labelled else Labels.none(len(files))
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
-    return ImageSet(images, labels, tuple(files), name, layout, tuple(bad))
+    notes = [*entries.notes(name), *_remarks(decoded.remarks, name), *of_bits]
+    return ImageSet(images, labels, tuple(files), name, layout, tuple(bad), tuple(notes))
 
 
 def parse_max_bad(text: str, total: int) -> float:
@@ -86,14 +107,112 @@ def _check_bad(bad: Sequence[tuple[str, str]], total: int, max_bad: str, name: s
         raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", first + more, remedy)
 
 
-def _list(folder: Path, classes_from_folders: bool) -> list[str]:
-    """Paths of the image files within the folder, with slashes, sorted; their depth leaves no class unclear."""
-    paths = sorted(_walk(folder, "", deepest=2 if classes_from_folders else 64))
+@dataclass
+class Entries:
+    """What a folder holds; paths are within it, with slashes, and sorted.
+
+    A FIFO or a broken link with the suffix of an image is among the images: it will be listed as unreadable.
+
+    Attributes:
+        images: paths of all entries with the suffix of an image.
+        others: paths of the files with other suffixes, or none.
+        hidden: paths of files and folders with a leading dot, and of those that are a system's.
+        again: paths of links to folders that are read under another path.
+        folders: paths of the folders directly within.
+    """
+
+    images: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, folder: Path, deepest: int) -> "Entries":
+        """The entries of a folder and of those within it, to that depth.
+
+        Raises:
+            DataError: a link leads to a folder that holds it.
+            OSError: a folder cannot be read.
+        """
+        found = cls()
+        found._walk(folder, "", deepest, (os.path.realpath(folder),), set())
+        for paths in vars(found).values():
+            paths.sort()
+        return found
+
+    def _walk(self, folder: Path, prefix: str, deepest: int, above: tuple[str, ...], linked: set[str]) -> None:
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: (entry.is_symlink(), entry.name))  # so that a link comes second
+        for entry in entries:
+            path = prefix + entry.name
+            if entry.name.startswith(".") or entry.name.casefold() in SYSTEM:
+                self.hidden.append(path)
+            elif _is_folder(entry):
+                real = os.path.realpath(entry.path)
+                if real in above:
+                    remedy = "remove the link, or name a folder without it"
+                    raise DataError(f"{path} is a link to a folder that holds it", f"found a link to {real}", remedy)
+                if real in linked:
+                    self.again.append(path)
+                    continue
+                linked.add(real)
+                if not prefix:
+                    self.folders.append(path)
+                if deepest:
+                    self._walk(folder / entry.name, f"{path}/", deepest - 1, (*above, real), linked)
+            elif entry.name.lower().endswith(image_suffixes()):
+                self.images.append(path)
+            else:
+                self.others.append(path)
+
+    def notes(self, name: str) -> list[str]:
+        """A line for what was passed over, and one for folders without any file."""
+        kinds = Counter(PurePosixPath(path).suffix.lower() or "without a suffix" for path in self.others)
+        parts = [f"{count} {suffix}" for suffix, count in kinds.most_common(8)]
+        parts += [f"{sum(kinds.values()) - sum(count for _, count in kinds.most_common(8))} others"] * (len(kinds) > 8)
+        if self.hidden:
+            names = sorted({PurePosixPath(path).name for path in self.hidden})
+            shown = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+            parts.append(f"{len(self.hidden)} hidden or of the system ({shown})")
+        lines = [f"{name}: passed over what is no image: {', '.join(parts)}"] if parts else []
+        if self.again:
+            lines.append(f"{name}: each folder is read once; passed over further links: {_some(self.again)}")
+        full = {path.split("/")[0] for path in self.images}
+        if empty := [each for each in self.folders if each not in full]:
+            lines.append(f"{name}: no images in {_some(empty)}")
+        return lines
+
+
+def image_suffixes() -> tuple[str, ...]:
+    """What the names of image files end in, in lower case."""
+    from latentcli.formats import image_files
+
+    return image_files.SUFFIXES
+
+
+def _some(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _checked(
+    folder: Path, entries: Entries, classes: Sequence[str] | None, classes_from_folders: bool
+) -> list[str]:  # fmt: skip
+    """The image files, whose depth leaves no class unclear, and of which no class has lost all."""
+    paths = entries.images
     depths = {path.count("/") for path in paths}
     if not paths:
-        found = ", ".join(sorted({entry.suffix or "no suffix" for entry in folder.iterdir()})[:8]) or "nothing"
-        expected = f"expected {', '.join(SUFFIXES)}, found {found}"
-        raise DataError(f"{folder} holds no images", expected, "name another folder")
+        kinds = sorted({PurePosixPath(path).suffix or "no suffix" for path in entries.others})
+        found = ", ".join(kinds[:8]) or "nothing"
+        expected = f"expected {', '.join(image_suffixes())}, found {found}"
+        raise DataError(f"{folder} holds no images", expected, _way_on(entries.others) or "name another folder")
     if classes_from_folders and max(depths) > 1:
         deep = next(path for path in paths if path.count("/") > 1)
         remedy = f"name a folder of classes, such as {folder / deep.split('/')[0]}, or give `labels`"
@@ -103,42 +222,98 @@ def _list(folder: Path, classes_from_folders: bool) -> list[str]:
         top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))
         remedy = "move them into sub-folders, one per class, or give `labels`"
         raise DataError(problem, f"found {top} and {inner}", remedy)
+    if classes_from_folders and depths == {1}:
+        _check_lost(folder, entries, classes)
     return paths
 
 
-def _walk(folder: Path, prefix: str, deepest: int) -> Iterator[str]:
-    """Paths of all entries with the suffix of an image, in sub-folders too; links to folders are not followed.
+def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -> None:
+    """Refuse a class whose files were all passed over, unless they can be no images."""
+    full = {path.split("/")[0] for path in entries.images}
+    wanted = [name for name in entries.folders if name not in full and (classes is None or name in classes)]
+    doubled = [path for path in entries.again if "/" not in path and (classes is None or path in classes)]
+    for name in (*wanted, *doubled):
+        lost = [path for path in entries.others if path.startswith(f"{name}/") and not path.lower().endswith(TEXTS)]
+        if name in doubled:
+            found, way = "it is a link to a folder that is read under another name", ""
+        elif lost:
+            kinds = sorted({PurePosixPath(path).suffix or "no suffix" for path in lost})
+            found, way = f"found {len(lost)} files with {', '.join(kinds[:8])}, such as {lost[0]}", _way_on(lost)
+        else:
+            continue
+        others = ",".join(sorted(full))
+        leave_out = f"leave it out: `classes` {others}" if len(others) < 60 else "leave it out with `classes`"
+        raise DataError(f"the class {name} of {folder} has no image that can be read", found, f"{way or leave_out}")
 
-    A FIFO or a broken link with such a suffix is among them: it will be listed as unreadable.
+
+_FORMATS_OF_OTHERS = {
+    "DICOM": (".dcm", ".dicom", ".ima"), "NIfTI": (".nii", ".nii.gz"), "HEIC": (".heic", ".heif"),
+    "JPEG 2000": (".jp2", ".j2k", ".jpf"), "SVG": (".svg",), "raw": (".cr2", ".nef", ".arw", ".dng", ".raw"),
+}  # fmt: skip
+
+
+def _way_on(paths: Sequence[str]) -> str:
+    """What to do with files that have not the suffix of an image; nothing where that is unknown."""
+    for name, suffixes in _FORMATS_OF_OTHERS.items():
+        if any(path.lower().endswith(suffixes) for path in paths):
+            return f"{name} files are not read: convert them to PNG"
+    if any(not PurePosixPath(path).suffix for path in paths):
+        return "an image is known by its suffix: rename files without one, such as to .png or .jpg"
+    return ""
+
+
+def _remarks(remarks: Sequence[tuple[str, str]], name: str) -> list[str]:
+    """A line for each kind of remark that decoding made, with the number of its files."""
+    counts = Counter(remark for _, remark in remarks)
+    first = {remark: file for file, remark in reversed(remarks)}
+    ways = {remark: "; `background` says otherwise" for remark in counts if remark.startswith("transparent")}
+    return [
+        f"{name}: {remark} in {count} file(s), such as {first[remark]}{ways.get(remark, '')}"
+        for remark, count in counts.items()
+    ]
+
+
+@dataclass
+class Decoded:
+    """What became of the files of a folder.
+
+    Attributes:
+        images: (N, C, H, W) uint8 of the readable ones.
+        bad: (path, reason) of the others.
+        remarks: (path, remark) of what was not taken as it stands, sorted.
+        deep: type, least and largest number of files of more than 8 bits, by path.
     """
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                if deepest:
-                    yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", deepest - 1)
-            elif entry.name.lower().endswith(SUFFIXES) and not (
-                entry.is_symlink() and kind(Path(entry.path)) == stat.S_IFDIR
-            ):
-                yield prefix + entry.name
+
+    images: np.ndarray
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    deep: dict[str, tuple[np.dtype, float, float]] = field(default_factory=dict)
 
 
 def _decode_all(
-    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress
-) -> tuple[np.ndarray, list[tuple[str, str]]]:
-    """(N, C, H, W) uint8 of the readable files, and (path, reason) of the others."""
+    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress,
+    span: Span | None, background: str | None,
+) -> Decoded:  # fmt: skip
+    """All files, those of more than 8 bits in the span given, or else in the one that they have together."""
     from joblib import cpu_count
 
     from latentcli.formats import image_files
 
     channels, height, width = shape or (None, *_size(folder, files, size))
     block = ImageBlock(len(files), channels, height, width)
-    bad: list[tuple[str, str]] = []
+    done = Decoded(block.images)
 
-    def decode(file: str) -> np.ndarray | str:
+    def decode(file: str, span: Span | None = span) -> np.ndarray | str:
+        def remark(text: str) -> None:
+            done.remarks.append((file, text))
+
+        def deep(dtype: np.dtype, low: float, high: float) -> None:
+            done.deep[file] = dtype, low, high
+
         try:
-            return image_files.decode(folder / file, height, width, channels)
+            return image_files.decode(
+                folder / file, height, width, channels, remark, background, span, deep if span is None else None
+            )
         except image_files.UnreadableImage as error:
             return str(error)
 
@@ -152,11 +327,60 @@ def _decode_all(
             some = files[start : start + threads * _FILES_PER_THREAD]
             for file, result in zip(some, pool.map(decode, some), strict=True):
                 if isinstance(result, str):
-                    bad.append((file, result))
+                    done.bad.append((file, result))
                 else:
                     block.append(result)
                 advance(1)
-    return block.images, bad
+        done.images = block.images
+        if done.deep:
+            _again_in_span(done, files, decode)
+    done.bad.sort()
+    done.remarks.sort()
+    return done
+
+
+def _again_in_span(done: Decoded, files: Sequence[str], decode: Callable[[str, Span], np.ndarray | str]) -> None:
+    """Decode files of more than 8 bits once more where all of them together show that they use less, or other numbers.
+
+    Where that is unclear, files outside the plain span are bad ones.
+    """
+    from latentcli.formats.image_files import DEEP_SPANS
+
+    unreadable = {file for file, _ in done.bad}
+    rows = {file: row for row, file in enumerate(file for file in files if file not in unreadable)}
+    for kinds, plain in (("iu", DEEP_SPANS["u"]), ("f", DEEP_SPANS["f"])):
+        deep = {file: found for file, found in done.deep.items() if found[0].kind in kinds and file in rows}
+        if not deep:
+            continue
+        low, high = min(found[1] for found in deep.values()), max(found[2] for found in deep.values())
+        dtype = max((found[0] for found in deep.values()), key=lambda dtype: dtype.itemsize)
+        try:
+            span = span_of(dtype, low, high)
+        except UnclearValues:
+            bad = [file for file, found in deep.items() if not plain.holds(*found[1:])]
+            way = f"black and white are unclear; {hint(dtype, low, high)}"
+            for file in bad:
+                done.bad.append((file, f"{deep[file][0]} from {deep[file][1]:g} to {deep[file][2]:g}: {way}"))
+            done.images = np.delete(done.images, [rows[file] for file in bad], axis=0)
+            rows = {file: row for row, file in enumerate(file for file in rows if file not in bad)}
+            continue
+        if (span.low, span.high) == (plain.low, plain.high):
+            continue
+        for file in deep:
+            result = decode(file, span)
+            if not isinstance(result, str):  # it was readable a moment ago
+                done.images[rows[file]] = result
+            done.remarks.append((file, f"{dtype} from {low:g} to {high:g} is read as {span} (`range` says otherwise)"))
+
+
+def _check_colour(name: str | None) -> None:
+    if name is not None:
+        from PIL import ImageColor
+
+        try:
+            ImageColor.getrgb(name)
+        except ValueError as error:
+            raise UsageError(f"`background` {name!r} is no colour", "such as white, black or #808080") from error
 
 
 def _size(folder: Path, files: Sequence[str], size: int | None) -> tuple[int, int]:

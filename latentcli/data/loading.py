@@ -10,6 +10,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.progress import Progress, silent
 from latentcli.data import SOURCES, sizing
+from latentcli.formats.pixel_values import Span, parse_range
 from latentcli.formats.regular_files import kind
 
 SPLITS = ("train", "test")
@@ -18,6 +19,7 @@ SPLITS = ("train", "test")
 def load(
     source: str | Path, *, split: str = "train", classes: Sequence[str] | None = None, labels: str | Path | None = None,
     strict: bool = False, image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
+    range: str | None = None, background: str | None = None,
     data_root: str | Path | None = None, max_bad: str = "1%", progress: Progress = silent,
 ) -> ImageSet:  # fmt: skip
     """Images with their labels and file names, in the source's own order.
@@ -35,6 +37,10 @@ def load(
         image_size: height and width where there is no model, in pixels from 8 to 256. By default arrays keep
             their size; so do folders of images of one size, and others become 64×64.
         resize: resize arrays to the height and width of ``image_shape``; their channels must be right nevertheless.
+        range: which numbers of arrays, and of files of more than 8 bits, are black and white: "4095" (from 0) or
+            "-1,1". By default from all of them together, and told where it is not plain: see ``pixel_values``.
+        background: colour that transparent pixels of files are laid on; by default black, and white where the visible
+            ones are so dark that they would vanish.
         data_root: where named sets are looked up first, before ``LATENTCLI_DATA`` and the user's cache folder.
         max_bad: unreadable files of a folder that are skipped before it is an error: "20" or "1%".
         progress: told about decoding, resizing and downloading.
@@ -55,10 +61,12 @@ def load(
         raise DataError("the name of the images is empty", f"expected a file, a folder or one of: {', '.join(SOURCES)}")
     if image_size is not None and not sizing.in_range(image_size, image_size):
         raise UsageError(f"image size {image_size} is out of range", f"expected {SMALLEST} to {LARGEST} pixels")
+    span = None if range is None else parse_range(range)
     if isinstance(source, str) and source in SOURCES:
         images = SOURCES[source](split, _roots(data_root), progress)
     else:
-        images = _from_path(Path(source), split, classes, labels, image_shape, image_size, max_bad, progress)
+        images = _from_path(Path(source), split, classes, labels, image_shape, image_size, max_bad, progress,
+                            span, background)  # fmt: skip
     if labels is not None:
         from latentcli.data.labels import with_labels
 
@@ -67,12 +75,20 @@ def load(
         images = images.only(classes)
         if not len(images):
             raise DataError(f"{images.name} has no image of the classes {', '.join(classes)}")
+    if background is not None and images.files is None:
+        images = _noted(images, "`background` is of image files, and was not used")
+    if span is not None and isinstance(source, str) and source in SOURCES:
+        images = _noted(images, "`range` is of arrays and of image files, and was not used")
     return sizing.fit(images, image_shape, image_size, resize, progress)
+
+
+def _noted(images: ImageSet, note: str) -> ImageSet:
+    return replace(images, notes=(*images.notes, f"{images.name}: {note}"))
 
 
 def _from_path(
     path: Path, split: str, classes: Sequence[str] | None, labels: str | Path | None, image_shape: Shape | None,
-    image_size: int | None, max_bad: str, progress: Progress,
+    image_size: int | None, max_bad: str, progress: Progress, span: Span | None, background: str | None,
 ) -> ImageSet:  # fmt: skip
     from latentcli.data import arrays, folders, idx
 
@@ -81,9 +97,10 @@ def _from_path(
         if idx_folder is not None:
             return replace(idx.load(idx_folder, split), name=path.resolve().name)
         wanted = classes if labels is None else None  # else the file's labels are chosen from, after loading
-        return folders.load(path, image_shape, image_size, wanted, labels is None, max_bad, progress)
+        return folders.load(path, image_shape, image_size, wanted, labels is None, max_bad, progress, span=span,
+                            background=background)  # fmt: skip
     if path.suffix.lower() in arrays.SUFFIXES:
-        return arrays.load(path)
+        return arrays.load(path, span=span)
     what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
     remedy = "name one of them, a .npz or .npy file, a folder of images or a folder of IDX files"
     raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)

@@ -51,17 +51,17 @@ def test_floats_of_0_to_1_are_rounded_to_the_nearest_byte(dtype):
     assert np.array_equal(images[:, 0], expected)
 
 
-@pytest.mark.parametrize("bad", [-0.1, 1.1, 255.0, np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [-0.1, 1.1, 300.0, np.nan, np.inf, -np.inf])
 def test_floats_out_of_range_are_refused_wherever_they_are(bad):
     array = np.zeros((3, 8, 8), dtype=np.float32)
     array[2, 7, 7] = bad
-    with pytest.raises(DataError, match=r"outside 0…1|not finite"):
+    with pytest.raises(DataError, match=r"unclear|not finite"):
         to_images(array, "x")
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint16, bool, "U3"])
-def test_other_types_are_refused_with_what_to_do(dtype):
-    with pytest.raises(DataError, match="astype"):
+@pytest.mark.parametrize("dtype", ["U3", "S2", complex])
+def test_what_is_no_number_is_refused(dtype):
+    with pytest.raises(DataError, match="expected numbers"):
         to_images(np.zeros((2, 8, 8), dtype=dtype), "x")
 
 

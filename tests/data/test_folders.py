@@ -52,6 +52,9 @@ def test_other_files_hidden_ones_and_empty_folders_are_ignored(tmp_path):
     (tmp_path / "a" / "labels.csv").write_text("x")
     found = load(tmp_path)
     assert (found.files, found.class_names) == (("a/1.png",), ("a",))
+    assert "1 .csv" in found.notes[0]
+    assert "1 .txt, 2 hidden" in found.notes[0]
+    assert found.notes[1].endswith("no images in empty")
 
 
 def test_layouts_that_leave_the_classes_unclear_are_refused(tmp_path):
@@ -157,7 +160,7 @@ def test_bad_files_are_skipped_and_listed(half_bad, max_bad):
     assert found.files == ("0.png", "1.png", "2.png")
     assert found.images[:, 0, 0, 0].tolist() == [0, 1, 2]
     assert [file for file, _ in found.bad_files] == ["1-text.png", "2-cut.png"]
-    assert found.bad_files[0][1] == "not a PNG, JPEG, BMP, TIFF or WebP image"
+    assert found.bad_files[0][1].startswith("not a PNG, JPEG, BMP")
 
 
 @pytest.mark.parametrize("max_bad", ["1", "0", "39%", "1%"])
@@ -187,8 +190,8 @@ def test_percentages_are_of_all_files(percent, total):
 def test_folders_without_images(tmp_path):
     with pytest.raises(DataError, match=r"holds no images(.|\n)*found nothing"):
         load(tmp_path)
-    (tmp_path / "a.gif").write_text("x")
-    with pytest.raises(DataError, match=r"holds no images(.|\n)*found .gif"):
+    (tmp_path / "a.dcm").write_text("x")
+    with pytest.raises(DataError, match=r"holds no images(.|\n)*found .dcm\n  DICOM files are not read: convert"):
         load(tmp_path)
 
 
@@ -206,9 +209,6 @@ def test_links_loops_pipes_and_devices(tmp_path):
     folder = tmp_path / "set"
     put(folder / "a.png")
     (folder / "b.png").symlink_to(outside / "x.png")
-    (folder / "loop").symlink_to(folder)
-    (folder / "elsewhere").symlink_to(outside)
-    (folder / "folder.png").symlink_to(outside)
     (folder / "itself.png").symlink_to("itself.png")
     (folder / "broken.png").symlink_to("nowhere.png")
     (folder / "device.png").symlink_to("/dev/zero")

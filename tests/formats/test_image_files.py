@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentcli.formats.image_files import UnreadableImage, decode, measure
+from latentcli.formats.image_files import FRAMES, PAGES, UnreadableImage, decode, measure
 
 GREY = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
@@ -23,7 +23,7 @@ def written(tmp_path, image, form, name="x.png", **options):
     return tmp_path / name
 
 
-@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "WEBP", "PPM"])
 def test_lossless_formats_give_the_very_pixels(tmp_path, form):
     path = written(tmp_path, Image.fromarray(COLOUR), form, **({"lossless": True} if form == "WEBP" else {}))
     found = decode(path, 12, 20, None)
@@ -37,7 +37,7 @@ def test_the_suffix_says_nothing_about_the_format(tmp_path):
 
 
 def test_formats_that_are_not_admitted(tmp_path):
-    for form, name in (("GIF", "x.png"), ("PPM", "x.bmp"), ("EPS", "x.jpg")):
+    for form, name in (("TGA", "x.png"), ("PCX", "x.bmp"), ("EPS", "x.jpg")):
         with pytest.raises(UnreadableImage, match="not a PNG, JPEG"):
             decode(written(tmp_path, Image.fromarray(GREY), form, name), 12, 20, 1)
 
@@ -117,7 +117,7 @@ def test_cmyk(tmp_path):
     assert np.abs(decode(path, 12, 20, 3).transpose(1, 2, 0).astype(int) - COLOUR).mean() < 12
 
 
-def test_transparency_is_laid_over_black(tmp_path):
+def test_transparency_is_laid_on_black(tmp_path):
     alpha = np.full((12, 20), 255, dtype=np.uint8)
     alpha[:, 10:], alpha[0, 0] = 0, 128
     expected = np.rint(COLOUR * (alpha[..., np.newaxis] / 255))
@@ -172,12 +172,29 @@ def test_no_damaged_tag_costs_the_image(tmp_path):
             assert decode(path, 12, 20, 1).shape == (1, 12, 20)
 
 
-@pytest.mark.parametrize(("form", "name"), [("PNG", "x.png"), ("WEBP", "x.webp"), ("TIFF", "x.tif")])
-def test_the_first_frame_of_animations(tmp_path, form, name):
+@pytest.mark.parametrize(("form", "name"), [("PNG", "x.png"), ("WEBP", "x.webp"), ("TIFF", "x.tif"), ("GIF", "x.gif")])
+def test_the_first_frame_of_animations_is_read_and_told(tmp_path, form, name):
     frames = [Image.fromarray(np.full((12, 20, 3), level, dtype=np.uint8)) for level in (200, 100, 50)]
     options = {"lossless": True} if form == "WEBP" else {}
     path = written(tmp_path, frames[0], form, name, save_all=True, append_images=frames[1:], **options)
-    assert (decode(path, 12, 20, None) == 200).all()
+    told = []
+    assert (decode(path, 12, 20, None, told.append) == 200).all()
+    assert told == [PAGES if form == "TIFF" else FRAMES]
+    frames[0].save(path, form, **options)
+    decode(path, 12, 20, None, told.append)
+    assert len(told) == 1
+
+
+def test_a_smaller_copy_in_a_tiff_is_no_page(tmp_path):
+    small = Image.fromarray(GREY[:6, :10])
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    path = written(tmp_path, Image.fromarray(GREY), "TIFF", save_all=True, append_images=[small])
+    with Image.open(path) as image:
+        image.seek(1)
+        assert image.tag_v2[254] == 1
+    told = []
+    assert np.array_equal(decode(path, 12, 20, 1, told.append)[0], GREY)
+    assert told == []
 
 
 def test_large_images_shrink_without_aliasing(tmp_path):

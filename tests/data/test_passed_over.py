@@ -1,0 +1,159 @@
+"""What a folder holds besides images: counted and told, and never the end of a class in silence."""
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentcli.core.errors import DataError
+from latentcli.data import load
+from latentcli.formats.image_files import HAS_AVIF
+
+Fill = Callable[[Path], object]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three images in each of two classes."""
+    for number in range(6):
+        put(tmp_path / "set" / ("cat", "dog")[number % 2] / f"{number}.png", number)
+    return tmp_path / "set"
+
+
+def put(path: Path, level: int = 0, form: str | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((16, 16), 40 * level, np.uint8)
+    pixels[4:12, 4:12] = 255
+    Image.fromarray(pixels).save(path, form)
+
+
+def text(*names: str) -> Fill:
+    def fill(folder: Path) -> None:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("x")
+
+    return fill
+
+
+def images(*names: str) -> Fill:
+    return lambda folder: [put(folder / name, form="PNG") for name in names]
+
+
+def links(**targets: str) -> Fill:
+    def fill(folder: Path) -> None:
+        put(folder.parent / "elsewhere" / "owl" / "1.png")
+        for name, target in targets.items():
+            path = folder / name.replace("__", "/")
+            path.symlink_to(folder.parent / target, target_is_directory=True)
+
+    return fill
+
+
+TOLD: dict[str, tuple[Fill, str]] = {
+    "Windows": (text("cat/Thumbs.db", "cat/desktop.ini", "dog/THUMBS.DB"), "3 hidden or of the system"),
+    "macOS": (images("cat/._0.png", "__MACOSX/cat/._0.png", "cat/.DS_Store"), "3 hidden or of the system"),
+    "network storage": (images("@eaDir/cat.png", "cat/@eaDir/0.png/thumb.jpg", "#recycle/cat/9.png"), "3 hidden or of"),
+    "notebooks": (
+        images(".ipynb_checkpoints/a.png", "cat/.ipynb_checkpoints/a.png"),
+        r"2 hidden .*\.ipynb",
+    ),
+    "version control": (images(".git/x.png"), r"1 hidden or of the system \(\.git\)"),
+    "other formats": (text("cat/1.dcm", "cat/2.DCM", "dog/3.svg", "dog/noext"), "2 .dcm, 1 .svg, 1 without a suffix"),
+    "notes beside": (text("README.md", "LICENSE"), "1 without a suffix, 1 .md"),
+    "an empty class": (lambda folder: (folder / "owl").mkdir(), "no images in owl"),
+    "a class of notes": (text("owl/readme.txt"), "1 .txt(.|\n)*no images in owl"),
+    "a folder of annotations": (text("annotations/0.xml", "annotations/1.json"), "no images in annotations"),
+}
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_what_is_passed_over_is_counted_and_told(folder, case):
+    fill, expected = TOLD[case]
+    fill(folder)
+    found = load(folder)
+    assert (len(found), found.class_names) == (6, ("cat", "dog"))
+    assert re.search(expected, "\n".join(found.notes)), found.notes
+
+
+def test_a_plain_folder_has_nothing_to_tell(folder):
+    assert load(folder).notes == ()
+
+
+LOST: dict[str, tuple[Fill, str]] = {
+    "scans": (text("owl/1.dcm", "owl/2.dcm"), r"class owl of(.|\n)*2 files with .dcm(.|\n)*DICOM .* convert"),
+    "volumes": (text("owl/1.nii.gz"), "NIfTI"),
+    "no suffix": (images("owl/1", "owl/2"), "no suffix, such as owl/1(.|\n)*rename"),
+    "a telephone's": (text("owl/1.HEIC"), "HEIC"),
+    "archives": (text("owl/1.zip"), r"found 1 files with .zip(.|\n)*leave it out: `classes` cat,dog"),
+    "two links to one": (links(owl="elsewhere/owl", owls="elsewhere/owl"), "class owls(.|\n)*under another name"),
+}
+
+
+@pytest.mark.parametrize("case", LOST)
+def test_a_class_that_loses_all_its_files_is_an_error(folder, case):
+    fill, expected = LOST[case]
+    fill(folder)
+    with pytest.raises(DataError, match=expected):
+        load(folder)
+    assert load(folder, classes=["cat", "dog"]).class_names == ("cat", "dog")
+
+
+def _move_away(folder: Path) -> None:
+    for name in ("cat", "dog"):
+        shutil.move(folder / name, folder.parent / f"real-{name}")
+        (folder / name).symlink_to(folder.parent / f"real-{name}")
+
+
+LINKED: dict[str, tuple[Fill, tuple[str, ...]]] = {
+    "one class": (links(owl="elsewhere/owl"), ("cat", "dog", "owl")),
+    "a class under another name": (links(cat2="set/cat"), ()),
+    "all classes": (_move_away, ("cat", "dog")),
+}
+
+
+@pytest.mark.parametrize("case", LINKED)
+def test_links_to_class_folders_are_followed_once(folder, case):
+    fill, classes = LINKED[case]
+    fill(folder)
+    if classes:
+        found = load(folder)
+        assert found.class_names == classes
+        assert all((folder / file).is_file() for file in found.files)
+    else:
+        with pytest.raises(DataError, match=r"class cat2(.|\n)*under another name"):
+            load(folder)
+
+
+@pytest.mark.parametrize("fill", [links(loop="set"), links(cat__loop="set"), links(cat__self="set/cat"), links(up="")])
+def test_loops_are_refused(folder, fill):
+    fill(folder)
+    with pytest.raises(DataError, match="is a link to a folder that holds it"):
+        load(folder)
+
+
+FORMATS = [("gif", "GIF"), ("jfif", "JPEG"), ("jpe", "JPEG"), ("PGM", "PPM"), ("pnm", "PPM"), ("webp", "WEBP"),
+           pytest.param("avif", "AVIF", marks=pytest.mark.skipif(not HAS_AVIF, reason="no AVIF"))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("suffix", "form"), FORMATS)
+def test_a_class_in_another_format_stays_a_class(folder, suffix, form):
+    for number in range(3):
+        put(folder / "owl" / f"{number}.{suffix}", number, form)
+    found = load(folder)
+    assert found.class_names == ("cat", "dog", "owl")
+    assert found.labels.counts.tolist() == [3, 3, 3]
+    expected = load(folder, classes=["cat"]).images[0]
+    assert np.abs(found.images[-3].astype(int) - expected).max() < 30
+    assert found.notes == ()
+
+
+def test_animations_are_told(folder):
+    frames = [Image.fromarray(np.full((16, 16), level, np.uint8)) for level in (10, 200)]
+    frames[0].save(folder / "cat" / "moving.gif", save_all=True, append_images=frames[1:])
+    found = load(folder)
+    assert found.notes == ("set: only the first frame is read in 1 file(s), such as cat/moving.gif",)

@@ -1,0 +1,199 @@
+"""What pixels mean: transparent ones, few of many bits, and arrays of every type that people save."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from latentcli.core.errors import DataError, UsageError
+from latentcli.data import load
+from latentcli.data.arrays import to_images
+from latentcli.formats.pixel_values import Span, UnclearValues, hint, parse_range, span_of
+
+TRUE = np.random.default_rng(0).integers(0, 256, (5, 12, 12)).astype(np.uint8)
+TRUE[0, 0, :2] = 0, 255
+BITS = (TRUE > 127) * np.uint8(255)
+"""The pictures, as bytes and as black and white, that all of the following are."""
+
+READ: dict[str, tuple[np.ndarray, np.ndarray, str | None]] = {
+    "plain": (TRUE, TRUE, None),
+    "floats": (TRUE / 255, TRUE, None),
+    "half floats": ((TRUE / 255).astype("f2"), TRUE, None),
+    "foreign floats": ((TRUE / 255).astype(">f8"), TRUE, None),
+    "16 bits": (TRUE.astype("u2") * 257, TRUE, None),
+    "truth values": (BITS > 0, BITS, "0…1"),
+    "bytes of 0 and 1": (BITS // 255, BITS, "0…1"),
+    "long 0 and 1": ((BITS // 255).astype("i8"), BITS, "0…1"),
+    "long bytes": (TRUE.astype("i8"), TRUE, "0…255"),
+    "bytes in 16 bits": (TRUE.astype("u2"), TRUE, "0…255"),
+    "bytes in signed": (TRUE.astype(">i4"), TRUE, "0…255"),
+    "10 bits": (np.rint(TRUE * (1023 / 255)).astype("u2"), TRUE, "0…1023"),
+    "12 bits": (np.rint(TRUE * (4095 / 255)).astype("i4"), TRUE, "0…4095"),
+    "14 bits": (np.rint(TRUE * (16383 / 255)).astype("u4"), TRUE, "0…16383"),
+    "float bytes": (TRUE.astype("f4"), TRUE, "0…255"),
+    "about zero": ((TRUE / 127.5 - 1).astype("f4"), TRUE, "-1…1"),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_arrays_are_read_right_and_what_is_not_plain_is_told(tmp_path, case):
+    array, expected, span = READ[case]
+    np.savez(tmp_path / "x.npz", data=array)
+    found = load(tmp_path / "x.npz")
+    assert np.array_equal(found.images[:, 0], expected)
+    assert len(found.notes) == (span is not None)
+    assert span is None or f"is read as {span}; `range`" in found.notes[0]
+
+
+UNCLEAR: dict[str, np.ndarray] = {
+    "standardised": (TRUE - 127.5) / 73,
+    "a little over 1": np.where(TRUE == 255, 1.02, TRUE / 255),
+    "a little below 0": TRUE / 255 - 0.05,
+    "Hounsfield": TRUE.astype("i2") * 8 - 1024,
+    "signed bytes": (TRUE.astype("i2") - 128).astype("i1"),
+    "32 bits": TRUE.astype("u4") * 2**20,
+    "counts as floats": TRUE * 40.0,
+    "tiny": -TRUE / 1e6 - 1e-3,
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_what_is_unclear_is_refused_with_a_hint_that_is_right_when_it_is_followed(tmp_path, case):
+    np.savez(tmp_path / "x.npz", data=UNCLEAR[case])
+    with pytest.raises(DataError, match="black and white are unclear") as caught:
+        load(tmp_path / "x.npz")
+    advised = re.search(r"`range` (\S+)", str(caught.value))[1]
+    found = load(tmp_path / "x.npz", range=advised)
+    assert np.corrcoef(found.images.ravel(), UNCLEAR[case].ravel())[0, 1] > 0.999
+    if "clip" in str(caught.value):
+        np.savez(tmp_path / "x.npz", data=UNCLEAR[case].clip(0, 1))
+        assert load(tmp_path / "x.npz").notes == ()
+
+
+def test_numbers_that_are_not_finite_are_counted_and_the_call_that_omits_them_works(tmp_path):
+    data = (TRUE / 255).astype("f4")
+    data[3, 0, 0], data[1, 2, 2] = np.nan, np.inf
+    with pytest.raises(DataError, match=r"in 2 of 5 images, first in number 1(.|\n)*data\[numpy") as caught:
+        to_images(data, "x")
+    advised = re.search(r"data\[.*\]", str(caught.value))[0].split(", and")[0]
+    kept, _ = to_images(eval(advised, {"numpy": np, "data": data, "len": len}), "x")
+    assert np.array_equal(kept[:, 0], TRUE[[0, 2, 4]])
+
+
+@given(st.sampled_from(["f4", "i2", "i8", "i1", "u4"]), st.floats(-1e5, 1e5), st.floats(1, 1e5))
+def test_every_hint_names_a_range_that_holds_the_numbers(kind, low, width):
+    dtype = np.dtype(kind)
+    high = low + width
+    if dtype.kind != "f":
+        low, high = np.clip([round(low), round(high)], np.iinfo(dtype).min, np.iinfo(dtype).max)
+    try:
+        span = span_of(dtype, low, high)
+    except UnclearValues:
+        span = parse_range(hint(dtype, low, high).rsplit(" ", 1)[1])
+    assert span.holds(low, high)
+
+
+@pytest.mark.parametrize("text", ["", "x", "5,1", "1,1", "1,2,3", "nan", "inf", "0"])
+def test_a_range_is_a_number_or_two(text):
+    with pytest.raises(UsageError, match="`range`"):
+        parse_range(text)
+    assert (parse_range("4095"), parse_range("-1,1")) == (Span(0, 4095, True), Span(-1, 1, True))
+
+
+def files(folder, images, suffix=".png"):
+    folder.mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number}{suffix}")
+    return folder
+
+
+DEEP = [
+    (READ["16 bits"][0], ".png", None), (READ["10 bits"][0], ".png", "0…1023"), (READ["12 bits"][0], ".tif", "0…4095"),
+    (READ["bytes in 16 bits"][0], ".tif", "0…255"), (READ["about zero"][0], ".tif", "-1…1"),
+    (READ["float bytes"][0], ".tif", "0…255"), ((TRUE / 255).astype("f4"), ".tif", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("array", "suffix", "span"), DEEP)
+def test_files_of_more_than_8_bits_are_read_in_the_span_they_have_together(tmp_path, array, suffix, span):
+    found = load(files(tmp_path / "set", array, suffix))
+    assert np.array_equal(found.images[:, 0], TRUE)
+    assert len(found.notes) == (span is not None)
+    assert span is None or f"is read as {span}" in found.notes[0]
+    assert "in 5 file(s)" in "".join(found.notes) or span is None
+
+
+def test_a_dark_image_among_bright_ones_stays_dark(tmp_path):
+    deep = TRUE.astype("u2") * 16
+    deep[2] //= 8
+    found = load(files(tmp_path / "set", deep))
+    assert np.abs(found.images[2, 0].astype(int) - TRUE[2] // 8).max() <= 1
+    said = load(tmp_path / "set", range="65535")
+    assert said.images.max() == round(4080 / 257)
+    assert said.notes == ()
+
+
+def test_a_file_of_unclear_values_is_bad_and_told_what_would_make_it_good(tmp_path):
+    folder = files(tmp_path / "set", TRUE.astype("u2") * 257)
+    Image.fromarray(TRUE[0].astype("i4") - 1000).save(folder / "3-scan.tif")
+    found = load(folder, max_bad="1")
+    assert np.array_equal(found.images[:, 0], TRUE)
+    assert found.bad_files[0][0] == "3-scan.tif"
+    assert "int32 from -1000 to -745: black and white are unclear; say" in found.bad_files[0][1]
+    with pytest.raises(DataError, match="`range` -1000,"):
+        load(folder)
+
+
+def test_masks_of_0_and_1_in_files_are_black_and_white(tmp_path):
+    found = load(files(tmp_path / "set", BITS // 255))
+    assert np.array_equal(found.images[:, 0], BITS)
+    assert "is read as 0…1" in found.notes[0]
+
+
+INK = TRUE[0] > 100
+CLEAR = {  # of images with transparency: mode, colour of the ink, the ground
+    "black ink": ("RGBA", (0, 0, 0), "white"), "blue ink": ("RGBA", (0, 0, 200), "white"),
+    "grey ink": ("LA", (20,), "white"), "white ink": ("RGBA", (255, 255, 255), "black"),
+    "light ink": ("LA", (200,), "black"), "a photograph": ("RGBA", (120, 130, 90), "black"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("case", CLEAR)
+def test_what_is_drawn_on_transparent_ground_stays_visible(tmp_path, case, form):
+    mode, ink, ground = CLEAR[case]
+    if form == "WEBP" and mode == "LA":
+        pytest.skip("WebP has no grey")
+    pixels = np.dstack([*(np.full_like(TRUE[0], level) for level in ink), INK * np.uint8(255)])
+    (tmp_path / "set").mkdir()
+    options = {"lossless": True} if form == "WEBP" else {}
+    Image.fromarray(pixels, mode).save(tmp_path / "set" / "1.png", form, **options)
+    found = load(tmp_path / "set", image_shape=(1, 12, 12))
+    seen = found.images[0, 0].astype(int)
+    assert np.ptp(seen[INK]) == np.ptp(seen[~INK]) == 0
+    assert abs(seen[INK][0] - seen[~INK][0]) > 60
+    assert seen[~INK][0] == (255 if ground == "white" else 0)
+    assert f"laid on {ground} in 1 file(s), such as 1.png; `background`" in found.notes[0]
+    grey = load(tmp_path / "set", image_shape=(1, 12, 12), background="#808080")
+    assert (grey.images[0, 0][~INK] == 128).all()
+
+
+def test_palettes_with_a_transparent_colour(tmp_path):
+    image = Image.fromarray(INK.astype(np.uint8)).convert("P")
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    (tmp_path / "set").mkdir()
+    image.save(tmp_path / "set" / "1.png", transparency=0)
+    image.save(tmp_path / "set" / "2.gif", transparency=0)
+    assert np.array_equal(load(tmp_path / "set").images[:, 0] == 0, [INK, INK])
+
+
+def test_opaque_images_have_nothing_to_tell_and_a_background_is_a_colour(tmp_path):
+    folder = files(tmp_path / "set", [np.dstack([TRUE[0]] * 3 + [np.full_like(TRUE[0], 255)])])
+    assert load(folder).notes == ()
+    with pytest.raises(UsageError, match="`background` 'puce-ish' is no colour"):
+        load(folder, background="puce-ish")
+    np.save(tmp_path / "x.npy", TRUE)
+    assert "not used" in load(tmp_path / "x.npy", background="white").notes[0]
