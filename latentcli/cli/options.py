@@ -47,6 +47,13 @@ Encoder = Annotated[
     ),
 ]
 Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]
+NoLabel = Annotated[
+    str | None,
+    Option(
+        metavar="A,B,…",
+        help="What means no label, beside an empty one; '' is nothing else. [default: -1,nan,unknown,unlabelled]",
+    ),
+]
 LabelsPerClass = Annotated[
     int | None,
     Option(min=1, metavar="N", help="Let the classifier see only N labels of each class, drawn by the seed."),
@@ -86,12 +93,13 @@ class TrainReading:
     classes: Classes = None
     split: Split = "train"
     labels: Labels = None
+    no_label: NoLabel = None
     data_root: DataRoot = None
     max_bad: MaxBad = "1%"
 
     def options(self) -> dict[str, Any]:
         """As ``data.load`` takes them."""
-        return {**vars(self), "classes": names(self.classes)}
+        return {**vars(self), "classes": names(self.classes), "no_label": names(self.no_label)}
 
     def of_val(self, resize: bool | None = None) -> "TrainReading":
         """How VAL is read beside DATA: the same classes, patience and folders; its labels are its own.
@@ -99,7 +107,7 @@ class TrainReading:
         Args:
             resize: whether its arrays are resized; None: as DATA's.
         """
-        own: dict[str, Any] = {"classes": self.classes, "data_root": self.data_root, "max_bad": self.max_bad}
+        own: dict[str, Any] = {name: getattr(self, name) for name in ("classes", "no_label", "data_root", "max_bad")}
         wanted = getattr(self, "resize", False) if resize is None else resize
         return Reading(split="train", resize=wanted, **own)
 

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from latentcli.core.errors import DataError
 from latentcli.core.labels import UNLABELLED
 from latentcli.data import ImageSet, Labels
-from latentcli.data.labels import encode_labels, with_labels
+from latentcli.data.labels import with_labels
 
 
 def images(count, **known):
@@ -80,10 +78,3 @@ def test_unreadable_files_of_labels(tmp_path):
     for path in (tmp_path, tmp_path / "none.csv"):
         with pytest.raises(DataError, match="cannot read the labels"):
             with_labels(images(2), path)
-
-
-@given(st.lists(st.integers(-1, 30), min_size=1))
-def test_encoding_is_undone_by_the_names(values):
-    found = encode_labels(np.array(values), None, "set")
-    assert found.texts.tolist() == ["" if value < 0 else str(value) for value in values]
-    assert sorted(found.names, key=int) == list(found.names)
