@@ -30,8 +30,7 @@ def images(
     from latentcli.data import load
 
     loaded = load(data, **reading.options(), **how, progress=console.progress)
-    for note in loaded.notes:
-        console.note(note)
+    console.notes(loaded.notes)
     if loaded.bad_files:
         listed = (output.parent if output is not None else Path()) / bad_files
         write_bad_files(listed, loaded.bad_files)

@@ -191,7 +191,7 @@ def test_of_arrays_called_by_their_split_that_one_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arrays", [{"label": KINDS, "target": KINDS[::-1]}, {"a": KINDS, "b": TEXTS}, {"Y_train": KINDS, "class": TEXTS}]
+    "arrays", [{"label": KINDS, "target": KINDS[::-1]}, {"a": KINDS, "b": TEXTS}, {"target": KINDS, "class": TEXTS}]
 )
 def test_several_arrays_that_could_be_labels_are_an_error_that_lists_them(tmp_path, arrays):
     first, second = arrays
@@ -274,7 +274,7 @@ def test_the_rule_is_the_same_for_folders_and_tables(tmp_path):
     ("labels", "hint"),
     [
         (
-            [[1, 1, 0], [0, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]],
+            [[1, 1], [0, 0], [0, 1], [1, 0], [0, 1]],
             r"1 rows have no 1, 1 have several(.|\n)*labels\[:, 0\]",
         ),
         (np.full((5, 4), 0.25), r"probabilities(.|\n)*argmax"),
