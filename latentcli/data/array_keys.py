@@ -82,6 +82,13 @@ def images_of(content: Content, shaped: list[str]) -> str | None:
     return None
 
 
+def count_of_labels(content: Content) -> int | None:
+    """How many labels there are, where an array that is called so has one axis that counts; None where none has."""
+    called = [array for key, array in content.items() if words(key)[1] in LABELS and array.dtype.kind in "biufUS"]
+    counts = [array.size for array in called if array.ndim and array.size == max(array.shape)]
+    return counts[0] if len(set(counts)) == 1 else None
+
+
 def labels_of(content: Content, images: str, count: int, name: str) -> Found:
     """The keys of labels and of class names beside ``count`` images.
 

@@ -9,13 +9,13 @@ import numpy as np
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.data import array_keys as keys
+from latentcli.data.array_axes import CHANNELS, hint_for_shape, hint_for_values, oriented
 from latentcli.data.array_labels import encode_labels, one_per_image
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
 from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
 
-_CHANNELS = (1, 3)
 _ROUNDING = 1e-6  # how far a float may lie outside 0…1
 _ROUND_BYTES = 2**22  # bytes of floats that are converted at a time
 _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
@@ -41,8 +41,9 @@ def load(path: Path, split: str = "train", no_label: Sequence[str] | None = None
     name = path.name
     try:
         if path.suffix.lower() == ".npy":
-            images, layout = to_images(read_npy(path, mmap=True), name)
-            return ImageSet(images, name=name, layout=layout)
+            array, turned = oriented(read_npy(path, mmap=True), None, name)
+            images, layout = to_images(array, name)
+            return ImageSet(images, name=name, layout=layout, notes=turned)
         content = read_npz(path)
     except UnsafeArrays as error:
         if kind(path) is None:
@@ -51,7 +52,9 @@ def load(path: Path, split: str = "train", no_label: Sequence[str] | None = None
         raise DataError(f"{path} is not a file of plain arrays", f"found {error}", remedy) from error
     content, of_split = keys.of_split(content, split, name)
     key = _choose_images(content, name)
-    images, layout = to_images(content[key], name)
+    array, turned = oriented(content[key], keys.count_of_labels(content), name)
+    images, layout = to_images(array, name)
+    of_split += turned
     if not labelled:
         return ImageSet(images, name=name, layout=layout, notes=of_split)
     found = keys.labels_of(content, key, len(images), name)
@@ -71,15 +74,15 @@ def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
     """
     layout = _layout(array.shape)
     if layout is None:
-        hint = "a row per image? reshape it: data.reshape(-1, 28, 28)" if array.ndim == 2 else f"make it {_SHAPES}"
+        hint = hint_for_shape(array.shape, f"make it {_SHAPES}")
         raise DataError(f"{name} holds an array that is not images", f"expected {_SHAPES}, found {array.shape}", hint)
     if not array.size:
         raise DataError(f"{name} holds no images", f"its array has shape {array.shape}")
     if array.dtype.kind == "f":
         array = _quantised(array, name)
     elif array.dtype != np.uint8:
-        remedy = "convert them: data.astype('uint8') when they are 0…255"
-        raise DataError(f"{name} holds images of type {array.dtype}", "expected uint8 in 0…255 or float in 0…1", remedy)
+        expected = "expected uint8 in 0…255 or float in 0…1"
+        raise DataError(f"{name} holds images of type {array.dtype}", expected, hint_for_values(array))
     if layout == "NHW":
         return array[:, np.newaxis], layout
     return (array.transpose(0, 3, 1, 2) if layout == "NHWC" else array), layout
@@ -88,7 +91,7 @@ def to_images(array: np.ndarray, name: str) -> tuple[np.ndarray, str]:
 def _layout(shape: tuple[int, ...]) -> str | None:
     if len(shape) != 4:
         return "NHW" if len(shape) == 3 else None
-    return "NHWC" if shape[3] in _CHANNELS else "NCHW" if shape[1] in _CHANNELS else None
+    return "NHWC" if shape[3] in CHANNELS else "NCHW" if shape[1] in CHANNELS else None
 
 
 def _quantised(array: np.ndarray, name: str) -> np.ndarray:
@@ -99,10 +102,10 @@ def _quantised(array: np.ndarray, name: str) -> np.ndarray:
         part = np.asarray(array[start : start + step], dtype=np.float32)
         low, high = float(part.min()), float(part.max())
         if not math.isfinite(low + high):
-            raise DataError(f"{name} holds numbers that are not finite", None, "replace them, or omit these images")
+            raise DataError(f"{name} holds numbers that are not finite", None, hint_for_values(array))
         if low < -_ROUNDING or high > 1 + _ROUNDING:
             found = f"found values from {low:g} to {high:g}"
-            raise DataError(f"{name} holds float images outside 0…1", found, "scale them, or store uint8 in 0…255")
+            raise DataError(f"{name} holds float images outside 0…1", found, hint_for_values(array))
         result[start : start + step] = np.rint(part.clip(0, 1) * 255)
     return result
 

@@ -1,6 +1,7 @@
 """npz and npy: every layout of the contract, and nothing that is not images."""
 
 import io
+import re
 import zipfile
 from contextlib import suppress
 
@@ -140,6 +141,73 @@ def test_labels_that_do_not_fit_are_an_error(tmp_path, labels):
 def test_class_names_that_cannot_name_classes_are_an_error(tmp_path, names):
     with pytest.raises(DataError, match="class_names"):
         load(saved(tmp_path, data=pixels(2, 8, 8), labels=np.array([0, 1]), class_names=np.array(names)))
+
+
+# Axes in other orders, and hints
+
+
+def of_matlab(images):
+    return np.moveaxis(images, 0, -1)
+
+
+@pytest.mark.parametrize(
+    ("array", "expected", "more", "told"),
+    [
+        (lambda x: of_matlab(x[:, 0]), lambda x: x, {"y": np.arange(5)}, "5 images of 8×8"),
+        (lambda x: of_matlab(x[:, 0]), lambda x: x, {"labels": np.arange(5)[:, None]}, "5 images of 8×8"),
+        (lambda x: of_matlab(np.repeat(x[:, 0], 60, 0)), lambda x: np.repeat(x, 60, 0), {}, "300 images of 8×8"),
+        (lambda x: of_matlab(np.stack([x[:, 0]] * 3, -1)), lambda x: np.repeat(x, 3, 1), {}, "5 images of 8×8×3"),
+        (lambda x: of_matlab(x.transpose(0, 2, 3, 1)), lambda x: x, {"y": np.arange(5)}, "5 images of 8×8×1"),
+        (lambda x: x.reshape(5, 64), lambda x: x, {"label": np.arange(5)}, "5 images of 8×8"),
+        (lambda x: x, lambda x: x, {"y": np.arange(5)}, ""),
+    ],
+)
+def test_axes_that_leave_one_reading_are_taken_so_and_it_is_told(tmp_path, array, expected, more, told):
+    x = pixels(5, 1, 8, 8)
+    found = load(saved(tmp_path, data=array(x), **more))
+    assert np.array_equal(found.images, expected(x))
+    assert len(found.labels) == len(found.images)
+    assert told in " ".join(found.notes)
+
+
+def test_axes_that_leave_two_readings_are_told_with_the_call_that_turns_them(tmp_path):
+    x = pixels(20, 16, 16)
+    np.save(tmp_path / "set.npy", of_matlab(x))
+    found = load(tmp_path / "set.npy")
+    assert found.images.shape == (16, 1, 16, 20)
+    assert "16 images of 16×20" in found.notes[0]
+    assert "20 of 16×16: numpy.moveaxis(data, -1, 0)" in found.notes[0]
+    np.savez(tmp_path / "set.npz", data=of_matlab(x), labels=np.arange(16))
+    assert (len(load(tmp_path / "set.npz")), load(tmp_path / "set.npz").notes) == (16, ())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pixels(4, 64),
+        pixels(4, 3 * 64),
+        pixels(40, 50),
+        pixels(4, 8, 8, 4),
+        pixels(4, 8, 8, 2),
+        pixels(4, 1, 8, 8, 1),
+        pixels(4, 8, 8) > 100,
+        pixels(4, 8, 8).astype(np.uint16) * 257,
+        pixels(4, 8, 8).astype(np.uint16) * 16,
+        pixels(4, 8, 8).astype(np.int64),
+        (pixels(4, 8, 8) > 100).astype(np.int32),
+        (pixels(4, 8, 8).astype(np.int16) - 128).astype(np.int8),
+        pixels(4, 8, 8).astype(np.float32),
+        pixels(4, 8, 8) / 127.5 - 1,
+        rng.normal(size=(4, 8, 8)),
+        np.where(pixels(4, 8, 8) > 100, np.nan, 0.5),
+    ],
+)
+def test_a_hint_that_is_followed_makes_images_that_show_something(data):
+    with pytest.raises(DataError) as caught:
+        to_images(data, "x")
+    (call,) = re.findall(r"(?:[(]?data|numpy).*?(?=, or | leaves|$)", str(caught.value.remedy))[:1]
+    images, _ = to_images(eval(call, {"data": data, "numpy": np}), "x")
+    assert int(images.max()) - int(images.min()) > 100
 
 
 # Arrays by whatever names they have
