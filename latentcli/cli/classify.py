@@ -58,6 +58,9 @@ def classify(
         classification.check_reader(model, reader, reject_below)
         images = inputs.images(data, reading, target, image_shape=model.image_shape)
         found = classification.classify(images, model, reader, reject_below=reject_below, progress=console.progress)
+    console.notes(found.notes)
+    if figures and not found.known.any:
+        console.note(f"{data} has no labels: there is no accuracy, and no picture of a confusion matrix")
     table = io.StringIO()
     write_predictions(found, target or table)
     if target is None:

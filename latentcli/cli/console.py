@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,12 @@ def note(text: str) -> None:
     if not verbosity.quiet:
         with suppress(OSError):
             print(printable(text), file=sys.stderr)
+
+
+def notes(texts: Iterable[str]) -> None:
+    """Notes, a line each."""
+    for text in texts:
+        note(text)
 
 
 def detail(text: str) -> None:

@@ -32,6 +32,10 @@ def evaluate(
     reader = load_classifier(classifier, model) if classifier else None
     images = inputs.images(data, reading, None, image_shape=model.latent_model.config.image_shape)
     result, predictions = measure(images, model, reader, progress=console.progress)
+    if predictions is not None:
+        console.notes(predictions.notes)
+        if not predictions.known.any:
+            console.note(f"{images.name} has no labels: nothing tells how often {classifier} is right")
     drawn: list[Path] = []
     if figures is not None:
         drawn.append(pictures.reconstructions(pictures.folder(figures) / "reconstructions.png", model, images))

@@ -31,8 +31,7 @@ def images(
     from latentcli.data import load
 
     loaded = load(data, **reading.options(), **how, progress=console.progress)
-    for note in loaded.notes:
-        console.note(re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), note))
+    console.notes(re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), note) for note in loaded.notes)
     if loaded.bad_files:
         listed = (output.parent if output is not None else Path()) / bad_files
         write_bad_files(listed, loaded.bad_files)
@@ -84,11 +83,12 @@ def latents(
     from latentcli.cli import console
 
     if holds_latents(Path(data)):
-        for name in ("labels", "strict", "classes", "resize"):
+        for name in ("labels", "strict", "no_label", "classes", "resize"):
             if getattr(reading, name):
+                option = name.replace("_", "-")
                 raise UsageError(
-                    f"--{name} is of images, and {data} holds latents",
-                    remedy=f"give it where they are encoded: latentcli encode DATA vae.pth --{name} …",
+                    f"--{option} is of images, and {data} holds latents",
+                    remedy=f"give it where they are encoded: latentcli encode DATA vae.pth --{option} …",
                 )
         found = read_latents(Path(data))
         if vae is not None:

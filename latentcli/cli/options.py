@@ -48,6 +48,13 @@ Encoder = Annotated[
 ]
 Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]
 Strict = Annotated[bool, Option("--strict", help="Refuse rows of --labels that name no file of the folder.")]
+NoLabel = Annotated[
+    str | None,
+    Option(
+        metavar="A,B,…",
+        help="What means no label, beside an empty one; '' is nothing else. [default: -1,nan,unknown,unlabelled]",
+    ),
+]
 LabelsPerClass = Annotated[
     int | None,
     Option(min=1, metavar="N", help="Let the classifier see only N labels of each class, drawn by the seed."),
@@ -92,6 +99,7 @@ class TrainReading:
     split: Split = "train"
     labels: Labels = None
     strict: Strict = False
+    no_label: NoLabel = None
     data_root: DataRoot = None
     max_bad: MaxBad = "1%"
     range: Range = None
@@ -99,7 +107,7 @@ class TrainReading:
 
     def options(self) -> dict[str, Any]:
         """As ``data.load`` takes them."""
-        return {**vars(self), "classes": names(self.classes)}
+        return {**vars(self), "classes": names(self.classes), "no_label": names(self.no_label)}
 
     def of_val(self, resize: bool | None = None) -> "TrainReading":
         """How VAL is read beside DATA: the same classes, patience and folders; its labels are its own.
@@ -107,8 +115,8 @@ class TrainReading:
         Args:
             resize: whether its arrays are resized; None: as DATA's.
         """
-        own: dict[str, Any] = {"classes": self.classes, "data_root": self.data_root, "max_bad": self.max_bad,
-                               "range": self.range, "background": self.background}  # fmt: skip
+        kept = ("classes", "no_label", "data_root", "max_bad", "range", "background")
+        own: dict[str, Any] = {name: getattr(self, name) for name in kept}
         wanted = getattr(self, "resize", False) if resize is None else resize
         return Reading(split="train", resize=wanted, **own)
 

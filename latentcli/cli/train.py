@@ -22,7 +22,9 @@ def train(
     data: options.Data,
     val: options.Val = None,
     output: Annotated[Path, Option("-o", "--output", help="The checkpoint to write.")] = Path("vae.pth"),
-    gmm: Annotated[Path, Option(help="The mixture to write when there are labels.")] = Path("gmm_params.pkl"),
+    gmm: Annotated[
+        Path | None, Option(help="The mixture to write when there are labels. [default: gmm_params.pkl]")
+    ] = None,
     model: Annotated[str, Option(metavar=options.one_of("models:FAMILIES"), help="Model family.")] = "vae",
     backbone: Annotated[
         str | None, Option(help=f"Encoder and decoder, as `latentcli settings` lists them. {FAMILYS_OWN}")
@@ -61,13 +63,21 @@ def train(
     settings = training.values(train_model, backbone=backbone, latent_dim=latent_dim, loss=loss, beta=beta,
                                encoder=encoder, fine_tune=fine_tune, views=views)  # fmt: skip
     log, state = training_progress.outputs(output)
+    of_labels = {"VAL": val, "--gmm": gmm, "--labels-per-class": labels_per_class}
+    asked = [name for name, value in of_labels.items() if value is not None]
+    gmm = gmm or Path("gmm_params.pkl")
     read = [data, val, *inputs.encoder_files(encoder), reading.labels]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size)
     naming = images if labelled is None else labelled
-    named = naming.labels.any or val is not None
+    named = naming.labels.any or bool(asked)
+    if not named:
+        console.note(
+            f"{images.name} has no labels, so no mixture names its clusters: give some as VAL or with --labels, or "
+            f"later to latentcli fit-gmm {data} {output}"
+        )
     if named:
-        check_named(naming)
+        check_named(naming, " and ".join(asked))
         if labels_per_class is not None:  # refused now, not after hours of training
             labelled_per_class(naming, labels_per_class, training.seed)
     with training_progress.TrainingProgress() as listener:

@@ -53,6 +53,13 @@ class ImageSet(Labelled):
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    @property
+    def labels_looked_for(self) -> str:
+        """Where a source of this kind has its labels, for the message that there are none."""
+        if self.files is not None:
+            return "expected a sub-folder for each class, of names that do not mean no label"
+        return "expected an array of one label an image: labels, y, target or the like"
+
     def take(self, rows: np.ndarray) -> "ImageSet":
         """The same set with only these rows (indices or a boolean mask)."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows

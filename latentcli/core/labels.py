@@ -1,5 +1,7 @@
 """Labels of a set of images: codes, and the names of the classes, whose order is kept throughout."""
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,6 +13,9 @@ from latentcli.core.errors import DataError
 
 UNLABELLED = -1
 """The code of an image without a label; its text is empty."""
+
+NO_LABEL = ("-1", "-1.0", "nan", "unknown", "unlabeled", "unlabelled")
+"""Names that mean, in any case and in every source, that an image has no label, unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +48,12 @@ class Labels:
         Args:
             texts: (N,) names, "" for an unlabelled image.
             names: the classes in their order, any other name meaning unlabelled; None takes those that occur, in
-                ``class_order``.
+                ``class_order``. Of both, those that show the same letters are the same: see ``composed``.
         """
-        given = np.asarray(texts, dtype=object)
-        order = class_order(set(given.tolist()) - {""}) if names is None else tuple(names)
+        given = [composed(str(text)) for text in texts]
+        order = class_order(set(given) - {""}) if names is None else tuple(dict.fromkeys(map(composed, names)))
         index = {name: code for code, name in enumerate(order)}
-        return cls(np.array([index.get(str(text), UNLABELLED) for text in given], dtype=np.int64), order)
+        return cls(np.array([index.get(text, UNLABELLED) for text in given], dtype=np.int64), order)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -88,6 +93,12 @@ class Labels:
         codes = np.array([*(index.get(name, UNLABELLED) for name in self.names), UNLABELLED], dtype=np.int64)
         return replace(self, codes=codes[self.codes], names=tuple(names))
 
+    def in_composed_names(self) -> "Labels":
+        """The same labels with composed names, of which those that show the same letters become one class."""
+        if all(composed(name) == name for name in self.names):
+            return self
+        return Labels.of(self.texts, self.names)
+
     def followed_by(self, other: "Labels") -> "Labels":
         """These labels, then the other's; names that only the other has come last."""
         names = (*self.names, *(name for name in other.names if name not in self.names))
@@ -116,9 +127,38 @@ class Labels:
         return replace(self, codes=kept)
 
 
+def composed(name: str) -> str:
+    """The name in Unicode's composed form (NFC): macOS writes an accent apart, other systems and people do not."""
+    return unicodedata.normalize("NFC", name)
+
+
+def read_labels(
+    texts: Sequence[str], of: str, no_label: Sequence[str] | None = None
+) -> tuple[list[str], tuple[str, ...]]:  # fmt: skip
+    """Names of classes as they stand in a source, and "" for those that mean no label: one rule for all sources.
+
+    Args:
+        texts: (N,) as they stand in the source; "" and blanks mean no label, whatever else does.
+        of: what they are labels of, for the notes.
+        no_label: the names that mean no label, in any case; None: ``NO_LABEL``.
+
+    Returns:
+        (N,) names, composed; and notes for the user, at most one: how many mean no label.
+    """
+    meant = {name.strip().casefold() for name in (NO_LABEL if no_label is None else no_label)} | {""}
+    none = {text for text in set(texts) if text.strip().casefold() in meant}
+    found = Counter(text.strip() for text in texts if text in none)
+    names = ["" if text in none else composed(text) for text in texts]
+    if not found:
+        return names, ()
+    each = ", ".join(f"{text or 'empty'} ({count})" for text, count in found.most_common(3))
+    note = f"{of}: {found.total()} of {len(names)} labels mean no label: {each}"
+    return names, (note + ("; if it is a class: `no_label` ''" if any(found) else ""),)
+
+
 def class_order(names: Iterable[str]) -> tuple[str, ...]:
     """Class names without repetition: by value when all are whole numbers ("9" before "10"), else by text."""
-    unique = set(names)
+    unique = set(map(composed, names))
     if all(name.removeprefix("-").isdecimal() and name.isascii() and len(name) < 20 for name in unique):
         return tuple(sorted(unique, key=lambda name: (int(name), name)))
     return tuple(sorted(unique))

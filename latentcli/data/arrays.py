@@ -1,49 +1,72 @@
 """Images from ``.npz`` and ``.npy`` files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
-from latentcli.core.labels import Labels
-from latentcli.data.labels import encode_labels
+from latentcli.data import array_keys as keys
+from latentcli.data.array_axes import CHANNELS, hint_for_shape, oriented
+from latentcli.data.array_labels import encode_labels, one_per_image
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
 from latentcli.formats.pixel_values import Span, pixels_of
 from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
-IMAGE_KEYS = ("data", "images", "x")
-LABEL_KEYS = ("labels", "y")
 
-_CHANNELS = (1, 3)
 _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 
-def load(path: Path, span: Span | None = None) -> ImageSet:
+def load(
+    path: Path, split: str = "train", no_label: Sequence[str] | None = None, labelled: bool = True,
+    span: Span | None = None,
+) -> ImageSet:  # fmt: skip
     """The images of an array file, with labels where an archive has them.
 
-    ``.npz``: images under ``data``, ``images``, ``x`` or as the only image-shaped array; optionally ``labels`` or ``y``
-    (N,) and ``class_names``, see ``encode_labels``. Other arrays are ignored. ``.npy``: images; uint8 ones stay on the
-    disk, memory-mapped.
+    ``.npz``: images under ``data``, ``images``, ``x``, a name like these, or as the only image-shaped array; labels
+    under ``labels`` or ``y``, a name like these, or as the only other array of as many whole numbers or texts; see
+    ``array_keys``. ``class_names`` name them. Of keys such as ``x_train`` those of the split are taken. Other arrays
+    are ignored. ``.npy``: images; uint8 ones stay on the disk, memory-mapped.
+
+    Args:
+        path: of the file.
+        split: "train" or "test", where the keys of the archive name splits.
+        no_label: the names that mean no label, as for ``read_labels``.
+        labelled: whether labels are looked for.
+        span: which numbers are black and white; None: by the rule of ``pixel_values``.
 
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
     """
-    name, notes = path.name, list[str]()
+    name = path.name
+    notes: list[str] = []
     try:
         if path.suffix.lower() == ".npy":
-            images, layout = to_images(read_npy(path, mmap=True), name, span, notes)
-            return ImageSet(images, name=name, layout=layout, notes=tuple(notes))
+            array, turned = oriented(read_npy(path, mmap=True), None, name)
+            images, layout = to_images(array, name, span, notes)
+            return ImageSet(images, name=name, layout=layout, notes=(*turned, *notes))
         content = read_npz(path)
     except UnsafeArrays as error:
         if kind(path) is None:
             raise DataError(f"there is no file {path}") from error
         remedy = "write it again: numpy.savez(file, data=images, labels=labels); labels are numbers or strings"
         raise DataError(f"{path} is not a file of plain arrays", f"found {error}", remedy) from error
-    images, layout = to_images(_choose_images(content, name), name, span, notes)
-    return ImageSet(images, _labels(content, len(images), name), name=name, layout=layout, notes=tuple(notes))
+    content, of_split = keys.of_split(content, split, name)
+    key = _choose_images(content, name)
+    array, turned = oriented(content[key], keys.count_of_labels(content), name)
+    images, layout = to_images(array, name, span, notes)
+    of_split += (*turned, *notes)
+    if not labelled:
+        return ImageSet(images, name=name, layout=layout, notes=of_split)
+    found = keys.labels_of(content, key, len(images), name)
+    values = None if found.labels is None else one_per_image(content[found.labels], len(images))
+    if values is None:
+        return ImageSet(images, name=name, layout=layout, notes=of_split + found.notes)
+    class_names = None if found.class_names is None else content[found.class_names]
+    labels, of_labels = encode_labels(values, class_names, name, no_label)
+    return ImageSet(images, labels, name=name, layout=layout, notes=(*of_split, *found.notes, *of_labels))
 
 
 def to_images(
@@ -62,7 +85,7 @@ def to_images(
     """
     layout = _layout(array.shape)
     if layout is None:
-        hint = "a row per image? reshape it: data.reshape(-1, 28, 28)" if array.ndim == 2 else f"make it {_SHAPES}"
+        hint = hint_for_shape(array.shape, f"make it {_SHAPES}")
         raise DataError(f"{name} holds an array that is not images", f"expected {_SHAPES}, found {array.shape}", hint)
     if not array.size:
         raise DataError(f"{name} holds no images", f"its array has shape {array.shape}")
@@ -77,33 +100,20 @@ def to_images(
 def _layout(shape: tuple[int, ...]) -> str | None:
     if len(shape) != 4:
         return "NHW" if len(shape) == 3 else None
-    return "NHWC" if shape[3] in _CHANNELS else "NCHW" if shape[1] in _CHANNELS else None
+    return "NHWC" if shape[3] in CHANNELS else "NCHW" if shape[1] in CHANNELS else None
 
 
-def _choose_images(content: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    for key in IMAGE_KEYS:
-        if key in content:
-            return content[key]
-    others = {key: array for key, array in content.items() if key not in (*LABEL_KEYS, "class_names")}
-    shaped = [key for key, array in others.items() if _layout(array.shape) is not None and array.dtype.kind in "uifb"]
-    if len(shaped) == 1:
-        return others[shaped[0]]
+def _choose_images(content: Mapping[str, np.ndarray], name: str) -> str:
+    shaped = [
+        key for key, array in content.items()
+        if _layout(array.shape) is not None and array.dtype.kind in "uifb" and keys.words(key)[1] not in keys.LABELS
+    ]  # fmt: skip
+    key = keys.images_of(content, shaped)
+    if key is not None:
+        return key
     found = ", ".join(f"{key} {array.shape}" for key, array in list(content.items())[:8]) or "no arrays"
     what = "more than one array that could be images" if shaped else "no array of images"
-    raise DataError(f"{name} holds {what}", f"found {found}", f"name the images 'data': {_SHAPES}")
-
-
-def _labels(content: Mapping[str, np.ndarray], count: int, name: str) -> Labels:
-    key = next((key for key in LABEL_KEYS if key in content), None)
-    if key is None:
-        return Labels.none(count)
-    values = content[key]
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        hint = "of one-hot rows: labels.argmax(axis=1)" if values.ndim == 2 else "one label per image"
-        raise DataError(f"{name} holds {key} of shape {values.shape}", f"expected ({count},)", f"make it {hint}")
-    if len(values) != count:
-        remedy = "give one label per image, in order"
-        raise DataError(f"{name} holds {count} images and {len(values)} {key}", None, remedy)
-    return encode_labels(values, content.get("class_names"), name)
+    remedy = f"name the images 'data': {_SHAPES}"
+    if not shaped and len(content) > 1 and len({array.shape for array in content.values()}) == 1:
+        remedy = "images of one size make one array: numpy.savez(file, data=numpy.stack(images))"
+    raise DataError(f"{name} holds {what}", f"found {found}", remedy)

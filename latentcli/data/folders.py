@@ -19,7 +19,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
-from latentcli.core.labels import Labels, check_classes, class_order
+from latentcli.core.labels import Labels, check_classes, class_order, read_labels
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
@@ -45,7 +45,8 @@ _DEEPEST = 64  # folders within folders
 
 def load(
     folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
-    max_bad: str, progress: Progress, span: Span | None = None, background: str | None = None,
+    max_bad: str, progress: Progress, no_label: Sequence[str] | None = None, span: Span | None = None,
+    background: str | None = None,
 ) -> ImageSet:  # fmt: skip
     """All images of a folder, by the sorted order of their paths; what is not said here is as for ``loading.load``.
 
@@ -69,21 +70,23 @@ def load(
         raise DataError(f"cannot read the folder {error.filename or folder}", reason(error)) from error
     files = _checked(folder, entries, classes, classes_from_folders)
     labelled = classes_from_folders and "/" in files[0]
-    class_names = class_order([file.split("/")[0] for file in files]) if labelled else ()
+    texts, of_labels = read_labels([file.split("/")[0] for file in files], name, no_label) if labelled else ([], ())
+    names = dict(zip(files, texts, strict=False))
+    class_names = class_order(set(texts) - {""})
     if classes is not None:
         if not class_names:
             raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
         check_classes(classes, class_names, name)
-        files = [file for file in files if file.split("/")[0] in classes]
+        files = [file for file in files if names[file] in classes]
     decoded = _decode_all(folder, files, shape, size, progress, span, background)
     bad = decoded.bad
     _check_bad(bad, len(files), max_bad, name)
     images, of_bits = pixels_of(decoded.images, name)  # files of 8 bits may hold zeros and ones
     unreadable = dict(bad)
     files = [file for file in files if file not in unreadable]
-    labels = Labels.of([file.split("/")[0] for file in files], class_names) if labelled else Labels.none(len(files))
+    labels = Labels.of([names.get(file, "") for file in files], class_names)
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
-    notes = [*entries.notes(name), *_remarks(decoded.remarks, name), *of_bits]
+    notes = [*entries.notes(name), *_remarks(decoded.remarks, name), *of_bits, *of_labels]
     return ImageSet(images, labels, tuple(files), name, layout, tuple(bad), tuple(notes))
 
 

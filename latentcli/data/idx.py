@@ -20,9 +20,9 @@ from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.core.progress import Progress
+from latentcli.data.array_labels import encode_labels
 from latentcli.data.arrays import to_images
 from latentcli.data.download import find_or_download
-from latentcli.data.labels import encode_labels
 from latentcli.formats.regular_files import open_regular, read_into, reason
 
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -84,7 +84,8 @@ def load(folder: Path, split: str) -> ImageSet:
     if values.shape != (len(images),):
         problem = f"{folder} holds {len(images)} images and labels of shape {values.shape}"
         raise DataError(problem, f"in {labels_path.name}")
-    return ImageSet(images, encode_labels(values, None, folder.name), name=folder.name, layout=layout)
+    labels, notes = encode_labels(values, None, folder.name)
+    return ImageSet(images, labels, name=folder.name, layout=layout, notes=notes)
 
 
 def _files(folder: Path, split: str) -> tuple[Path | None, Path | None]:

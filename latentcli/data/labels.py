@@ -1,66 +1,20 @@
-"""Labels from arrays and from CSV files."""
+"""Labels from CSV files."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
-from latentcli.core.labels import UNLABELLED, Labels, class_order
+from latentcli.core.labels import Labels, read_labels
 from latentcli.formats.csv_text import Table, read_table, unescape_formula
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths
 
 
-def encode_labels(values: np.ndarray, class_names: np.ndarray | None, name: str) -> Labels:
-    """Labels as indices into class names.
-
-    Args:
-        values: (N,) integers or strings. With ``class_names``, integers are indices into them; without, the integer
-            is the name. -1 and "" are unlabelled.
-        class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
-
-    Raises:
-        DataError: labels are of another type or not among the class names, or two classes have the same name.
-    """
-    if values.dtype.kind not in "iuUS":
-        remedy = "convert them: labels.astype(int), or labels.astype(str)"
-        raise DataError(f"{name} holds labels of type {values.dtype}", "expected whole numbers or strings", remedy)
-    numbers = values.dtype.kind in "iu"
-    distinct, inverse = np.unique(values, return_inverse=True)
-    texts = _texts(distinct)
-    unlabelled = {"", str(UNLABELLED)} if distinct.dtype.kind != "u" else {""}
-    if class_names is None:
-        names = class_order([text for text in texts if text not in unlabelled])
-        index = {text: row for row, text in enumerate(names)}
-    else:
-        names = _given_names(class_names, name)
-        index = {str(row) if numbers else text: row for row, text in enumerate(names)}
-    unknown = [text for text in texts if text not in index and text not in unlabelled]
-    if unknown:
-        expected = f"expected {f'0 to {len(names) - 1}' if numbers else ', '.join(names[:12])}"
-        raise DataError(f"{name} holds the label {unknown[0]!r}, which has no name in class_names", expected)
-    codes = np.array([index.get(text, UNLABELLED) for text in texts], dtype=np.int64)
-    return Labels(codes[inverse.reshape(-1)], names)
-
-
-def _texts(values: np.ndarray) -> list[str]:
-    texts = values.tolist()
-    return [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text) for text in texts]
-
-
-def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:
-    texts = _texts(class_names.reshape(-1)) if class_names.dtype.kind in "iuUS" else []
-    if class_names.ndim != 1 or not texts or len(set(texts)) != len(texts) or "" in texts:
-        found = f"expected (K,) strings that all differ, found {class_names.dtype} of shape {class_names.shape}"
-        raise DataError(f"{name} holds class_names that cannot name classes", found)
-    return tuple(texts)
-
-
-def with_labels(images: ImageSet, path: Path, strict: bool = False) -> ImageSet:
+def with_labels(
+    images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None
+) -> ImageSet:  # fmt: skip
     """The images with the labels of a CSV file instead of their own; images that it does not name are unlabelled.
 
     Args:
@@ -70,6 +24,7 @@ def with_labels(images: ImageSet, path: Path, strict: bool = False) -> ImageSet:
             other columns are ignored. Where there are two columns, one may have any other name. A label alone, as
             ``classify`` writes it for arrays, is that of each image in turn. An empty label is none.
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
+        no_label: names that mean no label, as for ``read_labels``.
 
     Raises:
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
@@ -95,8 +50,10 @@ def with_labels(images: ImageSet, path: Path, strict: bool = False) -> ImageSet:
         notes += _left_out(stale, len(named), images, path.name, strict)
     chosen = _whole_numbers(chosen, path.name, notes)
     notes += _alike(chosen.values(), path.name)
-    texts = [unicodedata.normalize("NFC", chosen.get(row, "")) for row in range(len(images))]
-    return replace(images, labels=Labels.of(texts), notes=(*images.notes, *notes))
+    texts, none = read_labels(list(chosen.values()), path.name, no_label)
+    known = dict(zip(chosen, texts, strict=True))
+    labels = Labels.of([known.get(row, "") for row in range(len(images))])
+    return replace(images, labels=labels, notes=(*images.notes, *notes, *none))
 
 
 FILE_COLUMNS = (

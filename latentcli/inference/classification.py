@@ -1,5 +1,6 @@
 """Labels for images, by a classifier of latents or by one of pixels."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,11 @@ from latentcli.classifiers.base import DensityClassifier, LatentClassifier
 from latentcli.classifiers.fitting import features_for
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.core.image_set import ImageSet
-from latentcli.core.labels import UNLABELLED, Labels
+from latentcli.core.labels import UNLABELLED, Labels, composed
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check_number
+from latentcli.inference.class_names import compare_classes
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 
@@ -63,6 +65,11 @@ class Predictions:
     def rejected(self) -> int | None:
         """How many images were rejected; None unless ``rejects``."""
         return int((~self.labels.known).sum()) if self.rejects else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before the scores are read: classes that only the data or only the classifier knows."""
+        return compare_classes(self.known.occurring, self.labels.names)
 
     def scores(self) -> dict[str, Any]:
         """Accuracy, F1, precision, recall and the confusion matrix on the images whose label is known; {} without any.
@@ -129,8 +136,8 @@ def classify(
     check_reader(model, classifier, reject_below)
     if classifier is None:
         found = model.probabilities(images, progress)
-        labels = Labels(found.argmax(axis=1).astype(np.int64), tuple(model.class_names))
-        return Predictions(labels, found, images.labels, images.files, images.bad_files)
+        labels = Labels(found.argmax(axis=1).astype(np.int64), _composed(model.class_names))
+        return Predictions(labels, found, images.labels.in_composed_names(), images.files, images.bad_files)
     latents = model.encode(images, classifier.features, progress)
     return classify_latents(latents, classifier, reject_below, images.bad_files)
 
@@ -164,8 +171,15 @@ def classify_latents(
     codes = found.argmax(axis=1).astype(np.int64)
     if reject_below is not None and isinstance(classifier, DensityClassifier):
         codes[classifier.typicality(features) < reject_below] = UNLABELLED
-    labels = Labels(codes, tuple(str(name) for name in classifier.classes_))
-    return Predictions(labels, found, latents.labels, latents.files, bad_files, latents, reject_below is not None)
+    labels, known = Labels(codes, _composed(classifier.classes_)), latents.labels.in_composed_names()
+    return Predictions(labels, found, known, latents.files, bad_files, latents, reject_below is not None)
+
+
+def _composed(names: Iterable[str]) -> tuple[str, ...]:
+    """Names that compare with those of data, which are composed; as they are where two of them would become one."""
+    given = tuple(map(str, names))
+    made = tuple(map(composed, given))
+    return made if len(set(made)) == len(made) else given
 
 
 def check_reader(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None = None) -> None:

@@ -68,7 +68,7 @@ def of_simple_classifiers(classifier: DensityClassifier, predictions: Prediction
     points, labels = classifier.learned_from
     known = predictions.known.known
     features = classifier.coordinates(features_for(classifier, predictions.latents)[known])
-    truth, names = predictions.known.texts[known], np.array([str(name) for name in classifier.classes_])
+    truth, names = predictions.known.texts[known], np.array(predictions.labels.names)
     return {
         metric: float((PROBES[kind]().fit(points, names[labels]).predict(features) == truth).mean())
         for metric, kind in SIMPLE.items()

@@ -230,9 +230,15 @@ def configure(
     return of_data, training(**{n: v for n, v in values.items() if n in of_training})
 
 
-def check_named(images: ImageSet) -> None:
-    """Raise a ``DataError`` for labels that cannot name clusters: none, or all of one class; before a long training."""
+def check_named(images: ImageSet, asked: str = "") -> None:
+    """Raise a ``DataError`` for labels that cannot name clusters: none, or all of one class; before a long training.
+
+    Args:
+        images: that have, or lack, the labels.
+        asked: what needs them, as the user has called it.
+    """
     if not images.labels.any:
         problem = f"{images.name} has no labels to name the clusters with"
-        raise DataError(problem, "expected labelled images, a few per class")
+        needed = f", which {asked} needs" if asked else ""
+        raise DataError(problem, f"{images.labels_looked_for}{needed}", "give some: `labels` names a CSV file of them")
     mixing.classes_of(images, None)

@@ -1,6 +1,7 @@
 """npz and npy: every layout of the contract, and nothing that is not images."""
 
 import io
+import re
 import zipfile
 from contextlib import suppress
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from latentcli.core.errors import DataError
 from latentcli.core.labels import UNLABELLED
 from latentcli.data import load
+from latentcli.data.array_labels import encode_labels
 from latentcli.data.arrays import to_images
 
 rng = np.random.default_rng(0)
@@ -138,6 +141,217 @@ def test_labels_that_do_not_fit_are_an_error(tmp_path, labels):
 def test_class_names_that_cannot_name_classes_are_an_error(tmp_path, names):
     with pytest.raises(DataError, match="class_names"):
         load(saved(tmp_path, data=pixels(2, 8, 8), labels=np.array([0, 1]), class_names=np.array(names)))
+
+
+# Axes in other orders, and hints
+
+
+def of_matlab(images):
+    return np.moveaxis(images, 0, -1)
+
+
+@pytest.mark.parametrize(
+    ("array", "expected", "more", "told"),
+    [
+        (lambda x: of_matlab(x[:, 0]), lambda x: x, {"y": np.arange(5)}, "5 images of 8×8"),
+        (lambda x: of_matlab(x[:, 0]), lambda x: x, {"labels": np.arange(5)[:, None]}, "5 images of 8×8"),
+        (lambda x: of_matlab(np.repeat(x[:, 0], 60, 0)), lambda x: np.repeat(x, 60, 0), {}, "300 images of 8×8"),
+        (lambda x: of_matlab(np.stack([x[:, 0]] * 3, -1)), lambda x: np.repeat(x, 3, 1), {}, "5 images of 8×8×3"),
+        (lambda x: of_matlab(x.transpose(0, 2, 3, 1)), lambda x: x, {"y": np.arange(5)}, "5 images of 8×8×1"),
+        (lambda x: x.reshape(5, 64), lambda x: x, {"label": np.arange(5)}, "5 images of 8×8"),
+        (lambda x: x, lambda x: x, {"y": np.arange(5)}, ""),
+    ],
+)
+def test_axes_that_leave_one_reading_are_taken_so_and_it_is_told(tmp_path, array, expected, more, told):
+    x = pixels(5, 1, 8, 8)
+    found = load(saved(tmp_path, data=array(x), **more))
+    assert np.array_equal(found.images, expected(x))
+    assert len(found.labels) == len(found.images)
+    assert told in " ".join(found.notes)
+
+
+def test_axes_that_leave_two_readings_are_told_with_the_call_that_turns_them(tmp_path):
+    x = pixels(20, 16, 16)
+    np.save(tmp_path / "set.npy", of_matlab(x))
+    found = load(tmp_path / "set.npy")
+    assert found.images.shape == (16, 1, 16, 20)
+    assert "16 images of 16×20" in found.notes[0]
+    assert "20 of 16×16: numpy.moveaxis(data, -1, 0)" in found.notes[0]
+    np.savez(tmp_path / "set.npz", data=of_matlab(x), labels=np.arange(16))
+    assert (len(load(tmp_path / "set.npz")), load(tmp_path / "set.npz").notes) == (16, ())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pixels(4, 64),
+        pixels(4, 3 * 64),
+        pixels(40, 50),
+        pixels(4, 8, 8, 4),
+        pixels(4, 8, 8, 2),
+        pixels(4, 1, 8, 8, 1),
+    ],
+)
+def test_a_hint_that_is_followed_makes_images_that_show_something(data):
+    with pytest.raises(DataError) as caught:
+        to_images(data, "x")
+    (call,) = re.findall(r"(?:[(]?data|numpy).*?(?=, or | leaves|$)", str(caught.value.remedy))[:1]
+    images, _ = to_images(eval(call, {"data": data, "numpy": np}), "x")
+    assert int(images.max()) - int(images.min()) > 100
+
+
+# Arrays by whatever names they have
+
+KINDS = np.array([0, 1, 2, 0, 1])
+NAMES = np.array(["disc", "square", "cross"])
+TEXTS = NAMES[KINDS]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "more", "names"),
+    [
+        ("X", "Y", {}, "012"),
+        ("x_train", "y_train", {}, "012"),
+        ("Xtrain", "ytrain", {}, "012"),
+        ("trainImages", "trainLabels", {}, "012"),
+        ("train_images", "train_labels", {"val_images": 1, "test_images": 1, "test_labels": 0}, "012"),
+        ("image", "label", {}, "012"),
+        ("images", "targets", {"scores": np.ones(5)}, "012"),
+        ("data", "target", {"target_names": NAMES}, NAMES),
+        ("data", "labels", {"classes": NAMES}, NAMES),
+        ("Images", "CLASS", {"ids": np.arange(5)}, "012"),
+        ("arr_0", "arr_1", {}, "012"),
+        ("imgs", "latents_classes", {"weights": np.zeros(7)}, "012"),
+        ("pixels", "kind", {"names of files": np.array(list("abcde"))}, "012"),
+        ("a", "b", {"masks": np.zeros((5, 9))}, "012"),
+    ],
+)
+def test_images_and_labels_are_found_by_whatever_name_and_it_is_told(tmp_path, images, labels, more, names):
+    x = pixels(5, 8, 9)
+    beside = {key: pixels(3, 8, 9) if isinstance(value, int) else value for key, value in more.items()}
+    found = load(saved(tmp_path, **beside, **{labels: KINDS, images: x}))
+    assert np.array_equal(found.images[:, 0], x)
+    assert (found.class_names, found.labels.codes.tolist()) == (tuple(names), KINDS.tolist())
+    told = " ".join(found.notes)
+    assert {images, labels} <= {"data", "images", "x", "labels", "y"} or (images in told and labels in told)
+    assert "test" not in "".join(more) or "not val, test" in told
+    assert not {"classes", "target_names"} & more.keys() or "names of its classes" in told
+
+
+def test_of_arrays_called_by_their_split_that_one_is_taken(tmp_path):
+    train, test = pixels(5, 8, 8), pixels(2, 8, 8)
+    path = saved(tmp_path, x_train=train, y_train=KINDS, x_test=test, y_test=KINDS[:2])
+    assert np.array_equal(load(path, split="test").images[:, 0], test)
+    assert load(path, split="test").labels.texts.tolist() == ["0", "1"]
+    only = saved(tmp_path, "only.npz", x_train=train, y_train=KINDS)
+    assert len(load(only, split="test")) == 5
+    assert "its train part is taken" in load(only, split="test").notes[0]
+
+
+@pytest.mark.parametrize(
+    "arrays", [{"label": KINDS, "target": KINDS[::-1]}, {"a": KINDS, "b": TEXTS}, {"target": KINDS, "class": TEXTS}]
+)
+def test_several_arrays_that_could_be_labels_are_an_error_that_lists_them(tmp_path, arrays):
+    first, second = arrays
+    path = saved(tmp_path, images=pixels(5, 8, 8), **arrays)
+    with pytest.raises(DataError, match=rf"several arrays(.|\n)*{first} \(5,\)(.|\n)*{second} \(5,\)(.|\n)*'labels'"):
+        load(path)
+    (tmp_path / "l.csv").write_text("File,Label\n0,a\n")
+    assert load(path, labels=tmp_path / "l.csv").labels.texts.tolist() == ["a", "", "", "", ""]
+
+
+@pytest.mark.parametrize("arrays", [{}, {"ids": np.arange(5)}, {"scores": np.ones(5)}, {"y_of_others": KINDS[:4]}])
+def test_what_is_no_label_is_told_and_never_taken(tmp_path, arrays):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), **arrays))
+    assert not found.labels.any
+    assert all(key in " ".join(found.notes) for key in arrays)
+
+
+# Labels of whatever kind
+
+
+@pytest.mark.parametrize(
+    ("labels", "texts", "told"),
+    [
+        (KINDS[:, None], "01201", ""),
+        (KINDS[None], "01201", ""),
+        (KINDS.astype(">f8"), "01201", ""),
+        (KINDS > 0, ["False", "True", "True", "False", "True"], ""),
+        (np.eye(3)[KINDS], "01201", "one-hot"),
+        (np.eye(3, dtype=bool)[KINDS], "01201", "one-hot"),
+        (np.where(KINDS, KINDS, np.nan), ["", "1", "2", "", "1"], "2 of 5 labels mean no label: empty (2)"),
+        (np.where(KINDS, KINDS, -(2**63)), ["", "1", "2", "", "1"], "2 of 5"),  # NaN by astype(int)
+        (KINDS - 1, ["", "0", "1", "", "0"], "-1 (2)"),
+        (KINDS - 1.0, ["", "0", "1", "", "0"], "-1 (2)"),
+        ((KINDS - 1).astype("U2"), ["", "0", "1", "", "0"], "-1 (2)"),
+        (["cat", "NaN", "Unknown", " unlabelled ", "dog"], ["cat", "", "", "", "dog"], "3 of 5"),
+        (["cat", "", "  ", "cat", "dog"], ["cat", "", "", "cat", "dog"], "empty (2)"),
+        (["cafe\u0301", "caf\u00e9", "a", "a", "a"], ["caf\u00e9", "caf\u00e9", "a", "a", "a"], ""),
+    ],
+)
+def test_labels_of_every_kind_are_read_and_what_means_none_is_counted(tmp_path, labels, texts, told):
+    found = load(saved(tmp_path, data=pixels(5, 8, 8), labels=np.array(labels)))
+    assert found.labels.texts.tolist() == list(texts)
+    assert told in " ".join(found.notes)
+    assert bool(told) == bool(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("no_label", "classes", "texts"),
+    [
+        (None, None, ["", "", "a", ""]),
+        ([], None, ["-1", "unknown", "a", ""]),
+        (["A"], None, ["-1", "unknown", "", ""]),
+        (["UNKNOWN"], None, ["-1", "", "a", ""]),
+        (None, ["-1", "a"], ["-1", "a"]),
+    ],
+)
+def test_what_means_no_label_can_be_said(tmp_path, no_label, classes, texts):
+    path = saved(tmp_path, data=pixels(4, 8, 8), labels=np.array(["-1", "unknown", "a", ""]))
+    assert load(path, no_label=no_label, classes=classes).labels.texts.tolist() == texts
+
+
+def test_the_rule_is_the_same_for_folders_and_tables(tmp_path):
+    for row, name in enumerate(["unlabeled", "-1", "cat", "dog"]):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.fromarray(pixels(8, 8)).save(tmp_path / "set" / name / f"{row}.png")
+    of_folders = load(tmp_path / "set")
+    assert (of_folders.class_names, of_folders.labels.texts.tolist()) == (("cat", "dog"), ["", "cat", "dog", ""])
+    assert "2 of 4" in of_folders.notes[0]
+    assert load(tmp_path / "set", no_label=[]).class_names == ("-1", "cat", "dog", "unlabeled")
+    (tmp_path / "labels.csv").write_text("File,Label\n0,Unknown\n1,-1\n2,cat\n")
+    of_table = load(saved(tmp_path, data=pixels(4, 8, 8)), labels=tmp_path / "labels.csv")
+    assert of_table.labels.texts.tolist() == ["", "", "cat", ""]
+    assert "labels.csv: 2 of 3" in of_table.notes[0]
+    (tmp_path / "none.csv").write_text("File,Label\n0,-1\n")
+    with pytest.raises(DataError, match="labels no image of set"):
+        load(tmp_path / "set.npz", labels=tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("labels", "hint"),
+    [
+        (
+            [[1, 1], [0, 0], [0, 1], [1, 0], [0, 1]],
+            r"1 rows have no 1, 1 have several(.|\n)*labels\[:, 0\]",
+        ),
+        (np.full((5, 4), 0.25), r"probabilities(.|\n)*argmax"),
+        (np.full((5, 2), 7), r"take the column"),
+        ([0.5, 1, 2, 0, 1], r"found 0.5 among 4(.|\n)*astype\(str\)"),
+        (KINDS[:4], r"5 images and labels of shape \(4,\)"),
+    ],
+)
+def test_what_cannot_be_labels_is_refused_with_a_hint_that_fits(tmp_path, labels, hint):
+    with pytest.raises(DataError, match=hint):
+        load(saved(tmp_path, data=pixels(5, 8, 8), labels=np.array(labels)))
+
+
+@given(st.lists(st.integers(-1, 30), min_size=1))
+def test_encoding_is_undone_by_the_names(values):
+    found, notes = encode_labels(np.array(values), None, "set")
+    assert found.texts.tolist() == ["" if value < 0 else str(value) for value in values]
+    assert sorted(found.names, key=int) == list(found.names)
+    assert bool(notes) == (-1 in values)
 
 
 def test_npy_of_bytes_stays_on_the_disk(tmp_path):

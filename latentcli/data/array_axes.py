@@ -1,0 +1,61 @@
+"""Axes of arrays of images as other programs order them, and hints that are made from what an array holds."""
+
+import math
+
+import numpy as np
+
+from latentcli.core.image_set import LARGEST, SMALLEST
+
+CHANNELS = (1, 3)
+_BITS = (8, 10, 12, 14, 16)
+
+
+def oriented(array: np.ndarray, count: int | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The array with images along its first axis, a view of it, where sizes or labels leave one reading; what is told.
+
+    Args:
+        array: (H, W, N) and (H, W, C, N), as MATLAB has them, (N, H·W) with H = W, or one that stays as it is.
+        count: of the labels beside it; None where there are none.
+        name: of the source.
+    """
+    shape = array.shape
+    if array.ndim == 4 and shape[2] in CHANNELS and shape[3] not in CHANNELS and shape[1] not in CHANNELS:
+        return np.moveaxis(array, -1, 0), (_told(name, shape, shape[3], shape[:3]),)
+    if array.ndim == 3 and shape[0] == shape[1] != shape[2]:
+        of_labels = count == shape[2] if count in (shape[0], shape[2]) else None
+        if of_labels or (of_labels is None and shape[2] > LARGEST and _in_range(*shape[:2])):
+            return np.moveaxis(array, -1, 0), (_told(name, shape, shape[2], shape[:2]),)
+        if of_labels is None and _in_range(*shape[:2]):
+            other = f"{shape[2]} of {shape[0]}×{shape[1]}: numpy.moveaxis(data, -1, 0)"
+            return array, (_told(name, shape, shape[0], shape[1:]) + f"; if they are {other}",)
+    if array.ndim == 2 and count == shape[0]:
+        side = math.isqrt(shape[1])
+        if side * side == shape[1] and _in_range(side, side):
+            return array.reshape(-1, side, side), (_told(name, shape, shape[0], (side, side)),)
+    return array, ()
+
+
+def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
+    """The numpy call that makes images of an array of this shape, where it tells one."""
+    if len(shape) == 2:
+        for channels in (1, 3):
+            side = math.isqrt(shape[1] // channels)
+            if side * side * channels == shape[1] and side >= SMALLEST:
+                axes = f"-1, {side}, {side}" if channels == 1 else f"-1, 3, {side}, {side}"
+                more = "" if channels == 1 else f", or data.reshape(-1, {side}, {side}, 3) where colours come last"
+                return f"a row per image? reshape it: data.reshape({axes}){more}"
+        if _in_range(*shape):
+            return "one image? give it an axis: data[numpy.newaxis]"
+    if len(shape) == 4 and shape[3] in (2, 4):
+        return f"the last channel is alpha? data[..., {':3' if shape[3] == 4 else '0'}] leaves it out"
+    if len(shape) > 4 and len(kept := [size for size in shape[1:] if size != 1]) in (2, 3):
+        return f"leave out axes of 1: data.reshape({', '.join(map(str, (-1, *kept)))})"
+    return otherwise
+
+
+def _in_range(height: int, width: int) -> bool:
+    return all(SMALLEST <= size <= LARGEST for size in (height, width))
+
+
+def _told(name: str, shape: tuple[int, ...], count: int, image: tuple[int, ...]) -> str:
+    return f"{name}: its array {shape} is read as {count} images of {'×'.join(map(str, image))}"

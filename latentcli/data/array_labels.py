@@ -1,0 +1,122 @@
+"""Labels as arrays hold them: whole numbers, texts, columns and one-hot rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from latentcli.core.errors import DataError
+from latentcli.core.labels import UNLABELLED, Labels, composed, read_labels
+
+
+def encode_labels(
+    values: np.ndarray, class_names: np.ndarray | None, name: str, no_label: Sequence[str] | None = None
+) -> tuple[Labels, tuple[str, ...]]:  # fmt: skip
+    """Labels as indices into class names, and notes for the user: how many mean no label.
+
+    Args:
+        values: (N,) whole numbers of any type, NaN among floats for no label, or strings. With ``class_names``,
+            numbers are indices into them; without, the number is the name.
+        class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
+        name: of the source, for messages.
+        no_label: the names that mean no label, as for ``read_labels``.
+
+    Raises:
+        DataError: labels are of another type or not among the class names, or two classes have the same name.
+    """
+    if values.dtype.kind not in "biufUS":
+        remedy = "convert them: labels.astype(int), or labels.astype(str)"
+        raise DataError(f"{name} holds labels of type {values.dtype}", "expected whole numbers or strings", remedy)
+    numbers = values.dtype.kind not in "US"
+    distinct, inverse = np.unique(values, return_inverse=True)
+    texts = _numbers(distinct, class_names, name) if numbers else _texts(distinct)
+    names = None
+    if class_names is not None:
+        given = _given_names(class_names, name)
+        names = [text for text in read_labels(given, name, no_label)[0] if text]
+        if numbers:
+            texts = [_named(text, given, name) for text in texts]
+    of_distinct, _ = read_labels(texts, name, no_label)
+    if names is not None and (unknown := [text for text in of_distinct if text and text not in names]):
+        raise _without_name(unknown[0], names[:12], name)
+    codes = Labels.of(of_distinct, names)
+    _, notes = read_labels(np.array(texts, dtype=object)[inverse.reshape(-1)].tolist(), name, no_label)
+    return codes.take(inverse.reshape(-1)), notes
+
+
+def one_per_image(values: np.ndarray, count: int) -> np.ndarray | None:
+    """(N,) labels of as many images, of (N,), a column, a row or one-hot rows (N, K); None for any other array."""
+    if values.size == count and values.ndim and max(values.shape) == count:
+        return values.reshape(-1)
+    if values.ndim == 2 and len(values) == count and is_one_hot(values):
+        return values.argmax(axis=1)
+    return None
+
+
+def is_one_hot(values: np.ndarray) -> bool:
+    """Whether (N, K) numbers have a single 1 in each row, and else 0."""
+    if values.dtype.kind not in "biuf" or values.shape[1] < 2:
+        return False
+    ones = values == 1
+    return bool((ones | (values == 0)).all() and (ones.sum(axis=1) == 1).all())
+
+
+def not_one_per_image(values: np.ndarray, count: int, key: str, name: str) -> DataError:
+    """The error that says what this array has instead of a label for each image, and the way on that it leaves."""
+    problem = f"{name} holds {count} images and {key} of shape {values.shape}"
+    expected = f"expected one label per image: ({count},)"
+    if values.ndim != 2 or len(values) != count or values.dtype.kind not in "biuf":
+        return DataError(problem, expected, "give one label per image, in order")
+    if ((values == 0) | (values == 1)).all():
+        ones = (values == 1).sum(axis=1)
+        found = f"{expected}; {int((ones == 0).sum())} rows have no 1, {int((ones > 1).sum())} have several"
+        remedy = f"these are several labels an image: take one column, such as {key}[:, 0]"
+        return DataError(problem, found, remedy)
+    with np.errstate(invalid="ignore"):
+        soft = bool((values >= 0).all() and np.allclose(values.sum(axis=1, dtype=float), 1, atol=1e-3))
+    if soft:
+        remedy = f"these are soft labels; the likeliest class of each: {key}.argmax(axis=1)"
+        return DataError(problem, f"{expected}, found rows of probabilities", remedy)
+    return DataError(problem, expected, f"take the column that holds the classes, such as {key}[:, 0]")
+
+
+def _numbers(distinct: np.ndarray, class_names: np.ndarray | None, name: str) -> list[str]:
+    """Texts of numbers, "" for NaN; 1.0 is 1."""
+    if distinct.dtype.kind == "b" and class_names is None:
+        return [str(value) for value in distinct.tolist()]
+    if distinct.dtype.kind == "f":
+        kept = distinct[~np.isnan(distinct)]
+        if broken := [value for value in kept.tolist() if not float(value).is_integer()]:
+            found = f"expected whole numbers or strings, found {broken[0]:g} among {len(kept)} different values"
+            remedy = "if each is the name of a class: labels.astype(str)"
+            raise DataError(f"{name} holds labels of type {distinct.dtype}", found, remedy)
+    texts = ["" if value != value else str(int(value)) for value in distinct.tolist()]
+    nan_as_integer = {str(np.iinfo(each).min) for each in (np.int32, np.int64)}  # what astype(int) makes of NaN
+    return ["" if text in nan_as_integer else text for text in texts]
+
+
+def _named(text: str, names: Sequence[str], name: str) -> str:
+    """The name of this index; what is negative may mean no label."""
+    if text in ("", str(UNLABELLED)):
+        return text
+    if not 0 <= int(text) < len(names):
+        raise _without_name(text, [f"0 to {len(names) - 1}"], name, int(text) == len(names))
+    return names[int(text)]
+
+
+def _without_name(label: str, expected: Sequence[str], name: str, from_one: bool = False) -> DataError:
+    remedy = "if they count from 1: labels - 1" if from_one else None
+    problem = f"{name} holds the label {label!r}, which has no name in class_names"
+    return DataError(problem, f"expected {', '.join(expected)}", remedy)
+
+
+def _texts(values: np.ndarray) -> list[str]:
+    texts = values.tolist()
+    return [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text) for text in texts]
+
+
+def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:
+    texts = [composed(text) for text in _texts(class_names.reshape(-1))] if class_names.dtype.kind in "iuUS" else []
+    if class_names.ndim != 1 or not texts or len(set(texts)) != len(texts) or "" in texts:
+        found = f"expected (K,) strings that all differ, found {class_names.dtype} of shape {class_names.shape}"
+        raise DataError(f"{name} holds class_names that cannot name classes", found)
+    return tuple(texts)
