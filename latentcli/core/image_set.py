@@ -26,6 +26,8 @@ class ImageSet(Labelled):
         name: how to call the data in messages and checkpoints; without the path of a folder.
         layout: the axes of the source, "NHW", "NHWC" or "NCHW", so that outputs can be given back the same way.
         bad_files: (path, reason) of files that could not be read, in path order; not among the images.
+        notes: what the user should know about how the source was read, a line each.
+        parts: of which the source consists, such as ("train", "val", "test"); the images are of one of them.
 
     Example:
         >>> import latentcli as lc
@@ -41,6 +43,8 @@ class ImageSet(Labelled):
     name: str = "images"
     layout: str = "NHW"
     bad_files: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

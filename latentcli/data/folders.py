@@ -1,8 +1,8 @@
 """Folders of image files: their files, each decoded once, in parallel, into one block of bytes.
 
-Either one sub-folder per class (labelled) or images directly in the folder (unlabelled); not both, and nothing deeper,
-unless the labels come from elsewhere. Files with other suffixes than images have, and hidden ones (a leading dot), are
-ignored. Symbolic links to folders are never followed.
+Either one sub-folder per class (labelled), whose own sub-folders belong to it, or images directly in the folder
+(unlabelled); not both, unless the labels come from elsewhere. Files with other suffixes than images have, and hidden
+ones (a leading dot), are ignored. Symbolic links to folders are never followed.
 """
 
 import os
@@ -26,6 +26,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 
 _FILES_PER_THREAD = 64  # decoded images that may wait to be stored
+_DEEPEST = 64  # sub-folders of sub-folders
 _NAMED = 3  # bad files in a message
 
 
@@ -63,7 +64,38 @@ def load(
     files = [file for file in files if file not in unreadable]
     labels = Labels.of([file.split("/")[0] for file in files], class_names) if labelled else Labels.none(len(files))
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
-    return ImageSet(images, labels, tuple(files), name, layout, tuple(bad))
+    notes = _note_of_nested(files, name) if labelled else ()
+    return ImageSet(images, labels, tuple(files), name, layout, tuple(bad), notes)
+
+
+def load_files(
+    paths: Sequence[Path], shape: Shape | None, size: int | None, max_bad: str, progress: Progress
+) -> ImageSet:  # fmt: skip
+    """Single image files, unlabelled, in the order given; else as ``load``."""
+    parse_max_bad(max_bad, 1)
+    name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
+    files = [path.as_posix() for path in paths]
+    images, bad = _decode_all(Path(), files, shape, size, progress)
+    _check_bad(bad, len(files), max_bad, name)
+    unreadable = dict(bad)
+    files = [file for file in files if file not in unreadable]
+    layout = "NHW" if images.shape[1] == 1 else "NHWC"
+    return ImageSet(images, Labels.none(len(files)), tuple(files), name, layout, tuple(bad))
+
+
+def holds_images(folder: Path, deepest: int = _DEEPEST) -> bool:
+    """Whether there is an image file in a folder, or in its sub-folders as deep as this."""
+    return next(_walk(folder, "", deepest), None) is not None
+
+
+def _note_of_nested(files: Sequence[str], name: str) -> tuple[str, ...]:
+    """A note where sub-folders within those of the classes hold images."""
+    deep = [file for file in files if file.count("/") > 1]
+    if not deep:
+        return ()
+    first = deep[0].split("/")
+    what = f"{len(deep)} images of {name} lie deeper and belong to the class of the sub-folder, {'/'.join(first[:-1])}"
+    return (f"{what} to {first[0]}; are the sub-folders no classes? `no_classes`",)
 
 
 def parse_max_bad(text: str, total: int) -> float:
@@ -88,20 +120,16 @@ def _check_bad(bad: Sequence[tuple[str, str]], total: int, max_bad: str, name: s
 
 def _list(folder: Path, classes_from_folders: bool) -> list[str]:
     """Paths of the image files within the folder, with slashes, sorted; their depth leaves no class unclear."""
-    paths = sorted(_walk(folder, "", deepest=2 if classes_from_folders else 64))
+    paths = sorted(_walk(folder, "", deepest=_DEEPEST))
     depths = {path.count("/") for path in paths}
     if not paths:
         found = ", ".join(sorted({entry.suffix or "no suffix" for entry in folder.iterdir()})[:8]) or "nothing"
         expected = f"expected {', '.join(SUFFIXES)}, found {found}"
         raise DataError(f"{folder} holds no images", expected, "name another folder")
-    if classes_from_folders and max(depths) > 1:
-        deep = next(path for path in paths if path.count("/") > 1)
-        remedy = f"name a folder of classes, such as {folder / deep.split('/')[0]}, or give `labels`"
-        raise DataError(f"{folder} holds images deeper than one sub-folder per class", f"found {deep}", remedy)
-    if classes_from_folders and len(depths) > 1:
+    if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
-        top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))
-        remedy = "move them into sub-folders, one per class, or give `labels`"
+        top, inner = (next(path for path in paths if ("/" in path) == nested) for nested in (False, True))
+        remedy = "move them into sub-folders, unlabelled ones into one called unlabeled; or `labels`, `no_classes`"
         raise DataError(problem, f"found {top} and {inner}", remedy)
     return paths
 
