@@ -91,7 +91,7 @@ def test_single_pictures_are_classified(call, trained, tmp_path, count):
     rows = list(csv.DictReader(Path("vae.csv").read_text().splitlines()))
     assert [row["File"] for row in rows] == pictures
     whole = lc.classify(lc.load(trained.test), lc.load_model(trained.vae), lc.load_classifier(trained.gmm))
-    expected = [whole.classes[code] for code in whole.codes[:count]]
+    expected = whole.labels.texts[:count].tolist()
     assert [row["Predicted_Label"] for row in reversed(rows)] == expected
     for files in ([], [trained.vae, trained.gmm, trained.gmm]):
         refused = call("classify", *pictures, *files)
