@@ -14,6 +14,7 @@ from latentcli.core.errors import UsageError
 @command(app, panel=USE, examples=[
     "latentcli classify photos vae.pth gmm_params.pkl",
     "latentcli classify photos cnn.pth -o - | cut -d, -f1,2",
+    "latentcli classify cat.png dog.png vae.pth gmm_params.pkl",
     "latentcli classify latents.npz probe.pth",
     "latentcli classify mnist vae.pth gmm_params.pkl --fail-under accuracy=0.95 --json",
 ])  # fmt: skip
@@ -25,6 +26,9 @@ def classify(
     ],
     classifier: Annotated[
         Path | None, Argument(metavar=options.FITTED, help=f"{options.FITTED_HELP} CNN.PTH needs none.")
+    ] = None,
+    more: Annotated[
+        list[str] | None, Argument(metavar="", help="DATA may be several pictures; all of them stand before the rest.")
     ] = None,
     output: options.OutputOrStdout = "vae.csv",
     reject_below: Annotated[
@@ -44,19 +48,20 @@ def classify(
     from latentcli.cli import console, inputs
     from latentcli.inference import classification
 
+    given, vae, classifier = inputs.pictures_before_files(data, vae, classifier, *more or ())
     gates = console.parse_gates(fail_under)
     target = None if output == "-" else Path(output)
     if target is None and json:
         raise UsageError("-o - and --json both want standard output", remedy="write the table to a file: -o vae.csv")
-    inputs.check_outputs(target, given=[data, vae, classifier, reading.labels], folder=figures)
-    if classifier is None and holds_latents(Path(data)):
+    inputs.check_outputs(target, given=[*given, vae, classifier, reading.labels], folder=figures)
+    if classifier is None and len(given) == 1 and holds_latents(Path(data)):
         reader = load_classifier(vae)
         found = classification.classify_latents(inputs.latents(data, None, device, reading, vae), reader, reject_below)
     else:
         model = load_model(vae, device)
         reader = load_classifier(classifier, model) if classifier else None
         classification.check_reader(model, reader, reject_below)
-        images = inputs.images(data, reading, target, image_shape=model.image_shape)
+        images = inputs.images(data if len(given) == 1 else given, reading, target, image_shape=model.image_shape)
         found = classification.classify(images, model, reader, reject_below=reject_below, progress=console.progress)
     console.notes(found.notes)
     if figures and not found.known.any:

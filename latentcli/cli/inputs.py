@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 
 def images(
-    data: str, reading: "TrainReading", output: Path | None, bad_files: str = "bad_files.csv", **how: Any
+    data: str | Sequence[str],
+    reading: "TrainReading",
+    output: Path | None,
+    bad_files: str = "bad_files.csv",
+    **how: Any,
 ) -> "ImageSet":
     """Images of DATA, and a list beside ``output`` of the files that could not be read.
 
     Args:
-        data: as on the command line.
+        data: as on the command line; or several image files.
         reading: the options that say which images, and how.
         output: what the command writes; None when it writes nothing but the terminal.
         bad_files: name of the list.
@@ -39,26 +43,53 @@ def images(
     return loaded
 
 
+def pictures_before_files(
+    data: str, file: Path, second: Path | None, *more: str
+) -> tuple[list[str], Path, Path | None]:  # fmt: skip
+    """What a command is given where DATA may be several pictures: DATA, and the one or two files behind it.
+
+    Raises:
+        UsageError: there are no files behind the pictures, or more than two.
+    """
+
+    given = [data, str(file), *([] if second is None else [str(second)]), *more]
+    first = next((row for row, name in enumerate(given) if not name.lower().endswith(SUFFIXES)), len(given))
+    files = given[max(1, first) :]
+    if not 1 <= len(files) <= 2:
+        found = f"found {' '.join(files) or 'no model file'}"
+        raise UsageError("a model file, and perhaps a classifier, stand behind DATA", found)
+    return given[: -len(files)], Path(files[0]), Path(files[1]) if len(files) > 1 else None
+
+
 def size_of_files(data: str, size: int) -> int | None:
     """The size at which the image files of DATA are best read for an encoder of this size; None for other sources."""
     from latentcli.core.image_set import LARGEST
     from latentcli.data import SOURCES
+    from latentcli.data.archives import is_archive
+    from latentcli.data.folders import image_suffixes
 
     folder = Path(data)
     is_folder = data not in SOURCES and folder.is_dir() and not any(folder.glob("*-ubyte*"))
-    return min(size, LARGEST) if is_folder else None
+    is_of_files = is_folder or is_archive(folder) or folder.suffix.lower() in image_suffixes()
+    return min(size, LARGEST) if is_of_files else None
 
 
 def images_and_validation(
     data: str, val: str | None, reading: "TrainReading", output: Path, image_size: int | None,
     image_shape: "Shape | None" = None,
 ) -> "tuple[ImageSet, ImageSet | None]":  # fmt: skip
-    """Images of DATA, and the labelled ones of VAL, read as DATA is, in its shape; None where there are none."""
+    """Images of DATA, and the labelled ones of VAL, read as DATA is, in its shape; None where there are none.
+
+    Where there is no VAL, DATA's own validation part is taken for it, if DATA's labels are its own and it has some.
+    """
     found = images(data, reading, output, image_size=image_size, image_shape=image_shape)
-    if val is None:
+    asked = (reading.split, reading.labels, reading.no_classes)
+    own = val is None and "val" in found.parts and asked == ("train", None, False)
+    if val is None and not own:
         return found, None
-    of_val = reading.of_val(resize=image_size is not None)
-    return found, images(val, of_val, output, "bad_files_val.csv", image_shape=found.shape)
+    of_val = reading.of_val(image_size is not None, "val" if own else "train")
+    validation = images(data if val is None else val, of_val, output, "bad_files_val.csv", image_shape=found.shape)
+    return found, None if own and not validation.labels.any else validation
 
 
 def latents(
@@ -162,9 +193,7 @@ def _replaces(path: Path, read: Path) -> bool:
     if not path.exists() or not read.exists():
         return False
     if read.is_dir() and path.resolve().is_relative_to(read.resolve()):
-        from latentcli.formats.image_files import SUFFIXES
-
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in image_suffixes():
             return True
     return path.samefile(read)
 

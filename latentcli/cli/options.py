@@ -21,9 +21,8 @@ def one_of(registry: str) -> str:
 
 
 SOURCES = one_of("data:SOURCES").replace("|", ", ")
-Data = Annotated[
-    str, Argument(metavar="DATA", help=f"{SOURCES}; a .npz or .npy file; a folder of images or IDX files.")
-]
+KINDS_OF_DATA = f"{SOURCES}; a .npz or .npy file; a folder of images or IDX files, or a .zip or .tar.gz of one."
+Data = Annotated[str, Argument(metavar="DATA", help=KINDS_OF_DATA)]
 DataOrLatents = Annotated[str, Argument(metavar="DATA|LATENTS.npz", help="Images, or what `latentcli encode` wrote.")]
 CheckpointOfImages = Annotated[Path | None, Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")]
 CheckpointFile = Annotated[Path, Argument(metavar="VAE.PTH", help="A checkpoint written by `latentcli train`.")]
@@ -38,7 +37,8 @@ MixtureOrGraphFile = Annotated[
 Val = Annotated[str | None, Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")]
 ValOfFit = Annotated[str | None, Option(help="Labelled images; DATA's labels do not count then.")]
 Classes = Annotated[str | None, Option("--classes", "--digits", metavar="A,B,…", help="These classes only.")]
-Split = Annotated[str, Option(metavar="train|test", help="Which half of a named data set.")]
+Split = Annotated[str, Option(metavar="train|val|test", help="Which part of DATA, where it has such parts.")]
+NoClasses = Annotated[bool, Option("--no-classes", help="Sub-folders are no classes, and DATA's labels do not count.")]
 Encoder = Annotated[
     str | None,
     Option(
@@ -100,6 +100,7 @@ class TrainReading:
     labels: Labels = None
     strict: Strict = False
     no_label: NoLabel = None
+    no_classes: NoClasses = False
     data_root: DataRoot = None
     max_bad: MaxBad = "1%"
     range: Range = None
@@ -109,16 +110,17 @@ class TrainReading:
         """As ``data.load`` takes them."""
         return {**vars(self), "classes": names(self.classes), "no_label": names(self.no_label)}
 
-    def of_val(self, resize: bool | None = None) -> "TrainReading":
+    def of_val(self, resize: bool | None = None, split: str = "train") -> "TrainReading":
         """How VAL is read beside DATA: the same classes, patience and folders; its labels are its own.
 
         Args:
             resize: whether its arrays are resized; None: as DATA's.
+            split: the part of it that is read.
         """
         kept = ("classes", "no_label", "data_root", "max_bad", "range", "background")
         own: dict[str, Any] = {name: getattr(self, name) for name in kept}
         wanted = getattr(self, "resize", False) if resize is None else resize
-        return Reading(split="train", resize=wanted, **own)
+        return Reading(split=split, resize=wanted, **own)
 
 
 @dataclass(frozen=True)

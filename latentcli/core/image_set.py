@@ -27,6 +27,7 @@ class ImageSet(Labelled):
         layout: the axes of the source, "NHW", "NHWC" or "NCHW", so that outputs can be given back the same way.
         bad_files: (path, reason) of files that could not be read, in path order; not among the images.
         notes: what the user should know about how the source was read, a line each.
+        parts: of which the source consists, such as ("train", "val", "test"); the images are of one of them.
 
     Example:
         >>> import latentcli as lc
@@ -43,6 +44,7 @@ class ImageSet(Labelled):
     layout: str = "NHW"
     bad_files: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,10 +1,10 @@
 """Folders of image files: their files, each decoded once, in parallel, into one block of bytes.
 
-Either one sub-folder per class (labelled) or images directly in the folder (unlabelled); not both, and nothing deeper,
-unless the labels come from elsewhere. Files with other suffixes than images have, hidden ones (a leading dot) and what
-systems leave beside pictures (``SYSTEM``) are passed over, counted and told; a class whose files are all passed over is
-an error. Symbolic links to folders are followed, so that each folder is read once; a link to a folder that holds it is
-an error.
+Either one sub-folder per class (labelled), whose own sub-folders belong to it, or images directly in the folder
+(unlabelled); not both, unless the labels come from elsewhere. Files with other suffixes than images have, hidden ones
+(a leading dot) and what systems leave beside pictures (``SYSTEM``) are passed over, counted and told; a class whose
+files are all passed over is an error. Symbolic links to folders are followed, so that each folder is read once; a link
+to a folder that holds it is an error.
 """
 
 import os
@@ -65,7 +65,7 @@ def load(
     _check_colour(background)
     name = folder.resolve().name or "images"
     try:
-        entries = Entries.of(folder, deepest=2 if classes_from_folders else _DEEPEST)
+        entries = Entries.of(folder, deepest=_DEEPEST)
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename or folder}", reason(error)) from error
     files = _checked(folder, entries, classes, classes_from_folders)
@@ -86,8 +86,42 @@ def load(
     files = [file for file in files if file not in unreadable]
     labels = Labels.of([names.get(file, "") for file in files], class_names)
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
-    notes = [*entries.notes(name), *_remarks(decoded.remarks, name), *of_bits, *of_labels]
-    return ImageSet(images, labels, tuple(files), name, layout, tuple(bad), tuple(notes))
+    nested = _note_of_nested(files, name) if labelled else ()
+    notes = (*entries.notes(name), *nested, *_remarks(decoded.remarks, name), *of_bits, *of_labels)
+    return ImageSet(images, labels, tuple(files), name, layout, tuple(bad), notes)
+
+
+def load_files(
+    paths: Sequence[Path], shape: Shape | None, size: int | None, max_bad: str, progress: Progress,
+    span: Span | None = None, background: str | None = None,
+) -> ImageSet:  # fmt: skip
+    """Single image files, unlabelled, in the order given; else as ``load``."""
+    parse_max_bad(max_bad, 1)
+    _check_colour(background)
+    name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
+    files = [path.as_posix() for path in paths]
+    decoded = _decode_all(Path(), files, shape, size, progress, span, background)
+    _check_bad(decoded.bad, len(files), max_bad, name)
+    images, of_bits = pixels_of(decoded.images, name)
+    unreadable = dict(decoded.bad)
+    files = [file for file in files if file not in unreadable]
+    layout, notes = "NHW" if images.shape[1] == 1 else "NHWC", (*_remarks(decoded.remarks, name), *of_bits)
+    return ImageSet(images, Labels.none(len(files)), tuple(files), name, layout, tuple(decoded.bad), notes)
+
+
+def holds_images(folder: Path, deepest: int | None = None) -> bool:
+    """Whether there is an image file in a folder, or in its sub-folders as deep as this."""
+    return bool(Entries.of(folder, _DEEPEST if deepest is None else deepest).images)
+
+
+def _note_of_nested(files: Sequence[str], name: str) -> tuple[str, ...]:
+    """A note where sub-folders within those of the classes hold images."""
+    deep = [file for file in files if file.count("/") > 1]
+    if not deep:
+        return ()
+    first = deep[0].split("/")
+    what = f"{len(deep)} images of {name} lie deeper and belong to the class of the sub-folder, {'/'.join(first[:-1])}"
+    return (f"{what} to {first[0]}; are the sub-folders no classes? `no_classes`",)
 
 
 def parse_max_bad(text: str, total: int) -> float:
@@ -216,11 +250,7 @@ def _checked(
         found = ", ".join(kinds[:8]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         raise DataError(f"{folder} holds no images", expected, _way_on(entries.others) or "name another folder")
-    if classes_from_folders and max(depths) > 1:
-        deep = next(path for path in paths if path.count("/") > 1)
-        remedy = f"name a folder of classes, such as {folder / deep.split('/')[0]}, or give `labels`"
-        raise DataError(f"{folder} holds images deeper than one sub-folder per class", f"found {deep}", remedy)
-    if classes_from_folders and len(depths) > 1:
+    if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
         top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))
         remedy = "move them into sub-folders, one per class, or give `labels`"

@@ -3,55 +3,55 @@
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
-from latentcli.core.labels import NO_LABEL, composed
+from latentcli.core.labels import NO_LABEL, Labels, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.data import SOURCES, sizing
 from latentcli.formats.pixel_values import Span, parse_range
-from latentcli.formats.regular_files import kind
+from latentcli.formats.regular_files import kind, reason
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "val", "test")
+NAMED_SPLITS = ("train", "test")
 
 
 def load(
-    source: str | Path, *, split: str = "train", classes: Sequence[str] | None = None, labels: str | Path | None = None,
-    strict: bool = False, no_label: Sequence[str] | None = None,
+    source: str | Path | Sequence[str | Path], *, split: str = "train", classes: Sequence[str] | None = None,
+    labels: str | Path | None = None, strict: bool = False, no_label: Sequence[str] | None = None,
+    no_classes: bool = False, range: str | None = None, background: str | None = None,
     image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
-    range: str | None = None, background: str | None = None,
     data_root: str | Path | None = None, max_bad: str = "1%", progress: Progress = silent,
 ) -> ImageSet:  # fmt: skip
     """Images with their labels and file names, in the source's own order.
 
     Args:
         source: the name of a data set (see ``SOURCES``; a name goes before a path of that name), a ``.npz`` or
-            ``.npy`` file, a folder of images, or a folder of IDX files.
-        split: "train" or "test": of a named set, of an IDX folder, or of arrays whose names tell (``x_train``); other
-            sources have no splits.
+            ``.npy`` file, a folder of images, or of IDX files, an archive of such a folder, or image files.
+        split: "train", "val" or "test": of a source that has such parts; others are taken as they are. Folders have
+            them as sub-folders (see ``splits.PARTS``), IDX files by their names.
         classes: keep only the images of these classes, and number the classes in this order.
         labels: a CSV file with columns File,Label (or such as filename;class) that replaces all labels of the source;
             File is a path within the folder, or the number of the row (from 0) for every other source.
         strict: refuse rows of it that name no file of the folder, instead of counting them in the notes.
         no_label: names that mean, in any case, that an image has no label, as an empty one does; None:
             ``core.labels.NO_LABEL``; names among ``classes`` are classes.
+        no_classes: the source's own labels do not count; sub-folders, at any depth, are not classes.
         image_shape: channels, height and width of a model. Files of a folder are converted to it; arrays must have
             it, except with ``resize``.
         image_size: height and width where there is no model, in pixels from 8 to 256. By default arrays keep
             their size; so do folders of images of one size, and others become 64×64.
         resize: resize arrays to the height and width of ``image_shape``; their channels must be right nevertheless.
-        range: which numbers of arrays, and of files of more than 8 bits, are black and white: "4095" (from 0) or
-            "-1,1". By default from all of them together, and told where it is not plain: see ``pixel_values``.
-        background: colour that transparent pixels of files are laid on; by default black, and white where the visible
-            ones are so dark that they would vanish.
         data_root: where named sets are looked up first, before ``LATENTCLI_DATA`` and the user's cache folder.
         max_bad: unreadable files of a folder that are skipped before it is an error: "20" or "1%".
         progress: told about decoding, resizing and downloading.
 
     Raises:
-        UsageError: an argument is out of its range.
+        UsageError: an argument is out of its range, or two contradict each other.
         DataError: the source is unknown, missing, unreadable, empty or of another shape; unknown classes or labels.
 
     Example:
@@ -66,15 +66,23 @@ def load(
         raise DataError("the name of the images is empty", f"expected a file, a folder or one of: {', '.join(SOURCES)}")
     if image_size is not None and not sizing.in_range(image_size, image_size):
         raise UsageError(f"image size {image_size} is out of range", f"expected {SMALLEST} to {LARGEST} pixels")
-    span = None if range is None else parse_range(range)
+    if no_classes and classes is not None and labels is None:
+        raise UsageError("`no_classes` leaves no classes to choose by `classes`", remedy="leave one of them out")
     if classes is not None:
         classes = [composed(name) for name in classes]
         no_label = [name for name in (NO_LABEL if no_label is None else no_label) if name not in classes]
-    if isinstance(source, str) and source in SOURCES:
-        images = SOURCES[source](split, _roots(data_root), progress)
+    how = _Reading(
+        split, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
+        None if range is None else parse_range(range), background, progress,
+    )  # fmt: skip
+    if not isinstance(source, str | Path):
+        images = _from_files([Path(path) for path in source], how)
+    elif isinstance(source, str) and source in SOURCES:
+        images = _named(source, split, data_root, progress)
     else:
-        images = _from_path(Path(source), split, classes, labels, no_label, image_shape, image_size, max_bad, progress,
-                            span, background)  # fmt: skip
+        images = _from_path(Path(source), how)
+    if no_classes:
+        images = replace(images, labels=Labels.none(len(images)))
     if labels is not None:
         from latentcli.data.labels import with_labels
 
@@ -88,36 +96,101 @@ def load(
         images = images.only(classes)
         if not len(images):
             raise DataError(f"{images.name} has no image of the classes {', '.join(classes)}")
-    if background is not None and images.files is None:
-        images = _noted(images, "`background` is of image files, and was not used")
-    if span is not None and isinstance(source, str) and source in SOURCES:
-        images = _noted(images, "`range` is of arrays and of image files, and was not used")
     return sizing.fit(images, image_shape, image_size, resize, progress)
 
 
-def _noted(images: ImageSet, note: str) -> ImageSet:
-    return replace(images, notes=(*images.notes, f"{images.name}: {note}"))
+@dataclass(frozen=True)
+class _Reading:
+    """How images are read from a path; as of ``load``.
+
+    Attributes:
+        own_labels: whether the source's own labels, such as the names of sub-folders, count.
+    """
+
+    split: str
+    classes: Sequence[str] | None
+    own_labels: bool
+    no_label: Sequence[str] | None
+    image_shape: Shape | None
+    image_size: int | None
+    max_bad: str
+    span: Span | None
+    background: str | None
+    progress: Progress
 
 
-def _from_path(
-    path: Path, split: str, classes: Sequence[str] | None, labels: str | Path | None,
-    no_label: Sequence[str] | None, image_shape: Shape | None, image_size: int | None, max_bad: str,
-    progress: Progress, span: Span | None, background: str | None,
-) -> ImageSet:  # fmt: skip
-    from latentcli.data import arrays, folders, idx
+def _named(name: str, split: str, data_root: str | Path | None, progress: Progress) -> ImageSet:
+    if split not in NAMED_SPLITS:
+        raise UsageError(f"{name} has no {split} part", f"expected one of: {', '.join(NAMED_SPLITS)}")
+    images = SOURCES[name](split, _roots(data_root), progress)
+    if kind(Path(name)) is None:
+        return images
+    note = f"{name} is the data set of that name; what lies here under the same name is read as ./{name}"
+    return replace(images, notes=(*images.notes, note))
+
+
+def _from_path(path: Path, how: _Reading) -> ImageSet:
+    from latentcli.data import archives, arrays, folders, foreign, idx
 
     if kind(path) == stat.S_IFDIR:
-        idx_folder = idx.find_folder(path)
-        if idx_folder is not None:
-            return replace(idx.load(idx_folder, split), name=path.resolve().name)
-        wanted = classes if labels is None else None  # else the file's labels are chosen from, after loading
-        return folders.load(path, image_shape, image_size, wanted, labels is None, max_bad, progress, no_label, span,
-                            background)  # fmt: skip
+        return _from_folder(path, how)
     if path.suffix.lower() in arrays.SUFFIXES:
-        return arrays.load(path, split, no_label, labels is None, span)
+        return arrays.load(path, how.split, how.no_label, how.own_labels, how.span)
+    if path.suffix.lower() in folders.image_suffixes():
+        return _from_files([path], how)
+    if kind(path) is not None:
+        if idx.is_images(path):
+            return idx.load(path, how.split)
+        if archives.is_archive(path):
+            with archives.unpacked(path) as (folder, notes):
+                images = _from_folder(folder, how)
+                if isinstance(images.images, np.memmap):
+                    images = replace(images, images=np.array(images.images))
+            return replace(images, notes=(*notes, *images.notes))
+        if (refused := foreign.refusal(path)) is not None:
+            raise refused
     what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
-    remedy = "name one of them, a .npz or .npy file, a folder of images or a folder of IDX files"
+    remedy = "name one of them, a .npz or .npy file, a folder of images, an archive of one, or a folder of IDX files"
     raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)
+
+
+def _from_folder(path: Path, how: _Reading) -> ImageSet:
+    """A folder of IDX files or of images, or the part of it that is asked for; files are told from ``path`` on."""
+    from latentcli.data import folders, idx, splits
+
+    name = path.resolve().name or "images"
+    idx_folder = idx.find_folder(path)
+    if idx_folder is not None:
+        return idx.load(idx_folder, how.split, name)
+    notes: tuple[str, ...] = ()
+    try:
+        inner, parts, beside = splits.within(path)
+        if parts:
+            of_part, note = splits.chosen(name, parts, how.split, beside)
+            notes, inner = (note,), splits.within(of_part)[0]
+    except OSError as error:
+        raise DataError(f"cannot read the folder {error.filename or path}", reason(error)) from error
+    prefix = f"{inner.relative_to(path).as_posix()}/" if inner != path else ""
+    if prefix and not parts:
+        notes = (f"{name} holds nothing but {prefix}, which is read",)
+    images = folders.load(
+        inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
+        how.progress, how.no_label, how.span, how.background,
+    )  # fmt: skip
+    return replace(
+        images, name=name, parts=tuple(parts), notes=(*notes, *images.notes),
+        files=tuple(prefix + file for file in images.files or ()),
+        bad_files=tuple((prefix + file, why) for file, why in images.bad_files),
+    )  # fmt: skip
+
+
+def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:
+    from latentcli.data import folders
+
+    if not paths:
+        raise DataError("there are no image files to read", "found an empty list")
+    return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.span,
+                              how.background)  # fmt: skip
 
 
 def _roots(data_root: str | Path | None) -> list[Path]:

@@ -106,8 +106,12 @@ def test_a_file_of_another_kind(tmp_path):
 
 
 def test_arguments_out_of_range():
-    with pytest.raises(UsageError, match="unknown split 'val'"):
+    with pytest.raises(UsageError, match="unknown split 'validation'"):
+        load("digits", split="validation")
+    with pytest.raises(UsageError, match="digits has no val part"):
         load("digits", split="val")
+    with pytest.raises(UsageError, match="leaves no classes"):
+        load("digits", classes=["1"], no_classes=True)
     for size in (0, 7, 257):
         with pytest.raises(UsageError, match="image size"):
             load("digits", image_size=size)

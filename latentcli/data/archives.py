@@ -1,0 +1,159 @@
+"""``.zip``, ``.tar`` and ``.tar.gz`` files of images, unpacked into a folder of the system's for temporary files.
+
+Archives of unknown origin name paths anywhere, hold links and devices, and inflate without end. Here only regular files
+are written, each to a path within the one new folder, and no more of them, nor of bytes, than such archives have.
+"""
+
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from gzip import BadGzipFile, GzipFile
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from latentcli.core.errors import DataError
+from latentcli.formats.npz_reader import ZIP_DAMAGE
+from latentcli.formats.regular_files import open_regular, reason
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+_MAX_FILES = 5_000_000
+_FREE_BYTES = 256 * 2**20
+_MAX_RATIO = 100  # bytes that a byte of an archive may inflate to; images are compressed already
+_SPARE_BYTES = 256 * 2**20  # left free on the disk
+_CHUNK = 2**20
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file's name is that of an archive."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """A folder, called as the archive, with its files; it is gone after the block. And notes on what was left out.
+
+    Raises:
+        DataError: the archive cannot be read, is damaged or encrypted, names a path outside itself or one path twice,
+            or inflates to more than 256 MiB plus 100 times its size, or than there is room for. Errors of the block
+            that name the folder name the archive instead.
+    """
+    with tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True) as place:
+        folder = Path(place).resolve() / path.name
+        folder.mkdir()
+        try:
+            yield folder, _unpack(path, folder)
+        except DataError as error:
+            told = (text or "" for text in (error.problem, error.found, error.remedy))
+            raise DataError(*(text.replace(str(folder), str(path)) for text in told)) from error
+
+
+def _unpack(path: Path, folder: Path) -> tuple[str, ...]:
+    try:
+        file, size = open_regular(path)
+        with file:
+            room = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)
+            left = _Allowance(path, min(room, _FREE_BYTES + _MAX_RATIO * size))
+            links = (_unpack_zip if path.suffix.lower() == ".zip" else _unpack_tar)(file, path, folder, left)
+    except DataError:
+        raise
+    except (tarfile.TarError, BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise _damaged(path, str(error) or type(error).__name__) from error
+    except OSError as error:
+        raise DataError(f"cannot unpack {path}", reason(error), "unpack it, and name the folder") from error
+    except ZIP_DAMAGE as error:  # among them RuntimeError, of archives with a password
+        raise _damaged(path, str(error)) from error
+    if not links:
+        return ()
+    return (f"{path.name}: {len(links)} links and devices were left out: {links[0]}{' …' if len(links) > 1 else ''}",)
+
+
+class _Allowance:
+    """Counts the files and bytes of an archive, and refuses more than there may be."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path, self.bytes, self._left, self._files = path, size, size, 0
+
+    def take(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            found = f"it inflates to more than the {self.bytes:,} bytes there may be"
+            raise DataError(f"{self._path} cannot be unpacked", found, "unpack it, and name the folder")
+
+    def file(self) -> None:
+        self._files += 1
+        if self._files > _MAX_FILES:
+            raise DataError(f"{self._path} cannot be unpacked", f"it holds more than {_MAX_FILES:,} files")
+
+
+def _unpack_zip(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> list[str]:
+    others = []
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            if member.is_dir():
+                continue
+            left.file()
+            if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
+                others.append(member.filename)
+                continue
+            target = _target(folder, member.filename, path)
+            with archive.open(member) as content:
+                _write(content, target, left)
+    return others
+
+
+def _unpack_tar(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> list[str]:
+    others = []
+    zipped = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    stream = _Limited(GzipFile(fileobj=file) if zipped else file, left.bytes, path)
+    with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
+        for member in archive:
+            if member.isdir():
+                continue
+            left.file()
+            content = archive.extractfile(member) if member.isreg() and not member.issparse() else None
+            if content is None:
+                others.append(member.name)
+            else:
+                _write(content, _target(folder, member.name, path), left)
+            archive.members = []  # which would list each of a million files
+    return others
+
+
+class _Limited:
+    """A stream that fails once it has given more bytes than it may; the headers of a tar file count, too."""
+
+    def __init__(self, stream: IO[bytes] | GzipFile, limit: int, path: Path) -> None:
+        self._stream, self._allowance = stream, _Allowance(path, limit)
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(min(size, _CHUNK))
+        self._allowance.take(len(data))
+        return data
+
+
+def _target(folder: Path, name: str, path: Path) -> Path:
+    """Where a member goes; its name is relative and stays within the archive."""
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or not parts.parts or ":" in parts.parts[0]:
+        remedy = "unpack it with a program that you trust, and name the folder"
+        raise DataError(f"{path} names a path outside itself", f"found {name[:80]!r}", remedy)
+    return folder.joinpath(*parts.parts)
+
+
+def _write(content: IO[bytes], target: Path, left: _Allowance) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as file:  # a path that is named twice is an error
+        while chunk := content.read(_CHUNK):
+            left.take(len(chunk))
+            file.write(chunk)
+
+
+def _damaged(path: Path, found: str) -> DataError:
+    return DataError(f"{path} is not a whole archive", f"found {found}", "download or pack it again")

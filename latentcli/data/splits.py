@@ -1,0 +1,105 @@
+"""Parts of one source: the folders that are for training, for validation and for testing."""
+
+import os
+import re
+import stat
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from latentcli.core.errors import DataError
+from latentcli.data import folders
+from latentcli.formats.regular_files import kind
+
+PARTS = {
+    "train": ("train", "training", "trn", "learn"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "tst", "eval", "evaluation", "holdout"),
+}
+"""Each part with the names that people give it, in any case."""
+
+_PART_OF = {name: part for part, names in PARTS.items() for name in names}
+_NAME = re.compile(
+    rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(_PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?",
+    re.IGNORECASE,
+)
+_DEEPEST = 16  # folders that hold nothing but one other
+
+Source = TypeVar("Source")
+
+
+def part_of(name: str) -> str | None:
+    """The part that a folder of this name holds, such as "val" of ``Validation_set``; None of any other."""
+    found = _NAME.fullmatch(name.strip())
+    return None if found is None else _PART_OF[found["part"].lower()]
+
+
+def within(folder: Path) -> tuple[Path, dict[str, Path], list[str]]:
+    """Where in a folder its images are.
+
+    Returns:
+        The folder itself, or, where it holds nothing but one other, and that no images but in sub-folders, that one,
+        and so on; the parts that are sub-folders of it, none where there are fewer than two; and the names of the
+        other sub-folders beside these parts that hold images.
+
+    Raises:
+        DataError: two sub-folders are the same part.
+        OSError: the folder cannot be read.
+    """
+    for _ in range(_DEEPEST):
+        inner = _folders_of_images(folder)
+        if parts := _grouped(folder, inner):
+            return folder, parts, [name for name in inner if folder / name not in parts.values()]
+        if len(inner) != 1 or folders.holds_images(folder, deepest=0):
+            break
+        one = folder / inner[0]
+        if folders.holds_images(one, deepest=0) and part_of(one.name) is None:
+            break  # one class
+        folder = one
+    return folder, {}, []
+
+
+def _folders_of_images(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    return [name for name in names if kind(folder / name) == stat.S_IFDIR and folders.holds_images(folder / name)]
+
+
+def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
+    """The parts among sub-folders that have the same text before the part's name: ``seg_train`` and ``seg_test``."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    for name in names:
+        if (found := _NAME.fullmatch(name.strip())) is not None:
+            group = groups.setdefault((found["before"] or "").casefold(), {})
+            group.setdefault(_PART_OF[found["part"].lower()], []).append(name)
+    parts = max(groups.values(), key=len, default={})
+    if len(parts) < 2:
+        return {}
+    for part, several in parts.items():
+        if len(several) > 1:
+            found_names = f"found {' and '.join(several)}"
+            raise DataError(f"{folder} has two {part} parts", found_names, f"name one of them: {folder / several[0]}")
+    return {part: folder / parts[part][0] for part in PARTS if part in parts}
+
+
+def chosen(name: str, parts: Mapping[str, Source], split: str, beside: Collection[str] = ()) -> tuple[Source, str]:
+    """The part that is asked for, and a note that says so; where the test part is, the validation part may stand in.
+
+    Args:
+        name: of the source, for messages.
+        parts: of which it consists.
+        split: the part asked for.
+        beside: what else the source has that is no part of it.
+
+    Raises:
+        DataError: it has no such part.
+    """
+    part = "val" if split == "test" and "test" not in parts and "val" in parts else split
+    found = f"{', '.join(list(parts)[:-1])} and {list(parts)[-1]}" if len(parts) > 1 else next(iter(parts))
+    if part not in parts:
+        raise DataError(f"{name} has no {split} part", f"found {found}", f"choose one: `split` {next(iter(parts))}")
+    instead = "" if part == split else f", for want of a {split} part"
+    others = f"; {', '.join(beside)} left out" if beside else ""
+    if len(parts) == 1:
+        return parts[part], f"{name} has the {found} part only{others}"
+    return parts[part], f"{name} has the parts {found}: {part} is read{instead} (`split` chooses){others}"

@@ -1,0 +1,276 @@
+"""Folders, archives and files as people have them: each with the images, classes and notes that are right for it."""
+
+import gzip
+import io
+import os
+import shutil
+import struct
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentcli.core.errors import DataError
+from latentcli.data import load
+from latentcli.data.splits import part_of
+
+
+def picture(level: int = 100) -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (9, 8), level).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def put(folder: Path, *names: str) -> Path:
+    """Pictures of these names; each is as bright as its place in the list."""
+    for level, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(picture(level))
+    return folder
+
+
+LAYOUTS = [
+    # files; how they are read; the files that are read; the classes; what a note says
+    ("train/a/1 train/b/2 test/a/3 test/b/4", {}, "train/a/1 train/b/2", "ab", "parts train and test: train is read"),
+    ("train/a/1 train/b/2 test/a/3 test/b/4", {"split": "test"}, "test/a/3 test/b/4", "ab", "test is read"),
+    ("Training/a/1 Validation/a/2 Testing/a/3", {"split": "val"}, "Validation/a/2", "a", "val is read"),
+    ("train/a/1 valid/a/2", {"split": "test"}, "valid/a/2", "a", "val is read, for want of a test part"),
+    ("train/1 train/2 test/3", {}, "train/1 train/2", "", "train is read"),
+    ("x/y/train_set/a/1 x/y/test_set/a/2", {"split": "test"}, "x/y/test_set/a/2", "a", "test is read"),
+    ("seg_train/seg_train/a/1 seg_train/seg_train/b/2 seg_test/seg_test/a/3 seg_pred/4", {},
+     "seg_train/seg_train/a/1 seg_train/seg_train/b/2", "ab", "seg_pred left out"),
+    ("train/a/1 test/2", {"split": "test"}, "test/2", "", "test is read"),
+    ("train/1 bus/2 tram/3", {}, "bus/2 train/1 tram/3", "bus train tram", None),
+    ("dataset/a/1 dataset/b/2", {}, "dataset/a/1 dataset/b/2", "ab", "nothing but dataset/"),
+    ("a/1 a/left/2 a/left/far/3 b/4", {}, "a/1 a/left/2 a/left/far/3 b/4", "ab", "belong to the class"),
+    ("a/x/1 b/x/2 b/y/3", {}, "a/x/1 b/x/2 b/y/3", "ab", "3 images"),
+    ("2023/01/1 2023/02/2 2024/01/3", {"no_classes": True}, "2023/01/1 2023/02/2 2024/01/3", "", None),
+    ("1 a/2 a/b/3", {"no_classes": True}, "1 a/2 a/b/3", "", None),
+    ("train/2023/1 test/2023/2", {"no_classes": True}, "train/2023/1", "", "train is read"),
+]  # fmt: skip
+
+
+def names(files: str, end: str = ".png") -> list[str]:
+    return [name + end for name in files.split()]
+
+
+def check(found, read: str, classes: str, note: str | None):
+    assert list(found.files) == names(read)
+    assert found.class_names == tuple(classes.split() if " " in classes else classes)
+    if classes:
+        assert all(
+            found.class_names[code] in name.split("/")
+            for code, name in zip(found.labels.codes, found.files, strict=True)
+        )
+    assert (note is None and not found.notes) or any(note in told for told in found.notes)
+
+
+@pytest.mark.parametrize(("files", "how", "read", "classes", "note"), LAYOUTS)
+def test_layouts(tmp_path, files, how, read, classes, note):
+    check(load(put(tmp_path / "set", *names(files)), **how), read, classes, note)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+@pytest.mark.parametrize(("files", "how", "read", "classes", "note"), LAYOUTS[::3])
+def test_an_archive_is_read_as_its_folder_is(tmp_path, files, how, read, classes, note, kind):
+    folder = put(tmp_path / "set", *names(files))
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), kind, folder))
+    before = sorted(tmp_path.rglob("*")), sorted(Path(tempfile.gettempdir()).glob("latentcli-*"))
+    found = load(path, **how)
+    check(found, read, classes, note)
+    assert found.name == path.name
+    assert np.array_equal(found.images, load(folder, **how).images)
+    assert before == (sorted(tmp_path.rglob("*")), sorted(Path(tempfile.gettempdir()).glob("latentcli-*")))
+
+
+def test_an_archive_of_idx_files_is_read(tmp_path):
+    pixels = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        archive.writestr("train-images-idx3-ubyte", struct.pack(">4B3I", 0, 0, 8, 3, 2, 8, 8) + pixels.tobytes())
+    assert np.array_equal(load(tmp_path / "mine.zip").images[:, 0], pixels)
+
+
+def zipped(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, picture())
+    return path
+
+
+def tarred(path: Path, *members: tuple[str, bytes | None, str]) -> Path:
+    with tarfile.open(path, "w:gz" if path.suffix == ".tgz" else "w") as archive:
+        for name, kind, target in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname, member.size = kind or tarfile.REGTYPE, target, 0 if kind else len(picture())
+            archive.addfile(member, None if kind else io.BytesIO(picture()))
+    return path
+
+
+@pytest.mark.parametrize("name", ["../out.png", "/tmp/out.png", "a/../../out.png", "..\\out.png", "C:\\out.png"])
+def test_no_path_leaves_an_archive(tmp_path, name):
+    for path in (zipped(tmp_path / "a.zip", "ok.png", name), tarred(tmp_path / "a.tgz", (name, None, ""))):
+        with pytest.raises(DataError, match="outside itself"):
+            load(path)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_links_and_devices_in_an_archive_are_left_out_and_told(tmp_path):
+    members = [("a.png", None, ""), ("l.png", tarfile.SYMTYPE, "/etc/passwd"), ("f.png", tarfile.FIFOTYPE, "")]
+    found = load(tarred(tmp_path / "a.tar", *members))
+    assert found.files == ("a.png",)
+    assert found.notes == ("a.tar: 2 links and devices were left out: l.png …",)
+    escape = [("d", tarfile.SYMTYPE, str(tmp_path)), ("d/out.png", None, "")]
+    assert load(tarred(tmp_path / "b.tar", *escape)).files is not None
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_archives_that_are_damaged_or_too_large_are_refused(tmp_path, monkeypatch):
+    whole = zipped(tmp_path / "a.zip", "a/1.png", "b/2.png").read_bytes()
+    packed = tarred(tmp_path / "a.tgz", ("a.png", None, "")).read_bytes()
+    for name, content in {
+        "cut.zip": whole[:-9], "text.zip": b"hello", "empty.tar": b"", "cut.tar.gz": packed[:-12],
+        "text.tgz": b"hello", "flipped.tgz": packed[:30] + bytes(9) + packed[39:],
+    }.items():  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError) as caught:
+            load(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+        assert "latentcli-" not in str(caught.value)
+    with pytest.raises(DataError, match="cannot unpack"):
+        load(zipped(tmp_path / "twice.zip", "a.png", "a.png/b.png"))
+    monkeypatch.setattr("latentcli.data.archives._FREE_BYTES", 2**20)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.png", bytes(2**26))
+    with tarfile.open(tmp_path / "big.tgz", "w:gz") as archive:
+        member = tarfile.TarInfo("a.png")
+        member.size = 2**26
+        archive.addfile(member, io.BytesIO(bytes(2**26)))
+    for name in ("bomb.zip", "big.tgz"):
+        with pytest.raises(DataError, match="inflates to more than"):
+            load(tmp_path / name)
+
+
+def test_single_pictures_are_read_in_the_order_given(tmp_path):
+    put(tmp_path, "b.png", "a.png")
+    one = load(tmp_path / "a.png")
+    assert (len(one), one.name, one.labels.any) == (1, "a.png", False)
+    two = load([tmp_path / "b.png", tmp_path / "a.png"])
+    assert two.images[:, 0, 0, 0].tolist() == [0, 1]
+    with pytest.raises(DataError, match="cannot be read"):
+        load([tmp_path / "a.png", tmp_path / "none.png"])
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("Train", "train"), ("validation", "val"), ("test-images", "test"), ("my_valid", "val"), ("trainset", "train"),
+     ("strain", None), ("latest", None), ("evaluate", None), ("attestation", None), ("", None)],
+)  # fmt: skip
+def test_names_of_parts(name, part):
+    assert part_of(name) == part
+
+
+def test_parts_that_are_not_there_or_there_twice(tmp_path):
+    put(tmp_path / "set", "train/a/1.png", "val/a/2.png", "valid/a/3.png")
+    with pytest.raises(DataError, match=r"two val parts\n  found val and valid\n  name one of them: .*set/val"):
+        load(tmp_path / "set")
+    put(tmp_path / "other", "val/a/1.png", "test/a/2.png")
+    with pytest.raises(DataError, match=r"no train part\n  found val and test\n  choose one: `split` val"):
+        load(tmp_path / "other")
+
+
+def test_a_name_that_shadows_a_folder_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(put(tmp_path, "digits/a/1.png", "digits/b/2.png").resolve())
+    assert load("digits").notes == (
+        "digits is the data set of that name; what lies here under the same name is read as ./digits",
+    )
+    assert load("./digits").class_names == ("a", "b")
+    assert load(Path("digits")).class_names == ("a", "b")
+    monkeypatch.chdir(os.sep)
+    assert not load("digits").notes
+
+
+def idx(array: np.ndarray, code: int, kind: str) -> bytes:
+    header = struct.pack(f">4B{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
+    return gzip.compress(header + array.astype(kind).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "labels", "classes", "note"),
+    [
+        ("emnist-letters-{}", ("labels-idx1-ubyte", np.array([3, 1, 2]), 8, "u1"), "123", "rows and columns exchanged"),
+        ("qmnist-{}", ("labels-idx2-int", np.arange(24).reshape(3, 8), 12, ">i4"), "0 8 16", "the first is the class"),
+        ("{}", ("labels-idx1-short", np.array([300, 5, 5]), 11, ">i2"), "5 300", "test is read"),
+    ],
+)
+def test_idx_files_of_other_sets(tmp_path, prefix, labels, classes, note):
+    name, values, code, kind = labels
+    pixels = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8)
+    for part in ("train", "test"):
+        start = tmp_path / prefix.format(part)
+        Path(f"{start}-images-idx3-ubyte.gz").write_bytes(idx(pixels, 8, "u1"))
+        Path(f"{start}-{name}.gz").write_bytes(idx(values, code, kind))
+    for source in (tmp_path, Path(f"{start}-images-idx3-ubyte.gz")):
+        found = load(source, split="test")
+        assert np.array_equal(found.images[:, 0], pixels)
+        assert found.class_names == tuple(classes.split() if " " in classes else classes)
+        assert [int(text) for text in found.labels.texts] == values.reshape(3, -1)[:, 0].tolist()
+    assert any(note in told for told in load(tmp_path, split="test").notes)
+
+
+def test_several_sets_of_idx_files_are_told_apart(tmp_path):
+    for name in ("emnist-letters", "emnist-digits"):
+        content = idx(np.zeros((2, 8, 8)), 8, "u1")
+        (tmp_path / f"{name}-train-images-idx3-ubyte.gz").write_bytes(content)
+    with pytest.raises(DataError, match=r"found emnist-digits, emnist-letters\n  name a file of images: .*idx3-ubyte"):
+        load(tmp_path)
+    assert len(load(tmp_path / "emnist-letters-train-images-idx3-ubyte.gz")) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "column", "labels"),
+    [
+        ("label," + ",".join(f"pixel{i}" for i in range(64)), ",".join, 0, ["7", "4"]),
+        (";".join([*(f"p{i}" for i in range(64)), "class"]), ";".join, 64, ["cat", "dog"]),
+        (None, "\t".join, 0, ["7", "4"]),
+    ],
+)
+def test_the_lines_that_make_an_npz_of_a_table_of_pixels_work(tmp_path, header, row, column, labels):
+    pixels = np.arange(2 * 64).reshape(2, 64)
+    table = np.insert(pixels.astype(object), column, labels, axis=1).astype(str)
+    rows = map(row, table.tolist())
+    (tmp_path / "t.csv").write_text("\n".join([*([header] if header else []), *rows]) + "\n")
+    with pytest.raises(DataError, match="64 columns of pixels") as caught:
+        load(tmp_path / "t.csv")
+    exec(str(caught.value.remedy).partition("Python: ")[2])
+    found = load(tmp_path / "t.npz")
+    assert np.array_equal(found.images[:, 0].reshape(2, 64), pixels)
+    assert found.labels.texts.tolist() == labels
+
+
+def test_the_lines_that_make_an_npz_of_a_torch_or_matlab_file_work(tmp_path):
+    import scipy.io
+    import torch
+
+    pixels, labels = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8), np.array([1, 0, 1])
+    torch.save((torch.tensor(pixels), torch.tensor(labels)), tmp_path / "pair.pt")
+    torch.save({"x": torch.tensor(pixels), "y": torch.tensor(labels)}, tmp_path / "dict.pt")
+    scipy.io.savemat(tmp_path / "m.mat", {"X": pixels, "y": labels})
+    for name in ("pair.pt", "dict.pt", "m.mat"):
+        with pytest.raises(DataError, match="not images") as caught:
+            load(tmp_path / name)
+        exec(str(caught.value.remedy).partition("Python: ")[2])
+        found = load((tmp_path / name).with_suffix(".npz"))
+        assert np.array_equal(found.images[:, 0], pixels)
+        assert found.labels.texts.tolist() == ["1", "0", "1"]
+
+
+@pytest.mark.parametrize(("name", "what"), [("a.h5", "HDF5"), ("a.pkl", "pickle"), ("a.csv", "a table, not images")])
+def test_other_files_are_refused_with_a_way_on(tmp_path, name, what):
+    (tmp_path / name).write_text("File,Label\n1.png,a\n")
+    with pytest.raises(DataError, match=what) as caught:
+        load(tmp_path / name)
+    assert caught.value.remedy
