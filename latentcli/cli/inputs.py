@@ -53,7 +53,7 @@ def pictures_before_files(
     """
 
     given = [data, str(file), *([] if second is None else [str(second)]), *more]
-    first = next((row for row, name in enumerate(given) if not name.lower().endswith(SUFFIXES)), len(given))
+    first = next((row for row, name in enumerate(given) if not name.lower().endswith(image_suffixes())), len(given))
     files = given[max(1, first) :]
     if not 1 <= len(files) <= 2:
         found = f"found {' '.join(files) or 'no model file'}"
