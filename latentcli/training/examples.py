@@ -6,8 +6,11 @@ import numpy as np
 import torch
 
 from latentcli.core.errors import DataError
+from latentcli.core.image_set import ImageSet
 from latentcli.numerics.random import generator_for
 from latentcli.training.config import TrainingConfig
+
+_ROWS = 256  # images that are compared at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,28 @@ class Examples:
         if len(images) < 2:
             raise DataError("one image is too few to train on", "expected two or more")
         return cls(images, *split(len(images), config))
+
+
+def check_teachable(images: ImageSet) -> None:
+    """Refuse images from which nothing can be learned: one, or many that are the same to within a level of 255.
+
+    Raises:
+        DataError: they are.
+    """
+    if len(images) < 2:
+        raise DataError(
+            f"{images.name} holds one image, too few to train on", "expected two or more", "give more images"
+        )
+    least = most = np.asarray(images.images[0])
+    for start in range(0, len(images), _ROWS):
+        rows = images.images[start : start + _ROWS]
+        least, most = np.minimum(least, rows.min(axis=0)), np.maximum(most, rows.max(axis=0))
+        if (most - least).max() > 1:  # uint8, but never negative
+            return
+    shown = {(0, 0): ", all black", (255, 255): ", all white"}.get((int(least.min()), int(most.max())), "")
+    found = f"found values from {int(least.min())} to {int(most.max())} of 255{shown}"
+    remedy = "name images that differ; if these should, say what their numbers mean: `range` or `background`"
+    raise DataError(f"all {len(images)} images of {images.name} are the same: nothing can be learned", found, remedy)
 
 
 def split(count: int, config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:

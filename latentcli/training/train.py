@@ -22,7 +22,7 @@ from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
 from latentcli.training import mixing
 from latentcli.training.config import LABELLED_FRACTION, START_LR, ClassifierTrainingConfig, TrainingConfig
-from latentcli.training.examples import Examples
+from latentcli.training.examples import Examples, check_teachable
 from latentcli.training.identity import identity, provenance
 from latentcli.training.resumable import fit
 
@@ -56,7 +56,7 @@ def train(
 
     Raises:
         UsageError: an unknown family, device or setting, or a value out of range.
-        DataError: there is only one image.
+        DataError: there is only one image, or all are the same.
         FitError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
 
@@ -66,6 +66,7 @@ def train(
         >>> vae.image_shape, len(vae.history)
         ((1, 8, 8), 1)
     """
+    check_teachable(images)
     count = len(images.labels.names) if classes is None else classes
     encoder = _encoder(FAMILIES[model].Config, settings)
     if encoder is not None:
@@ -118,7 +119,7 @@ def train_cnn(
     Raises:
         UsageError: an unknown setting, a value out of range, one that means nothing without hybrids, or one that
             ``start`` decides; or its encoder cannot be taken over.
-        DataError: no labels, too few of a class, one class only, or images of unlike shapes.
+        DataError: no labels, too few of a class, one class only, images of unlike shapes, or all the same.
         FitError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
 
@@ -141,6 +142,8 @@ def train_cnn(
     config, settings = PIXEL_CLASSIFIERS["cnn"].Config, settings | {"finish": finish}
     if start is not None:
         settings = _started(start, images, settings)
+    if hybrids is None:
+        check_teachable(labelled)
     network_config, loop_config = configure(config, ClassifierTrainingConfig, images.shape, len(names), settings)
     examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
     counts: dict[str, Any] = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}

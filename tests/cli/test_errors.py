@@ -163,9 +163,9 @@ def test_a_mixture_of_another_checkpoint_is_refused_with_what_to_do(call, place)
     assert "latentcli fit-gmm" in done.err
 
 
-def test_constant_images_end_the_fit_with_what_to_change(call, place):
+def test_constant_images_are_refused_before_training_with_what_to_change(call, place):
     done = call("train", "constant.npz", "--epochs", 1, "--set", "width=16", "-q")
-    assert done.code == 5, done.err
+    assert done.code == 3, done.err
     assert len(done.err.splitlines()) <= 3
 
 

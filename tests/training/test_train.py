@@ -86,7 +86,7 @@ def test_what_says_how_hybrids_are_mixed_needs_hybrids(setting):
 
 
 def test_too_few_images_or_classes_are_refused():
-    with pytest.raises(DataError, match="one image is too few"):
+    with pytest.raises(DataError, match="holds one image, too few"):
         train(images(1), **SMALL)
     with pytest.raises(DataError, match="no labels to learn from"):
         train_cnn(images(labelled=False))
@@ -126,3 +126,30 @@ def test_what_the_encoder_decides_is_not_asked_for_beside_it():
 def test_views_are_chosen_by_the_images_unless_they_are_named(views):
     found = train(images(), views=views, **SMALL)
     assert found.config.views == {None: "digits", "auto": "digits"}.get(views, views)
+
+
+GROUND = np.random.default_rng(1).integers(0, 256, (1, 1, 8, 8), dtype=np.uint8)
+NOTHING_TO_LEARN = {
+    "black": (np.zeros((600, 1, 8, 8), np.uint8), "all 600 images of set are the same(.|\n)*all black"),
+    "white": (np.full((3, 3, 8, 8), 255, np.uint8), "all 3 images of set are the same(.|\n)*all white"),
+    "copies": (np.repeat(GROUND, 300, 0), "are the same"),
+    "copies with noise": (np.repeat(GROUND // 2, 40, 0) + images(40).images % 2, "are the same"),
+    "one image": (GROUND, "set holds one image, too few"),
+}
+
+
+@pytest.mark.parametrize("learn", [train, train_cnn])
+@pytest.mark.parametrize("case", NOTHING_TO_LEARN)
+def test_images_that_cannot_teach_are_refused_before_training(case, learn):
+    pixels, expected = NOTHING_TO_LEARN[case]
+    labels = Labels(np.arange(len(pixels)) % 2, ("b", "a"))
+    if learn is train_cnn and len(pixels) == 1:
+        expected = "one class"
+    with pytest.raises(DataError, match=expected):
+        learn(ImageSet(pixels, labels, name="set"), **SMALL)
+
+
+def test_one_image_that_differs_is_enough_to_begin():
+    pixels = np.repeat(GROUND // 2, 30, 0)
+    pixels[-1, 0, 3, 3] += 9
+    assert len(train(ImageSet(pixels, name="set"), **SMALL).history) == 1
