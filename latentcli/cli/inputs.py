@@ -28,12 +28,13 @@ def images(
     from latentcli.artifacts import write_bad_files
     from latentcli.cli import console
     from latentcli.data import load
+    from latentcli.formats.atomic import is_stream
 
     loaded = load(data, **reading.options(), **how, progress=console.progress)
     for note in loaded.notes:
         console.note(note)
     if loaded.bad_files:
-        listed = (output.parent if output is not None else Path()) / bad_files
+        listed = (output.parent if output is not None and not is_stream(output) else Path()) / bad_files
         write_bad_files(listed, loaded.bad_files)
         console.note(f"warning: {len(loaded.bad_files)} file(s) could not be read and were skipped: see {listed}")
     return loaded

@@ -91,7 +91,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         if wide:
             projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.random_state))
             samples = Samples(projection.transform(X), labels, chunk_size, device)
-        fit = fit_best(samples, len(names), settings, names)
+        fit = fit_best(samples, len(names), settings, names.tolist())
         components = fit.component_classes
         self._adopt(fit.mixture, projection, components, names if len(names) else np.arange(len(components)))
         self.fitted_on_, self.class_gaussians_, self._learned_from = "", None, None
