@@ -112,6 +112,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: without the program's name; None takes the process's own.
     """
+    console.open_streams()
     try:
         code = app(args=arguments, standalone_mode=False)
     except Exception as problem:

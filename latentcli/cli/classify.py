@@ -50,9 +50,11 @@ def classify(
 
     given, vae, classifier = inputs.pictures_before_files(data, vae, classifier, *more or ())
     gates = console.parse_gates(fail_under)
-    target = None if output == "-" else Path(output)
+    target = None if output in console.STDOUT else Path(output)
     if target is None and json:
-        raise UsageError("-o - and --json both want standard output", remedy="write the table to a file: -o vae.csv")
+        raise UsageError(
+            f"-o {output} and --json both want standard output", remedy="write the table to a file: -o vae.csv"
+        )
     inputs.check_outputs(target, given=[*given, vae, classifier, reading.labels], folder=figures)
     if classifier is None and len(given) == 1 and holds_latents(Path(data)):
         reader = load_classifier(vae)
@@ -69,7 +71,7 @@ def classify(
     table = io.StringIO()
     write_predictions(found, target or table)
     if target is None:
-        console.emit(table.getvalue())
+        console.emit(table.getvalue(), table=True)
     drawn = pictures.of_predictions(figures, found, reader) if figures else []
     result = {"images": len(found), "rejected": found.rejected, **found.scores()}
     console.result(result, as_json=json, written=[*([target] if target else []), *drawn], to_stderr=target is None)

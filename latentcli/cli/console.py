@@ -1,6 +1,7 @@
 """What a person or a script reads: results on stdout, all else on stderr. The only printing there is."""
 
 import errno
+import io
 import json
 import math
 import os
@@ -32,6 +33,24 @@ class Verbosity:
 verbosity = Verbosity()
 
 
+def open_streams() -> None:
+    """Make do with the streams there are: closed ones, as a daemon has them, and those of encodings with few letters.
+
+    A descriptor 0, 1 or 2 that is closed leads nowhere then: otherwise the next file that is opened would get its
+    number, and what others print would be written into it. What an encoding lacks is escaped.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the process ends)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def printable(text: str) -> str:
     """The text with control characters escaped: names of files and classes may hold any."""
     return errors.printable(text, keep="\n")
@@ -39,7 +58,8 @@ def printable(text: str) -> str:
 
 def error(message: str) -> None:
     """An error, on stderr, in at most three lines."""
-    print(f"error: {printable(message)}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"error: {printable(message)}", file=sys.stderr)
 
 
 def note(text: str) -> None:
@@ -88,8 +108,16 @@ def progress(doing: str, total: int) -> Iterator[Advance]:
         yield lambda count: bar.advance(task, count)
 
 
-def emit(text: str) -> None:
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Names of standard output as an output."""
+
+
+def emit(text: str, table: bool = False) -> None:
     """Write to stdout, for a person or a script.
+
+    Args:
+        text: what to write.
+        table: whether it is CSV, which is UTF-8 whatever the encoding of a terminal.
 
     Raises:
         OutputError: stdout is closed, full, or a pipe that nobody reads any more.
@@ -97,7 +125,11 @@ def emit(text: str) -> None:
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+        if table and not sys.stdout.isatty() and hasattr(sys.stdout, "buffer"):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        else:
+            sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
     except OSError as problem:
         _drop_stdout()
@@ -137,7 +169,7 @@ def result(
         lines.append(f"{'written':<{width}}  {printable(', '.join(map(str, written)))}")
     if to_stderr:
         note("\n".join(lines))
-    else:
+    elif sys.stdout is not None or not written:  # else nobody reads, and the files hold what was asked for
         emit("\n".join(lines) + "\n")
 
 
@@ -149,7 +181,7 @@ def confusion_lines(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     """A confusion matrix as text: rows are the true classes, columns the predicted ones."""
     if len(classes) > MOST_CLASSES_SHOWN:
         return [f"confusion matrix of {len(classes)} classes: see --json or --figures"]
-    labels = [printable(str(name))[:14] for name in classes]
+    labels = [errors.printable(str(name))[:14] for name in classes]
     margin = max(map(len, ["true", *labels]))
     cell = max(4, *map(len, labels), *(len(str(count)) for row in matrix for count in row)) + 1
     rows = [("", labels), *zip(labels, matrix, strict=True)]
@@ -169,10 +201,10 @@ def readable(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {readable(item)}" for name, item in value.items())
+        return ", ".join(f"{errors.printable(str(name))} {readable(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(readable(item) for item in value)
-    return printable(str(value))
+    return errors.printable(str(value))
 
 
 FITS = (

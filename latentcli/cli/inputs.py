@@ -33,11 +33,12 @@ def images(
     from latentcli.artifacts import write_bad_files
     from latentcli.cli import console
     from latentcli.data import load
+    from latentcli.formats.atomic import is_stream
 
     loaded = load(data, **reading.options(), **how, progress=console.progress)
     console.notes(re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), note) for note in loaded.notes)
     if loaded.bad_files:
-        listed = (output.parent if output is not None else Path()) / bad_files
+        listed = (output.parent if output is not None and not is_stream(output) else Path()) / bad_files
         write_bad_files(listed, loaded.bad_files)
         console.note(f"warning: {len(loaded.bad_files)} file(s) could not be read and were skipped: see {listed}")
     return loaded
@@ -51,6 +52,8 @@ def pictures_before_files(
     Raises:
         UsageError: there are no files behind the pictures, or more than two.
     """
+
+    from latentcli.data.folders import image_suffixes
 
     given = [data, str(file), *([] if second is None else [str(second)]), *more]
     first = next((row for row, name in enumerate(given) if not name.lower().endswith(image_suffixes())), len(given))
@@ -192,10 +195,10 @@ def _replaces(path: Path, read: Path) -> bool:
     """Whether writing ``path`` would change ``read``: the file itself, or a picture in the folder."""
     if not path.exists() or not read.exists():
         return False
-    if read.is_dir() and path.resolve().is_relative_to(read.resolve()):
-        if path.suffix.lower() in image_suffixes():
-            return True
-    return path.samefile(read)
+    from latentcli.data.folders import image_suffixes
+
+    within = read.is_dir() and path.resolve().is_relative_to(read.resolve())
+    return (within and path.suffix.lower() in image_suffixes()) or path.samefile(read)
 
 
 def check_picture(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
+from latentcli.core.errors import OutputError
 from latentcli.core.progress import Advance, Listener
 
 if TYPE_CHECKING:
@@ -95,8 +96,11 @@ def outputs(checkpoint: Path) -> tuple[Path, Path]:
     Raises:
         OutputError: the checkpoint cannot be written.
     """
-    from latentcli.formats.atomic import check_writable
+    from latentcli.formats.atomic import check_writable, is_stream
 
+    if is_stream(checkpoint):
+        found = "the log and the state of its training lie beside it"
+        raise OutputError(f"cannot write a model to the stream {checkpoint}", found, "name a file")
     check_writable(checkpoint)
     return checkpoint.with_name(f"{checkpoint.stem}.metrics.jsonl"), checkpoint.with_name(f"{checkpoint.name}.partial")
 

@@ -4,6 +4,8 @@ import io
 import os
 import secrets
 import shutil
+import stat
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -11,11 +13,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from latentcli.core.errors import OutputError
-from latentcli.formats.regular_files import reason
+from latentcli.formats.regular_files import kind, reason
 
 
 def check_writable(path: Path) -> None:
     """Raise an OutputError, before hours of work, where a file cannot be written or would not be a regular one."""
+    if is_stream(path):
+        return
     folder, problem = path.parent, f"cannot write {path}"
     if not folder.is_dir():
         raise OutputError(problem, f"there is no folder {folder}", f"make it first: mkdir -p {folder}")
@@ -25,6 +29,19 @@ def check_writable(path: Path) -> None:
         raise OutputError(problem, "it exists and is not a regular file", "name another output")
     if not _accepts_files(folder):
         raise OutputError(problem, f"the folder {folder} is read-only", "name an output elsewhere")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what is written to a path goes on to a reader: a named pipe, a terminal, ``/dev/null``, ``/dev/fd/3``."""
+    return kind(path) in (stat.S_IFIFO, stat.S_IFCHR) or _descriptor(path) is not None
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the descriptor that a path stands for, such as ``/dev/stdout``, which may be any file; or None."""
+    named = {"/dev/stdout": "1", "/dev/stderr": "2"}.get(str(path))
+    if named is None and str(path.parent) in ("/dev/fd", "/proc/self/fd"):
+        named = path.name
+    return int(named) if named is not None and named.isdecimal() and kind(path) is not None else None
 
 
 def check_folder(path: Path) -> None:
@@ -67,6 +84,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is renamed
     over ``path``; the folder is flushed last. A reader sees the old file or the new one, never a part.
+    Into a stream, see ``is_stream``, all bytes are written when the block has succeeded.
     An OSError of the block itself, as when its input cannot be read, is raised unchanged.
 
     Raises:
@@ -74,6 +92,13 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """
     path = Path(path)
     check_writable(path)
+    if is_stream(path):
+        with tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            with output_errors(path), _opened_stream(path) as stream:
+                shutil.copyfileobj(file, stream)
+        return
     temporary = _temporary_name(path)
     try:
         with _Output(temporary, path) as raw, io.BufferedWriter(raw) as file:
@@ -122,6 +147,12 @@ class _Output(io.FileIO):
     def write(self, data: Any) -> Any:
         with output_errors(self.path):
             return super().write(data)
+
+
+def _opened_stream(path: Path) -> IO[bytes]:
+    """A stream to write to; a descriptor's own place in its file is kept."""
+    number = _descriptor(path)
+    return path.open("wb") if number is None else os.fdopen(os.dup(number), "wb")
 
 
 def _temporary_name(path: Path) -> Path:

@@ -5,6 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -149,9 +152,8 @@ def test_outputs_that_are_no_plain_file_are_refused(tmp_path):
     (tmp_path / "link").symlink_to("file")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "folder").mkdir()
-    os.mkfifo(tmp_path / "fifo")
     before = folder_of(tmp_path / "file")
-    for path in ("link", "dangling", "folder", "fifo", "missing/file"):
+    for path in ("link", "dangling", "folder", "missing/file"):
         with pytest.raises(OutputError), atomic.atomic_write(tmp_path / path) as file:
             file.write(b"new")
     assert (tmp_path / "file").read_bytes() == OLD
@@ -206,3 +208,36 @@ def test_a_folder_whose_files_cannot_be_flushed_is_not_left(tmp_path, monkeypatc
     with pytest.raises(OutputError, match="No space left"):
         write()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_named_pipe_gets_all_bytes_and_stays_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        with atomic.atomic_write(tmp_path / "pipe") as file:
+            file.write(b"x" * 200_000)
+        assert read.result() == b"x" * 200_000
+    assert (tmp_path / "pipe").is_fifo()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_descriptor_is_written_from_its_own_place_and_only_when_all_went_well(tmp_path):
+    with (tmp_path / "file").open("wb") as file:
+        file.write(b"before ")
+        file.flush()
+        with suppress(RuntimeError), atomic.atomic_write(Path(f"/dev/fd/{file.fileno()}")) as stream:
+            stream.write(b"never")
+            raise RuntimeError
+        with atomic.atomic_write(Path(f"/dev/fd/{file.fileno()}")) as stream:
+            stream.write(b"after")
+    assert (tmp_path / "file").read_bytes() == b"before after"
+
+
+@pytest.mark.parametrize("device", ["/dev/full", "pipe that nobody reads"])
+def test_a_stream_that_takes_no_bytes_is_an_output_error(device):
+    reader, writer = os.pipe()
+    os.close(reader)
+    path = Path(device if device.startswith("/") else f"/dev/fd/{writer}")
+    with pytest.raises(OutputError, match="cannot write"), atomic.atomic_write(path) as file:
+        file.write(b"x")
+    os.close(writer)
