@@ -96,6 +96,12 @@ def load(
         images = images.only(classes)
         if not len(images):
             raise DataError(f"{images.name} has no image of the classes {', '.join(classes)}")
+    unused = []
+    if background is not None and images.files is None:
+        unused.append("`background` is of image files, and was not used")
+    if range is not None and isinstance(source, str) and source in SOURCES:
+        unused.append("`range` is of arrays and of image files, and was not used")
+    images = replace(images, notes=(*images.notes, *unused))
     return sizing.fit(images, image_shape, image_size, resize, progress)
 
 
