@@ -77,6 +77,7 @@ SHELLS_OWN = {
 """Options that say what is printed, which files are written and in which form settings are given."""
 
 ALIASES = {
+    "more": {"source"},
     "data": {"source", "images", "latents", "data"},
     "vae": {"model", "path"},
     "classifier": {"classifier", "mixture"},

@@ -72,6 +72,7 @@ def test_a_checkpoint_says_how_it_was_trained_and_how_good_the_kept_epoch_is():
     assert found["settings"] == {
         "backbone": "residual", "norm": "batch", "width": 32, "stages": None, "loss": "bce+ssim", "ssim_weight": 0.3,
         "codes": 4, "latent_dim": 2, "beta": 0.25, "codebook": "ema", "decay": 0.99,
+        "views": "none", "agreement": 0.0, "temperature": 0.2,
     }  # fmt: skip
     assert found["training"]["data"]["name"] == "plain.npz"
     assert found["training"]["data"]["images"] == 106
