@@ -7,7 +7,6 @@ import numpy as np
 from latentcli.core.image_set import LARGEST, SMALLEST
 
 CHANNELS = (1, 3)
-_BITS = (8, 10, 12, 14, 16)
 
 
 def oriented(array: np.ndarray, count: int | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -26,11 +26,6 @@ _RECIPES = {
         "x, y = list(f.values() if isinstance(f, dict) else f)[:2]",
         "data=x.numpy(), labels=y.numpy()",
     ),
-    (".pkl", ".pickle"): (
-        "a pickle, which can run any program",
-        "import numpy, pickle; x, y = pickle.load(open({file!r}, 'rb'))  # only if you trust who made it",
-        "data=x, labels=y",
-    ),
     (".parquet",): (
         "a Parquet file",
         "import io, numpy, pandas; from PIL import Image; t = pandas.read_parquet({file!r}); "
@@ -46,6 +41,9 @@ def refusal(path: Path) -> DataError | None:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return _of_table(path)
+    if suffix in (".pkl", ".pickle"):  # no lines that read it: they would run what is in it
+        remedy = "have the program that made it write an .npz file: numpy.savez(file, data=images, labels=labels)"
+        return DataError(f"{path} is a pickle, which can run any program, not images", None, remedy)
     for suffixes, (what, reading, arrays) in _RECIPES.items():
         if suffix in suffixes:
             return _refused(path, what, "", reading.format(file=str(path)), arrays)

@@ -120,7 +120,8 @@ class Run:
 
         Returns:
             the history, one row an epoch: ``epoch``, ``loss`` and its terms (means over the steps that have them), the
-            same on the images held out with ``val_`` before their names, and ``lr``.
+            same on the images held out with ``val_`` before their names, and ``lr``. There is no ``val_loss`` where it
+            says too little of the model.
 
         Raises:
             FitError: the loss or its gradient is not finite; the state before that step was restored and saved.
@@ -219,12 +220,14 @@ class Run:
     def _end_epoch(self, epoch: int) -> None:
         row = {"epoch": float(epoch + 1)} | self.sums.result()
         if len(self.examples.held_out_rows):
-            row |= {f"val_{name}": value for name, value in self.validate().items()}
+            found = self.validate()
+            if not self.model.validated:
+                del found["loss"]  # it is not the loss that is learned, and tells no epoch from another
+            row |= {f"val_{name}": value for name, value in found.items()}
         row["lr"] = self.optimizer.param_groups[0]["lr"]
         self.history.append(row)
         self.sums = Means(self.device)
-        chosen = self.model.validated and "val_loss" in row
-        if chosen and row["val_loss"] <= min(earlier["val_loss"] for earlier in self.history):
+        if "val_loss" in row and row["val_loss"] <= min(earlier["val_loss"] for earlier in self.history):
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @torch.no_grad()
@@ -242,7 +245,7 @@ class Run:
     def _out_of_patience(self) -> bool:
         losses = [row["val_loss"] for row in self.history if "val_loss" in row]
         patience = max(10, round(self.config.patience * self.epochs))
-        if self.examples.final_rows is not None or not self.model.validated or len(losses) <= patience:
+        if self.examples.final_rows is not None or len(losses) <= patience:
             return False
         return min(losses[:-patience]) <= min(losses[-patience:])
 

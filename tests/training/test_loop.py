@@ -324,10 +324,11 @@ def test_a_model_that_validation_says_too_little_of_trains_to_the_end_and_keeps_
     monkeypatch.setattr(type(network), "validated", False)
     run = Run(network, images, replace(CONFIG, epochs=30, patience=0.0))
     losses = iter(range(1, 31))
-    monkeypatch.setattr(run, "validate", lambda: {"loss": float(next(losses))})
+    monkeypatch.setattr(run, "validate", lambda: dict.fromkeys(("loss", "kl"), float(next(losses))))
     kept = {}
     history = run.fit(Callbacks(on_epoch=lambda row: kept.update({row["epoch"]: weights(network)})))
-    assert [row["val_loss"] for row in history] == list(range(1, 31))
+    assert [row["val_kl"] for row in history] == list(range(1, 31))
+    assert not any("val_loss" in row for row in history)  # by which the epoch whose weights were kept is told
     assert weights(network) == kept[30]
 
 
