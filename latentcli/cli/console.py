@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -70,9 +71,9 @@ def note(text: str) -> None:
 
 
 def notes(texts: Iterable[str]) -> None:
-    """Notes, a line each."""
+    """Notes of the library, a line each, with the arguments that they name in backticks as options."""
     for text in texts:
-        note(text)
+        note(re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), text))
 
 
 def detail(text: str) -> None:

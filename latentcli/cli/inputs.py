@@ -1,6 +1,5 @@
 """What a command is given, checked before any work: files that it reads and writes, and images that fit a model."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ def images(
     from latentcli.formats.atomic import is_stream
 
     loaded = load(data, **reading.options(), **how, progress=console.progress)
-    console.notes(re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), note) for note in loaded.notes)
+    console.notes(loaded.notes)
     if loaded.bad_files:
         listed = (output.parent if output is not None and not is_stream(output) else Path()) / bad_files
         write_bad_files(listed, loaded.bad_files)
