@@ -1,13 +1,39 @@
 """Two views of an image agree, views of different images differ: how an encoder learns what images show."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentcli.core.settings import setting
+from latentcli.models.augmentation import MIRRORED, VIEWS, copies, distorted
+from latentcli.models.base import ModelConfig
 from latentcli.models.layers import dense
 
 HIDDEN, OUTPUTS = 512, 128
 """Features of the projection's hidden layer and of its result."""
+
+
+@dataclass(frozen=True)
+class ViewsConfig(ModelConfig):
+    """What all families that learn from views have in their configuration.
+
+    Attributes:
+        views: how images are distorted: "digits" (rotated, warped), "scans" (cropped, mirrored, brighter or darker),
+            "photos" (these and other colours), or "none".
+        agreement: weight of the disagreement of two views of each image, nats of loss for each nat; 0 omits it.
+        temperature: of the agreement; lower ones look at the most similar images alone.
+    """
+
+    views: str = setting("none", choices=("none", *VIEWS))
+    agreement: float = setting(0.0, between=(0.0, 1e6))
+    temperature: float = setting(0.2, between=(1e-3, 1e3))
+
+    @property
+    def agreeing(self) -> bool:
+        """Whether views of an image are compared."""
+        return self.agreement > 0 and self.views != "none"
 
 
 class Projection(nn.Module):
@@ -22,6 +48,16 @@ class Projection(nn.Module):
 
     def forward(self, latents: Tensor) -> Tensor:
         return self.layers(latents)  # (N, OUTPUTS)
+
+
+def with_views(images: Tensor, config: ViewsConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W), mirrored at random where their views agree on that; and these followed by views of each.
+
+    The last 2N of the latter are two views of each image, those of all before the others of all.
+    """
+    if config.agreeing and VIEWS[config.views].flip:
+        images = distorted(images, MIRRORED, generator)
+    return images, torch.cat([images, *copies(images, config.views, generator)])
 
 
 def disagreement(first: Tensor, second: Tensor, temperature: float) -> Tensor:

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
-from latentcli.models.agreement import Projection, disagreement
-from latentcli.models.augmentation import MIRRORED, VIEWS, copies, distorted
-from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
+from latentcli.models.agreement import Projection, ViewsConfig, disagreement, with_views
+from latentcli.models.base import Encoding, LatentModel, LossTerms
 from latentcli.models.layers import NORMS, pooled, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale, usual_stages
 from latentcli.models.quantiser import Quantiser, perplexity
@@ -23,8 +22,8 @@ from latentcli.numerics import metrics
 
 
 @dataclass(frozen=True)
-class QuantisedConfig(ModelConfig):
-    """Architecture and loss around the quantiser.
+class QuantisedConfig(ViewsConfig):
+    """Architecture and loss around the quantiser; views agree in the encoder's features, averaged over all positions.
 
     Attributes:
         backbone: encoder and decoder: "mlp", "conv", "conv-mlp"; or "residual", "strided", which keep positions apart.
@@ -33,10 +32,6 @@ class QuantisedConfig(ModelConfig):
         stages: halvings from the image to the map of codes; None: to about a quarter of the sides.
         loss: reconstruction loss, its terms joined by +: bce, mse, ssim.
         ssim_weight: nats a pixel for a structural similarity of 0 instead of 1.
-        views: how images are distorted for the agreement, as for a VAE.
-        agreement: weight of the disagreement of two views of each image, in the means of the encoder's features over
-            all positions; nats of loss for each nat; 0 omits it.
-        temperature: of the agreement; lower ones look at the most similar images alone.
     """
 
     backbone: str = setting("residual", choices=tuple(name for name in backbones.NAMES if name != backbones.POOLED))
@@ -45,9 +40,6 @@ class QuantisedConfig(ModelConfig):
     stages: int | None = setting(None, between=(1, backbones.MAX_STAGES), none=True)
     loss: str = "bce+ssim"
     ssim_weight: float = setting(0.3, between=(0.0, 1e6))
-    views: str = setting("none", choices=("none", *VIEWS))
-    agreement: float = setting(0.0, between=(0.0, 1e6))
-    temperature: float = setting(0.2, between=(1e-3, 1e3))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,11 +51,6 @@ class QuantisedConfig(ModelConfig):
         """Halvings from the image to the map of codes, which has at most about 7 positions a side without ``MAPS``."""
         few = 0 if self.backbone in MAPS else round(math.log2(min(self.image_shape[1:]) / 7))
         return self.stages or max(usual_stages(self.image_shape), few)
-
-    @property
-    def agreeing(self) -> bool:
-        """Whether views of an image are compared."""
-        return self.agreement > 0 and self.views != "none"
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -173,9 +160,7 @@ class QuantisedAutoencoder(LatentModel):
         config, count = self.config, len(images)
         if not (self.training and config.agreeing):
             return self.loss_of(self.maps_of(images), images, generator, progress)
-        if VIEWS[config.views].flip:
-            images = distorted(images, MIRRORED, generator)
-        batch = torch.cat([images, *copies(images, config.views, generator)])
+        images, batch = with_views(images, config, generator)
         found = self.run(batch, self.encoder)
         terms = self.loss_of(self.run(found[:count], self.to_vectors), images, generator, progress)
         first, second = self.run(pooled(found[-2 * count :]), self.projection).chunk(2)

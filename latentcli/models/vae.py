@@ -20,9 +20,9 @@ from latentcli.core.errors import UsageError
 from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
-from latentcli.models.agreement import Projection, disagreement
-from latentcli.models.augmentation import MIRRORED, VIEWS, copies, distorted
-from latentcli.models.base import Encoding, LatentModel, LossTerms, ModelConfig
+from latentcli.models.agreement import Projection, ViewsConfig, disagreement, with_views
+from latentcli.models.augmentation import VIEWS
+from latentcli.models.base import Encoding, LatentModel, LossTerms
 from latentcli.models.latent_memory import LatentMemory, NearestEntries
 from latentcli.models.layers import NORMS, pooled, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
@@ -56,8 +56,8 @@ BLURRED = 0.25
 
 
 @dataclass(frozen=True)
-class VAEConfig(ModelConfig):
-    """Architecture and loss of a VAE.
+class VAEConfig(ViewsConfig):
+    """Architecture and loss of a VAE; views are of the information, too.
 
     Attributes:
         backbone: encoder and decoder: "mlp", "conv", "conv-mlp", "resnet"; or "residual", "strided", whose latent
@@ -75,10 +75,6 @@ class VAEConfig(ModelConfig):
         beta_warmup: fraction of training over which that weight rises from zero.
         components: of the mixture that is the prior; 1 is N(0, I).
         information: weight of the mutual information, nats of loss for each nat; 0 omits it.
-        views: how images are distorted for the information and the agreement: "digits" (rotated, warped), "scans"
-            (cropped, mirrored, brighter or darker), "photos" (these and other colours), or "none", without either.
-        agreement: weight of the disagreement of two views of each image, nats of loss for each nat; 0 omits it.
-        temperature: of the agreement; lower ones look at the most similar images alone.
         encoder: an encoder that is already trained, by its name in ``ENCODERS``; None trains the backbone's own.
         fine_tune: whether such an encoder's weights move, too.
     """
@@ -97,8 +93,6 @@ class VAEConfig(ModelConfig):
     information: float = setting(100.0, between=(0.0, 1e6))
     details: int = setting(0, between=(0, 4095))
     views: str = setting("digits", choices=("none", *VIEWS))
-    agreement: float = setting(0.0, between=(0.0, 1e6))
-    temperature: float = setting(0.2, between=(1e-3, 1e3))
     encoder: str | None = None
     fine_tune: bool = setting(False)
 
@@ -113,11 +107,6 @@ class VAEConfig(ModelConfig):
             raise UsageError("fourier features are of vectors", f"the backbone {self.backbone} makes maps", "fourier=0")
         if self.fine_tune and self.encoder is None:
             raise UsageError("there is no trained encoder to fine-tune", remedy="name one: `encoder`")
-
-    @property
-    def agreeing(self) -> bool:
-        """Whether views of an image are compared."""
-        return self.agreement > 0 and self.views != "none"
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -303,9 +292,7 @@ class VAE(LatentModel):
         # of a small held-out set they are mostly noise: the validation loss omits both
         informed = self.training and config.components > 1 and config.information > 0 and config.views != "none"
         agreeing = self.training and config.agreeing
-        if agreeing and VIEWS[config.views].flip:
-            images = distorted(images, MIRRORED, generator)
-        batch = torch.cat([images, *copies(images, config.views, generator)]) if informed or agreeing else images
+        images, batch = with_views(images, config, generator) if informed or agreeing else (images, images)
         all_means, all_log_variances = self.posterior_of(batch)
         mean, log_variance = all_means[:count], all_log_variances[:count]
         deviation = (0.5 * log_variance).exp()
