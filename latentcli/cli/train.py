@@ -51,7 +51,7 @@ def train(
 ) -> None:
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
     from latentcli import pictures
-    from latentcli.artifacts.models import save_classifier, save_model
+    from latentcli.artifacts.models import load_mixture, save_classifier, save_model
     from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
     from latentcli.cli import console, inputs, training_progress
@@ -80,16 +80,25 @@ def train(
         check_named(naming, " and ".join(asked))
         if labels_per_class is not None:  # refused now, not after hours of training
             labelled_per_class(naming, labels_per_class, training.seed)
+    ended = training_progress.finished(output, state, device) if training.resume else None
     with training_progress.TrainingProgress() as listener:
         trained = train_model(
             images, model=model, classes=len(naming.class_names) if named else 0, device=device,
-            state=state, resume=training.resume, log=log, listener=listener, **settings,
+            state=state, resume=training.resume, finished=ended, log=log, listener=listener, **settings,
         )  # fmt: skip
-    save_model(trained, output)
-    written, mixture, latents, compared = [output, log], None, None, {}
-    if named or figures is not None:
+    written, mixture, latents, compared = [], None, None, {}
+    if ended is None:
+        save_model(trained, output)
+        written = [output, log]
+    else:
+        left = [output, gmm] if named and gmm.exists() else [output]
+        console.note(
+            f"nothing to resume: the run of {output} has ended; {' and '.join(map(str, left))} stay as they are"
+        )
+        mixture = load_mixture(gmm, trained) if gmm in left else None
+    if (named and mixture is None) or figures is not None:
         latents = trained.encode(images, progress=console.progress)
-    if named and latents is not None:
+    if named and mixture is None and latents is not None:
         val_latents = None if labelled is None else trained.encode(labelled, progress=console.progress)
         try:
             mixture = fit_mixture(

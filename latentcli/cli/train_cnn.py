@@ -62,16 +62,21 @@ def train_cnn(
         console.note(
             f"warning: {known} of the {len(validation)} images of VAL are trained on: it says too little of others"
         )
+    ended = training_progress.finished(output, state, device) if training.resume else None
     with training_progress.TrainingProgress() as listener:
         trained = train_classifier(
             images, validation, start=begun, hybrids=mixed, labelled_fraction=labelled_fraction,
-            labels_per_class=labels_per_class, device=device, state=state, resume=training.resume, log=log,
-            listener=listener, **settings,
+            labels_per_class=labels_per_class, device=device, state=state, resume=training.resume, finished=ended,
+            log=log, listener=listener, **settings,
         )  # fmt: skip
     if unseen := [name for name in trained.class_names if name not in labelled.labels.occurring]:
         console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")
-    save_model(trained, output)
-    written = [output, log]
+    written: list[Path] = []
+    if ended is None:
+        save_model(trained, output)
+        written = [output, log]
+    else:
+        console.note(f"nothing to resume: the run of {output} has ended; it stays as it is")
     if figures is not None:
         written.append(pictures.history(pictures.folder(figures) / "history.png", trained.history))
     state.unlink(missing_ok=True)

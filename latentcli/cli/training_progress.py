@@ -105,6 +105,13 @@ def outputs(checkpoint: Path) -> tuple[Path, Path]:
     return checkpoint.with_name(f"{checkpoint.stem}.metrics.jsonl"), checkpoint.with_name(f"{checkpoint.name}.partial")
 
 
+def finished(checkpoint: Path, state: Path, device: str) -> "TrainedModel | None":
+    """The model of the run to be resumed, where that has ended: its checkpoint is there, and no state any more."""
+    from latentcli.artifacts.models import load_model
+
+    return load_model(checkpoint, device) if checkpoint.exists() and not state.exists() else None
+
+
 def summary(model: "TrainedModel") -> dict[str, Any]:
     """What a training run came to: the metrics of the epoch whose weights are kept.
 

@@ -21,9 +21,9 @@ from latentcli.models.base import ModelConfig
 from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
 from latentcli.training import mixing
-from latentcli.training.config import LABELLED_FRACTION, START_LR, ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.config import LABELLED_FRACTION, MAY_DIFFER, START_LR, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples, check_teachable
-from latentcli.training.identity import identity, provenance
+from latentcli.training.identity import check_same, identity, identity_of, provenance
 from latentcli.training.resumable import fit
 
 FEW = 1_000
@@ -35,8 +35,8 @@ AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
 def train(
     images: ImageSet, *, model: str = "vae", classes: int | None = None, device: str = "auto",
-    state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
-    listener: Listener | None = None, **settings: Any,
+    state: str | Path | None = None, resume: bool = True, finished: TrainedModel | None = None,
+    log: str | Path | None = None, listener: Listener | None = None, **settings: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train a latent-variable model on images, without their labels.
 
@@ -48,6 +48,7 @@ def train(
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         state: file from which an interrupted training resumes; ``TrainedModel.save`` removes it. None keeps none.
         resume: whether to resume from that file if it exists.
+        finished: what this very run came to earlier: it is returned, and nothing is trained; None: it has not ended.
         log: file with the metrics of each epoch, one JSON object a line.
         listener: is told how the training goes.
         settings: of the model (``latent_dim``, ``backbone``, ``loss`` …; ``views`` "auto" or None: what ``views_of``
@@ -55,7 +56,8 @@ def train(
             ``seed`` …); ``latentcli settings`` lists them. None leaves a default.
 
     Raises:
-        UsageError: an unknown family, device or setting, or a value out of range.
+        UsageError: an unknown family, device or setting, a value out of range, or other settings or data than those
+            of the state, or of the ``finished`` run.
         DataError: there is only one image, or all are the same.
         FitError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
@@ -85,7 +87,7 @@ def train(
         weights = {f"encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
     return trained(
         model, network_config, loop_config, images.images, run, images.class_names, weights,
-        device=device, state=state, resume=resume, log=log, listener=listener,
+        device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
     )  # fmt: skip
 
 
@@ -101,8 +103,8 @@ def train_cnn(
     images: ImageSet, val: ImageSet | None = None, *, start: TrainedModel | None = None,
     hybrids: mixing.Hybrids | None = None,
     labelled_fraction: float | None = None, finish: float | None = None, labels_per_class: int | None = None,
-    device: str = "auto", state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
-    listener: Listener | None = None, **settings: Any,
+    device: str = "auto", state: str | Path | None = None, resume: bool = True, finished: TrainedModel | None = None,
+    log: str | Path | None = None, listener: Listener | None = None, **settings: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train a convolutional classifier of pixels on labelled images, and on hybrids if there are any.
 
@@ -114,7 +116,7 @@ def train_cnn(
         labelled_fraction: fraction of an epoch's images that are labelled ones, not hybrids, in [0, 1].
         finish: fraction of all steps, at the end, that are trained on labelled images alone.
         labels_per_class: learn from this many labels of each class only.
-        device, state, resume, log, listener, settings: as for ``train``.
+        device, state, resume, finished, log, listener, settings: as for ``train``.
 
     Raises:
         UsageError: an unknown setting, a value out of range, one that means nothing without hybrids, or one that
@@ -154,7 +156,7 @@ def train_cnn(
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
         None if start is None else PIXEL_CLASSIFIERS["cnn"].weights_of(start.latent_network.encoder),
-        device=device, state=state, resume=resume, log=log, listener=listener,
+        device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
     )  # fmt: skip
 
 
@@ -179,7 +181,8 @@ def trained(
     family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
     run: Mapping[str, Any], class_names: tuple[str, ...],
     weights: Mapping[str, Tensor] | None = None, *, device: str = "auto", state: str | Path | None = None,
-    resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
+    resume: bool = True, finished: TrainedModel | None = None, log: str | Path | None = None,
+    listener: Listener | None = None,
 ) -> TrainedModel:  # fmt: skip
     """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
@@ -189,8 +192,12 @@ def trained(
         examples, run: as ``Run`` takes them, and their ``identity``.
         class_names: kept with the model.
         weights: of parts of the network that are trained already, by their names in its ``state_dict``.
-        device, state, resume, log, listener: as for ``train``.
+        device, state, resume, finished, log, listener: as for ``train``.
     """
+    if finished is not None:
+        again = "leave out `resume` for a new run"
+        check_same(identity_of(finished), run, f"the run of {finished.name}, which has ended,", again, MAY_DIFFER)
+        return finished
     state, log = (None if each is None else Path(each) for each in (state, log))
     listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
