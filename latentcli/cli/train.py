@@ -17,6 +17,7 @@ FAMILYS_OWN = "By default what the model family takes."
     "latentcli train photos --image-size 64 --labels labels.csv",
     "latentcli train photos --image-size 224 --labels labels.csv --encoder efficientnet-lite0",
     "latentcli train mnist --model vqvae -o vqvae.pth --resume",
+    "latentcli train photos --continue-from vae.pth --epochs 200 -o vae2.pth --gmm gmm2.pkl",
 ])  # fmt: skip
 def train(
     data: options.Data,
@@ -25,7 +26,15 @@ def train(
     gmm: Annotated[
         Path | None, Option(help="The mixture to write when there are labels. [default: gmm_params.pkl]")
     ] = None,
-    model: Annotated[str, Option(metavar=options.one_of("models:FAMILIES"), help="Model family.")] = "vae",
+    model: Annotated[
+        str | None, Option(metavar=options.one_of("models:FAMILIES"), help="Model family. [default: vae]")
+    ] = None,
+    continue_from: Annotated[
+        Path | None,
+        Option(
+            metavar="VAE.pth", help="Begin a new run with the weights and settings of this model. Epochs count anew."
+        ),
+    ] = None,
     backbone: Annotated[
         str | None, Option(help=f"Encoder and decoder, as `latentcli settings` lists them. {FAMILYS_OWN}")
     ] = None,
@@ -51,7 +60,7 @@ def train(
 ) -> None:
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
     from latentcli import pictures
-    from latentcli.artifacts.models import load_mixture, save_classifier, save_model
+    from latentcli.artifacts.models import load_mixture, load_model, save_classifier, save_model
     from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
     from latentcli.cli import console, inputs, training_progress
@@ -66,9 +75,10 @@ def train(
     of_labels = {"VAL": val, "--gmm": gmm, "--labels-per-class": labels_per_class}
     asked = [name for name, value in of_labels.items() if value is not None]
     gmm = gmm or Path("gmm_params.pkl")
-    read = [data, val, *inputs.encoder_files(encoder), reading.labels]
+    read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
-    images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size)
+    begun = load_model(continue_from, device) if continue_from else None
+    images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size, begun)
     naming = images if labelled is None else labelled
     named = naming.labels.any or bool(asked)
     if not named:
@@ -83,7 +93,7 @@ def train(
     ended = training_progress.finished(output, state, device) if training.resume else None
     with training_progress.TrainingProgress() as listener:
         trained = train_model(
-            images, model=model, classes=len(naming.class_names) if named else 0, device=device,
+            images, model=model, continue_from=begun, classes=len(naming.class_names) if named else 0, device=device,
             state=state, resume=training.resume, finished=ended, log=log, listener=listener, **settings,
         )  # fmt: skip
     written, mixture, latents, compared = [], None, None, {}

@@ -14,6 +14,9 @@ from latentcli.models.base import ModelConfig
 from latentcli.models.trained import TrainedModel
 from latentcli.training.config import MAY_CHANGE, TrainingConfig
 
+DIGEST = ("data", "sha256")
+"""Of an identity: the SHA-256 of all that is learned from."""
+
 MOST_TOLD = 4
 """Differences of two runs that a message names."""
 
@@ -30,7 +33,7 @@ def identity(
         more: further facts about the data.
     """
     data = {"name": name, "images": len(arrays["images"]), **more, "sha256": digest(arrays)}
-    return {"family": family, "model": asdict(model), "training": asdict(training), "data": data}
+    return {"family": family, "data": data, "training": asdict(training), "model": asdict(model)}
 
 
 def identity_of(model: TrainedModel) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def check_same(
     Raises:
         UsageError: the two differ; the message names the differences.
     """
-    differ = []
+    differ: dict[tuple[str, str], str] = {}
     for group, wanted_values in wanted.items():
         found_values = found.get(group)
         if not isinstance(wanted_values, Mapping):
@@ -69,10 +72,14 @@ def check_same(
         for name in dict.fromkeys((*wanted_values, *facts)):
             new, old = wanted_values.get(name), found_values.get(name)
             if _as_read(new) != _as_read(old) and name not in free:
-                differ.append(_difference(group, name, new, old))
+                differ[group, name] = _difference(group, name, new, old)
+    if any(group in ("data", "training") for group, _ in differ.keys() - {DIGEST}):
+        differ.pop(DIGEST, None)  # the rows that are drawn from the data follow from these, too
     if differ:
         raise UsageError(
-            f"cannot resume: {run} was begun with other settings or data", "; ".join(differ[:MOST_TOLD]), remedy
+            f"cannot resume: {run} was begun with other settings or data",
+            "; ".join([*differ.values()][:MOST_TOLD]),
+            remedy,
         )
 
 

@@ -115,7 +115,7 @@ def test_a_run_whose_loss_exploded_goes_on_with_a_lower_learning_rate(call, trai
     monkeypatch.setattr(loop.Run, "_take_step", exploding_at(9))
     failed = call(*arguments, "--lr", 0.01)
     assert (failed.code, "not finite at step 10 of" in failed.err) == (5, True), failed.err
-    assert "go on with a lower --lr, such as 0.001" in failed.err
+    assert "go on with --resume and a lower --lr, such as 0.001" in failed.err
     assert len(failed.err.splitlines()) <= 3
     assert not Path(OUTPUT[command]).exists()
     assert call(*arguments, "--resume", "--lr", 0.01).code == 5
@@ -125,3 +125,44 @@ def test_a_run_whose_loss_exploded_goes_on_with_a_lower_learning_rate(call, trai
     assert [row["epoch"] for row in saved.training["history"]] == [1, 2, 3]
     assert saved.training["settings"]["lr"] == 0.001
     assert not Path(f"{OUTPUT[command]}.partial").exists()
+
+
+def test_a_run_may_begin_with_a_finished_model(call, trained, tiny, interrupted_after):
+    more = ["--continue-from", trained.vae, "--epochs", 2, "-q", "--gmm", "more.pkl"]
+    assert call("train", trained.test, *more, "-o", "whole.pth").code == 0
+    with interrupted_after(3):
+        assert call("train", trained.test, *more, "-o", "more.pth").code == 130
+    plain = call("train", trained.test, *tiny, "-o", "more.pth", "--resume")
+    assert (plain.code, "the model to begin with is none, was SHA-256" in plain.err) == (2, True), plain.err
+    assert call("train", trained.test, *more, "-o", "more.pth", "--resume").code == 0
+    assert Path("more.pth").read_bytes() == Path("whole.pth").read_bytes()
+    info = call("info", "more.pth", "--json").json
+    start = checkpoint.read(trained.vae)
+    assert info["training"]["data"]["start"] == start.fingerprint
+    assert info["settings"] == call("info", trained.vae, "--json").json["settings"]
+    assert (info["epochs"], info["training"]["settings"]["lr"]) == (2, 1e-3)
+    assert call("classify", trained.test, "more.pth", "more.pkl", "-q").code == 0
+
+
+def test_what_the_model_to_begin_with_decides_is_not_asked_for_beside_it(call, trained):
+    digits = np.load(trained.test)
+    np.savez("large.npz", data=digits["data"].repeat(2, 1).repeat(2, 2), labels=digits["labels"])
+    begin = ["--continue-from", trained.vae, "--epochs", 1, "-o", "more.pth", "--gmm", "more.pkl", "-q"]
+    for code, said, *arguments in [
+        (2, "--latent-dim is 3, and", trained.train, *begin, "--latent-dim", 3),
+        (2, "--model is vqvae, and", trained.train, *begin, "--model", "vqvae"),
+        (2, "unknown setting 'widht'; did you mean", trained.train, *begin, "--set", "widht=3"),
+        (2, "--image-size is 16, and", "large.npz", *begin, "--image-size", 16),
+        (3, "resize them while loading: --resize", "large.npz", *begin),
+        (4, "nowhere.pth", trained.train, *begin[2:], "--continue-from", "nowhere.pth"),
+        (2, "say its size: --image-size 64", trained.train, "--resize"),
+    ]:
+        wrong = call("train", *arguments)
+        assert (wrong.code, said in wrong.err) == (code, True), (arguments, wrong.err)
+        assert len(wrong.err.splitlines()) <= 3
+    assert not Path("more.pth").exists()
+    for arguments in (
+        ["large.npz", "--resize"],
+        [trained.train, "--latent-dim", 8, "--model", "vae", "--views", "auto"],
+    ):
+        assert call("train", *arguments, *begin).code == 0

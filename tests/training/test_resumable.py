@@ -203,9 +203,7 @@ def test_all_that_differs_is_told(images, tmp_path):
     stopped(images, state)
     with pytest.raises(UsageError) as caught:
         run(images[:60], replace(CONFIG, seed=4, lr=0.1), name="moved", state=state)
-    seed, count, digests = caught.value.found.split("; ")
-    assert (seed, count) == ("`seed` is 4, was 3", "there are 60 images, not 70")
-    assert digests.startswith("the images or labels are not the same")
+    assert caught.value.found == "there are 60 images, not 70; `seed` is 4, was 3"
 
 
 def test_facts_about_the_data_that_only_one_of_two_runs_has_are_told(images):
@@ -262,7 +260,7 @@ def test_after_a_loss_that_is_not_finite_the_state_before_it_goes_on_with_a_lowe
 
     network.loss = broken
     known = identity("vae", NETWORK, CONFIG, "set", {"images": images})
-    with pytest.raises(FitError, match=r"go on with a lower `lr`, such as 0\.0003"):
+    with pytest.raises(FitError, match=r"go on with `resume` and a lower `lr`, such as 0\.0003"):
         fit(network, images, CONFIG, identity=known, state=state)
     assert load_state(state)["run"]["step"] == 5
     _, history = run(images, replace(CONFIG, lr=3e-4), state=state, listener=told)
