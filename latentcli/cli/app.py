@@ -6,7 +6,9 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import typer
@@ -75,7 +77,7 @@ def command(
             allocator.keep_freed()
             for bundle_name, bundle in bundles.items():
                 arguments[bundle_name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})
-            if code := exit_code_of(lambda: function(**arguments), spelled):
+            if code := exit_code_of(lambda: function(**arguments), spelled, arguments.get("output")):
                 raise typer.Exit(code)
 
         for flag, annotation in (("quiet", options.Quiet), ("verbose", options.Verbose)):
@@ -130,23 +132,40 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code or 0)
 
 
-def exit_code_of(run: Callable[[], None], spelled: Mapping[str, str] | None = None) -> int:
+def exit_code_of(
+    run: Callable[[], None], spelled: Mapping[str, str] | None = None, output: Path | str | None = None
+) -> int:  # fmt: skip
     """Run a command; every error of a user's becomes a short message, and its exit code is returned.
 
     Args:
         run: the command.
         spelled: how the command line calls the arguments that messages of the library name in backticks.
+        output: the file that it writes, of which the message says where it is an earlier run's.
     """
+    began = time.time()
     try:
         run()
     except LatentError as problem:
-        console.error(in_options(str(problem), spelled or {}))
+        left = "" if isinstance(problem, UsageError) else _left(output, began)  # a wrong call is no run
+        console.error(in_options(str(problem), spelled or {}) + left)
         return problem.exit_code
     except KeyboardInterrupt as stop:
         if str(stop):
-            console.note(in_options(str(stop), spelled or {}))
+            console.note(in_options(str(stop), spelled or {}) + _left(output, began))
         return INTERRUPTED
     return 0
+
+
+def _left(output: Path | str | None, began: float) -> str:
+    """The end of the message of a failed run: that its output, where it was written before ``began``, is not its own.
+
+    The next command would take it for that: a failed training leaves the model of an earlier one, and deletes nothing.
+    """
+    with suppress(OSError):
+        if output and Path(output).is_file() and (written := Path(output).stat().st_mtime) < began:
+            date = time.strftime("%Y-%m-%d %H:%M", time.localtime(written))
+            return f"; {output} of {date} is an earlier run's, left as it is"
+    return ""
 
 
 def in_options(message: str, spelled: Mapping[str, str]) -> str:

@@ -96,6 +96,29 @@ def test_while_one_training_runs_another_of_the_same_output_is_told_who_it_is(ca
     assert call(*arguments).code == 0
 
 
+@trainings
+def test_a_failed_training_tells_that_an_earlier_ones_model_is_left(call, trained, monkeypatch, command):
+    output = Path(OUTPUT[command])
+    arguments = [command, trained.train, *SMALL[command][:-1], "--epochs", 1, "--labels-per-class", 2]
+    assert call(*arguments).code == 0
+    os.utime(output, (1e9, 1e9))
+    before, told = output.read_bytes(), f"; {output} of 2001-09-0"
+    monkeypatch.setattr(loop.Run, "_take_step", exploding_at(0))
+    for failed, code in (call(*arguments), 5), (call(command, "nowhere", *SMALL[command][:-1]), 3):
+        assert (failed.code, told in failed.err.splitlines()[-1]) == (code, True), failed.err
+        assert len(failed.err.strip().splitlines()) <= 3
+    assert output.read_bytes() == before
+    assert told not in call(command, trained.train, "--epochs", 0).err  # a wrong call is no run
+    monkeypatch.undo()
+    assert told not in call(*arguments, "-o", "other.pth").err
+
+
+def test_a_gate_that_is_missed_has_written_its_output(call, trained):
+    for _ in range(2):
+        missed = call("classify", trained.test, trained.vae, trained.gmm, "--fail-under", "accuracy=1.1")
+        assert (missed.code, "earlier run" in missed.err) == (7, False)
+
+
 def exploding_at(step: int):
     """The loop's step, whose loss is not finite at this one with a learning rate above 0.001."""
     take = loop.Run._take_step
