@@ -18,7 +18,7 @@ FAMILYS_OWN = "By default what the model family takes."
     "latentcli train photos --image-size 224 --labels labels.csv --encoder efficientnet-lite0",
     "latentcli train mnist --model vqvae -o vqvae.pth --resume",
     "latentcli train photos --continue-from vae.pth --epochs 200 -o vae2.pth --gmm gmm2.pkl",
-])  # fmt: skip
+], elsewhere={"covariance": "fit-gmm --covariance"})  # fmt: skip
 def train(
     data: options.Data,
     val: options.Val = None,
@@ -63,6 +63,7 @@ def train(
     from latentcli.artifacts.models import load_mixture, load_model, save_classifier, save_model
     from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
+    from latentcli.classifiers.mixture.semi_supervised import Collapsed
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core.errors import FitError
     from latentcli.core.labels import labelled_per_class
@@ -119,8 +120,8 @@ def train(
             given = {"--val": val, "--labels": reading.labels, "--classes": reading.classes}
             more = [str(part) for option, value in given.items() if value is not None for part in (option, value)]
             again = shlex.join(["latentcli", "fit-graph", data, str(output), *more])
-            remedy = f"{output} was written, {gmm} was not; another classifier may do: {again}"
-            raise FitError(failed.problem, failed.found, remedy) from failed
+            on = f"another classifier may do: {again}" if isinstance(failed, Collapsed) else failed.remedy
+            raise FitError(failed.problem, failed.found, f"{output} was written, {gmm} was not; {on}") from failed
         save_classifier(mixture, gmm)
         written.append(gmm)
         compared = comparing.compare_classifiers(
