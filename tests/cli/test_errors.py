@@ -198,7 +198,7 @@ TIED = ["--covariance", "tied"]
 POINTS = np.random.default_rng(4).normal(size=(24, 4))
 OF_A_KIND = {
     "each its own class": (POINTS, [*"abcdefghijklmnopqrstuvwx"], "24 of 24 classes have one labelled image", TIED),
-    "copies": (POINTS[:3].repeat(8, 0), [*"aaaaaaaabbbbbbbbcccccccc"], "classes have 8 labelled images, all alike", TIED),
+    "copies": (POINTS[:3].repeat(8, 0), [*"aaaaaaaabbbbbbbbcccccccc"], "have 8 labelled images, all alike", TIED),
     "one alone": (POINTS[[0, *range(1, 12), *[12] * 12]], [*"aaaaaaaaaaaabbbbbbbbbbbb"], "", []),
     "two a class": (POINTS, [*"aabbccddeeffgghhiijjkkllmm"][:24], "", []),
     "more components": (POINTS, [*"ab"] * 12, "ask for fewer --components", ["--components", "8"]),
