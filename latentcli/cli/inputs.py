@@ -59,7 +59,8 @@ def pictures_before_files(
     files = given[max(1, first) :]
     if not 1 <= len(files) <= 2:
         found = f"found {' '.join(files) or 'no model file'}"
-        raise UsageError("a model file, and perhaps a classifier, stand behind DATA", found)
+        example = f"such as: latentcli classify {given[0]} vae.pth gmm_params.pkl"
+        raise UsageError("a model file, and perhaps a classifier, stand behind DATA", found, example)
     return given[: -len(files)], Path(files[0]), Path(files[1]) if len(files) > 1 else None
 
 

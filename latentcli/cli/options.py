@@ -177,7 +177,9 @@ def values(settings: list[str] | None, function: Callable[..., Any], **given: An
     parameters = inspect.signature(function).parameters.values()
     taken = {each.name for each in parameters if each.kind is not each.VAR_KEYWORD} - given.keys()
     for name in sorted(own.keys() & taken):
-        raise UsageError(f"unknown setting {name!r}", "it is no setting of the model or of its training")
+        raise UsageError(
+            f"unknown setting {name!r}", "it is no setting of the model or of its training", "see: latentcli settings"
+        )
     return given | own
 
 

@@ -34,7 +34,7 @@ PANELS_A_ROW = 3
 
 @style.look()
 def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -> Figure:
-    """One panel for the loss and one for each term, training and validation together; the epoch that was kept is marked.
+    """One panel for the loss and each of its terms, training and validation together; the epoch kept is marked.
 
     Args:
         history: one row per epoch: ``epoch``, ``loss``, its terms, and any of them on the validation images as
