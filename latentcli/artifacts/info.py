@@ -18,6 +18,7 @@ from latentcli.artifacts.parameters import read_classifier
 from latentcli.core.errors import ModelFileError
 from latentcli.core.latents import ARRAYS_OF_FEATURES
 from latentcli.formats.regular_files import kind, open_regular, reason
+from latentcli.numerics.history import kept
 
 KINDS = (
     "checkpoint of a latent model", "classifier of pixels", "state of a training", "mixture", "graph", "probe",
@@ -210,20 +211,21 @@ def _hybrids(count: int, image_shape: tuple[int, ...], classes: Any, soft_labels
 def _progress(history: Any, best_by: str | None = None) -> Description:
     """The number of epochs, and the metrics of the one whose weights were kept.
 
-    That is the one of least loss on the images held out, or the last where none were held out.
-
     Args:
         history: one row of numbers by name per epoch; anything else counts as no epochs.
-        best_by: the name of an accuracy that decides before the loss does.
+        best_by: the name of an accuracy that decides before the loss on the images held out does, of equals the first,
+            as probes have it; None: as ``kept`` says.
     """
     rows = [
         row
         for row in (history if isinstance(history, list | tuple) else ())
         if isinstance(row, Mapping) and all(type(value) in (int, float) for value in row.values())
     ]
+    if best_by is None or not rows:
+        return {"epochs": len(rows), "metrics": rows[kept(rows)] if rows else {}}
     scored = [row for row in rows if math.isfinite(row.get("val_loss", math.nan))]
-    kept = min(scored, key=lambda row: (-row.get(best_by, 0.0), row["val_loss"]), default=rows[-1] if rows else {})
-    return {"epochs": len(rows), "metrics": kept}
+    best = min(scored, key=lambda row: (-row.get(best_by, 0.0), row["val_loss"]), default=rows[-1])
+    return {"epochs": len(rows), "metrics": best}
 
 
 def _part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

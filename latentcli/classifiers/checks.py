@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -21,6 +22,10 @@ class InvalidSetting(UsageError, ValueError):
 
 class InvalidSamples(DataError, ValueError):
     """Points or labels that no classifier can be fitted to."""
+
+
+class NotConverged(ConvergenceWarning):
+    """An iteration ended before it converged; its result may do."""
 
 
 def check_finite(X: np.ndarray) -> None:
@@ -60,7 +65,8 @@ def encode_labels(y: Any, samples: int, classes: Sequence[str] | None = None) ->
         raise InvalidSamples("no sample is labelled: there is no class", None, remedy)
     if known.dtype.kind == "O" and isinstance(known[0], str):
         known = known.astype(str)
-    check_classification_targets(known)
+    if known.dtype.kind not in "biuUS":  # else it would warn of many classes
+        check_classification_targets(known)
     found, indices = np.unique(known, return_inverse=True)
     if len(found) < 2:
         expected = f"expected at least two classes, found {str(found[0])!r}"

@@ -167,5 +167,9 @@ def features_for(classifier: "LatentClassifier", latents: Latents) -> np.ndarray
     found = features_of(latents, classifier.features)
     if found.shape[1] != classifier.n_features_in_:
         sizes = f"it reads {classifier.n_features_in_} features, and the model has {found.shape[1]}"
-        raise ModelFileError("the classifier does not fit this model", sizes, "fit it again on this checkpoint")
+        raise ModelFileError(
+            "the classifier does not fit this model",
+            sizes,
+            "fit it again with this checkpoint, such as: latentcli fit-gmm DATA VAE.pth",
+        )
     return found

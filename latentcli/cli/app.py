@@ -2,11 +2,13 @@
 
 import functools
 import inspect
-import re
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import typer
@@ -51,7 +53,11 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def command(
-    group: typer.Typer, name: str | None = None, panel: str | None = None, examples: Sequence[str] = ()
+    group: typer.Typer,
+    name: str | None = None,
+    panel: str | None = None,
+    examples: Sequence[str] = (),
+    elsewhere: Mapping[str, str] | None = None,
 ) -> Callable[[Command], Command]:
     """Register a function as a command, with ``-q``, ``-v``, its bundles of options laid out, and the guard.
 
@@ -60,22 +66,26 @@ def command(
         name: what it is called; the function's own name when None.
         panel: of the help that it stands in.
         examples: calls that the help shows.
+        elsewhere: arguments that messages may name and that other commands have, and what these call them.
     """
 
     def register(function: Command) -> Command:
         bundles, parameters = _laid_out(inspect.signature(function))
-        spelled = {parameter.name: _spelled(parameter) for parameter in parameters}
+        spelled = {**(elsewhere or {}), **{parameter.name: _spelled(parameter) for parameter in parameters}}
 
         @functools.wraps(function)
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
             from latentcli.numerics import allocator
 
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
-            console.verbosity.started = time.monotonic()
+            console.verbosity.started, console.verbosity.spelled = time.monotonic(), spelled
             allocator.keep_freed()
             for bundle_name, bundle in bundles.items():
                 arguments[bundle_name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})
-            if code := exit_code_of(lambda: function(**arguments), spelled):
+            with warnings.catch_warnings():
+                warnings.showwarning = console.warned
+                code = exit_code_of(lambda: function(**arguments), arguments.get("output"))
+            if code:
                 raise typer.Exit(code)
 
         for flag, annotation in (("quiet", options.Quiet), ("verbose", options.Verbose)):
@@ -130,35 +140,37 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code or 0)
 
 
-def exit_code_of(run: Callable[[], None], spelled: Mapping[str, str] | None = None) -> int:
+def exit_code_of(run: Callable[[], None], output: Path | str | None = None) -> int:
     """Run a command; every error of a user's becomes a short message, and its exit code is returned.
 
     Args:
         run: the command.
-        spelled: how the command line calls the arguments that messages of the library name in backticks.
+        output: the file that it writes, of which the message says where it is an earlier run's.
     """
+    began = time.time()
     try:
         run()
     except LatentError as problem:
-        console.error(in_options(str(problem), spelled or {}))
+        left = "" if isinstance(problem, UsageError) else _left(output, began)  # a wrong call is no run
+        console.error(console.in_options(str(problem)) + left)
         return problem.exit_code
     except KeyboardInterrupt as stop:
         if str(stop):
-            console.note(in_options(str(stop), spelled or {}))
+            console.note(console.in_options(str(stop)) + _left(output, began))
         return INTERRUPTED
     return 0
 
 
-def in_options(message: str, spelled: Mapping[str, str]) -> str:
-    """A message of the library with the arguments that it names in backticks as options of the command line."""
+def _left(output: Path | str | None, began: float) -> str:
+    """The end of the message of a failed run: that its output, where it was written before ``began``, is not its own.
 
-    def option(found: re.Match[str]) -> str:
-        name, has_value = found.group(1), found.group(2) or ""
-        if name in spelled:
-            return spelled[name] + has_value
-        return f"--set {name}=…" if "settings" in spelled and not has_value else name + has_value
-
-    return re.sub(r"`(\w+)`( is\b)?", option, message)
+    The next command would take it for that: a failed training leaves the model of an earlier one, and deletes nothing.
+    """
+    with suppress(OSError):
+        if output and Path(output).is_file() and (written := Path(output).stat().st_mtime) < began:
+            date = time.strftime("%Y-%m-%d %H:%M", time.localtime(written))
+            return f"; {output} of {date} is an earlier run's, left as it is"
+    return ""
 
 
 def _spelled(parameter: inspect.Parameter) -> str:

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Verbosity:
-    """How much a run says; set once per command."""
+    """How much a run says, and what it calls the arguments of the library; set once per command."""
 
     quiet: bool = False
     verbose: bool = False
     started: float = field(default_factory=time.monotonic)
+    spelled: Mapping[str, str] = field(default_factory=dict)
 
 
 verbosity = Verbosity()
@@ -70,10 +71,33 @@ def note(text: str) -> None:
             print(printable(text), file=sys.stderr)
 
 
+def in_options(message: str) -> str:
+    """A message of the library with the arguments that it names in backticks as options of the command line."""
+
+    def option(found: re.Match[str]) -> str:
+        name, has_value = found.group(1), found.group(2) or ""
+        if name in verbosity.spelled:
+            return verbosity.spelled[name] + has_value
+        return f"--set {name}=…" if "settings" in verbosity.spelled and not has_value else name + has_value
+
+    return re.sub(r"`(\w+)`( is\b)?", option, message)
+
+
 def notes(texts: Iterable[str]) -> None:
-    """Notes of the library, a line each, with the arguments that they name in backticks as options."""
+    """Notes of the library, a line each."""
     for text in texts:
-        note(re.sub(r"`(\w+)`", lambda found: "--" + found[1].replace("_", "-"), text))
+        note(in_options(text))
+
+
+def warned(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """A warning, as ``warnings.showwarning`` is told it: our own as a note; others help nobody who did not write them.
+
+    Those of numpy, torch and scikit-learn speak of code, and are seen with ``-v``.
+    """
+    if category.__module__.startswith("latentcli."):
+        notes([f"warning: {message}"])
+    else:
+        detail(f"{category.__name__}: {message}")
 
 
 def detail(text: str) -> None:

@@ -8,7 +8,7 @@ from latentcli.core.errors import ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from latentcli.cli.options import TrainReading
-    from latentcli.core.image_set import ImageSet, Shape
+    from latentcli.core.image_set import ImageSet
     from latentcli.core.latents import Latents
     from latentcli.models.trained import TrainedModel
 
@@ -59,7 +59,8 @@ def pictures_before_files(
     files = given[max(1, first) :]
     if not 1 <= len(files) <= 2:
         found = f"found {' '.join(files) or 'no model file'}"
-        raise UsageError("a model file, and perhaps a classifier, stand behind DATA", found)
+        example = f"such as: latentcli classify {given[0]} vae.pth gmm_params.pkl"
+        raise UsageError("a model file, and perhaps a classifier, stand behind DATA", found, example)
     return given[: -len(files)], Path(files[0]), Path(files[1]) if len(files) > 1 else None
 
 
@@ -78,13 +79,38 @@ def size_of_files(data: str, size: int) -> int | None:
 
 def images_and_validation(
     data: str, val: str | None, reading: "TrainReading", output: Path, image_size: int | None,
-    image_shape: "Shape | None" = None,
+    start: "TrainedModel | None" = None,
 ) -> "tuple[ImageSet, ImageSet | None]":  # fmt: skip
     """Images of DATA, and the labelled ones of VAL, read as DATA is, in its shape; None where there are none.
 
     Where there is no VAL, DATA's own validation part is taken for it, if DATA's labels are its own and it has some.
+
+    Args:
+        data, val, reading, image_size: as on the command line.
+        output: what the command writes.
+        start: a model to begin with, in whose shape DATA is read; None: in its own.
+
+    Raises:
+        UsageError: another size than that model's, or ``--resize`` where nothing says to which size.
     """
-    found = images(data, reading, output, image_size=image_size, image_shape=image_shape)
+    from latentcli.cli import console
+
+    shape = None if start is None else start.image_shape
+    if start is not None:
+        channels, height, width = start.image_shape
+        if image_size not in (None, height, width):
+            found_sizes = f"it takes {height}×{width} pixels"
+            raise UsageError(
+                f"--image-size is {image_size}, and {start.name} is to begin with", found_sizes, "leave it out"
+            )
+        console.detail(
+            f"images become {height}×{width}, {'in colour' if channels == 3 else 'grey'}, as {start.name} takes them"
+        )
+    elif reading.resize and val is None:
+        raise UsageError(
+            "--resize is of a size that is known, and this is a new model", None, "say its size: --image-size 64"
+        )
+    found = images(data, reading, output, image_size=image_size, image_shape=shape)
     asked = (reading.split, reading.labels, reading.no_classes)
     own = val is None and "val" in found.parts and asked == ("train", None, False)
     if val is None and not own:

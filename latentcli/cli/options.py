@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from latentcli.core.errors import UsageError
-from latentcli.training.config import TrainingConfig
+from latentcli.training.config import START_LR, TrainingConfig
 
 
 def one_of(registry: str) -> str:
@@ -70,7 +70,9 @@ Range = Annotated[
     str | None, Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and 16-bit or float files.")
 ]
 Background = Annotated[str | None, Option(metavar="COLOUR", help="What transparent pixels of files are laid on.")]
-Resize = Annotated[bool, Option("--resize", help="Resize arrays that are not of the model's size.")]
+Resize = Annotated[
+    bool, Option("--resize", help="Resize arrays that are not of the model's size, or VAL's that are not of DATA's.")
+]
 Device = Annotated[str, Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Seed = Annotated[int, Option(min=0, help="Same seed, same bytes.")]
 Json = Annotated[bool, Option("--json", help="Print the result as one JSON object.")]
@@ -81,7 +83,12 @@ FailUnder = Annotated[
 Figures = Annotated[Path | None, Option(metavar="DIR", help="Write pictures of the result there.")]
 Epochs = Annotated[int | None, Option(help="Passes over the images. By default as many as they need.")]
 BatchSize = Annotated[int | None, Option(help="Images a step. By default 256, or an eighth of few images.")]
-LearningRate = Annotated[float, Option(help="The highest learning rate.")]
+LearningRate = Annotated[
+    float | None,
+    Option(
+        help=f"The highest learning rate. [default: {TrainingConfig.lr:g}; {START_LR:g} where it begins with a model]"
+    ),
+]
 ImageSize = Annotated[int | None, Option(help="Resize the images to this many pixels a side.")]
 Settings = Annotated[
     list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any other setting: see `latentcli settings`.")
@@ -105,22 +112,22 @@ class TrainReading:
     max_bad: MaxBad = "1%"
     range: Range = None
     background: Background = None
+    resize: Resize = False
 
     def options(self) -> dict[str, Any]:
         """As ``data.load`` takes them."""
         return {**vars(self), "classes": names(self.classes), "no_label": names(self.no_label)}
 
-    def of_val(self, resize: bool | None = None, split: str = "train") -> "TrainReading":
+    def of_val(self, resize: bool = False, split: str = "train") -> "TrainReading":
         """How VAL is read beside DATA: the same classes, patience and folders; its labels are its own.
 
         Args:
-            resize: whether its arrays are resized; None: as DATA's.
+            resize: whether its arrays are resized even where DATA's are not.
             split: the part of it that is read.
         """
         kept = ("classes", "no_label", "data_root", "max_bad", "range", "background")
         own: dict[str, Any] = {name: getattr(self, name) for name in kept}
-        wanted = getattr(self, "resize", False) if resize is None else resize
-        return Reading(split=split, resize=wanted, **own)
+        return Reading(split=split, resize=self.resize or resize, **own)
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,6 @@ class Reading(TrainReading):
     """Which images of DATA a command reads, and how: options that come together, and that ``command`` lays out."""
 
     split: Split = "test"
-    resize: Resize = False
 
 
 READ_FOR_TRAINING, READ_TEST, READ_TRAIN = TrainReading(), Reading(), Reading(split="train")
@@ -141,7 +147,7 @@ class Training:
 
     epochs: Epochs = None
     batch_size: BatchSize = None
-    lr: LearningRate = TrainingConfig.lr
+    lr: LearningRate = None
     image_size: ImageSize = None
     settings: Settings = None
     resume: Resume = False
@@ -171,7 +177,9 @@ def values(settings: list[str] | None, function: Callable[..., Any], **given: An
     parameters = inspect.signature(function).parameters.values()
     taken = {each.name for each in parameters if each.kind is not each.VAR_KEYWORD} - given.keys()
     for name in sorted(own.keys() & taken):
-        raise UsageError(f"unknown setting {name!r}", "it is no setting of the model or of its training")
+        raise UsageError(
+            f"unknown setting {name!r}", "it is no setting of the model or of its training", "see: latentcli settings"
+        )
     return given | own
 
 

@@ -165,5 +165,6 @@ def confusion(
     model, images = _model_and_images(data, vae, output, reading, device)
     result = classify(images, model, load_classifier(gmm, model), progress=console.progress).scores()
     if not result:
-        raise DataError(f"{images.name} has no labels to compare the predictions with")
+        problem = f"{images.name} has no labels to compare the predictions with"
+        raise DataError(problem, images.labels_looked_for, "give some: `labels` names a CSV file of them")
     console.result(result, as_json=False, written=[pictures.confusion(output, result)])

@@ -17,7 +17,8 @@ FAMILYS_OWN = "By default what the model family takes."
     "latentcli train photos --image-size 64 --labels labels.csv",
     "latentcli train photos --image-size 224 --labels labels.csv --encoder efficientnet-lite0",
     "latentcli train mnist --model vqvae -o vqvae.pth --resume",
-])  # fmt: skip
+    "latentcli train photos --continue-from vae.pth --epochs 200 -o vae2.pth --gmm gmm2.pkl",
+], elsewhere={"covariance": "fit-gmm --covariance"})  # fmt: skip
 def train(
     data: options.Data,
     val: options.Val = None,
@@ -25,7 +26,15 @@ def train(
     gmm: Annotated[
         Path | None, Option(help="The mixture to write when there are labels. [default: gmm_params.pkl]")
     ] = None,
-    model: Annotated[str, Option(metavar=options.one_of("models:FAMILIES"), help="Model family.")] = "vae",
+    model: Annotated[
+        str | None, Option(metavar=options.one_of("models:FAMILIES"), help="Model family. [default: vae]")
+    ] = None,
+    continue_from: Annotated[
+        Path | None,
+        Option(
+            metavar="VAE.pth", help="Begin a new run with the weights and settings of this model. Epochs count anew."
+        ),
+    ] = None,
     backbone: Annotated[
         str | None, Option(help=f"Encoder and decoder, as `latentcli settings` lists them. {FAMILYS_OWN}")
     ] = None,
@@ -51,9 +60,10 @@ def train(
 ) -> None:
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
     from latentcli import pictures
-    from latentcli.artifacts.models import save_classifier, save_model
+    from latentcli.artifacts.models import load_mixture, load_model, save_classifier, save_model
     from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
+    from latentcli.classifiers.mixture.semi_supervised import Collapsed
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core.errors import FitError
     from latentcli.core.labels import labelled_per_class
@@ -66,9 +76,10 @@ def train(
     of_labels = {"VAL": val, "--gmm": gmm, "--labels-per-class": labels_per_class}
     asked = [name for name, value in of_labels.items() if value is not None]
     gmm = gmm or Path("gmm_params.pkl")
-    read = [data, val, *inputs.encoder_files(encoder), reading.labels]
+    read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
-    images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size)
+    begun = load_model(continue_from, device) if continue_from else None
+    images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size, begun)
     naming = images if labelled is None else labelled
     named = naming.labels.any or bool(asked)
     if not named:
@@ -80,16 +91,25 @@ def train(
         check_named(naming, " and ".join(asked))
         if labels_per_class is not None:  # refused now, not after hours of training
             labelled_per_class(naming, labels_per_class, training.seed)
+    ended = training_progress.finished(output, state, device) if training.resume else None
     with training_progress.TrainingProgress() as listener:
         trained = train_model(
-            images, model=model, classes=len(naming.class_names) if named else 0, device=device,
-            state=state, resume=training.resume, log=log, listener=listener, **settings,
+            images, model=model, continue_from=begun, classes=len(naming.class_names) if named else 0, device=device,
+            state=state, resume=training.resume, finished=ended, log=log, listener=listener, **settings,
         )  # fmt: skip
-    save_model(trained, output)
-    written, mixture, latents, compared = [output, log], None, None, {}
-    if named or figures is not None:
+    written, mixture, latents, compared = [], None, None, {}
+    if ended is None:
+        save_model(trained, output)
+        written = [output, log]
+    else:
+        left = [output, gmm] if named and gmm.exists() else [output]
+        console.note(
+            f"nothing to resume: the run of {output} has ended; {' and '.join(map(str, left))} stay as they are"
+        )
+        mixture = load_mixture(gmm, trained) if gmm in left else None
+    if (named and mixture is None) or figures is not None:
         latents = trained.encode(images, progress=console.progress)
-    if named and latents is not None:
+    if named and mixture is None and latents is not None:
         val_latents = None if labelled is None else trained.encode(labelled, progress=console.progress)
         try:
             mixture = fit_mixture(
@@ -100,8 +120,8 @@ def train(
             given = {"--val": val, "--labels": reading.labels, "--classes": reading.classes}
             more = [str(part) for option, value in given.items() if value is not None for part in (option, value)]
             again = shlex.join(["latentcli", "fit-graph", data, str(output), *more])
-            remedy = f"{output} was written, {gmm} was not; another classifier may do: {again}"
-            raise FitError(failed.problem, failed.found, remedy) from failed
+            on = f"another classifier may do: {again}" if isinstance(failed, Collapsed) else failed.remedy
+            raise FitError(failed.problem, failed.found, f"{output} was written, {gmm} was not; {on}") from failed
         save_classifier(mixture, gmm)
         written.append(gmm)
         compared = comparing.compare_classifiers(

@@ -13,6 +13,7 @@ from latentcli.cli.app import LEARN, app, command
     "latentcli train-cnn mnist --labels-per-class 10",
     "latentcli train-cnn photos --labels labels.csv --hybrids hybrids.npz --labelled-fraction 0.25",
     "latentcli train-cnn photos --labels labels.csv --from vae.pth",
+    "latentcli train-cnn photos --labels more.csv --continue-from cnn.pth -o cnn2.pth",
 ])  # fmt: skip
 def train_cnn(
     data: options.Data,
@@ -20,7 +21,13 @@ def train_cnn(
         str | None, Argument(metavar="VAL", help="Labelled images to validate with. By default a few of many in DATA.")
     ] = None,
     start: Annotated[
-        Path | None, Option("--from", metavar="VAE.pth", help="Begin with this model's encoder instead of afresh.")
+        Path | None,
+        Option(
+            "--from",
+            "--continue-from",
+            metavar="VAE.pth|CNN.pth",
+            help="Begin with this encoder, or all of a CNN: weights, settings, classes. Epochs count anew.",
+        ),
     ] = None,
     hybrids: Annotated[Path | None, Option(metavar="HYBRIDS.npz|DIR", help="What `latentcli hybridize` wrote.")] = None,
     labelled_fraction: Annotated[
@@ -51,27 +58,27 @@ def train_cnn(
     inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids, start], folder=figures)
     begun = load_model(start, device) if start else None
     mixed = read_hybrids(hybrids) if hybrids else None
-    shape = None if begun is None else begun.image_shape
-    images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size, shape)
-    if begun is not None:
-        channels, height, width = begun.image_shape
-        colour = "in colour" if channels == 3 else "grey"
-        console.detail(f"images become {height}×{width}, {colour}, as {start} takes them")
+    images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size, begun)
     labelled = mixing.labelled(images, labels_per_class, settings["seed"])
     if validation is not None and (known := mixing.in_both(labelled.images, validation.images)):
         console.note(
             f"warning: {known} of the {len(validation)} images of VAL are trained on: it says too little of others"
         )
+    ended = training_progress.finished(output, state, device) if training.resume else None
     with training_progress.TrainingProgress() as listener:
         trained = train_classifier(
             images, validation, start=begun, hybrids=mixed, labelled_fraction=labelled_fraction,
-            labels_per_class=labels_per_class, device=device, state=state, resume=training.resume, log=log,
-            listener=listener, **settings,
+            labels_per_class=labels_per_class, device=device, state=state, resume=training.resume, finished=ended,
+            log=log, listener=listener, **settings,
         )  # fmt: skip
     if unseen := [name for name in trained.class_names if name not in labelled.labels.occurring]:
         console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")
-    save_model(trained, output)
-    written = [output, log]
+    written: list[Path] = []
+    if ended is None:
+        save_model(trained, output)
+        written = [output, log]
+    else:
+        console.note(f"nothing to resume: the run of {output} has ended; it stays as it is")
     if figures is not None:
         written.append(pictures.history(pictures.folder(figures) / "history.png", trained.history))
     state.unlink(missing_ok=True)

@@ -105,16 +105,20 @@ def outputs(checkpoint: Path) -> tuple[Path, Path]:
     return checkpoint.with_name(f"{checkpoint.stem}.metrics.jsonl"), checkpoint.with_name(f"{checkpoint.name}.partial")
 
 
-def summary(model: "TrainedModel") -> dict[str, Any]:
-    """What a training run came to: the metrics of the epoch whose weights are kept.
+def finished(checkpoint: Path, state: Path, device: str) -> "TrainedModel | None":
+    """The model of the run to be resumed, where that has ended: its checkpoint is there, and no state any more."""
+    from latentcli.artifacts.models import load_model
 
-    That is the best by validation loss, as the loop has it, and the last one where nothing was held out.
-    """
+    return load_model(checkpoint, device) if checkpoint.exists() and not state.exists() else None
+
+
+def summary(model: "TrainedModel") -> dict[str, Any]:
+    """What a training run came to: the metrics of the epoch whose weights are kept."""
     from latentcli.models.backbones import count_parameters
+    from latentcli.numerics.history import kept
 
     rows: Sequence[Mapping[str, float]] = model.history
-    validated = [row for row in reversed(rows) if "val_loss" in row]
-    best = min(validated, key=lambda row: row["val_loss"], default=rows[-1])
+    best = rows[kept(rows)]
     metrics = {name: value for name, value in best.items() if name not in ("epoch", "lr")}
     return {
         "epochs": len(rows), "best_epoch": int(best["epoch"]), "parameters": count_parameters(model.network), **metrics,

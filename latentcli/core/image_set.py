@@ -75,7 +75,8 @@ class ImageSet(Labelled):
             DataError: the set has no labels, or has no such class.
         """
         if not self.class_names:
-            raise DataError(f"{self.name} has no labels to choose classes {', '.join(classes)} by")
+            problem = f"{self.name} has no labels to choose classes {', '.join(classes)} by"
+            raise DataError(problem, self.labels_looked_for, "leave out `classes`, or give labels: `labels`")
         check_classes(classes, self.class_names, self.name)
         labels = self.labels.among(classes)
         return replace(self, labels=labels).take(labels.known)

@@ -113,7 +113,8 @@ class Labels:
             DataError: there are no labels, or fewer than ``n`` of a class.
         """
         if not self.any:
-            raise DataError(f"{of} has no labels to choose {n} per class from")
+            problem, remedy = f"{of} has no labels to choose {n} per class from", "leave out `labels_per_class`"
+            raise DataError(problem, "expected some labelled images", remedy)
         kept = np.full(len(self), UNLABELLED, dtype=np.int64)
         for code, name in enumerate(self.names):
             rows = np.flatnonzero(self.codes == code)

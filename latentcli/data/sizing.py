@@ -36,7 +36,7 @@ def fit(
             return images
         if not resize:
             found = f"expected {image_shape[1]}×{image_shape[2]} pixels, found {height}×{width}"
-            remedy = "resize them while loading: `resize`, or where a model is trained `image_size`"
+            remedy = "resize them while loading: `resize`"
             raise DataError(f"{images.name} does not have the image size of the model", found, remedy)
         return _resized(images, image_shape[1], image_shape[2], progress)
     if image_size is not None and (height, width) != (image_size, image_size):

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from latentcli.core.errors import DataError
 from latentcli.figures import style
+from latentcli.numerics.history import kept
 
 NOT_CURVES = frozenset({"epoch", "epochs", "step", "seconds", "images_per_second", "lr", "learning_rate"})
 """Columns of a history that say nothing of the model."""
@@ -33,10 +34,7 @@ PANELS_A_ROW = 3
 
 @style.look()
 def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -> Figure:
-    """One panel for the loss and one for each term, training and validation together, the best epoch marked.
-
-    The best epoch has the lowest validation loss, or the lowest loss where there is no validation; among equals it
-    is the last, whose network is kept.
+    """One panel for the loss and each of its terms, training and validation together; the epoch kept is marked.
 
     Args:
         history: one row per epoch: ``epoch``, ``loss``, its terms, and any of them on the validation images as
@@ -53,8 +51,7 @@ def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -
         raise DataError("there are no training curves to draw", "expected rows with epoch and loss, and found none")
     epochs = _column(history, "epoch")
     epochs = np.where(np.isfinite(epochs), epochs, np.arange(1, len(history) + 1))
-    losses = curves["val_loss" if "val_loss" in curves else "loss"]
-    best = float(epochs[losses == np.nanmin(losses)][-1])
+    marked = float(epochs[kept(history)])
     across = min(len(names), PANELS_A_ROW)
     down = math.ceil(len(names) / across)
     figure = style.new_figure(0.6 + 3.3 * across, 0.6 + 2.7 * down)
@@ -62,9 +59,9 @@ def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -
         panel = figure.add_subplot(down, across, index + 1)
         _draw_panel(panel, curves, epochs, name)
         panel.set_ylabel(UNITS.get(name, unit))
-        panel.axvline(best, color=style.MUTED, linestyle=":", linewidth=1.2, zorder=0)
+        panel.axvline(marked, color=style.MUTED, linestyle=":", linewidth=1.2, zorder=0)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    handles, labels = [*handles, figure.axes[0].lines[-1]], [*labels, f"best epoch ({best:.0f})"]
+    handles, labels = [*handles, figure.axes[0].lines[-1]], [*labels, f"epoch kept ({marked:.0f})"]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
 

@@ -78,9 +78,10 @@ class HybridMaker:
         classes = strategies.classes_of(classifier, recipe.classes)
         if recipe.strategy in ON_PATHS and len(classes) < 2:
             found = ", ".join(map(str, classifier.classes_[classes])) or "none"
-            raise UsageError("hybrids lie between classes", f"expected two or more, found {found}")
+            remedy = "give two `classes`, or take the `strategy` mixture"
+            raise UsageError("hybrids lie between classes", f"expected two or more, found {found}", remedy)
         if not len(classes):
-            raise UsageError("`classes` names no class")
+            raise UsageError("`classes` names no class", None, "leave it out")
         names = [str(name) for name in classifier.classes_]
         if recipe.strategy in ON_PATHS and images is not None and (images.known(names) == OTHER).all():
             raise images.unknown_classes_error(names)

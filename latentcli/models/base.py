@@ -115,7 +115,8 @@ class Model(nn.Module, ABC):
 
         Args:
             images: of the training, those held out among them.
-            fresh: whether training begins, so that weights may be set by the images; False where it is resumed.
+            fresh: whether training begins, so that weights may be set by the images; False where it is resumed, or
+                begins with the weights of a model.
             progress: told about the images.
 
         Returns:

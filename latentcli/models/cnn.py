@@ -74,7 +74,8 @@ class CNNConfig(ModelConfig):
         backbone = getattr(config, "encoder", None) or getattr(config, "backbone", None)
         if backbone not in NAMES:
             known = f"expected one of: {', '.join(NAMES)}; found {backbone}"
-            raise UsageError("a classifier cannot start from the encoder of this model", known)
+            remedy = "train such a model: latentcli train DATA --backbone conv"
+            raise UsageError("a classifier cannot begin with the encoder of this model", known, remedy)
         stages = getattr(config, "halvings", None) if backbone in MAPS else None
         return {
             "backbone": backbone, "width": config.width, "norm": config.norm,  # type: ignore[attr-defined]

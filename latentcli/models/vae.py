@@ -104,7 +104,9 @@ class VAEConfig(ViewsConfig):
             found = f"the backbone {self.backbone} makes maps" if self.backbone in MAPS else f"of {self.latent_dim}"
             raise UsageError("`details` are a part of the dimensions of a vector", found, "take fewer `details`, or 0")
         if self.fourier and self.backbone in MAPS:
-            raise UsageError("fourier features are of vectors", f"the backbone {self.backbone} makes maps", "fourier=0")
+            raise UsageError(
+                "fourier features are of vectors", f"the backbone {self.backbone} makes maps", "leave out `fourier`"
+            )
         if self.fine_tune and self.encoder is None:
             raise UsageError("there is no trained encoder to fine-tune", remedy="name one: `encoder`")
 

@@ -12,6 +12,9 @@ MAY_CHANGE = ("lr", "patience", "save_every")
 """Settings that may change when a run is resumed: ``lr`` to recover from a loss that is not finite, the others because
 they decide only how long to wait. A change of any other would make it another run."""
 
+MAY_DIFFER = ("save_every",)
+"""Those of them with which a run ends as it does without: they do not count where it has ended."""
+
 START_LR = 1e-3
 """The default learning rate of a classifier that begins with a trained encoder, which a higher one would undo."""
 

@@ -76,12 +76,13 @@ class Run:
             targets, and with the rows that are trained on and held out.
         config: of the loop.
         state: from an earlier run's ``save_state``, to resume from.
+        fresh: whether the weights are as they were drawn, so that the model may set some by the images.
         progress: told how the model prepares itself.
     """
 
     def __init__(
         self, model: Model, examples: np.ndarray | Examples, config: TrainingConfig, state: State | None = None,
-        progress: Progress = silent,
+        fresh: bool = True, progress: Progress = silent,
     ) -> None:  # fmt: skip
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
@@ -105,7 +106,7 @@ class Run:
         if state is not None:
             self._restore(state)
         if self.targets is None:
-            self.targets = model.prepare(self.images, state is None, progress)
+            self.targets = model.prepare(self.images, fresh and state is None, progress)
 
     @property
     def total_steps(self) -> int:
@@ -214,7 +215,8 @@ class Run:
         callbacks.save_state(self.state())
         raise FitError(
             f"the loss is not finite at step {self.step + 1} of {self.total_steps}, or its gradient is not",
-            "the state before that step was kept", f"go on with a lower `lr`, such as {self.config.lr / 10:g}",
+            "the state before that step was kept",
+            f"go on with `resume` and a lower `lr`, such as {self.config.lr / 10:g}",
         )  # fmt: skip
 
     def _end_epoch(self, epoch: int) -> None:

@@ -51,7 +51,7 @@ def classes_of(images: ImageSet, hybrids: Hybrids | None) -> tuple[str, ...]:
         raise DataError(
             f"the hybrids have no class in common with {images.name}",
             f"expected some of {', '.join(own)}, found {', '.join(mixed)}",
-            "make them with a classifier fitted to the same classes",
+            "make them with a classifier fitted to the same classes, or leave out `hybrids`",
         )
     names = (*own, *(name for name in mixed if name not in own))
     if len(names) < 2:
@@ -145,10 +145,10 @@ def pixels(hybrids: Hybrids, images: ImageSet) -> np.ndarray:
     found = hybrids["images"]
     found = found[:, None] if found.ndim == 3 else np.moveaxis(found, 3, 1)
     if not len(found):
-        raise DataError("there are no hybrids in the file", "expected one image or more")
+        raise DataError("there are no hybrids in the file", "expected one image or more", "leave out `hybrids`")
     if found.shape[1:] != images.shape:
         expected = f"expected {images.shape} (channels, height, width), found {found.shape[1:]}"
-        remedy = "make them with a model trained on images of this shape"
+        remedy = "make them with a model trained on images of this shape, or leave out `hybrids`"
         raise DataError(f"the hybrids are of another shape than {images.name}", expected, remedy)
     return found
 
@@ -159,7 +159,7 @@ def known_rows(images: ImageSet, classes: Sequence[str]) -> np.ndarray:
     if not known.any():
         found = ", ".join(images.labels.occurring) or "none"
         expected = f"expected images labelled {', '.join(classes)}, found {found}"
-        raise DataError(f"{images.name} has no labels to validate with", expected)
+        raise DataError(f"{images.name} has no labels to validate with", expected, "label some so, or leave out `val`")
     return known
 
 

@@ -25,14 +25,15 @@ from latentcli.training.loop import Callbacks, Interrupted, Run
 
 def fit(
     network: Model, examples: np.ndarray | Examples, config: TrainingConfig, *, identity: Mapping[str, Any],
-    state: Path | None = None, resume: bool = True, log: Path | None = None, listener: Listener | None = None,
+    fresh: bool = True, state: Path | None = None, resume: bool = True, log: Path | None = None,
+    listener: Listener | None = None,
 ) -> list[dict[str, float]]:  # fmt: skip
     """Train a network in place.
 
     SIGINT and SIGTERM stop it between two steps, and what was trained so far is kept in ``state``.
 
     Args:
-        network, examples, config: as ``Run`` takes them.
+        network, examples, config, fresh: as ``Run`` takes them.
         identity: of the run, kept with its state: no other run resumes from it.
         state: file of the state that an interrupted run resumes from; it stays when the run ends. None keeps none.
         resume: whether to resume from that file if it exists.
@@ -63,7 +64,7 @@ def fit(
             if state is not None:
                 TRAINING_STATE.write(state, {"state": {"identity": dict(identity), "run": values}})
 
-        run = Run(network, examples, config, saved, listener.preparing)
+        run = Run(network, examples, config, saved, fresh, listener.preparing)
         lines = _Log(log, run.history, listener)
         try:
             with stop_requests() as interrupted:

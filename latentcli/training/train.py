@@ -1,7 +1,7 @@
 """From images to a trained model, in one call."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,13 +17,13 @@ from latentcli.formats import state_dict
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.augmentation import AUTO, views_of
-from latentcli.models.base import ModelConfig
+from latentcli.models.base import ModelConfig, PixelClassifier
 from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
 from latentcli.training import mixing
-from latentcli.training.config import LABELLED_FRACTION, START_LR, ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.config import LABELLED_FRACTION, MAY_DIFFER, START_LR, ClassifierTrainingConfig, TrainingConfig
 from latentcli.training.examples import Examples, check_teachable
-from latentcli.training.identity import identity, provenance
+from latentcli.training.identity import check_same, identity, identity_of, provenance
 from latentcli.training.resumable import fit
 
 FEW = 1_000
@@ -34,20 +34,24 @@ AnyConfig = TypeVar("AnyConfig", bound=TrainingConfig)
 
 
 def train(
-    images: ImageSet, *, model: str = "vae", classes: int | None = None, device: str = "auto",
-    state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
-    listener: Listener | None = None, **settings: Any,
+    images: ImageSet, *, model: str | None = None, continue_from: TrainedModel | None = None,
+    classes: int | None = None, device: str = "auto",
+    state: str | Path | None = None, resume: bool = True, finished: TrainedModel | None = None,
+    log: str | Path | None = None, listener: Listener | None = None, **settings: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train a latent-variable model on images, without their labels.
 
     Args:
         images: two or more.
-        model: a model family: a name in ``FAMILIES``.
+        model: a model family: a name in ``FAMILIES``; None: that of ``continue_from``, or else "vae".
+        continue_from: a model with whose weights, and settings, a new run begins, on the same images or on others of
+            their shape; the optimiser, the learning rate and the count of epochs begin anew.
         classes: how many classes to expect in the latent space, 0 where that is unknown; None: as many as the labels
             name.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         state: file from which an interrupted training resumes; ``TrainedModel.save`` removes it. None keeps none.
         resume: whether to resume from that file if it exists.
+        finished: what this very run came to earlier: it is returned, and nothing is trained; None: it has not ended.
         log: file with the metrics of each epoch, one JSON object a line.
         listener: is told how the training goes.
         settings: of the model (``latent_dim``, ``backbone``, ``loss`` …; ``views`` "auto" or None: what ``views_of``
@@ -55,8 +59,9 @@ def train(
             ``seed`` …); ``latentcli settings`` lists them. None leaves a default.
 
     Raises:
-        UsageError: an unknown family, device or setting, or a value out of range.
-        DataError: there is only one image, or all are the same.
+        UsageError: an unknown family, device or setting, a value out of range, another than ``continue_from`` has, or
+            other settings or data than those of the state, or of the ``finished`` run.
+        DataError: there is only one image, all are the same, or they do not fit ``continue_from``.
         FitError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
 
@@ -67,6 +72,12 @@ def train(
         ((1, 8, 8), 1)
     """
     check_teachable(images)
+    if continue_from is not None:
+        return _continued(
+            continue_from, images, model, settings,
+            device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
+        )  # fmt: skip
+    model = model or "vae"
     count = len(images.labels.names) if classes is None else classes
     encoder = _encoder(FAMILIES[model].Config, settings)
     if encoder is not None:
@@ -85,8 +96,35 @@ def train(
         weights = {f"encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
     return trained(
         model, network_config, loop_config, images.images, run, images.class_names, weights,
-        device=device, state=state, resume=resume, log=log, listener=listener,
+        device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
     )  # fmt: skip
+
+
+def _continued(
+    start: TrainedModel, images: ImageSet, model: str | None, settings: Mapping[str, Any], **how: Any
+) -> TrainedModel:  # fmt: skip
+    """What ``train`` returns where it begins with a model; ``how`` are the last arguments of ``trained``."""
+    if isinstance(start.network, PixelClassifier):
+        raise UsageError(
+            f"{start.name} is a classifier of pixels, which is trained on labels", "expected a model of latents",
+            f"go on with it by: latentcli train-cnn DATA --continue-from {start.name}",
+        )  # fmt: skip
+    config = start.latent_network.config
+    if model not in (None, start.family):
+        raise UsageError(f"`model` is {model}, and {start.name} is a {start.family}", None, "leave out `model`")
+    decided = asdict(config)
+    if settings.get("views") == AUTO:
+        settings = {**settings, "views": None}
+    settings = _begun(start, images, {name: decided[name] for name in config.settable()}, settings)
+    if len(images) < FEW and decided.get("encoder") is not None:
+        settings = {"held_out": 0.0} | settings
+    _, training = configure(type(config), TrainingConfig, images.shape, None, settings)
+    run = identity(
+        start.family, config, training, images.name, {"images": images.images}, start=start.fingerprint
+    )  # fmt: skip
+    run |= {name: start.training[name] for name in ("encoder",) if name in start.training}
+    weights = start.network.state_dict()
+    return trained(start.family, config, training, images.images, run, images.class_names, weights, **how)
 
 
 def _encoder(config: type[ModelConfig], settings: Mapping[str, Any]) -> FoundEncoder | None:
@@ -101,25 +139,27 @@ def train_cnn(
     images: ImageSet, val: ImageSet | None = None, *, start: TrainedModel | None = None,
     hybrids: mixing.Hybrids | None = None,
     labelled_fraction: float | None = None, finish: float | None = None, labels_per_class: int | None = None,
-    device: str = "auto", state: str | Path | None = None, resume: bool = True, log: str | Path | None = None,
-    listener: Listener | None = None, **settings: Any,
+    device: str = "auto", state: str | Path | None = None, resume: bool = True, finished: TrainedModel | None = None,
+    log: str | Path | None = None, listener: Listener | None = None, **settings: Any,
 ) -> TrainedModel:  # fmt: skip
     """Train a convolutional classifier of pixels on labelled images, and on hybrids if there are any.
 
     Args:
         images: some of them labelled.
         val: labelled images to validate with; None holds some of ``images`` out, if there are many.
-        start: a model of latents, with whose encoder the classifier begins; None: with a network of its own.
+        start: a model to begin with: a classifier of pixels, with whose weights, settings and classes a new run
+            begins; or a model of latents, whose encoder is the classifier's then. None: a network of its own.
         hybrids: images with soft labels, as ``latentcli.read_hybrids`` gives them.
         labelled_fraction: fraction of an epoch's images that are labelled ones, not hybrids, in [0, 1].
         finish: fraction of all steps, at the end, that are trained on labelled images alone.
         labels_per_class: learn from this many labels of each class only.
-        device, state, resume, log, listener, settings: as for ``train``.
+        device, state, resume, finished, log, listener, settings: as for ``train``.
 
     Raises:
         UsageError: an unknown setting, a value out of range, one that means nothing without hybrids, or one that
             ``start`` decides; or its encoder cannot be taken over.
-        DataError: no labels, too few of a class, one class only, images of unlike shapes, or all the same.
+        DataError: no labels, too few of a class, one class only, images of unlike shapes, or all the same; or classes
+            that the classifier to begin with does not have.
         FitError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
 
@@ -140,11 +180,15 @@ def train_cnn(
     labelled = mixing.labelled(images, labels_per_class, seed)
     names = mixing.classes_of(labelled, hybrids)
     config, settings = PIXEL_CLASSIFIERS["cnn"].Config, settings | {"finish": finish}
+    weights: Mapping[str, Tensor] = {}
     if start is not None:
-        settings = _started(start, images, settings)
+        weights, decided, names = _from_start(start, names, images.name)
+        settings = _begun(start, images, decided, settings)
     if hybrids is None:
         check_teachable(labelled)
     network_config, loop_config = configure(config, ClassifierTrainingConfig, images.shape, len(names), settings)
+    if start is not None and start.family == "cnn":
+        network_config = start.config
     examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
     counts: dict[str, Any] = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
     if start is not None:
@@ -153,33 +197,69 @@ def train_cnn(
     run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction)
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
-        None if start is None else PIXEL_CLASSIFIERS["cnn"].weights_of(start.latent_network.encoder),
-        device=device, state=state, resume=resume, log=log, listener=listener,
+        weights,
+        device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
     )  # fmt: skip
 
 
-def _started(start: TrainedModel, images: ImageSet, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a classifier that begins with the encoder of this model."""
+def _from_start(
+    start: TrainedModel, names: tuple[str, ...], data: str
+) -> tuple[Mapping[str, Tensor], dict[str, Any], tuple[str, ...]]:
+    """Weights, settings and class names of a classifier that begins with this model.
+
+    Args:
+        start: a classifier of pixels, or a model of latents.
+        names: of the classes that it is to learn, from data of this name.
+
+    Raises:
+        DataError: the classifier does not have one of these classes.
+        UsageError: the encoder of the model of latents cannot be a classifier's.
+    """
+    if not isinstance(start.network, PixelClassifier):
+        family, latent_model = PIXEL_CLASSIFIERS["cnn"], start.latent_network
+        return family.weights_of(latent_model.encoder), family.Config.encoder_of(latent_model.config), names
+    if unknown := [name for name in names if name not in start.class_names]:
+        raise DataError(
+            f"{data} has classes that {start.name} does not: {', '.join(unknown)}",
+            f"it tells {', '.join(start.class_names)} apart",
+            "leave them out with `classes`, or train a new classifier",
+        )  # fmt: skip
+    config = asdict(start.config)
+    decided = {name: config[name] for name in start.config.settable()}
+    return start.network.state_dict(), decided, start.class_names
+
+
+def _begun(
+    start: TrainedModel, images: ImageSet, decided: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The settings of a training that begins with a model, which has decided some of them.
+
+    Raises:
+        DataError: the images are of another shape than the model's.
+        UsageError: a setting is another than the model's.
+    """
     if start.image_shape != images.shape:
         raise DataError(
             f"the images do not fit {start.name}",
             f"expected {start.image_shape} (channels, height, width), found {images.shape}",
             "load them for this model: `image_shape`",
         )
-    decided = PIXEL_CLASSIFIERS["cnn"].Config.encoder_of(start.latent_network.config)
-    for name in decided:
-        if settings.get(name) is not None:
+    given = {name: value for name, value in settings.items() if value is not None}
+    for name in decided.keys() & given.keys():
+        if given[name] != decided[name]:
             raise UsageError(
-                f"`{name}` is given, and a model to start from", f"that has {decided[name]}", "give one of the two"
-            )
-    return {"lr": START_LR} | {name: value for name, value in settings.items() if value is not None} | decided
+                f"`{name}` is {given[name]}, and {start.name}, to begin with, has {decided[name]}",
+                "its weights and settings stay together", f"leave out `{name}`, or train a new model",
+            )  # fmt: skip
+    return {"lr": START_LR} | given | {name: value for name, value in decided.items() if value is not None}
 
 
 def trained(
     family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
     run: Mapping[str, Any], class_names: tuple[str, ...],
     weights: Mapping[str, Tensor] | None = None, *, device: str = "auto", state: str | Path | None = None,
-    resume: bool = True, log: str | Path | None = None, listener: Listener | None = None,
+    resume: bool = True, finished: TrainedModel | None = None, log: str | Path | None = None,
+    listener: Listener | None = None,
 ) -> TrainedModel:  # fmt: skip
     """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
@@ -189,14 +269,22 @@ def trained(
         examples, run: as ``Run`` takes them, and their ``identity``.
         class_names: kept with the model.
         weights: of parts of the network that are trained already, by their names in its ``state_dict``.
-        device, state, resume, log, listener: as for ``train``.
+        device, state, resume, finished, log, listener: as for ``train``.
     """
+    if finished is not None:
+        again = "leave out `resume` for a new run, which may begin with these weights: "
+        again += "`start`" if family in PIXEL_CLASSIFIERS else "`continue_from`"
+        check_same(identity_of(finished), run, f"the run of {finished.name}, which has ended,", again, MAY_DIFFER)
+        return finished
     state, log = (None if each is None else Path(each) for each in (state, log))
     listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))
-    network.load_state_dict(weights or {}, strict=False)
+    fresh = bool(network.load_state_dict(weights or {}, strict=False).missing_keys)
     listener.configured(network_config, loop_config, device)
-    history = fit(network, examples, loop_config, identity=run, state=state, resume=resume, log=log, listener=listener)
+    history = fit(
+        network, examples, loop_config, identity=run, fresh=fresh, state=state, resume=resume, log=log,
+        listener=listener,
+    )  # fmt: skip
     model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)
     model.fingerprint = fingerprint(model.entries())
     return model
@@ -244,4 +332,9 @@ def check_named(images: ImageSet, asked: str = "") -> None:
         problem = f"{images.name} has no labels to name the clusters with"
         needed = f", which {asked} needs" if asked else ""
         raise DataError(problem, f"{images.labels_looked_for}{needed}", "give some: `labels` names a CSV file of them")
-    mixing.classes_of(images, None)
+    if len(images.labels.occurring) < 2:
+        found = f"found {images.labels.occurring[0]!r} alone; a mixture tells two or more apart"
+        way_on = "" if "VAL" in asked else ", or train without labels: `no_classes`"
+        raise DataError(
+            f"all labels of {images.name} are of one class", found, f"label images of another class{way_on}"
+        )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from latentcli import Labels, Latents, write_latents
 from latentcli.cli.app import run
 
 PROGRAM = [sys.executable, "-m", "latentcli"]
@@ -177,14 +178,59 @@ def test_where_only_the_mixture_failed_the_model_is_there_and_a_way_on_works(cal
         "train", "three images.npz", "--epochs", 1, "--set", "width=16", "-o", "new.pth", "--gmm", "new.pkl", "-q"
     )  # fmt: skip
     assert done.code == 5, done.err
-    assert "class '1' collapsed in the mixture" in done.err
-    assert "one labelled image among 3" in done.err
+    assert "3 of 3 classes have one labelled image each, and no spread: '1', '4', '8'" in done.err
     assert "--set" not in done.err
     assert "new.pth was written, new.pkl was not" in done.err
     assert (place / "new.pth").exists()
     assert not (place / "new.pkl").exists()
     way_on = shlex.split(done.err.partition("latentcli ")[2])
     assert call(*way_on).code == 0
+
+
+def latents_of(points: np.ndarray, labels: list[str]) -> str:
+    points = points.astype(np.float32)
+    given = Latents({"mu": points, "logvar": np.full_like(points, -3)}, "ab" * 32, Labels.of(labels))
+    write_latents("of a kind.npz", given)
+    return "of a kind.npz"
+
+
+TIED = ["--covariance", "tied"]
+POINTS = np.random.default_rng(4).normal(size=(24, 4))
+OF_A_KIND = {
+    "each its own class": (POINTS, [*"abcdefghijklmnopqrstuvwx"], "24 of 24 classes have one labelled image", TIED),
+    "copies": (POINTS[:3].repeat(8, 0), [*"aaaaaaaabbbbbbbbcccccccc"], "have 8 labelled images, all alike", TIED),
+    "one alone": (POINTS[[0, *range(1, 12), *[12] * 12]], [*"aaaaaaaaaaaabbbbbbbbbbbb"], "", []),
+    "two a class": (POINTS, [*"aabbccddeeffgghhiijjkkllmm"][:24], "", []),
+    "more components": (POINTS, [*"ab"] * 12, "ask for fewer --components", ["--components", "8"]),
+    "constant": (POINTS * 0 + 1, [*"ab"] * 12, "train the model longer", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OF_A_KIND)
+def test_latents_that_no_mixture_fits_are_told_with_a_way_on_that_works(call, place, kind):
+    points, labels, says, way_on = OF_A_KIND[kind]
+    line = ["fit-gmm", latents_of(points, labels), *(["--components", 30] if kind == "more components" else [])]
+    done = call(*line, "-o", "new.pkl")
+    assert (done.code, says in done.err) == (5 if says else 0, True), done.err
+    assert len(done.err.splitlines()) <= 3
+    assert "Warning" not in done.err
+    if way_on:
+        again = call(*line[:2], *way_on, "-o", "new.pkl")
+        assert (again.code, again.err) == (0, "")
+
+
+def test_each_image_a_class_of_its_own(call, place):
+    digits = np.load(place / "train.npz")["data"][:12]
+    np.savez(place / "own.npz", data=digits, labels=np.arange(12))
+    small = ["--epochs", 1, "--backbone", "mlp", "--set", "width=16", "--latent-dim", 4]
+    done = call("train", "own.npz", *small, "-o", "new.pth", "--gmm", "new.pkl")
+    assert (done.code, "12 of 12 classes have one labelled image each" in done.err) == (5, True), done.err
+    assert "Warning" not in done.err
+    for line in (shlex.split(done.err.partition("latentcli ")[2]),
+                 ["fit-gmm", "own.npz", "new.pth", "--covariance", "tied", "-o", "new.pkl"]):  # fmt: skip
+        again = call(*line)
+        assert (again.code, "Warning" in again.err) == (0, False), again.err
+    assert call("classify", "own.npz", "new.pth", "new.pkl", "--fail-under", "accuracy=1").code == 0
 
 
 def test_names_with_terminal_escapes_are_printed_escaped(call, tmp_path):

@@ -1,13 +1,15 @@
 """What the help says, and how the library's arguments are called in messages of the command line."""
 
 import re
+import warnings
 
 import pytest
 import typer
 
 from latentcli.classifiers import PROBES
-from latentcli.cli import options
-from latentcli.cli.app import app, command, in_options
+from latentcli.classifiers.checks import NotConverged
+from latentcli.cli import console, options
+from latentcli.cli.app import app, command
 from latentcli.cli.study import study
 from latentcli.core.errors import DataError
 from latentcli.data import SOURCES
@@ -109,8 +111,27 @@ def test_arguments_in_backticks_become_options(capsys, message, said):
     assert capsys.readouterr().err == f"error: {said}\n"
 
 
-def test_where_there_is_no_such_option_the_name_alone_is_left():
-    assert in_options("a lower `reg_covar`", {"seed": "--seed"}) == "a lower reg_covar"
+def test_where_there_is_no_such_option_the_name_alone_is_left(monkeypatch):
+    monkeypatch.setattr(console.verbosity, "spelled", {"seed": "--seed"})
+    assert console.in_options("a lower `reg_covar`") == "a lower reg_covar"
+
+
+def test_notes_and_warnings_name_options_as_errors_do(capsys):
+    group, notes = typer.Typer(), ["told: `range`", "`lr` is 0", "`labels` names some"]
+
+    @command(group, elsewhere={"covariance": "fit-gmm --covariance"})
+    def telling(
+        training: options.Training = options.TRAINING, reading: options.TrainReading = options.READ_FOR_TRAINING
+    ) -> None:
+        console.notes(notes)
+        warnings.warn("take `covariance` tied", NotConverged, stacklevel=1)
+        warnings.warn("of numpy", RuntimeWarning, stacklevel=1)
+
+    assert not group(args=[], standalone_mode=False)
+    told = ["told: --range", "--lr is 0", "--labels names some", "warning: take fit-gmm --covariance tied"]
+    assert capsys.readouterr().err.splitlines() == told
+    assert not group(args=["-v"], standalone_mode=False)
+    assert capsys.readouterr().err.splitlines() == [*told, "RuntimeWarning: of numpy"]
 
 
 def test_every_option_is_named_as_the_help_names_it(call, help_of, trained):

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from latentcli.cli.app import run
@@ -83,6 +84,64 @@ def test_a_run_is_not_resumed_under_other_settings(tmp_path, call, interrupted_a
         assert (again.code, said in again.err) == (2, True), again.err
         assert len(again.err.splitlines()) <= 3
         assert (tmp_path / "vae.pth.partial").read_bytes() == before
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_run_goes_on_where_its_data_was_moved_and_not_with_other_data_in_its_place(
+    tmp_path, call, trained, interrupted_after, tiny
+):  # fmt: skip
+    arrays = dict(np.load(trained.train))
+    np.savez("here.npz", **arrays)
+    small = [*tiny, "--epochs", 2, "--labels-per-class", 2]
+    assert call("train", "here.npz", *small, "-o", "whole.pth").code == 0
+    with interrupted_after(5):
+        assert call("train", "here.npz", *small).code == 130
+    np.savez("here.npz", data=255 - arrays["data"], labels=arrays["labels"])
+    other = call("train", "here.npz", *small, "--resume")
+    assert (other.code, "the images or labels are not the same" in other.err) == (2, True), other.err
+    (tmp_path / "moved").mkdir()
+    np.savez("moved/there.npz", **arrays)
+    assert call("train", "moved/there.npz", *small, "--resume", "--set", "save_every=9").code == 0
+    same = call("train", "moved/there.npz", *small, "--set", "save_every=9", "-o", "whole.pth")
+    assert same.code == 0
+    assert (tmp_path / "vae.pth").read_bytes() == (tmp_path / "whole.pth").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["train", "train-cnn"])
+def test_a_run_that_has_ended_is_left_as_it_is(tmp_path, call, trained, command):
+    arguments = [command, trained.train, "--set", "width=16", "--set", "min_steps=0", "--epochs", 1]
+    arguments += ["--labels-per-class", 2]
+    assert call(*arguments).code == 0
+    before = files(tmp_path)
+    again = call(*arguments, "--resume", "--set", "save_every=5", "--json", "--figures", "pictures")
+    assert again.code == 0, again.err
+    output = {"train": "vae.pth and gmm_params.pkl stay", "train-cnn": "it stays"}[command]
+    assert (output in again.err, len(again.err.splitlines())) == (True, 1), again.err
+    assert again.json["epochs"] == 1
+    assert {path.split("/")[0] for path in again.json["written"]} == {"pictures"}
+    assert files(tmp_path) == before
+    for more, said in (
+        (["--epochs", 2], "--epochs is 2, was 1"),
+        (["--lr", 1e-4], "--lr is 0.0001"),
+        (["--classes", "1,4"], "there are "),
+    ):
+        other = call(*arguments, "--resume", *more)
+        assert (other.code, said in other.err) == (2, True), other.err
+        assert files(tmp_path) == before
+    assert call(*arguments, "--epochs", 2).code == 0  # without --resume it is a new run
+    assert files(tmp_path).keys() == before.keys()
+
+
+def test_what_a_run_that_has_ended_still_lacks_is_made(tmp_path, call, trained, tiny):
+    arguments = ["train", trained.train, *tiny, "--labels-per-class", 2]
+    assert call(*arguments).code == 0
+    before = files(tmp_path)
+    (tmp_path / "gmm_params.pkl").unlink()
+    assert call(*arguments, "--resume").code == 0
+    assert files(tmp_path) == before
 
 
 def test_nothing_to_resume_starts_at_the_beginning(tmp_path, call, fast):

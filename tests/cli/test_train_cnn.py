@@ -68,8 +68,27 @@ def test_it_begins_with_the_encoder_of_a_model(call, trained):
     assert saved.training["data"]["start"] == start.fingerprint
     assert call("classify", trained.test, "cnn.pth", "-q").code == 0
     assert call(*calls, "-o", trained.vae).code == 2
-    wrong = call("train-cnn", trained.train, "--from", "cnn.pth", "-o", "other.pth", "-q")
-    assert (wrong.code, "classifier of pixels" in wrong.err) == (4, True)
+
+
+def test_it_goes_on_with_a_classifier(call, trained, cnn):
+    more = ["--epochs", 2, "--set", "min_steps=0", "-q"]
+    done = call("train-cnn", trained.test, "--continue-from", cnn, *more)
+    assert (done.code, done.err) == (0, "")
+    saved, start = checkpoint.read(Path("cnn.pth")), checkpoint.read(cnn)
+    assert (saved.config, saved.class_names) == (start.config, start.class_names)
+    assert saved.training["data"]["start"] == start.fingerprint
+    assert saved.training["settings"]["lr"] == 1e-3
+    for code, said, *arguments in [
+        (2, "width is 8, and", trained.train, "--from", cnn, "--set", "width=8"),
+        (2, "an input of this command", trained.train, "--from", "cnn.pth"),
+        (3, "has classes that", "digits", "--from", cnn),
+        (2, f"latentcli train-cnn DATA --continue-from {cnn}", "train", trained.train, "--continue-from", cnn),
+    ]:
+        wrong = call(*(arguments if arguments[0] == "train" else ["train-cnn", *arguments]), "-q")
+        assert (wrong.code, said in wrong.err) == (code, True), wrong.err
+        assert len(wrong.err.splitlines()) <= 3
+    assert call("train-cnn", "digits", "--classes", "8,1", "--from", cnn, "-o", "two.pth", *more).code == 0
+    assert checkpoint.read(Path("two.pth")).class_names == ("1", "4", "8")
 
 
 def test_it_classifies_as_other_classifiers_do(call, trained, cnn):
@@ -166,7 +185,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(call, trained, interrupted
     assert Path("cnn.pth.partial").exists()
     assert not Path("cnn.pth").exists()
     other = call(*settings, "--resume", "--share", 0.4)
-    assert (other.code, "labelled_fraction is 0.4, was 0.5" in other.err) == (2, True), other.err
+    assert (other.code, "--labelled-fraction is 0.4, was 0.5" in other.err) == (2, True), other.err
     unfinished = call(*settings[: -len(SMALL) - 2], *SMALL, "--resume")
     assert (unfinished.code, "finish is 0.0, was 0.4" in unfinished.err) == (2, True), unfinished.err
     assert call(*settings, "--resume").code == 0

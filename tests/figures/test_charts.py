@@ -27,18 +27,18 @@ def test_what_is_no_loss_has_a_unit_of_its_own():
     assert units == ["nats per image", "squared distance", "squared distance", "codes", "fraction of all codes"]
 
 
-def test_curves_are_the_numbers_and_the_best_epoch_is_that_of_the_lowest_validation_loss():
+def test_curves_are_the_numbers_and_the_epoch_kept_is_that_of_the_lowest_validation_loss():
     figure = history.draw(HISTORY)
     training, validation, best = figure.axes[0].lines
     assert list(training.get_ydata()) == [9, 7, 6]
     assert list(validation.get_ydata()) == [9.5, 8.5, 8.9]
     assert list(best.get_xdata()) == [2, 2]
-    assert "best epoch (2)" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "epoch kept (2)" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_without_validation_the_lowest_loss_counts_and_of_equals_the_last():
+def test_without_a_validation_loss_the_last_epoch_is_kept_whatever_its_loss():
     figure = history.draw([{"epoch": 4, "loss": 1.0}, {"epoch": 5, "loss": 1.0}, {"epoch": 6, "loss": 2.0}])
-    assert list(figure.axes[0].lines[-1].get_xdata()) == [5, 5]
+    assert list(figure.axes[0].lines[-1].get_xdata()) == [6, 6]
 
 
 def test_what_is_missing_or_not_finite_leaves_a_gap():

@@ -41,10 +41,10 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (70, 1, 8, 8), dtype=np.uint8)
 
 
-def run(images, config=CONFIG, network=NETWORK, **options):
+def run(images, config=CONFIG, network=NETWORK, name="set", **options):
     """Weights and history of a run; its identity is that of its settings and its images."""
     made = create("vae", network, config.seed)
-    known = identity("vae", network, config, "set", {"images": images})
+    known = identity("vae", network, config, name, {"images": images})
     history = fit(made, images, config, identity=known, **options)
     return b"".join(tensor.numpy().tobytes() for tensor in made.state_dict().values()), history
 
@@ -172,12 +172,12 @@ def test_a_run_may_go_on_with_another_learning_rate_or_patience(images, tmp_path
 @pytest.mark.parametrize(
     ("config", "network", "changed", "says"),
     [
-        ({}, {"loss": "mse"}, False, "model loss is mse, was bce"),
-        ({}, {"latent_dim": 4}, False, "model latent_dim is 4, was 3"),
-        ({"seed": 4}, {}, False, "training seed is 4, was 3"),
-        ({"epochs": 4}, {}, False, "training epochs is 4, was 3"),
-        ({"lr": 1e-4, "batch_size": 8}, {}, False, "training batch_size is 8, was 16"),
-        ({}, {}, True, "data sha256 is"),
+        ({}, {"loss": "mse"}, False, "`loss` is mse, was bce"),
+        ({}, {"latent_dim": 4}, False, "`latent_dim` is 4, was 3"),
+        ({"seed": 4}, {}, False, "`seed` is 4, was 3"),
+        ({"epochs": 4}, {}, False, "`epochs` is 4, was 3"),
+        ({"lr": 1e-4, "batch_size": 8}, {}, False, "`batch_size` is 8, was 16"),
+        ({}, {}, True, "the images or labels are not the same: SHA-256 "),
     ],
 )
 def test_a_run_of_other_settings_or_data_is_not_gone_on_with(images, tmp_path, config, network, changed, says):
@@ -190,6 +190,32 @@ def test_a_run_of_other_settings_or_data_is_not_gone_on_with(images, tmp_path, c
     assert caught.value.found.startswith(says)
     assert caught.value.remedy == "repeat its call, or begin anew without `resume`"
     assert state.read_bytes() == kept
+
+
+def test_a_run_goes_on_with_data_that_has_another_name(images, tmp_path):
+    state = tmp_path / "state"
+    stopped(images, state)
+    assert run(images.copy(), name="moved", state=state) == run(images)
+
+
+def test_all_that_differs_is_told(images, tmp_path):
+    state = tmp_path / "state"
+    stopped(images, state)
+    with pytest.raises(UsageError) as caught:
+        run(images[:60], replace(CONFIG, seed=4, lr=0.1), name="moved", state=state)
+    assert caught.value.found == "there are 60 images, not 70; `seed` is 4, was 3"
+
+
+def test_facts_about_the_data_that_only_one_of_two_runs_has_are_told(images):
+    begun, plain = (
+        identity("vae", NETWORK, CONFIG, "set", {"images": images}, **facts) for facts in ({"start": "ab" * 32}, {})
+    )
+    for found, wanted, said in (
+        (begun, plain, "is none, was SHA-256 ababab…"),
+        (plain, begun, "SHA-256 ababab…, was none"),
+    ):
+        with pytest.raises(UsageError, match=f"the model to begin with (is )?.*{said}"):
+            check_same(found, wanted)
 
 
 def test_identities_are_compared_as_files_give_them_back():
@@ -234,7 +260,7 @@ def test_after_a_loss_that_is_not_finite_the_state_before_it_goes_on_with_a_lowe
 
     network.loss = broken
     known = identity("vae", NETWORK, CONFIG, "set", {"images": images})
-    with pytest.raises(FitError, match=r"go on with a lower `lr`, such as 0\.0003"):
+    with pytest.raises(FitError, match=r"go on with `resume` and a lower `lr`, such as 0\.0003"):
         fit(network, images, CONFIG, identity=known, state=state)
     assert load_state(state)["run"]["step"] == 5
     _, history = run(images, replace(CONFIG, lr=3e-4), state=state, listener=told)
@@ -295,3 +321,20 @@ def test_a_training_in_one_call_goes_on_from_its_state(images, tmp_path):
         train(given, state=state, loss="mse", **settings)
     resumed.save(tmp_path / "vae.pth")
     assert not state.exists()
+
+
+def test_a_run_that_has_ended_is_not_trained_again(images):
+    settings = {"backbone": "mlp", "width": 32, "latent_dim": 3, "epochs": 1, "device": "cpu"}
+    ended, told = train(ImageSet(images, name="set"), **settings), Told()
+    moved = ImageSet(images, name="moved")
+    assert train(moved, finished=ended, save_every=9.0, listener=told, **settings) is ended
+    assert told.begun == []
+    for given, more, said in (
+        (moved, {"epochs": 2}, "`epochs` is 2, was 1"),
+        (moved, {"lr": 1e-4}, "`lr` is 0.0001, was 0.003"),
+        (moved, {"beta": 2.0}, "`beta` is 2.0, was "),
+        (ImageSet(255 - images), {}, "not the same"),
+    ):
+        with pytest.raises(UsageError, match="the run of the model, which has ended, was begun with") as caught:
+            train(given, finished=ended, **settings | more)
+        assert said in caught.value.found

@@ -7,6 +7,7 @@ import torch
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
+from latentcli.data import load
 from latentcli.models import FAMILIES
 from latentcli.training.config import TrainingConfig
 from latentcli.training.train import check_named, configure, train, train_cnn
@@ -115,11 +116,52 @@ def test_a_classifier_begins_with_an_encoder_and_is_of_its_architecture():
 
 def test_what_the_encoder_decides_is_not_asked_for_beside_it():
     start = train(images(), **SMALL)
-    with pytest.raises(UsageError, match="`width` is given, and a model to start from"):
+    with pytest.raises(UsageError, match="`width` is 32, and the model, to begin with, has 16"):
         train_cnn(images(), start=start, width=32, epochs=1, device="cpu")
     wide = ImageSet(np.zeros((4, 1, 8, 12), np.uint8), Labels(np.arange(4) % 2, ("a", "b")))
     with pytest.raises(DataError, match="the images do not fit"):
         train_cnn(wide, start=start, epochs=1, device="cpu")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_new_run_begins_with_the_weights_and_settings_of_a_model(family):
+    start = train(images(), model=family, **SMALL)
+    weights = {name: tensor.clone() for name, tensor in start.network.state_dict().items()}
+    held = {"held_out": 0.0, "batch_size": 40, "epochs": 1, "device": "cpu"}
+    begun = train(images(), continue_from=start, lr=1e-9, seed=5, **held)
+    assert (begun.family, begun.config) == (family, start.config)
+    assert begun.training["data"]["start"] == start.fingerprint != begun.fingerprint
+    learned = {name: each for name, each in begun.network.named_parameters() if each.requires_grad}
+    moved = [name for name, tensor in learned.items() if not torch.allclose(tensor, weights[name], atol=1e-6)]
+    assert not moved
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in start.network.state_dict().items())
+    again = train(images(), continue_from=start, lr=1e-9, seed=5, width=16, model=family, **held)
+    assert again.fingerprint == begun.fingerprint
+
+
+def test_a_new_run_goes_on_learning_from_where_a_model_is():
+    digits, settings = load("digits", classes=["1", "4", "8"]), {"batch_size": 32, "held_out": 0.0, "device": "cpu"}
+    of_model = {"backbone": "mlp", "width": 32, "latent_dim": 3}
+    start = train(digits, epochs=20, **of_model, **settings)
+    begun, fresh = (
+        train(digits, continue_from=start, epochs=2, **settings),
+        train(digits, epochs=2, **of_model, **settings),
+    )
+    assert begun.history[-1]["loss"] < start.history[-1]["loss"] + 1 < fresh.history[-1]["loss"] - 10
+
+
+def test_a_classifier_goes_on_with_its_own_classes():
+    settings = {"min_steps": 0, "epochs": 1, "device": "cpu"}
+    start = train_cnn(images(), width=16, **settings)
+    begun = train_cnn(images().take(np.arange(7)), start=start, lr=1e-9, batch_size=7, **settings)
+    assert (begun.config, begun.class_names) == (start.config, ("b", "a"))
+    parameters = dict(begun.network.named_parameters())
+    assert all(torch.allclose(parameters[name], old, atol=1e-6) for name, old in start.network.named_parameters())
+    other = ImageSet(images().images, Labels(np.arange(40) % 2, ("a", "c")), name="set")
+    with pytest.raises(DataError, match="set has classes that the model does not: c"):
+        train_cnn(other, start=start, **settings)
+    with pytest.raises(UsageError, match="is a classifier of pixels"):
+        train(images(), continue_from=start)
 
 
 @pytest.mark.parametrize("views", [None, "auto", "scans", "none"])

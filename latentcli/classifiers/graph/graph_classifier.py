@@ -107,7 +107,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         self.points_, same = np.unique(X + 0.0, axis=0, return_inverse=True)  # no -0.0, which is the same as 0.0
         if len(self.points_) < 2:
             problem = "there is nothing to tell apart: all points are the same"
-            remedy = "give images that differ; where these do, train another model on them"
+            remedy = "give images that differ; where these do, train the model longer, or with a smaller beta"
             raise NothingToTellApart(problem, f"found {len(X)} of them", remedy)
         known = labels != UNLABELLED
         counts = np.zeros((len(self.points_), len(self.classes_)))

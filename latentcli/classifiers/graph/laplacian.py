@@ -6,7 +6,8 @@ from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array
-from sklearn.exceptions import ConvergenceWarning
+
+from latentcli.classifiers.checks import NotConverged
 
 MAX_ITERATIONS = 10_000
 _VALUES_AT_ONCE = 2**23
@@ -69,8 +70,8 @@ class Graph:
             direction *= ratio
             direction += residual
         else:
-            message = f"labels did not settle on the graph in {MAX_ITERATIONS} iterations: give more neighbours"
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            message = f"labels did not settle on the graph in {MAX_ITERATIONS} iterations: give more `neighbours`"
+            warnings.warn(message, NotConverged, stacklevel=4)
         return solution - null * (null * solution).sum(axis=0)
 
 

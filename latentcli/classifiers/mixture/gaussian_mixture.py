@@ -8,12 +8,11 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentcli.classifiers.base import DensityClassifier, first_of_each
-from latentcli.classifiers.checks import InvalidSetting, check_finite, encode_labels
+from latentcli.classifiers.checks import InvalidSetting, NotConverged, check_finite, encode_labels
 from latentcli.classifiers.chunks import rows_at_once
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
@@ -109,8 +108,10 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         self.lower_bound_ = fit.log_likelihoods[-1]
         self.converged_, self.n_iter_ = fit.converged, fit.iterations_before + len(fit.log_likelihoods)
         if not fit.converged:
-            message = f"EM did not converge in {self.max_iter} iterations: increase max_iter or tol"
-            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+            message = (
+                f"the mixture did not converge in {self.max_iter} iterations of EM: its classes may be right yet; "
+            )
+            warnings.warn(message + "take `covariance` tied, which converges sooner", NotConverged, stacklevel=2)
         return self
 
     def _settings(self) -> Settings:

@@ -19,6 +19,8 @@ _PER_CLASS = 5
 _SAMPLES_PER_COMPONENT = 100
 _MAX_ENTROPY = 0.05  # nats of p(class | z), mean over points: one Gaussian for each class will do
 _JUDGED_ON = 10_000  # samples
+MOST_NAMED = 5
+"""Classes that a message names."""
 
 
 @dataclass(eq=False, repr=False)
@@ -62,6 +64,10 @@ class DegenerateFit(FitError, ValueError):
     """Data that this mixture cannot be fitted to; a ``ValueError`` too, as scikit-learn's contract asks."""
 
 
+class Collapsed(DegenerateFit):
+    """A component of the mixture lost its samples, or sits on one point; a classifier without a density may do."""
+
+
 def check_samples(samples: Samples, components: int, classes: int) -> None:
     """Refuse data that no mixture of this many components and classes (0 without labels) can be fitted to."""
     if not samples.finite:
@@ -77,7 +83,9 @@ def check_samples(samples: Samples, components: int, classes: int) -> None:
     if samples.variances.max() <= (1e-12 * np.abs(samples.origin).max()) ** 2:
         problem = "there is nothing to tell apart: all points are the same"
         found = f"found {len(samples)} of them: the images are all alike, or the model makes no difference between them"
-        raise DegenerateFit(problem, found, "give images that differ; where these do, train another model on them")
+        raise DegenerateFit(
+            problem, found, "give images that differ; where these do, train the model longer, or with a smaller beta"
+        )
 
 
 def fit_best(samples: Samples, classes: int, settings: Settings, names: Sequence[object] = ()) -> Fit:
@@ -109,19 +117,31 @@ def fit_best(samples: Samples, classes: int, settings: Settings, names: Sequence
     return rich if class_entropy(samples, rich, classes) <= entropy / 2 else simple
 
 
-def _told(collapse: CollapsedComponent, samples: Samples, settings: Settings, names: Sequence[object]) -> DegenerateFit:
-    """What collapsed, with the class's name where each component is a class, whose ``names`` these are; what to do."""
+def _told(collapse: CollapsedComponent, samples: Samples, settings: Settings, names: Sequence[object]) -> Collapsed:
+    """What collapsed, in the names of the classes, where each component is a class and these are their names."""
+    count, components = len(samples), settings.n_components or max(len(names), 1)
     if collapse.component is None or not len(names):
-        which = "a component" if collapse.component is None else f"component {collapse.component}"
-        used = f"with covariance_type={settings.covariance_type!r}, reg_covar={settings.reg_covar:g}"
-        fewer = "ask for fewer `components`, "
-        return DegenerateFit(f"{which} collapsed: {collapse}", used, f"{fewer}or take `covariance` tied")
-    of_class = samples.points[np.flatnonzero(samples.labels == collapse.component)]
-    count = "one labelled image" if len(of_class) == 1 else f"{len(of_class)} labelled images"
-    alike = ", all of them at the same point," if len(of_class) > 1 and (of_class == of_class[:1]).all() else ""
-    problem = f"class {str(names[collapse.component])!r} collapsed in the mixture: {collapse}"
-    remedy = "label more images of it that differ, or take `covariance` tied"
-    return DegenerateFit(problem, f"it has {count}{alike} among {len(samples)} images", remedy)
+        fewer = f"ask for fewer `components` than {components}, or " if components > 1 else ""
+        found = f"found {count} images for {components} Gaussians of {samples.points.shape[1]} dimensions"
+        return Collapsed(f"the mixture collapsed: {collapse}", found, f"{fewer}take `covariance` tied")
+    members = [samples.points[np.flatnonzero(samples.labels == label)] for label in range(len(names))]
+    alike = [label for label, own in enumerate(members) if (own == own[:1]).all()]
+    remedy = "label more images of such a class, that differ, or take `covariance` tied, the same for all classes"
+    if collapse.component not in alike:
+        labelled = f"it has {len(members[collapse.component])} labelled images among {count}"
+        return Collapsed(
+            f"class {str(names[collapse.component])!r} collapsed in the mixture: {collapse}", labelled, remedy
+        )
+    told = ", ".join(repr(str(names[label])) for label in alike[:MOST_NAMED]) + " …" * (len(alike) > MOST_NAMED)
+    most = max(len(members[label]) for label in alike)
+    images = "one labelled image" if most == 1 else f"{most} labelled images, all alike to the model,"
+    if len(alike) == 1:
+        problem = f"class {told} has {images} and no spread: its Gaussian collapsed"
+    else:
+        at_most = "each" if most == 1 else "at most"
+        problem = f"{len(alike)} of {len(names)} classes have {images} {at_most}, and no spread: {told}"
+    found = f"found {sum(map(len, members))} labelled images among {count}; a Gaussian needs several that differ"
+    return Collapsed(problem, found, remedy)
 
 
 def responsibilities(points: np.ndarray, mixture: Mixture, origin: np.ndarray) -> np.ndarray:

@@ -87,7 +87,9 @@ class PretrainedVAE(VAE):
     def __init__(self, config: VAEConfig) -> None:
         if config.backbone in MAPS:
             raise UsageError(
-                f"a trained encoder makes vectors, and the backbone {config.backbone} maps", "backbone=conv"
+                f"a trained encoder makes vectors, and the backbone {config.backbone} maps",
+                None,
+                "leave out `backbone`, or take conv",
             )
         super().__init__(replace(config, encoder=None, fine_tune=False))
         self.config = config

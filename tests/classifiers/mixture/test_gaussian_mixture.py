@@ -237,7 +237,7 @@ def test_samples_come_from_the_mixture():
 
 def test_a_fit_cut_short_warns():
     points, _, labels = blobs(spread=1.0)
-    with pytest.warns(ConvergenceWarning, match="max_iter"):
+    with pytest.warns(ConvergenceWarning, match="in 2 iterations of EM(.|\n)*`covariance` tied"):
         fitted = GaussianMixtureClassifier(3, max_iter=2).fit(points, labels)
     assert not fitted.converged_
 
@@ -282,16 +282,66 @@ def test_a_component_on_a_single_point_has_collapsed():
 
 @pytest.mark.parametrize(
     ("count", "labelled", "says"),
-    [(1, 1, "one labelled image among 51"), (50, 1, "one labelled image among 100"),
-     (50, 5, "5 labelled images, all of them at the same point, among 100")],
+    [(1, 1, "has one labelled image and no spread(.|\n)*51 labelled images among 51"),
+     (50, 1, "has one labelled image and no spread(.|\n)*among 100"),
+     (50, 5, "has 5 labelled images, all alike to the model, and no spread(.|\n)*55 labelled images among 100")],
 )  # fmt: skip
 def test_a_class_on_a_single_point_is_named(count, labelled, says):
     generator = np.random.default_rng(0)
     points = np.concatenate([generator.normal(size=(50, 2)), np.full((count, 2), 40.0)])
     labels = np.array(["disc"] * 50 + ["ring"] * labelled + [""] * (count - labelled))
-    with pytest.raises(FitError, match=rf"class 'ring' collapsed(.|\n)*{says}(.|\n)*`covariance` tied"):
+    with pytest.raises(FitError, match=rf"class 'ring' {says}(.|\n)*`covariance` tied"):
         GaussianMixtureClassifier(shrinkage=0).fit(points, labels)
     assert GaussianMixtureClassifier(covariance_type="tied", shrinkage=0).fit(points, labels).converged_
+
+
+RANDOM = np.random.default_rng(4)
+ALONE = {
+    "each its own": (RANDOM.normal(size=(24, 4)), np.arange(24), "24 of 24 classes have one labelled image each"),
+    "one of three": (RANDOM.normal(size=(3, 2)), np.arange(3), "3 of 3 classes have one labelled image each"),
+    "many": (RANDOM.normal(size=(300, 8)), np.arange(300), "'0', '1', '2', '3', '4' …"),
+    "copies": (
+        RANDOM.normal(size=(3, 4)).repeat(9, 0),
+        np.arange(27) // 9,
+        "classes have 9 labelled images, all alike",
+    ),
+    "two points": (
+        np.repeat([[0.0, 1.0], [2.0, 5.0]], 9, 0),
+        np.arange(18) // 9,
+        "2 of 2 classes have 9 labelled images",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_classes_without_spread_are_named_and_what_is_advised_works(case):
+    points, labels, says = ALONE[case]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(FitError, match=says) as caught:
+            GaussianMixtureClassifier().fit(points, labels)
+        assert caught.value.remedy.startswith(
+            "label more images of such a class, that differ, or take `covariance` tied"
+        )
+        tied = GaussianMixtureClassifier(covariance_type="tied").fit(points, labels)
+        assert_array_equal(tied.predict(points), labels)
+        more = np.concatenate([points + noise for noise in RANDOM.normal(size=(4, *points.shape)) / 9])
+        assert GaussianMixtureClassifier().fit(more, np.tile(labels, 4)).converged_
+
+
+def test_too_many_components_are_told_with_a_number_and_what_is_advised_works():
+    points, labels = np.random.default_rng(0).normal(size=(24, 8)), np.arange(24) % 2
+    with pytest.raises(FitError, match=r"found 24 images for 24 Gaussians of 8 dimensions") as caught:
+        GaussianMixtureClassifier(24).fit(points, labels)
+    assert caught.value.remedy == "ask for fewer `components` than 24, or take `covariance` tied"
+    assert GaussianMixtureClassifier(12).fit(points, labels).converged_
+    assert GaussianMixtureClassifier(24, covariance_type="tied").fit(points, labels).converged_
+
+
+def test_where_full_covariances_do_not_converge_a_tied_one_does():
+    points, _, labels = blobs(spread=1.0)
+    full, tied = (GaussianMixtureClassifier(9, covariance_type=kind).fit(points, labels) for kind in ("full", "tied"))
+    assert tied.n_iter_ < full.n_iter_
 
 
 def test_a_covariance_without_volume_has_collapsed():
