@@ -234,18 +234,56 @@ def test_images_and_labels_are_found_by_whatever_name_and_it_is_told(tmp_path, i
     assert (found.class_names, found.labels.codes.tolist()) == (tuple(names), KINDS.tolist())
     told = " ".join(found.notes)
     assert {images, labels} <= {"data", "images", "x", "labels", "y"} or (images in told and labels in told)
-    assert "test" not in "".join(more) or "not val, test" in told
+    assert "test" not in "".join(more) or "has the parts train, val and test: train is read" in told
     assert not {"classes", "target_names"} & more.keys() or "names of its classes" in told
 
 
-def test_of_arrays_called_by_their_split_that_one_is_taken(tmp_path):
-    train, test = pixels(5, 8, 8), pixels(2, 8, 8)
-    path = saved(tmp_path, x_train=train, y_train=KINDS, x_test=test, y_test=KINDS[:2])
-    assert np.array_equal(load(path, split="test").images[:, 0], test)
-    assert load(path, split="test").labels.texts.tolist() == ["0", "1"]
-    only = saved(tmp_path, "only.npz", x_train=train, y_train=KINDS)
-    assert len(load(only, split="test")) == 5
-    assert "its train part is taken" in load(only, split="test").notes[0]
+MEDMNIST = ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels")
+
+
+@pytest.mark.parametrize(
+    ("keys", "parts", "read"),
+    [
+        (MEDMNIST, "train val test", {"train": "train_images", "val": "val_images", "test": "test_images"}),
+        (("x_train", "y_train", "x_test", "y_test"), "train test", {"train": "x_train", "test": "x_test"}),
+        (("X_train", "y_train", "X_validation", "y_validation"), "train val", {"test": "X_validation"}),
+        (("trainX", "trainY", "valid_x", "valid_y"), "train val", {"train": "trainX", "val": "valid_x"}),
+        (("train", "train_labels", "test", "test_labels"), "train test", {"train": "train", "test": "test"}),
+        (("train_set_x", "train_set_y", "test_set_x", "test_set_y"), "train test", {"test": "test_set_x"}),
+        (("data", "labels", "x_dev", "y_dev"), "train val", {"train": "data", "val": "x_dev", "test": "x_dev"}),
+        (
+            ("images", "labels", "train_images", "train_labels"),
+            "train",
+            dict.fromkeys(("train", "val"), "train_images"),
+        ),
+        (("images_eval", "labels_eval"), "test", dict.fromkeys(("train", "val", "test"), "images_eval")),
+        (("images", "labels", "train_mask", "test_mask"), "", dict.fromkeys(("train", "test"), "images")),
+    ],
+)
+def test_parts_are_known_by_the_names_of_arrays(tmp_path, keys, parts, read):
+    counts = dict(zip(keys, (7, 7, 5, 5, 3, 3), strict=False))
+    arrays: dict[str, np.ndarray] = {"class_names": NAMES} if "labels" in keys else {}
+    for number, (key, count) in enumerate(counts.items()):
+        arrays[key] = np.arange(count)[:, None] % 3 if number % 2 else pixels(count, 8, 8)
+    if "train_mask" in keys:
+        arrays |= {"train_mask": np.arange(7) < 4, "test_mask": np.arange(7) >= 4}
+    path = saved(tmp_path, **arrays)
+    for split, key in read.items():
+        found = load(path, split=split)
+        assert np.array_equal(found.images[:, 0], arrays[key])
+        assert found.parts == tuple(parts.split())
+        assert found.labels.codes.tolist() == [row % 3 for row in range(counts[key])]
+        assert found.class_names == tuple(NAMES if "labels" in keys else "012")
+        assert not parts or "part" in found.notes[0]
+
+
+def test_a_part_that_is_not_there_is_an_error_that_names_the_others(tmp_path):
+    x = pixels(5, 8, 8)
+    path = saved(tmp_path, x_train=x, y_train=KINDS, x_test=x, y_test=KINDS)
+    with pytest.raises(DataError, match=r"no val part\n  found train and test\n  choose one: `split` train"):
+        load(path, split="val")
+    path = saved(tmp_path, x_train=x, y_train=KINDS, images=x, labels=KINDS)
+    assert "images left out" in load(path).notes[0]
 
 
 @pytest.mark.parametrize(
@@ -378,6 +416,53 @@ def test_objects_are_refused_and_not_run(tmp_path):
         with pytest.raises(DataError, match="Python objects"):
             load(tmp_path / name)
     assert not marker.exists()
+
+
+def objects(*values):
+    made = np.empty(len(values), dtype=object)
+    made[:] = values
+    return made
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"metadata": np.array({"author": "x"}, dtype=object)}, "not read: metadata, an array of Python objects"),
+        ({"cats": objects(pixels(8, 8), pixels(9, 9)), "names": objects("a", None)}, "not read: cats, names, an array"),
+        ({"when": np.array(["2020-01-01"] * 5, "M8[D]"), "pairs": np.zeros(5, "i4,i4")}, "type '<M8[D]'"),
+        ({"class_names": NAMES.astype(object)}, "not read: class_names"),
+        ({"target": TEXTS.astype(object)}, "not read: target"),
+    ],
+)
+def test_objects_beside_images_are_refused_by_key_and_the_rest_is_read(tmp_path, more, told):
+    x = pixels(5, 8, 8)
+    found = load(saved(tmp_path, data=x, labels=KINDS, **more))
+    assert np.array_equal(found.images[:, 0], x)
+    assert found.labels.texts.tolist() == list("01201")
+    assert told in " ".join(found.notes)
+    only = load(saved(tmp_path, "only.npz", data=x, **more), no_classes=True)
+    assert told in " ".join(only.notes)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "key", "hint"),
+    [
+        ({"data": objects(*pixels(5, 8, 8)), "labels": KINDS}, "data", r"numpy\.stack\(images\)"),
+        ({"images": objects(pixels(8, 8), pixels(9, 9, 3)), "masks": pixels(2, 8, 8)}, "images", "files in a folder"),
+        ({"cats": objects(pixels(8, 8), None), "dogs": objects(1, 2)}, "cats, dogs", r"numpy\.stack\(images\)"),
+        ({"x_train": objects(*pixels(5, 8, 8)), "y_train": KINDS}, "x_train", "stack"),
+        (
+            {"data": pixels(5, 8, 8), "labels": TEXTS.astype(object)},
+            "labels",
+            r"labels\.astype\(str\); .*`no_classes`",
+        ),
+        ({"x_train": pixels(5, 8, 8), "y_train": TEXTS.astype(object)}, "y_train", r"y_train\.astype\(str\)"),
+        ({"data": np.zeros(5, [("image", "u1", (8, 8)), ("label", "i8")])}, "data", "one array of numbers"),
+    ],
+)
+def test_images_and_labels_that_are_objects_are_refused_by_key_with_a_way_on(tmp_path, arrays, key, hint):
+    with pytest.raises(DataError, match=rf"set.npz: {key} is an array of (.|\n)*{hint}"):
+        load(saved(tmp_path, **arrays))
 
 
 def test_an_archive_that_inflates_to_a_thousand_times_its_size_is_refused_by_its_headers(tmp_path):
