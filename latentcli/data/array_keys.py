@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.data.array_labels import not_one_per_image, one_per_image
+from latentcli.data.array_labels import SavedAgain, column_of_classes, not_one_per_image, one_per_image
 from latentcli.data.splits import PART_OF, PARTS
 from latentcli.formats.npz_reader import UnreadArray
 
@@ -15,6 +15,9 @@ IMAGES = ("data", "images", "x", "image", "imgs", "img", "pictures", "picture", 
 LABELS = ("labels", "y", "label", "targets", "target", "classes", "class", "categories", "category")
 NAMES = ("class names", "classnames", "label names", "target names", "category names")
 """Words of keys, in lower case. Of several images the first goes before the others; so do the first two of labels."""
+
+SOFT_LABELS = ("soft labels", "soft label", "soft targets", "probabilities", "probs")
+_MOST_COLUMNS = 100  # labels an image, beyond which an array without a telling name is not looked at
 
 _EXPECTED = ("data", "images", "x", "labels", "y", "class_names")
 _CERTAIN = ("labels", "y")
@@ -100,13 +103,13 @@ def count_of_labels(content: Content) -> int | None:
     return counts[0] if len(set(counts)) == 1 else None
 
 
-def labels_of(content: Content, images: str, count: int, name: str) -> Found:
-    """The keys of labels and of class names beside ``count`` images.
+def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> Found:
+    """The keys of labels and of class names beside ``count`` images, of the archive that can be saved ``again``.
 
     Raises:
         DataError: several arrays could be the labels, or one that is called so has none for each image.
     """
-    others = {key: array for key, array in content.items() if key != images}
+    name, others = again.name, {key: array for key, array in content.items() if key != images}
     names = [key for key in others if is_called(key, NAMES)]
     names += [key for key in others if words(key)[1] in ("classes", "categories") and _names(others[key])]
     class_names = next(iter(names), None)
@@ -116,7 +119,7 @@ def labels_of(content: Content, images: str, count: int, name: str) -> Found:
     )
     fitting = [key for key in called if _labels(others[key], count) is not None]
     if called and (not fitting or (called[0] != fitting[0] and is_called(called[0], _CERTAIN))):
-        raise not_one_per_image(others[called[0]].read(), count, called[0], name)
+        raise not_one_per_image(others[called[0]].read(), count, called[0], _like(called[0], again))
     if not called:
         fitting = [key for key in others if key not in names and _could_be_labels(others[key], count)]
     certain = fitting[:1] if fitting and is_called(fitting[0], _CERTAIN) else fitting
@@ -127,8 +130,11 @@ def labels_of(content: Content, images: str, count: int, name: str) -> Found:
         )  # fmt: skip
     found = certain[0] if certain else None
     one_hot = found is not None and others[found].ndim == 2 and count < others[found].size
-    if one_hot and class_names is not None and others[class_names].shape != others[str(found)].shape[1:]:
-        raise not_one_per_image(others[str(found)].read(), count, str(found), name)
+    if found and one_hot and class_names is not None and others[class_names].shape != others[found].shape[1:]:
+        raise DataError(
+            f"{name} holds one-hot {found} of shape {others[found].shape}, and other {class_names}",
+            f"expected a name for each column, found {others[class_names].shape}", "name each column",
+        )  # fmt: skip
     notes = []
     if found is not None and not {images, found} <= set(_EXPECTED):
         notes.append(f"{name}: its images are {images}, its labels {found}")
@@ -136,6 +142,7 @@ def labels_of(content: Content, images: str, count: int, name: str) -> Found:
         notes.append(f"{name}: its images are {images}")
     if found is None and others:
         notes.append(f"{name}: no other array is one label an image: found {_list(others, [*others])}")
+        notes += _several_columns(others, count, again)
     if one_hot:
         notes.append(f"{name}: {found} are one-hot rows: the class is the number of the column, from 0")
     if found is not None and class_names not in (None, "class_names"):
@@ -143,6 +150,27 @@ def labels_of(content: Content, images: str, count: int, name: str) -> Found:
     if left := [key for key in fitting if key != found and not _alike(others[key], others[str(found)])]:
         notes.append(f"{name}: {', '.join(left)} could be labels, too, and {found} goes before")
     return Found(found, class_names, tuple(notes))
+
+
+def _several_columns(content: Content, count: int, again: SavedAgain) -> list[str]:
+    """What to do with an array that has several whole numbers or texts an image, or soft labels; at most one note."""
+    for key, array in content.items():
+        if array.ndim != 2 or len(array) != count:
+            continue
+        if is_called(key, SOFT_LABELS) and array.dtype.kind == "f":
+            likeliest = _like(key, again).changed(".argmax(axis=1)", "likeliest")
+            return [f"{again.name}: from {key} train-cnn learns by `hybrids`; the likeliest class of each: {likeliest}"]
+        if array.dtype.kind in "iuUS" and array.shape[1] <= _MOST_COLUMNS:
+            values = array.read()
+            if (column := column_of_classes(values)) is not None:
+                what = f"{again.name}: {key} has {array.shape[1]} columns"
+                return [f"{what}; where one holds the classes, {_like(key, again).with_column(values, column)}"]
+    return []
+
+
+def _like(key: str, archive: SavedAgain) -> SavedAgain:
+    """The archive, with the keys that are called as this one, in all its parts."""
+    return replace(archive, keys=[each for each in archive.keys if words(each)[1] == words(key)[1]])
 
 
 def _labels(array: UnreadArray, count: int) -> np.ndarray | None:

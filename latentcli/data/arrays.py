@@ -11,7 +11,7 @@ from latentcli.core.image_set import ImageSet
 from latentcli.data import array_keys as keys
 from latentcli.data import splits
 from latentcli.data.array_axes import CHANNELS, hint_for_shape, oriented
-from latentcli.data.array_labels import encode_labels, one_per_image
+from latentcli.data.array_labels import SavedAgain, encode_labels, one_per_image
 from latentcli.formats.npz_reader import NpzArchive, UnreadArray, UnreadType, UnsafeArrays, open_npz, read_npy
 from latentcli.formats.pixel_values import Span, pixels_of
 from latentcli.formats.regular_files import kind
@@ -50,7 +50,7 @@ def load(
             images, layout = to_images(array, name, span, notes)
             return ImageSet(images, name=name, layout=layout, notes=(*turned, *notes))
         with open_npz(path) as archive:
-            return _of_archive(archive, name, split, no_label, labelled, span)
+            return _of_archive(archive, path, split, no_label, labelled, span)
     except UnreadType as error:
         raise _unread_images(name, str(error)) from error
     except UnsafeArrays as error:
@@ -61,9 +61,9 @@ def load(
 
 
 def _of_archive(
-    archive: NpzArchive, name: str, split: str, no_label: Sequence[str] | None, labelled: bool, span: Span | None
+    archive: NpzArchive, path: Path, split: str, no_label: Sequence[str] | None, labelled: bool, span: Span | None
 ) -> ImageSet:
-    content, refused, notes = archive.arrays, archive.refused, list[str]()
+    name, content, refused, notes = path.name, archive.arrays, archive.refused, list[str]()
     parts, beside = keys.parts_of([*content, *refused], _shaped(content))
     if parts:
         of_part, note = splits.chosen(name, parts, split, beside)
@@ -78,7 +78,7 @@ def _of_archive(
     found = ImageSet(images, name=name, layout=layout, notes=tuple(notes), parts=tuple(parts))
     if not labelled:
         return found
-    of_labels = keys.labels_of(content, key, len(images), name)
+    of_labels = keys.labels_of(content, key, len(images), SavedAgain(path, archive.arrays, archive.refused))
     notes += of_labels.notes
     if of_labels.labels is None:
         return replace(found, notes=tuple(notes))

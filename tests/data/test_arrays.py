@@ -324,6 +324,8 @@ def test_what_is_no_label_is_told_and_never_taken(tmp_path, arrays):
         ((KINDS - 1).astype("U2"), ["", "0", "1", "", "0"], "-1 (2)"),
         (["cat", "NaN", "Unknown", " unlabelled ", "dog"], ["cat", "", "", "", "dog"], "3 of 5"),
         (["cat", "", "  ", "cat", "dog"], ["cat", "", "", "cat", "dog"], "empty (2)"),
+        (["cat", " cat", "dog ", "\tdog", "cat"], ["cat", "cat", "dog", "dog", "cat"], "blanks around its labels"),
+        (np.array([b"cat  ", b"dog", b"cat", b"dog", b"cat"]), ["cat", "dog", "cat", "dog", "cat"], "'cat  '"),
         (["cafe\u0301", "caf\u00e9", "a", "a", "a"], ["caf\u00e9", "caf\u00e9", "a", "a", "a"], ""),
     ],
 )
@@ -366,15 +368,69 @@ def test_the_rule_is_the_same_for_folders_and_tables(tmp_path):
         load(tmp_path / "set.npz", labels=tmp_path / "none.csv")
 
 
+SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 0]])
+SOFT = np.array([[0.2, 0.5, 0.3], [1, 0, 0], [0, 0.1, 0.9], [0.4, 0.3, 0.3], [0.5, 0.5, 0]])
+
+
+def follow(message, monkeypatch, tmp_path):
+    """Run the line of Python that a message tells; the path of what it has saved."""
+    (line,) = re.findall(r"f = numpy[.].*[}][)]", message)
+    monkeypatch.chdir(tmp_path)
+    exec(line, {"numpy": np})
+    return re.findall(r"savez[(]'(.*?)'", line)[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told", "texts"),
+    [
+        (
+            SEVERAL,
+            r"1 rows have no 1, 2 have several: several labels an image\n.*column, such as 0, .* 2 ones",
+            "10010",
+        ),
+        (SEVERAL.astype(bool), "column, such as 0,", ["True", "False", "False", "True", "False"]),
+        (SEVERAL.astype("f4"), "column, such as 0,", "10010"),
+        (SOFT, r"probabilities: soft labels\n.*likeliest", "10200"),
+        (SOFT.astype("f2"), "soft labels", "10200"),
+        (np.c_[np.arange(5), np.full(5, 7), KINDS], "column, such as 2, which has 3 values", "01201"),
+        (np.c_[TEXTS, np.arange(5).astype(str)], "column, such as 0, which has 3 values", TEXTS),
+        (np.c_[TEXTS, TEXTS].astype("S6"), "column, such as 0, which has 3 values", TEXTS),
+    ],
+)
+def test_labels_that_are_several_an_image_are_refused_with_the_line_that_makes_them_one(
+    tmp_path, monkeypatch, labels, told, texts
+):
+    x = pixels(5, 8, 8)
+    path = saved(tmp_path, data=x, labels=labels, meta=objects(1, None), ids=np.arange(5))
+    with pytest.raises(DataError, match=told) as caught:
+        load(path)
+    found = load(follow(str(caught.value), monkeypatch, tmp_path))
+    assert np.array_equal(found.images[:, 0], x)
+    assert found.labels.texts.tolist() == list(texts)
+    assert not load(path, no_classes=True).labels.any
+
+
+def test_labels_that_are_several_an_image_are_made_one_in_all_parts(tmp_path, monkeypatch):
+    arrays = {}
+    for part, count in (("train", 9), ("val", 5), ("test", 7)):
+        arrays[f"{part}_images"] = pixels(count, 8, 8, 3)
+        arrays[f"{part}_labels"] = np.random.default_rng(count).integers(0, 2, (count, 14), dtype=np.uint8)
+    with pytest.raises(DataError, match=r"9 images and train_labels of shape \(9, 14\)") as caught:
+        load(saved(tmp_path, "chestmnist.npz", **arrays))
+    path = follow(str(caught.value), monkeypatch, tmp_path)
+    column = int(re.findall(r"chestmnist_(\d+)", path)[0])
+    for part in ("train", "val", "test"):
+        found = load(path, split=part)
+        assert found.labels.texts.tolist() == arrays[f"{part}_labels"][:, column].astype(str).tolist()
+        assert found.class_names == ("0", "1")
+
+
 @pytest.mark.parametrize(
     ("labels", "hint"),
     [
-        (
-            [[1, 1], [0, 0], [0, 1], [1, 0], [0, 1]],
-            r"1 rows have no 1, 1 have several(.|\n)*labels\[:, 0\]",
-        ),
-        (np.full((5, 4), 0.25), r"probabilities(.|\n)*argmax"),
-        (np.full((5, 2), 7), r"take the column"),
+        (np.full((5, 2), 7), r"one label per image: \(5,\)(.|\n)*`no_classes`"),
+        (rng.normal(size=(5, 4)), r"shape \(5, 4\)(.|\n)*`no_classes`"),
+        (np.zeros((5, 8, 8), np.uint8), r"shape \(5, 8, 8\)(.|\n)*`no_classes`"),
         ([0.5, 1, 2, 0, 1], r"found 0.5 among 4(.|\n)*astype\(str\)"),
         (KINDS[:4], r"5 images and labels of shape \(4,\)"),
     ],
@@ -382,6 +438,80 @@ def test_the_rule_is_the_same_for_folders_and_tables(tmp_path):
 def test_what_cannot_be_labels_is_refused_with_a_hint_that_fits(tmp_path, labels, hint):
     with pytest.raises(DataError, match=hint):
         load(saved(tmp_path, data=pixels(5, 8, 8), labels=np.array(labels)))
+
+
+@pytest.mark.parametrize(
+    ("key", "array", "told", "texts"),
+    [
+        ("latents_classes", np.c_[np.zeros(5, int), KINDS, np.arange(5)], "where one holds the classes", "01201"),
+        ("attributes", SEVERAL, "column, such as 0, which has 2 ones", "10010"),
+        ("kinds", np.c_[np.arange(5).astype(str), TEXTS], "column, such as 1", TEXTS),
+        ("soft_labels", SOFT, "train-cnn learns by `hybrids`", "10200"),
+        ("probabilities", SOFT.astype("f4"), "the likeliest class of each", "10200"),
+    ],
+)
+def test_arrays_that_could_be_made_labels_are_told_with_the_line_that_does_it(
+    tmp_path, monkeypatch, key, array, told, texts
+):
+    more = {"metadata": objects(1, {}), "values": rng.normal(size=(5, 3)), key: array}
+    path = saved(tmp_path, imgs=pixels(5, 8, 8), **more)
+    found = load(path)
+    assert not found.labels.any
+    (note,) = (each for each in found.notes if told in each)
+    assert load(follow(note, monkeypatch, tmp_path)).labels.texts.tolist() == list(texts)
+    for key in ("scores", "embeddings"):
+        path = saved(tmp_path, "other.npz", images=pixels(5, 8, 8), **{key: SOFT})
+        assert "numpy" not in " ".join(load(path).notes)
+
+
+def test_members_that_nobody_needs_are_not_read(tmp_path, monkeypatch):
+    from latentcli.formats import npz_reader
+
+    read = []
+    real = npz_reader.NpzArchive.read
+    monkeypatch.setattr(npz_reader.NpzArchive, "read", lambda self, name: read.append(name) or real(self, name))
+    values = rng.normal(size=(5, 6))
+    x, more = pixels(5, 8, 8), {"latents_values": values, "metadata": objects(1), "big": np.zeros((9, 9, 9, 9))}
+    load(saved(tmp_path, imgs=x, latents_classes=KINDS, **more))
+    assert read == ["latents_classes", "imgs"] or read == ["imgs", "latents_classes"]
+    read.clear()
+    load(saved(tmp_path, x_train=x, y_train=KINDS, x_test=x, y_test=KINDS, **more), split="test")
+    assert sorted(read) == ["x_test", "y_test"]
+    read.clear()
+    load(saved(tmp_path, data=x, labels=KINDS, latents=values, **more), no_classes=True)
+    assert read == ["data"]
+
+
+def shapes_of_one_bit(count):
+    """(N, 64, 64) pictures of 0 and 1 as dSprites has them: a square, an ellipse somewhere, of any size."""
+    y, x = np.mgrid[:64, :64]
+    drawn = np.empty((count, 64, 64), dtype=np.uint8)
+    for row, (kind, across, down, size) in enumerate(rng.integers([0, 16, 16, 4], [2, 48, 48, 12], (count, 4))):
+        far = np.maximum(abs(x - across), abs(y - down)) if kind else np.hypot(x - across, (y - down) * 2)
+        drawn[row] = far < size
+    return drawn
+
+
+def test_pictures_of_one_bit_inflate_a_hundredfold_and_are_read(tmp_path, monkeypatch):
+    from latentcli.formats import npz_reader
+
+    monkeypatch.setattr(npz_reader, "_FREE_BYTES", 0)
+    x = shapes_of_one_bit(2_000)
+    for name, arrays in (
+        ("bits.npz", {"imgs": x}),
+        ("truth.npz", {"data": x.astype(bool)}),
+        ("parts.npz", {"x_train": x, "x_test": x[:9]}),
+    ):
+        np.savez_compressed(tmp_path / name, **arrays)
+        assert x.nbytes / (tmp_path / name).stat().st_size > 100
+        found = load(tmp_path / name)
+        assert np.array_equal(found.images[:, 0], x * 255)
+        assert "is read as 0…1" in " ".join(found.notes)
+    np.savez_compressed(tmp_path / "bomb.npz", data=np.zeros((5_000, 64, 64), np.uint8))
+    with pytest.raises(DataError, match="inflates to"):
+        load(tmp_path / "bomb.npz")
+    np.savez_compressed(tmp_path / "beside.npz", data=pixels(9, 64, 64), more=np.zeros(10**8, np.uint8))
+    assert len(load(tmp_path / "beside.npz")) == 9
 
 
 @given(st.lists(st.integers(-1, 30), min_size=1))
