@@ -71,7 +71,7 @@ def _of_archive(
         refused = {key: refused[key] for key in of_part if key in refused}
         notes.append(note)
     notes += _left_out(content, refused, labelled, name)
-    key = _choose_images(content, name)
+    key = _choose_images(content, path)
     array, turned = oriented(content[key].read(), keys.count_of_labels(content), name)
     notes += turned
     images, layout = to_images(array, name, span, notes)
@@ -151,14 +151,16 @@ def _left_out(
 
 
 def _unread_images(what: str, why: str) -> DataError:
-    return DataError(
-        f"{what} is {why}", "expected images in one array of numbers",
+    remedy = (
         "where it is made, stack images of one size: numpy.savez(file, data=numpy.stack(images)); save those of "
-        "several sizes as files in a folder: PIL.Image.fromarray(image).save(...) for each",
-    )  # fmt: skip
+        "several sizes as files in a folder: PIL.Image.fromarray(image).save(...) for each"
+    )
+    if "structures" in why:
+        remedy = "save its fields as arrays: numpy.savez(file, data=array[FIELD], labels=array[FIELD])"
+    return DataError(f"{what} is {why}", "expected images in one array of numbers", remedy)
 
 
-def _choose_images(content: Mapping[str, UnreadArray], name: str) -> str:
+def _choose_images(content: Mapping[str, UnreadArray], path: Path) -> str:
     shaped = _shaped(content)
     key = keys.images_of(content, shaped)
     if key is not None:
@@ -166,6 +168,9 @@ def _choose_images(content: Mapping[str, UnreadArray], name: str) -> str:
     found = ", ".join(f"{key} {array.shape}" for key, array in list(content.items())[:8]) or "no arrays"
     what = "more than one array that could be images" if shaped else "no array of images"
     remedy = f"name the images 'data': {_SHAPES}"
-    if not shaped and len(content) > 1 and len({array.shape for array in content.values()}) == 1:
-        remedy = "images of one size make one array: numpy.savez(file, data=numpy.stack(images))"
-    raise DataError(f"{name} holds {what}", f"found {found}", remedy)
+    kinds = {array.shape for array in content.values() if array.ndim == 2 or array.shape[2:] in ((3,), (4,))}
+    if len(content) > 1 and kinds == {array.shape for array in content.values()}:
+        stacked = f"numpy.savez({str(path.with_stem(f'{path.stem}_stacked'))!r}, data=numpy.stack([f[k] for k in f]))"
+        as_files = "[PIL.Image.fromarray(f[k]).save(f'images/{k}.png') for k in f]"
+        remedy = f"an image each? f = numpy.load({str(path)!r}); {stacked if len(kinds) == 1 else as_files}"
+    raise DataError(f"{path.name} holds {what}", f"found {found}", remedy)

@@ -26,6 +26,8 @@ def plain_dtype(description: Any) -> np.dtype:
     Raises:
         UnreadType: it is another one, such as an object or a structure.
     """
+    if isinstance(description, list) and all(isinstance(field, tuple) and field for field in description):
+        raise UnreadType(f"an array of structures: {', '.join(str(field[0])[:40] for field in description[:8])}")
     if not isinstance(description, str) or len(description) > 8:
         raise UnreadType("an array of structures or of an unknown type")
     if "O" in description:

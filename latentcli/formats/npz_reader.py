@@ -166,7 +166,8 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     names = set()
     for member in members:
         name = member.filename
-        if not name.endswith(".npy") or len(name) > 255 or set(name) & set("/\\\0"):
+        apart = name.removesuffix(".npy").split("/")
+        if not name.endswith(".npy") or len(name) > 255 or set(name) & set("\\\0") or {"", ".", ".."} & {*apart}:
             raise UnsafeArrays(f"an archive with a member {name[:40]!r}, which is no array")
         if name in names:
             raise UnsafeArrays(f"an archive with two members {name!r}")

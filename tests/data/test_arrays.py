@@ -6,6 +6,7 @@ import zipfile
 from contextlib import suppress
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -587,12 +588,47 @@ def test_objects_beside_images_are_refused_by_key_and_the_rest_is_read(tmp_path,
             r"labels\.astype\(str\); .*`no_classes`",
         ),
         ({"x_train": pixels(5, 8, 8), "y_train": TEXTS.astype(object)}, "y_train", r"y_train\.astype\(str\)"),
-        ({"data": np.zeros(5, [("image", "u1", (8, 8)), ("label", "i8")])}, "data", "one array of numbers"),
+        ({"data": np.zeros(5, [("image", "u1", (8, 8)), ("label", "i8")])}, "data", r"FIELD"),
     ],
 )
 def test_images_and_labels_that_are_objects_are_refused_by_key_with_a_way_on(tmp_path, arrays, key, hint):
     with pytest.raises(DataError, match=rf"set.npz: {key} is an array of (.|\n)*{hint}"):
         load(saved(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize(("shapes", "count"), [([(9, 8)] * 12, 12), ([(9, 8, 3)] * 10, 10), ([(9, 8), (12, 10)], 0)])
+def test_an_array_for_each_image_is_refused_with_the_line_that_makes_one_of_them(tmp_path, monkeypatch, shapes, count):
+    each = {f"image_{row}": pixels(*shape) for row, shape in enumerate(shapes)}
+    with pytest.raises(DataError, match="an image each") as caught:
+        load(saved(tmp_path, **each))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    exec(re.findall(r"f = numpy.*", str(caught.value))[0], {"numpy": np, "PIL": PIL})
+    if count:
+        found = load("set_stacked.npz").images
+        assert np.array_equal(found[-1].transpose(1, 2, 0).reshape(shapes[0]), each[f"image_{count - 1}"])
+    assert count or len(load("images")) == len(shapes)
+
+
+def test_keys_that_are_paths_are_names_and_no_more(tmp_path):
+    x = pixels(5, 8, 8)
+    found = load(saved(tmp_path, **{"train/images": x, "train/labels": KINDS, "test/images": x[:2]}))
+    assert np.array_equal(found.images[:, 0], x)
+    assert found.labels.texts.tolist() == list("01201")
+    assert [path.name for path in tmp_path.iterdir()] == ["set.npz"]
+
+
+def test_labels_beside_images_in_an_npy_file(tmp_path):
+    np.save(tmp_path / "x.npy", pixels(5, 8, 8))
+    for labels, texts in ((KINDS, "01201"), (TEXTS[:, None], TEXTS), (np.eye(3)[KINDS], "01201"), (KINDS - 1.0, None)):
+        np.save(tmp_path / "y.npy", labels)
+        found = load(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+        assert found.labels.texts.tolist() == (["", "0", "1", "", "0"] if texts is None else list(texts))
+        assert bool(found.notes) == (texts is None)
+    for labels in (KINDS[:4], SOFT, TEXTS.astype(object)):
+        np.save(tmp_path / "y.npy", labels)
+        with pytest.raises(DataError, match=r"y\.npy(.|\n)*(one label per image|astype\(str\))"):
+            load(tmp_path / "x.npy", labels=tmp_path / "y.npy")
 
 
 def test_an_archive_that_inflates_to_a_thousand_times_its_size_is_refused_by_its_headers(tmp_path):
