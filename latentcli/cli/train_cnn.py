@@ -22,7 +22,9 @@ def train_cnn(
     start: Annotated[
         Path | None, Option("--from", metavar="VAE.pth", help="Begin with this model's encoder instead of afresh.")
     ] = None,
-    hybrids: Annotated[Path | None, Option(metavar="HYBRIDS.npz|DIR", help="What `latentcli hybridize` wrote.")] = None,
+    hybrids: Annotated[
+        Path | None, Option(metavar="HYBRIDS.npz|DIR", help="What `latentcli hybridize` wrote, or other soft labels.")
+    ] = None,
     labelled_fraction: Annotated[
         float | None,
         Option("--labelled-fraction", "--share", min=0.0, max=1.0, help="DATA's part, beside hybrids. [default: 0.5]"),
@@ -50,7 +52,9 @@ def train_cnn(
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids, start], folder=figures)
     begun = load_model(start, device) if start else None
-    mixed = read_hybrids(hybrids) if hybrids else None
+    notes: list[str] = []
+    mixed = read_hybrids(hybrids, notes) if hybrids else None
+    console.notes(notes)
     shape = None if begun is None else begun.image_shape
     images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size, shape)
     if begun is not None:

@@ -9,7 +9,7 @@ from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
 from latentcli.data.array_labels import encode_labels, one_per_image
-from latentcli.formats.csv_text import Table, read_table, unescape_formula
+from latentcli.formats.csv_text import FILE_COLUMNS, Table, columns_called, read_table, unescape_formula
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths
 
@@ -79,17 +79,11 @@ def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) ->
     return replace(images, labels=labels, notes=(*images.notes, *notes))
 
 
-FILE_COLUMNS = (
-    "file", "filename", "filepath", "path", "image", "imagepath", "imagefile", "imagename", "img", "imgpath",
-    "imageid", "imgid", "id", "name", "row", "index", "",
-)  # fmt: skip
-"""Names of the column of files or rows, the likeliest first, in any case and without spaces, _ and -."""
-
 LABEL_COLUMNS = (
     "label", "labels", "class", "classname", "labelname", "category", "target", "predictedlabel", "classes", "targets",
     "tag", "labelid", "classid", "categoryid",
 )  # fmt: skip
-"""Names of the column of labels, in the same manner."""
+"""Names of the column of labels, as ``FILE_COLUMNS`` has those of files."""
 
 _Named = Sequence[tuple[int, str, str]]
 """Number, file and label of each row."""
@@ -113,21 +107,15 @@ def _named(
         yield number, cells[file_column], cells[label_column].strip()
 
 
-def _known_columns(header: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Columns with one of these names, the likeliest first."""
-    plain = [re.sub(r"[\s_-]+", "", cell.strip("'\"").casefold()) for cell in header]
-    return sorted((column for column, name in enumerate(plain) if name in names), key=lambda c: names.index(plain[c]))
-
-
 def _is_header(header: Sequence[str]) -> bool:
-    labels, files = _known_columns(header, LABEL_COLUMNS), _known_columns(header, FILE_COLUMNS)
+    labels, files = columns_called(header, LABEL_COLUMNS), columns_called(header, FILE_COLUMNS)
     return bool(labels and (files or len(header) <= 2)) or bool(files and len(header) == 2 and all(header))
 
 
 def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
     """The columns of files, None where there are labels alone, and of labels; and notes on what was not clear."""
     header = table.header
-    files, labels = _known_columns(header, FILE_COLUMNS), _known_columns(header, LABEL_COLUMNS)
+    files, labels = columns_called(header, FILE_COLUMNS), columns_called(header, LABEL_COLUMNS)
     notes = []
     if _is_header(header) and len(header) == 2 and not (files and labels):
         files = files or [1 - labels[0]]
