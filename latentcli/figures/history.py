@@ -31,7 +31,7 @@ TITLES = {"loss": "Total loss", "reconstruction": "Reconstruction", "kl": "KL di
 PANELS_A_ROW = 3
 
 
-@style.look()
+@style.drawn
 def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -> Figure:
     """One panel for the loss and one for each term, training and validation together, the best epoch marked.
 
