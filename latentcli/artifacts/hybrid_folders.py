@@ -9,7 +9,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.formats.atomic import atomic_folder, output_errors
-from latentcli.formats.csv_text import as_csv, read_table, unescape_formula
+from latentcli.formats.csv_text import FILE_COLUMNS, as_csv, columns_called, read_table, unescape_formula
 
 SOFT_LABELS = "soft_labels.csv"
 
@@ -58,7 +58,7 @@ def hybrid_folder_writer(
 
 @dataclass(frozen=True)
 class HybridFolder:
-    """A folder that ``hybrid_folder_writer`` wrote; its images are read one at a time, on demand.
+    """A folder that ``hybrid_folder_writer`` wrote, or one like it; its images are read one at a time, on demand.
 
     Attributes:
         path: of the folder.
@@ -85,11 +85,14 @@ class HybridFolder:
         return cls(path, classes, files, soft_labels, _shape_of(path / files[0]))
 
     def image(self, index: int) -> np.ndarray:
-        """(C, H, W) uint8; a ``DataError`` if the file cannot be read."""
-        from latentcli.formats.image_files import UnreadableImage, decode
+        """(C, H, W) uint8; a ``DataError`` if the file cannot be read, or is of another size than the first."""
+        from latentcli.formats.image_files import UnreadableImage, decode, measure
 
         file = self.path / self.files[index]
         try:
+            if (found := measure(file)) != self.shape[:2]:
+                expected = f"expected {self.shape[:2]} (height, width), as of {self.files[0]}, found {found}"
+                raise DataError(f"{file} is of another size", expected, "make all images of one size")
             return decode(file, *self.shape)
         except UnreadableImage as error:
             raise DataError(f"cannot read {file}", str(error)) from error
@@ -106,15 +109,15 @@ def are_soft_labels(soft_labels: np.ndarray) -> bool:
 
 
 def _shape_of(path: Path) -> tuple[int, int, int]:
-    """Height, width and channels of a PNG file, from its header."""
+    """Height, width and channels of an image file, from its header."""
     from PIL import Image
 
-    from latentcli.formats.image_files import UnreadableImage, measure
+    from latentcli.formats.image_files import FORMATS, UnreadableImage, measure
 
     try:
         height, width = measure(path)
-        with Image.open(path, formats=("PNG",)) as image:
-            return height, width, 1 if image.mode == "L" else 3
+        with Image.open(path, formats=FORMATS) as image:
+            return height, width, 1 if image.mode[0] in "1LIF" and image.mode != "LAB" else 3
     except (UnreadableImage, OSError) as error:
         raise DataError(f"cannot read {path}", str(error)) from error
 
@@ -126,12 +129,17 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
     """
 
     def refuse(found: str) -> DataError:
-        return DataError(f"{path} holds no soft labels", found, "make them again: latentcli hybridize --folder")
+        remedy = f"give each image a row: {NAMES},cat,dog and below such as 000000.png,0.2,0.8"
+        return DataError(f"{path} holds no soft labels", found, remedy)
 
-    table = read_table(path, lambda header: header[0].casefold() == NAMES.casefold() if header else False)
-    if not table.header or table.header[0].casefold() != NAMES.casefold() or len(table.header) < 2:
-        raise refuse(f"expected a column {NAMES}, then one for each class, found {', '.join(table.header[:8])}")
-    classes = tuple(map(unescape_formula, table.header[1:]))
+    table = read_table(path, lambda header: len(header) > 1 and bool(columns_called(header, FILE_COLUMNS)))
+    named = columns_called(table.header, FILE_COLUMNS)
+    columns = [number for number, cell in enumerate(table.header) if number not in named[:1] and cell]
+    if not named or not columns:
+        raise refuse(f"expected a column {NAMES}, and one for each class, found {', '.join(table.header[:8])}")
+    if any(table.header[number].casefold() == NAMES.casefold() for number in columns):
+        raise refuse(f"expected one column {NAMES}, found two")
+    classes = tuple(unescape_formula(table.header[number]) for number in columns)
     if len(set(classes)) < len(classes):
         raise refuse("expected each class to be named once")
     rows = [(number, cells) for number, cells in table.rows if any(cell.strip() for cell in cells)]
@@ -140,7 +148,9 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
     soft_labels = np.empty((len(rows), len(classes)))
     digits = 0
     for row, (number, cells) in enumerate(rows):
-        fractions = [cell.strip() for cell in cells[1:]]
+        if len(cells) != len(table.header):
+            raise refuse(f"expected {len(table.header)} cells in row {number}, found {len(cells)}")
+        fractions = [cells[column].strip() for column in columns]
         if table.separator != ",":  # as where a comma stands before decimals
             fractions = [text.replace(",", ".") for text in fractions]
         try:
@@ -156,7 +166,7 @@ def _read_table(path: Path) -> tuple[tuple[str, ...], list[str], np.ndarray]:
         raise refuse(f"expected soft labels that sum to 1, found {sums[first]:g} in row {rows[first][0]}")
     if not are_soft_labels(soft_labels):
         soft_labels /= sums[:, None]
-    return classes, _files_in(path, [cells[0] for _, cells in rows], refuse), soft_labels
+    return classes, _files_in(path, [cells[named[0]] for _, cells in rows], refuse), soft_labels
 
 
 def _files_in(path: Path, named: Sequence[str], refuse: Callable[[str], DataError]) -> list[str]:

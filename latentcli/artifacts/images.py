@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.artifacts.hybrid_folders import HybridFolder, are_soft_labels
+from latentcli.artifacts.soft_labels import is_foreign, read_soft_labels
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.formats.checksummed_npz import Shape, arrays_writer, read_arrays, write_arrays
@@ -85,11 +86,16 @@ def hybrids_writer(
         )
 
 
-def read_hybrids(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of hybrids, from a file that ``hybrids_writer`` wrote or from a folder, which has no latents.
+def read_hybrids(path: str | Path, notes: list[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of hybrids, from a file that ``hybrids_writer`` wrote, or from a folder; or of images like them.
+
+    Args:
+        path: of the file; or of a folder of images with a table ``soft_labels.csv``; or of an ``.npz`` file of one's
+            own images and soft labels, see ``read_soft_labels``.
+        notes: gets a line for what was not plain in such a file.
 
     Returns:
-        ``images`` (N, H, W) or (N, H, W, C) uint8, ``soft_labels`` (N, classes), ``classes``; from a file ``latents``.
+        ``images`` (N, H, W) or (N, H, W, C) uint8, ``soft_labels`` (N, classes), ``classes``; of hybrids ``latents``.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, or its arrays do not fit each other.
@@ -110,6 +116,8 @@ def read_hybrids(path: str | Path) -> dict[str, np.ndarray]:
         folder = HybridFolder.read(path)
         pixels = laid_out(folder.images(), layout_of(folder.shape[2]))
         return {"images": pixels, "soft_labels": folder.soft_labels, "classes": np.array(folder.classes)}
+    if is_foreign(path):
+        return read_soft_labels(path, [] if notes is None else notes)
     arrays = read_arrays(path, strict=True)
 
     def check(holds: bool, found: str) -> None:

@@ -112,7 +112,7 @@ def images_and_validation(
         )
     found = images(data, reading, output, image_size=image_size, image_shape=shape)
     asked = (reading.split, reading.labels, reading.no_classes)
-    own = val is None and "val" in found.parts and asked == ("train", None, False)
+    own = val is None and {"train", "val"} <= {*found.parts} and asked == ("train", None, False)
     if val is None and not own:
         return found, None
     of_val = reading.of_val(image_size is not None, "val" if own else "train")

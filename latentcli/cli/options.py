@@ -46,7 +46,9 @@ Encoder = Annotated[
         help="A trained encoder: efficientnet-lite0, torchvision:NAME, timm:NAME, or a file of weights.",
     ),
 ]
-Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]
+Labels = Annotated[
+    Path | None, Option(metavar="FILE.csv", help="Labels: columns File (path or row), Label; or an .npy.")
+]
 Strict = Annotated[bool, Option("--strict", help="Refuse rows of --labels that name no file of the folder.")]
 NoLabel = Annotated[
     str | None,

@@ -29,7 +29,9 @@ def train_cnn(
             help="Begin with this encoder, or all of a CNN: weights, settings, classes. Epochs count anew.",
         ),
     ] = None,
-    hybrids: Annotated[Path | None, Option(metavar="HYBRIDS.npz|DIR", help="What `latentcli hybridize` wrote.")] = None,
+    hybrids: Annotated[
+        Path | None, Option(metavar="HYBRIDS.npz|DIR", help="What `latentcli hybridize` wrote, or other soft labels.")
+    ] = None,
     labelled_fraction: Annotated[
         float | None,
         Option("--labelled-fraction", "--share", min=0.0, max=1.0, help="DATA's part, beside hybrids. [default: 0.5]"),
@@ -57,7 +59,9 @@ def train_cnn(
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids, start], folder=figures)
     begun = load_model(start, device) if start else None
-    mixed = read_hybrids(hybrids) if hybrids else None
+    notes: list[str] = []
+    mixed = read_hybrids(hybrids, notes) if hybrids else None
+    console.notes(notes)
     images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size, begun)
     labelled = mixing.labelled(images, labels_per_class, settings["seed"])
     if validation is not None and (known := mixing.in_both(labelled.images, validation.images)):

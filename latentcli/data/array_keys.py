@@ -1,27 +1,30 @@
 """Which arrays of an archive are the images, their labels and the names of the classes, by whatever names they have."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.data.array_labels import not_one_per_image, one_per_image
+from latentcli.data.array_labels import SavedAgain, column_of_classes, not_one_per_image, one_per_image
+from latentcli.data.splits import PART_OF, PARTS
+from latentcli.formats.npz_reader import UnreadArray
 
 IMAGES = ("data", "images", "x", "image", "imgs", "img", "pictures", "picture", "pixels", "inputs", "input", "samples")
 LABELS = ("labels", "y", "label", "targets", "target", "classes", "class", "categories", "category")
 NAMES = ("class names", "classnames", "label names", "target names", "category names")
-SPLITS = {
-    "train": "train", "training": "train", "test": "test", "testing": "test",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-}  # fmt: skip
 """Words of keys, in lower case. Of several images the first goes before the others; so do the first two of labels."""
+
+SOFT_LABELS = ("soft labels", "soft label", "soft targets", "probabilities", "probs")
+_MOST_COLUMNS = 100  # labels an image, beyond which an array without a telling name is not looked at
 
 _EXPECTED = ("data", "images", "x", "labels", "y", "class_names")
 _CERTAIN = ("labels", "y")
 
-Content = Mapping[str, np.ndarray]
+_SPLIT = "|".join(PART_OF)
+
+Content = Mapping[str, UnreadArray]
 
 
 @dataclass(frozen=True)
@@ -34,37 +37,48 @@ class Found:
 
 
 def words(key: str) -> tuple[str, str]:
-    """The split that a key names, or "", and its other words in lower case: ("train", "x") of ``X_train``."""
+    """The part that a key names, or "", and its other words in lower case: ("train", "x") of ``X_train``."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()
-    parts = re.findall(r"[a-z]+|[0-9]+", re.sub(rf"^([xy])(?={'|'.join(SPLITS)})", r"\1_", apart))
-    split = next((SPLITS[part] for part in parts if part in SPLITS), "")
-    return split, " ".join(part for part in parts if part not in SPLITS)
+    apart = re.sub(rf"^({_SPLIT})([xy])$", r"\1_\2", re.sub(rf"^([xy])(?={_SPLIT})", r"\1_", apart))
+    found = re.findall(r"[a-z]+|[0-9]+", apart)
+    part = next((PART_OF[word] for word in found if word in PART_OF), "")
+    return part, " ".join(word for word in found if word not in PART_OF)
 
 
-def of_split(content: Content, split: str, name: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """The arrays of one split, where keys such as ``x_train`` and ``test_images`` name some; what is told of it.
+def is_called(key: str, names: Collection[str]) -> bool:
+    """Whether a key has one of these names, whatever part it is of."""
+    return words(key)[1] in names
 
-    The split asked for; else the arrays that are of none; else the only split there is.
 
-    Raises:
-        DataError: there are several splits, and not the one asked for.
+def parts_of(keys: Iterable[str], shaped: Collection[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The keys of each part, where keys such as ``x_train`` and ``test_images`` name some; and images of no part.
+
+    Images without a part in their key are those for training, where no others are; names of classes are of all parts.
+
+    Args:
+        keys: of all arrays.
+        shaped: the keys of those that could be images.
     """
-    splits = {key: words(key)[0] for key in content}
-    with_images = {splits[key]: None for key in content if words(key)[1] in IMAGES}
-    named = [each for each in with_images if each]
-    if not named:
-        return dict(content), ()
-    taken = split if split in named or "" in with_images else named[0]
-    if taken not in named and "" not in with_images and len(named) > 1:
-        raise DataError(f"{name} has no {split} split", f"found {', '.join(named)}")
-    taken = taken if taken in named else ""
-    kept = {key: array for key, array in content.items() if splits[key] in ("", taken)}
-    if "" in with_images and taken:
-        kept = {key: array for key, array in kept.items() if splits[key] or words(key)[1] in NAMES}
-    others = ", ".join(each or "the others" for each in with_images if each != taken)
-    if not others and taken == split:
-        return kept, ()
-    return kept, (f"{name}: its {taken or 'unnamed'} part is taken" + (f", not {others}" if others else ""),)
+    of_part: dict[str, list[str]] = {"": []}
+    for key in keys:
+        of_part.setdefault(words(key)[0], []).append(key)
+    images = {key for of in of_part.values() for key in of if _called_images(key, shaped)} or set(shaped)
+    of_none = of_part.pop("")
+    unnamed = [key for key in of_none if key in images]
+    of_all = [key for key in of_none if is_called(key, NAMES)] if unnamed else of_none
+    parts = {part: of + of_all for part, of in of_part.items() if images.intersection(of)}
+    if not parts:
+        return {}, []
+    beside = unnamed if "train" in parts else []
+    if unnamed and not beside:
+        parts["train"] = of_part.get("train", []) + of_none
+    return {part: parts[part] for part in PARTS if part in parts}, beside
+
+
+def _called_images(key: str, shaped: Collection[str]) -> bool:
+    """Whether a key says that it is of images: by one of the words, or by its part alone, as ``test``."""
+    part, rest = words(key)
+    return rest in IMAGES or bool(part and not rest and key in shaped)
 
 
 def images_of(content: Content, shaped: list[str]) -> str | None:
@@ -74,7 +88,7 @@ def images_of(content: Content, shaped: list[str]) -> str | None:
         content: the arrays.
         shaped: the keys of those that could be images.
     """
-    named = sorted((key for key in content if words(key)[1] in IMAGES), key=lambda key: IMAGES.index(words(key)[1]))
+    named = sorted((key for key in content if is_called(key, IMAGES)), key=lambda key: IMAGES.index(words(key)[1]))
     fitting = [key for key in named if key in shaped]
     for candidates in (fitting, named, shaped):
         if candidates and (len(candidates) == 1 or words(candidates[0])[1] in IMAGES[:3]):
@@ -84,40 +98,43 @@ def images_of(content: Content, shaped: list[str]) -> str | None:
 
 def count_of_labels(content: Content) -> int | None:
     """How many labels there are, where an array that is called so has one axis that counts; None where none has."""
-    called = [array for key, array in content.items() if words(key)[1] in LABELS and array.dtype.kind in "biufUS"]
+    called = [array for key, array in content.items() if is_called(key, LABELS) and array.dtype.kind in "biufUS"]
     counts = [array.size for array in called if array.ndim and array.size == max(array.shape)]
     return counts[0] if len(set(counts)) == 1 else None
 
 
-def labels_of(content: Content, images: str, count: int, name: str) -> Found:
-    """The keys of labels and of class names beside ``count`` images.
+def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> Found:
+    """The keys of labels and of class names beside ``count`` images, of the archive that can be saved ``again``.
 
     Raises:
         DataError: several arrays could be the labels, or one that is called so has none for each image.
     """
-    others = {key: array for key, array in content.items() if key != images}
-    names = [key for key in others if words(key)[1] in NAMES]
-    names += [key for key in others if words(key)[1] in ("classes", "categories") and _names(others[key], count)]
+    name, others = again.name, {key: array for key, array in content.items() if key != images}
+    names = [key for key in others if is_called(key, NAMES)]
+    names += [key for key in others if words(key)[1] in ("classes", "categories") and _names(others[key])]
     class_names = next(iter(names), None)
     called = sorted(
-        (key for key in others if words(key)[1] in LABELS and key not in names),
+        (key for key in others if is_called(key, LABELS) and key not in names),
         key=lambda key: (LABELS.index(words(key)[1]), key not in LABELS),
     )
-    fitting = [key for key in called if one_per_image(others[key], count) is not None]
-    if called and (not fitting or (called[0] != fitting[0] and words(called[0])[1] in _CERTAIN)):
-        raise not_one_per_image(others[called[0]], count, called[0], name)
+    fitting = [key for key in called if _labels(others[key], count) is not None]
+    if called and (not fitting or (called[0] != fitting[0] and is_called(called[0], _CERTAIN))):
+        raise not_one_per_image(others[called[0]].read(), count, called[0], _like(called[0], again))
     if not called:
         fitting = [key for key in others if key not in names and _could_be_labels(others[key], count)]
-    certain = fitting[:1] if fitting and words(fitting[0])[1] in _CERTAIN else fitting
-    if len(certain) > 1 and not all(np.array_equal(others[certain[0]], others[key]) for key in certain[1:]):
+    certain = fitting[:1] if fitting and is_called(fitting[0], _CERTAIN) else fitting
+    if len(certain) > 1 and not all(_alike(others[certain[0]], others[key]) for key in certain[1:]):
         raise DataError(
             f"{name} holds several arrays that could be the labels", f"found {_list(others, certain)}",
             "name the right one 'labels'",
         )  # fmt: skip
     found = certain[0] if certain else None
     one_hot = found is not None and others[found].ndim == 2 and count < others[found].size
-    if one_hot and class_names is not None and others[class_names].shape != others[str(found)].shape[1:]:
-        raise not_one_per_image(others[str(found)], count, str(found), name)
+    if found and one_hot and class_names is not None and others[class_names].shape != others[found].shape[1:]:
+        raise DataError(
+            f"{name} holds one-hot {found} of shape {others[found].shape}, and other {class_names}",
+            f"expected a name for each column, found {others[class_names].shape}", "name each column",
+        )  # fmt: skip
     notes = []
     if found is not None and not {images, found} <= set(_EXPECTED):
         notes.append(f"{name}: its images are {images}, its labels {found}")
@@ -125,24 +142,57 @@ def labels_of(content: Content, images: str, count: int, name: str) -> Found:
         notes.append(f"{name}: its images are {images}")
     if found is None and others:
         notes.append(f"{name}: no other array is one label an image: found {_list(others, [*others])}")
+        notes += _several_columns(others, count, again)
     if one_hot:
         notes.append(f"{name}: {found} are one-hot rows: the class is the number of the column, from 0")
     if found is not None and class_names not in (None, "class_names"):
         notes.append(f"{name}: {class_names} are the names of its classes")
-    if left := [key for key in fitting if key != found and not np.array_equal(others[key], others[str(found)])]:
+    if left := [key for key in fitting if key != found and not _alike(others[key], others[str(found)])]:
         notes.append(f"{name}: {', '.join(left)} could be labels, too, and {found} goes before")
     return Found(found, class_names, tuple(notes))
 
 
-def _names(array: np.ndarray, count: int) -> bool:
+def _several_columns(content: Content, count: int, again: SavedAgain) -> list[str]:
+    """What to do with an array that has several whole numbers or texts an image, or soft labels; at most one note."""
+    for key, array in content.items():
+        if array.ndim != 2 or len(array) != count:
+            continue
+        if is_called(key, SOFT_LABELS) and array.dtype.kind == "f":
+            likeliest = _like(key, again).changed(".argmax(axis=1)", "likeliest")
+            return [f"{again.name}: from {key} train-cnn learns by `hybrids`; the likeliest class of each: {likeliest}"]
+        if array.dtype.kind in "iuUS" and array.shape[1] <= _MOST_COLUMNS:
+            values = array.read()
+            if (column := column_of_classes(values)) is not None:
+                what = f"{again.name}: {key} has {array.shape[1]} columns"
+                return [f"{what}; where one holds the classes, {_like(key, again).with_column(values, column)}"]
+    return []
+
+
+def _like(key: str, archive: SavedAgain) -> SavedAgain:
+    """The archive, with the keys that are called as this one, in all its parts."""
+    return replace(archive, keys=[each for each in archive.keys if words(each)[1] == words(key)[1]])
+
+
+def _labels(array: UnreadArray, count: int) -> np.ndarray | None:
+    """(N,) labels of as many images; None for an array that is none, which is not read where its shape tells it."""
+    one_axis = array.size == count and array.ndim and max(array.shape) == count
+    rows = array.ndim == 2 and len(array) == count and array.dtype.kind in "biuf"
+    return one_per_image(array.read(), count) if one_axis or rows else None
+
+
+def _names(array: UnreadArray) -> bool:
     """Whether an array that is called classes names them: texts that all differ."""
-    return array.ndim == 1 and array.dtype.kind in "US" and len(set(array.tolist())) == len(array) and len(array) > 0
+    return array.ndim == 1 and array.dtype.kind in "US" and len(set(array.read().tolist())) == len(array) > 0
 
 
-def _could_be_labels(array: np.ndarray, count: int) -> bool:
+def _could_be_labels(array: UnreadArray, count: int) -> bool:
     """Whether an array without a telling name can be labels: texts or whole numbers, not all of them different."""
-    values = one_per_image(array, count) if array.dtype.kind in "iuUS" else None
+    values = _labels(array, count) if array.dtype.kind in "iuUS" else None
     return values is not None and (count <= 2 or len(np.unique(values)) < count)
+
+
+def _alike(one: UnreadArray, other: UnreadArray) -> bool:
+    return one.shape == other.shape and np.array_equal(one.read(), other.read())
 
 
 def _list(content: Content, keys: list[str]) -> str:

@@ -1,6 +1,8 @@
 """Labels as arrays hold them: whole numbers, texts, columns and one-hot rows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -14,8 +16,8 @@ def encode_labels(
     """Labels as indices into class names, and notes for the user: how many mean no label.
 
     Args:
-        values: (N,) whole numbers of any type, NaN among floats for no label, or strings. With ``class_names``,
-            numbers are indices into them; without, the number is the name.
+        values: (N,) whole numbers of any type, NaN among floats for no label, or strings, blanks around them left
+            out. With ``class_names``, numbers are indices into them; without, the number is the name.
         class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
         name: of the source, for messages.
         no_label: the names that mean no label, as for ``read_labels``.
@@ -29,6 +31,8 @@ def encode_labels(
     numbers = values.dtype.kind not in "US"
     distinct, inverse = np.unique(values, return_inverse=True)
     texts = _numbers(distinct, class_names, name) if numbers else _texts(distinct)
+    padded = [text for text in texts if text != text.strip() != ""]
+    texts = [text.strip() for text in texts]
     names = None
     if class_names is not None:
         given = _given_names(class_names, name)
@@ -40,6 +44,8 @@ def encode_labels(
         raise _without_name(unknown[0], names[:12], name)
     codes = Labels.of(of_distinct, names)
     _, notes = read_labels(np.array(texts, dtype=object)[inverse.reshape(-1)].tolist(), name, no_label)
+    if padded:
+        notes = (f"{name}: blanks around its labels are left out, such as those of {padded[0]!r}", *notes)
     return codes.take(inverse.reshape(-1)), notes
 
 
@@ -60,23 +66,84 @@ def is_one_hot(values: np.ndarray) -> bool:
     return bool((ones | (values == 0)).all() and (ones.sum(axis=1) == 1).all())
 
 
-def not_one_per_image(values: np.ndarray, count: int, key: str, name: str) -> DataError:
-    """The error that says what this array has instead of a label for each image, and the way on that it leaves."""
-    problem = f"{name} holds {count} images and {key} of shape {values.shape}"
-    expected = f"expected one label per image: ({count},)"
-    if values.ndim != 2 or len(values) != count or values.dtype.kind not in "biuf":
-        return DataError(problem, expected, "give one label per image, in order")
-    if ((values == 0) | (values == 1)).all():
-        ones = (values == 1).sum(axis=1)
-        found = f"{expected}; {int((ones == 0).sum())} rows have no 1, {int((ones > 1).sum())} have several"
-        remedy = f"these are several labels an image: take one column, such as {key}[:, 0]"
-        return DataError(problem, found, remedy)
+def not_one_per_image(values: np.ndarray, count: int, key: str, again: "SavedAgain") -> DataError:
+    """The error that says what this array has instead of a label for each image, and the way on that it leaves.
+
+    Args:
+        values: of the array.
+        count: of the images.
+        key: of the array.
+        again: the archive, with the keys of arrays like this one.
+    """
+    problem = f"{again.name} holds {count} images and {key} of shape {values.shape}"
+    expected, without = f"expected one label per image: ({count},)", "`no_classes` leaves them out"
+    if values.ndim != 2 or len(values) != count or values.dtype.kind not in "biufUS":
+        return DataError(problem, expected, f"give one label per image, in order; {without}")
+    numbers = values.dtype.kind in "biuf"
     with np.errstate(invalid="ignore"):
-        soft = bool((values >= 0).all() and np.allclose(values.sum(axis=1, dtype=float), 1, atol=1e-3))
+        soft = numbers and bool((values >= 0).all() and np.allclose(values.sum(axis=1, dtype=float), 1, atol=1e-3))
     if soft:
-        remedy = f"these are soft labels; the likeliest class of each: {key}.argmax(axis=1)"
-        return DataError(problem, f"{expected}, found rows of probabilities", remedy)
-    return DataError(problem, expected, f"take the column that holds the classes, such as {key}[:, 0]")
+        found = f"{expected}, found rows of probabilities: soft labels"
+        remedy = f"take the likeliest class of each: {again.changed('.argmax(axis=1)', 'likeliest')}"
+        return DataError(problem, found, f"{remedy}; {without}")
+    if numbers and ((values == 0) | (values == 1)).all():
+        ones = (values == 1).sum(axis=1)
+        found = (
+            f"{int((ones == 0).sum())} rows have no 1, {int((ones > 1).sum())} have several: several labels an image"
+        )
+        expected = f"{expected}; {found}"
+    column = column_of_classes(values)
+    if column is None:
+        return DataError(problem, expected, f"give one label per image; {without}")
+    return DataError(problem, expected, f"{again.with_column(values, column)}; {without}")
+
+
+def column_of_classes(values: np.ndarray) -> int | None:
+    """The column of (N, K) values that is most like one of classes: of the fewest different ones, and the most even.
+
+    Texts and whole numbers can be classes, where they are two or more and not one an image; None where none is so.
+    """
+    suited = []
+    for column, each in enumerate(values.T):
+        _, counts = np.unique(each, return_counts=True)
+        whole = values.dtype.kind in "biuUS" or bool(np.isfinite(each).all() and (each == np.rint(each)).all())
+        if whole and 2 <= len(counts) < len(each):
+            suited.append((len(counts), -int(counts.min()), column))
+    return min(suited)[2] if suited else None
+
+
+@dataclass(frozen=True)
+class SavedAgain:
+    """The line of Python that saves an archive again, with one label an image where there were several.
+
+    Attributes:
+        path: of the archive.
+        keys: of its arrays, or of those to change.
+        left_out: the keys of those that cannot be saved again.
+    """
+
+    path: Path
+    keys: Collection[str]
+    left_out: Collection[str] = ()
+
+    @property
+    def name(self) -> str:
+        """How to call the archive in messages."""
+        return self.path.name
+
+    def with_column(self, values: np.ndarray, column: int) -> str:
+        """The words and the line that take one column of arrays as these (N, K) values."""
+        chosen = values[:, column]
+        ones = values.dtype.kind in "biuf" and bool(((chosen == 0) | (chosen == 1)).all())
+        found = f"{int((chosen == 1).sum())} ones" if ones else f"{len(np.unique(chosen))} values"
+        return f"choose a column, such as {column}, which has {found}: {self.changed(f'[:, {column}]', str(column))}"
+
+    def changed(self, change: str, suffix: str) -> str:
+        """The line that changes the arrays of these keys so, and saves them under the name with this suffix."""
+        file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_{suffix}.npz"))
+        kept = f" if k not in {sorted(self.left_out)}" if self.left_out else ""
+        of_keys = f"{{k: f[k]{change} if k in {sorted(self.keys)} else f[k] for k in f{kept}}}"
+        return f"f = numpy.load({file!r}); numpy.savez({other!r}, **{of_keys})"
 
 
 def _numbers(distinct: np.ndarray, class_names: np.ndarray | None, name: str) -> list[str]:
@@ -115,7 +182,9 @@ def _texts(values: np.ndarray) -> list[str]:
 
 
 def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:
-    texts = [composed(text) for text in _texts(class_names.reshape(-1))] if class_names.dtype.kind in "iuUS" else []
+    texts = (
+        [composed(text.strip()) for text in _texts(class_names.reshape(-1))] if class_names.dtype.kind in "iuUS" else []
+    )
     if class_names.ndim != 1 or not texts or len(set(texts)) != len(texts) or "" in texts:
         found = f"expected (K,) strings that all differ, found {class_names.dtype} of shape {class_names.shape}"
         raise DataError(f"{name} holds class_names that cannot name classes", found)

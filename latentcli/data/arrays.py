@@ -1,6 +1,7 @@
 """Images from ``.npz`` and ``.npy`` files."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import numpy as np
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.data import array_keys as keys
+from latentcli.data import splits
 from latentcli.data.array_axes import CHANNELS, hint_for_shape, oriented
-from latentcli.data.array_labels import encode_labels, one_per_image
-from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
+from latentcli.data.array_labels import SavedAgain, encode_labels, one_per_image
+from latentcli.formats.npz_reader import NpzArchive, UnreadArray, UnreadType, UnsafeArrays, open_npz, read_npy
 from latentcli.formats.pixel_values import Span, pixels_of
 from latentcli.formats.regular_files import kind
 
@@ -28,11 +30,11 @@ def load(
     ``.npz``: images under ``data``, ``images``, ``x``, a name like these, or as the only image-shaped array; labels
     under ``labels`` or ``y``, a name like these, or as the only other array of as many whole numbers or texts; see
     ``array_keys``. ``class_names`` name them. Of keys such as ``x_train`` those of the split are taken. Other arrays
-    are ignored. ``.npy``: images; uint8 ones stay on the disk, memory-mapped.
+    are not read. ``.npy``: images; uint8 ones stay on the disk, memory-mapped.
 
     Args:
         path: of the file.
-        split: "train" or "test", where the keys of the archive name splits.
+        split: the part, where the keys of the archive name some: see ``array_keys.parts_of``.
         no_label: the names that mean no label, as for ``read_labels``.
         labelled: whether labels are looked for.
         span: which numbers are black and white; None: by the rule of ``pixel_values``.
@@ -47,26 +49,44 @@ def load(
             array, turned = oriented(read_npy(path, mmap=True), None, name)
             images, layout = to_images(array, name, span, notes)
             return ImageSet(images, name=name, layout=layout, notes=(*turned, *notes))
-        content = read_npz(path)
+        with open_npz(path) as archive:
+            return _of_archive(archive, path, split, no_label, labelled, span)
+    except UnreadType as error:
+        raise _unread_images(name, str(error)) from error
     except UnsafeArrays as error:
         if kind(path) is None:
             raise DataError(f"there is no file {path}") from error
         remedy = "write it again: numpy.savez(file, data=images, labels=labels); labels are numbers or strings"
         raise DataError(f"{path} is not a file of plain arrays", f"found {error}", remedy) from error
-    content, of_split = keys.of_split(content, split, name)
-    key = _choose_images(content, name)
-    array, turned = oriented(content[key], keys.count_of_labels(content), name)
+
+
+def _of_archive(
+    archive: NpzArchive, path: Path, split: str, no_label: Sequence[str] | None, labelled: bool, span: Span | None
+) -> ImageSet:
+    name, content, refused, notes = path.name, archive.arrays, archive.refused, list[str]()
+    parts, beside = keys.parts_of([*content, *refused], _shaped(content))
+    if parts:
+        of_part, note = splits.chosen(name, parts, split, beside)
+        content = {key: content[key] for key in of_part if key in content}
+        refused = {key: refused[key] for key in of_part if key in refused}
+        notes.append(note)
+    notes += _left_out(content, refused, labelled, name)
+    key = _choose_images(content, path)
+    array, turned = oriented(content[key].read(), keys.count_of_labels(content), name)
+    notes += turned
     images, layout = to_images(array, name, span, notes)
-    of_split += (*turned, *notes)
+    found = ImageSet(images, name=name, layout=layout, notes=tuple(notes), parts=tuple(parts))
     if not labelled:
-        return ImageSet(images, name=name, layout=layout, notes=of_split)
-    found = keys.labels_of(content, key, len(images), name)
-    values = None if found.labels is None else one_per_image(content[found.labels], len(images))
-    if values is None:
-        return ImageSet(images, name=name, layout=layout, notes=of_split + found.notes)
-    class_names = None if found.class_names is None else content[found.class_names]
-    labels, of_labels = encode_labels(values, class_names, name, no_label)
-    return ImageSet(images, labels, name=name, layout=layout, notes=(*of_split, *found.notes, *of_labels))
+        return found
+    of_labels = keys.labels_of(content, key, len(images), SavedAgain(path, archive.arrays, archive.refused))
+    notes += of_labels.notes
+    if of_labels.labels is None:
+        return replace(found, notes=tuple(notes))
+    values = one_per_image(content[of_labels.labels].read(), len(images))
+    assert values is not None  # see labels_of
+    class_names = None if of_labels.class_names is None else content[of_labels.class_names].read()
+    labels, told = encode_labels(values, class_names, name, no_label)
+    return replace(found, labels=labels, notes=(*notes, *told))
 
 
 def to_images(
@@ -103,17 +123,54 @@ def _layout(shape: tuple[int, ...]) -> str | None:
     return "NHWC" if shape[3] in CHANNELS else "NCHW" if shape[1] in CHANNELS else None
 
 
-def _choose_images(content: Mapping[str, np.ndarray], name: str) -> str:
-    shaped = [
+def _shaped(content: Mapping[str, UnreadArray]) -> list[str]:
+    """The keys of arrays that could be images."""
+    return [
         key for key, array in content.items()
         if _layout(array.shape) is not None and array.dtype.kind in "uifb" and keys.words(key)[1] not in keys.LABELS
     ]  # fmt: skip
+
+
+def _left_out(
+    content: Mapping[str, UnreadArray], refused: Mapping[str, str], labelled: bool, name: str
+) -> list[str]:  # fmt: skip
+    """What to tell of arrays that are not read: a DataError where they are the images, or the labels that count."""
+    for key, why in refused.items():
+        if keys.is_called(key, keys.IMAGES) and not any(keys.is_called(each, keys.IMAGES) for each in content):
+            raise _unread_images(f"{name}: {key}", why)
+        of_labels = labelled and keys.is_called(key, keys.LABELS)
+        if of_labels and not any(keys.is_called(each, keys.LABELS) for each in content):
+            remedy = f"where it is made, make them texts: {key}.astype(str); or leave them out: `no_classes`"
+            raise DataError(f"{name}: {key} is {why}", "expected labels that are whole numbers or texts", remedy)
+    if refused and not _shaped(content):
+        raise _unread_images(f"{name}: {', '.join([*refused][:8])}", next(iter(refused.values())))
+    return [
+        f"{name}: not read: {', '.join(key for key in refused if refused[key] == why)}, {why}"
+        for why in dict.fromkeys(refused.values())
+    ]
+
+
+def _unread_images(what: str, why: str) -> DataError:
+    remedy = (
+        "where it is made, stack images of one size: numpy.savez(file, data=numpy.stack(images)); save those of "
+        "several sizes as files in a folder: PIL.Image.fromarray(image).save(...) for each"
+    )
+    if "structures" in why:
+        remedy = "save its fields as arrays: numpy.savez(file, data=array[FIELD], labels=array[FIELD])"
+    return DataError(f"{what} is {why}", "expected images in one array of numbers", remedy)
+
+
+def _choose_images(content: Mapping[str, UnreadArray], path: Path) -> str:
+    shaped = _shaped(content)
     key = keys.images_of(content, shaped)
     if key is not None:
         return key
     found = ", ".join(f"{key} {array.shape}" for key, array in list(content.items())[:8]) or "no arrays"
     what = "more than one array that could be images" if shaped else "no array of images"
     remedy = f"name the images 'data': {_SHAPES}"
-    if not shaped and len(content) > 1 and len({array.shape for array in content.values()}) == 1:
-        remedy = "images of one size make one array: numpy.savez(file, data=numpy.stack(images))"
-    raise DataError(f"{name} holds {what}", f"found {found}", remedy)
+    kinds = {array.shape for array in content.values() if array.ndim == 2 or array.shape[2:] in ((3,), (4,))}
+    if len(content) > 1 and kinds == {array.shape for array in content.values()}:
+        stacked = f"numpy.savez({str(path.with_stem(f'{path.stem}_stacked'))!r}, data=numpy.stack([f[k] for k in f]))"
+        as_files = "[PIL.Image.fromarray(f[k]).save(f'images/{k}.png') for k in f]"
+        remedy = f"an image each? f = numpy.load({str(path)!r}); {stacked if len(kinds) == 1 else as_files}"
+    raise DataError(f"{path.name} holds {what}", f"found {found}", remedy)

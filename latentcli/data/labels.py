@@ -1,4 +1,4 @@
-"""Labels from CSV files."""
+"""Labels from files beside the images: CSV files, and arrays."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,21 +8,24 @@ from pathlib import Path
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
-from latentcli.formats.csv_text import Table, read_table, unescape_formula
+from latentcli.data.array_labels import encode_labels, one_per_image
+from latentcli.formats.csv_text import FILE_COLUMNS, Table, columns_called, read_table, unescape_formula
+from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths
 
 
 def with_labels(
     images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None
 ) -> ImageSet:  # fmt: skip
-    """The images with the labels of a CSV file instead of their own; images that it does not name are unlabelled.
+    """The images with the labels of a file instead of their own; images that it does not name are unlabelled.
 
     Args:
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
             ``SpelledPaths``; or from any other source, where it gives the row, from 0.
         path: of a table as ``read_table`` takes it, with a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``;
             other columns are ignored. Where there are two columns, one may have any other name. A label alone, as
-            ``classify`` writes it for arrays, is that of each image in turn. An empty label is none.
+            ``classify`` writes it for arrays, is that of each image in turn. An empty label is none. Or of an ``.npy``
+            file: a label for each image in turn, as ``encode_labels`` takes them.
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
 
@@ -30,6 +33,8 @@ def with_labels(
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
             otherwise, or more than one; or no row names any image. The message counts rows like a spreadsheet.
     """
+    if path.suffix.lower() == ".npy":
+        return _with_array(images, path, no_label)
     table = read_table(path, _is_header)
     file_column, label_column, notes = _columns(table, path.name)
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
@@ -56,17 +61,29 @@ def with_labels(
     return replace(images, labels=labels, notes=(*images.notes, *notes, *none))
 
 
-FILE_COLUMNS = (
-    "file", "filename", "filepath", "path", "image", "imagepath", "imagefile", "imagename", "img", "imgpath",
-    "imageid", "imgid", "id", "name", "row", "index", "",
-)  # fmt: skip
-"""Names of the column of files or rows, the likeliest first, in any case and without spaces, _ and -."""
+def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) -> ImageSet:
+    """The images with the labels of an ``.npy`` file."""
+    try:
+        array = read_npy(path)
+    except UnsafeArrays as error:
+        remedy = "save texts or whole numbers: numpy.save(file, labels.astype(str))"
+        raise DataError(f"cannot read labels from {path}", f"found {error}", remedy) from error
+    values = one_per_image(array, len(images))
+    if values is None:
+        raise DataError(
+            f"{path.name} holds labels of shape {array.shape}",
+            f"expected one for each of the {len(images)} images of {images.name}, in their order: ({len(images)},)",
+            "give one label per image, in order",
+        )  # fmt: skip
+    labels, notes = encode_labels(values, None, path.name, no_label)
+    return replace(images, labels=labels, notes=(*images.notes, *notes))
+
 
 LABEL_COLUMNS = (
     "label", "labels", "class", "classname", "labelname", "category", "target", "predictedlabel", "classes", "targets",
     "tag", "labelid", "classid", "categoryid",
 )  # fmt: skip
-"""Names of the column of labels, in the same manner."""
+"""Names of the column of labels, as ``FILE_COLUMNS`` has those of files."""
 
 _Named = Sequence[tuple[int, str, str]]
 """Number, file and label of each row."""
@@ -90,21 +107,15 @@ def _named(
         yield number, cells[file_column], cells[label_column].strip()
 
 
-def _known_columns(header: Sequence[str], names: Sequence[str]) -> list[int]:
-    """Columns with one of these names, the likeliest first."""
-    plain = [re.sub(r"[\s_-]+", "", cell.strip("'\"").casefold()) for cell in header]
-    return sorted((column for column, name in enumerate(plain) if name in names), key=lambda c: names.index(plain[c]))
-
-
 def _is_header(header: Sequence[str]) -> bool:
-    labels, files = _known_columns(header, LABEL_COLUMNS), _known_columns(header, FILE_COLUMNS)
+    labels, files = columns_called(header, LABEL_COLUMNS), columns_called(header, FILE_COLUMNS)
     return bool(labels and (files or len(header) <= 2)) or bool(files and len(header) == 2 and all(header))
 
 
 def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
     """The columns of files, None where there are labels alone, and of labels; and notes on what was not clear."""
     header = table.header
-    files, labels = _known_columns(header, FILE_COLUMNS), _known_columns(header, LABEL_COLUMNS)
+    files, labels = columns_called(header, FILE_COLUMNS), columns_called(header, LABEL_COLUMNS)
     notes = []
     if _is_header(header) and len(header) == 2 and not (files and labels):
         files = files or [1 - labels[0]]

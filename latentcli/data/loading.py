@@ -33,10 +33,11 @@ def load(
         source: the name of a data set (see ``SOURCES``; a name goes before a path of that name), a ``.npz`` or
             ``.npy`` file, a folder of images, or of IDX files, an archive of such a folder, or image files.
         split: "train", "val" or "test": of a source that has such parts; others are taken as they are. Folders have
-            them as sub-folders (see ``splits.PARTS``), IDX files by their names.
+            them as sub-folders (see ``splits.PARTS``), IDX files by their names, ``.npz`` files by those of arrays.
         classes: keep only the images of these classes, and number the classes in this order.
         labels: a CSV file with columns File,Label (or such as filename;class) that replaces all labels of the source;
-            File is a path within the folder, or the number of the row (from 0) for every other source.
+            File is a path within the folder, or the number of the row (from 0) for every other source. Or an ``.npy``
+            file with a label for each image, in their order.
         strict: refuse rows of it that name no file of the folder, instead of counting them in the notes.
         no_label: names that mean, in any case, that an image has no label, as an empty one does; None:
             ``core.labels.NO_LABEL``; names among ``classes`` are classes.

@@ -1,4 +1,4 @@
-"""Parts of one source: the folders that are for training, for validation and for testing."""
+"""Parts of one source, for training, for validation and for testing, by the names that people give them."""
 
 import os
 import re
@@ -18,9 +18,9 @@ PARTS = {
 }
 """Each part with the names that people give it, in any case."""
 
-_PART_OF = {name: part for part, names in PARTS.items() for name in names}
+PART_OF = {name: part for part, names in PARTS.items() for name in names}
 _NAME = re.compile(
-    rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(_PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?",
+    rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?",
     re.IGNORECASE,
 )
 _DEEPEST = 16  # folders that hold nothing but one other
@@ -31,7 +31,7 @@ Source = TypeVar("Source")
 def part_of(name: str) -> str | None:
     """The part that a folder of this name holds, such as "val" of ``Validation_set``; None of any other."""
     found = _NAME.fullmatch(name.strip())
-    return None if found is None else _PART_OF[found["part"].lower()]
+    return None if found is None else PART_OF[found["part"].lower()]
 
 
 def within(folder: Path) -> tuple[Path, dict[str, Path], list[str]]:
@@ -71,7 +71,7 @@ def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
     for name in names:
         if (found := _NAME.fullmatch(name.strip())) is not None:
             group = groups.setdefault((found["before"] or "").casefold(), {})
-            group.setdefault(_PART_OF[found["part"].lower()], []).append(name)
+            group.setdefault(PART_OF[found["part"].lower()], []).append(name)
     parts = max(groups.values(), key=len, default={})
     if len(parts) < 2:
         return {}
@@ -83,7 +83,9 @@ def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
 
 
 def chosen(name: str, parts: Mapping[str, Source], split: str, beside: Collection[str] = ()) -> tuple[Source, str]:
-    """The part that is asked for, and a note that says so; where the test part is, the validation part may stand in.
+    """The part that is asked for, and a note that says so.
+
+    Where the test part is, the validation part may stand in; and the only part there is, for any.
 
     Args:
         name: of the source, for messages.
@@ -94,12 +96,13 @@ def chosen(name: str, parts: Mapping[str, Source], split: str, beside: Collectio
     Raises:
         DataError: it has no such part.
     """
+    *others, last = parts
+    found = f"{', '.join(others)} and {last}" if others else last
+    more = f"; {', '.join(beside)} left out" if beside else ""
+    if not others:
+        return parts[last], f"{name} has the {last} part only, which is read{more}"
     part = "val" if split == "test" and "test" not in parts and "val" in parts else split
-    found = f"{', '.join(list(parts)[:-1])} and {list(parts)[-1]}" if len(parts) > 1 else next(iter(parts))
     if part not in parts:
         raise DataError(f"{name} has no {split} part", f"found {found}", f"choose one: `split` {next(iter(parts))}")
     instead = "" if part == split else f", for want of a {split} part"
-    others = f"; {', '.join(beside)} left out" if beside else ""
-    if len(parts) == 1:
-        return parts[part], f"{name} has the {found} part only{others}"
-    return parts[part], f"{name} has the parts {found}: {part} is read{instead} (`split` chooses){others}"
+    return parts[part], f"{name} has the parts {found}: {part} is read{instead} (`split` chooses){more}"

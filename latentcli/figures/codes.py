@@ -22,7 +22,7 @@ _BAR, _NARROWEST = 260, 1_200  # pixels: the colour scale; the width that the lo
 _AXIS, _USAGE, _BELOW = 180, 270, 80  # pixels: left of the histogram, its height, and beneath it
 
 
-@style.look()
+@style.drawn
 def draw(
     originals: np.ndarray, reconstructions: np.ndarray, maps: np.ndarray, codes: np.ndarray, vectors: np.ndarray
 ) -> Figure:

@@ -9,7 +9,7 @@ from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 
-@style.look()
+@style.drawn
 def draw(panels: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]]]) -> Figure:
     """One panel per metric: a group for each data set, in it a column of dots for each model, the mean a line.
 
@@ -44,5 +44,5 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]
         panel.margins(y=0.15)
         panel.grid(axis="y")
     names = [style.shown(model) for model in drawn]
-    figure.legend(list(drawn.values()), names, loc="outside lower center", ncols=len(drawn))
+    style.legend(figure, list(drawn.values()), names, loc="outside lower center", ncols=len(drawn))
     return figure

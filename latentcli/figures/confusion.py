@@ -12,7 +12,7 @@ MOST_COUNTED = 30  # classes up to which each cell shows its count
 _LETTER = 0.085  # inches: the width of a letter of a class's name
 
 
-@style.look()
+@style.drawn
 def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
     """Rows are the true classes, columns the predictions.
 
@@ -32,9 +32,9 @@ def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], t
     names = style.shown_names(classes, 20)
     digits = len(str(int(counts.max())))
     cell = max(0.42, 0.1 * digits + 0.16) if size <= MOST_COUNTED else 0.15
-    longest = _LETTER * max(map(len, names))
+    longest = _LETTER * max(map(style.width, names))
     flat = longest + 0.05 <= cell  # the names fit beside each other under the columns
-    side = max(2.2, cell * size, 0.1 * len(title[:120]) - longest)
+    side = max(2.2, cell * size, 0.1 * style.width(title[:120]) - longest)
     figure = style.new_figure(side + longest + 1.7, side + min(longest, 0.4 if flat else longest) + 1.1)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")

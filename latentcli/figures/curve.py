@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from latentcli.core.errors import DataError
@@ -24,7 +25,7 @@ class Accuracy(NamedTuple):
     seeds: int
 
 
-@style.look()
+@style.drawn
 def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figure:
     """Means over seeds with their 95 % intervals (Student's t); for two seeds, too few for one, both values.
 
@@ -43,8 +44,9 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
         raise DataError("there are no accuracies to draw")
     figure, axes = style.new_chart(8.6, 5.2, title)
     drawn: list[float] = []
+    handles: list[Line2D] = []
     drawn_seeds: set[int] = set()
-    for number, (name, points) in enumerate(curves.items()):
+    for number, points in enumerate(curves.values()):
         xs = sorted(points)
         means, sds, seeds = (np.array(values) for values in zip(*(points[size] for size in xs), strict=True))
         means = 100 * means
@@ -52,7 +54,7 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
         drawn_seeds.update(seeds.tolist())
         halves = np.where(seeds >= FEWEST, 100 * student.ppf(0.975, np.maximum(seeds - 1, 1)) * sds / np.sqrt(seeds), 0)
         colour, marker = style.colour(number), style.MARKERS[number % len(style.MARKERS)]
-        axes.plot(xs, means, color=colour, marker=marker, label=style.shown(name, 40))
+        handles += axes.plot(xs, means, color=colour, marker=marker)
         low, high = np.maximum(means - halves, 0), np.minimum(means + halves, 100)
         axes.fill_between(xs, low, high, color=colour, alpha=0.15, linewidth=0)
         for x, mean, sd in zip(*(np.array(values)[seeds == 2] for values in (xs, means, sds)), strict=True):
@@ -68,7 +70,8 @@ def draw(curves: Mapping[str, Mapping[int, Accuracy]], title: str = "") -> Figur
     axes.minorticks_off()
     axes.grid()
     axes.set_axisbelow(True)
-    figure.legend(loc="outside right upper", title=spread_of(drawn_seeds))
+    names = [style.shown(name, 40) for name in curves]
+    style.legend(figure, handles, names, loc="outside right upper", title=spread_of(drawn_seeds))
     return figure
 
 

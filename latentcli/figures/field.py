@@ -13,7 +13,7 @@ from latentcli.figures.latent import MOST_IN_LEGEND
 MOST_POINTS = 2_000  # only the first points up to this number are drawn
 
 
-@style.look()
+@style.drawn
 def draw(
     likelihoods: np.ndarray, extent: tuple[float, float, float, float], points: np.ndarray, soft_labels: np.ndarray,
     classes: Sequence[str], axes_names: tuple[str, str] = ("latent dimension 1", "latent dimension 2"), title: str = "",

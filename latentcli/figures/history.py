@@ -32,7 +32,7 @@ TITLES = {"loss": "Total loss", "reconstruction": "Reconstruction", "kl": "KL di
 PANELS_A_ROW = 3
 
 
-@style.look()
+@style.drawn
 def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -> Figure:
     """One panel for the loss and each of its terms, training and validation together; the epoch kept is marked.
 

@@ -38,7 +38,7 @@ def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str]) ->
     return [f"{percent} % {name}" for percent, name in zip(percents, names, strict=True) if percent]
 
 
-@style.look()
+@style.drawn
 def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> Figure:
     """A grid of images, each over its caption.
 
@@ -55,7 +55,7 @@ def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) ->
     images = images[:MOST_IMAGES]
     height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM)
     captions = [_lines(caption(row, classes)) for row in soft_labels[: len(images)]]
-    longest = max(len(line) for lines in captions for line in lines)
+    longest = max(style.width(line) for lines in captions for line in lines)
     cell = int(max(width, _LETTER * longest)) + _GAP
     row = height + 6 + _LINE * max(map(len, captions)) + _GAP
     columns = min(len(images), COLUMNS)
@@ -72,4 +72,4 @@ def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) ->
 def _lines(parts: Sequence[str]) -> list[str]:
     """A caption on one line where it is short, otherwise one line per class."""
     line = " + ".join(parts)
-    return [line] if len(line) <= 16 else [parts[0], *(f"+ {part}" for part in parts[1:])]
+    return [line] if style.width(line) <= 16 else [parts[0], *(f"+ {part}" for part in parts[1:])]

@@ -9,7 +9,7 @@ from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 
-@style.look()
+@style.drawn
 def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray]) -> Figure:
     """One group of bars per class, each bar with its number.
 
@@ -28,12 +28,14 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
     names = style.shown_names(classes)
     thickness = 0.8 / len(series)
     room = 0.17 * len(series) + 0.05  # inches per class: its numbers must not touch
-    width, height = 4.6 + 0.085 * max(map(len, names)), 1.3 + room * len(classes)
+    width, height = 4.6 + 0.085 * max(map(style.width, names)), 1.3 + room * len(classes)
     figure, axes = style.new_chart(width, height)
     positions = np.arange(len(classes))
-    for index, (name, values) in enumerate(series.items()):
+    groups = []
+    for index, values in enumerate(series.values()):
         offset = (index - (len(series) - 1) / 2) * thickness
-        bars = axes.barh(positions + offset, values, thickness, color=style.PALETTE[index], label=style.shown(name))
+        bars = axes.barh(positions + offset, values, thickness, color=style.PALETTE[index])
+        groups.append(bars)
         axes.bar_label(bars, [f"{value:,}" for value in values], padding=3, fontsize=style.SMALL)
     axes.set_yticks(positions, names, parse_math=False)
     axes.set_ylim(len(classes) - 0.4, -0.6)  # the first class on top
@@ -43,5 +45,5 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
     axes.xaxis.set_major_locator(style.few_whole_ticks())
     axes.xaxis.set_major_formatter("{x:,.0f}")
     if len(series) > 1:
-        figure.legend(loc="outside lower center", ncols=len(series))
+        style.legend(figure, groups, [*map(style.shown, series)], loc="outside lower center", ncols=len(series))
     return figure

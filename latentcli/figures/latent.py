@@ -26,7 +26,7 @@ class Ellipses(NamedTuple):
     labels: np.ndarray  # (K,) indices of classes, -1 for none
 
 
-@style.look()
+@style.drawn
 def draw(
     points: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (),
     mixture: Mapping[str, Any] | None = None, shares: bool = True,
@@ -53,7 +53,7 @@ def draw(
     points, labels = points[rows], labels[rows]
     names = style.shown_names(class_names)
     crowd = float(np.clip(np.sqrt(len(names) / 15), 1, 2))  # many names need much room
-    figure, axes = style.new_chart(6.4 * crowd + 0.085 * max(map(len, names), default=0), 5.8 * crowd)
+    figure, axes = style.new_chart(6.4 * crowd + 0.085 * max(map(style.width, names), default=0), 5.8 * crowd)
     axes_names = ["latent dimension 1", "latent dimension 2"]
     if points.shape[1] > 2:
         points, components, axes_names = _on_principal_plane(points, components, shares)
@@ -182,4 +182,5 @@ def _name_classes(figure: Figure, axes: Axes, points: np.ndarray, labels: np.nda
         )  # fmt: skip
         style.halo(text, 3)
         texts.append(text)
+    style.fitting_fonts(figure)  # before they are measured
     spread_apart(figure, axes, texts)

@@ -33,7 +33,7 @@ def grid_points(n: int = 20) -> np.ndarray:
     return np.stack([across.ravel(), up.ravel()], axis=1)
 
 
-@style.look()
+@style.drawn
 def draw(
     images: np.ndarray, n: int = 20, axes: tuple[str, str] = ("latent dimension 1", "latent dimension 2")
 ) -> Figure:

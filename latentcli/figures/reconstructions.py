@@ -15,7 +15,7 @@ _ROOM, _LINE, _GAP = 128, 26, 10  # pixels: the side of an image, a line of text
 _LEFT, _EDGE, _NUMBER = 150, 20, 72  # the last is the least room for a similarity
 
 
-@style.look()
+@style.drawn
 def draw(
     originals: np.ndarray | None, reconstructions: np.ndarray, ssim: np.ndarray | Sequence[float] | None = None
 ) -> Figure:

@@ -1,14 +1,18 @@
 """The look that all figures share: colours, type, and how names and images of users are shown.
 
 Figures are made without pyplot and its state, and matplotlib's settings (a user's ``matplotlibrc`` among them) are
-set aside while one is drawn: the same arrays give the same picture anywhere.
+set aside while one is drawn: the same arrays give the same picture anywhere. Only names in scripts that DejaVu Sans
+lacks, which comes with matplotlib, depend on the fonts that are installed: one that has their letters shows them, and
+without one they are written as code points, since a box says nothing.
 """
 
+import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
-from typing import Any
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, wraps
+from typing import Any, ParamSpec
 
 import matplotlib
 import numpy as np
@@ -20,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from latentcli.core.errors import DataError, printable
@@ -40,12 +45,26 @@ _SETTINGS = (
 )  # fmt: skip
 """Groups of matplotlib's settings that change how a picture looks."""
 
-_WIDE_FONTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans", "WenQuanYi Zen Hei", "Arial Unicode MS")
+_FONT = "DejaVu Sans"
+_LIKED_FONTS = (
+    "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans CJK TC", "Noto Sans SC",
+    "Noto Sans JP", "Noto Sans KR", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans",
+    "Apple SD Gothic Neo", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Segoe UI", "Arial",
+    "Arial Unicode MS",
+)  # fmt: skip
+"""Families of fonts that go before others that have the same letters."""
+
+_NO_LETTERS = ("lastresort", "last resort", "blank", "color emoji")
+"""Parts of the names of fonts that stand for letters without showing them, or that matplotlib cannot draw."""
+
+_JOINERS = "\u200c\u200d"  # they cannot be seen, and tell scripts whose letters join where they do
+
+Parameters = ParamSpec("Parameters")
 
 
 @contextmanager
 def look() -> Iterator[None]:
-    """The settings every figure is drawn and saved under, as a context or a decorator; they are restored afterwards."""
+    """The settings every figure is drawn and saved under; they are restored afterwards."""
     defaults = matplotlib.rcParamsDefault
     settings: Any = {key: defaults[key] for key in defaults if key.startswith(_SETTINGS)}
     settings |= dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
@@ -54,42 +73,99 @@ def look() -> Iterator[None]:
     settings |= dict.fromkeys(("axes.titlesize", "figure.titlesize"), LARGE)
     settings |= dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False)
     settings |= {
-        "font.family": _families(),
+        "font.family": [_FONT],
         "figure.dpi": DPI,
         "grid.color": "#e6e6e6",
         "text.parse_math": False,  # names of users may hold dollar signs
         "svg.hashsalt": "latentcli",  # otherwise the identifiers in a file are random
         "svg.fonttype": "path",
     }
-    with matplotlib.rc_context(settings):
-        yield
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
+    log.setLevel(logging.ERROR)  # a font without a bold one beside it is shown as it is
+    try:
+        with matplotlib.rc_context(settings):
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def drawn(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
+    """The function that draws a figure, under the settings of ``look`` and in ``fitting_fonts``."""
+
+    @wraps(draw)
+    def drawing(*arguments: Parameters.args, **named: Parameters.kwargs) -> Figure:
+        with look():
+            figure = draw(*arguments, **named)
+            fitting_fonts(figure)
+            return figure
+
+    return drawing
+
+
+def fitting_fonts(figure: Figure) -> None:
+    """Give each text of a figure the fonts that have its letters, beside the one that all have."""
+    for text in figure.findobj(Text):
+        families = dict.fromkeys([_FONT, *filter(None, map(_family_of, text.get_text()))])
+        if len(families) > 1:
+            text.set_fontfamily([*families])
+
+
+@cache
+def _family_of(letter: str) -> str | None:
+    """The first family of fonts that has a letter; None where no installed one has it."""
+    return next((family for family in (_FONT, *_families()) if _has(family, letter)), None)
+
+
+def _has(family: str, letter: str) -> bool:
+    wanted = font_manager.FontProperties(family=[family])
+    font = font_manager.get_font(font_manager.findfont(wanted, fallback_to_default=family == _FONT))
+    return bool(font.get_char_index(ord(letter)))
 
 
 @cache
 def _families() -> list[str]:
-    """DejaVu Sans, which comes with matplotlib, and those fonts of other scripts that are installed."""
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in _WIDE_FONTS if name in installed)]
-
-
-@cache
-def _characters() -> frozenset[int]:
-    """Code points that one of the fonts can show."""
-    paths = [font_manager.findfont(family) for family in _families()]
-    return frozenset(code for path in paths for code in font_manager.get_font(path).get_charmap())
+    """The other families of fonts that are installed, the best liked first, those without serifs before the rest."""
+    manager = font_manager.fontManager
+    for path in sorted({*font_manager.findSystemFonts()} - {font.fname for font in manager.ttflist}):
+        with suppress(Exception):  # a font that matplotlib cannot read is as good as none
+            manager.addfont(path)  # one that was installed after matplotlib made its list
+    names = {font.name for font in manager.ttflist if font.size == "scalable" and not font.name.startswith(".")}
+    names = {name for name in names if not any(part in name.casefold() for part in _NO_LETTERS)} - {_FONT}
+    liked = {name: place for place, name in enumerate(_LIKED_FONTS)}
+    return sorted(names, key=lambda name: (liked.get(name, len(liked)), "sans" not in name.casefold(), name))
 
 
 def shown(text: str, limit: int = 24) -> str:
-    """A user's text on one line of at most ``limit`` (3 or more) characters, cut in its middle where it is longer.
+    """A user's text on one line, at most ``width`` ``limit`` (3 or more), cut in its middle where it is longer.
 
-    Characters that cannot be printed, or that no font has, are escaped, beyond the limit.
+    Characters that cannot be printed, or that no font has, are escaped.
     """
-    line = re.sub(r"\s+", " ", str(text)).strip()
-    if len(line) > limit:
-        tail = (limit - 1) // 2
-        line = f"{line[: limit - 1 - tail]}…{line[len(line) - tail :]}"
-    letters = ((letter, ord(letter) in _characters()) for letter in printable(line))
-    return "".join(letter if known else letter.encode("unicode_escape").decode() for letter, known in letters)
+    forms = [_form(letter) for letter in re.sub(r"\s+", " ", str(text)).strip()]
+    if width("".join(forms)) <= limit:
+        return "".join(forms)
+    tail = (limit - 1) // 2
+    return f"{''.join(_first(forms, limit - 1 - tail))}…{''.join(_first(forms[::-1], tail)[::-1])}"
+
+
+def _form(letter: str) -> str:
+    """A letter, or the escape that stands for it."""
+    form = printable(letter, _JOINERS)
+    if form != letter or _family_of(letter) is not None:
+        return form
+    return "" if letter in _JOINERS else letter.encode("unicode_escape").decode()
+
+
+def _first(forms: Sequence[str], room: int) -> list[str]:
+    """As many of the forms as have room, in order."""
+    ends = np.cumsum([width(form) for form in forms])
+    return list(forms[: int((ends <= room).sum())])
+
+
+def width(text: str) -> int:
+    """How much room a text takes, in letters of the Latin script: those of East Asia take two, marks over them none."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.category(letter) in ("Mn", "Me", "Cf") for letter in text)
 
 
 def shown_names(names: Sequence[str], limit: int = 24) -> list[str]:
@@ -143,11 +219,19 @@ def add_legend(
     order = sorted(labels, key=lambda label: label % (len(names) + 1))
     handles = [
         Line2D([], [], linestyle="", marker="s" if square else marker(label), color=colour(label),
-               markersize=sizes[int(label < 0)], label="unlabelled" if label < 0 else names[label])
+               markersize=sizes[int(label < 0)])
         for label in order
     ]  # fmt: skip
     if order != [-1]:
-        figure.legend(handles=handles, loc="outside right upper", title=title, ncols=columns)
+        called = ["unlabelled" if label < 0 else names[label] for label in order]
+        legend(figure, handles, called, loc="outside right upper", title=title, ncols=columns)
+
+
+def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], **settings: Any) -> None:
+    """A legend that shows names as they are: matplotlib leaves those out that begin with ``_``."""
+    made = figure.legend(handles, [" "] * len(names), **settings)
+    for text, name in zip(made.get_texts(), names, strict=True):
+        text.set_text(name)
 
 
 def ink_on(colour: Sequence[float]) -> str:

@@ -16,7 +16,7 @@ PERPLEXITY = 30  # roughly the number of neighbours that count for a point
 NAMES_A_COLUMN = 25  # of the legend
 
 
-@style.look()
+@style.drawn
 def draw(
     features: np.ndarray, labels: np.ndarray | None = None, class_names: Sequence[str] = (), seed: int = 0
 ) -> Figure:
@@ -34,7 +34,7 @@ def draw(
     style.check_points(features, labels, len(class_names))
     names, present = style.shown_names(class_names), np.unique(labels)
     columns = math.ceil(len(present) / NAMES_A_COLUMN)
-    legend = columns * (0.4 + 0.085 * max(map(len, names), default=0))
+    legend = columns * (0.4 + 0.085 * max(map(style.width, names), default=0))
     figure, axes = style.new_chart(7.2 + legend, 7.2)
     _scatter(axes, embed(features, seed), labels, seed)
     count = f"{len(features):,} image{'s' if len(features) > 1 else ''}"

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import math
+import re
 import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ _MARKS = (
 """Byte order marks; UTF-32's before UTF-16's, which begins like it."""
 
 
+FILE_COLUMNS = (
+    "file", "filename", "filepath", "path", "image", "imagepath", "imagefile", "imagename", "img", "imgpath",
+    "imageid", "imgid", "id", "name", "row", "index", "",
+)  # fmt: skip
+"""Names of the column of files or rows, the likeliest first, in any case and without spaces, _ and -."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table that somebody wrote.
@@ -45,6 +53,12 @@ class Table:
     rows: list[tuple[int, list[str]]]
     separator: str
     encoding: str
+
+
+def columns_called(header: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Columns with one of these names, in any case and without spaces, _ and -, the likeliest first."""
+    plain = [re.sub(r"[\s_-]+", "", cell.strip("'\"").casefold()) for cell in header]
+    return sorted((column for column, name in enumerate(plain) if name in names), key=lambda c: names.index(plain[c]))
 
 
 def read_table(path: Path, is_header: Callable[[Sequence[str]], bool]) -> Table:

@@ -16,19 +16,25 @@ class UnsafeArrays(ValueError):
     """A file of arrays is damaged, or holds something other than plain arrays; the message says what."""
 
 
+class UnreadType(UnsafeArrays):
+    """An array of a type that is not read, such as Python objects."""
+
+
 def plain_dtype(description: Any) -> np.dtype:
     """The dtype that a file names, such as ``"<f4"``: a truth value, an integer, a float or a short string.
 
     Raises:
-        UnsafeArrays: it is another one, such as an object or a structure.
+        UnreadType: it is another one, such as an object or a structure.
     """
+    if isinstance(description, list) and all(isinstance(field, tuple) and field for field in description):
+        raise UnreadType(f"an array of structures: {', '.join(str(field[0])[:40] for field in description[:8])}")
     if not isinstance(description, str) or len(description) > 8:
-        raise UnsafeArrays("an array of structures or of an unknown type")
+        raise UnreadType("an array of structures or of an unknown type")
     if "O" in description:
-        raise UnsafeArrays("an array of Python objects, which could run code")
+        raise UnreadType("an array of Python objects, which could run code")
     match = _PLAIN_DTYPE.fullmatch(description)
     if match is None or int(match["length"] or 0) > MAX_STRING_LENGTH:
-        raise UnsafeArrays(f"an array of type {description!r}, which is neither a number nor a short string")
+        raise UnreadType(f"an array of type {description!r}, which is neither a number nor a short string")
     return np.dtype(description)
 
 

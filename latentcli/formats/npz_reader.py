@@ -2,27 +2,29 @@
 
 ``numpy.load(allow_pickle=False)`` runs no code, but allocates what a header claims: 128 bytes can ask for 8 TiB,
 2 MB can inflate to 2 GiB. Here the header must agree with the bytes present, and the inflated size is limited.
+Arrays of Python objects are known by their headers, and never unpickled.
 """
 
 import ast
+import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from latentcli.formats.dtypes import UnsafeArrays, check_values, from_bytes, plain_dtype, size_in_bytes
+from latentcli.formats.dtypes import UnreadType, UnsafeArrays, check_values, from_bytes, plain_dtype, size_in_bytes
 from latentcli.formats.regular_files import open_regular, read_into, reason
 
-__all__ = ["UnsafeArrays", "read_npy", "read_npz"]
+__all__ = ["NpzArchive", "UnreadArray", "UnreadType", "UnsafeArrays", "open_npz", "read_npy", "read_npz"]
 
 MAX_ARRAYS = 1000
 _FREE_BYTES = 64 * 2**20
-_MAX_RATIO = 100  # images compress 2 to 20 times; deflate's own limit is 1032
+_MAX_RATIO = 400  # images compress 2 to 20 times, drawings in black and white 115 (dSprites) to 300; deflate to 1032
 _MAX_HEADER = 16_384
 _MAX_HEADER_TEXT = 512  # without the padding; also keeps ast.literal_eval far from its own limits
 _MAGIC = b"\x93NUMPY"
@@ -30,17 +32,92 @@ ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError
 """What zipfile raises for damaged archives (NotImplementedError is a RuntimeError, UnicodeError a ValueError)."""
 
 
+class UnreadArray:
+    """An array of an archive of which the header is read: ``dtype``, ``shape``, ``ndim`` and ``size`` as an array's."""
+
+    def __init__(self, archive: "NpzArchive", name: str, member: zipfile.ZipInfo) -> None:
+        self._archive, self._name = archive, name
+        self._values: np.ndarray | None = None
+        with archive.file.open(member) as file:
+            self.dtype, self.shape, _, _ = _read_header(file, member.file_size)
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self) -> np.ndarray:
+        """The values, in memory and this machine's byte order, read once; raises as ``NpzArchive.read``."""
+        if self._values is None:
+            self._values = self._archive.read(self._name)
+        return self._values
+
+
+class NpzArchive:
+    """An open ``.npz`` file: its arrays are read one by one, when they are wanted.
+
+    Attributes:
+        arrays: by their names, in the file's order.
+        refused: of the other members, why they are not read.
+    """
+
+    def __init__(self, file: zipfile.ZipFile, size: int) -> None:
+        self.file, self._limit, self._inflated = file, _FREE_BYTES + _MAX_RATIO * size, set[str]()
+        _check_members(file.infolist(), size)
+        self._members = {member.filename.removesuffix(".npy"): member for member in file.infolist()}
+        self.arrays: dict[str, UnreadArray] = {}
+        self.refused: dict[str, str] = {}
+        for name, member in self._members.items():
+            try:
+                self.arrays[name] = UnreadArray(self, name, member)
+            except UnreadType as error:
+                self.refused[name] = str(error)
+
+    def read(self, name: str) -> np.ndarray:
+        """The array of this name, in memory.
+
+        Raises:
+            UnsafeArrays: it is damaged (each member has a CRC), or too large, see ``check``.
+        """
+        self.check([name])
+        with _damage(".npz archive"):
+            return _read_member(self.file, self._members[name])
+
+    def check(self, names: Iterable[str]) -> None:
+        """Refuse to read these arrays beside those that were read already, if that is too much.
+
+        Raises:
+            UnsafeArrays: they inflate to more than 64 MiB plus 400 times the file's size.
+        """
+        self._inflated.update(names)
+        total = sum(self._members[name].file_size for name in self._inflated)
+        if total > self._limit:
+            raise UnsafeArrays(f"an archive that inflates to {total:,} bytes, more than the {self._limit:,} allowed")
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[NpzArchive]:
+    """An ``.npz`` file, with the headers of its arrays read.
+
+    Raises:
+        UnsafeArrays: it is no archive of arrays, or damaged.
+    """
+    with _opened(path) as (file, size), ExitStack() as stack:
+        with _damage(".npz archive"):
+            archive = NpzArchive(stack.enter_context(zipfile.ZipFile(file)), size)
+        yield archive
+
+
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an ``.npz`` file, in memory, in the file's order and this machine's byte order.
 
     Raises:
-        UnsafeArrays: the file is not an archive of plain arrays, is damaged (each member has a CRC), or inflates to
-            more than 64 MiB plus 100 times its size.
+        UnsafeArrays: as ``open_npz`` and ``NpzArchive.read``; or one array is of a type that is not read.
     """
-    with _opened(path, ".npz archive") as (file, size), zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        _check_members(members, size)
-        return {member.filename.removesuffix(".npy"): _read_member(archive, member) for member in members}
+    with open_npz(path) as archive:
+        for reason in archive.refused.values():
+            raise UnsafeArrays(reason)
+        archive.check(archive.arrays)
+        return {name: array.read() for name, array in archive.arrays.items()}
 
 
 def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
@@ -52,7 +129,7 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
     Raises:
         UnsafeArrays: the file is not one plain array, or not of the size that its header claims.
     """
-    with _opened(path, ".npy file") as (file, size):
+    with _opened(path) as (file, size), _damage(".npy file"):
         dtype, shape, fortran, offset = _read_header(file, size)
         if mmap and size > offset:
             array = np.memmap(path, dtype, "r", offset, shape, "F" if fortran else "C")
@@ -62,15 +139,21 @@ def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:
 
 
 @contextmanager
-def _opened(path: Path, what: str) -> Iterator[tuple[IO[bytes], int]]:
-    """An open file and its size; damage that the block comes upon becomes UnsafeArrays."""
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], int]]:
+    """An open file and its size."""
     try:
         opened, size = open_regular(path)
     except OSError as error:
         raise UnsafeArrays(f"cannot be read: {reason(error)}") from error
+    with opened as file:
+        yield file, size
+
+
+@contextmanager
+def _damage(what: str) -> Iterator[None]:
+    """Damage that the block comes upon becomes UnsafeArrays."""
     try:
-        with opened as file:
-            yield file, size
+        yield
     except UnsafeArrays:
         raise
     except ZIP_DAMAGE as error:
@@ -83,7 +166,8 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
     names = set()
     for member in members:
         name = member.filename
-        if not name.endswith(".npy") or len(name) > 255 or set(name) & set("/\\\0"):
+        apart = name.removesuffix(".npy").split("/")
+        if not name.endswith(".npy") or len(name) > 255 or set(name) & set("\\\0") or {"", ".", ".."} & {*apart}:
             raise UnsafeArrays(f"an archive with a member {name[:40]!r}, which is no array")
         if name in names:
             raise UnsafeArrays(f"an archive with two members {name!r}")
@@ -94,9 +178,6 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
             raise UnsafeArrays("an archive with an unknown compression")
         if member.compress_size > size:
             raise UnsafeArrays(f"an archive that ends within its member {name!r}")
-    total, limit = sum(member.file_size for member in members), _FREE_BYTES + _MAX_RATIO * size
-    if total > limit:
-        raise UnsafeArrays(f"an archive that inflates to {total:,} bytes, more than the {limit:,} allowed")
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
@@ -119,7 +200,7 @@ def _read_header(file: IO[bytes], size: int) -> tuple[np.dtype, tuple[int, ...],
         raise UnsafeArrays(f"an array with a header of {length} bytes")
     text = file.read(length).decode("utf-8", errors="replace").strip()
     if len(text) > _MAX_HEADER_TEXT:
-        raise UnsafeArrays("an array of structures or of an unknown type")
+        raise UnreadType("an array of structures or of an unknown type")
     try:
         header = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:

@@ -51,7 +51,8 @@ def classes_of(images: ImageSet, hybrids: Hybrids | None) -> tuple[str, ...]:
         raise DataError(
             f"the hybrids have no class in common with {images.name}",
             f"expected some of {', '.join(own)}, found {', '.join(mixed)}",
-            "make them with a classifier fitted to the same classes, or leave out `hybrids`",
+            "make them with a classifier fitted to the same classes, name the columns of soft labels by them, or leave "
+            "out `hybrids`",
         )
     names = (*own, *(name for name in mixed if name not in own))
     if len(names) < 2:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from latentcli import artifacts
@@ -119,3 +120,94 @@ def test_what_is_not_there_is_refused(tmp_path):
         HybridDataset(tmp_path / "missing.npz")
     with pytest.raises(DataError):
         HybridDataset(tmp_path)
+
+
+# Soft labels of other programs
+
+SOFT = np.array([[0.25, 0.75, 0.0], [1.0, 0.0, 0.0], [0.4, 0.3, 0.3]])
+PIXELS = np.random.default_rng(1).integers(0, 256, (3, 8, 9), dtype=np.uint8)
+COLOURS = np.random.default_rng(2).integers(0, 256, (3, 8, 9, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "images", "soft", "classes", "told"),
+    [
+        ({"images": PIXELS, "soft_labels": SOFT, "classes": ["a", "b", "c"]}, PIXELS, SOFT, "abc", ""),
+        ({"images": PIXELS, "soft_labels": SOFT.astype("f4")}, PIXELS, SOFT, "012", "called 0 to 2"),
+        ({"x": COLOURS, "y": SOFT, "class_names": [b"a", b"b", b"c"]}, COLOURS, SOFT, "abc", ""),
+        ({"Data": COLOURS.transpose(0, 3, 1, 2), "Labels": SOFT, "classes": [4, 8, 9]}, COLOURS, SOFT, "489", ""),
+        ({"images": PIXELS[..., None], "soft_labels": np.eye(3, dtype=int)}, PIXELS, np.eye(3), "012", "0 to 2"),
+        ({"images": PIXELS / 255.0, "softLabels": SOFT, "classes": ["a", "b", "c"]}, PIXELS, SOFT, "abc", ""),
+        ({"x": PIXELS[:, None] / 255 * 2 - 1, "y": SOFT, "ids": np.arange(3)}, PIXELS, SOFT, "012", "-1…1"),
+        ({"images": PIXELS, "soft_labels": SOFT, "meta": np.array([None])}, PIXELS, SOFT, "012", "called 0 to 2"),
+    ],
+)
+def test_images_with_soft_labels_of_other_programs_are_read(tmp_path, arrays, images, soft, classes, told):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    notes = []
+    found = artifacts.read_hybrids(tmp_path / "mine.npz", notes)
+    assert sorted(found) == ["classes", "images", "soft_labels"]
+    assert found["images"].dtype == np.uint8
+    assert np.array_equal(found["images"], images)
+    assert np.allclose(found["soft_labels"], soft)
+    assert np.allclose(found["soft_labels"].sum(axis=1), 1, atol=1e-12)
+    assert found["classes"].tolist() == list(classes)
+    assert told in " ".join(notes)
+    assert bool(told) == bool(notes)
+    assert HybridDataset(tmp_path / "mine.npz")[1][1].tolist() == pytest.approx(soft[1].tolist())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "found"),
+    [
+        ({"images": PIXELS}, r"no soft_labels\n  found images \(3, 8, 9\)\n  save it so: numpy.savez"),
+        ({"soft_labels": SOFT, "pictures": PIXELS}, "has no images"),
+        ({"mu": SOFT}, "no images and no soft_labels"),
+        ({"images": np.array([None]), "soft_labels": SOFT}, "images is an array of Python objects"),
+        ({"images": PIXELS, "soft_labels": SOFT * 100}, r"one of 100 in row 0(.|\n)*sum\(axis=1"),
+        ({"images": PIXELS, "soft_labels": SOFT * 0.9}, r"one of 0.9 in row 0(.|\n)*sum\(axis=1"),
+        ({"images": PIXELS, "soft_labels": np.log(SOFT + 0.1)}, "negative numbers(.|\n)*softmax"),
+        ({"images": PIXELS, "soft_labels": SOFT * [[1], [0], [1]]}, "leave out the 1 rows that are all 0"),
+        ({"images": PIXELS, "labels": np.arange(3)}, "give the file as DATA"),
+        ({"images": PIXELS, "soft_labels": SOFT[:2]}, r"numbers \(3, classes\)"),
+        ({"images": PIXELS, "soft_labels": SOFT, "classes": ["a", "b"]}, "expected 3 names that all differ"),
+        ({"images": PIXELS, "soft_labels": SOFT, "classes": ["a", "b", "a"]}, "expected 3 names that all differ"),
+        ({"images": PIXELS[0], "soft_labels": SOFT}, r"found \(8, 9\)"),
+        ({"images": PIXELS * 1000.0, "soft_labels": SOFT}, "black and white are unclear"),
+        ({"images": PIXELS, "soft_labels": SOFT, "latents": SOFT}, "not written by latentcli"),
+    ],
+)
+def test_what_is_missing_in_a_file_of_soft_labels_is_said(tmp_path, arrays, found):
+    np.savez(tmp_path / "mine.npz", **arrays)
+    with pytest.raises(DataError, match=found):
+        artifacts.read_hybrids(tmp_path / "mine.npz")
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("\ufefffilename;a;b", "000000.png;0,25;0,75"),
+        ("image_id,a,b", "000000,0.25,0.75"),
+        ("a\tb\tPath", "0.25\t0.75\t./000000.png"),
+        (",File,a,b", "7,folder/000000.png,0.25,0.75"),
+        ("sep=;\nFILE;a;b", ".\\000000.PNG;0.25;0.75"),
+    ],
+)
+@pytest.mark.parametrize("picture", ["png", "jpg", "bmp"])
+def test_a_table_beside_pictures_may_come_from_any_program(tmp_path, header, row, picture):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    Image.fromarray(PIXELS[0]).save(folder / f"000000.{picture}")
+    row = row.replace("png", picture).replace("PNG", picture.upper())
+    (folder / "soft_labels.csv").write_text(f"{header}\n{row}\n\n", encoding="utf-8")
+    found = artifacts.read_hybrids(folder)
+    assert found["images"].shape == (1, 8, 9)
+    assert (found["classes"].tolist(), found["soft_labels"].tolist()) == (["a", "b"], [[0.25, 0.75]])
+
+
+def test_pictures_of_unlike_sizes_are_not_resized_in_silence(tmp_path):
+    for row, size in enumerate([(8, 9), (9, 9)]):
+        Image.fromarray(np.zeros(size, np.uint8)).save(tmp_path / f"{row}.png")
+    (tmp_path / "soft_labels.csv").write_text("File,a,b\n0.png,0,1\n1.png,1,0\n")
+    with pytest.raises(DataError, match=r"1.png is of another size\n.*\(8, 9\).*\(9, 9\)"):
+        artifacts.read_hybrids(tmp_path)

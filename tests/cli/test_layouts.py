@@ -60,6 +60,46 @@ def test_each_command_takes_its_part(call, tiny, parts, of):
     assert (chosen.code, chosen.json["images"], chosen.err) == (0, 8, "")
 
 
+@pytest.mark.parametrize(
+    ("keys", "parts"),
+    [
+        ("train_images train_labels val_images val_labels test_images test_labels", "train val test"),
+        ("x_train y_train x_test y_test", "train test"),
+        ("X_train Y_train valid_x valid_y", "train val"),
+    ],
+)
+def test_parts_of_an_array_file_are_those_of_a_folder(call, tiny, tmp_path, parts, keys):
+    drawings(tmp_path / "all", 30, "lying", "standing")
+    x, counts = lc.load(tmp_path / "all").images[:, 0], {"train": 24, "val": 8, "test": 10}
+    rows = np.random.default_rng(0).permutation(60)
+    arrays, names = {}, iter(keys.split())
+    for start, part in enumerate(parts.split()):
+        of = rows[20 * start :][: counts[part]]
+        arrays |= {next(names): x[of], next(names): (of >= 30)[:, None].astype(np.uint8)}
+    np.savez_compressed("set.npz", **arrays)
+    trained = call("train", "set.npz", *tiny[:-1], "--json")
+    assert (trained.code, trained.json["images"]) == (0, 24), trained.err
+    assert ": train is read (--split chooses)" in trained.err
+    assert ("val is read" in trained.err) == ("val" in parts)
+    model, mixture = lc.load_model("vae.pth"), lc.load_classifier("gmm_params.pkl")
+    val = model.encode(lc.load("set.npz", split="val")) if "val" in parts else None
+    assert np.array_equal(lc.fit_mixture(model.encode(lc.load("set.npz")), val).weights_, mixture.weights_)
+    last = parts.split()[-1]
+    done = call("evaluate", "set.npz", "vae.pth", "gmm_params.pkl", "--json")
+    assert (done.code, done.json["images"]) == (0, counts[last]), done.err
+    assert f"{last} is read" in done.err
+    assert call("classify", "set.npz", "vae.pth", "gmm_params.pkl", "--split", "train", "--json").json["images"] == 24
+
+
+def test_a_part_that_is_all_there_is_is_not_its_own_val(call, tiny, tmp_path):
+    np.savez(
+        "set.npz", x_val=np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8), y_val=np.arange(20) % 2
+    )
+    done = call("train", "set.npz", *tiny[:-1], "--json")
+    assert (done.code, done.json["images"]) == (0, 20), done.err
+    assert done.err.count("has the val part only, which is read") == 1
+
+
 def test_a_flat_folder_of_two_parts_is_not_two_classes(call, tiny, tmp_path):
     for part, count in (("train", 8), ("test", 3)):
         drawings(tmp_path / "flat" / part, count, "")

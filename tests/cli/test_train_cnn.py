@@ -36,6 +36,36 @@ def write_hybrids(path: Path, classes=("1", "4", "8"), shape=(1, 8, 8), count: i
     return path
 
 
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (("images", "soft_labels", "classes"), ""),
+        (("x", "y", None), "called 0 to 2"),
+        (("data", "labels", None), "0 to 2"),
+    ],
+)
+def test_soft_labels_of_ones_own_are_learned_from(call, tmp_path, keys, told):
+    rng = np.random.default_rng(0)
+    kinds = np.arange(60) % 3
+    x = rng.integers(0, 60, (60, 8, 8), dtype=np.uint8)
+    x[np.arange(60), kinds * 2] += 180
+    partner, part = rng.permutation(60), rng.uniform(0.5, 1, (60, 1, 1))
+    mixed = (part * x + (1 - part) * x[partner]).astype(np.uint8)
+    soft = part[:, 0] * np.eye(3)[kinds] + (1 - part[:, 0]) * np.eye(3)[kinds[partner]]
+    soft[::7] = np.eye(3)[kinds[::7]]
+    arrays = dict(zip(keys, (mixed, soft.astype("f4"), np.array(list("012"))), strict=True))
+    np.savez("mine.npz", **{key: array for key, array in arrays.items() if key})
+    np.savez("train.npz", data=x, labels=kinds)
+    done = call("train-cnn", "train.npz", "train.npz", "--hybrids", "mine.npz", "--json", *SMALL[:-1])
+    assert (done.code, done.json["hybrids"]) == (0, 60), done.err
+    assert told in done.err
+    assert done.json["val_accuracy"] > 0.9
+    alone = call("train-cnn", "mine.npz", *SMALL[:-1])
+    assert alone.code == 3
+    assert "likeliest" in alone.err
+    assert keys[1] != "soft_labels" or "--hybrids" in alone.err
+
+
 def test_the_whole_chain_with_hybrids(call, trained):
     assert call("hybridize", trained.vae, trained.gmm, "-n", 100, "-q").code == 0
     done = call(

@@ -6,6 +6,7 @@ import zipfile
 from contextlib import suppress
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -234,18 +235,56 @@ def test_images_and_labels_are_found_by_whatever_name_and_it_is_told(tmp_path, i
     assert (found.class_names, found.labels.codes.tolist()) == (tuple(names), KINDS.tolist())
     told = " ".join(found.notes)
     assert {images, labels} <= {"data", "images", "x", "labels", "y"} or (images in told and labels in told)
-    assert "test" not in "".join(more) or "not val, test" in told
+    assert "test" not in "".join(more) or "has the parts train, val and test: train is read" in told
     assert not {"classes", "target_names"} & more.keys() or "names of its classes" in told
 
 
-def test_of_arrays_called_by_their_split_that_one_is_taken(tmp_path):
-    train, test = pixels(5, 8, 8), pixels(2, 8, 8)
-    path = saved(tmp_path, x_train=train, y_train=KINDS, x_test=test, y_test=KINDS[:2])
-    assert np.array_equal(load(path, split="test").images[:, 0], test)
-    assert load(path, split="test").labels.texts.tolist() == ["0", "1"]
-    only = saved(tmp_path, "only.npz", x_train=train, y_train=KINDS)
-    assert len(load(only, split="test")) == 5
-    assert "its train part is taken" in load(only, split="test").notes[0]
+MEDMNIST = ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels")
+
+
+@pytest.mark.parametrize(
+    ("keys", "parts", "read"),
+    [
+        (MEDMNIST, "train val test", {"train": "train_images", "val": "val_images", "test": "test_images"}),
+        (("x_train", "y_train", "x_test", "y_test"), "train test", {"train": "x_train", "test": "x_test"}),
+        (("X_train", "y_train", "X_validation", "y_validation"), "train val", {"test": "X_validation"}),
+        (("trainX", "trainY", "valid_x", "valid_y"), "train val", {"train": "trainX", "val": "valid_x"}),
+        (("train", "train_labels", "test", "test_labels"), "train test", {"train": "train", "test": "test"}),
+        (("train_set_x", "train_set_y", "test_set_x", "test_set_y"), "train test", {"test": "test_set_x"}),
+        (("data", "labels", "x_dev", "y_dev"), "train val", {"train": "data", "val": "x_dev", "test": "x_dev"}),
+        (
+            ("images", "labels", "train_images", "train_labels"),
+            "train",
+            dict.fromkeys(("train", "val"), "train_images"),
+        ),
+        (("images_eval", "labels_eval"), "test", dict.fromkeys(("train", "val", "test"), "images_eval")),
+        (("images", "labels", "train_mask", "test_mask"), "", dict.fromkeys(("train", "test"), "images")),
+    ],
+)
+def test_parts_are_known_by_the_names_of_arrays(tmp_path, keys, parts, read):
+    counts = dict(zip(keys, (7, 7, 5, 5, 3, 3), strict=False))
+    arrays: dict[str, np.ndarray] = {"class_names": NAMES} if "labels" in keys else {}
+    for number, (key, count) in enumerate(counts.items()):
+        arrays[key] = np.arange(count)[:, None] % 3 if number % 2 else pixels(count, 8, 8)
+    if "train_mask" in keys:
+        arrays |= {"train_mask": np.arange(7) < 4, "test_mask": np.arange(7) >= 4}
+    path = saved(tmp_path, **arrays)
+    for split, key in read.items():
+        found = load(path, split=split)
+        assert np.array_equal(found.images[:, 0], arrays[key])
+        assert found.parts == tuple(parts.split())
+        assert found.labels.codes.tolist() == [row % 3 for row in range(counts[key])]
+        assert found.class_names == tuple(NAMES if "labels" in keys else "012")
+        assert not parts or "part" in found.notes[0]
+
+
+def test_a_part_that_is_not_there_is_an_error_that_names_the_others(tmp_path):
+    x = pixels(5, 8, 8)
+    path = saved(tmp_path, x_train=x, y_train=KINDS, x_test=x, y_test=KINDS)
+    with pytest.raises(DataError, match=r"no val part\n  found train and test\n  choose one: `split` train"):
+        load(path, split="val")
+    path = saved(tmp_path, x_train=x, y_train=KINDS, images=x, labels=KINDS)
+    assert "images left out" in load(path).notes[0]
 
 
 @pytest.mark.parametrize(
@@ -286,6 +325,8 @@ def test_what_is_no_label_is_told_and_never_taken(tmp_path, arrays):
         ((KINDS - 1).astype("U2"), ["", "0", "1", "", "0"], "-1 (2)"),
         (["cat", "NaN", "Unknown", " unlabelled ", "dog"], ["cat", "", "", "", "dog"], "3 of 5"),
         (["cat", "", "  ", "cat", "dog"], ["cat", "", "", "cat", "dog"], "empty (2)"),
+        (["cat", " cat", "dog ", "\tdog", "cat"], ["cat", "cat", "dog", "dog", "cat"], "blanks around its labels"),
+        (np.array([b"cat  ", b"dog", b"cat", b"dog", b"cat"]), ["cat", "dog", "cat", "dog", "cat"], "'cat  '"),
         (["cafe\u0301", "caf\u00e9", "a", "a", "a"], ["caf\u00e9", "caf\u00e9", "a", "a", "a"], ""),
     ],
 )
@@ -328,15 +369,69 @@ def test_the_rule_is_the_same_for_folders_and_tables(tmp_path):
         load(tmp_path / "set.npz", labels=tmp_path / "none.csv")
 
 
+SEVERAL = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0], [1, 0, 1], [0, 1, 0]])
+SOFT = np.array([[0.2, 0.5, 0.3], [1, 0, 0], [0, 0.1, 0.9], [0.4, 0.3, 0.3], [0.5, 0.5, 0]])
+
+
+def follow(message, monkeypatch, tmp_path):
+    """Run the line of Python that a message tells; the path of what it has saved."""
+    (line,) = re.findall(r"f = numpy[.].*[}][)]", message)
+    monkeypatch.chdir(tmp_path)
+    exec(line, {"numpy": np})
+    return re.findall(r"savez[(]'(.*?)'", line)[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told", "texts"),
+    [
+        (
+            SEVERAL,
+            r"1 rows have no 1, 2 have several: several labels an image\n.*column, such as 0, .* 2 ones",
+            "10010",
+        ),
+        (SEVERAL.astype(bool), "column, such as 0,", ["True", "False", "False", "True", "False"]),
+        (SEVERAL.astype("f4"), "column, such as 0,", "10010"),
+        (SOFT, r"probabilities: soft labels\n.*likeliest", "10200"),
+        (SOFT.astype("f2"), "soft labels", "10200"),
+        (np.c_[np.arange(5), np.full(5, 7), KINDS], "column, such as 2, which has 3 values", "01201"),
+        (np.c_[TEXTS, np.arange(5).astype(str)], "column, such as 0, which has 3 values", TEXTS),
+        (np.c_[TEXTS, TEXTS].astype("S6"), "column, such as 0, which has 3 values", TEXTS),
+    ],
+)
+def test_labels_that_are_several_an_image_are_refused_with_the_line_that_makes_them_one(
+    tmp_path, monkeypatch, labels, told, texts
+):
+    x = pixels(5, 8, 8)
+    path = saved(tmp_path, data=x, labels=labels, meta=objects(1, None), ids=np.arange(5))
+    with pytest.raises(DataError, match=told) as caught:
+        load(path)
+    found = load(follow(str(caught.value), monkeypatch, tmp_path))
+    assert np.array_equal(found.images[:, 0], x)
+    assert found.labels.texts.tolist() == list(texts)
+    assert not load(path, no_classes=True).labels.any
+
+
+def test_labels_that_are_several_an_image_are_made_one_in_all_parts(tmp_path, monkeypatch):
+    arrays = {}
+    for part, count in (("train", 9), ("val", 5), ("test", 7)):
+        arrays[f"{part}_images"] = pixels(count, 8, 8, 3)
+        arrays[f"{part}_labels"] = np.random.default_rng(count).integers(0, 2, (count, 14), dtype=np.uint8)
+    with pytest.raises(DataError, match=r"9 images and train_labels of shape \(9, 14\)") as caught:
+        load(saved(tmp_path, "chestmnist.npz", **arrays))
+    path = follow(str(caught.value), monkeypatch, tmp_path)
+    column = int(re.findall(r"chestmnist_(\d+)", path)[0])
+    for part in ("train", "val", "test"):
+        found = load(path, split=part)
+        assert found.labels.texts.tolist() == arrays[f"{part}_labels"][:, column].astype(str).tolist()
+        assert found.class_names == ("0", "1")
+
+
 @pytest.mark.parametrize(
     ("labels", "hint"),
     [
-        (
-            [[1, 1], [0, 0], [0, 1], [1, 0], [0, 1]],
-            r"1 rows have no 1, 1 have several(.|\n)*labels\[:, 0\]",
-        ),
-        (np.full((5, 4), 0.25), r"probabilities(.|\n)*argmax"),
-        (np.full((5, 2), 7), r"take the column"),
+        (np.full((5, 2), 7), r"one label per image: \(5,\)(.|\n)*`no_classes`"),
+        (rng.normal(size=(5, 4)), r"shape \(5, 4\)(.|\n)*`no_classes`"),
+        (np.zeros((5, 8, 8), np.uint8), r"shape \(5, 8, 8\)(.|\n)*`no_classes`"),
         ([0.5, 1, 2, 0, 1], r"found 0.5 among 4(.|\n)*astype\(str\)"),
         (KINDS[:4], r"5 images and labels of shape \(4,\)"),
     ],
@@ -344,6 +439,80 @@ def test_the_rule_is_the_same_for_folders_and_tables(tmp_path):
 def test_what_cannot_be_labels_is_refused_with_a_hint_that_fits(tmp_path, labels, hint):
     with pytest.raises(DataError, match=hint):
         load(saved(tmp_path, data=pixels(5, 8, 8), labels=np.array(labels)))
+
+
+@pytest.mark.parametrize(
+    ("key", "array", "told", "texts"),
+    [
+        ("latents_classes", np.c_[np.zeros(5, int), KINDS, np.arange(5)], "where one holds the classes", "01201"),
+        ("attributes", SEVERAL, "column, such as 0, which has 2 ones", "10010"),
+        ("kinds", np.c_[np.arange(5).astype(str), TEXTS], "column, such as 1", TEXTS),
+        ("soft_labels", SOFT, "train-cnn learns by `hybrids`", "10200"),
+        ("probabilities", SOFT.astype("f4"), "the likeliest class of each", "10200"),
+    ],
+)
+def test_arrays_that_could_be_made_labels_are_told_with_the_line_that_does_it(
+    tmp_path, monkeypatch, key, array, told, texts
+):
+    more = {"metadata": objects(1, {}), "values": rng.normal(size=(5, 3)), key: array}
+    path = saved(tmp_path, imgs=pixels(5, 8, 8), **more)
+    found = load(path)
+    assert not found.labels.any
+    (note,) = (each for each in found.notes if told in each)
+    assert load(follow(note, monkeypatch, tmp_path)).labels.texts.tolist() == list(texts)
+    for key in ("scores", "embeddings"):
+        path = saved(tmp_path, "other.npz", images=pixels(5, 8, 8), **{key: SOFT})
+        assert "numpy" not in " ".join(load(path).notes)
+
+
+def test_members_that_nobody_needs_are_not_read(tmp_path, monkeypatch):
+    from latentcli.formats import npz_reader
+
+    read = []
+    real = npz_reader.NpzArchive.read
+    monkeypatch.setattr(npz_reader.NpzArchive, "read", lambda self, name: read.append(name) or real(self, name))
+    values = rng.normal(size=(5, 6))
+    x, more = pixels(5, 8, 8), {"latents_values": values, "metadata": objects(1), "big": np.zeros((9, 9, 9, 9))}
+    load(saved(tmp_path, imgs=x, latents_classes=KINDS, **more))
+    assert read == ["latents_classes", "imgs"] or read == ["imgs", "latents_classes"]
+    read.clear()
+    load(saved(tmp_path, x_train=x, y_train=KINDS, x_test=x, y_test=KINDS, **more), split="test")
+    assert sorted(read) == ["x_test", "y_test"]
+    read.clear()
+    load(saved(tmp_path, data=x, labels=KINDS, latents=values, **more), no_classes=True)
+    assert read == ["data"]
+
+
+def shapes_of_one_bit(count):
+    """(N, 64, 64) pictures of 0 and 1 as dSprites has them: a square, an ellipse somewhere, of any size."""
+    y, x = np.mgrid[:64, :64]
+    drawn = np.empty((count, 64, 64), dtype=np.uint8)
+    for row, (kind, across, down, size) in enumerate(rng.integers([0, 16, 16, 4], [2, 48, 48, 12], (count, 4))):
+        far = np.maximum(abs(x - across), abs(y - down)) if kind else np.hypot(x - across, (y - down) * 2)
+        drawn[row] = far < size
+    return drawn
+
+
+def test_pictures_of_one_bit_inflate_a_hundredfold_and_are_read(tmp_path, monkeypatch):
+    from latentcli.formats import npz_reader
+
+    monkeypatch.setattr(npz_reader, "_FREE_BYTES", 0)
+    x = shapes_of_one_bit(2_000)
+    for name, arrays in (
+        ("bits.npz", {"imgs": x}),
+        ("truth.npz", {"data": x.astype(bool)}),
+        ("parts.npz", {"x_train": x, "x_test": x[:9]}),
+    ):
+        np.savez_compressed(tmp_path / name, **arrays)
+        assert x.nbytes / (tmp_path / name).stat().st_size > 100
+        found = load(tmp_path / name)
+        assert np.array_equal(found.images[:, 0], x * 255)
+        assert "is read as 0…1" in " ".join(found.notes)
+    np.savez_compressed(tmp_path / "bomb.npz", data=np.zeros((5_000, 64, 64), np.uint8))
+    with pytest.raises(DataError, match="inflates to"):
+        load(tmp_path / "bomb.npz")
+    np.savez_compressed(tmp_path / "beside.npz", data=pixels(9, 64, 64), more=np.zeros(10**8, np.uint8))
+    assert len(load(tmp_path / "beside.npz")) == 9
 
 
 @given(st.lists(st.integers(-1, 30), min_size=1))
@@ -378,6 +547,88 @@ def test_objects_are_refused_and_not_run(tmp_path):
         with pytest.raises(DataError, match="Python objects"):
             load(tmp_path / name)
     assert not marker.exists()
+
+
+def objects(*values):
+    made = np.empty(len(values), dtype=object)
+    made[:] = values
+    return made
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"metadata": np.array({"author": "x"}, dtype=object)}, "not read: metadata, an array of Python objects"),
+        ({"cats": objects(pixels(8, 8), pixels(9, 9)), "names": objects("a", None)}, "not read: cats, names, an array"),
+        ({"when": np.array(["2020-01-01"] * 5, "M8[D]"), "pairs": np.zeros(5, "i4,i4")}, "type '<M8[D]'"),
+        ({"class_names": NAMES.astype(object)}, "not read: class_names"),
+        ({"target": TEXTS.astype(object)}, "not read: target"),
+    ],
+)
+def test_objects_beside_images_are_refused_by_key_and_the_rest_is_read(tmp_path, more, told):
+    x = pixels(5, 8, 8)
+    found = load(saved(tmp_path, data=x, labels=KINDS, **more))
+    assert np.array_equal(found.images[:, 0], x)
+    assert found.labels.texts.tolist() == list("01201")
+    assert told in " ".join(found.notes)
+    only = load(saved(tmp_path, "only.npz", data=x, **more), no_classes=True)
+    assert told in " ".join(only.notes)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "key", "hint"),
+    [
+        ({"data": objects(*pixels(5, 8, 8)), "labels": KINDS}, "data", r"numpy\.stack\(images\)"),
+        ({"images": objects(pixels(8, 8), pixels(9, 9, 3)), "masks": pixels(2, 8, 8)}, "images", "files in a folder"),
+        ({"cats": objects(pixels(8, 8), None), "dogs": objects(1, 2)}, "cats, dogs", r"numpy\.stack\(images\)"),
+        ({"x_train": objects(*pixels(5, 8, 8)), "y_train": KINDS}, "x_train", "stack"),
+        (
+            {"data": pixels(5, 8, 8), "labels": TEXTS.astype(object)},
+            "labels",
+            r"labels\.astype\(str\); .*`no_classes`",
+        ),
+        ({"x_train": pixels(5, 8, 8), "y_train": TEXTS.astype(object)}, "y_train", r"y_train\.astype\(str\)"),
+        ({"data": np.zeros(5, [("image", "u1", (8, 8)), ("label", "i8")])}, "data", r"FIELD"),
+    ],
+)
+def test_images_and_labels_that_are_objects_are_refused_by_key_with_a_way_on(tmp_path, arrays, key, hint):
+    with pytest.raises(DataError, match=rf"set.npz: {key} is an array of (.|\n)*{hint}"):
+        load(saved(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize(("shapes", "count"), [([(9, 8)] * 12, 12), ([(9, 8, 3)] * 10, 10), ([(9, 8), (12, 10)], 0)])
+def test_an_array_for_each_image_is_refused_with_the_line_that_makes_one_of_them(tmp_path, monkeypatch, shapes, count):
+    each = {f"image_{row}": pixels(*shape) for row, shape in enumerate(shapes)}
+    with pytest.raises(DataError, match="an image each") as caught:
+        load(saved(tmp_path, **each))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    exec(re.findall(r"f = numpy.*", str(caught.value))[0], {"numpy": np, "PIL": PIL})
+    if count:
+        found = load("set_stacked.npz").images
+        assert np.array_equal(found[-1].transpose(1, 2, 0).reshape(shapes[0]), each[f"image_{count - 1}"])
+    assert count or len(load("images")) == len(shapes)
+
+
+def test_keys_that_are_paths_are_names_and_no_more(tmp_path):
+    x = pixels(5, 8, 8)
+    found = load(saved(tmp_path, **{"train/images": x, "train/labels": KINDS, "test/images": x[:2]}))
+    assert np.array_equal(found.images[:, 0], x)
+    assert found.labels.texts.tolist() == list("01201")
+    assert [path.name for path in tmp_path.iterdir()] == ["set.npz"]
+
+
+def test_labels_beside_images_in_an_npy_file(tmp_path):
+    np.save(tmp_path / "x.npy", pixels(5, 8, 8))
+    for labels, texts in ((KINDS, "01201"), (TEXTS[:, None], TEXTS), (np.eye(3)[KINDS], "01201"), (KINDS - 1.0, None)):
+        np.save(tmp_path / "y.npy", labels)
+        found = load(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+        assert found.labels.texts.tolist() == (["", "0", "1", "", "0"] if texts is None else list(texts))
+        assert bool(found.notes) == (texts is None)
+    for labels in (KINDS[:4], SOFT, TEXTS.astype(object)):
+        np.save(tmp_path / "y.npy", labels)
+        with pytest.raises(DataError, match=r"y\.npy(.|\n)*(one label per image|astype\(str\))"):
+            load(tmp_path / "x.npy", labels=tmp_path / "y.npy")
 
 
 def test_an_archive_that_inflates_to_a_thousand_times_its_size_is_refused_by_its_headers(tmp_path):

@@ -49,12 +49,14 @@ def test_a_folder_of_idx_files(tmp_path, zipped, inner):
     assert isinstance(train.images, np.memmap) != zipped
 
 
-def test_labels_are_optional_and_splits_are_not(tmp_path):
+def test_labels_are_optional_and_the_only_part_is_read_and_told(tmp_path):
     fill(tmp_path, zipped=True, labels=False)
     assert not load(tmp_path).labels.any
+    with pytest.raises(DataError, match=r"has no val part\n.*train and test"):
+        load(tmp_path, split="val")
     (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
-    with pytest.raises(DataError, match="has no test part"):
-        load(tmp_path, split="test")
+    assert len(load(tmp_path, split="test")) == 5
+    assert "has the train part only, which is read" in load(tmp_path, split="test").notes[0]
 
 
 def test_the_names_of_other_copies(tmp_path):
