@@ -1,7 +1,9 @@
 """Images from ``.npz`` and ``.npy`` files."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from latentcli.data import array_keys as keys
 from latentcli.data.array_axes import CHANNELS, hint_for_shape, oriented
 from latentcli.data.array_labels import encode_labels, one_per_image
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
-from latentcli.formats.pixel_values import Span, pixels_of
+from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
@@ -21,7 +23,7 @@ _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
 
 def load(
     path: Path, split: str = "train", no_label: Sequence[str] | None = None, labelled: bool = True,
-    span: Span | None = None,
+    rules: PixelRules | None = None,
 ) -> ImageSet:  # fmt: skip
     """The images of an array file, with labels where an archive has them.
 
@@ -35,18 +37,16 @@ def load(
         split: "train" or "test", where the keys of the archive name splits.
         no_label: the names that mean no label, as for ``read_labels``.
         labelled: whether labels are looked for.
-        span: which numbers are black and white; None: by the rule of ``pixel_values``.
+        rules: what is said of the pixels.
 
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
     """
     name = path.name
-    notes: list[str] = []
     try:
         if path.suffix.lower() == ".npy":
             array, turned = oriented(read_npy(path, mmap=True), None, name)
-            images, layout = to_images(array, name, span, notes)
-            return ImageSet(images, name=name, layout=layout, notes=(*turned, *notes))
+            return to_images(array, name, rules).as_set(name, turned)
         content = read_npz(path)
     except UnsafeArrays as error:
         if kind(path) is None:
@@ -56,29 +56,45 @@ def load(
     content, of_split = keys.of_split(content, split, name)
     key = _choose_images(content, name)
     array, turned = oriented(content[key], keys.count_of_labels(content), name)
-    images, layout = to_images(array, name, span, notes)
-    of_split += (*turned, *notes)
+    images = to_images(array, name, rules).as_set(name, (*of_split, *turned))
     if not labelled:
-        return ImageSet(images, name=name, layout=layout, notes=of_split)
+        return images
     found = keys.labels_of(content, key, len(images), name)
     values = None if found.labels is None else one_per_image(content[found.labels], len(images))
     if values is None:
-        return ImageSet(images, name=name, layout=layout, notes=of_split + found.notes)
+        return replace(images, notes=images.notes + found.notes)
     class_names = None if found.class_names is None else content[found.class_names]
     labels, of_labels = encode_labels(values, class_names, name, no_label)
-    return ImageSet(images, labels, name=name, layout=layout, notes=(*of_split, *found.notes, *of_labels))
+    return replace(images, labels=labels, notes=(*images.notes, *found.notes, *of_labels))
 
 
-def to_images(
-    array: np.ndarray, name: str, span: Span | None = None, notes: list[str] | None = None
-) -> tuple[np.ndarray, str]:  # fmt: skip
-    """(N, C, H, W) uint8 of numbers that mean pixels, a view where it can be; the layout of the array given.
+class Pixels(NamedTuple):
+    """An array as images.
+
+    Attributes:
+        images: (N, C, H, W) uint8.
+        layout: of the array.
+        notes: what is to be told of its numbers.
+        spans: as of an ``ImageSet``.
+    """
+
+    images: np.ndarray
+    layout: str
+    notes: tuple[str, ...]
+    spans: dict[str, tuple[float, float]]
+
+    def as_set(self, name: str, notes: Sequence[str]) -> ImageSet:
+        """Unlabelled images, with these notes before their own."""
+        return ImageSet(self.images, name=name, layout=self.layout, notes=(*notes, *self.notes), spans=self.spans)
+
+
+def to_images(array: np.ndarray, name: str, rules: PixelRules | None = None) -> Pixels:
+    """Images of numbers that mean pixels, a view where it can be.
 
     Args:
         array: in one of the layouts; of any type of numbers, see ``pixel_values``.
         name: of the data, for messages.
-        span: which numbers are black and white; None: by the rule of ``pixel_values``.
-        notes: gets a line where the numbers were not plain.
+        rules: what is said of the pixels.
 
     Raises:
         DataError: another shape or type, no images, or values out of range.
@@ -89,12 +105,9 @@ def to_images(
         raise DataError(f"{name} holds an array that is not images", f"expected {_SHAPES}, found {array.shape}", hint)
     if not array.size:
         raise DataError(f"{name} holds no images", f"its array has shape {array.shape}")
-    array, told = pixels_of(array, name, span)
-    if notes is not None:
-        notes += told
-    if layout == "NHW":
-        return array[:, np.newaxis], layout
-    return (array.transpose(0, 3, 1, 2) if layout == "NHWC" else array), layout
+    array, told, found = pixels_of(array, name, rules)
+    images = array[:, np.newaxis] if layout == "NHW" else array.transpose(0, 3, 1, 2) if layout == "NHWC" else array
+    return Pixels(images, layout, tuple(told), {kind: (span.low, span.high) for kind, span in found.items()})
 
 
 def _layout(shape: tuple[int, ...]) -> str | None:

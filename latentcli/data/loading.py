@@ -13,7 +13,7 @@ from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.labels import NO_LABEL, Labels, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.data import SOURCES, sizing
-from latentcli.formats.pixel_values import Span, parse_range
+from latentcli.formats.pixel_values import PixelRules, parse_range
 from latentcli.formats.regular_files import kind, reason
 
 SPLITS = ("train", "val", "test")
@@ -73,7 +73,7 @@ def load(
         no_label = [name for name in (NO_LABEL if no_label is None else no_label) if name not in classes]
     how = _Reading(
         split, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
-        None if range is None else parse_range(range), background, progress,
+        PixelRules(None if range is None else parse_range(range), background=background), progress,
     )  # fmt: skip
     if not isinstance(source, str | Path):
         images = _from_files([Path(path) for path in source], how)
@@ -120,8 +120,7 @@ class _Reading:
     image_shape: Shape | None
     image_size: int | None
     max_bad: str
-    span: Span | None
-    background: str | None
+    rules: PixelRules
     progress: Progress
 
 
@@ -141,12 +140,12 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
     if kind(path) == stat.S_IFDIR:
         return _from_folder(path, how)
     if path.suffix.lower() in arrays.SUFFIXES:
-        return arrays.load(path, how.split, how.no_label, how.own_labels, how.span)
+        return arrays.load(path, how.split, how.no_label, how.own_labels, how.rules)
     if path.suffix.lower() in folders.image_suffixes():
         return _from_files([path], how)
     if kind(path) is not None:
         if idx.is_images(path):
-            return idx.load(path, how.split)
+            return idx.load(path, how.split, None, how.no_label, how.own_labels, how.rules)
         if archives.is_archive(path):
             with archives.unpacked(path) as (folder, notes):
                 images = _from_folder(folder, how)
@@ -167,7 +166,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
     name = path.resolve().name or "images"
     idx_folder = idx.find_folder(path)
     if idx_folder is not None:
-        return idx.load(idx_folder, how.split, name)
+        return idx.load(idx_folder, how.split, name, how.no_label, how.own_labels, how.rules)
     notes: tuple[str, ...] = ()
     try:
         inner, parts, beside = splits.within(path)
@@ -181,7 +180,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         notes = (f"{name} holds nothing but {prefix}, which is read",)
     images = folders.load(
         inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
-        how.progress, how.no_label, how.span, how.background,
+        how.progress, how.no_label, how.rules,
     )  # fmt: skip
     return replace(
         images, name=name, parts=tuple(parts), notes=(*notes, *images.notes),
@@ -195,8 +194,7 @@ def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:
 
     if not paths:
         raise DataError("there are no image files to read", "found an empty list")
-    return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.span,
-                              how.background)  # fmt: skip
+    return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.rules)
 
 
 def _roots(data_root: str | Path | None) -> list[Path]:

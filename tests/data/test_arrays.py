@@ -41,7 +41,7 @@ def test_every_layout_becomes_channels_first_without_a_copy(count, height, width
     expected = pixels(count, channels or 1, height, width)
     array = expected[:, 0] if channels is None else expected if first else expected.transpose(0, 2, 3, 1)
     array = np.asfortranarray(array) if fortran else array
-    images, layout = to_images(array, "x")
+    images, layout, *_ = to_images(array, "x")
     assert np.array_equal(images, expected)
     assert np.shares_memory(images, array)
     assert layout == ("NHW" if channels is None else "NCHW" if first else "NHWC")
@@ -50,7 +50,7 @@ def test_every_layout_becomes_channels_first_without_a_copy(count, height, width
 @given(st.sampled_from([np.float16, np.float32, np.float64]))
 def test_floats_of_0_to_1_are_rounded_to_the_nearest_byte(dtype):
     expected = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-    images, _ = to_images((expected / 255).astype(dtype), "x")
+    images, *_ = to_images((expected / 255).astype(dtype), "x")
     assert np.array_equal(images[:, 0], expected)
 
 
@@ -196,7 +196,7 @@ def test_a_hint_that_is_followed_makes_images_that_show_something(data):
     with pytest.raises(DataError) as caught:
         to_images(data, "x")
     (call,) = re.findall(r"(?:[(]?data|numpy).*?(?=, or | leaves|$)", str(caught.value.remedy))[:1]
-    images, _ = to_images(eval(call, {"data": data, "numpy": np}), "x")
+    images, *_ = to_images(eval(call, {"data": data, "numpy": np}), "x")
     assert int(images.max()) - int(images.min()) > 100
 
 
