@@ -10,7 +10,8 @@ import numpy as np
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.data import array_keys as keys
-from latentcli.data.array_axes import CHANNELS, hint_for_shape, oriented
+from latentcli.data import transparent
+from latentcli.data.array_axes import WITH_ALPHA, hint_for_shape, layout_of, oriented
 from latentcli.data.array_labels import encode_labels, one_per_image
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy, read_npz
 from latentcli.formats.pixel_values import PixelRules, pixels_of
@@ -18,7 +19,7 @@ from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
 
-_SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
+_SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, or 2 or 4 with alpha"
 
 
 def load(
@@ -99,27 +100,29 @@ def to_images(array: np.ndarray, name: str, rules: PixelRules | None = None) -> 
     Raises:
         DataError: another shape or type, no images, or values out of range.
     """
-    layout = _layout(array.shape)
+    layout = layout_of(array.shape)
     if layout is None:
         hint = hint_for_shape(array.shape, f"make it {_SHAPES}")
         raise DataError(f"{name} holds an array that is not images", f"expected {_SHAPES}, found {array.shape}", hint)
     if not array.size:
         raise DataError(f"{name} holds no images", f"its array has shape {array.shape}")
-    array, told, found = pixels_of(array, name, rules)
+    rules = rules or PixelRules()
     images = array[:, np.newaxis] if layout == "NHW" else array.transpose(0, 3, 1, 2) if layout == "NHWC" else array
+    if images.shape[1] in WITH_ALPHA:
+        kept = f":{images.shape[1] - 1}" if images.shape[1] > 2 else "0"
+        leave_out = f"data[..., {kept}]" if layout == "NHWC" else f"data[:, {kept}]"
+        images, told, found = transparent.opaque(images, name, rules, leave_out)
+    else:
+        images, told, found = pixels_of(images, name, rules)
+        if rules.background is not None:
+            told.append(f"{name}: no transparency, so `background` was not used")
     return Pixels(images, layout, tuple(told), {kind: (span.low, span.high) for kind, span in found.items()})
-
-
-def _layout(shape: tuple[int, ...]) -> str | None:
-    if len(shape) != 4:
-        return "NHW" if len(shape) == 3 else None
-    return "NHWC" if shape[3] in CHANNELS else "NCHW" if shape[1] in CHANNELS else None
 
 
 def _choose_images(content: Mapping[str, np.ndarray], name: str) -> str:
     shaped = [
         key for key, array in content.items()
-        if _layout(array.shape) is not None and array.dtype.kind in "uifb" and keys.words(key)[1] not in keys.LABELS
+        if layout_of(array.shape) is not None and array.dtype.kind in "uifb" and keys.words(key)[1] not in keys.LABELS
     ]  # fmt: skip
     key = keys.images_of(content, shaped)
     if key is not None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli.core.errors import UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, Shape
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
@@ -140,17 +139,6 @@ def _again_in_span(
                 if not isinstance(result, str):  # it was readable a moment ago
                     done.images[rows[file]] = result
         done.spans[kind] = span
-
-
-def check_colour(name: str | None) -> None:
-    """Raise a ``UsageError`` for the name of a ``background`` that is no colour."""
-    if name is not None:
-        from PIL import ImageColor
-
-        try:
-            ImageColor.getrgb(name)
-        except ValueError as error:
-            raise UsageError(f"`background` {name!r} is no colour", "such as white, black or #808080") from error
 
 
 def _size(folder: Path, files: Sequence[str], size: int | None, name: str) -> tuple[int, int, str | None]:

@@ -17,7 +17,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.labels import Labels, check_classes, class_order, read_labels
 from latentcli.core.progress import Progress
-from latentcli.data.decoding import Decoded, check_colour, decode_all
+from latentcli.data.decoding import Decoded, decode_all
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import reason
 
@@ -49,12 +49,10 @@ def load(
         rules: what is said of the pixels; those of more than 8 bits span what all files of such have together.
 
     Raises:
-        UsageError: ``max_bad`` is neither, or ``background`` is no colour.
+        UsageError: ``max_bad`` is neither a number nor a percentage.
         DataError: no images, too many unreadable ones, unknown classes, or a layout that leaves the classes unclear.
     """
     parse_max_bad(max_bad, 1)  # refuse it before hours of decoding
-    rules = rules or PixelRules()
-    check_colour(rules.background)
     name = folder.resolve().name or "images"
     try:
         entries = Entries.of(folder, deepest=_DEEPEST)
@@ -70,7 +68,7 @@ def load(
             raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
         check_classes(classes, class_names, name)
         files = [file for file in files if names[file] in classes]
-    decoded = decode_all(folder, files, shape, size, progress, rules, name)
+    decoded = decode_all(folder, files, shape, size, progress, rules or PixelRules(), name)
     _check_bad(decoded.bad, len(files), max_bad, name)
     labels = Labels.of([names.get(file, "") for file in decoded.files], class_names)
     nested = _note_of_nested(decoded.files, name) if labelled else ()
@@ -83,11 +81,9 @@ def load_files(
 ) -> ImageSet:  # fmt: skip
     """Single image files, unlabelled, in the order given; else as ``load``."""
     parse_max_bad(max_bad, 1)
-    rules = rules or PixelRules()
-    check_colour(rules.background)
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
     files = [path.as_posix() for path in paths]
-    decoded = decode_all(Path(), files, shape, size, progress, rules, name)
+    decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
     _check_bad(decoded.bad, len(files), max_bad, name)
     return _as_set(decoded, Labels.none(len(decoded.files)), name, (), ())
 

@@ -71,6 +71,7 @@ def load(
     if classes is not None:
         classes = [composed(name) for name in classes]
         no_label = [name for name in (NO_LABEL if no_label is None else no_label) if name not in classes]
+    _check_colour(background)
     how = _Reading(
         split, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
         PixelRules(None if range is None else parse_range(range), background=background), progress,
@@ -97,10 +98,9 @@ def load(
         if not len(images):
             raise DataError(f"{images.name} has no image of the classes {', '.join(classes)}")
     unused = []
-    if background is not None and images.files is None:
-        unused.append("`background` is of image files, and was not used")
-    if range is not None and isinstance(source, str) and source in SOURCES:
-        unused.append("`range` is of arrays and of image files, and was not used")
+    if isinstance(source, str) and source in SOURCES:
+        given = {"background": background, "range": range}
+        unused = [f"`{name}` is of arrays and of image files, and was not used" for name in given if given[name]]
     images = replace(images, notes=(*images.notes, *unused))
     return sizing.fit(images, image_shape, image_size, resize, progress)
 
@@ -122,6 +122,17 @@ class _Reading:
     max_bad: str
     rules: PixelRules
     progress: Progress
+
+
+def _check_colour(name: str | None) -> None:
+    """Raise a ``UsageError`` for the name of a ``background`` that is no colour."""
+    if name is not None:
+        from PIL import ImageColor
+
+        try:
+            ImageColor.getrgb(name)
+        except ValueError as error:
+            raise UsageError(f"`background` {name!r} is no colour", "such as white, black or #808080") from error
 
 
 def _named(name: str, split: str, data_root: str | Path | None, progress: Progress) -> ImageSet:

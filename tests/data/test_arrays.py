@@ -68,7 +68,7 @@ def test_what_is_no_number_is_refused(dtype):
         to_images(np.zeros((2, 8, 8), dtype=dtype), "x")
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (4, 784), (2, 8, 8, 2), (2, 8, 8, 4), (2, 1, 8, 8, 1)])
+@pytest.mark.parametrize("shape", [(), (5,), (4, 784), (2, 8, 8, 5), (2, 1, 8, 8, 1)])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(DataError, match="not images"):
         to_images(np.zeros(shape, dtype=np.uint8), "x")
@@ -187,8 +187,6 @@ def test_axes_that_leave_two_readings_are_told_with_the_call_that_turns_them(tmp
         pixels(4, 64),
         pixels(4, 3 * 64),
         pixels(40, 50),
-        pixels(4, 8, 8, 4),
-        pixels(4, 8, 8, 2),
         pixels(4, 1, 8, 8, 1),
     ],
 )
