@@ -8,7 +8,7 @@ from latentcli.core.errors import ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from latentcli.cli.options import TrainReading
-    from latentcli.core.image_set import ImageSet, Shape
+    from latentcli.core.image_set import ImageSet
     from latentcli.core.latents import Latents
     from latentcli.models.trained import TrainedModel
 
@@ -27,7 +27,7 @@ def images(
         reading: the options that say which images, and how.
         output: what the command writes; None when it writes nothing but the terminal.
         bad_files: name of the list.
-        how: further arguments of ``load``: ``image_shape``, ``image_size``.
+        how: further arguments of ``load``: ``image_shape``, ``image_size``, ``spans``.
     """
     from latentcli.artifacts import write_bad_files
     from latentcli.cli import console
@@ -78,19 +78,21 @@ def size_of_files(data: str, size: int) -> int | None:
 
 def images_and_validation(
     data: str, val: str | None, reading: "TrainReading", output: Path, image_size: int | None,
-    image_shape: "Shape | None" = None,
+    **how: Any,
 ) -> "tuple[ImageSet, ImageSet | None]":  # fmt: skip
     """Images of DATA, and the labelled ones of VAL, read as DATA is, in its shape; None where there are none.
 
-    Where there is no VAL, DATA's own validation part is taken for it, if DATA's labels are its own and it has some.
+    ``how`` has further arguments of ``load`` for DATA. Where there is no VAL, DATA's own validation part is taken for
+    it, if DATA's labels are its own and it has some.
     """
-    found = images(data, reading, output, image_size=image_size, image_shape=image_shape)
+    found = images(data, reading, output, image_size=image_size, **how)
     asked = (reading.split, reading.labels, reading.no_classes)
     own = val is None and "val" in found.parts and asked == ("train", None, False)
     if val is None and not own:
         return found, None
     of_val = reading.of_val(image_size is not None, "val" if own else "train")
-    validation = images(data if val is None else val, of_val, output, "bad_files_val.csv", image_shape=found.shape)
+    like = {"image_shape": found.shape, "spans": {**how.get("spans", {}), **found.spans}}
+    validation = images(data if val is None else val, of_val, output, "bad_files_val.csv", **like)
     return found, None if own and not validation.labels.any else validation
 
 
@@ -135,7 +137,7 @@ def latents(
         )
     model = load_model(vae, device)
     model.check_features(features)
-    of_data = images(data, reading, output, bad_files, image_shape=model.image_shape)
+    of_data = images(data, reading, output, bad_files, **model.load_options)
     return model.encode(of_data, features, console.progress)
 
 

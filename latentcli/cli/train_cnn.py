@@ -51,8 +51,8 @@ def train_cnn(
     inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids, start], folder=figures)
     begun = load_model(start, device) if start else None
     mixed = read_hybrids(hybrids) if hybrids else None
-    shape = None if begun is None else begun.image_shape
-    images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size, shape)
+    how = {} if begun is None else begun.load_options
+    images, validation = inputs.images_and_validation(data, val, reading, output, training.image_size, **how)
     if begun is not None:
         channels, height, width = begun.image_shape
         colour = "in colour" if channels == 3 else "grey"

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.labels import NO_LABEL, Labels, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.data import SOURCES, sizing
-from latentcli.formats.pixel_values import PixelRules, parse_range
+from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
 from latentcli.formats.regular_files import kind, reason
 
 SPLITS = ("train", "val", "test")
@@ -24,6 +24,7 @@ def load(
     source: str | Path | Sequence[str | Path], *, split: str = "train", classes: Sequence[str] | None = None,
     labels: str | Path | None = None, strict: bool = False, no_label: Sequence[str] | None = None,
     no_classes: bool = False, range: str | None = None, background: str | None = None,
+    spans: Mapping[str, tuple[float, float]] | None = None,
     image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
     data_root: str | Path | None = None, max_bad: str = "1%", progress: Progress = silent,
 ) -> ImageSet:  # fmt: skip
@@ -41,6 +42,11 @@ def load(
         no_label: names that mean, in any case, that an image has no label, as an empty one does; None:
             ``core.labels.NO_LABEL``; names among ``classes`` are classes.
         no_classes: the source's own labels do not count; sub-folders, at any depth, are not classes.
+        range: the numbers of black and of white of arrays, and of files of more than 8 bits, such as "4095" or "-1,1";
+            None: by the rule of ``formats.pixel_values``, and told where it is not plain.
+        background: name of the colour on which transparent pixels are laid; None: black, or white under dark drawings.
+        spans: the numbers of black and of white by which a model's images were read, by "whole" and "float": those
+            within are read likewise, where ``range`` does not say otherwise.
         image_shape: channels, height and width of a model. Files of a folder are converted to it; arrays must have
             it, except with ``resize``.
         image_size: height and width where there is no model, in pixels from 8 to 256. By default arrays keep
@@ -74,7 +80,7 @@ def load(
     _check_colour(background)
     how = _Reading(
         split, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
-        PixelRules(None if range is None else parse_range(range), background=background), progress,
+        PixelRules(None if range is None else parse_range(range), spans_of(spans or {}), background), progress,
     )  # fmt: skip
     if not isinstance(source, str | Path):
         images = _from_files([Path(path) for path in source], how)

@@ -14,7 +14,7 @@ learned from were, where their numbers lie within what those spanned: a dark set
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from latentcli.core.errors import DataError, UsageError
 
 BITS = (8, 10, 12, 14, 16)
+KINDS = ("whole", "float")
 ROUNDING = 1e-6  # how far a float may lie outside its range
 _ROUND_BYTES = 2**22  # bytes of numbers that are converted at a time
 
@@ -86,6 +87,21 @@ class PixelRules:
 def kind_of(dtype: np.dtype) -> str | None:
     """Which ``spans`` of a model numbers of a type have: "whole" or "float"; None of bytes and truth values."""
     return None if dtype == np.uint8 else {"i": "whole", "u": "whole", "f": "float"}.get(dtype.kind)
+
+
+def spans_of(numbers: Mapping[str, Sequence[float]]) -> dict[str, Span]:
+    """The spans of a model as an ``ImageSet`` and a checkpoint have them.
+
+    Raises:
+        UsageError: a kind is unknown, or its numbers are not black and white.
+    """
+    for kind, pair in numbers.items():
+        if kind not in KINDS or len(pair) != 2 or not -math.inf < pair[0] < pair[1] < math.inf:
+            found = f"found {tuple(pair)} for {kind!r}"
+            raise UsageError(
+                "`spans` says not which numbers are black and white", found, 'such as {"whole": (0, 4095)}'
+            )
+    return {kind: Span(float(low), float(high)) for kind, (low, high) in numbers.items()}
 
 
 def parse_range(text: str) -> Span:

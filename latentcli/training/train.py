@@ -78,7 +78,7 @@ def train(
     network_config, loop_config = configure(
         FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
     )
-    run = identity(model, network_config, loop_config, images.name, {"images": images.images})
+    run = identity(model, network_config, loop_config, images.name, {"images": images.images}, **_spans(images))
     weights = {}
     if encoder is not None:
         run |= {"encoder": encoder.facts}
@@ -87,6 +87,11 @@ def train(
         model, network_config, loop_config, images.images, run, images.class_names, weights,
         device=device, state=state, resume=resume, log=log, listener=listener,
     )  # fmt: skip
+
+
+def _spans(images: ImageSet) -> dict[str, Any]:
+    """What a checkpoint says of pixels of more than 8 bits; nothing where there were none."""
+    return {"spans": {kind: list(span) for kind, span in images.spans.items()}} if images.spans else {}
 
 
 def _encoder(config: type[ModelConfig], settings: Mapping[str, Any]) -> FoundEncoder | None:
@@ -150,7 +155,8 @@ def train_cnn(
     if start is not None:
         counts["start"] = start.fingerprint
     arrays = {name: array for name, array in vars(examples).items() if isinstance(array, np.ndarray)}
-    run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction)
+    run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction,
+                   **_spans(images))  # fmt: skip
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
         None if start is None else PIXEL_CLASSIFIERS["cnn"].weights_of(start.latent_network.encoder),
