@@ -118,7 +118,7 @@ def latents(
     from latentcli.cli import console
 
     if holds_latents(Path(data)):
-        for name in ("labels", "strict", "no_label", "classes", "resize"):
+        for name in ("labels", "strict", "no_label", "classes", "pages", "resize"):
             if getattr(reading, name):
                 option = name.replace("_", "-")
                 raise UsageError(

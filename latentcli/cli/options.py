@@ -70,6 +70,7 @@ Range = Annotated[
     str | None, Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and 16-bit or float files.")
 ]
 Background = Annotated[str | None, Option(metavar="COLOUR", help="What transparent pixels of files are laid on.")]
+Pages = Annotated[bool, Option("--pages", help="Each page of a TIFF, GIF, WebP or PNG file is an image.")]
 Resize = Annotated[bool, Option("--resize", help="Resize arrays that are not of the model's size.")]
 Device = Annotated[str, Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Seed = Annotated[int, Option(min=0, help="Same seed, same bytes.")]
@@ -105,6 +106,7 @@ class TrainReading:
     max_bad: MaxBad = "1%"
     range: Range = None
     background: Background = None
+    pages: Pages = False
 
     def options(self) -> dict[str, Any]:
         """As ``data.load`` takes them."""
@@ -117,7 +119,7 @@ class TrainReading:
             resize: whether its arrays are resized; None: as DATA's.
             split: the part of it that is read.
         """
-        kept = ("classes", "no_label", "data_root", "max_bad", "range", "background")
+        kept = ("classes", "no_label", "data_root", "max_bad", "range", "background", "pages")
         own: dict[str, Any] = {name: getattr(self, name) for name in kept}
         wanted = getattr(self, "resize", False) if resize is None else resize
         return Reading(split=split, resize=wanted, **own)

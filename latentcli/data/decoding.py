@@ -18,7 +18,21 @@ from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, hint
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 MOST = 0.75  # the share of files whose size is taken, where it is one
 
-_FILES_PER_THREAD = 64  # decoded images that may wait to be stored
+_AT_ONCE = 64  # decoded images of a thread that may wait to be stored
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A file, or some pages of it, decoded in one go; or why it is not."""
+
+    file: str
+    pages: Sequence[int] | None = None
+    refused: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Of its images: pages are called ``scan.tif[3]``, from 0."""
+        return [self.file] if self.pages is None else [f"{self.file}[{number}]" for number in self.pages]
 
 
 @dataclass
@@ -27,7 +41,9 @@ class Decoded:
 
     Attributes:
         images: (N, C, H, W) uint8 of the readable ones.
-        files: the N paths of these.
+        files: the N paths of these, with the number of the page behind where each page is an image.
+        sources: the N files that they are of.
+        total: how many images there were to decode.
         bad: (path, reason) of the others.
         remarks: (path, remark) of what is not taken as it stands, sorted.
         notes: what is to be told of all of them.
@@ -37,6 +53,8 @@ class Decoded:
 
     images: np.ndarray
     files: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    total: int = 0
     bad: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -63,50 +81,81 @@ def decode_all(
     from latentcli.formats import image_files
 
     height, width, note = (*shape[1:], None) if shape is not None else _size(folder, files, size, name)
-    block = ImageBlock(len(files), None if shape is None else shape[0], height, width)
-    done = Decoded(block.images, notes=[] if note is None else [note])
     channels = None if shape is None else shape[0]
-
-    def decode(file: str, span: Span | None = rules.span) -> np.ndarray | str:
-        def remark(text: str) -> None:
-            done.remarks.append((file, text))
-
-        def deep(dtype: np.dtype, low: float, high: float) -> None:
-            done.deep[file] = dtype, low, high
-
-        try:
-            return image_files.decode(
-                folder / file, height, width, channels, remark, rules.background, span, deep if span is None else None
-            )
-        except image_files.UnreadableImage as error:
-            return str(error)
-
     threads = cpu_count()  # of the container, where it has fewer than the machine
+
+    def decode(piece: _Piece, span: Span | None = rules.span) -> list[np.ndarray | str]:
+        def hearing(number: int | None) -> image_files.Hearing:
+            name = piece.file if number is None else f"{piece.file}[{number}]"
+
+            def deep(dtype: np.dtype, low: float, high: float) -> None:
+                done.deep[name] = dtype, low, high
+
+            def remark(text: str) -> None:
+                if span is rules.span:  # else it was made already
+                    done.remarks.append((name, text))
+
+            return remark, deep if span is None else None
+
+        if piece.refused is not None:
+            return [piece.refused]
+        path, ground = folder / piece.file, rules.background
+        if piece.pages is not None:
+            return image_files.decode_pages(path, piece.pages, height, width, channels, hearing, ground, span)
+        tell, tell_deep = hearing(None)
+        try:
+            return [image_files.decode(path, height, width, channels, tell, ground, span, tell_deep)]
+        except image_files.UnreadableImage as error:
+            return [str(error)]
+
     with (
         warnings.catch_warnings(action="ignore"),  # Pillow's, about odd but readable files
-        progress("reading images", len(files)) as advance,
         ThreadPoolExecutor(threads) as pool,
     ):
-        for start in range(0, len(files), threads * _FILES_PER_THREAD):
-            some = files[start : start + threads * _FILES_PER_THREAD]
-            for file, result in zip(some, pool.map(decode, some), strict=True):
-                if isinstance(result, str):
-                    done.bad.append((file, result))
-                else:
-                    block.append(result)
-                advance(1)
+        pieces = _pieces(folder, files, pool) if rules.pages else list(map(_Piece, files))
+        total = sum(len(piece.names) for piece in pieces)
+        block = ImageBlock(total, channels, height, width)
+        done = Decoded(block.images, notes=[] if note is None else [note], total=total)
+        step = threads if rules.pages else threads * _AT_ONCE
+        with progress("reading images", total) as advance:
+            for start in range(0, len(pieces), step):
+                some = pieces[start : start + step]
+                for piece, results in zip(some, pool.map(decode, some), strict=True):
+                    for image, result in zip(piece.names, results, strict=True):
+                        if isinstance(result, str):
+                            done.bad.append((image, result))
+                        else:
+                            block.append(result)
+                        advance(1)
         done.images = block.images
         if done.deep:
-            _again_in_span(done, files, decode, rules)
+            _again_in_span(done, pieces, decode, rules)
     done.bad.sort()
     done.remarks.sort()
     unreadable = dict(done.bad)
-    done.files = tuple(file for file in files if file not in unreadable)
+    kept = [(image, piece.file) for piece in pieces for image in piece.names if image not in unreadable]
+    done.files, done.sources = tuple(image for image, _ in kept), tuple(file for _, file in kept)
     return done
 
 
+def _pieces(folder: Path, files: Sequence[str], pool: ThreadPoolExecutor) -> list[_Piece]:
+    """The pages of all files, a few of one file at a time; a file of one page is that page."""
+    from latentcli.formats import image_files
+
+    def of_file(file: str) -> list[_Piece]:
+        try:
+            numbers = image_files.pages(folder / file)
+        except image_files.UnreadableImage as error:
+            return [_Piece(file, refused=str(error))]
+        if len(numbers) == 1:
+            return [_Piece(file)]
+        return [_Piece(file, numbers[start : start + _AT_ONCE]) for start in range(0, len(numbers), _AT_ONCE)]
+
+    return [piece for pieces in pool.map(of_file, files) for piece in pieces]
+
+
 def _again_in_span(
-    done: Decoded, files: Sequence[str], decode: Callable[[str, Span], np.ndarray | str], rules: PixelRules
+    done: Decoded, pieces: Sequence[_Piece], decode: Callable[[_Piece, Span], list[np.ndarray | str]], rules: PixelRules
 ) -> None:
     """Decode files of more than 8 bits once more where all of them together show that they use less, or other numbers.
 
@@ -114,10 +163,11 @@ def _again_in_span(
     """
     from latentcli.formats.image_files import DEEP_SPANS
 
-    unreadable = {file for file, _ in done.bad}
-    rows = {file: row for row, file in enumerate(file for file in files if file not in unreadable)}
+    unreadable = {image for image, _ in done.bad}
+    readable = [image for piece in pieces for image in piece.names if image not in unreadable]
+    rows = {image: row for row, image in enumerate(readable)}
     for kind, kinds, plain in (("whole", "iu", DEEP_SPANS["u"]), ("float", "f", DEEP_SPANS["f"])):
-        deep = {file: found for file, found in done.deep.items() if found[0].kind in kinds and file in rows}
+        deep = {image: found for image, found in done.deep.items() if found[0].kind in kinds and image in rows}
         if not deep:
             continue
         low, high = min(found[1] for found in deep.values()), max(found[2] for found in deep.values())
@@ -125,19 +175,21 @@ def _again_in_span(
         try:
             span, told = span_for(dtype, low, high, rules)
         except UnclearValues:
-            bad = [file for file, found in deep.items() if not plain.holds(*found[1:])]
+            bad = [image for image, found in deep.items() if not plain.holds(*found[1:])]
             way = f"black and white are unclear; {hint(dtype, low, high)}"
-            for file in bad:
-                done.bad.append((file, f"{deep[file][0]} from {deep[file][1]:g} to {deep[file][2]:g}: {way}"))
-            done.images = np.delete(done.images, [rows[file] for file in bad], axis=0)
-            rows = {file: row for row, file in enumerate(file for file in rows if file not in bad)}
+            for image in bad:
+                done.bad.append((image, f"{deep[image][0]} from {deep[image][1]:g} to {deep[image][2]:g}: {way}"))
+            done.images = np.delete(done.images, [rows[image] for image in bad], axis=0)
+            rows = {image: row for row, image in enumerate(image for image in rows if image not in bad)}
             span = plain
         else:
-            done.remarks += [(file, told) for file in deep if told]
-            for file in deep if not span.same_as(plain) else ():
-                result = decode(file, span)
-                if not isinstance(result, str):  # it was readable a moment ago
-                    done.images[rows[file]] = result
+            done.remarks += [(image, told) for image in deep if told]
+            for piece in pieces if not span.same_as(plain) else ():
+                if deep.keys().isdisjoint(piece.names):
+                    continue
+                for image, result in zip(piece.names, decode(piece, span), strict=True):
+                    if image in deep and not isinstance(result, str):  # it was readable a moment ago
+                        done.images[rows[image]] = result
         done.spans[kind] = span
 
 

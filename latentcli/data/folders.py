@@ -69,8 +69,8 @@ def load(
         check_classes(classes, class_names, name)
         files = [file for file in files if names[file] in classes]
     decoded = decode_all(folder, files, shape, size, progress, rules or PixelRules(), name)
-    _check_bad(decoded.bad, len(files), max_bad, name)
-    labels = Labels.of([names.get(file, "") for file in decoded.files], class_names)
+    _check_bad(decoded.bad, decoded.total, max_bad, name)
+    labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
     nested = _note_of_nested(decoded.files, name) if labelled else ()
     return _as_set(decoded, labels, name, (*entries.notes(name), *nested), of_labels)
 
@@ -84,7 +84,7 @@ def load_files(
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
     files = [path.as_posix() for path in paths]
     decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
-    _check_bad(decoded.bad, len(files), max_bad, name)
+    _check_bad(decoded.bad, decoded.total, max_bad, name)
     return _as_set(decoded, Labels.none(len(decoded.files)), name, (), ())
 
 

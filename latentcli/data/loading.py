@@ -23,7 +23,7 @@ NAMED_SPLITS = ("train", "test")
 def load(
     source: str | Path | Sequence[str | Path], *, split: str = "train", classes: Sequence[str] | None = None,
     labels: str | Path | None = None, strict: bool = False, no_label: Sequence[str] | None = None,
-    no_classes: bool = False, range: str | None = None, background: str | None = None,
+    no_classes: bool = False, range: str | None = None, background: str | None = None, pages: bool = False,
     spans: Mapping[str, tuple[float, float]] | None = None,
     image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
     data_root: str | Path | None = None, max_bad: str = "1%", progress: Progress = silent,
@@ -45,6 +45,8 @@ def load(
         range: the numbers of black and of white of arrays, and of files of more than 8 bits, such as "4095" or "-1,1";
             None: by the rule of ``formats.pixel_values``, and told where it is not plain.
         background: name of the colour on which transparent pixels are laid; None: black, or white under dark drawings.
+        pages: whether each page of image files that have several is an image, called as ``scan.tif[3]``, from 0, and
+            labelled as its file is where it has no label of its own; otherwise the first is read.
         spans: the numbers of black and of white by which a model's images were read, by "whole" and "float": those
             within are read likewise, where ``range`` does not say otherwise.
         image_shape: channels, height and width of a model. Files of a folder are converted to it; arrays must have
@@ -80,7 +82,8 @@ def load(
     _check_colour(background)
     how = _Reading(
         split, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
-        PixelRules(None if range is None else parse_range(range), spans_of(spans or {}), background), progress,
+        PixelRules(None if range is None else parse_range(range), spans_of(spans or {}), background, pages),
+        progress,
     )  # fmt: skip
     if not isinstance(source, str | Path):
         images = _from_files([Path(path) for path in source], how)
@@ -107,6 +110,8 @@ def load(
     if isinstance(source, str) and source in SOURCES:
         given = {"background": background, "range": range}
         unused = [f"`{name}` is of arrays and of image files, and was not used" for name in given if given[name]]
+    if pages and images.files is None:
+        unused.append("`pages` is of image files, and was not used")
     images = replace(images, notes=(*images.notes, *unused))
     return sizing.fit(images, image_shape, image_size, resize, progress)
 

@@ -4,7 +4,7 @@ The same rules for every file:
 
 * The format is found by content, among PNG, JPEG, BMP, TIFF, WebP, GIF, PPM (with PGM and PBM) and, where Pillow has
   it, AVIF; the suffix only says that it is an image.
-* EXIF orientation is applied. In animations and files with several pages only the first image is read, and told.
+* EXIF orientation is applied. Of animations and files with several pages the first image is read, and told, or each.
 * 16 bits, in one channel or in several, become 8 by scaling 0…65535 to 0…255; floats must lie in 0…1; unless a
   ``Span`` for all files is given. No image is stretched to its own range, which would give equal objects unequal
   values.
@@ -17,7 +17,7 @@ The same rules for every file:
 import math
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -36,18 +36,20 @@ SUFFIXES = (
 )  # fmt: skip
 """What the names of such files end in, in lower case."""
 
-FRAMES, PAGES = "only the first frame is read", "only the first page is read"
+FRAMES, PAGES = (f"only the first {each} is read; `pages` makes an image of each" for each in ("frame", "page"))
 """What ``decode`` tells of a file of which more could have been read."""
 ON_GROUND = "transparent pixels are laid on {}"
 """What it tells of a file with transparent pixels, with the name of the ground."""
 
+MAX_PAGES = 10_000  # of one file; its header may claim any number
 MAX_PIXELS = 64_000_000  # in one file, by its header: a file of fifty kilobytes can claim a hundred times as many
 GREY_TOLERANCE = 8  # levels out of 255 by which JPEG may make the channels of a grey image differ
 
+_MANY = MAX_PAGES + 1
 _LARGE = 4_000_000  # pixels
 _one_large_image = threading.Lock()  # limits the memory that many threads take
 _ORIENTATION = 0x0112
-_SUBFILE_TYPE = 254  # of a TIFF's page: bit 0 marks a smaller copy, bit 2 a mask
+_SUBFILE_TYPE, _REDUCED = 254, 0b101  # of a TIFF's page: bit 0 marks a smaller copy, bit 2 a mask
 _BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339  # of a TIFF's pixels
 _UNSIGNED, _SIGNED = 1, 2
 _TYPES = {_UNSIGNED: "unsigned", _SIGNED: "signed", 3: "floating-point", 5: "complex whole", 6: "complex"}
@@ -105,19 +107,81 @@ def decode(
             pixels without a known range.
     """
     with _image(path) as image:
-        large = image.width * image.height > _LARGE
-        with _one_large_image if large else nullcontext():
-            several = _several(image)
-            deep = _deep_channels(path, image)
-            image.draft(None, (2 * max(height, width),) * 2)  # lets JPEG decode a large image at a fraction of its size
-            image.load()
-            deep = _deep(image) if deep is None else deep
-            plain = _in_8_bits(image) if deep is None else _from_deep(deep, span, tell_deep)
-            plain = _opaque(plain, tell, background)
-            pixels = _converted(image, plain, height, width, channels)
+        several = _several(image)
+        pixels = _page(path, image, height, width, channels, (tell, tell_deep), background, span)
     if several:
         tell(PAGES if several == "TIFF" else FRAMES)
     return pixels
+
+
+Hearing = tuple[Tell, TellDeep | None]
+"""``tell`` and ``tell_deep`` of one page."""
+
+
+def decode_pages(
+    path: Path, numbers: Sequence[int], height: int, width: int, channels: int | None,
+    hearing: Callable[[int], Hearing], background: str | None = None, span: Span | None = None,
+) -> list[np.ndarray | str]:  # fmt: skip
+    """What ``decode`` makes of pages of one file, or why one of them cannot be read.
+
+    Args:
+        numbers: of the pages, from 0, in rising order.
+        hearing: what a page's remarks are told, by its number.
+        path, height, width, channels, background, span: as for ``decode``.
+    """
+    done: list[np.ndarray | str] = []
+    while len(done) < len(numbers):  # a page that is damaged costs no other
+        try:
+            with _image(path) as image:
+                for number in numbers[len(done) :]:
+                    image.seek(number)
+                    _check_size(image)
+                    done.append(_page(path, image, height, width, channels, hearing(number), background, span))
+        except UnreadableImage as error:
+            done.append(str(error))
+    return done
+
+
+def pages(path: Path) -> list[int]:
+    """The numbers of the images in a file, from 0: of all but a TIFF's thumbnails and masks.
+
+    Raises:
+        UnreadableImage: the header cannot be read, or there are more than ``MAX_PAGES``.
+    """
+    with _image(path) as image:
+        if not getattr(image, "is_animated", False):
+            return [0]
+        count = _MANY if image.format == "TIFF" else min(_MANY, int(getattr(image, "n_frames", 1)))
+        found = []
+        for number in range(count):
+            if image.format == "TIFF":
+                try:
+                    image.seek(number)
+                except EOFError:
+                    break
+                if number and _tag(image, _SUBFILE_TYPE) & _REDUCED:
+                    continue
+            found.append(number)
+    if len(found) > MAX_PAGES:
+        raise UnreadableImage(f"more than the {MAX_PAGES:,} pages allowed")
+    return found
+
+
+def _page(
+    path: Path, image: Image.Image, height: int, width: int, channels: int | None, hearing: Hearing,
+    background: str | None, span: Span | None,
+) -> np.ndarray:  # fmt: skip
+    """The page of an open file that was sought; as of ``decode``."""
+    tell, tell_deep = hearing
+    large = image.width * image.height > _LARGE
+    with _one_large_image if large else nullcontext():
+        deep = _deep_channels(path, image)
+        image.draft(None, (2 * max(height, width),) * 2)  # lets JPEG decode a large image at a fraction of its size
+        image.load()
+        deep = _deep(image) if deep is None else deep
+        plain = _in_8_bits(image) if deep is None else _from_deep(deep, span, tell_deep)
+        plain = _opaque(plain, tell, background)
+        return _converted(image, plain, height, width, channels)
 
 
 def measure(path: Path) -> tuple[int, int]:
@@ -137,8 +201,7 @@ def _image(path: Path) -> Iterator[Image.Image]:
     try:
         file, _ = open_regular(path)
         with file, _opened(file) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UnreadableImage(f"{image.width:,}×{image.height:,}, more than the {MAX_PIXELS:,} pixels allowed")
+            _check_size(image)
             yield image
     except UnreadableImage:
         raise
@@ -148,6 +211,11 @@ def _image(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImage(reason(error) if error.errno else f"damaged: {str(error)[:100]}") from error
     except Exception as error:  # the parsers of damaged files raise errors of any class
         raise UnreadableImage(f"damaged: {type(error).__name__}") from error
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise UnreadableImage(f"{image.width:,}×{image.height:,}, more than the {MAX_PIXELS:,} pixels allowed")
 
 
 def _opened(file: IO[bytes]) -> Image.Image:
@@ -181,7 +249,7 @@ def _several(image: Image.Image) -> str | None:
             return None
         if image.format == "TIFF":
             image.seek(1)
-            reduced = int(image.tag_v2.get(_SUBFILE_TYPE, 0)) & 5  # type: ignore[attr-defined]
+            reduced = _tag(image, _SUBFILE_TYPE) & _REDUCED
             image.seek(0)
             return None if reduced else "TIFF"
         return image.format

@@ -77,11 +77,13 @@ class PixelRules:
         spans: those by which a model's images were read, by ``kind_of`` their type. Numbers in 0…1 are read by the rule
             above nevertheless: they are fractions or truth values in any set.
         background: name of the colour that transparent pixels are laid on; None: black or white, by ``image_files``.
+        pages: whether each page of a file is an image.
     """
 
     span: Span | None = None
     spans: Mapping[str, Span] = field(default_factory=dict)
     background: str | None = None
+    pages: bool = False
 
 
 def kind_of(dtype: np.dtype) -> str | None:
