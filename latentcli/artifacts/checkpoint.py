@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from latentcli.core.errors import ModelFileError, UsageError, printable
+from latentcli.formats.pixel_values import spans_of
 from latentcli.formats.schemas import CHECKPOINT
 from latentcli.models import family_of
 from latentcli.models.trained import TrainedModel
@@ -87,5 +88,16 @@ def _check_values(content: dict[str, Any], path: Path) -> None:
     check(all(type(label) is str for label in content["class_names"]), "class names that are strings")
     check(all(type(key) is str for part in ("config", "training") for key in content[part]), "settings with names")
     check(all(type(key) is str and type(value) is Tensor for key, value in weights.items()), "weights with names")
+    data = content["training"].get("data")
+    spans = data.get("spans", {}) if isinstance(data, dict) else {}
+    check(_are_spans(spans), "numbers of black and white")
     finite = all(bool(torch.isfinite(tensor).all()) for tensor in weights.values() if tensor.is_floating_point())
     check(finite, "finite weights")
+
+
+def _are_spans(spans: Any) -> bool:
+    try:
+        spans_of(spans)
+    except (UsageError, TypeError, AttributeError, KeyError, IndexError):
+        return False
+    return True

@@ -51,7 +51,7 @@ def read_soft_labels(path: Path, notes: list[str]) -> dict[str, np.ndarray]:
             arrays = {name: archive.arrays[key].read() for name, key in keys.items() if key is not None}
     except UnsafeArrays as error:
         raise DataError(f"cannot read {path}", f"found {error}", _SAVE) from error
-    pixels, told = pixels_of(_channels_last(arrays["images"], path), path.name)
+    pixels, told, _ = pixels_of(_channels_last(arrays["images"], path), path.name)
     notes += told
     soft_labels = _checked(arrays["soft_labels"], len(pixels), path)
     count = soft_labels.shape[1]

@@ -63,7 +63,7 @@ def classify(
         model = load_model(vae, device)
         reader = load_classifier(classifier, model) if classifier else None
         classification.check_reader(model, reader, reject_below)
-        images = inputs.images(data if len(given) == 1 else given, reading, target, image_shape=model.image_shape)
+        images = inputs.images(data if len(given) == 1 else given, reading, target, **model.load_options)
         found = classification.classify(images, model, reader, reject_below=reject_below, progress=console.progress)
     console.notes(found.notes)
     if figures and not found.known.any:

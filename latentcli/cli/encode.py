@@ -50,7 +50,8 @@ def encode(
     measures, drawn = {}, []
     if vae is not None:
         model = load_model(vae, device)
-        images = inputs.images(data, reading, output, image_shape=model.latent_model.config.image_shape)
+        model.check_features(None)
+        images = inputs.images(data, reading, output, **model.load_options)
         latents = model.encode(images, progress=console.progress)
         measures = model.measures(latents)
         drawn = pictures.of_encoding(figures, model, images, latents) if figures else []

@@ -30,7 +30,8 @@ def evaluate(
     inputs.check_outputs(given=[data, vae, classifier, reading.labels], folder=figures)
     model = load_model(vae, device)
     reader = load_classifier(classifier, model) if classifier else None
-    images = inputs.images(data, reading, None, image_shape=model.latent_model.config.image_shape)
+    model.check_features(None)
+    images = inputs.images(data, reading, None, **model.load_options)
     result, predictions = measure(images, model, reader, progress=console.progress)
     if predictions is not None:
         console.notes(predictions.notes)

@@ -27,7 +27,7 @@ def images(
         reading: the options that say which images, and how.
         output: what the command writes; None when it writes nothing but the terminal.
         bad_files: name of the list.
-        how: further arguments of ``load``: ``image_shape``, ``image_size``.
+        how: further arguments of ``load``: ``image_shape``, ``image_size``, ``spans``.
     """
     from latentcli.artifacts import write_bad_files
     from latentcli.cli import console
@@ -88,14 +88,14 @@ def images_and_validation(
     Args:
         data, val, reading, image_size: as on the command line.
         output: what the command writes.
-        start: a model to begin with, in whose shape DATA is read; None: in its own.
+        start: a model to begin with, as whose images DATA is read; None: as its own.
 
     Raises:
         UsageError: another size than that model's, or ``--resize`` where nothing says to which size.
     """
     from latentcli.cli import console
 
-    shape = None if start is None else start.image_shape
+    how = {} if start is None else start.load_options
     if start is not None:
         channels, height, width = start.image_shape
         if image_size not in (None, height, width):
@@ -110,13 +110,14 @@ def images_and_validation(
         raise UsageError(
             "--resize is of a size that is known, and this is a new model", None, "say its size: --image-size 64"
         )
-    found = images(data, reading, output, image_size=image_size, image_shape=shape)
+    found = images(data, reading, output, image_size=image_size, **how)
     asked = (reading.split, reading.labels, reading.no_classes)
     own = val is None and {"train", "val"} <= {*found.parts} and asked == ("train", None, False)
     if val is None and not own:
         return found, None
     of_val = reading.of_val(image_size is not None, "val" if own else "train")
-    validation = images(data if val is None else val, of_val, output, "bad_files_val.csv", image_shape=found.shape)
+    like = {"image_shape": found.shape, "spans": {**how.get("spans", {}), **found.spans}}
+    validation = images(data if val is None else val, of_val, output, "bad_files_val.csv", **like)
     return found, None if own and not validation.labels.any else validation
 
 
@@ -142,7 +143,7 @@ def latents(
     from latentcli.cli import console
 
     if holds_latents(Path(data)):
-        for name in ("labels", "strict", "no_label", "classes", "resize"):
+        for name in ("labels", "strict", "no_label", "classes", "pages", "resize"):
             if getattr(reading, name):
                 option = name.replace("_", "-")
                 raise UsageError(
@@ -161,7 +162,7 @@ def latents(
         )
     model = load_model(vae, device)
     model.check_features(features)
-    of_data = images(data, reading, output, bad_files, image_shape=model.image_shape)
+    of_data = images(data, reading, output, bad_files, **model.load_options)
     return model.encode(of_data, features, console.progress)
 
 

@@ -72,6 +72,7 @@ Range = Annotated[
     str | None, Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and 16-bit or float files.")
 ]
 Background = Annotated[str | None, Option(metavar="COLOUR", help="What transparent pixels of files are laid on.")]
+Pages = Annotated[bool, Option("--pages", help="Each page of a TIFF, GIF, WebP or PNG file is an image.")]
 Resize = Annotated[
     bool, Option("--resize", help="Resize arrays that are not of the model's size, or VAL's that are not of DATA's.")
 ]
@@ -115,6 +116,7 @@ class TrainReading:
     range: Range = None
     background: Background = None
     resize: Resize = False
+    pages: Pages = False
 
     def options(self) -> dict[str, Any]:
         """As ``data.load`` takes them."""
@@ -127,7 +129,7 @@ class TrainReading:
             resize: whether its arrays are resized even where DATA's are not.
             split: the part of it that is read.
         """
-        kept = ("classes", "no_label", "data_root", "max_bad", "range", "background")
+        kept = ("classes", "no_label", "data_root", "max_bad", "range", "background", "pages")
         own: dict[str, Any] = {name: getattr(self, name) for name in kept}
         return Reading(split=split, resize=self.resize or resize, **own)
 

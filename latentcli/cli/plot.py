@@ -33,7 +33,8 @@ def _model_and_images(
 
     inputs.check_picture(output, given=[data, vae, reading.labels])
     model = load_model(vae, device)
-    return model, inputs.images(data, reading, output, image_shape=model.latent_model.config.image_shape)
+    model.check_features(None)
+    return model, inputs.images(data, reading, output, **model.load_options)
 
 
 @command(plot)

@@ -48,7 +48,7 @@ def reconstruct(
         drawn = pictures.of_decodings(targets, model, latents.arrays) if targets else []
         result: dict[str, Any] = {"images": count}
     else:
-        images, score = inputs.images(data, reading, output, image_shape=shape), ReconstructionScore()
+        images, score = inputs.images(data, reading, output, **model.load_options), ReconstructionScore()
         with reconstructions_writer(output, images.images.shape, images.layout) as write:
             for rows, decoded in model.reconstructions(images, console.progress):
                 write(decoded)

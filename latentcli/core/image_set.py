@@ -1,7 +1,7 @@
 """A set of images in memory, with their labels and file names."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class ImageSet(Labelled):
         bad_files: (path, reason) of files that could not be read, in path order; not among the images.
         notes: what the user should know about how the source was read, a line each.
         parts: of which the source consists, such as ("train", "val", "test"); the images are of one of them.
+        spans: the numbers of black and white by which images of more than 8 bits were read, by "whole" and "float".
 
     Example:
         >>> import latentcli as lc
@@ -45,6 +46,7 @@ class ImageSet(Labelled):
     bad_files: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -6,7 +6,9 @@ import numpy as np
 
 from latentcli.core.image_set import LARGEST, SMALLEST
 
-CHANNELS = (1, 3)
+CHANNELS, WITH_ALPHA = (1, 3), (2, 4)
+"""Numbers of channels: grey and colour, and the same with transparency."""
+_ANY = CHANNELS + WITH_ALPHA
 
 
 def oriented(array: np.ndarray, count: int | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -18,7 +20,7 @@ def oriented(array: np.ndarray, count: int | None, name: str) -> tuple[np.ndarra
         name: of the source.
     """
     shape = array.shape
-    if array.ndim == 4 and shape[2] in CHANNELS and shape[3] not in CHANNELS and shape[1] not in CHANNELS:
+    if array.ndim == 4 and shape[2] in _ANY and shape[3] not in _ANY and shape[1] not in _ANY:
         return np.moveaxis(array, -1, 0), (_told(name, shape, shape[3], shape[:3]),)
     if array.ndim == 3 and shape[0] == shape[1] != shape[2]:
         of_labels = count == shape[2] if count in (shape[0], shape[2]) else None
@@ -34,6 +36,19 @@ def oriented(array: np.ndarray, count: int | None, name: str) -> tuple[np.ndarra
     return array, ()
 
 
+def layout_of(shape: tuple[int, ...]) -> str | None:
+    """The axes of an array of images, "NHW", "NHWC" or "NCHW"; None of any other. Alpha is a channel where it has one.
+
+    Where two axes may be the channels, plain ones go before those with alpha, and the last axis before the second.
+    """
+    if len(shape) != 4:
+        return "NHW" if len(shape) == 3 else None
+    for channels in (CHANNELS, WITH_ALPHA):
+        if shape[3] in channels or shape[1] in channels:
+            return "NHWC" if shape[3] in channels else "NCHW"
+    return None
+
+
 def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
     """The numpy call that makes images of an array of this shape, where it tells one."""
     if len(shape) == 2:
@@ -45,8 +60,6 @@ def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
                 return f"a row per image? reshape it: data.reshape({axes}){more}"
         if _in_range(*shape):
             return "one image? give it an axis: data[numpy.newaxis]"
-    if len(shape) == 4 and shape[3] in (2, 4):
-        return f"the last channel is alpha? data[..., {':3' if shape[3] == 4 else '0'}] leaves it out"
     if len(shape) > 4 and len(kept := [size for size in shape[1:] if size != 1]) in (2, 3):
         return f"leave out axes of 1: data.reshape({', '.join(map(str, (-1, *kept)))})"
     return otherwise

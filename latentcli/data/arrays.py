@@ -3,27 +3,28 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.data import array_keys as keys
-from latentcli.data import splits
-from latentcli.data.array_axes import CHANNELS, hint_for_shape, oriented
+from latentcli.data import splits, transparent
+from latentcli.data.array_axes import WITH_ALPHA, hint_for_shape, layout_of, oriented
 from latentcli.data.array_labels import SavedAgain, encode_labels, one_per_image
 from latentcli.formats.npz_reader import NpzArchive, UnreadArray, UnreadType, UnsafeArrays, open_npz, read_npy
-from latentcli.formats.pixel_values import Span, pixels_of
+from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
 
-_SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels"
+_SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, or 2 or 4 with alpha"
 
 
 def load(
     path: Path, split: str = "train", no_label: Sequence[str] | None = None, labelled: bool = True,
-    span: Span | None = None,
+    rules: PixelRules | None = None,
 ) -> ImageSet:  # fmt: skip
     """The images of an array file, with labels where an archive has them.
 
@@ -37,20 +38,18 @@ def load(
         split: the part, where the keys of the archive name some: see ``array_keys.parts_of``.
         no_label: the names that mean no label, as for ``read_labels``.
         labelled: whether labels are looked for.
-        span: which numbers are black and white; None: by the rule of ``pixel_values``.
+        rules: what is said of the pixels.
 
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
     """
     name = path.name
-    notes: list[str] = []
     try:
         if path.suffix.lower() == ".npy":
             array, turned = oriented(read_npy(path, mmap=True), None, name)
-            images, layout = to_images(array, name, span, notes)
-            return ImageSet(images, name=name, layout=layout, notes=(*turned, *notes))
+            return to_images(array, name, rules).as_set(name, turned)
         with open_npz(path) as archive:
-            return _of_archive(archive, path, split, no_label, labelled, span)
+            return _of_archive(archive, path, split, no_label, labelled, rules)
     except UnreadType as error:
         raise _unread_images(name, str(error)) from error
     except UnsafeArrays as error:
@@ -61,8 +60,9 @@ def load(
 
 
 def _of_archive(
-    archive: NpzArchive, path: Path, split: str, no_label: Sequence[str] | None, labelled: bool, span: Span | None
-) -> ImageSet:
+    archive: NpzArchive, path: Path, split: str, no_label: Sequence[str] | None, labelled: bool,
+    rules: PixelRules | None,
+) -> ImageSet:  # fmt: skip
     name, content, refused, notes = path.name, archive.arrays, archive.refused, list[str]()
     parts, beside = keys.parts_of([*content, *refused], _shaped(content))
     if parts:
@@ -73,61 +73,75 @@ def _of_archive(
     notes += _left_out(content, refused, labelled, name)
     key = _choose_images(content, path)
     array, turned = oriented(content[key].read(), keys.count_of_labels(content), name)
-    notes += turned
-    images, layout = to_images(array, name, span, notes)
-    found = ImageSet(images, name=name, layout=layout, notes=tuple(notes), parts=tuple(parts))
+    found = replace(to_images(array, name, rules).as_set(name, (*notes, *turned)), parts=tuple(parts))
     if not labelled:
         return found
-    of_labels = keys.labels_of(content, key, len(images), SavedAgain(path, archive.arrays, archive.refused))
-    notes += of_labels.notes
+    of_labels = keys.labels_of(content, key, len(found), SavedAgain(path, archive.arrays, archive.refused))
+    found = replace(found, notes=(*found.notes, *of_labels.notes))
     if of_labels.labels is None:
-        return replace(found, notes=tuple(notes))
-    values = one_per_image(content[of_labels.labels].read(), len(images))
+        return found
+    values = one_per_image(content[of_labels.labels].read(), len(found))
     assert values is not None  # see labels_of
     class_names = None if of_labels.class_names is None else content[of_labels.class_names].read()
     labels, told = encode_labels(values, class_names, name, no_label)
-    return replace(found, labels=labels, notes=(*notes, *told))
+    return replace(found, labels=labels, notes=(*found.notes, *told))
 
 
-def to_images(
-    array: np.ndarray, name: str, span: Span | None = None, notes: list[str] | None = None
-) -> tuple[np.ndarray, str]:  # fmt: skip
-    """(N, C, H, W) uint8 of numbers that mean pixels, a view where it can be; the layout of the array given.
+class Pixels(NamedTuple):
+    """An array as images.
+
+    Attributes:
+        images: (N, C, H, W) uint8.
+        layout: of the array.
+        notes: what is to be told of its numbers.
+        spans: as of an ``ImageSet``.
+    """
+
+    images: np.ndarray
+    layout: str
+    notes: tuple[str, ...]
+    spans: dict[str, tuple[float, float]]
+
+    def as_set(self, name: str, notes: Sequence[str]) -> ImageSet:
+        """Unlabelled images, with these notes before their own."""
+        return ImageSet(self.images, name=name, layout=self.layout, notes=(*notes, *self.notes), spans=self.spans)
+
+
+def to_images(array: np.ndarray, name: str, rules: PixelRules | None = None) -> Pixels:
+    """Images of numbers that mean pixels, a view where it can be.
 
     Args:
         array: in one of the layouts; of any type of numbers, see ``pixel_values``.
         name: of the data, for messages.
-        span: which numbers are black and white; None: by the rule of ``pixel_values``.
-        notes: gets a line where the numbers were not plain.
+        rules: what is said of the pixels.
 
     Raises:
         DataError: another shape or type, no images, or values out of range.
     """
-    layout = _layout(array.shape)
+    layout = layout_of(array.shape)
     if layout is None:
         hint = hint_for_shape(array.shape, f"make it {_SHAPES}")
         raise DataError(f"{name} holds an array that is not images", f"expected {_SHAPES}, found {array.shape}", hint)
     if not array.size:
         raise DataError(f"{name} holds no images", f"its array has shape {array.shape}")
-    array, told = pixels_of(array, name, span)
-    if notes is not None:
-        notes += told
-    if layout == "NHW":
-        return array[:, np.newaxis], layout
-    return (array.transpose(0, 3, 1, 2) if layout == "NHWC" else array), layout
-
-
-def _layout(shape: tuple[int, ...]) -> str | None:
-    if len(shape) != 4:
-        return "NHW" if len(shape) == 3 else None
-    return "NHWC" if shape[3] in CHANNELS else "NCHW" if shape[1] in CHANNELS else None
+    rules = rules or PixelRules()
+    images = array[:, np.newaxis] if layout == "NHW" else array.transpose(0, 3, 1, 2) if layout == "NHWC" else array
+    if images.shape[1] in WITH_ALPHA:
+        kept = f":{images.shape[1] - 1}" if images.shape[1] > 2 else "0"
+        leave_out = f"data[..., {kept}]" if layout == "NHWC" else f"data[:, {kept}]"
+        images, told, found = transparent.opaque(images, name, rules, leave_out)
+    else:
+        images, told, found = pixels_of(images, name, rules)
+        if rules.background is not None:
+            told.append(f"{name}: no transparency, so `background` was not used")
+    return Pixels(images, layout, tuple(told), {kind: (span.low, span.high) for kind, span in found.items()})
 
 
 def _shaped(content: Mapping[str, UnreadArray]) -> list[str]:
     """The keys of arrays that could be images."""
     return [
         key for key, array in content.items()
-        if _layout(array.shape) is not None and array.dtype.kind in "uifb" and keys.words(key)[1] not in keys.LABELS
+        if layout_of(array.shape) is not None and array.dtype.kind in "uifb" and keys.words(key)[1] not in keys.LABELS
     ]  # fmt: skip
 
 

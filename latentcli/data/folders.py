@@ -1,4 +1,4 @@
-"""Folders of image files: their files, each decoded once, in parallel, into one block of bytes.
+"""Folders of image files: which files are read, and which classes they are of.
 
 Either one sub-folder per class (labelled), whose own sub-folders belong to it, or images directly in the folder
 (unlabelled); not both, unless the labels come from elsewhere. Files with other suffixes than images have, hidden ones
@@ -8,22 +8,17 @@ to a folder that holds it is an error.
 """
 
 import os
-import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-
-import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.labels import Labels, check_classes, class_order, read_labels
 from latentcli.core.progress import Progress
-from latentcli.data import sizing
-from latentcli.data.block import ImageBlock
-from latentcli.formats.pixel_values import Span, UnclearValues, hint, pixels_of, span_of
+from latentcli.data.decoding import Decoded, decode_all
+from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import reason
 
 SYSTEM = (
@@ -36,17 +31,14 @@ TEXTS = (
     ".ipynb", ".sh", ".log", ".pdf", ".url", ".sha256", ".md5",
 )  # fmt: skip
 """What the names of files that are no images end in, in lower case: a folder of these has lost no image."""
-SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 
-_FILES_PER_THREAD = 64  # decoded images that may wait to be stored
 _NAMED = 3  # bad files in a message
 _DEEPEST = 64  # folders within folders
 
 
 def load(
     folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
-    max_bad: str, progress: Progress, no_label: Sequence[str] | None = None, span: Span | None = None,
-    background: str | None = None,
+    max_bad: str, progress: Progress, no_label: Sequence[str] | None = None, rules: PixelRules | None = None,
 ) -> ImageSet:  # fmt: skip
     """All images of a folder, by the sorted order of their paths; what is not said here is as for ``loading.load``.
 
@@ -54,15 +46,13 @@ def load(
         shape: of the images of a model; without it they have 3 channels only if a file has colour.
         size: height and width where there is no model.
         classes_from_folders: whether sub-folders are classes; otherwise files at any depth are read, unlabelled.
-        span: of files of more than 8 bits; None: by ``pixel_values``, from all of them together.
-        background: what transparent pixels are laid on; None: by ``image_files``.
+        rules: what is said of the pixels; those of more than 8 bits span what all files of such have together.
 
     Raises:
-        UsageError: ``max_bad`` is neither, or ``background`` is no colour.
+        UsageError: ``max_bad`` is neither a number nor a percentage.
         DataError: no images, too many unreadable ones, unknown classes, or a layout that leaves the classes unclear.
     """
     parse_max_bad(max_bad, 1)  # refuse it before hours of decoding
-    _check_colour(background)
     name = folder.resolve().name or "images"
     try:
         entries = Entries.of(folder, deepest=_DEEPEST)
@@ -78,35 +68,34 @@ def load(
             raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
         check_classes(classes, class_names, name)
         files = [file for file in files if names[file] in classes]
-    decoded = _decode_all(folder, files, shape, size, progress, span, background)
-    bad = decoded.bad
-    _check_bad(bad, len(files), max_bad, name)
-    images, of_bits = pixels_of(decoded.images, name)  # files of 8 bits may hold zeros and ones
-    unreadable = dict(bad)
-    files = [file for file in files if file not in unreadable]
-    labels = Labels.of([names.get(file, "") for file in files], class_names)
-    layout = "NHW" if images.shape[1] == 1 else "NHWC"
-    nested = _note_of_nested(files, name) if labelled else ()
-    notes = (*entries.notes(name), *nested, *_remarks(decoded.remarks, name), *of_bits, *of_labels)
-    return ImageSet(images, labels, tuple(files), name, layout, tuple(bad), notes)
+    decoded = decode_all(folder, files, shape, size, progress, rules or PixelRules(), name)
+    _check_bad(decoded.bad, decoded.total, max_bad, name)
+    labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
+    nested = _note_of_nested(decoded.files, name) if labelled else ()
+    return _as_set(decoded, labels, name, (*entries.notes(name), *nested), of_labels)
 
 
 def load_files(
     paths: Sequence[Path], shape: Shape | None, size: int | None, max_bad: str, progress: Progress,
-    span: Span | None = None, background: str | None = None,
+    rules: PixelRules | None = None,
 ) -> ImageSet:  # fmt: skip
     """Single image files, unlabelled, in the order given; else as ``load``."""
     parse_max_bad(max_bad, 1)
-    _check_colour(background)
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
     files = [path.as_posix() for path in paths]
-    decoded = _decode_all(Path(), files, shape, size, progress, span, background)
-    _check_bad(decoded.bad, len(files), max_bad, name)
-    images, of_bits = pixels_of(decoded.images, name)
-    unreadable = dict(decoded.bad)
-    files = [file for file in files if file not in unreadable]
-    layout, notes = "NHW" if images.shape[1] == 1 else "NHWC", (*_remarks(decoded.remarks, name), *of_bits)
-    return ImageSet(images, Labels.none(len(files)), tuple(files), name, layout, tuple(decoded.bad), notes)
+    decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
+    _check_bad(decoded.bad, decoded.total, max_bad, name)
+    return _as_set(decoded, Labels.none(len(decoded.files)), name, (), ())
+
+
+def _as_set(
+    decoded: Decoded, labels: Labels, name: str, first: Sequence[str], last: Sequence[str]
+) -> ImageSet:  # fmt: skip
+    images, of_bits, _ = pixels_of(decoded.images, name)  # files of 8 bits may hold zeros and ones
+    notes = (*first, *decoded.notes, *_remarks(decoded.remarks, name), *of_bits, *last)
+    layout = "NHW" if images.shape[1] == 1 else "NHWC"
+    spans = {kind: (span.low, span.high) for kind, span in decoded.spans.items()}
+    return ImageSet(images, labels, decoded.files, name, layout, tuple(decoded.bad), notes, spans=spans)
 
 
 def holds_images(folder: Path, deepest: int | None = None) -> bool:
@@ -299,137 +288,10 @@ def _remarks(remarks: Sequence[tuple[str, str]], name: str) -> list[str]:
     """A line for each kind of remark that decoding made, with the number of its files."""
     counts = Counter(remark for _, remark in remarks)
     first = {remark: file for file, remark in reversed(remarks)}
-    ways = {remark: "; `background` says otherwise" for remark in counts if remark.startswith("transparent")}
-    return [
-        f"{name}: {remark} in {count} file(s), such as {first[remark]}{ways.get(remark, '')}"
-        for remark, count in counts.items()
-    ]
-
-
-@dataclass
-class Decoded:
-    """What became of the files of a folder.
-
-    Attributes:
-        images: (N, C, H, W) uint8 of the readable ones.
-        bad: (path, reason) of the others.
-        remarks: (path, remark) of what was not taken as it stands, sorted.
-        deep: type, least and largest number of files of more than 8 bits, by path.
-    """
-
-    images: np.ndarray
-    bad: list[tuple[str, str]] = field(default_factory=list)
-    remarks: list[tuple[str, str]] = field(default_factory=list)
-    deep: dict[str, tuple[np.dtype, float, float]] = field(default_factory=dict)
-
-
-def _decode_all(
-    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress,
-    span: Span | None, background: str | None,
-) -> Decoded:  # fmt: skip
-    """All files, those of more than 8 bits in the span given, or else in the one that they have together."""
-    from joblib import cpu_count
-
-    from latentcli.formats import image_files
-
-    channels, height, width = shape or (None, *_size(folder, files, size))
-    block = ImageBlock(len(files), channels, height, width)
-    done = Decoded(block.images)
-
-    def decode(file: str, span: Span | None = span) -> np.ndarray | str:
-        def remark(text: str) -> None:
-            done.remarks.append((file, text))
-
-        def deep(dtype: np.dtype, low: float, high: float) -> None:
-            done.deep[file] = dtype, low, high
-
-        try:
-            return image_files.decode(
-                folder / file, height, width, channels, remark, background, span, deep if span is None else None
-            )
-        except image_files.UnreadableImage as error:
-            return str(error)
-
-    threads = cpu_count()  # of the container, where it has fewer than the machine
-    with (
-        warnings.catch_warnings(action="ignore"),  # Pillow's, about odd but readable files
-        progress("reading images", len(files)) as advance,
-        ThreadPoolExecutor(threads) as pool,
-    ):
-        for start in range(0, len(files), threads * _FILES_PER_THREAD):
-            some = files[start : start + threads * _FILES_PER_THREAD]
-            for file, result in zip(some, pool.map(decode, some), strict=True):
-                if isinstance(result, str):
-                    done.bad.append((file, result))
-                else:
-                    block.append(result)
-                advance(1)
-        done.images = block.images
-        if done.deep:
-            _again_in_span(done, files, decode)
-    done.bad.sort()
-    done.remarks.sort()
-    return done
-
-
-def _again_in_span(done: Decoded, files: Sequence[str], decode: Callable[[str, Span], np.ndarray | str]) -> None:
-    """Decode files of more than 8 bits once more where all of them together show that they use less, or other numbers.
-
-    Where that is unclear, files outside the plain span are bad ones.
-    """
-    from latentcli.formats.image_files import DEEP_SPANS
-
-    unreadable = {file for file, _ in done.bad}
-    rows = {file: row for row, file in enumerate(file for file in files if file not in unreadable)}
-    for kinds, plain in (("iu", DEEP_SPANS["u"]), ("f", DEEP_SPANS["f"])):
-        deep = {file: found for file, found in done.deep.items() if found[0].kind in kinds and file in rows}
-        if not deep:
-            continue
-        low, high = min(found[1] for found in deep.values()), max(found[2] for found in deep.values())
-        dtype = max((found[0] for found in deep.values()), key=lambda dtype: dtype.itemsize)
-        try:
-            span = span_of(dtype, low, high)
-        except UnclearValues:
-            bad = [file for file, found in deep.items() if not plain.holds(*found[1:])]
-            way = f"black and white are unclear; {hint(dtype, low, high)}"
-            for file in bad:
-                done.bad.append((file, f"{deep[file][0]} from {deep[file][1]:g} to {deep[file][2]:g}: {way}"))
-            done.images = np.delete(done.images, [rows[file] for file in bad], axis=0)
-            rows = {file: row for row, file in enumerate(file for file in rows if file not in bad)}
-            continue
-        if (span.low, span.high) == (plain.low, plain.high):
-            continue
-        for file in deep:
-            result = decode(file, span)
-            if not isinstance(result, str):  # it was readable a moment ago
-                done.images[rows[file]] = result
-            done.remarks.append((file, f"{dtype} from {low:g} to {high:g} is read as {span} (`range` says otherwise)"))
-
-
-def _check_colour(name: str | None) -> None:
-    if name is not None:
-        from PIL import ImageColor
-
-        try:
-            ImageColor.getrgb(name)
-        except ValueError as error:
-            raise UsageError(f"`background` {name!r} is no colour", "such as white, black or #808080") from error
-
-
-def _size(folder: Path, files: Sequence[str], size: int | None) -> tuple[int, int]:
-    """The height and width asked for; else those that all files have, if models take them; else 64×64."""
-    from latentcli.formats import image_files
-
-    if size is not None:
-        return size, size
-    common: tuple[int, int] | None = None
-    with warnings.catch_warnings(action="ignore"):
-        for file in files:
-            try:
-                measured = image_files.measure(folder / file)
-            except image_files.UnreadableImage:
-                continue
-            if not sizing.in_range(*measured) or (common is not None and measured != common):
-                return SIZE_OF_MIXED, SIZE_OF_MIXED
-            common = measured
-    return common or (SIZE_OF_MIXED, SIZE_OF_MIXED)
+    ways = {remark: "`background` says otherwise" for remark in counts if remark.startswith("transparent")}
+    lines = []
+    for remark, count in counts.items():
+        what, _, way = remark.partition("; ")
+        way = way or ways.get(remark, "")
+        lines.append(f"{name}: {what} in {count} file(s), such as {first[remark]}{way and f'; {way}'}")
+    return lines

@@ -27,6 +27,7 @@ from latentcli.data import splits
 from latentcli.data.array_labels import encode_labels
 from latentcli.data.arrays import to_images
 from latentcli.data.download import find_or_download
+from latentcli.formats.pixel_values import PixelRules
 from latentcli.formats.regular_files import open_regular, read_into, reason
 
 PREFIXES = {"train": "train", "test": "t10k"}
@@ -80,7 +81,10 @@ def is_images(path: Path) -> bool:
     return found is not None and found["what"].lower() == "images" and _part(found["part"]) is not None
 
 
-def load(path: Path, split: str, name: str | None = None) -> ImageSet:
+def load(
+    path: Path, split: str, name: str | None = None, no_label: Sequence[str] | None = None, labelled: bool = True,
+    rules: PixelRules | None = None,
+) -> ImageSet:  # fmt: skip
     """The images of one part of a set, with labels where their file is present; class names are the numbers themselves.
 
     Plain images stay on the disk, memory-mapped. Of labels with several columns, as of QMNIST, the first is the class.
@@ -89,6 +93,7 @@ def load(path: Path, split: str, name: str | None = None) -> ImageSet:
         path: a folder with the files of one set; or one file of images, which is of the set and part that it names.
         split: the part, where a folder is given.
         name: of the set, for messages; None: as the path.
+        no_label, labelled, rules: as for ``arrays.load``.
 
     Raises:
         DataError: a file is missing, damaged or too large, images and labels differ in number, or a folder holds
@@ -115,19 +120,19 @@ def load(path: Path, split: str, name: str | None = None) -> ImageSet:
         parts, notes = {}, ()
     if "emnist" in images_path.name.lower():
         notes = (*notes, f"{name}: EMNIST publishes its images with rows and columns exchanged, and so they are read")
-    images, layout = to_images(read(images_path), images_path.name)
-    labels = Labels.none(len(images))
-    if labels_path is not None:
-        values = read(labels_path)
-        if values.ndim == 2 and len(values) == len(images) and values.shape[1]:
-            notes = (*notes, f"{labels_path.name} has {values.shape[1]} columns: the first is the class")
-            values = values[:, 0]
-        if values.shape != (len(images),):
-            problem = f"{folder} holds {len(images)} images and labels of shape {values.shape}"
-            raise DataError(problem, f"in {labels_path.name}")
-        labels, of_labels = encode_labels(values.astype(values.dtype.newbyteorder("=")), None, name)
-        notes = (*notes, *of_labels)
-    return ImageSet(images, labels, name=name, layout=layout, notes=notes, parts=tuple(parts))
+    pixels = to_images(read(images_path), images_path.name, rules)
+    images = replace(pixels.as_set(name, notes), parts=tuple(parts))
+    if labels_path is None or not labelled:
+        return images
+    values, told = read(labels_path), []
+    if values.ndim == 2 and len(values) == len(images) and values.shape[1]:
+        told = [f"{labels_path.name} has {values.shape[1]} columns: the first is the class"]
+        values = values[:, 0]
+    if values.shape != (len(images),):
+        problem = f"{folder} holds {len(images)} images and labels of shape {values.shape}"
+        raise DataError(problem, f"in {labels_path.name}")
+    labels, of_labels = encode_labels(values.astype(values.dtype.newbyteorder("=")), None, name, no_label)
+    return replace(images, labels=labels, notes=(*images.notes, *told, *of_labels))
 
 
 def _part(name: str) -> str | None:

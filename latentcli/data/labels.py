@@ -1,7 +1,7 @@
 """Labels from files beside the images: CSV files, and arrays."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +11,15 @@ from latentcli.core.labels import Labels, read_labels
 from latentcli.data.array_labels import encode_labels, one_per_image
 from latentcli.formats.csv_text import FILE_COLUMNS, Table, columns_called, read_table, unescape_formula
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy
-from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths
+from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths, of_page
 
 
 def with_labels(
     images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None
 ) -> ImageSet:  # fmt: skip
     """The images with the labels of a file instead of their own; images that it does not name are unlabelled.
+
+    The label of a file is that of all its pages, where these are images and have none of their own.
 
     Args:
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
@@ -50,8 +52,13 @@ def with_labels(
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
         named = list(_named(rows, file_column, label_column, path.name))
-        find = _rows_by_number(images, named) if images.files is None else _rows_by_path(images, named, path.name)
+        of_files = _files_of_pages(images)
+        by_path = images.files is not None
+        find = _rows_by_path(images, of_files, named, path.name) if by_path else _rows_by_number(images, named)
         chosen, stale = _chosen(named, find, path.name)
+        for number, rows_of_file in enumerate(of_files.values(), len(images)):
+            if (of_all := chosen.pop(number, None)) is not None:
+                chosen = dict.fromkeys(rows_of_file, of_all) | chosen
         notes += _left_out(stale, len(named), images, path.name, strict)
     chosen = _whole_numbers(chosen, path.name, notes)
     notes += _alike(chosen.values(), path.name)
@@ -159,9 +166,25 @@ def _number(text: str) -> int | None:
     return int(whole) if whole.isdecimal() and whole.isascii() and len(whole) < 20 else None
 
 
-def _rows_by_path(images: ImageSet, named: _Named, name: str) -> Callable[[int, str, str], int | None]:
-    """Finds the row of a file by its path, ``_FOUND`` for one that could not be read, None where there is none."""
+def _files_of_pages(images: ImageSet) -> dict[str, list[int]]:
+    """The rows of each file whose pages are images."""
+    found: dict[str, list[int]] = {}
+    for row, image in enumerate(images.files or ()):
+        file, page = of_page(image)
+        if page:
+            found.setdefault(file, []).append(row)
+    return found
+
+
+def _rows_by_path(
+    images: ImageSet, of_files: Mapping[str, Sequence[int]], named: _Named, name: str
+) -> Callable[[int, str, str], int | None]:
+    """Finds the row of a file by its path, ``_FOUND`` for one that could not be read, None where there is none.
+
+    Files ``of_files``, whose pages are images, have the numbers behind the last row.
+    """
     rows = {file: row for row, file in enumerate(images.files or ())} | {file: _FOUND for file, _ in images.bad_files}
+    rows |= {file: number for number, file in enumerate(of_files, len(images))}
     paths = SpelledPaths(rows, images.name, (file for _, file, _ in named))
 
     def find(number: int, file: str, where: str) -> int | None:

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.labels import NO_LABEL, Labels, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.data import SOURCES, sizing
-from latentcli.formats.pixel_values import Span, parse_range
+from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
 from latentcli.formats.regular_files import kind, reason
 
 SPLITS = ("train", "val", "test")
@@ -23,7 +23,8 @@ NAMED_SPLITS = ("train", "test")
 def load(
     source: str | Path | Sequence[str | Path], *, split: str = "train", classes: Sequence[str] | None = None,
     labels: str | Path | None = None, strict: bool = False, no_label: Sequence[str] | None = None,
-    no_classes: bool = False, range: str | None = None, background: str | None = None,
+    no_classes: bool = False, range: str | None = None, background: str | None = None, pages: bool = False,
+    spans: Mapping[str, tuple[float, float]] | None = None,
     image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
     data_root: str | Path | None = None, max_bad: str = "1%", progress: Progress = silent,
 ) -> ImageSet:  # fmt: skip
@@ -42,6 +43,13 @@ def load(
         no_label: names that mean, in any case, that an image has no label, as an empty one does; None:
             ``core.labels.NO_LABEL``; names among ``classes`` are classes.
         no_classes: the source's own labels do not count; sub-folders, at any depth, are not classes.
+        range: the numbers of black and of white of arrays, and of files of more than 8 bits, such as "4095" or "-1,1";
+            None: by the rule of ``formats.pixel_values``, and told where it is not plain.
+        background: name of the colour on which transparent pixels are laid; None: black, or white under dark drawings.
+        pages: whether each page of image files that have several is an image, called as ``scan.tif[3]``, from 0, and
+            labelled as its file is where it has no label of its own; otherwise the first is read.
+        spans: the numbers of black and of white by which a model's images were read, by "whole" and "float": those
+            within are read likewise, where ``range`` does not say otherwise.
         image_shape: channels, height and width of a model. Files of a folder are converted to it; arrays must have
             it, except with ``resize``.
         image_size: height and width where there is no model, in pixels from 8 to 256. By default arrays keep
@@ -72,9 +80,11 @@ def load(
     if classes is not None:
         classes = [composed(name) for name in classes]
         no_label = [name for name in (NO_LABEL if no_label is None else no_label) if name not in classes]
+    _check_colour(background)
     how = _Reading(
         split, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
-        None if range is None else parse_range(range), background, progress,
+        PixelRules(None if range is None else parse_range(range), spans_of(spans or {}), background, pages),
+        progress,
     )  # fmt: skip
     if not isinstance(source, str | Path):
         images = _from_files([Path(path) for path in source], how)
@@ -98,10 +108,11 @@ def load(
         if not len(images):
             raise DataError(f"{images.name} has no image of the classes {', '.join(classes)}")
     unused = []
-    if background is not None and images.files is None:
-        unused.append("`background` is of image files, and was not used")
-    if range is not None and isinstance(source, str) and source in SOURCES:
-        unused.append("`range` is of arrays and of image files, and was not used")
+    if isinstance(source, str) and source in SOURCES:
+        given = {"background": background, "range": range}
+        unused = [f"`{name}` is of arrays and of image files, and was not used" for name in given if given[name]]
+    if pages and images.files is None:
+        unused.append("`pages` is of image files, and was not used")
     images = replace(images, notes=(*images.notes, *unused))
     return sizing.fit(images, image_shape, image_size, resize, progress)
 
@@ -121,9 +132,19 @@ class _Reading:
     image_shape: Shape | None
     image_size: int | None
     max_bad: str
-    span: Span | None
-    background: str | None
+    rules: PixelRules
     progress: Progress
+
+
+def _check_colour(name: str | None) -> None:
+    """Raise a ``UsageError`` for the name of a ``background`` that is no colour."""
+    if name is not None:
+        from PIL import ImageColor
+
+        try:
+            ImageColor.getrgb(name)
+        except ValueError as error:
+            raise UsageError(f"`background` {name!r} is no colour", "such as white, black or #808080") from error
 
 
 def _named(name: str, split: str, data_root: str | Path | None, progress: Progress) -> ImageSet:
@@ -142,12 +163,12 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
     if kind(path) == stat.S_IFDIR:
         return _from_folder(path, how)
     if path.suffix.lower() in arrays.SUFFIXES:
-        return arrays.load(path, how.split, how.no_label, how.own_labels, how.span)
+        return arrays.load(path, how.split, how.no_label, how.own_labels, how.rules)
     if path.suffix.lower() in folders.image_suffixes():
         return _from_files([path], how)
     if kind(path) is not None:
         if idx.is_images(path):
-            return idx.load(path, how.split)
+            return idx.load(path, how.split, None, how.no_label, how.own_labels, how.rules)
         if archives.is_archive(path):
             with archives.unpacked(path) as (folder, notes):
                 images = _from_folder(folder, how)
@@ -168,7 +189,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
     name = path.resolve().name or "images"
     idx_folder = idx.find_folder(path)
     if idx_folder is not None:
-        return idx.load(idx_folder, how.split, name)
+        return idx.load(idx_folder, how.split, name, how.no_label, how.own_labels, how.rules)
     notes: tuple[str, ...] = ()
     try:
         inner, parts, beside = splits.within(path)
@@ -182,7 +203,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         notes = (f"{name} holds nothing but {prefix}, which is read",)
     images = folders.load(
         inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
-        how.progress, how.no_label, how.span, how.background,
+        how.progress, how.no_label, how.rules,
     )  # fmt: skip
     return replace(
         images, name=name, parts=tuple(parts), notes=(*notes, *images.notes),
@@ -196,8 +217,7 @@ def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:
 
     if not paths:
         raise DataError("there are no image files to read", "found an empty list")
-    return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.span,
-                              how.background)  # fmt: skip
+    return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.rules)
 
 
 def _roots(data_root: str | Path | None) -> list[Path]:

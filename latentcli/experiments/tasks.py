@@ -80,7 +80,7 @@ def load_tasks(
         train = read(name, split="train", image_size=image_size)
         if name in SOURCES or name in parts:
             resize = image_size is not None
-            test = read(parts.get(name, name), split="test", image_shape=train.shape, resize=resize)
+            test = read(parts.get(name, name), split="test", image_shape=train.shape, spans=train.spans, resize=resize)
         else:
             train, test = split(train)
         tasks.append(Task(labelled_only(train), labelled_only(test)))

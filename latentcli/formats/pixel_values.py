@@ -9,17 +9,20 @@ images together: no image is stretched by itself, which would give equal objects
 * Floats lie in 0…1; in -1…1 where the least is -0.5 or less; in 0…255 where the largest is 32 or more.
 * All else is refused, since a guess would be as often wrong as right, and needs the range said.
 
-What is not plain (uint8 in 0…255, 16 whole bits, floats in 0…1) is told.
+What is not plain (uint8 in 0…255, 16 whole bits, floats in 0…1) is told. Images for a model are read as those that it
+learned from were, where their numbers lie within what those spanned: a dark set stays as dark as it is.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 
 BITS = (8, 10, 12, 14, 16)
+KINDS = ("whole", "float")
 ROUNDING = 1e-6  # how far a float may lie outside its range
 _ROUND_BYTES = 2**22  # bytes of numbers that are converted at a time
 
@@ -48,6 +51,10 @@ class Span:
         """Whether numbers between these two lie in the span."""
         return self.low - ROUNDING <= low and high <= self.high + ROUNDING
 
+    def same_as(self, other: "Span") -> bool:
+        """Whether black and white are the same."""
+        return (self.low, self.high) == (other.low, other.high)
+
     def bytes_of(self, values: np.ndarray) -> np.ndarray:
         """Values of any shape as uint8 in 0…255, rounded to the nearest; a few megabytes at a time."""
         if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
@@ -59,6 +66,44 @@ class Span:
             scaled = (part - self.low) * (255 / (self.high - self.low))
             result[start : start + step] = np.rint(scaled.clip(0, 255))
         return result
+
+
+@dataclass(frozen=True)
+class PixelRules:
+    """What is said about the pixels of a source before it is read.
+
+    Attributes:
+        span: the numbers of black and of white; None: by the rule above.
+        spans: those by which a model's images were read, by ``kind_of`` their type. Numbers in 0…1 are read by the rule
+            above nevertheless: they are fractions or truth values in any set.
+        background: name of the colour that transparent pixels are laid on; None: black or white, by ``image_files``.
+        pages: whether each page of a file is an image.
+    """
+
+    span: Span | None = None
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    background: str | None = None
+    pages: bool = False
+
+
+def kind_of(dtype: np.dtype) -> str | None:
+    """Which ``spans`` of a model numbers of a type have: "whole" or "float"; None of bytes and truth values."""
+    return None if dtype == np.uint8 else {"i": "whole", "u": "whole", "f": "float"}.get(dtype.kind)
+
+
+def spans_of(numbers: Mapping[str, Sequence[float]]) -> dict[str, Span]:
+    """The spans of a model as an ``ImageSet`` and a checkpoint have them.
+
+    Raises:
+        UsageError: a kind is unknown, or its numbers are not black and white.
+    """
+    for kind, pair in numbers.items():
+        if kind not in KINDS or len(pair) != 2 or not -math.inf < pair[0] < pair[1] < math.inf:
+            found = f"found {tuple(pair)} for {kind!r}"
+            raise UsageError(
+                "`spans` says not which numbers are black and white", found, 'such as {"whole": (0, 4095)}'
+            )
+    return {kind: Span(float(low), float(high)) for kind, (low, high) in numbers.items()}
 
 
 def parse_range(text: str) -> Span:
@@ -116,22 +161,52 @@ def span_of(dtype: np.dtype, low: float, high: float) -> Span:
     raise UnclearValues(f"{dtype} from {low:g} to {high:g}")
 
 
-def pixels_of(values: np.ndarray, name: str, given: Span | None = None) -> tuple[np.ndarray, list[str]]:
-    """Numbers of many images as uint8, the very array where they are that already; and what is to be told.
+def span_for(dtype: np.dtype, low: float, high: float, rules: PixelRules) -> tuple[Span, str]:
+    """What such numbers span by what is said and by the rule above; and what is to be told of it, if anything.
+
+    Raises:
+        UnclearValues: it is not clear.
+    """
+    if rules.span is not None:
+        return rules.span, ""
+    found = f"{dtype} from {low:g} to {high:g} is read as"
+    kept = rules.spans.get(kind_of(dtype) or "")
+    try:
+        own = span_of(dtype, low, high)
+    except UnclearValues:
+        if kept is None or not kept.holds(low, high):
+            raise
+        own = None
+    if own is not None and (kept is None or own.same_as(kept)):
+        return own, "" if own.plain else f"{found} {own}; `range` says otherwise"
+    assert kept is not None  # one of the two there is
+    if own is None or (kept.holds(low, high) and not Span(0, 1).holds(low, high)):
+        return kept, f"{found} {kept}, as the images of the model were; `range` says otherwise"
+    return own, f"{found} {own}, and the images of the model were read as {kept}; `range` says otherwise"
+
+
+def pixels_of(
+    values: np.ndarray, name: str, rules: PixelRules | None = None
+) -> tuple[np.ndarray, list[str], dict[str, Span]]:
+    """Numbers of many images as uint8, the very array where they are that already.
 
     Args:
         values: (N, …) truth values, whole numbers or floats.
         name: of the data, for messages.
-        given: what the caller says of them; None: by the rule above.
+        rules: what is said of them.
+
+    Returns:
+        the bytes; what is to be told; and the span of the numbers, by ``kind_of`` their type.
 
     Raises:
         DataError: they are no numbers or not finite, lie outside the given span, or it is not clear what they span.
     """
+    rules = rules or PixelRules()
     if values.dtype.kind not in "biuf":
         remedy = "real numbers are needed, such as the magnitude: abs(data)" if values.dtype.kind == "c" else None
         raise DataError(f"{name} holds images of type {values.dtype}", "expected numbers", remedy)
-    if values.dtype == np.uint8 and given is None and any(image.max(initial=0) > 1 for image in values):
-        return values, []
+    if values.dtype == np.uint8 and rules.span is None and any(image.max(initial=0) > 1 for image in values):
+        return values, [], {}
     low, high = extremes(values)
     if math.isnan(low):
         flat = values.reshape(len(values), -1)
@@ -139,20 +214,18 @@ def pixels_of(values: np.ndarray, name: str, given: Span | None = None) -> tuple
         found = f"found some in {len(bad)} of {len(values)} images, first in number {bad[0]}"
         remedy = "omit these: data[numpy.isfinite(data.reshape(len(data), -1)).all(axis=1)], and their labels"
         raise DataError(f"{name} holds numbers that are not finite", found, remedy)
-    if given is not None:
-        if not given.holds(low, high):
-            raise DataError(f"{name} holds numbers outside `range` {given}", f"found {low:g} to {high:g}")
-        return given.bytes_of(values), []
+    if rules.span is not None and not rules.span.holds(low, high):
+        raise DataError(f"{name} holds numbers outside `range` {rules.span}", f"found {low:g} to {high:g}")
     try:
-        span = span_of(values.dtype, low, high)
+        span, told = span_for(values.dtype, low, high, rules)
     except UnclearValues as unclear:
         raise DataError(
             f"{name} holds images in which black and white are unclear",
             f"found {unclear}",
             hint(values.dtype, low, high),
         ) from unclear
-    told = f"{name}: {values.dtype} from {low:g} to {high:g} is read as {span}; `range` says otherwise"
-    return span.bytes_of(values), [] if span.plain else [told]
+    kind = kind_of(values.dtype)
+    return span.bytes_of(values), [f"{name}: {told}"] if told else [], {} if kind is None else {kind: span}
 
 
 def hint(dtype: np.dtype, low: float, high: float) -> str:

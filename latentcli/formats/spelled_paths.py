@@ -1,5 +1,6 @@
 """Finding the file that a table means: programs, spreadsheets and systems spell one path in many ways."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
@@ -120,9 +121,16 @@ def _loose(path: str) -> str:
 
 
 def _stem(path: str) -> str:
-    """Without the suffix of the last part: letters and digits behind a dot, one of them a letter."""
+    """Without the suffix of the last part: letters and digits behind a dot, one of them a letter; pages keep theirs."""
+    path, page = of_page(path)
     suffix = PurePosixPath(path).suffix
-    return path.removesuffix(suffix) if any(map(str.isalpha, suffix)) else path
+    return (path.removesuffix(suffix) if any(map(str.isalpha, suffix)) else path) + page
+
+
+def of_page(path: str) -> tuple[str, str]:
+    """A file, and "[3]" where the path is that of a page of it."""
+    found = re.fullmatch(r"(.*?)((?:\[\d+\])?)", path, re.DOTALL)
+    return (found[1], found[2]) if found is not None else (path, "")
 
 
 def _number(path: str) -> str:

@@ -66,6 +66,12 @@ class TrainedModel:
         return self.config.image_shape
 
     @property
+    def load_options(self) -> dict[str, Any]:
+        """How images are read for it: arguments of ``latentcli.load``. Deep ones are, as those it learned from."""
+        data = self.training.get("data", {})
+        return {"image_shape": self.image_shape, "spans": {k: tuple(v) for k, v in data.get("spans", {}).items()}}
+
+    @property
     def history(self) -> Sequence[Mapping[str, float]]:
         """One row of losses an epoch."""
         return self.training.get("history", ())

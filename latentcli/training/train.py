@@ -89,7 +89,7 @@ def train(
     network_config, loop_config = configure(
         FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
     )
-    run = identity(model, network_config, loop_config, images.name, {"images": images.images})
+    run = identity(model, network_config, loop_config, images.name, {"images": images.images}, **_spans(images))
     weights = {}
     if encoder is not None:
         run |= {"encoder": encoder.facts}
@@ -120,11 +120,17 @@ def _continued(
         settings = {"held_out": 0.0} | settings
     _, training = configure(type(config), TrainingConfig, images.shape, None, settings)
     run = identity(
-        start.family, config, training, images.name, {"images": images.images}, start=start.fingerprint
+        start.family, config, training, images.name, {"images": images.images}, start=start.fingerprint,
+        **_spans(images),
     )  # fmt: skip
     run |= {name: start.training[name] for name in ("encoder",) if name in start.training}
     weights = start.network.state_dict()
     return trained(start.family, config, training, images.images, run, images.class_names, weights, **how)
+
+
+def _spans(images: ImageSet) -> dict[str, Any]:
+    """What a checkpoint says of pixels of more than 8 bits; nothing where there were none."""
+    return {"spans": {kind: list(span) for kind, span in images.spans.items()}} if images.spans else {}
 
 
 def _encoder(config: type[ModelConfig], settings: Mapping[str, Any]) -> FoundEncoder | None:
@@ -194,7 +200,8 @@ def train_cnn(
     if start is not None:
         counts["start"] = start.fingerprint
     arrays = {name: array for name, array in vars(examples).items() if isinstance(array, np.ndarray)}
-    run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction)
+    run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction,
+                   **_spans(images))  # fmt: skip
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
         weights,

@@ -42,7 +42,7 @@ def test_every_layout_becomes_channels_first_without_a_copy(count, height, width
     expected = pixels(count, channels or 1, height, width)
     array = expected[:, 0] if channels is None else expected if first else expected.transpose(0, 2, 3, 1)
     array = np.asfortranarray(array) if fortran else array
-    images, layout = to_images(array, "x")
+    images, layout, *_ = to_images(array, "x")
     assert np.array_equal(images, expected)
     assert np.shares_memory(images, array)
     assert layout == ("NHW" if channels is None else "NCHW" if first else "NHWC")
@@ -51,7 +51,7 @@ def test_every_layout_becomes_channels_first_without_a_copy(count, height, width
 @given(st.sampled_from([np.float16, np.float32, np.float64]))
 def test_floats_of_0_to_1_are_rounded_to_the_nearest_byte(dtype):
     expected = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-    images, _ = to_images((expected / 255).astype(dtype), "x")
+    images, *_ = to_images((expected / 255).astype(dtype), "x")
     assert np.array_equal(images[:, 0], expected)
 
 
@@ -69,7 +69,7 @@ def test_what_is_no_number_is_refused(dtype):
         to_images(np.zeros((2, 8, 8), dtype=dtype), "x")
 
 
-@pytest.mark.parametrize("shape", [(), (5,), (4, 784), (2, 8, 8, 2), (2, 8, 8, 4), (2, 1, 8, 8, 1)])
+@pytest.mark.parametrize("shape", [(), (5,), (4, 784), (2, 8, 8, 5), (2, 1, 8, 8, 1)])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(DataError, match="not images"):
         to_images(np.zeros(shape, dtype=np.uint8), "x")
@@ -188,8 +188,6 @@ def test_axes_that_leave_two_readings_are_told_with_the_call_that_turns_them(tmp
         pixels(4, 64),
         pixels(4, 3 * 64),
         pixels(40, 50),
-        pixels(4, 8, 8, 4),
-        pixels(4, 8, 8, 2),
         pixels(4, 1, 8, 8, 1),
     ],
 )
@@ -197,7 +195,7 @@ def test_a_hint_that_is_followed_makes_images_that_show_something(data):
     with pytest.raises(DataError) as caught:
         to_images(data, "x")
     (call,) = re.findall(r"(?:[(]?data|numpy).*?(?=, or | leaves|$)", str(caught.value.remedy))[:1]
-    images, _ = to_images(eval(call, {"data": data, "numpy": np}), "x")
+    images, *_ = to_images(eval(call, {"data": data, "numpy": np}), "x")
     assert int(images.max()) - int(images.min()) > 100
 
 

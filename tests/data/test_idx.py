@@ -130,3 +130,39 @@ def test_the_real_sets(real_data, name):
     assert test.class_names[test.labels.codes[0]] == first
     folder = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
     assert np.array_equal(test.images, load(real_data / folder, split="test").images)
+
+
+TYPES = {"short": ("idx3-short", 11, ">i2"), "int": ("idx3-int", 12, ">i4"), "float": ("idx3-float", 13, ">f4")}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("one_file", [False, True])
+def test_a_range_says_what_is_black_and_white_and_else_it_is_told(tmp_path, kind, one_file):
+    name, code, dtype = TYPES[kind]
+    scan = (pixels(4).astype("f8") * 10 - 1000).astype(dtype)
+    path = tmp_path / f"train-images-{name}"
+    path.write_bytes(struct.pack(">4B3I", 0, 0, code, 3, *scan.shape) + scan.tobytes())
+    source = path if one_file else tmp_path
+    with pytest.raises(DataError, match="black and white are unclear"):
+        load(source)
+    found = load(source, range="-1000,1550")
+    assert np.array_equal(found.images[:, 0], pixels(4))
+    assert found.notes == (() if one_file else (f"{tmp_path.name} has the train part only",))
+    twelve = (pixels(4).astype("f8") * (4095 / 255)).round().astype(dtype)
+    if kind != "float":
+        path.write_bytes(struct.pack(">4B3I", 0, 0, code, 3, *scan.shape) + twelve.tobytes())
+        assert "is read as 0…4095; `range`" in load(source).notes[-1]
+
+
+NO_LABEL = [(None, "56789"), (["7"], "5689"), (["5", "9"], "678"), ([], "56789")]
+
+
+@pytest.mark.parametrize(("no_label", "classes"), NO_LABEL)
+def test_labels_that_mean_none(tmp_path, no_label, classes):
+    fill(tmp_path / "mine", zipped=True)
+    for source in (tmp_path / "mine", tmp_path / "mine" / "train-images-idx3-ubyte.gz"):
+        found = load(source, no_label=no_label)
+        assert "".join(found.class_names) == classes
+        assert found.labels.known.sum() == len(classes)
+        assert any("mean no label" in note or "no label" in note for note in found.notes) == (len(classes) < 5)
+    assert not load(tmp_path / "mine", no_classes=True).labels.any

@@ -156,4 +156,6 @@ def test_animations_are_told(folder):
     frames = [Image.fromarray(np.full((16, 16), level, np.uint8)) for level in (10, 200)]
     frames[0].save(folder / "cat" / "moving.gif", save_all=True, append_images=frames[1:])
     found = load(folder)
-    assert found.notes == ("set: only the first frame is read in 1 file(s), such as cat/moving.gif",)
+    assert found.notes == (
+        "set: only the first frame is read in 1 file(s), such as cat/moving.gif; `pages` makes an image of each",
+    )

@@ -79,7 +79,7 @@ def test_numbers_that_are_not_finite_are_counted_and_the_call_that_omits_them_wo
     with pytest.raises(DataError, match=r"in 2 of 5 images, first in number 1(.|\n)*data\[numpy") as caught:
         to_images(data, "x")
     advised = re.search(r"data\[.*\]", str(caught.value))[0].split(", and")[0]
-    kept, _ = to_images(eval(advised, {"numpy": np, "data": data, "len": len}), "x")
+    kept, *_ = to_images(eval(advised, {"numpy": np, "data": data, "len": len}), "x")
     assert np.array_equal(kept[:, 0], TRUE[[0, 2, 4]])
 
 

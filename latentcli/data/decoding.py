@@ -1,0 +1,230 @@
+"""Image files decoded once, in parallel, into one block of bytes."""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from latentcli.core.image_set import LARGEST, SMALLEST, Shape
+from latentcli.core.progress import Progress
+from latentcli.data import sizing
+from latentcli.data.block import ImageBlock
+from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, hint, span_for
+
+SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
+MOST = 0.75  # the share of files whose size is taken, where it is one
+
+_AT_ONCE = 64  # decoded images of a thread that may wait to be stored
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A file, or some pages of it, decoded in one go; or why it is not."""
+
+    file: str
+    pages: Sequence[int] | None = None
+    refused: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Of its images: pages are called ``scan.tif[3]``, from 0."""
+        return [self.file] if self.pages is None else [f"{self.file}[{number}]" for number in self.pages]
+
+
+@dataclass
+class Decoded:
+    """What became of image files.
+
+    Attributes:
+        images: (N, C, H, W) uint8 of the readable ones.
+        files: the N paths of these, with the number of the page behind where each page is an image.
+        sources: the N files that they are of.
+        total: how many images there were to decode.
+        bad: (path, reason) of the others.
+        remarks: (path, remark) of what is not taken as it stands, sorted.
+        notes: what is to be told of all of them.
+        spans: of the pixels of more than 8 bits, by ``kind_of`` their type.
+        deep: type, least and largest number of files of more than 8 bits, by path.
+    """
+
+    images: np.ndarray
+    files: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    total: int = 0
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    spans: dict[str, Span] = field(default_factory=dict)
+    deep: dict[str, tuple[np.dtype, float, float]] = field(default_factory=dict)
+
+
+def decode_all(
+    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
+    name: str,
+) -> Decoded:  # fmt: skip
+    """All files, those of more than 8 bits in the span given, or else in the one that they have together.
+
+    Args:
+        folder, files: paths, and where they are.
+        shape: of the images of a model; without it they have 3 channels only if a file has colour.
+        size: height and width where there is no model; None: those that most files have, or else 64×64.
+        progress: told about each file.
+        rules: what is said of the pixels.
+        name: of the files, for the notes.
+    """
+    from joblib import cpu_count
+
+    from latentcli.formats import image_files
+
+    height, width, note = (*shape[1:], None) if shape is not None else _size(folder, files, size, name)
+    channels = None if shape is None else shape[0]
+    threads = cpu_count()  # of the container, where it has fewer than the machine
+
+    def decode(piece: _Piece, span: Span | None = rules.span) -> list[np.ndarray | str]:
+        def hearing(number: int | None) -> image_files.Hearing:
+            name = piece.file if number is None else f"{piece.file}[{number}]"
+
+            def deep(dtype: np.dtype, low: float, high: float) -> None:
+                done.deep[name] = dtype, low, high
+
+            def remark(text: str) -> None:
+                if span is rules.span:  # else it was made already
+                    done.remarks.append((name, text))
+
+            return remark, deep if span is None else None
+
+        if piece.refused is not None:
+            return [piece.refused]
+        path, ground = folder / piece.file, rules.background
+        if piece.pages is not None:
+            return image_files.decode_pages(path, piece.pages, height, width, channels, hearing, ground, span)
+        tell, tell_deep = hearing(None)
+        try:
+            return [image_files.decode(path, height, width, channels, tell, ground, span, tell_deep)]
+        except image_files.UnreadableImage as error:
+            return [str(error)]
+
+    with (
+        warnings.catch_warnings(action="ignore"),  # Pillow's, about odd but readable files
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        pieces = _pieces(folder, files, pool) if rules.pages else list(map(_Piece, files))
+        total = sum(len(piece.names) for piece in pieces)
+        block = ImageBlock(total, channels, height, width)
+        done = Decoded(block.images, notes=[] if note is None else [note], total=total)
+        step = threads if rules.pages else threads * _AT_ONCE
+        with progress("reading images", total) as advance:
+            for start in range(0, len(pieces), step):
+                some = pieces[start : start + step]
+                for piece, results in zip(some, pool.map(decode, some), strict=True):
+                    for image, result in zip(piece.names, results, strict=True):
+                        if isinstance(result, str):
+                            done.bad.append((image, result))
+                        else:
+                            block.append(result)
+                        advance(1)
+        done.images = block.images
+        if done.deep:
+            _again_in_span(done, pieces, decode, rules)
+    done.bad.sort()
+    done.remarks.sort()
+    unreadable = dict(done.bad)
+    kept = [(image, piece.file) for piece in pieces for image in piece.names if image not in unreadable]
+    done.files, done.sources = tuple(image for image, _ in kept), tuple(file for _, file in kept)
+    return done
+
+
+def _pieces(folder: Path, files: Sequence[str], pool: ThreadPoolExecutor) -> list[_Piece]:
+    """The pages of all files, a few of one file at a time; a file of one page is that page."""
+    from latentcli.formats import image_files
+
+    def of_file(file: str) -> list[_Piece]:
+        try:
+            numbers = image_files.pages(folder / file)
+        except image_files.UnreadableImage as error:
+            return [_Piece(file, refused=str(error))]
+        if len(numbers) == 1:
+            return [_Piece(file)]
+        return [_Piece(file, numbers[start : start + _AT_ONCE]) for start in range(0, len(numbers), _AT_ONCE)]
+
+    return [piece for pieces in pool.map(of_file, files) for piece in pieces]
+
+
+def _again_in_span(
+    done: Decoded, pieces: Sequence[_Piece], decode: Callable[[_Piece, Span], list[np.ndarray | str]], rules: PixelRules
+) -> None:
+    """Decode files of more than 8 bits once more where all of them together show that they use less, or other numbers.
+
+    Where that is unclear, files outside the plain span are bad ones.
+    """
+    from latentcli.formats.image_files import DEEP_SPANS
+
+    unreadable = {image for image, _ in done.bad}
+    readable = [image for piece in pieces for image in piece.names if image not in unreadable]
+    rows = {image: row for row, image in enumerate(readable)}
+    for kind, kinds, plain in (("whole", "iu", DEEP_SPANS["u"]), ("float", "f", DEEP_SPANS["f"])):
+        deep = {image: found for image, found in done.deep.items() if found[0].kind in kinds and image in rows}
+        if not deep:
+            continue
+        low, high = min(found[1] for found in deep.values()), max(found[2] for found in deep.values())
+        dtype = max((found[0] for found in deep.values()), key=lambda dtype: dtype.itemsize)
+        try:
+            span, told = span_for(dtype, low, high, rules)
+        except UnclearValues:
+            bad = [image for image, found in deep.items() if not plain.holds(*found[1:])]
+            way = f"black and white are unclear; {hint(dtype, low, high)}"
+            for image in bad:
+                done.bad.append((image, f"{deep[image][0]} from {deep[image][1]:g} to {deep[image][2]:g}: {way}"))
+            done.images = np.delete(done.images, [rows[image] for image in bad], axis=0)
+            rows = {image: row for row, image in enumerate(image for image in rows if image not in bad)}
+            span = plain
+        else:
+            done.remarks += [(image, told) for image in deep if told]
+            for piece in pieces if not span.same_as(plain) else ():
+                if deep.keys().isdisjoint(piece.names):
+                    continue
+                for image, result in zip(piece.names, decode(piece, span), strict=True):
+                    if image in deep and not isinstance(result, str):  # it was readable a moment ago
+                        done.images[rows[image]] = result
+        done.spans[kind] = span
+
+
+def _size(folder: Path, files: Sequence[str], size: int | None, name: str) -> tuple[int, int, str | None]:
+    """The height and width asked for; else those of ``MOST`` files, if models take them; else 64×64; what is told."""
+    from latentcli.formats import image_files
+
+    if size is not None:
+        return size, size, None
+    counts: Counter[tuple[int, int]] = Counter()
+    example: dict[tuple[int, int], str] = {}
+    most, left = 0, len(files)
+    with warnings.catch_warnings(action="ignore"):
+        for file in files:
+            left -= 1
+            try:
+                measured = image_files.measure(folder / file)
+            except image_files.UnreadableImage:
+                continue
+            counts[measured] += 1
+            example.setdefault(measured, file)
+            most = max(most, counts[measured])
+            if most + left < MOST * (counts.total() + left):  # no size can be that of most any more
+                break
+    if not counts:
+        return SIZE_OF_MIXED, SIZE_OF_MIXED, None
+    (height, width), most = counts.most_common(1)[0]
+    odd = next(((file, each) for each, file in example.items() if each != (height, width)), None)
+    others = "" if odd is None else f"{odd[0]} with {odd[1][0]}×{odd[1][1]}"
+    if most >= MOST * (counts.total() + left) and sizing.in_range(height, width):
+        told = f"{name}: {most} of {counts.total()} images have {height}×{width} pixels, and all are read in that size"
+        return height, width, None if odd is None else f"{told}, {others} too; `image_size` chooses another"
+    read = f"all are read as {SIZE_OF_MIXED}×{SIZE_OF_MIXED}; `image_size` chooses another"
+    if most >= MOST * (counts.total() + left):
+        beyond = f"images have {height}×{width} pixels, and models take {SMALLEST} to {LARGEST} a side"
+        return SIZE_OF_MIXED, SIZE_OF_MIXED, f"{name}: its {beyond}: {read}"
+    first = f"such as {height}×{width} and {others}"
+    return SIZE_OF_MIXED, SIZE_OF_MIXED, f"{name}: its images are of unlike sizes, {first}: {read}"

@@ -1,0 +1,170 @@
+"""Alpha in arrays, and several channels of 16 bits in files: as in files, and no bit lost in silence."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentcli.core.errors import DataError
+from latentcli.data import load
+
+TRUE = np.random.default_rng(3).integers(0, 256, (6, 12, 12, 3)).astype(np.uint8)
+INK = TRUE[..., 0] > 120
+
+
+def drawings(colour):
+    alpha = (INK * 255).astype(np.uint8)
+    alpha[-1] //= 2
+    return np.stack([*(np.full(alpha.shape, level, np.uint8) for level in colour), alpha], axis=-1)
+
+
+DRAWN = {"black": (0, 0, 0), "blue": (0, 0, 200), "white": (255, 255, 255), "grey": (20,), "light": (200,)}
+FORMS = {
+    "bytes": lambda x: x, "floats": lambda x: (x / 255).astype("f4"), "half": lambda x: (x / 255).astype("f2"),
+    "deep": lambda x: x.astype("u2") * 257, "float bytes": lambda x: x.astype("f8"),
+    "channels first": lambda x: np.moveaxis(x, -1, 1), "MATLAB": lambda x: np.moveaxis(x[:, :, :11], 0, -1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("background", [None, "#808080", "orange"])
+@pytest.mark.parametrize("ink", DRAWN)
+@pytest.mark.parametrize("form", FORMS)
+def test_arrays_with_alpha_are_laid_on_the_ground_that_files_are_laid_on(tmp_path, ink, form, background):
+    images = drawings(DRAWN[ink])
+    np.savez(tmp_path / "x.npz", data=FORMS[form](images))
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(images[:, :, :11] if form == "MATLAB" else images):
+        Image.fromarray(image, "LA" if image.shape[2] == 2 else "RGBA").save(tmp_path / "set" / f"{number}.png")
+    found = load(tmp_path / "x.npz", background=background)
+    files = load(tmp_path / "set", image_shape=found.shape, background=background)
+    assert found.shape[0] == (1 if len(DRAWN[ink]) == 1 and background != "orange" else 3)
+    assert np.abs(found.images.astype(int) - files.images).max() <= 1
+    told = " ".join(found.notes)
+    assert f"the last of its {images.shape[-1]} channels is read as alpha" in told
+    ground = background or ("white" if max(DRAWN[ink]) <= 200 and ink != "light" else "black")
+    assert f"laid on {ground} in 6 image(s), such as number 0; `background`" in told
+
+
+def test_opaque_arrays_keep_their_pixels_and_what_is_no_alpha_is_refused_with_the_call_that_works(tmp_path):
+    opaque = np.concatenate([TRUE, np.full((*TRUE.shape[:3], 1), 255, np.uint8)], axis=-1)
+    np.save(tmp_path / "x.npy", opaque)
+    found = load(tmp_path / "x.npy")
+    assert np.array_equal(found.images, TRUE.transpose(0, 3, 1, 2))
+    assert found.layout == "NHWC"
+    assert found.notes == ("x.npy: the last of its 4 channels is read as alpha; data[..., :3] leaves it out",)
+    for data, call in (
+        (opaque * np.array([1, 1, 1, 0], np.uint8), "data[..., :3]"),
+        (np.moveaxis(opaque / 255 - np.array([0, 0, 0, 3]), -1, 1), "data[:, :3]"),
+        (opaque[..., 2:] * np.array([1, 0], np.uint8), "data[..., 0]"),
+    ):
+        np.save(tmp_path / "x.npy", data)
+        with pytest.raises(DataError, match=r"the last channel of x\.npy is no alpha") as caught:
+            load(tmp_path / "x.npy")
+        assert call in str(caught.value)
+        np.save(tmp_path / "x.npy", eval(call, {"data": data}))
+        assert load(tmp_path / "x.npy").images.max() > 200
+
+
+def png(pixels, bits=16):
+    """A PNG file of channels of 16 bits, which Pillow does not write; from its specification, filter Up in each row."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    height, width, channels = pixels.shape
+    rows = pixels.astype(">u2").reshape(height, -1).view(np.uint8)
+    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
+    raw = b"".join(b"\2" + row.tobytes() for row in rows - above)
+    header = struct.pack(">IIBBBBB", width, height, bits, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+
+
+def deep(channels):
+    """(6, 12, 12, channels) uint16 of 12 bits, opaque where there is alpha; and the same in 8 bits."""
+    twelve = np.rint(TRUE * (4095 / 255)).astype(np.uint16)
+    if channels == 3:
+        return twelve, TRUE
+    kept = 3 if channels == 4 else 1
+    return np.concatenate([twelve[..., :kept], np.full((6, 12, 12, 1), 4095, np.uint16)], axis=-1), TRUE[..., :kept]
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("form", ["png", "tif", "deflate"])
+def test_several_channels_of_16_bits_lose_none(tmp_path, channels, form):
+    pixels, expected = deep(channels)
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(pixels):
+        path = tmp_path / "set" / f"{number}.{form[:3]}"
+        if form == "png":
+            path.write_bytes(png(image))
+        else:
+            tifffile = pytest.importorskip("tifffile")
+            if channels == 2:
+                pytest.skip("Pillow reads no such TIFF")
+            tifffile.imwrite(path.with_suffix(".tif"), image, photometric="rgb",
+                             compression=form if form != "tif" else None, byteorder="><"[number % 2])  # fmt: skip
+    found = load(tmp_path / "set")
+    assert np.array_equal(found.images, expected.transpose(0, 3, 1, 2))
+    assert "from 0 to 4095 is read as 0…4095 in 6 file(s)" in found.notes[0]
+    plain = load(tmp_path / "set", range="65535")
+    assert np.array_equal(plain.images, np.rint(pixels[..., : expected.shape[3]] / 257).transpose(0, 3, 1, 2))
+
+
+def test_deep_pixels_may_be_transparent(tmp_path):
+    pixels, _ = deep(4)
+    pixels[:, 6:, :, 3] = 0
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(pixels):
+        (tmp_path / "set" / f"{number}.png").write_bytes(png(image))
+    found = load(tmp_path / "set", background="black")
+    assert np.array_equal(found.images[:, :, :6], TRUE[:, :6].transpose(0, 3, 1, 2))
+    assert not found.images[:, :, 6:].any()
+
+
+READ = {"int16": "i2", "int32": "i4", "uint32": "u4", "int8": "i1", "bytes": "u1", "float32": "f4", "uint16": "u2"}
+REFUSED = {
+    "half": ("f2", 1, "floating-point numbers of 16 bits"), "double": ("f8", 1, "floating-point numbers of 64 bits"),
+    "long": ("i8", 1, "signed numbers of 64 bits"), "floats in colour": ("f4", 3, "32 bits in 3 channels"),
+    "signed colour": ("i2", 3, "signed numbers of 16 bits in 3 channels"), "planes": ("u2", -3, "16 bits in channels"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", READ)
+def test_tiffs_of_every_type_that_is_read_are_read_right(tmp_path, case):
+    tifffile = pytest.importorskip("tifffile")
+    (tmp_path / "set").mkdir()
+    dtype = np.dtype(READ[case])
+    low, high = {
+        "i1": (-128, 127),
+        "u4": (2**31, 2**32 - 2),
+        "f4": (-1000, 400),
+        "u2": (0, 65_535),
+        "u1": (0, 255),
+    }.get(READ[case], (-1000, 2000))
+    scan = np.rint(low + TRUE[..., 0] * ((high - low) / 255)).astype(dtype)
+    for number, image in enumerate(scan):
+        tifffile.imwrite(tmp_path / "set" / f"{number}.tif", image)
+    found = load(tmp_path / "set", range=f"{low},{high}" if case != "bytes" else None)
+    assert np.abs(found.images[:, 0].astype(int) - TRUE[..., 0]).max() <= 1
+    if low < 0 or case == "uint32":
+        with pytest.raises(DataError, match="black and white are unclear"):
+            load(tmp_path / "set")
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_tiffs_that_are_not_read_are_refused_with_the_true_reason(tmp_path, case):
+    tifffile = pytest.importorskip("tifffile")
+    (tmp_path / "set").mkdir()
+    dtype, channels, reason = REFUSED[case]
+    image = (TRUE[0] if channels != 1 else TRUE[0, ..., 0]).astype(dtype)
+    more = {"planarconfig": "separate"} if channels < 0 else {}
+    image = image.transpose(2, 0, 1) if channels < 0 else image
+    tifffile.imwrite(tmp_path / "set" / "1.tif", image, photometric="rgb" if channels != 1 else None, **more)
+    Image.fromarray(TRUE[0]).save(tmp_path / "set" / "2.png")
+    found = load(tmp_path / "set", max_bad="1")
+    ((file, why),) = found.bad_files
+    assert file == "1.tif"
+    assert reason in why
+    assert "which is not read: save it as" in why
