@@ -13,13 +13,13 @@ from latentcli.artifacts.hybrid_folders import HybridFolder
 
 
 class HybridDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Images with soft labels, as ``latentcli hybridize`` writes them: ``hybrids.npz`` or a folder.
+    """Images with soft labels: ``hybrids.npz`` or a folder, as ``latentcli hybridize`` writes them, or one's own.
 
     An item is an image, (C, H, W) float32 in [0, 1], and its soft label, (classes,) float32, which sums to 1. The
     images of a folder are read on demand.
 
     Args:
-        path: of the file or the folder.
+        path: of the file or the folder, as ``read_hybrids`` takes them.
         transform: of each image.
 
     Attributes:

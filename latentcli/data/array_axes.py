@@ -60,6 +60,10 @@ def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
                 return f"a row per image? reshape it: data.reshape({axes}){more}"
         if _in_range(*shape):
             return "one image? give it an axis: data[numpy.newaxis]"
+    if len(shape) == 4 and not {shape[1], shape[3]} & {*CHANNELS} and _in_range(*shape[2:]):
+        return f"volumes? take one slice of each: data[:, {shape[1] // 2}]"
+    if len(shape) == 5 and shape[4] in CHANNELS and 1 not in shape[1:4] and _in_range(*shape[2:4]):
+        return f"several images a row? make each a row: data.reshape({', '.join(map(str, (-1, *shape[2:])))})"
     if len(shape) > 4 and len(kept := [size for size in shape[1:] if size != 1]) in (2, 3):
         return f"leave out axes of 1: data.reshape({', '.join(map(str, (-1, *kept)))})"
     return otherwise

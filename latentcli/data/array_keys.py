@@ -8,7 +8,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.data.array_labels import SavedAgain, column_of_classes, not_one_per_image, one_per_image
-from latentcli.data.splits import PART_OF, PARTS
+from latentcli.data.splits import PART_OF, PARTS, part_of
 from latentcli.formats.npz_reader import UnreadArray
 
 IMAGES = ("data", "images", "x", "image", "imgs", "img", "pictures", "picture", "pixels", "inputs", "input", "samples")
@@ -22,7 +22,9 @@ _MOST_COLUMNS = 100  # labels an image, beyond which an array without a telling 
 _EXPECTED = ("data", "images", "x", "labels", "y", "class_names")
 _CERTAIN = ("labels", "y")
 
-_SPLIT = "|".join(PART_OF)
+_PARTS = PART_OF | {"tr": "train", "va": "val", "te": "test", "ts": "test"}
+_SPLIT = "|".join(_PARTS)
+_PART_OF_EACH = ("split", "splits", "partition", "subset", "part", "fold", "set", "usage")
 
 Content = Mapping[str, UnreadArray]
 
@@ -41,8 +43,8 @@ def words(key: str) -> tuple[str, str]:
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower()
     apart = re.sub(rf"^({_SPLIT})([xy])$", r"\1_\2", re.sub(rf"^([xy])(?={_SPLIT})", r"\1_", apart))
     found = re.findall(r"[a-z]+|[0-9]+", apart)
-    part = next((PART_OF[word] for word in found if word in PART_OF), "")
-    return part, " ".join(word for word in found if word not in PART_OF)
+    part = next((_PARTS[word] for word in found if word in _PARTS), "")
+    return part, " ".join(word for word in found if word not in _PARTS)
 
 
 def is_called(key: str, names: Collection[str]) -> bool:
@@ -73,6 +75,17 @@ def parts_of(keys: Iterable[str], shaped: Collection[str]) -> tuple[dict[str, li
     if unnamed and not beside:
         parts["train"] = of_part.get("train", []) + of_none
     return {part: parts[part] for part in PARTS if part in parts}, beside
+
+
+def parts_by_image(content: Content, count: int) -> tuple[str, dict[str, np.ndarray]] | None:
+    """The key of an array that names the part of each image, and the rows of each part; None where there is none."""
+    for key, array in content.items():
+        if is_called(key, _PART_OF_EACH) and array.shape == (count,) and array.dtype.kind in "US":
+            of_each = [part_of(text) for text in array.read().astype(str).tolist()]
+            if None not in of_each:
+                rows = {part: np.array([row for row, of in enumerate(of_each) if of == part]) for part in PARTS}
+                return key, {part: of for part, of in rows.items() if len(of)}
+    return None
 
 
 def _called_images(key: str, shaped: Collection[str]) -> bool:
@@ -126,7 +139,7 @@ def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> F
     if len(certain) > 1 and not all(_alike(others[certain[0]], others[key]) for key in certain[1:]):
         raise DataError(
             f"{name} holds several arrays that could be the labels", f"found {_list(others, certain)}",
-            "name the right one 'labels'",
+            f"name the right one 'labels', such as {again.named('labels', certain[0])}",
         )  # fmt: skip
     found = certain[0] if certain else None
     one_hot = found is not None and others[found].ndim == 2 and count < others[found].size

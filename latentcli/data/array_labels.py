@@ -1,5 +1,6 @@
 """Labels as arrays hold them: whole numbers, texts, columns and one-hot rows."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ def encode_labels(
         raise _without_name(unknown[0], names[:12], name)
     codes = Labels.of(of_distinct, names)
     _, notes = read_labels(np.array(texts, dtype=object)[inverse.reshape(-1)].tolist(), name, no_label)
+    if (largest := _unsigned_minus_one(distinct)) is not None:
+        notes = (
+            *notes,
+            f"{name}: {largest} is what -1 becomes in {values.dtype}; if it means so: `no_label` {largest}",
+        )
     if padded:
         notes = (f"{name}: blanks around its labels are left out, such as those of {padded[0]!r}", *notes)
     return codes.take(inverse.reshape(-1)), notes
@@ -59,10 +65,10 @@ def one_per_image(values: np.ndarray, count: int) -> np.ndarray | None:
 
 
 def is_one_hot(values: np.ndarray) -> bool:
-    """Whether (N, K) numbers have a single 1 in each row, and else 0."""
+    """Whether (N, K) numbers have in each row a single 1, or such as a single 255, and else 0."""
     if values.dtype.kind not in "biuf" or values.shape[1] < 2:
         return False
-    ones = values == 1
+    ones = values == (255 if values.max(initial=0) == 255 else 1)
     return bool((ones | (values == 0)).all() and (ones.sum(axis=1) == 1).all())
 
 
@@ -140,10 +146,24 @@ class SavedAgain:
 
     def changed(self, change: str, suffix: str) -> str:
         """The line that changes the arrays of these keys so, and saves them under the name with this suffix."""
+        return self._line(suffix, "", f"f[k]{change} if k in {sorted(self.keys)} else f[k]")
+
+    def named(self, name: str, key: str) -> str:
+        """The line that gives an array of this key another name."""
+        return self._line(re.sub(r"\W", "_", key), f"{name}=f[{key!r}], ", "f[k]", [key])
+
+    def _line(self, suffix: str, first: str, value: str, left_out: Collection[str] = ()) -> str:
         file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_{suffix}.npz"))
-        kept = f" if k not in {sorted(self.left_out)}" if self.left_out else ""
-        of_keys = f"{{k: f[k]{change} if k in {sorted(self.keys)} else f[k] for k in f{kept}}}"
-        return f"f = numpy.load({file!r}); numpy.savez({other!r}, **{of_keys})"
+        not_kept = sorted({*self.left_out, *left_out})
+        kept = f" if k not in {not_kept}" if not_kept else ""
+        return f"f = numpy.load({file!r}); numpy.savez({other!r}, {first}**{{k: {value} for k in f{kept}}})"
+
+
+def _unsigned_minus_one(distinct: np.ndarray) -> int | None:
+    """The largest number of an unsigned type, where it is far from all other numbers; None otherwise."""
+    if distinct.dtype.kind != "u" or len(distinct) < 2 or distinct[-1] != np.iinfo(distinct.dtype).max:
+        return None
+    return int(distinct[-1]) if int(distinct[-2]) < int(distinct[-1]) - 1 else None
 
 
 def _numbers(distinct: np.ndarray, class_names: np.ndarray | None, name: str) -> list[str]:
@@ -154,7 +174,7 @@ def _numbers(distinct: np.ndarray, class_names: np.ndarray | None, name: str) ->
         kept = distinct[~np.isnan(distinct)]
         if broken := [value for value in kept.tolist() if not float(value).is_integer()]:
             found = f"expected whole numbers or strings, found {broken[0]:g} among {len(kept)} different values"
-            remedy = "if each is the name of a class: labels.astype(str)"
+            remedy = "if each is the name of a class: labels.astype(str); `no_classes` leaves them out"
             raise DataError(f"{name} holds labels of type {distinct.dtype}", found, remedy)
     texts = ["" if value != value else str(int(value)) for value in distinct.tolist()]
     nan_as_integer = {str(np.iinfo(each).min) for each in (np.int32, np.int64)}  # what astype(int) makes of NaN
@@ -182,10 +202,9 @@ def _texts(values: np.ndarray) -> list[str]:
 
 
 def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:
-    texts = (
-        [composed(text.strip()) for text in _texts(class_names.reshape(-1))] if class_names.dtype.kind in "iuUS" else []
-    )
-    if class_names.ndim != 1 or not texts or len(set(texts)) != len(texts) or "" in texts:
+    texts = [composed(text.strip()) for text in _texts(class_names.reshape(-1))]
+    of_one_axis = class_names.size == max(class_names.shape, default=0) and class_names.dtype.kind in "iuUS"
+    if not of_one_axis or not texts or len(set(texts)) != len(texts) or "" in texts:
         found = f"expected (K,) strings that all differ, found {class_names.dtype} of shape {class_names.shape}"
         raise DataError(f"{name} holds class_names that cannot name classes", found)
     return tuple(texts)

@@ -71,20 +71,26 @@ def _of_archive(
         refused = {key: refused[key] for key in of_part if key in refused}
         notes.append(note)
     notes += _left_out(content, refused, labelled, name)
-    key = _choose_images(content, path)
+    again = SavedAgain(path, archive.arrays, archive.refused)
+    key = _choose_images(content, again)
     array, turned = oriented(content[key].read(), keys.count_of_labels(content), name)
-    found = replace(to_images(array, name, rules).as_set(name, (*notes, *turned)), parts=tuple(parts))
-    if not labelled:
-        return found
-    of_labels = keys.labels_of(content, key, len(found), SavedAgain(path, archive.arrays, archive.refused))
-    found = replace(found, notes=(*found.notes, *of_labels.notes))
-    if of_labels.labels is None:
-        return found
-    values = one_per_image(content[of_labels.labels].read(), len(found))
-    assert values is not None  # see labels_of
-    class_names = None if of_labels.class_names is None else content[of_labels.class_names].read()
-    labels, told = encode_labels(values, class_names, name, no_label)
-    return replace(found, labels=labels, notes=(*found.notes, *told))
+    found = replace(to_images(array, name, rules).as_set(name, turned), parts=tuple(parts))
+    notes += found.notes
+    by_image = keys.parts_by_image(content, len(found)) if not parts else None
+    if labelled:
+        others = {each: array for each, array in content.items() if by_image is None or each != by_image[0]}
+        of_labels = keys.labels_of(others, key, len(found), again)
+        notes += of_labels.notes
+        if of_labels.labels is not None:
+            values = one_per_image(content[of_labels.labels].read(), len(found))
+            assert values is not None  # see labels_of
+            class_names = None if of_labels.class_names is None else content[of_labels.class_names].read()
+            labels, told = encode_labels(values, class_names, name, no_label)
+            found, notes = replace(found, labels=labels), [*notes, *told]
+    if by_image is not None:
+        rows, note = splits.chosen(f"{name} (by its array {by_image[0]})", by_image[1], split)
+        found, notes = replace(found.take(rows), parts=tuple(by_image[1])), [note, *notes]
+    return replace(found, notes=tuple(notes))
 
 
 class Pixels(NamedTuple):
@@ -171,10 +177,12 @@ def _unread_images(what: str, why: str) -> DataError:
     )
     if "structures" in why:
         remedy = "save its fields as arrays: numpy.savez(file, data=array[FIELD], labels=array[FIELD])"
+    if why.endswith("of shape ()"):
+        remedy = "where it is made, save what a dictionary holds by name: numpy.savez(file, **dictionary)"
     return DataError(f"{what} is {why}", "expected images in one array of numbers", remedy)
 
 
-def _choose_images(content: Mapping[str, UnreadArray], path: Path) -> str:
+def _choose_images(content: Mapping[str, UnreadArray], again: SavedAgain) -> str:
     shaped = _shaped(content)
     key = keys.images_of(content, shaped)
     if key is not None:
@@ -182,9 +190,12 @@ def _choose_images(content: Mapping[str, UnreadArray], path: Path) -> str:
     found = ", ".join(f"{key} {array.shape}" for key, array in list(content.items())[:8]) or "no arrays"
     what = "more than one array that could be images" if shaped else "no array of images"
     remedy = f"name the images 'data': {_SHAPES}"
+    if shaped:
+        remedy = f"name the right one 'data', such as {again.named('data', shaped[0])}"
     kinds = {array.shape for array in content.values() if array.ndim == 2 or array.shape[2:] in ((3,), (4,))}
     if len(content) > 1 and kinds == {array.shape for array in content.values()}:
+        path = again.path
         stacked = f"numpy.savez({str(path.with_stem(f'{path.stem}_stacked'))!r}, data=numpy.stack([f[k] for k in f]))"
         as_files = "[PIL.Image.fromarray(f[k]).save(f'images/{k}.png') for k in f]"
         remedy = f"an image each? f = numpy.load({str(path)!r}); {stacked if len(kinds) == 1 else as_files}"
-    raise DataError(f"{path.name} holds {what}", f"found {found}", remedy)
+    raise DataError(f"{again.name} holds {what}", f"found {found}", remedy)

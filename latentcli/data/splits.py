@@ -100,7 +100,7 @@ def chosen(name: str, parts: Mapping[str, Source], split: str, beside: Collectio
     found = f"{', '.join(others)} and {last}" if others else last
     more = f"; {', '.join(beside)} left out" if beside else ""
     if not others:
-        return parts[last], f"{name} has the {last} part only, which is read{more}"
+        return parts[last], f"{name} has the {last} part only{more}"
     part = "val" if split == "test" and "test" not in parts and "val" in parts else split
     if part not in parts:
         raise DataError(f"{name} has no {split} part", f"found {found}", f"choose one: `split` {next(iter(parts))}")

@@ -208,7 +208,10 @@ def _read_header(file: IO[bytes], size: int) -> tuple[np.dtype, tuple[int, ...],
     whole = isinstance(header, dict) and set(header) == {"descr", "fortran_order", "shape"}
     if not whole or not isinstance(header["fortran_order"], bool):
         raise UnsafeArrays("an array with a damaged header")
-    dtype, shape, offset = plain_dtype(header["descr"]), header["shape"], 8 + width + length
+    try:
+        dtype, shape, offset = plain_dtype(header["descr"]), header["shape"], 8 + width + length
+    except UnreadType as error:
+        raise UnreadType(f"{error}, of shape {header['shape']}"[:200]) from error
     if (expected := size_in_bytes(dtype, shape)) != size - offset:
         raise UnsafeArrays(f"an array that claims {expected:,} bytes where {size - offset:,} are")
     return dtype, shape, header["fortran_order"], offset

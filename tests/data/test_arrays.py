@@ -98,9 +98,10 @@ def test_data_goes_before_images_and_x(tmp_path):
     assert len(found) == 3
 
 
-def test_several_candidates_or_none_are_an_error_that_lists_the_keys(tmp_path):
-    with pytest.raises(DataError, match=r"more than one(.|\n)*a \(2, 8, 8\), b \(2, 8, 8\)"):
-        load(saved(tmp_path, a=pixels(2, 8, 8), b=pixels(2, 8, 8)))
+def test_several_candidates_or_none_are_an_error_that_lists_the_keys(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"more than one(.|\n)*a \(2, 8, 8\), b \(3, 8, 8\)") as caught:
+        load(saved(tmp_path, a=pixels(2, 8, 8), b=pixels(3, 8, 8)))
+    assert len(load(follow(str(caught.value), monkeypatch, tmp_path))) == 2
     with pytest.raises(DataError, match=r"no array of images(.|\n)*mu \(3, 2\)"):
         load(saved(tmp_path, mu=np.zeros((3, 2)), logvar=np.zeros((3, 2))))
 
@@ -126,6 +127,7 @@ def test_class_names_name_indices(tmp_path):
     found = load(saved(tmp_path, labels=np.array([1, 0, -1]), **arrays))
     assert found.class_names == ("dog", "cat", "ant")
     assert found.labels.codes.tolist() == [1, 0, UNLABELLED]
+    arrays["class_names"] = arrays["class_names"][:, None]
     found = load(saved(tmp_path, labels=np.array(["ant", "", "dog"]), **arrays))
     assert found.labels.codes.tolist() == [2, UNLABELLED, 0]
 
@@ -138,7 +140,7 @@ def test_labels_that_do_not_fit_are_an_error(tmp_path, labels):
         load(saved(tmp_path, data=pixels(3, 8, 8), labels=np.array(labels), class_names=np.array(["a", "b", "c"])))
 
 
-@pytest.mark.parametrize("names", [["a", "a"], [["a", "b"]], [0.5, 1.0], [], ["a", ""]])
+@pytest.mark.parametrize("names", [["a", "a"], [["a", "b"], ["c", "d"]], [0.5, 1.0], [], ["a", ""]])
 def test_class_names_that_cannot_name_classes_are_an_error(tmp_path, names):
     with pytest.raises(DataError, match="class_names"):
         load(saved(tmp_path, data=pixels(2, 8, 8), labels=np.array([0, 1]), class_names=np.array(names)))
@@ -189,6 +191,8 @@ def test_axes_that_leave_two_readings_are_told_with_the_call_that_turns_them(tmp
         pixels(4, 3 * 64),
         pixels(40, 50),
         pixels(4, 1, 8, 8, 1),
+        pixels(4, 9, 10, 11),
+        pixels(2, 3, 8, 9, 3),
     ],
 )
 def test_a_hint_that_is_followed_makes_images_that_show_something(data):
@@ -256,6 +260,8 @@ MEDMNIST = ("train_images", "train_labels", "val_images", "val_labels", "test_im
             dict.fromkeys(("train", "val"), "train_images"),
         ),
         (("images_eval", "labels_eval"), "test", dict.fromkeys(("train", "val", "test"), "images_eval")),
+        (("Xtr", "ytr", "Xte", "yte"), "train test", {"train": "Xtr", "test": "Xte"}),
+        (("x_tr", "y_tr", "x_va", "y_va", "x_te", "y_te"), "train val test", {"val": "x_va", "test": "x_te"}),
         (("images", "labels", "train_mask", "test_mask"), "", dict.fromkeys(("train", "test"), "images")),
     ],
 )
@@ -276,6 +282,21 @@ def test_parts_are_known_by_the_names_of_arrays(tmp_path, keys, parts, read):
         assert not parts or "part" in found.notes[0]
 
 
+@pytest.mark.parametrize("key", ["split", "Partition", "subset"])
+@pytest.mark.parametrize("labels", ["labels", "kind"])
+def test_an_array_may_name_the_part_of_each_image(tmp_path, key, labels):
+    x, parts = pixels(5, 8, 8), np.array(["Training", "test", "train", "validation", "test"])
+    path = saved(tmp_path, images=x, **{labels: KINDS, key: parts})
+    for split, rows in (("train", [0, 2]), ("val", [3]), ("test", [1, 4])):
+        found = load(path, split=split)
+        assert np.array_equal(found.images[:, 0], x[rows])
+        assert found.labels.codes.tolist() == KINDS[rows].tolist()
+        assert found.parts == ("train", "val", "test")
+        assert f"(by its array {key}) has the parts train, val and test: {split} is read" in found.notes[0]
+    other = load(saved(tmp_path, "other.npz", images=x, labels=KINDS, **{key: np.array(list("abcde"))}))
+    assert (len(other), other.parts) == (5, ())
+
+
 def test_a_part_that_is_not_there_is_an_error_that_names_the_others(tmp_path):
     x = pixels(5, 8, 8)
     path = saved(tmp_path, x_train=x, y_train=KINDS, x_test=x, y_test=KINDS)
@@ -288,11 +309,13 @@ def test_a_part_that_is_not_there_is_an_error_that_names_the_others(tmp_path):
 @pytest.mark.parametrize(
     "arrays", [{"label": KINDS, "target": KINDS[::-1]}, {"a": KINDS, "b": TEXTS}, {"target": KINDS, "class": TEXTS}]
 )
-def test_several_arrays_that_could_be_labels_are_an_error_that_lists_them(tmp_path, arrays):
+def test_several_arrays_that_could_be_labels_are_an_error_that_lists_them(tmp_path, monkeypatch, arrays):
     first, second = arrays
     path = saved(tmp_path, images=pixels(5, 8, 8), **arrays)
-    with pytest.raises(DataError, match=rf"several arrays(.|\n)*{first} \(5,\)(.|\n)*{second} \(5,\)(.|\n)*'labels'"):
+    told = rf"several arrays(.|\n)*{first} \(5,\)(.|\n)*{second} \(5,\)(.|\n)*'labels'"
+    with pytest.raises(DataError, match=told) as caught:
         load(path)
+    assert load(follow(str(caught.value), monkeypatch, tmp_path)).labels.any
     (tmp_path / "l.csv").write_text("File,Label\n0,a\n")
     assert load(path, labels=tmp_path / "l.csv").labels.texts.tolist() == ["a", "", "", "", ""]
 
@@ -316,6 +339,9 @@ def test_what_is_no_label_is_told_and_never_taken(tmp_path, arrays):
         (KINDS > 0, ["False", "True", "True", "False", "True"], ""),
         (np.eye(3)[KINDS], "01201", "one-hot"),
         (np.eye(3, dtype=bool)[KINDS], "01201", "one-hot"),
+        (np.eye(3, dtype=np.uint8)[KINDS] * 255, "01201", "one-hot"),
+        (np.array([0, 1, 255, 0, 1], np.uint8), ["0", "1", "255", "0", "1"], "what -1 becomes in uint8"),
+        (np.array([0, 1, 65535, 0, 1], np.uint16), ["0", "1", "65535", "0", "1"], "`no_label` 65535"),
         (np.where(KINDS, KINDS, np.nan), ["", "1", "2", "", "1"], "2 of 5 labels mean no label: empty (2)"),
         (np.where(KINDS, KINDS, -(2**63)), ["", "1", "2", "", "1"], "2 of 5"),  # NaN by astype(int)
         (KINDS - 1, ["", "0", "1", "", "0"], "-1 (2)"),
@@ -587,6 +613,7 @@ def test_objects_beside_images_are_refused_by_key_and_the_rest_is_read(tmp_path,
         ),
         ({"x_train": pixels(5, 8, 8), "y_train": TEXTS.astype(object)}, "y_train", r"y_train\.astype\(str\)"),
         ({"data": np.zeros(5, [("image", "u1", (8, 8)), ("label", "i8")])}, "data", r"FIELD"),
+        ({"data": np.array({"images": 1}, dtype=object)}, "data", r"\*\*dictionary"),
     ],
 )
 def test_images_and_labels_that_are_objects_are_refused_by_key_with_a_way_on(tmp_path, arrays, key, hint):

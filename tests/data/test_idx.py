@@ -56,7 +56,18 @@ def test_labels_are_optional_and_the_only_part_is_read_and_told(tmp_path):
         load(tmp_path, split="val")
     (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
     assert len(load(tmp_path, split="test")) == 5
-    assert "has the train part only, which is read" in load(tmp_path, split="test").notes[0]
+    assert "has the train part only" in load(tmp_path, split="test").notes[0]
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
+def test_a_validation_part_is_known_as_that_of_a_folder_is(tmp_path, name):
+    fill(tmp_path, zipped=False)
+    (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(idx(pixels(4, 1)))
+    (tmp_path / f"{name}-labels-idx1-ubyte").write_bytes(idx(np.arange(4)))
+    found = load(tmp_path, split="val")
+    assert np.array_equal(found.images[:, 0], pixels(4, 1))
+    assert (found.parts, load(tmp_path).parts) == (("train", "val", "test"), ("train", "val", "test"))
+    assert "val is read" in found.notes[0]
 
 
 def test_the_names_of_other_copies(tmp_path):
