@@ -235,12 +235,12 @@ class _Dicom(Volume):
                 centre, width = centre - 0.5, max(width - 1, 1e-3)
             window = Span(centre - width / 2, centre + width / 2)
             return Slice(values, window, function == "SIGMOID", inverted)
-        bits, signed = int(header.get("BitsStored") or header.BitsAllocated), bool(header.get("PixelRepresentation"))
-        if values is frame and not signed:  # numbers from 0, of which all files together tell the bits
-            return Slice(frame if bits > 1 else frame * np.uint8(255), inverted=inverted)
-        ends = np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] if signed else [0, 2**bits - 1])
-        low, high = np.sort(apply_modality_lut(ends, rescaled).astype(np.float64))
-        return Slice(values, Span(float(low), float(max(high, low + 1))), inverted=inverted)
+        if int(header.get("BitsStored") or 8) == 1:
+            values = values * 255
+        elif values.dtype.kind == "f" and np.array_equal(values, np.rint(values)):
+            values = values.astype(np.int64)  # rescaled by whole numbers
+        return Slice(values.astype(np.uint8) if header.BitsAllocated <= 8 and 0 <= values.min() <= values.max() < 256
+                     else values, inverted=inverted)  # fmt: skip
 
     def _functional(self, number: int, sequence: str, name: str) -> Any:
         """The data set that has an element: the header, or the functional groups of a frame or of all frames."""

@@ -66,7 +66,7 @@ SHOWN = {  # the elements of a file, and the numbers that are black and white in
     "several windows": (CT | {"WindowCenter": [-600, 40], "WindowWidth": [1500, 400]}, (-1350, 149)),
     "an exact window": (CT | {"VOILUTFunction": "LINEAR_EXACT"}, (-160, 240)),
     "half units": (CT | {"RescaleSlope": 0.5, "WindowCenter": 100, "WindowWidth": 201}, (-0.5, 199.5)),
-    "no window": ({"RescaleSlope": 2, "RescaleIntercept": -1024}, (-1024, 2 * 4095 - 1024)),
+    "no window": ({"RescaleSlope": 2, "RescaleIntercept": 0}, (0, 16383)),
     "12 bits": ({}, (0, 4095)),
 }
 
@@ -91,6 +91,17 @@ def test_numbers_are_read_in_their_units_and_in_the_window_of_the_file(tmp_path,
     said = load(tmp_path / "set", range="-100,900")
     shown = np.rint(((units + 100) / 1000).clip(0, 1) * 255)
     assert case == "12 bits" or np.abs(said.images[:, 0] - (255 - shown if inverted else shown)[order]).max() <= 1
+
+
+@pytest.mark.parametrize("slope", [1, 0.7])
+def test_units_without_a_window_are_unclear_and_the_range_that_is_advised_is_theirs(tmp_path, slope):
+    for number, pixels in enumerate(SCAN):
+        dicom(tmp_path / "set" / f"{number}", pixels, RescaleSlope=slope, RescaleIntercept=-1024)
+    with pytest.raises(DataError, match="black and white are unclear") as caught:
+        load(tmp_path / "set")
+    advised = re.search(r"`range` (\S+)", str(caught.value))[1]
+    found = load(tmp_path / "set", range=advised.rstrip(";,"))
+    assert np.abs(found.images[:, 0].astype(int) - SHADES).max() <= 1
 
 
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
