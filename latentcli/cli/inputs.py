@@ -69,11 +69,11 @@ def size_of_files(data: str, size: int) -> int | None:
     from latentcli.core.image_set import LARGEST
     from latentcli.data import SOURCES
     from latentcli.data.archives import is_archive
-    from latentcli.data.folders import image_suffixes
+    from latentcli.data.folders import is_image
 
     folder = Path(data)
     is_folder = data not in SOURCES and folder.is_dir() and not any(folder.glob("*-ubyte*"))
-    is_of_files = is_folder or is_archive(folder) or folder.suffix.lower() in image_suffixes()
+    is_of_files = is_folder or is_archive(folder) or is_image(folder)
     return min(size, LARGEST) if is_of_files else None
 
 
@@ -224,7 +224,7 @@ def _replaces(path: Path, read: Path) -> bool:
     from latentcli.data.folders import image_suffixes
 
     within = read.is_dir() and path.resolve().is_relative_to(read.resolve())
-    return (within and path.suffix.lower() in image_suffixes()) or path.samefile(read)
+    return (within and path.name.lower().endswith(image_suffixes())) or path.samefile(read)
 
 
 def check_picture(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:

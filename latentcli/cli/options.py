@@ -69,10 +69,11 @@ DataRoot = Annotated[
 ]
 MaxBad = Annotated[str, Option(metavar="N|P%", help="How many unreadable files of a folder may be skipped.")]
 Range = Annotated[
-    str | None, Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and 16-bit or float files.")
+    str | None,
+    Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and files of more than 8 bits."),
 ]
 Background = Annotated[str | None, Option(metavar="COLOUR", help="What transparent pixels of files are laid on.")]
-Pages = Annotated[bool, Option("--pages", help="Each page of a TIFF, GIF, WebP or PNG file is an image.")]
+Pages = Annotated[bool, Option("--pages", help="Each page, frame or slice of a file is an image.")]
 Resize = Annotated[
     bool, Option("--resize", help="Resize arrays that are not of the model's size, or VAL's that are not of DATA's.")
 ]

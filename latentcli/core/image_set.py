@@ -28,7 +28,8 @@ class ImageSet(Labelled):
         bad_files: (path, reason) of files that could not be read, in path order; not among the images.
         notes: what the user should know about how the source was read, a line each.
         parts: of which the source consists, such as ("train", "val", "test"); the images are of one of them.
-        spans: the numbers of black and white by which images of more than 8 bits were read, by "whole" and "float".
+        spans: the numbers of black and white by which images of more than 8 bits were read, by "whole" (whole numbers),
+            "float" and "units" (of a medical device).
 
     Example:
         >>> import latentcli as lc

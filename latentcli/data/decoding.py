@@ -4,7 +4,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ class Decoded:
         remarks: (path, remark) of what is not taken as it stands, sorted.
         notes: what is to be told of all of them.
         spans: of the pixels of more than 8 bits, by ``kind_of`` their type.
-        deep: type, least and largest number of files of more than 8 bits, by path.
+        deep: kind, type, least and largest number of files of more than 8 bits, by path.
     """
 
     images: np.ndarray
@@ -59,7 +59,7 @@ class Decoded:
     remarks: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
-    deep: dict[str, tuple[np.dtype, float, float]] = field(default_factory=dict)
+    deep: dict[str, tuple[str, np.dtype, float, float]] = field(default_factory=dict)
 
 
 def decode_all(
@@ -84,27 +84,27 @@ def decode_all(
     channels = None if shape is None else shape[0]
     threads = cpu_count()  # of the container, where it has fewer than the machine
 
-    def decode(piece: _Piece, span: Span | None = rules.span) -> list[np.ndarray | str]:
-        def hearing(number: int | None) -> image_files.Hearing:
+    wanted = image_files.Wanted(
+        height, width, channels, rules.background, rules.span, rules.spans.get("units"), strict=rules.span is not None
+    )
+
+    def decode(piece: _Piece, wanted: image_files.Wanted = wanted, again: bool = False) -> list[np.ndarray | str]:
+        def hearing(number: int | None = None) -> image_files.Hearing:
             name = piece.file if number is None else f"{piece.file}[{number}]"
 
-            def deep(dtype: np.dtype, low: float, high: float) -> None:
-                done.deep[name] = dtype, low, high
+            def deep(kind: str, dtype: np.dtype, low: float, high: float) -> None:
+                done.deep[name] = kind, dtype, low, high
 
-            def remark(text: str) -> None:
-                if span is rules.span:  # else it was made already
-                    done.remarks.append((name, text))
-
-            return remark, deep if span is None else None
+            if again:
+                return image_files.Hearing()
+            return image_files.Hearing(lambda remark: done.remarks.append((name, remark)), deep)
 
         if piece.refused is not None:
             return [piece.refused]
-        path, ground = folder / piece.file, rules.background
         if piece.pages is not None:
-            return image_files.decode_pages(path, piece.pages, height, width, channels, hearing, ground, span)
-        tell, tell_deep = hearing(None)
+            return image_files.decode_pages(folder / piece.file, piece.pages, wanted, hearing)
         try:
-            return [image_files.decode(path, height, width, channels, tell, ground, span, tell_deep)]
+            return [image_files.decode_as(folder / piece.file, wanted, hearing())]
         except image_files.UnreadableImage as error:
             return [str(error)]
 
@@ -128,8 +128,17 @@ def decode_all(
                             block.append(result)
                         advance(1)
         done.images = block.images
-        if done.deep:
-            _again_in_span(done, pieces, decode, rules)
+        if rules.span is None:
+            _again_in_span(
+                done, pieces, lambda piece, span: decode(piece, replace(wanted, span=span, strict=True), True), rules
+            )
+    kinds = {found[0] for found in done.deep.values()}
+    if rules.span is not None:
+        done.spans = dict.fromkeys(sorted(kinds), rules.span)
+        if not kinds:
+            done.notes.append(f"{name}: no image of more than 8 bits, so `range` was not used")
+    elif "units" in kinds:
+        done.spans["units"] = rules.spans["units"]
     done.bad.sort()
     done.remarks.sort()
     unreadable = dict(done.bad)
@@ -166,8 +175,8 @@ def _again_in_span(
     unreadable = {image for image, _ in done.bad}
     readable = [image for piece in pieces for image in piece.names if image not in unreadable]
     rows = {image: row for row, image in enumerate(readable)}
-    for kind, kinds, plain in (("whole", "iu", DEEP_SPANS["u"]), ("float", "f", DEEP_SPANS["f"])):
-        deep = {image: found for image, found in done.deep.items() if found[0].kind in kinds and image in rows}
+    for kind, plain in DEEP_SPANS.items():
+        deep = {image: found[1:] for image, found in done.deep.items() if found[0] == kind and image in rows}
         if not deep:
             continue
         low, high = min(found[1] for found in deep.values()), max(found[2] for found in deep.values())

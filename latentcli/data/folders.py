@@ -187,7 +187,7 @@ class Entries:
                     self.folders.append(path)
                 if deepest:
                     self._walk(folder / entry.name, f"{path}/", deepest - 1, (*above, real), linked)
-            elif entry.name.lower().endswith(image_suffixes()):
+            elif is_image(folder / entry.name):
                 self.images.append(path)
             else:
                 self.others.append(path)
@@ -202,6 +202,8 @@ class Entries:
             shown = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
             parts.append(f"{len(self.hidden)} hidden or of the system ({shown})")
         lines = [f"{name}: passed over what is no image: {', '.join(parts)}"] if parts else []
+        if medical := _medical(self.others):
+            lines.append(f"{name}: {medical}")
         if self.again:
             lines.append(f"{name}: each folder is read once; passed over further links: {_some(self.again)}")
         full = {path.split("/")[0] for path in self.images}
@@ -214,7 +216,14 @@ def image_suffixes() -> tuple[str, ...]:
     """What the names of image files end in, in lower case."""
     from latentcli.formats import image_files
 
-    return image_files.SUFFIXES
+    return image_files.suffixes()
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image: by its suffix, or, of medical formats and without a suffix, by its content."""
+    from latentcli.formats import image_files
+
+    return image_files.is_image(path)
 
 
 def _some(paths: Sequence[str]) -> str:
@@ -269,19 +278,33 @@ def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -
 
 
 _FORMATS_OF_OTHERS = {
-    "DICOM": (".dcm", ".dicom", ".ima"), "NIfTI": (".nii", ".nii.gz"), "HEIC": (".heic", ".heif"),
+    "HEIC": (".heic", ".heif"),
     "JPEG 2000": (".jp2", ".j2k", ".jpf"), "SVG": (".svg",), "raw": (".cr2", ".nef", ".arw", ".dng", ".raw"),
 }  # fmt: skip
 
 
 def _way_on(paths: Sequence[str]) -> str:
     """What to do with files that have not the suffix of an image; nothing where that is unknown."""
+    from latentcli.formats.medical_files import kind_by_name
+
+    if medical := _medical(paths):
+        return f"{medical}, or convert them to PNG"
+    if kinds := {kind_by_name(path) for path in paths} - {None}:
+        return f"they are no {' or '.join(sorted(map(str, kinds)))} files by their content: mend or convert them"
     for name, suffixes in _FORMATS_OF_OTHERS.items():
         if any(path.lower().endswith(suffixes) for path in paths):
             return f"{name} files are not read: convert them to PNG"
     if any(not PurePosixPath(path).suffix for path in paths):
         return "an image is known by its suffix: rename files without one, such as to .png or .jpg"
     return ""
+
+
+def _medical(paths: Sequence[str]) -> str:
+    """How files of medical formats are read that need a package; nothing where there are none."""
+    from latentcli.formats.medical_files import INSTALL, installed, kind_by_name
+
+    kinds = sorted({kind for path in paths if (kind := kind_by_name(path)) is not None and not installed(kind)})
+    return f"{' and '.join(kinds)} files are not read before {INSTALL}" if kinds else ""
 
 
 def _remarks(remarks: Sequence[tuple[str, str]], name: str) -> list[str]:

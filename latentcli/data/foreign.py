@@ -39,6 +39,12 @@ _RECIPES = {
 def refusal(path: Path) -> DataError | None:
     """The error that says how to make an ``.npz`` file of this one; None where that is not known."""
     suffix = path.suffix.lower()
+    from latentcli.formats.medical_files import INSTALL, PACKAGES, installed, kind_by_name
+
+    if (kind := kind_by_name(path.name)) is not None:
+        if installed(kind):
+            return DataError(f"{path} is called a {kind} file, and is none by its content", None, "mend or convert it")
+        return DataError(f"{path} is a {kind} file, and {PACKAGES[kind]} is not there to read it", None, INSTALL)
     if suffix in (".csv", ".tsv"):
         return _of_table(path)
     if suffix in (".pkl", ".pickle"):  # no lines that read it: they would run what is in it

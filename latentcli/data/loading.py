@@ -48,7 +48,7 @@ def load(
         background: name of the colour on which transparent pixels are laid; None: black, or white under dark drawings.
         pages: whether each page of image files that have several is an image, called as ``scan.tif[3]``, from 0, and
             labelled as its file is where it has no label of its own; otherwise the first is read.
-        spans: the numbers of black and of white by which a model's images were read, by "whole" and "float": those
+        spans: the numbers of black and of white by which a model's images were read, as ``ImageSet.spans``: those
             within are read likewise, where ``range`` does not say otherwise.
         image_shape: channels, height and width of a model. Files of a folder are converted to it; arrays must have
             it, except with ``resize``.
@@ -164,7 +164,7 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
         return _from_folder(path, how)
     if path.suffix.lower() in arrays.SUFFIXES:
         return arrays.load(path, how.split, how.no_label, how.own_labels, how.rules)
-    if path.suffix.lower() in folders.image_suffixes():
+    if folders.is_image(path):
         return _from_files([path], how)
     if kind(path) is not None:
         if idx.is_images(path):

@@ -8,6 +8,8 @@ The same rules for every file:
 * 16 bits, in one channel or in several, become 8 by scaling 0…65535 to 0…255; floats must lie in 0…1; unless a
   ``Span`` for all files is given. No image is stretched to its own range, which would give equal objects unequal
   values.
+* DICOM and NIfTI files, where the packages that read them are there, are read in the range or else the window that the
+  file says; of several slices the one in the middle is, and told, or each. See ``medical_files``.
 * Transparent pixels are laid on black, which stands for nothing in most scientific images; but on white where the
   visible ones are so dark that they would vanish (a mean luma below ``DARK``); or on the ground that is asked for.
 * The whole image is resized, whatever its aspect ratio: cropping could remove what distinguishes the classes, and
@@ -18,15 +20,20 @@ import math
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageColor, TiffImagePlugin, features
 
+from latentcli.formats.image_limits import MAX_PAGES, MAX_PIXELS, UnreadableImage
 from latentcli.formats.pixel_values import Span, extremes, span_of
 from latentcli.formats.regular_files import open_regular, reason
+
+if TYPE_CHECKING:
+    from latentcli.formats.medical_files import Slice, Volume
 
 HAS_AVIF = bool(features.check("avif"))
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", *(("AVIF",) if HAS_AVIF else ()))
@@ -38,11 +45,12 @@ SUFFIXES = (
 
 FRAMES, PAGES = (f"only the first {each} is read; `pages` makes an image of each" for each in ("frame", "page"))
 """What ``decode`` tells of a file of which more could have been read."""
+SLICES = "only the slice in the middle is read; `pages` makes an image of each"
+IN_WINDOW = "numbers are read in the window that the file says; `range` says otherwise"
+IN_UNITS = "numbers are read as {}, as the images of the model were; `range` says otherwise"
 ON_GROUND = "transparent pixels are laid on {}"
 """What it tells of a file with transparent pixels, with the name of the ground."""
 
-MAX_PAGES = 10_000  # of one file; its header may claim any number
-MAX_PIXELS = 64_000_000  # in one file, by its header: a file of fifty kilobytes can claim a hundred times as many
 GREY_TOLERANCE = 8  # levels out of 255 by which JPEG may make the channels of a grey image differ
 
 _MANY = MAX_PAGES + 1
@@ -72,74 +80,127 @@ _TURNS = {
 
 
 DARK = 64  # levels out of 255
-DEEP_SPANS = {"u": Span(0, 65_535), "f": Span(0, 1)}
+DEEP_SPANS = {"whole": Span(0, 65_535), "float": Span(0, 1)}
 """Of pixels of more than 8 bits, by the kind of their type, where no other is given."""
 
 Tell = Callable[[str], None]
-TellDeep = Callable[[np.dtype, float, float], None]
+TellDeep = Callable[[str, np.dtype, float, float], None]
 
 
 def unheard(remark: str) -> None:
     """Remarks that nobody listens to."""
 
 
-class UnreadableImage(Exception):
-    """A file is not an image that can be used; the message says why, without its path."""
+def _deaf(kind: str, dtype: np.dtype, low: float, high: float) -> None:
+    """Numbers that nobody asks for."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How images are decoded.
+
+    Attributes:
+        height, width: in pixels.
+        channels: 1 (luma of ITU-R 601) or 3; None: 1 if the content is grey and 3 if not.
+        background: name of the colour that transparent pixels are laid on; None: black or white, by the rule above.
+        span: of pixels of more than 8 bits; None: ``DEEP_SPANS``.
+        units: span of numbers in the units of a device, instead of the window that a file says.
+        strict: whether deep pixels outside the span are an error; otherwise they are clipped.
+    """
+
+    height: int
+    width: int
+    channels: int | None = None
+    background: str | None = None
+    span: Span | None = None
+    units: Span | None = None
+    strict: bool = True
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """Who is told what decoding meets.
+
+    Attributes:
+        tell: called with what was not taken as it stands: ``FRAMES``, ``PAGES``, ``ON_GROUND``.
+        tell_deep: called with kind ("whole", "float", "units"), type, least and largest of pixels of more than 8 bits.
+    """
+
+    tell: Tell = unheard
+    tell_deep: TellDeep = _deaf
 
 
 def decode(
-    path: Path, height: int, width: int, channels: int | None, tell: Tell = unheard, background: str | None = None,
-    span: Span | None = None, tell_deep: TellDeep | None = None,
+    path: Path, height: int, width: int, channels: int | None = None, tell: Tell = unheard
 ) -> np.ndarray:  # fmt: skip
-    """(C, height, width) uint8: one image at the wanted size in pixels.
+    """(C, height, width) uint8: the first image of a file, as ``decode_as`` makes it."""
+    return decode_as(path, Wanted(height, width, channels), Hearing(tell))
 
-    It has the channels asked for, 1 (luma of ITU-R 601) or 3; with None, 1 if the content is grey and 3 if not.
 
-    Args:
-        path, height, width, channels: as above.
-        tell: called with what was not taken as it stands: ``FRAMES``, ``PAGES``, ``ON_GROUND``.
-        background: name of the colour that transparent pixels are laid on; None: black or white, by the rule above.
-        span: of pixels of more than 8 bits; None: ``DEEP_SPANS``.
-        tell_deep: called with type, least and largest of such pixels; then none lies outside, but is clipped.
+def decode_as(path: Path, wanted: Wanted, hearing: Hearing = Hearing()) -> np.ndarray:
+    """(C, height, width) uint8: the first image of a file, or the slice in the middle, as wanted.
 
     Raises:
         UnreadableImage: the file cannot be opened, is no image, is damaged or cut short, is too large, or has
             pixels without a known range.
     """
+    with _volume(path) as volume:
+        if volume is not None:
+            if volume.count > 1:
+                hearing.tell(SLICES)
+            with _alone(volume):
+                return _slice_as(next(volume.slices([volume.middle])), wanted, hearing)
     with _image(path) as image:
         several = _several(image)
-        pixels = _page(path, image, height, width, channels, (tell, tell_deep), background, span)
+        pixels = _page(path, image, wanted, hearing)
     if several:
-        tell(PAGES if several == "TIFF" else FRAMES)
+        hearing.tell(PAGES if several == "TIFF" else FRAMES)
     return pixels
 
 
-Hearing = tuple[Tell, TellDeep | None]
-"""``tell`` and ``tell_deep`` of one page."""
-
-
 def decode_pages(
-    path: Path, numbers: Sequence[int], height: int, width: int, channels: int | None,
-    hearing: Callable[[int], Hearing], background: str | None = None, span: Span | None = None,
-) -> list[np.ndarray | str]:  # fmt: skip
-    """What ``decode`` makes of pages of one file, or why one of them cannot be read.
+    path: Path, numbers: Sequence[int], wanted: Wanted, hearing: Callable[[int], Hearing]
+) -> list[np.ndarray | str]:
+    """What ``decode_as`` makes of pages of one file, or why one of them cannot be read.
 
     Args:
+        path: of the file.
         numbers: of the pages, from 0, in rising order.
-        hearing: what a page's remarks are told, by its number.
-        path, height, width, channels, background, span: as for ``decode``.
+        wanted: as for ``decode_as``.
+        hearing: who is told of a page, by its number.
     """
     done: list[np.ndarray | str] = []
-    while len(done) < len(numbers):  # a page that is damaged costs no other
-        try:
-            with _image(path) as image:
-                for number in numbers[len(done) :]:
+    try:
+        with _volume(path) as volume:
+            if volume is not None:
+                with _alone(volume):
+                    for number, each in zip(numbers, volume.slices(numbers), strict=True):
+                        done.append(_or_reason(_slice_as, each, wanted, hearing(number)))
+                return done
+        with _image(path) as image:
+            for number in numbers:
+                if image.format != "TIFF":  # each frame is built on the one before
                     image.seek(number)
-                    _check_size(image)
-                    done.append(_page(path, image, height, width, channels, hearing(number), background, span))
-        except UnreadableImage as error:
-            done.append(str(error))
+                    done.append(_page(path, image, wanted, hearing(number)))
+                else:
+                    done.append(_or_reason(_page_at, path, image, number, wanted, hearing(number)))
+    except UnreadableImage as error:
+        done += [str(error)] * (len(numbers) - len(done))
     return done
+
+
+def _or_reason(decode: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray | str:
+    """What a function gives, or why it cannot."""
+    try:
+        with _reasons():
+            return decode(*arguments)
+    except UnreadableImage as error:
+        return str(error)
+
+
+def _page_at(path: Path, image: Image.Image, number: int, wanted: Wanted, hearing: Hearing) -> np.ndarray:
+    image.seek(number)
+    return _page(path, image, wanted, hearing)
 
 
 def pages(path: Path) -> list[int]:
@@ -148,6 +209,9 @@ def pages(path: Path) -> list[int]:
     Raises:
         UnreadableImage: the header cannot be read, or there are more than ``MAX_PAGES``.
     """
+    with _volume(path) as volume:
+        if volume is not None:
+            return volume.pages()
     with _image(path) as image:
         if not getattr(image, "is_animated", False):
             return [0]
@@ -167,21 +231,76 @@ def pages(path: Path) -> list[int]:
     return found
 
 
-def _page(
-    path: Path, image: Image.Image, height: int, width: int, channels: int | None, hearing: Hearing,
-    background: str | None, span: Span | None,
-) -> np.ndarray:  # fmt: skip
-    """The page of an open file that was sought; as of ``decode``."""
-    tell, tell_deep = hearing
-    large = image.width * image.height > _LARGE
-    with _one_large_image if large else nullcontext():
+def suffixes() -> tuple[str, ...]:
+    """What the names of files end in that can be read here, in lower case."""
+    from latentcli.formats import medical_files
+
+    return SUFFIXES + medical_files.suffixes()
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image: by its suffix, or, of medical formats and without a suffix, by its content."""
+    from latentcli.formats import medical_files
+
+    return path.name.lower().endswith(SUFFIXES) or medical_files.holds(path)
+
+
+def _page(path: Path, image: Image.Image, wanted: Wanted, hearing: Hearing) -> np.ndarray:
+    """The page of an open file that was sought; as of ``decode_as``."""
+    _check_size(image)
+    with _alone(image):
         deep = _deep_channels(path, image)
-        image.draft(None, (2 * max(height, width),) * 2)  # lets JPEG decode a large image at a fraction of its size
+        image.draft(None, (2 * max(wanted.height, wanted.width),) * 2)  # lets JPEG decode at a fraction of its size
         image.load()
         deep = _deep(image) if deep is None else deep
-        plain = _in_8_bits(image) if deep is None else _from_deep(deep, span, tell_deep)
-        plain = _opaque(plain, tell, background)
-        return _converted(image, plain, height, width, channels)
+        plain = _in_8_bits(image) if deep is None else _from_deep(deep, wanted, hearing)
+        plain = _opaque(plain, hearing.tell, wanted.background)
+        # Only now: PNG may store the orientation after the pixels, and TIFF has applied it by now.
+        return _converted(plain, wanted, _orientation(image))
+
+
+def _alone(image: "Image.Image | Volume") -> AbstractContextManager[object]:
+    """Holds back other large images, if this one is large."""
+    return _one_large_image if image.width * image.height > _LARGE else nullcontext()
+
+
+def _slice_as(found: "Slice", wanted: Wanted, hearing: Hearing) -> np.ndarray:
+    """One slice of a medical file; as of ``decode_as``."""
+    numbers, span = found.numbers, wanted.span or wanted.units
+    if numbers.ndim == 3:
+        plain = _opaque(Image.fromarray(numbers), hearing.tell, wanted.background)
+    elif span is not None or found.window is not None:
+        low, high = extremes(numbers)
+        if math.isnan(low):
+            raise UnreadableImage("numbers that are not finite")
+        if wanted.span is None:
+            hearing.tell(IN_WINDOW if span is None else IN_UNITS.format(span))
+        if span is not None:
+            hearing.tell_deep("units", numbers.dtype, low, high)
+        plain = Image.fromarray(found.bytes_in(span))
+    elif numbers.dtype in (np.uint8, np.bool_):
+        plain = Image.fromarray(np.ascontiguousarray(numbers))
+    else:
+        plain = _from_deep(numbers, wanted, hearing)
+    plain = plain.convert("L") if plain.mode == "1" else plain
+    plain = plain.point(lambda level: 255 - level) if found.inverted else plain
+    return _converted(plain, wanted)
+
+
+@contextmanager
+def _volume(path: Path) -> Iterator["Volume | None"]:
+    """A file with slices, with its header read; None of any other."""
+    from latentcli.formats import medical_files
+
+    name = path.name.lower()
+    kind = None if name.endswith(SUFFIXES) else medical_files.kind_of(path)
+    if kind is None:
+        yield None
+    elif not medical_files.installed(kind):
+        raise UnreadableImage(f"a {kind} file: {medical_files.INSTALL}")
+    else:
+        with medical_files.opened(path, kind) as volume:
+            yield volume
 
 
 def measure(path: Path) -> tuple[int, int]:
@@ -190,6 +309,9 @@ def measure(path: Path) -> tuple[int, int]:
     Raises:
         UnreadableImage: the header cannot be read.
     """
+    with _volume(path) as volume:
+        if volume is not None:
+            return volume.height, volume.width
     with _image(path) as image:
         turned = _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF"  # whose size is given upright
         return (image.width, image.height) if turned else (image.height, image.width)
@@ -198,11 +320,18 @@ def measure(path: Path) -> tuple[int, int]:
 @contextmanager
 def _image(path: Path) -> Iterator[Image.Image]:
     """An image file with its header read; any error in the block becomes an UnreadableImage."""
-    try:
+    with _reasons():
         file, _ = open_regular(path)
         with file, _opened(file) as image:
             _check_size(image)
             yield image
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Any error in the block becomes an UnreadableImage."""
+    try:
+        yield
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, which is higher
@@ -259,11 +388,9 @@ def _several(image: Image.Image) -> str | None:
         return None
 
 
-def _converted(
-    image: Image.Image, plain: Image.Image, height: int, width: int, channels: int | None
-) -> np.ndarray:  # fmt: skip
-    """The pixels of an image, loaded and made ``plain``, upright, in the wanted size and channels."""
-    orientation = _orientation(image)  # only now: PNG may store it after the pixels, and TIFF has applied it by now
+def _converted(plain: Image.Image, wanted: Wanted, orientation: int = 1) -> np.ndarray:
+    """The pixels of an image in mode L or RGB, upright, in the wanted size and channels."""
+    height, width, channels = wanted.height, wanted.width, wanted.channels
     if orientation in _TURNS:
         plain = plain.transpose(_TURNS[orientation])
     if channels == 1:
@@ -333,19 +460,19 @@ def _deep(image: Image.Image) -> np.ndarray | None:
     return None
 
 
-def _from_deep(pixels: np.ndarray, span: Span | None, tell_deep: TellDeep | None) -> Image.Image:
+def _from_deep(pixels: np.ndarray, wanted: Wanted, hearing: Hearing) -> Image.Image:
     """(H, W) or (H, W, C) numbers in mode L, LA, RGB or RGBA. Alpha tells, too, what colours span that are not said."""
     colours = pixels[..., : {2: 1, 4: 3}.get(pixels.shape[2])] if pixels.ndim == 3 else pixels
-    low, high = extremes(pixels if span is None else colours)
+    low, high = extremes(pixels if wanted.span is None else colours)
     if math.isnan(low):
         raise UnreadableImage("pixels that are not finite, outside 0…1")
     dtype = colours.dtype
-    if dtype.kind == "i" and DEEP_SPANS["u"].holds(low, high):
+    if dtype.kind == "i" and DEEP_SPANS["whole"].holds(low, high):
         dtype = np.dtype(np.uint16)
-    span = span or DEEP_SPANS["f" if dtype.kind == "f" else "u"]
-    if tell_deep is not None:
-        tell_deep(dtype, low, high)
-    elif not span.holds(low, high):
+    kind = "float" if dtype.kind == "f" else "whole"
+    span = wanted.span or DEEP_SPANS[kind]
+    hearing.tell_deep(kind, dtype, low, high)
+    if wanted.strict and not span.holds(low, high):
         beyond = ", beyond 16 bits" if dtype.kind == "i" else ""
         raise UnreadableImage(f"pixels from {low:g} to {high:g}, outside {span}{beyond}")
     plain = span.bytes_of(colours)

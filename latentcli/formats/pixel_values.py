@@ -22,7 +22,7 @@ import numpy as np
 from latentcli.core.errors import DataError, UsageError
 
 BITS = (8, 10, 12, 14, 16)
-KINDS = ("whole", "float")
+KINDS = ("whole", "float", "units")
 ROUNDING = 1e-6  # how far a float may lie outside its range
 _ROUND_BYTES = 2**22  # bytes of numbers that are converted at a time
 

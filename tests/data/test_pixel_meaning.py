@@ -197,3 +197,15 @@ def test_opaque_images_have_nothing_to_tell_and_a_background_is_a_colour(tmp_pat
         load(folder, background="puce-ish")
     np.save(tmp_path / "x.npy", TRUE)
     assert "not used" in load(tmp_path / "x.npy", background="white").notes[0]
+
+
+def test_a_range_that_nothing_needs_is_told_and_one_that_is_used_is_kept(tmp_path):
+    folder = files(tmp_path / "set", TRUE)
+    assert load(folder, range="4095").notes == ("set: no image of more than 8 bits, so `range` was not used",)
+    assert load(folder, range="4095").spans == {}
+    deep = files(tmp_path / "deep", TRUE.astype("u2") * 16)
+    assert load(deep, range="8191").spans == {"whole": (0, 8191)}
+    assert load(deep).spans == {"whole": (0, 4095)}
+    np.save(tmp_path / "x.npy", TRUE / 255)
+    assert load(tmp_path / "x.npy", range="-1,1").spans == {"float": (-1, 1)}
+    assert load("digits", range="5").notes == ("`range` is of arrays and of image files, and was not used",)
