@@ -36,6 +36,8 @@ def oriented(array: np.ndarray, count: int | None, name: str) -> tuple[np.ndarra
 
 def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
     """The numpy call that makes images of an array of this shape, where it tells one."""
+    if len(shape) == 1:
+        return "if these are labels, name the images, and give these as `labels`"
     if len(shape) == 2:
         for channels in (1, 3):
             side = math.isqrt(shape[1] // channels)

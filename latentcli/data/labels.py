@@ -1,28 +1,31 @@
-"""Labels from CSV files."""
+"""Labels from CSV files, and from arrays beside the images."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
+from latentcli.data.array_labels import encode_labels, not_one_per_image, one_per_image
 from latentcli.formats.csv_text import Table, read_table, unescape_formula
+from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths
 
 
 def with_labels(
     images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None
 ) -> ImageSet:  # fmt: skip
-    """The images with the labels of a CSV file instead of their own; images that it does not name are unlabelled.
+    """The images with the labels of a file instead of their own; images that a table does not name are unlabelled.
 
     Args:
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
             ``SpelledPaths``; or from any other source, where it gives the row, from 0.
-        path: of a table as ``read_table`` takes it, with a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``;
-            other columns are ignored. Where there are two columns, one may have any other name. A label alone, as
-            ``classify`` writes it for arrays, is that of each image in turn. An empty label is none.
+        path: of a ``.npy`` array of one label an image, in their order; or of a table as ``read_table`` takes it, with
+            a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``; other columns are ignored. Where there are two
+            columns, one may have any other name. A label alone, as ``classify`` writes it for arrays, is that of each
+            image in turn. An empty label is none.
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
 
@@ -30,6 +33,8 @@ def with_labels(
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
             otherwise, or more than one; or no row names any image. The message counts rows like a spreadsheet.
     """
+    if path.suffix.lower() == ".npy":
+        return _with_array(images, path, no_label)
     table = read_table(path, _is_header)
     file_column, label_column, notes = _columns(table, path.name)
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
@@ -49,11 +54,24 @@ def with_labels(
         chosen, stale = _chosen(named, find, path.name)
         notes += _left_out(stale, len(named), images, path.name, strict)
     chosen = _whole_numbers(chosen, path.name, notes)
-    notes += _alike(chosen.values(), path.name)
     texts, none = read_labels(list(chosen.values()), path.name, no_label)
     known = dict(zip(chosen, texts, strict=True))
     labels = Labels.of([known.get(row, "") for row in range(len(images))])
     return replace(images, labels=labels, notes=(*images.notes, *notes, *none))
+
+
+def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) -> ImageSet:
+    """``with_labels`` of an array file."""
+    try:
+        array = read_npy(path)
+    except UnsafeArrays as error:
+        remedy = "write it again: numpy.save(file, labels); labels are numbers or strings"
+        raise DataError(f"{path} is not a plain array of labels", f"found {error}", remedy) from error
+    values = one_per_image(array, len(images))
+    if values is None:
+        raise not_one_per_image(array, len(images), path.name, images.name)
+    labels, notes = encode_labels(values, None, path.name, no_label)
+    return replace(images, labels=labels, notes=(*images.notes, *notes))
 
 
 FILE_COLUMNS = (
@@ -210,12 +228,3 @@ def _whole_numbers(chosen: dict[int, str], name: str, notes: list[str]) -> dict[
         return chosen
     notes.append(f"{name}: read the labels {', '.join(labels[:3])}{' …' * (len(labels) > 3)} as whole numbers")
     return {row: label.split(".")[0] for row, label in chosen.items()}
-
-
-def _alike(labels: Iterable[str], name: str) -> list[str]:
-    """A note on classes that differ in case alone, at most one."""
-    by_case: dict[str, set[str]] = {}
-    for label in set(labels):
-        by_case.setdefault(label.casefold(), set()).add(label)
-    pairs = sorted(", ".join(map(repr, sorted(each))) for each in by_case.values() if len(each) > 1)
-    return [f"{name}: these classes differ in upper and lower case alone: {'; '.join(pairs[:3])}"] if pairs else []
