@@ -46,10 +46,7 @@ Encoder = Annotated[
         help="A trained encoder: efficientnet-lite0, torchvision:NAME, timm:NAME, or a file of weights.",
     ),
 ]
-Labels = Annotated[
-    Path | None,
-    Option(metavar="FILE", help="Labels of images: a CSV, columns File (path or row), Label; or an .npy array."),
-]
+Labels = Annotated[Path | None, Option(metavar="FILE.csv", help="Labels of images: columns File (path or row), Label.")]
 Strict = Annotated[bool, Option("--strict", help="Refuse rows of --labels that name no file of the folder.")]
 NoLabel = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Labels from CSV files, and from arrays beside the images."""
+"""Labels from CSV files."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -8,24 +8,21 @@ from pathlib import Path
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
-from latentcli.data.array_labels import encode_labels, not_one_per_image, one_per_image
 from latentcli.formats.csv_text import Table, read_table, unescape_formula
-from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths
 
 
 def with_labels(
     images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None
 ) -> ImageSet:  # fmt: skip
-    """The images with the labels of a file instead of their own; images that a table does not name are unlabelled.
+    """The images with the labels of a CSV file instead of their own; images that it does not name are unlabelled.
 
     Args:
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
             ``SpelledPaths``; or from any other source, where it gives the row, from 0.
-        path: of a ``.npy`` array of one label an image, in their order; or of a table as ``read_table`` takes it, with
-            a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``; other columns are ignored. Where there are two
-            columns, one may have any other name. A label alone, as ``classify`` writes it for arrays, is that of each
-            image in turn. An empty label is none.
+        path: of a table as ``read_table`` takes it, with a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``;
+            other columns are ignored. Where there are two columns, one may have any other name. A label alone, as
+            ``classify`` writes it for arrays, is that of each image in turn. An empty label is none.
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
 
@@ -33,8 +30,6 @@ def with_labels(
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
             otherwise, or more than one; or no row names any image. The message counts rows like a spreadsheet.
     """
-    if path.suffix.lower() == ".npy":
-        return _with_array(images, path, no_label)
     table = read_table(path, _is_header)
     file_column, label_column, notes = _columns(table, path.name)
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
@@ -58,20 +53,6 @@ def with_labels(
     known = dict(zip(chosen, texts, strict=True))
     labels = Labels.of([known.get(row, "") for row in range(len(images))])
     return replace(images, labels=labels, notes=(*images.notes, *notes, *none))
-
-
-def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) -> ImageSet:
-    """``with_labels`` of an array file."""
-    try:
-        array = read_npy(path)
-    except UnsafeArrays as error:
-        remedy = "write it again: numpy.save(file, labels); labels are numbers or strings"
-        raise DataError(f"{path} is not a plain array of labels", f"found {error}", remedy) from error
-    values = one_per_image(array, len(images))
-    if values is None:
-        raise not_one_per_image(array, len(images), path.name, images.name)
-    labels, notes = encode_labels(values, None, path.name, no_label)
-    return replace(images, labels=labels, notes=(*images.notes, *notes))
 
 
 FILE_COLUMNS = (

@@ -36,8 +36,7 @@ def load(
             them as sub-folders (see ``splits.PARTS``), IDX files by their names.
         classes: keep only the images of these classes, and number the classes in this order.
         labels: a CSV file with columns File,Label (or such as filename;class) that replaces all labels of the source;
-            File is a path within the folder, or the number of the row (from 0) for every other source. Or an ``.npy``
-            array of one label an image, in their order.
+            File is a path within the folder, or the number of the row (from 0) for every other source.
         strict: refuse rows of it that name no file of the folder, instead of counting them in the notes.
         no_label: names that mean, in any case, that an image has no label, as an empty one does; None:
             ``core.labels.NO_LABEL``; names among ``classes`` are classes.

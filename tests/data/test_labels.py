@@ -188,25 +188,3 @@ def test_classes_that_differ_in_case_alone_are_told(tmp_path):
     found = with_labels(images(3), written(tmp_path, "File,Label\n0,Cat\n1,cat\n2,dog\n"))
     assert found.class_names == ("Cat", "cat", "dog")
     assert "'Cat', 'cat'" in found.notes[0]
-
-
-@pytest.mark.parametrize(
-    ("values", "classes"),
-    [
-        (np.array([2, 1, -1, 2]), ("1", "2")),
-        (np.array(["cat", "", "ant", "unknown"]), ("ant", "cat")),
-        (np.eye(3)[[2, 0, 1, 2]], ("0", "1", "2")),
-        (np.array([[1.0], [np.nan], [0.0], [1.0]]), ("0", "1")),
-    ],
-)
-def test_an_array_labels_each_image_in_turn(tmp_path, values, classes):
-    np.save(tmp_path / "labels.npy", values)
-    found = with_labels(images(4, labels=Labels.of(["x"] * 4)), tmp_path / "labels.npy")
-    assert found.class_names == classes
-
-
-@pytest.mark.parametrize("values", [np.arange(3), np.zeros((4, 2)), np.array([None] * 4), np.array([0.5, 1, 2, 3])])
-def test_an_array_that_is_no_label_an_image_is_an_error(tmp_path, values):
-    np.save(tmp_path / "labels.npy", values, allow_pickle=True)
-    with pytest.raises(DataError, match=r"labels\.npy"):
-        with_labels(images(4), tmp_path / "labels.npy")
