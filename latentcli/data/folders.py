@@ -290,9 +290,9 @@ def _check_left(
 ) -> None:  # fmt: skip
     """Refuse a class of which every file is unreadable, whatever number of such files may be skipped."""
     unreadable = dict(bad)
-    left = {names[file] for file in files if file not in unreadable}
+    left = {names.get(file, "") for file in files if file not in unreadable}
     for file, why in bad:
-        if names[file] and names[file] not in left:
+        if names.get(file, "") not in {"", *left}:
             found = f"all its files are unreadable, such as {file}: {why}"
             remedy = f"mend them, or {_leave_out(left - {''})}"
             raise DataError(f"the class {names[file]} of {of} has no image that can be read", found, remedy)
