@@ -73,6 +73,7 @@ def classify(
     if target is None:
         console.emit(table.getvalue(), table=True)
     drawn = pictures.of_predictions(figures, found, reader) if figures else []
-    result = {"images": len(found), "rejected": found.rejected, **found.scores()}
+    counts = {"images": len(found), "labelled": found.labelled, "rejected": found.rejected}
+    result = counts | found.scores() | counts
     console.result(result, as_json=json, written=[*([target] if target else []), *drawn], to_stderr=target is None)
     console.check_gates(result, gates)

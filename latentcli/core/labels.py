@@ -144,17 +144,30 @@ def read_labels(
         no_label: the names that mean no label, in any case; None: ``NO_LABEL``.
 
     Returns:
-        (N,) names, composed; and notes for the user, at most one: how many mean no label.
+        (N,) names, composed; and notes for the user: how many mean no label, and which classes look alike.
     """
     meant = {name.strip().casefold() for name in (NO_LABEL if no_label is None else no_label)} | {""}
     none = {text for text in set(texts) if text.strip().casefold() in meant}
     found = Counter(text.strip() for text in texts if text in none)
     names = ["" if text in none else composed(text) for text in texts]
+    alike = _alike(set(names), of)
     if not found:
-        return names, ()
+        return names, alike
     each = ", ".join(f"{text or 'empty'} ({count})" for text, count in found.most_common(3))
     note = f"{of}: {found.total()} of {len(names)} labels mean no label: {each}"
-    return names, (note + ("; if it is a class: `no_label` ''" if any(found) else ""),)
+    return names, (note + ("; if it is a class: `no_label` ''" if any(found) else ""), *alike)
+
+
+def _alike(names: Iterable[str], of: str) -> tuple[str, ...]:
+    """A note on classes whose names differ in capitals or in spaces around them alone, at most one."""
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(names):
+        spellings.setdefault(name.strip().casefold(), []).append(name)
+    pairs = [", ".join(map(repr, each)) for each in spellings.values() if len(each) > 1]
+    if not pairs:
+        return ()
+    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    return (f"{of}: these classes differ in capitals or spaces alone, and stay apart: {'; '.join(pairs[:3])}{more}",)
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:

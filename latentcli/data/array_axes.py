@@ -51,6 +51,8 @@ def layout_of(shape: tuple[int, ...]) -> str | None:
 
 def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
     """The numpy call that makes images of an array of this shape, where it tells one."""
+    if len(shape) == 1:
+        return "if these are labels, name the images, and give these as `labels`"
     if len(shape) == 2:
         for channels in (1, 3):
             side = math.isqrt(shape[1] // channels)

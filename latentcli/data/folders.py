@@ -9,7 +9,7 @@ to a folder that holds it is an error.
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from latentcli.core.progress import Progress
 from latentcli.data.decoding import Decoded, decode_all
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import reason
+from latentcli.formats.spelled_paths import of_page
 
 SYSTEM = (
     "__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found",
@@ -69,6 +70,8 @@ def load(
         check_classes(classes, class_names, name)
         files = [file for file in files if names[file] in classes]
     decoded = decode_all(folder, files, shape, size, progress, rules or PixelRules(), name)
+    if labelled and decoded.files:
+        _check_left(names, decoded, name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
     nested = _note_of_nested(decoded.files, name) if labelled else ()
@@ -161,8 +164,10 @@ class Entries:
             DataError: a link leads to a folder that holds it.
             OSError: a folder cannot be read.
         """
-        found = cls()
-        found._walk(folder, "", deepest, (os.path.realpath(folder),), set())
+        found, real = cls(), os.path.realpath(folder)
+        if folder.is_symlink() and Path(os.path.realpath(folder.parent)).is_relative_to(real):
+            raise _loop(folder, real)
+        found._walk(folder, "", deepest, (real,), set())
         for paths in vars(found).values():
             paths.sort()
         return found
@@ -176,9 +181,8 @@ class Entries:
                 self.hidden.append(path)
             elif _is_folder(entry):
                 real = os.path.realpath(entry.path)
-                if real in above:
-                    remedy = "remove the link, or name a folder without it"
-                    raise DataError(f"{path} is a link to a folder that holds it", f"found a link to {real}", remedy)
+                if real in above or Path(above[-1]).is_relative_to(real):
+                    raise _loop(folder / entry.name, real)
                 if real in linked:
                     self.again.append(path)
                     continue
@@ -230,6 +234,11 @@ def _some(paths: Sequence[str]) -> str:
     return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
 
 
+def _loop(link: Path, real: str) -> DataError:
+    remedy = "remove the link, or name a folder without it"
+    return DataError(f"{link} is a link to a folder that holds it", f"found a link to {real}", remedy)
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -251,7 +260,7 @@ def _checked(
     if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
         top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))
-        remedy = "move them into sub-folders, one per class, or give `labels`"
+        remedy = f"move {top} and the like into sub-folders, one per class, or unlabelled; or give `labels`"
         raise DataError(problem, f"found {top} and {inner}", remedy)
     if classes_from_folders and depths == {1}:
         _check_lost(folder, entries, classes)
@@ -272,9 +281,23 @@ def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -
             found, way = f"found {len(lost)} files with {', '.join(kinds[:8])}, such as {lost[0]}", _way_on(lost)
         else:
             continue
-        others = ",".join(sorted(full))
-        leave_out = f"leave it out: `classes` {others}" if len(others) < 60 else "leave it out with `classes`"
-        raise DataError(f"the class {name} of {folder} has no image that can be read", found, f"{way or leave_out}")
+        raise DataError(f"the class {name} of {folder} has no image that can be read", found, way or _leave_out(full))
+
+
+def _check_left(names: Mapping[str, str], decoded: Decoded, of: str) -> None:
+    """Refuse a class of which every file is unreadable, whatever number of such files may be skipped."""
+    left = {names.get(file, "") for file in decoded.sources}
+    for image, why in decoded.bad:
+        file = image if image in names else of_page(image)[0]
+        if names.get(file, "") not in {"", *left}:
+            found = f"all its files are unreadable, such as {image}: {why}"
+            remedy = f"mend them, or {_leave_out(left - {''})}"
+            raise DataError(f"the class {names[file]} of {of} has no image that can be read", found, remedy)
+
+
+def _leave_out(kept: Collection[str]) -> str:
+    others = ",".join(sorted(kept))
+    return f"leave it out: `classes` {others}" if len(others) < 60 else "leave it out with `classes`"
 
 
 _FORMATS_OF_OTHERS = {

@@ -80,7 +80,7 @@ def _of_table(path: Path) -> DataError:
     pixels = len(header) - (column is not None)
     shape = _shape(pixels)
     if pixels < _FEWEST_PIXELS or shape is None:
-        remedy = f"labels of images are given beside them: DATA `labels` is {path}"
+        remedy = f"labels of images are given beside them: DATA `labels` {path}"
         return DataError(f"{path} is a table, not images", f"found the columns {', '.join(header[:5])}", remedy)
     dtype = "int" if all(map(str.isdecimal, row)) else "float" if all(map(_is_number, row)) else "str"
     reading = (

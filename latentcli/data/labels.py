@@ -1,7 +1,7 @@
 """Labels from files beside the images: CSV files, and arrays."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,7 +61,6 @@ def with_labels(
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
         notes += _left_out(stale, len(named), images, path.name, strict)
     chosen = _whole_numbers(chosen, path.name, notes)
-    notes += _alike(chosen.values(), path.name)
     texts, none = read_labels(list(chosen.values()), path.name, no_label)
     known = dict(zip(chosen, texts, strict=True))
     labels = Labels.of([known.get(row, "") for row in range(len(images))])
@@ -244,12 +243,3 @@ def _whole_numbers(chosen: dict[int, str], name: str, notes: list[str]) -> dict[
         return chosen
     notes.append(f"{name}: read the labels {', '.join(labels[:3])}{' …' * (len(labels) > 3)} as whole numbers")
     return {row: label.split(".")[0] for row, label in chosen.items()}
-
-
-def _alike(labels: Iterable[str], name: str) -> list[str]:
-    """A note on classes that differ in case alone, at most one."""
-    by_case: dict[str, set[str]] = {}
-    for label in set(labels):
-        by_case.setdefault(label.casefold(), set()).add(label)
-    pairs = sorted(", ".join(map(repr, sorted(each))) for each in by_case.values() if len(each) > 1)
-    return [f"{name}: these classes differ in upper and lower case alone: {'; '.join(pairs[:3])}"] if pairs else []

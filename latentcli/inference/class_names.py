@@ -27,7 +27,7 @@ def compare_classes(of_data: Sequence[str], of_classifier: Sequence[str]) -> tup
         what = "warning: data and classifier have no class in common, so every image counts as wrong"
         beside = f": the data has {_list(unknown)}, the classifier {_list(missing)}"
     reason = _difference(unknown, missing) or _shift(of_data, of_classifier)
-    return (what + beside + (reason or "; `labels` can name the images as the classifier does"),)
+    return (f"{what}{beside}{reason}; `labels` can name the images as the classifier does",)
 
 
 def _difference(unknown: Sequence[str], missing: Sequence[str]) -> str:

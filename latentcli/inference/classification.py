@@ -67,6 +67,11 @@ class Predictions:
         return int((~self.labels.known).sum()) if self.rejects else None
 
     @property
+    def labelled(self) -> int | None:
+        """How many images the scores are of; None where they are of all, or there are none."""
+        return int(self.known.known.sum()) if self.known.any and not self.known.known.all() else None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What to know before the scores are read: classes that only the data or only the classifier knows."""
         return compare_classes(self.known.occurring, self.labels.names)

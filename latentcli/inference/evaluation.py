@@ -30,9 +30,9 @@ def evaluate(
 
     Returns:
         metrics by name: ``mse``, ``psnr``, ``ssim``, the family's own, ``images``, with labelled images and a
-        classifier also ``accuracy`` and the like; of a mixture or a graph also what nearest neighbours and logistic
-        regression make of the same features with the same labels (at most 1,000 a class), where its file holds these;
-        and the predictions, None without a classifier.
+        classifier also ``accuracy`` and the like, and ``labelled``, their number, where it is smaller; of a mixture
+        or a graph also what nearest neighbours and logistic regression make of the same features with the same labels
+        (at most 1,000 a class), where its file holds these; and the predictions, None without a classifier.
 
     Raises:
         ModelFileError: the model has no latent space, or the classifier was not fitted on it.
@@ -56,6 +56,8 @@ def evaluate(
     for rows, decoded in model.reconstructions(images, progress):
         score.add(images.images[rows], decoded)
     scores = {} if predictions is None else predictions.scores()
+    if predictions is not None and predictions.labelled is not None:
+        scores["labelled"] = predictions.labelled
     if scores and predictions is not None and isinstance(classifier, DensityClassifier):
         scores |= of_simple_classifiers(classifier, predictions)
     return {**score.result(), **model.measures(latents), **scores, "images": len(images)}, predictions

@@ -58,7 +58,7 @@ def classes_of(images: ImageSet, hybrids: Hybrids | None) -> tuple[str, ...]:
     if len(names) < 2:
         raise DataError(
             f"all labels of {images.name} are of one class", "expected two classes or more to tell apart",
-            "label images of another class",
+            "label images of another class, or leave the labels out: `no_classes`",
         )  # fmt: skip
     return names
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 import latentcli.cli
 from latentcli import data
@@ -35,6 +36,15 @@ def fast() -> list[str]:
     return FAST
 
 
+@pytest.fixture(scope="session", autouse=True)
+def built_once() -> Iterator[None]:
+    """Typer builds all commands anew for each call, which takes longer than many a call; here it does so once."""
+    assert latentcli.cli.app is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(run.__globals__, "app", typer.main.get_command(run.__globals__["app"]))
+        yield
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a call came to."""
@@ -54,7 +64,6 @@ Call = Callable[..., Outcome]
 @pytest.fixture
 def call(capsys, monkeypatch, tmp_path) -> Call:
     """``latentcli`` in this process, in a folder of its own."""
-    assert latentcli.cli.app is not None
     monkeypatch.chdir(tmp_path)
 
     def calling(*arguments: object) -> Outcome:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.image_set import ImageSet
-from latentcli.core.labels import UNLABELLED, Labels, class_order, labelled_per_class
+from latentcli.core.labels import UNLABELLED, Labels, class_order, labelled_per_class, read_labels
 from latentcli.core.latents import Latents
 
 NAMES = st.lists(st.sampled_from(["10", "9", "cat", "dög", "-1"]), unique=True).map(tuple)
@@ -165,3 +165,21 @@ def test_images_of_some_classes_are_those_in_the_order_given():
         known.only(["x", "a"])
     with pytest.raises(DataError, match="no labels"):
         images(Labels.none(2)).only(["a"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (["Cat", "cat", "dog"], "'Cat', 'cat'"),
+        (["cat ", "cat", "dog"], "'cat', 'cat '"),
+        (["Straße", "STRASSE", "dog"], "'STRASSE', 'Straße'"),
+        (["nan", "NaN", "dog"], ""),
+        (["cat", "cats", "1", "01"], ""),
+    ],
+)
+def test_classes_that_look_alike_are_told(texts, told):
+    names, notes = read_labels(texts, "set")
+    lines = [note for note in notes if "capitals or spaces" in note]
+    assert len(lines) == bool(told)
+    assert all(told in line for line in lines)
+    assert names == ["" if name.casefold() == "nan" else name for name in texts]

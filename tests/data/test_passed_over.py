@@ -132,7 +132,8 @@ def test_links_to_class_folders_are_followed_once(folder, case):
 @pytest.mark.parametrize("fill", [links(loop="set"), links(cat__loop="set"), links(cat__self="set/cat"), links(up="")])
 def test_loops_are_refused(folder, fill):
     fill(folder)
-    with pytest.raises(DataError, match="is a link to a folder that holds it"):
+    link = next(path for path in folder.rglob("*") if path.is_symlink())
+    with pytest.raises(DataError, match=f"{link} is a link to a folder that holds it"):
         load(folder)
 
 
@@ -159,3 +160,13 @@ def test_animations_are_told(folder):
     assert found.notes == (
         "set: only the first frame is read in 1 file(s), such as cat/moving.gif; `pages` makes an image of each",
     )
+
+
+@pytest.mark.parametrize(("bad", "max_bad"), [("", "100%"), ("<html>", "3"), ("version https://git-lfs", "0")])
+def test_a_class_does_not_vanish_with_its_unreadable_files(folder, bad, max_bad):
+    for number in range(3):
+        put(folder / "owl" / f"{number}.png")
+        (folder / "owl" / f"{number}.png").write_text(bad)
+    with pytest.raises(DataError, match=r"class owl of set(.|\n)*unreadable(.|\n)*`classes` cat,dog"):
+        load(folder, max_bad=max_bad)
+    assert load(folder, max_bad=max_bad, classes=["cat", "dog"]).class_names == ("cat", "dog")

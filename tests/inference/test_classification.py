@@ -136,6 +136,12 @@ def test_a_classifier_of_pixels_labels_images_by_itself():
     assert (found.latents, found.rejected, found.bad_files) == (None, None, given.bad_files)
 
 
+@pytest.mark.parametrize(("known", "told"), [(["4", "", "8"], 2), (["4", "8", "8"], None), (["", "", ""], None)])
+def test_the_number_that_scores_are_of_is_told_where_it_is_smaller(known, told):
+    found = Predictions(Labels.of(["4", "8", "8"]), np.full((3, 2), 0.5), known=Labels.of(known))
+    assert found.labelled == told
+
+
 def test_what_does_not_fit_is_refused_before_any_image_is_read():
     vae, cnn, latents = model(), model("cnn"), blobs()
     mixture, probe = fit_mixture(latents, seed=0), fit_probe(latents, probe="knn")
