@@ -85,7 +85,7 @@ def train(
     if not named:
         console.note(
             f"{images.name} has no labels, so no mixture names its clusters: give some as VAL or with --labels, or "
-            f"later to latentcli fit-gmm {data} {output}"
+            f"later: latentcli fit-gmm {data} {output} --labels labels.csv"
         )
     if named:
         check_named(naming, " and ".join(asked))

@@ -116,14 +116,15 @@ class Labels:
             problem, remedy = f"{of} has no labels to choose {n} per class from", "leave out `labels_per_class`"
             raise DataError(problem, "expected some labelled images", remedy)
         kept = np.full(len(self), UNLABELLED, dtype=np.int64)
-        for code, name in enumerate(self.names):
+        counts = np.bincount(self.codes[self.known], minlength=len(self.names))
+        if (least := int(counts.min())) < n:
+            fewer = f"ask for at most {least} per class, or " if least else ""
+            raise DataError(
+                f"{of} has too few labels of class {self.names[int(counts.argmin())]!r}",
+                f"expected {n}, found {least}", f"{fewer}leave that class out with `classes`",
+            )  # fmt: skip
+        for code in range(len(self.names)):
             rows = np.flatnonzero(self.codes == code)
-            if len(rows) < n:
-                fewer = f"ask for at most {len(rows)} per class, or " if len(rows) else ""
-                raise DataError(
-                    f"{of} has too few labels of class {name!r}", f"expected {n}, found {len(rows)}",
-                    f"{fewer}leave that class out with `classes`",
-                )  # fmt: skip
             kept[np.random.default_rng([seed, code]).choice(rows, size=n, replace=False)] = code
         return replace(self, codes=kept)
 

@@ -101,8 +101,11 @@ class VAEConfig(ViewsConfig):
         backbones.check_stages(self.stages, self.image_shape)
         losses.parse(self.loss)
         if self.details and (self.backbone in MAPS or self.details >= self.latent_dim):
-            found = f"the backbone {self.backbone} makes maps" if self.backbone in MAPS else f"of {self.latent_dim}"
-            raise UsageError("`details` are a part of the dimensions of a vector", found, "take fewer `details`, or 0")
+            vector, fewer = self.backbone not in MAPS, self.latent_dim // 2
+            problem = f"`details` is {self.details}, and they are a part of the latent dimensions"
+            found = f"`latent_dim` is {self.latent_dim}" if vector else f"the backbone {self.backbone} makes maps"
+            remedy = f"take fewer, such as {fewer}" if vector and fewer else "leave it out"
+            raise UsageError(problem, found, remedy)
         if self.fourier and self.backbone in MAPS:
             raise UsageError(
                 "fourier features are of vectors", f"the backbone {self.backbone} makes maps", "leave out `fourier`"
