@@ -3,7 +3,6 @@
 scikit-learn's contract asks for ``ValueError``, the project's for its own tree: these errors are both.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,7 +60,7 @@ def encode_labels(y: Any, samples: int, classes: Sequence[str] | None = None) ->
         raise InvalidSamples("no sample is labelled: there is no class", None, remedy)
     if known.dtype.kind == "O" and isinstance(known[0], str):
         known = known.astype(str)
-    with warnings.catch_warnings(action="ignore"):  # that there are many classes for so few samples
+    if known.dtype.kind not in "biuUS":  # else it would warn of many classes
         check_classification_targets(known)
     found, indices = np.unique(known, return_inverse=True)
     if len(found) < 2:
