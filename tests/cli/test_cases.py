@@ -693,7 +693,7 @@ CASES: dict[str, Case] = {
     "42 no labels": array(made(npz(), keys(data=X)), "labels", more=("set.npz",), code=3),
     "42 another size": array(
         made(npz(), npz("val.npz", data=drawn(24, 16, 16)[0])), "16×16", more=("val.npz",), code=3,
-        way="--image-size( 8)?", owed="how VAL is resized is being mended",
+        way="--resize", owed="how VAL is resized is being mended",
     ),
     # 44: a last batch of one
     "44 twos": array(npz(data=X[:21], labels=TEXTS[:21]), more=("--batch-size", "2"), images=21),
