@@ -30,7 +30,7 @@ def fit(
             raise DataError(
                 f"{images.name} does not have the channels that the model was trained on",
                 f"expected {_colours(image_shape[0])}, found {_colours(channels)}",
-                f"{_recoloured(images.layout, channels)}, or train a model on {_colours(channels)} ones",
+                f"convert the images, or train a model on {_colours(channels)} ones",
             )
         if (height, width) == image_shape[1:]:
             return images
@@ -63,15 +63,6 @@ def _resized(images: ImageSet, height: int, width: int, progress: Progress) -> I
                     result[row, channel] = np.asarray(plane)
             advance(len(rows))
     return replace(images, images=result)
-
-
-def _recoloured(layout: str, channels: int) -> str:
-    """The numpy call that makes the array of images in this layout grey where it is in colour, and the reverse."""
-    axis = 1 if layout == "NCHW" else -1
-    if channels == 3:
-        return f"make them grey: numpy.mean(data, axis={axis})"
-    array = "data[..., None]" if layout == "NHW" else "data"
-    return f"give them three channels: numpy.repeat({array}, 3, axis={axis})"
 
 
 def _colours(channels: int) -> str:

@@ -1,7 +1,6 @@
 """What DATA may be, and what every source keeps to."""
 
 import os
-import re
 import subprocess
 import sys
 
@@ -125,18 +124,6 @@ def test_arrays_must_fit_the_model_but_for_resize():
     assert load("digits", image_shape=(1, 28, 20), resize=True).shape == (1, 28, 20)
     with pytest.raises(DataError, match=r"expected colour \(3 channels\), found grey \(1 channel\)"):
         load("digits", image_shape=(3, 8, 8), resize=True)
-
-
-@pytest.mark.parametrize("shape", [(9, 8, 8), (9, 8, 8, 3), (9, 3, 8, 8), (9, 8, 8, 1), (9, 1, 8, 8)])
-def test_the_call_that_an_error_of_channels_names_makes_them_right(tmp_path, shape):
-    data = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    np.save(tmp_path / "x.npy", data)
-    wanted = (1 if 3 in shape else 3, 8, 8)
-    with pytest.raises(DataError) as refused:
-        load(tmp_path / "x.npy", image_shape=wanted)
-    call = re.search(r"numpy\..+?\)(?=,)", str(refused.value))
-    np.save(tmp_path / "y.npy", eval(call[0], {"numpy": np, "data": data}))
-    assert load(tmp_path / "y.npy", image_shape=wanted).shape == wanted
 
 
 def test_resized_images_are_pillows(tmp_path):
