@@ -12,11 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-<<<<<<< HEAD
 from latentcli import Labels, Latents, write_latents
-=======
 from latentcli.cli import console
->>>>>>> w22-cases
 from latentcli.cli.app import run
 
 PROGRAM = [sys.executable, "-m", "latentcli"]
