@@ -165,3 +165,10 @@ def test_images_of_some_classes_are_those_in_the_order_given():
         known.only(["x", "a"])
     with pytest.raises(DataError, match="no labels"):
         images(Labels.none(2)).only(["a"])
+
+
+def test_too_few_labels_are_told_of_the_smallest_class_so_that_what_is_advised_is_enough():
+    labels = Labels.of([*"aaaaabbbcccc", ""])
+    with pytest.raises(DataError, match="of class 'b'\n  expected 4, found 3\n  ask for at most 3 per class"):
+        labels.per_class(4, seed=0)
+    assert labels.per_class(3, seed=0).known.sum() == 9
