@@ -67,7 +67,6 @@ class Case:
         told_of_test, test_code: as told and code, for classify.
         way: of a refusal: the options in its message with which the same call is right; "python" where it names
             some to run, which makes ``fixed``.
-        owed: why it is not yet so.
     """
 
     make: Make
@@ -86,7 +85,6 @@ class Case:
     test_code: int = 0
     way: str = ""
     fixed: str = ""
-    owed: str = ""
 
 
 # ---- makers ----------------------------------------------------------------------------------------------------------
@@ -294,7 +292,6 @@ WIDE, TALL, SMALLER, LARGER = drawn(24, 8, 40), drawn(24, 40, 9), drawn(24, 4, 4
 ON_WHITE, ON_BLACK = "laid on white in 24 file(s)", "laid on black in 24 file(s)"
 UNLABELLED = "has no labels, so no mixture"
 NFC, NFD = [[unicodedata.normalize(form, name) for name in ("café", "naïve", "cat")] for form in ("NFC", "NFD")]
-PIXELS, ARRAYS = "how pixels are read is being mended", "how arrays are read is being mended"
 SPLITS = {f"{part}_{what}": value[:count] for part, count in (("train", 24), ("val", 6), ("test", 12))
           for what, value in (("images", X), ("labels", Y[:, None].astype("u1")))}  # fmt: skip
 OF_CLASS_NUMBERS = {"classes": ("0", "1", "2")}
@@ -377,7 +374,7 @@ CASES: dict[str, Case] = {
     "09 channels first": pixels(np.moveaxis(COLOURED, -1, 1)),
     "09 one channel": pixels(X[:, None]),
     "09 five axes": pixels(X[:, None, :, :, None], "data.reshape(-1, 8, 8)", code=3),
-    "09 RGBA": pixels(np.concatenate([COLOURED, np.full((24, 8, 8, 1), 255, "u1")], -1), "alpha", owed=PIXELS),
+    "09 RGBA": pixels(np.concatenate([COLOURED, np.full((24, 8, 8, 1), 255, "u1")], -1), "alpha"),
     # 10: MedMNIST
     "10 three parts": array(
         keys(**SPLITS), "train", "train_images", "train_labels", tested=12, told_of_test=("test",), **OF_CLASS_NUMBERS
@@ -411,7 +408,7 @@ CASES: dict[str, Case] = {
     "11 two that could be": array(keys(images=X, a=Y, b=Y[::-1]), "could be the labels", "a (24,)", "'labels'", code=3),
     "11 beside": Case(
         lambda: (np.save("set.npy", X), np.save("labels.npy", TEXTS)), data="set.npy",
-        options=("--labels", "labels.npy"), owed=ARRAYS,
+        options=("--labels", "labels.npy")
     ),
     "11 labels alone": Case(lambda: np.save("set.npy", Y), ("--labels",), data="set.npy", code=3),
     # 14: kinds of labels
@@ -425,7 +422,7 @@ CASES: dict[str, Case] = {
     "14 NaN": numbered(np.where(np.arange(24) > 5, Y, np.nan), "mean no label", labelled=18),
     "14 empty": array(npz(labels=np.where(np.arange(24) < 6, "", TEXTS)), "6 of 24 labels mean no label", labelled=18),
     "14 padded": array(
-        npz(labels=np.where(np.arange(24) < 6, np.char.add(TEXTS, " "), TEXTS)), "'ant '", owed=ARRAYS
+        npz(labels=np.where(np.arange(24) < 6, np.char.add(TEXTS, " "), TEXTS)), "'ant '"
     ),
     "14 soft": array(npz(labels=np.eye(3)[Y] * 0.7 + 0.1), "soft labels", "argmax(axis=1)", code=3),
     "14 too few": array(npz(labels=Y[:-1]), "24 images and labels of shape (23,)", code=3),
@@ -614,8 +611,8 @@ CASES: dict[str, Case] = {
     # 25: sizes
     "25 too large": Case(large(9000, 9000), ("9,000×9,000",), code=3, way="--max-bad 1"),
     "25 far too large": Case(large(20000, 12000), ("64,000,000",), code=3, way="--max-bad 1"),
-    "25 a strip": Case(large(3000, 8), ("large.png",), images=25, told_of_test=(), owed=PIXELS),
-    "25 a point": Case(large(1, 1), ("large.png",), images=25, told_of_test=(), owed=PIXELS),
+    "25 a strip": Case(large(3000, 8), ("large.png",), images=25, told_of_test=()),
+    "25 a point": Case(large(1, 1), ("large.png",), images=25, told_of_test=()),
     # 26: nothing to learn from
     "26 black": array(npz(data=0 * X), "all 24", "all black", code=3),
     "26 copies": array(npz(data=X[[0] * 24]), "are the same", code=3),
@@ -656,7 +653,7 @@ CASES: dict[str, Case] = {
     ),
     "33 in colour": array(
         made(npz(), npz("test.npz", data=COLOURED)), test="test.npz", test_code=3,
-        told_of_test=("colour", "data.mean(axis=-1)"), owed="what is said of channels is being mended",
+        told_of_test=("colour", "data.mean(axis=-1)")
     ),
     "33 a folder of another size": array(
         made(npz(), lambda: tree("test", pixels=drawn(24, 12, 12))), test="test",
@@ -676,7 +673,7 @@ CASES: dict[str, Case] = {
     # 41: objects, structures, an array a picture
     "41 an array a picture": array(keys(**{f"img_{row}": x for row, x in enumerate(X)}), "numpy.stack", code=3),
     "41 pictures of unlike sizes": array(keys(data=objects(X[0], X[1, :4]), labels=Y[:2]), "objects", code=3),
-    "41 objects beside": array(npz(extra=objects(X[0], X[1, :4])), "extra", owed=ARRAYS),
+    "41 objects beside": array(npz(extra=objects(X[0], X[1, :4])), "extra"),
     "41 structures": Case(
         lambda: np.save("set.npy", np.zeros(9, [("x", "u1", (8, 8)), ("y", "i8")])), ("structures",), data="set.npy",
         code=3,
@@ -693,7 +690,7 @@ CASES: dict[str, Case] = {
     "42 no labels": array(made(npz(), keys(data=X)), "labels", more=("set.npz",), code=3),
     "42 another size": array(
         made(npz(), npz("val.npz", data=drawn(24, 16, 16)[0])), "16×16", more=("val.npz",), code=3,
-        way="--resize", owed="how VAL is resized is being mended",
+        way="--resize"
     ),
     # 44: a last batch of one
     "44 twos": array(npz(data=X[:21], labels=TEXTS[:21]), more=("--batch-size", "2"), images=21),
@@ -772,10 +769,7 @@ def followed(case: Case, err: str) -> tuple[str, list[str]]:
     return case.data, shlex.split(found[0])
 
 
-OWED = {name: [pytest.mark.xfail(reason=case.owed, strict=False)] for name, case in CASES.items() if case.owed}
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=OWED.get(name, ())) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_what_becomes_of_an_input(clean, name):
     case = CASES[name]
     case.make()
@@ -864,63 +858,50 @@ CALLS: dict[str, tuple[Make, list[tuple[str, int, tuple[str, ...]]], str]] = {
     "34 four points": (
         npz(data=X[:4], labels=["a", "a", "b", "b"]),
         [(TRAIN, 0, ()), ("plot tsne set.npz vae.pth", 0, ())],
-        "",
     ),
     "34 two points": (
         made(npz(), npz("two.npz", data=X[:2], labels=TEXTS[:2])),
         [(TRAIN, 0, ()), ("plot tsne two.npz vae.pth", 0, ())],
-        "",
     ),
     "34 one point": (
         made(npz(), npz("one.npz", data=X[:1], labels=TEXTS[:1])),
         [(TRAIN, 0, ()), ("plot tsne one.npz vae.pth", 0, ())],
-        "",
     ),
     "34 copies": (
         made(npz(), npz("same.npz", data=X[[0] * 9], labels=TEXTS[[0] * 9])),
         [(TRAIN, 0, ()), ("plot tsne same.npz vae.pth", 0, ())],
-        "",
     ),
-    "35 stdout": (
-        npz(),
-        [(TRAIN, 0, ()), (f"{CLASSIFY} -o -", 0, ("images",)), (f"{CLASSIFY} -o - --json", 2, ())],
-        "",
-    ),
-    "35 a folder that is missing": (npz(), [(TRAIN, 0, ()), (f"{CLASSIFY} -o missing/vae.csv", 6, ("missing",))], ""),
+    "35 stdout": (npz(), [(TRAIN, 0, ()), (f"{CLASSIFY} -o -", 0, ("images",)), (f"{CLASSIFY} -o - --json", 2, ())]),
+    "35 a folder that is missing": (npz(), [(TRAIN, 0, ()), (f"{CLASSIFY} -o missing/vae.csv", 6, ("missing",))]),
     "35 a folder": (
         made(npz(), lambda: Path("place").mkdir()),
         [(TRAIN, 0, ()), (f"{CLASSIFY} -o place", 6, ("place",))],
-        "",
     ),
-    "35 the input": (npz(), [(TRAIN, 0, ()), (f"{CLASSIFY} -o set.npz", 2, ("set.npz is an input",))], ""),
+    "35 the input": (npz(), [(TRAIN, 0, ()), (f"{CLASSIFY} -o set.npz", 2, ("set.npz is an input",))]),
     "38 a folder of a set's name": (
         lambda: tree("digits"),
         [(f"{TRAIN} --classes 1,8".replace("set.npz", "digits"), 0, ("./digits",))],
-        "",
     ),
     "38 the folder itself": (
         lambda: tree("digits"),
         [(TRAIN.replace("set.npz", path), 0, ()) for path in ("./digits", "digits/")],
-        "",
     ),
-    "38 a file of a set's name": (npz("mnist.npz"), [(TRAIN.replace("set.npz", "mnist.npz"), 0, ())], ""),
-    "40 a table": (table_of_soft_labels(), [(f"{CNN} --hybrids mixed", 0, ())], ""),
-    "40 a spreadsheet's": (table_of_soft_labels(";", ",", "utf-8-sig"), [(f"{CNN} --hybrids mixed", 0, ())], ""),
+    "38 a file of a set's name": (npz("mnist.npz"), [(TRAIN.replace("set.npz", "mnist.npz"), 0, ())]),
+    "40 a table": (table_of_soft_labels(), [(f"{CNN} --hybrids mixed", 0, ())]),
+    "40 a spreadsheet's": (table_of_soft_labels(";", ",", "utf-8-sig"), [(f"{CNN} --hybrids mixed", 0, ())]),
     "40 rounded, in UTF-16": (
         table_of_soft_labels("\t", digits=1, encoding="utf-16"),
         [(f"{CNN} --hybrids mixed", 0, ())],
-        "",
     ),
-    "40 an array": (mixed(), [(f"{CNN} --hybrids mixed.npz", 0, ())], ARRAYS),
-    "40 an array of percents": (mixed(soft_labels=SOFT * 100), [(f"{CNN} --hybrids mixed.npz", 3, ("sum",))], ARRAYS),
-    "40 no table": (made(npz(), lambda: tree("mixed")), [(f"{CNN} --hybrids mixed", 3, ("soft_labels.csv",))], ""),
+    "40 an array": (mixed(), [(f"{CNN} --hybrids mixed.npz", 0, ())]),
+    "40 an array of percents": (mixed(soft_labels=SOFT * 100), [(f"{CNN} --hybrids mixed.npz", 3, ("sum",))]),
+    "40 no table": (made(npz(), lambda: tree("mixed")), [(f"{CNN} --hybrids mixed", 3, ("soft_labels.csv",))]),
 }
-OWED_CALLS = {name: [pytest.mark.xfail(reason=owed, strict=False)] for name, (_, _, owed) in CALLS.items() if owed}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=OWED_CALLS.get(name, ())) for name in CALLS])
+@pytest.mark.parametrize("name", CALLS)
 def test_what_becomes_of_calls_one_after_the_other(clean, name):
-    make, calls, _ = CALLS[name]
+    make, calls = CALLS[name]
     make()
     for line, code, told in calls:
         done = clean(*shlex.split(line))

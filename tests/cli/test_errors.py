@@ -189,6 +189,17 @@ def test_where_only_the_mixture_failed_the_model_is_there_and_a_way_on_works(cal
     assert call(*way_on).code == 0
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((0, 3, 1, 2), 1), ((0, 1, 2, 3), -1)])
+def test_an_array_in_colour_is_made_grey_as_advised(call, place, shape, axis):
+    test = np.load(place / "test.npz")
+    colour = np.repeat(test["data"][..., None], 3, axis=-1)
+    np.savez(place / "colour.npz", data=colour.transpose(shape), labels=test["labels"])
+    done = call("classify", "colour.npz", "vae.pth", "gmm_params.pkl", "-q")
+    assert (done.code, f"data.mean(axis={axis}).astype('uint8')" in done.err) == (3, True), done.err
+    np.savez(place / "grey.npz", data=colour.transpose(shape).mean(axis=axis).astype("uint8"), labels=test["labels"])
+    assert call("classify", "grey.npz", "vae.pth", "gmm_params.pkl", "-q").code == 0
+
+
 def latents_of(points: np.ndarray, labels: list[str]) -> str:
     points = points.astype(np.float32)
     given = Latents({"mu": points, "logvar": np.full_like(points, -3)}, "ab" * 32, Labels.of(labels))

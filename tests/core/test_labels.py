@@ -183,3 +183,10 @@ def test_classes_that_look_alike_are_told(texts, told):
     assert len(lines) == bool(told)
     assert all(told in line for line in lines)
     assert names == ["" if name.casefold() == "nan" else name for name in texts]
+
+
+def test_too_few_labels_are_told_of_the_smallest_class_so_that_what_is_advised_is_enough():
+    labels = Labels.of([*"aaaaabbbcccc", ""])
+    with pytest.raises(DataError, match="of class 'b'\n  expected 4, found 3\n  ask for at most 3 per class"):
+        labels.per_class(4, seed=0)
+    assert labels.per_class(3, seed=0).known.sum() == 9

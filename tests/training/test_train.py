@@ -96,8 +96,10 @@ def test_too_few_images_or_classes_are_refused():
     check_named(images())
     with pytest.raises(DataError, match="no labels to name the clusters with"):
         check_named(images(labelled=False))
-    with pytest.raises(DataError, match="are of one class"):
-        check_named(images().only(["a"]))
+    for asked, remedy in ("--gmm", ", or train without labels: `no_classes`"), ("VAL", ""):
+        with pytest.raises(DataError, match="are of one class") as caught:
+            check_named(images().only(["a"]), asked)
+        assert caught.value.remedy == f"label images of another class{remedy}"
 
 
 def test_a_classifier_begins_with_an_encoder_and_is_of_its_architecture():
