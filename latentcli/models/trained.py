@@ -67,7 +67,7 @@ class TrainedModel:
 
     @property
     def load_options(self) -> dict[str, Any]:
-        """How images are read for it: arguments of ``latentcli.load``. Deep ones are, as those it learned from."""
+        """Arguments of ``latentcli.load`` that read images for it: shape, and spans as of those it learned from."""
         data = self.training.get("data", {})
         return {"image_shape": self.image_shape, "spans": {k: tuple(v) for k, v in data.get("spans", {}).items()}}
 
