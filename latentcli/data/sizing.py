@@ -30,7 +30,7 @@ def fit(
             raise DataError(
                 f"{images.name} does not have the channels that the model was trained on",
                 f"expected {_colours(image_shape[0])}, found {_colours(channels)}",
-                f"convert the images, or train a model on {_colours(channels)} ones",
+                f"convert the array, {_conversion(images)}; or train a model on {_colours(channels)} images",
             )
         if (height, width) == image_shape[1:]:
             return images
@@ -46,6 +46,13 @@ def fit(
         remedy = f"resize them while loading, such as with `image_size` {min(max(SMALLEST, height), 64)}"
         raise DataError(problem, f"expected {SMALLEST} to {LARGEST} pixels a side", remedy)
     return images
+
+
+def _conversion(images: ImageSet) -> str:
+    """The call of numpy that makes an array in colour grey, or a grey one colour."""
+    if images.shape[0] == 1:
+        return "numpy.repeat(data[..., None], 3, axis=-1)"
+    return f"data.mean(axis={1 if images.layout == 'NCHW' else -1}).astype('uint8')"
 
 
 def _resized(images: ImageSet, height: int, width: int, progress: Progress) -> ImageSet:
