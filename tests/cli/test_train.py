@@ -103,13 +103,13 @@ def test_a_failed_training_tells_that_an_earlier_ones_model_is_left(call, traine
     assert call(*arguments).code == 0
     os.utime(output, (1e9, 1e9))
     before, told = output.read_bytes(), f"; {output} of 2001-09-0"
-    monkeypatch.setattr(loop.Run, "_take_step", exploding_at(0))
-    for failed, code in (call(*arguments), 5), (call(command, "nowhere", *SMALL[command][:-1]), 3):
-        assert (failed.code, told in failed.err.splitlines()[-1]) == (code, True), failed.err
-        assert len(failed.err.strip().splitlines()) <= 3
-    assert output.read_bytes() == before
-    assert told not in call(command, trained.train, "--epochs", 0).err  # a wrong call is no run
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.Run, "_take_step", exploding_at(0))
+        for failed, code in (call(*arguments), 5), (call(command, "nowhere", *SMALL[command][:-1]), 3):
+            assert (failed.code, told in failed.err.splitlines()[-1]) == (code, True), failed.err
+            assert len(failed.err.strip().splitlines()) <= 3
+        assert output.read_bytes() == before
+        assert told not in call(command, trained.train, "--epochs", 0).err  # a wrong call is no run
     assert told not in call(*arguments, "-o", "other.pth").err
 
 
