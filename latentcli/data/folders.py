@@ -63,7 +63,7 @@ def load(
     """
     parse_max_bad(max_bad, 1)  # refuse it before hours of decoding
     _check_colour(background)
-    name = folder.resolve().name or "images"
+    name = called(folder)
     try:
         entries = Entries.of(folder, deepest=_DEEPEST)
     except OSError as error:
@@ -109,6 +109,11 @@ def load_files(
     files = [file for file in files if file not in unreadable]
     layout, notes = "NHW" if images.shape[1] == 1 else "NHWC", (*_remarks(decoded.remarks, name), *of_bits)
     return ImageSet(images, Labels.none(len(files)), tuple(files), name, layout, tuple(decoded.bad), notes)
+
+
+def called(folder: Path) -> str:
+    """The last part of a folder's name, of a link its own, as the user has it; that of ``.`` and ``..`` is looked up."""
+    return (folder if folder.name not in ("", "..") else folder.resolve()).name or "images"
 
 
 def holds_images(folder: Path, deepest: int | None = None) -> bool:
