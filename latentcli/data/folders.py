@@ -112,7 +112,7 @@ def load_files(
 
 
 def called(folder: Path) -> str:
-    """The last part of a folder's name, of a link its own, as the user has it; that of ``.`` and ``..`` is looked up."""
+    """The last part of a folder's name, or of a link's to it, as the user has it; that of ``.`` is looked up."""
     return (folder if folder.name not in ("", "..") else folder.resolve()).name or "images"
 
 
