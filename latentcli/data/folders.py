@@ -54,7 +54,7 @@ def load(
         DataError: no images, too many unreadable ones, unknown classes, or a layout that leaves the classes unclear.
     """
     parse_max_bad(max_bad, 1)  # refuse it before hours of decoding
-    name = folder.resolve().name or "images"
+    name = called(folder)
     try:
         entries = Entries.of(folder, deepest=_DEEPEST)
     except OSError as error:
@@ -99,6 +99,11 @@ def _as_set(
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
     spans = {kind: (span.low, span.high) for kind, span in decoded.spans.items()}
     return ImageSet(images, labels, decoded.files, name, layout, tuple(decoded.bad), notes, spans=spans)
+
+
+def called(folder: Path) -> str:
+    """The last part of a folder's name, or of a link's to it, as the user has it; that of ``.`` is looked up."""
+    return (folder if folder.name not in ("", "..") else folder.resolve()).name or "images"
 
 
 def holds_images(folder: Path, deepest: int | None = None) -> bool:

@@ -186,7 +186,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
     """A folder of IDX files or of images, or the part of it that is asked for; files are told from ``path`` on."""
     from latentcli.data import folders, idx, splits
 
-    name = path.resolve().name or "images"
+    name = folders.called(path)
     idx_folder = idx.find_folder(path)
     if idx_folder is not None:
         return idx.load(idx_folder, how.split, name, how.no_label, how.own_labels, how.rules)

@@ -455,7 +455,10 @@ CASES: dict[str, Case] = {
             for path in Path("elsewhere").rglob("*.png")
         ])
     ),
-    "17 the whole": Case(made(lambda: tree("elsewhere"), lambda: Path("set").symlink_to("elsewhere"))),
+    "17 the whole": Case(
+        made(lambda: tree("elsewhere"), lambda: Path("set").symlink_to("elsewhere"), files("ant/x.svg")),
+        ("set: passed over",),
+    ),
     "17 a loop": Case(
         made(tree, lambda: Path("set/ant/again").symlink_to(Path("set").resolve())), ("set/ant/again is a link",),
         code=3,
