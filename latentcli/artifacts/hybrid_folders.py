@@ -112,7 +112,8 @@ def _shape_of(path: Path) -> tuple[int, int, int]:
     """Height, width and channels of an image file, from its header."""
     from PIL import Image
 
-    from latentcli.formats.image_files import FORMATS, UnreadableImage, measure
+    from latentcli.formats.image_files import UnreadableImage, measure
+    from latentcli.formats.opened_images import FORMATS
 
     try:
         height, width = measure(path)

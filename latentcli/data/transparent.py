@@ -29,7 +29,7 @@ def opaque(
     """
     from PIL import Image, ImageColor
 
-    from latentcli.formats.image_files import ON_GROUND, on_ground
+    from latentcli.formats.transparency import ON_GROUND, on_ground
 
     of_alpha = _span_of_alpha(array[:, -1], name, leave_out) if array.dtype.kind in "biuf" else Span(0, 1)
     colours, told, spans = pixels_of(array if rules.span is None else array[:, :-1], name, rules)

@@ -11,45 +11,36 @@ The same rules for every file:
 * DICOM and NIfTI files, where the packages that read them are there, are read in the range or else the window that the
   file says; of several slices the one in the middle is, and told, or each. See ``medical_files``.
 * Transparent pixels are laid on black, which stands for nothing in most scientific images; but on white where the
-  visible ones are so dark that they would vanish (a mean luma below ``DARK``); or on the ground that is asked for.
+  visible ones are so dark that they would vanish; or on the ground that is asked for. See ``transparency``.
 * The whole image is resized, whatever its aspect ratio: cropping could remove what distinguishes the classes, and
   padding would teach a model the shapes of files. Lanczos' filter, antialiased.
 """
 
 import math
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageColor, TiffImagePlugin, features
+from PIL import Image
 
-from latentcli.formats.image_limits import MAX_PAGES, MAX_PIXELS, UnreadableImage
+from latentcli.formats.deep_pixels import deep_channels, deep_numbers
+from latentcli.formats.image_limits import MAX_PAGES, UnreadableImage
+from latentcli.formats.opened_images import SUFFIXES, check_size, opened, reasons, tag
 from latentcli.formats.pixel_values import Span, extremes, span_of
-from latentcli.formats.regular_files import open_regular, reason
+from latentcli.formats.transparency import Tell, in_8_bits, opaque
 
 if TYPE_CHECKING:
     from latentcli.formats.medical_files import Slice, Volume
-
-HAS_AVIF = bool(features.check("avif"))
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", *(("AVIF",) if HAS_AVIF else ()))
-SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
-    *((".avif",) if HAS_AVIF else ()),
-)  # fmt: skip
-"""What the names of such files end in, in lower case."""
 
 FRAMES, PAGES = (f"only the first {each} is read; `pages` makes an image of each" for each in ("frame", "page"))
 """What ``decode`` tells of a file of which more could have been read."""
 SLICES = "only the slice in the middle is read; `pages` makes an image of each"
 IN_WINDOW = "numbers are read in the window that the file says; `range` says otherwise"
 IN_UNITS = "numbers are read as {}, as the images of the model were; `range` says otherwise"
-ON_GROUND = "transparent pixels are laid on {}"
-"""What it tells of a file with transparent pixels, with the name of the ground."""
 
 GREY_TOLERANCE = 8  # levels out of 255 by which JPEG may make the channels of a grey image differ
 
@@ -58,16 +49,6 @@ _LARGE = 4_000_000  # pixels
 _one_large_image = threading.Lock()  # limits the memory that many threads take
 _ORIENTATION = 0x0112
 _SUBFILE_TYPE, _REDUCED = 254, 0b101  # of a TIFF's page: bit 0 marks a smaller copy, bit 2 a mask
-_BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339  # of a TIFF's pixels
-_UNSIGNED, _SIGNED = 1, 2
-_TYPES = {_UNSIGNED: "unsigned", _SIGNED: "signed", 3: "floating-point", 5: "complex whole", 6: "complex"}
-_UNREAD_TYPE = "a TIFF of {}, which is not read: save it as bytes, as uint16, or as float32 in one channel"
-_NOT_NATIVE = "B" if sys.byteorder == "little" else "L"
-_OTHER_BYTE = {
-    "RGB;16B": "RGB;16L", "RGB;16L": "RGB;16B", "RGB;16N": f"RGB;16{_NOT_NATIVE}", "LA;16B": "RGBA",
-    "RGBA;16B": "RGBA;16L", "RGBA;16L": "RGBA;16B", "RGBA;16N": f"RGBA;16{_NOT_NATIVE}",
-}  # fmt: skip
-"""By the way in which Pillow unpacks channels of 16 bits to their high bytes, the way that gives the low ones."""
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -79,11 +60,9 @@ _TURNS = {
 """
 
 
-DARK = 64  # levels out of 255
 DEEP_SPANS = {"whole": Span(0, 65_535), "float": Span(0, 1)}
 """Of pixels of more than 8 bits, by the kind of their type, where no other is given."""
 
-Tell = Callable[[str], None]
 TellDeep = Callable[[str, np.dtype, float, float], None]
 
 
@@ -150,7 +129,7 @@ def decode_as(path: Path, wanted: Wanted, hearing: Hearing = Hearing()) -> np.nd
                 hearing.tell(SLICES)
             with _alone(volume):
                 return _slice_as(next(volume.slices([volume.middle])), wanted, hearing)
-    with _image(path) as image:
+    with opened(path) as image:
         several = _several(image)
         pixels = _page(path, image, wanted, hearing)
     if several:
@@ -177,7 +156,7 @@ def decode_pages(
                     for number, each in zip(numbers, volume.slices(numbers), strict=True):
                         done.append(_or_reason(_slice_as, each, wanted, hearing(number)))
                 return done
-        with _image(path) as image:
+        with opened(path) as image:
             for number in numbers:
                 if image.format != "TIFF":  # each frame is built on the one before
                     image.seek(number)
@@ -192,7 +171,7 @@ def decode_pages(
 def _or_reason(decode: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray | str:
     """What a function gives, or why it cannot."""
     try:
-        with _reasons():
+        with reasons():
             return decode(*arguments)
     except UnreadableImage as error:
         return str(error)
@@ -212,7 +191,7 @@ def pages(path: Path) -> list[int]:
     with _volume(path) as volume:
         if volume is not None:
             return volume.pages()
-    with _image(path) as image:
+    with opened(path) as image:
         if not getattr(image, "is_animated", False):
             return [0]
         count = _MANY if image.format == "TIFF" else min(_MANY, int(getattr(image, "n_frames", 1)))
@@ -223,7 +202,7 @@ def pages(path: Path) -> list[int]:
                     image.seek(number)
                 except EOFError:
                     break
-                if number and _tag(image, _SUBFILE_TYPE) & _REDUCED:
+                if number and tag(image, _SUBFILE_TYPE) & _REDUCED:
                     continue
             found.append(number)
     if len(found) > MAX_PAGES:
@@ -247,14 +226,14 @@ def is_image(path: Path) -> bool:
 
 def _page(path: Path, image: Image.Image, wanted: Wanted, hearing: Hearing) -> np.ndarray:
     """The page of an open file that was sought; as of ``decode_as``."""
-    _check_size(image)
+    check_size(image)
     with _alone(image):
-        deep = _deep_channels(path, image)
+        deep = deep_channels(path, image)
         image.draft(None, (2 * max(wanted.height, wanted.width),) * 2)  # lets JPEG decode at a fraction of its size
         image.load()
-        deep = _deep(image) if deep is None else deep
-        plain = _in_8_bits(image) if deep is None else _from_deep(deep, wanted, hearing)
-        plain = _opaque(plain, hearing.tell, wanted.background)
+        deep = deep_numbers(image) if deep is None else deep
+        plain = in_8_bits(image) if deep is None else _from_deep(deep, wanted, hearing)
+        plain = opaque(plain, hearing.tell, wanted.background)
         # Only now: PNG may store the orientation after the pixels, and TIFF has applied it by now.
         return _converted(plain, wanted, _orientation(image))
 
@@ -268,7 +247,7 @@ def _slice_as(found: "Slice", wanted: Wanted, hearing: Hearing) -> np.ndarray:
     """One slice of a medical file; as of ``decode_as``."""
     numbers, span = found.numbers, wanted.span or wanted.units
     if numbers.ndim == 3:
-        plain = _opaque(Image.fromarray(numbers), hearing.tell, wanted.background)
+        plain = opaque(Image.fromarray(numbers), hearing.tell, wanted.background)
     elif span is not None or found.window is not None:
         low, high = extremes(numbers)
         if math.isnan(low):
@@ -312,63 +291,9 @@ def measure(path: Path) -> tuple[int, int]:
     with _volume(path) as volume:
         if volume is not None:
             return volume.height, volume.width
-    with _image(path) as image:
+    with opened(path) as image:
         turned = _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF"  # whose size is given upright
         return (image.width, image.height) if turned else (image.height, image.width)
-
-
-@contextmanager
-def _image(path: Path) -> Iterator[Image.Image]:
-    """An image file with its header read; any error in the block becomes an UnreadableImage."""
-    with _reasons():
-        file, _ = open_regular(path)
-        with file, _opened(file) as image:
-            _check_size(image)
-            yield image
-
-
-@contextmanager
-def _reasons() -> Iterator[None]:
-    """Any error in the block becomes an UnreadableImage."""
-    try:
-        yield
-    except UnreadableImage:
-        raise
-    except Image.DecompressionBombError as error:  # Pillow's own limit, which is higher
-        raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
-    except OSError as error:
-        raise UnreadableImage(reason(error) if error.errno else f"damaged: {str(error)[:100]}") from error
-    except Exception as error:  # the parsers of damaged files raise errors of any class
-        raise UnreadableImage(f"damaged: {type(error).__name__}") from error
-
-
-def _check_size(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise UnreadableImage(f"{image.width:,}×{image.height:,}, more than the {MAX_PIXELS:,} pixels allowed")
-
-
-def _opened(file: IO[bytes]) -> Image.Image:
-    try:
-        return Image.open(file, formats=FORMATS)
-    except Image.UnidentifiedImageError as error:
-        unread = _type_of_tiff(file) or f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
-        raise UnreadableImage(unread) from error
-
-
-def _type_of_tiff(file: IO[bytes]) -> str | None:
-    """What the numbers of a TIFF are that Pillow does not read; None of any other file."""
-    file.seek(0)
-    header = file.read(8)
-    if header[:4] not in (b"II*\0", b"MM\0*"):
-        return None
-    with suppress(Exception):
-        tags = TiffImagePlugin.ImageFileDirectory_v2(header)
-        file.seek(tags.next)
-        tags.load(file)
-        bits, kind = tags.get(_BITS, (1,))[0], _TYPES.get(tags.get(_SAMPLE_FORMAT, (1,))[0], "unknown")
-        channels = tags.get(_SAMPLES, 1)
-        return _UNREAD_TYPE.format(f"{kind} numbers of {bits} bits" + (f" in {channels} channels" * (channels > 1)))
-    return "damaged: no TIFF whose tags can be read"
 
 
 def _several(image: Image.Image) -> str | None:
@@ -378,7 +303,7 @@ def _several(image: Image.Image) -> str | None:
             return None
         if image.format == "TIFF":
             image.seek(1)
-            reduced = _tag(image, _SUBFILE_TYPE) & _REDUCED
+            reduced = tag(image, _SUBFILE_TYPE) & _REDUCED
             image.seek(0)
             return None if reduced else "TIFF"
         return image.format
@@ -410,56 +335,6 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _deep_channels(path: Path, image: Image.Image) -> np.ndarray | None:
-    """(H, W, C) uint16: the pixels of a file with several channels of 16 bits, of which Pillow gives the high bytes.
-
-    Its decoder is called twice, with one way to unpack and with the other. None of any other file.
-    """
-    unpacking = _unpacking(image)
-    if unpacking not in _OTHER_BYTE:
-        if image.mode in ("RGB", "RGBA") and image.format == "TIFF" and _tag(image, _BITS) > 8:
-            raise UnreadableImage(_UNREAD_TYPE.format(f"{_tag(image, _BITS)} bits in channels apart from one another"))
-        return None
-    with _image(path) as again:
-        file: Any = again  # of a class that knows how its pixels are stored
-        file.seek(image.tell())
-        if unpacking == "LA;16B":  # four bytes a pixel, grey and alpha
-            file._mode = "RGBA"
-        file.tile = [each._replace(args=_with_unpacking(each.args, _OTHER_BYTE[unpacking])) for each in file.tile]
-        file.load()
-        low = np.asarray(again)
-    if unpacking == "LA;16B":
-        return low[..., ::2] * np.uint16(256) + low[..., 1::2]
-    image.load()
-    return np.asarray(image) * np.uint16(256) + low
-
-
-def _unpacking(image: Any) -> str:
-    args = image.tile[0].args if image.tile else ""
-    return str(args[0] if isinstance(args, tuple) and args else args)
-
-
-def _tag(image: Any, tag: int) -> int:
-    """A number of a TIFF, the first where there are several; 0 where there is none, as in other files."""
-    found = image.tag_v2.get(tag, 0) if image.format == "TIFF" else 0
-    return int(found[0] if isinstance(found, tuple) else found)
-
-
-def _with_unpacking(args: object, unpacking: str) -> object:
-    return (unpacking, *args[1:]) if isinstance(args, tuple) else unpacking
-
-
-def _deep(image: Image.Image) -> np.ndarray | None:
-    """(H, W): the pixels of a loaded image in one channel of numbers that are not bytes; None of any other."""
-    sample, bits = _tag(image, _SAMPLE_FORMAT), _tag(image, _BITS)
-    if image.mode == "L" and sample == _SIGNED:
-        return np.asarray(image).view(np.int8)
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        pixels = np.asarray(image)  # Pillow gives some 16-bit files as 32-bit integers
-        return pixels.view(np.uint32) if image.mode == "I" and bits == 32 and sample <= _UNSIGNED else pixels
-    return None
-
-
 def _from_deep(pixels: np.ndarray, wanted: Wanted, hearing: Hearing) -> Image.Image:
     """(H, W) or (H, W, C) numbers in mode L, LA, RGB or RGBA. Alpha tells, too, what colours span that are not said."""
     colours = pixels[..., : {2: 1, 4: 3}.get(pixels.shape[2])] if pixels.ndim == 3 else pixels
@@ -481,44 +356,3 @@ def _from_deep(pixels: np.ndarray, wanted: Wanted, hearing: Hearing) -> Image.Im
     alpha = pixels[..., -1:]
     alpha = span_of(alpha.dtype, *extremes(alpha)).bytes_of(alpha)
     return Image.fromarray(np.concatenate([plain, alpha], axis=-1), "LA" if pixels.shape[2] == 2 else "RGBA")
-
-
-def _in_8_bits(image: Image.Image) -> Image.Image:
-    """The same image of bytes in mode L or RGB, or with transparency."""
-    if image.mode in _LAYERED or "transparency" in image.info:
-        return image
-    if image.mode == "1":
-        return image.convert("L")
-    return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-_LAYERED = ("LA", "La", "PA", "RGBA", "RGBa")
-
-
-def _opaque(image: Image.Image, tell: Tell, background: str | None) -> Image.Image:
-    if image.mode not in _LAYERED and "transparency" not in image.info:
-        return image
-    plain, ground = on_ground(image, background)
-    if ground is not None:
-        tell(ON_GROUND.format(ground))
-    return plain
-
-
-def on_ground(image: Image.Image, background: str | None) -> tuple[Image.Image, str | None]:
-    """The image in mode L or RGB, without transparency: what is visible of it on the ground asked for, or else on black
-    or white; and the name of the ground, None where nothing is transparent.
-    """
-    grey = image.mode in ("L", "LA", "La", "1")
-    layered = image.convert("LA").convert("RGBA") if image.mode == "La" else image.convert("RGBA")
-    alpha = layered.getchannel("A")
-    plain = layered.convert("RGB")
-    if alpha.getextrema()[0] == 255:
-        return plain.convert("L") if grey else plain, None
-    visible = np.asarray(alpha, dtype=np.float64)
-    luma = np.asarray(plain.convert("L"))
-    dark = visible.any() and float((luma * visible).sum() / visible.sum()) < DARK
-    name = background or ("white" if dark else "black")
-    ground = Image.new("RGB", image.size, name)
-    ground.paste(plain, mask=alpha)
-    colourless = len(set(ImageColor.getrgb(name)[:3])) == 1
-    return ground.convert("L") if grey and colourless else ground, name

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 from latentcli.classifiers import comparing
-from latentcli.formats.image_files import HAS_AVIF
+from latentcli.formats.opened_images import HAS_AVIF
 from latentcli.inference import evaluation
 
 NAMES = ("ant", "bee", "cat")

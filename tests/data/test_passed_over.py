@@ -11,7 +11,7 @@ from PIL import Image
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
-from latentcli.formats.image_files import HAS_AVIF
+from latentcli.formats.opened_images import HAS_AVIF
 
 Fill = Callable[[Path], object]
 
