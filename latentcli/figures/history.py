@@ -60,9 +60,9 @@ def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -
         _draw_panel(panel, curves, epochs, name)
         panel.set_ylabel(UNITS.get(name, unit))
         panel.axvline(marked, color=style.MUTED, linestyle=":", linewidth=1.2, zorder=0)
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    handles, labels = [*handles, figure.axes[0].lines[-1]], [*labels, f"epoch kept ({marked:.0f})"]
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    lines = {label: line for panel in figure.axes for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    lines[f"epoch kept ({marked:.0f})"] = figure.axes[0].lines[-1]
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines))
     return figure
 
 

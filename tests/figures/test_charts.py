@@ -41,6 +41,11 @@ def test_without_a_validation_loss_the_last_epoch_is_kept_whatever_its_loss():
     assert list(figure.axes[0].lines[-1].get_xdata()) == [6, 6]
 
 
+def test_the_legend_names_what_any_panel_shows():
+    figure = history.draw([{"epoch": 1, "loss": 9.0, "kl": 1.0, "val_kl": 2.0}])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "validation", "epoch kept (1)"]
+
+
 def test_what_is_missing_or_not_finite_leaves_a_gap():
     figure = history.draw([{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": float("inf")}, {"epoch": 3}, HISTORY[2]])
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [1, np.nan, np.nan, 6])
