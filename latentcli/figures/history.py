@@ -60,7 +60,7 @@ def draw(history: Sequence[Mapping[str, float]], unit: str = "nats per image") -
         _draw_panel(panel, curves, epochs, name)
         panel.set_ylabel(UNITS.get(name, unit))
         panel.axvline(marked, color=style.MUTED, linestyle=":", linewidth=1.2, zorder=0)
-    lines = {label: line for panel in figure.axes for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+    lines = {str(line.get_label()): line for panel in figure.axes for line in panel.lines[:-1]}
     lines[f"epoch kept ({marked:.0f})"] = figure.axes[0].lines[-1]
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=len(lines))
     return figure
