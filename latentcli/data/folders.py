@@ -112,13 +112,25 @@ def holds_images(folder: Path, deepest: int | None = None) -> bool:
 
 
 def _note_of_nested(files: Sequence[str], name: str) -> tuple[str, ...]:
-    """A note where sub-folders within those of the classes hold images."""
-    deep = [file for file in files if file.count("/") > 1]
+    """A note where sub-folders within those of the classes hold images: which, and what they are likely to be."""
+    parts = [file.split("/") for file in files]
+    deep = [each for each in parts if len(each) > 2]
     if not deep:
         return ()
-    first = deep[0].split("/")
+    first = deep[0]
     what = f"{len(deep)} images of {name} lie deeper and belong to the class of the sub-folder, {'/'.join(first[:-1])}"
-    return (f"{what} to {first[0]}; are the sub-folders no classes? `no_classes`",)
+    counts = Counter(each[1] for each in deep)
+    holders = {inner: {each[0] for each in deep if each[1] == inner} for inner in counts}
+    classes = {each[0] for each in parts}
+    alike = sorted(inner for inner, of in holders.items() if of == classes) if len(classes) > 1 else []
+    if not alike:
+        return (f"{what} to {first[0]}; are the sub-folders no classes? `no_classes`",)
+    shown = ", ".join(f"{inner} ({counts[inner]})" for inner in alike[:8]) + (" …" if len(alike) > 8 else "")
+    apart = f"{alike[0]}/{first[0]}" + (f" and {alike[1]}/{first[0]}" if len(alike) > 1 else "")
+    way = f"to keep them apart, make folders {apart}"
+    if len(alike) > 1:
+        way += f"; if they are the classes, name one folder: {name}/{first[0]}"
+    return (f"{what} to {first[0]}; each class has {shown}, which are read together: {way}",)
 
 
 def parse_max_bad(text: str, total: int) -> float:
@@ -139,6 +151,16 @@ def _check_bad(bad: Sequence[tuple[str, str]], total: int, max_bad: str, name: s
         more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         remedy = "mend or remove them" + ("" if len(bad) == total else f", or skip them: `max_bad` {len(bad)}")
         raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", first + more, remedy)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """A folder to take in: its path, what goes before the names in it, the depth below, real paths down to its own."""
+
+    path: Path
+    prefix: str
+    deepest: int
+    above: tuple[str, ...]
 
 
 @dataclass
@@ -172,34 +194,48 @@ class Entries:
         found, real = cls(), os.path.realpath(folder)
         if folder.is_symlink() and Path(os.path.realpath(folder.parent)).is_relative_to(real):
             raise _loop(folder, real)
-        found._walk(folder, "", deepest, (real,), set())
+        links: list[_Folder] = []
+        seen: set[str] = set()
+        found._walk(_Folder(folder, "", deepest, (real,)), links, seen)
+        while links:
+            link = min(links, key=lambda each: (each.prefix.count("/"), each.prefix))
+            links.remove(link)
+            if link.above[-1] in seen:
+                found.again.append(link.prefix.removesuffix("/"))
+            else:
+                found._enter(link, links, seen)
         for paths in vars(found).values():
             paths.sort()
         return found
 
-    def _walk(self, folder: Path, prefix: str, deepest: int, above: tuple[str, ...], linked: set[str]) -> None:
-        with os.scandir(folder) as scanned:
-            entries = sorted(scanned, key=lambda entry: (entry.is_symlink(), entry.name))  # so that a link comes second
+    def _walk(self, folder: "_Folder", links: "list[_Folder]", seen: set[str]) -> None:
+        """Take in a folder and those within it; links to folders are left for later, so that a folder is no link's."""
+        with os.scandir(folder.path) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
         for entry in entries:
-            path = prefix + entry.name
+            path = folder.prefix + entry.name
             if entry.name.startswith(".") or entry.name.casefold() in SYSTEM:
                 self.hidden.append(path)
             elif _is_folder(entry):
                 real = os.path.realpath(entry.path)
-                if real in above or Path(above[-1]).is_relative_to(real):
-                    raise _loop(folder / entry.name, real)
-                if real in linked:
-                    self.again.append(path)
-                    continue
-                linked.add(real)
-                if not prefix:
-                    self.folders.append(path)
-                if deepest:
-                    self._walk(folder / entry.name, f"{path}/", deepest - 1, (*above, real), linked)
-            elif is_image(folder / entry.name):
+                if real in folder.above or Path(folder.above[-1]).is_relative_to(real):
+                    raise _loop(folder.path / entry.name, real)
+                inner = _Folder(folder.path / entry.name, f"{path}/", folder.deepest - 1, (*folder.above, real))
+                if entry.is_symlink():
+                    links.append(inner)
+                else:
+                    self._enter(inner, links, seen)
+            elif is_image(folder.path / entry.name):
                 self.images.append(path)
             else:
                 self.others.append(path)
+
+    def _enter(self, folder: "_Folder", links: "list[_Folder]", seen: set[str]) -> None:
+        seen.add(folder.above[-1])
+        if folder.prefix.count("/") == 1:
+            self.folders.append(folder.prefix.removesuffix("/"))
+        if folder.deepest >= 0:
+            self._walk(folder, links, seen)
 
     def notes(self, name: str) -> list[str]:
         """A line for what was passed over, and one for folders without any file."""
@@ -261,7 +297,9 @@ def _checked(
         kinds = sorted({PurePosixPath(path).suffix or "no suffix" for path in entries.others})
         found = ", ".join(kinds[:8]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
-        raise DataError(f"{folder} holds no images", expected, _way_on(entries.others) or "name another folder")
+        archives = [path for path in entries.others if path.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz"))]
+        way = f"archives are read one at a time: name {archives[0]} itself" if archives else _way_on(entries.others)
+        raise DataError(f"{folder} holds no images", expected, way or "name another folder")
     if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
         top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))

@@ -170,3 +170,49 @@ def test_a_class_does_not_vanish_with_its_unreadable_files(folder, bad, max_bad)
     with pytest.raises(DataError, match=r"class owl of set(.|\n)*unreadable(.|\n)*`classes` cat,dog"):
         load(folder, max_bad=max_bad)
     assert load(folder, max_bad=max_bad, classes=["cat", "dog"]).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("link", ["cat/similar", "Alias", "cat/a/b"])
+def test_a_class_keeps_its_images_whatever_links_lead_to_it(folder, link):
+    (folder / link).parent.mkdir(parents=True, exist_ok=True)
+    (folder / link).symlink_to(folder / "dog", target_is_directory=True)
+    if "/" in link:
+        found = load(folder)
+        assert found.class_names == ("cat", "dog")
+        assert (found.labels.counts == 3).all()
+        assert found.notes[0] == f"set: each folder is read once; passed over further links: {link}"
+    else:  # a class by its name
+        with pytest.raises(DataError, match=r"class Alias(.|\n)*under another name"):
+            load(folder)
+
+
+def test_a_folder_outside_is_of_the_class_that_links_to_it_and_not_of_a_link_below_another(folder):
+    put(folder.parent / "elsewhere" / "0.png")
+    for link in ("owl", "cat/similar"):
+        (folder / link).symlink_to(folder.parent / "elsewhere", target_is_directory=True)
+    found = load(folder)
+    assert (found.class_names, list(found.labels.counts)) == (("cat", "dog", "owl"), [3, 3, 1])
+
+
+NESTED = {
+    "parts": (("train", "test"), r"each class has test \(2\), train \(2\), which are read together(.|\n)*test/cat"),
+    "masks": (("images", "masks"), r"images \(2\), masks \(2\)"),
+    "one": (("images",), r"each class has images \(2\), which are read together: .* make folders images/cat$"),
+}
+
+
+@pytest.mark.parametrize("case", NESTED)
+def test_what_lies_below_each_class_is_named(tmp_path, case):
+    names, told = NESTED[case]
+    for number, kind in enumerate(("cat", "dog")):
+        for name in names:
+            put(tmp_path / "set" / kind / name / "0.png", number)
+    found = load(tmp_path / "set")
+    assert found.class_names == ("cat", "dog")
+    assert re.search(told, found.notes[0])
+
+
+def test_archives_in_a_folder_are_to_be_named_themselves(tmp_path):
+    shutil.make_archive(str(tmp_path / "set" / "train"), "zip", tmp_path)
+    with pytest.raises(DataError, match=r"name train\.zip itself"):
+        load(tmp_path / "set")
