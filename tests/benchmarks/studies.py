@@ -21,6 +21,10 @@ from pathlib import Path
 CIFAR, MRI = "CIFAR10_subset/cifar10", "brain_mri/brain_mri_80"
 MRI_LATENTS = ("--probe", "mlp,conv", "--models", "vqvae", "--set", "epochs=60", "--set")
 WITH_MIXUP_OF_BOTH_KINDS = "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels"
+OF_GRAPH = (
+    "--arms", "plain,augmented,mixup,hybrids-graph,begun,graph", "--set", "epochs=150", "--set", "batch_size=128",
+    "--set", "width=1024", "--set", "backbone=resnet",
+)  # fmt: skip
 SHORTER = ("--steps", "250", "--per-class")
 
 
@@ -51,6 +55,9 @@ ROWS = {
     "hybrids-mnist-as-published": Row("mnist", ("--arms", "as-published", "--per-class", "5,20,100")),
     "hybrids-fashion-mnist": Row("fashion-mnist", (*SHORTER, "5,50,500")),
     "hybrids-cifar": Row(CIFAR, (*SHORTER, "5,50,500")),
+    "hybrids-brain-mri-graph": Row(
+        MRI, ("--steps", "1000", "--per-class", "5,50,300", "--image-size", "40", *OF_GRAPH)
+    ),
     "hybrids-brain-mri": Row(MRI, (*SHORTER, "5,50,300", "--image-size", "40", "--set", "max_epochs=100")),
 }
 
