@@ -187,7 +187,7 @@ def _again_in_span(
             bad = [image for image, found in deep.items() if not plain.holds(*found[1:])]
             way = f"black and white are unclear; {hint(dtype, low, high)}"
             for image in bad:
-                done.bad.append((image, f"{deep[image][0]} from {deep[image][1]:g} to {deep[image][2]:g}: {way}"))
+                done.bad.append((image, f"{deep[image][0].name} from {deep[image][1]:g} to {deep[image][2]:g}: {way}"))
             done.images = np.delete(done.images, [rows[image] for image in bad], axis=0)
             rows = {image: row for row, image in enumerate(image for image in rows if image not in bad)}
             span = plain
