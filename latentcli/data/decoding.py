@@ -135,7 +135,9 @@ def decode_all(
     kinds = {found[0] for found in done.deep.values()}
     if rules.span is not None:
         done.spans = dict.fromkeys(sorted(kinds), rules.span)
-        if not kinds:
+        if not kinds and 0 <= rules.span.low < rules.span.high <= 255:
+            done.notes.append(f"{name}: bytes are read as {rules.span}, and what lies outside is black or white")
+        elif not kinds:
             done.notes.append(f"{name}: no image of more than 8 bits, so `range` was not used")
     elif "units" in kinds:
         done.spans["units"] = rules.spans["units"]

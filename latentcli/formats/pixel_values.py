@@ -23,6 +23,7 @@ from latentcli.core.errors import DataError, UsageError
 
 BITS = (8, 10, 12, 14, 16)
 KINDS = ("whole", "float", "units")
+FAINT = 31  # the largest of bytes, such as numbers of classes, that look all black
 ROUNDING = 1e-6  # how far a float may lie outside its range
 _ROUND_BYTES = 2**22  # bytes of numbers that are converted at a time
 
@@ -206,7 +207,7 @@ def pixels_of(
     if values.dtype.kind not in "biuf":
         remedy = "real numbers are needed, such as the magnitude: abs(data)" if values.dtype.kind == "c" else None
         raise DataError(f"{name} holds images of type {values.dtype}", "expected numbers", remedy)
-    if values.dtype == np.uint8 and rules.span is None and any(image.max(initial=0) > 1 for image in values):
+    if values.dtype == np.uint8 and rules.span is None and any(image.max(initial=0) > FAINT for image in values):
         return values, [], {}
     low, high = extremes(values)
     if math.isnan(low):
@@ -226,6 +227,8 @@ def pixels_of(
             hint(values.dtype, low, high),
         ) from unclear
     kind = kind_of(values.dtype)
+    if values.dtype == np.uint8 and rules.span is None and high > 1:
+        told = f"its largest value is {high:g} of 255; `range` {high:g} makes it white"
     return span.bytes_of(values), [f"{name}: {told}"] if told else [], {} if kind is None else {kind: span}
 
 

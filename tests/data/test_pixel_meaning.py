@@ -233,3 +233,18 @@ def test_types_of_files_are_called_as_they_were_saved(tmp_path):
         (tmp_path / kind).mkdir()
         tifffile.imwrite(tmp_path / kind / "1.tif", (TRUE[0] // 2).astype(kind))
         assert f"{np.dtype(kind).name} from 0 to 127 is read as" in load(tmp_path / kind).notes[0]
+
+
+@pytest.mark.parametrize("largest", [2, 15, 31])
+def test_bytes_of_few_values_are_told_and_the_range_that_is_advised_makes_them_white(tmp_path, largest):
+    classes = TRUE % (largest + 1)
+    classes[1] = 1  # no image is stretched by itself
+    np.save(tmp_path / "x.npy", classes)
+    for source in (tmp_path / "x.npy", files(tmp_path / "set", classes)):
+        found = load(source)
+        assert np.array_equal(found.images[:, 0], classes)
+        (told,) = found.notes
+        assert told.endswith(f"its largest value is {largest} of 255; `range` {largest} makes it white")
+        said = load(source, range=str(largest))
+        assert np.array_equal(said.images[:, 0], np.rint(classes * (255 / largest)))
+        assert not any("largest" in each for each in said.notes)
