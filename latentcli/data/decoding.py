@@ -135,7 +135,9 @@ def decode_all(
     kinds = {found[0] for found in done.deep.values()}
     if rules.span is not None:
         done.spans = dict.fromkeys(sorted(kinds), rules.span)
-        if not kinds:
+        if not kinds and 0 <= rules.span.low < rules.span.high <= 255:
+            done.notes.append(f"{name}: bytes are read as {rules.span}, and what lies outside is black or white")
+        elif not kinds:
             done.notes.append(f"{name}: no image of more than 8 bits, so `range` was not used")
     elif "units" in kinds:
         done.spans["units"] = rules.spans["units"]
@@ -187,7 +189,7 @@ def _again_in_span(
             bad = [image for image, found in deep.items() if not plain.holds(*found[1:])]
             way = f"black and white are unclear; {hint(dtype, low, high)}"
             for image in bad:
-                done.bad.append((image, f"{deep[image][0]} from {deep[image][1]:g} to {deep[image][2]:g}: {way}"))
+                done.bad.append((image, f"{deep[image][0].name} from {deep[image][1]:g} to {deep[image][2]:g}: {way}"))
             done.images = np.delete(done.images, [rows[image] for image in bad], axis=0)
             rows = {image: row for row, image in enumerate(image for image in rows if image not in bad)}
             span = plain

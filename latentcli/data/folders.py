@@ -75,7 +75,7 @@ def load(
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
     nested = _note_of_nested(decoded.files, name) if labelled else ()
-    return _as_set(decoded, labels, name, (*entries.notes(name), *nested), of_labels)
+    return _as_set(decoded, labels, name, (*entries.notes(name), *nested), of_labels, rules or PixelRules())
 
 
 def load_files(
@@ -88,13 +88,19 @@ def load_files(
     files = [path.as_posix() for path in paths]
     decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
-    return _as_set(decoded, Labels.none(len(decoded.files)), name, (), ())
+    return _as_set(decoded, Labels.none(len(decoded.files)), name, (), (), rules or PixelRules())
 
 
 def _as_set(
-    decoded: Decoded, labels: Labels, name: str, first: Sequence[str], last: Sequence[str]
+    decoded: Decoded, labels: Labels, name: str, first: Sequence[str], last: Sequence[str], rules: PixelRules
 ) -> ImageSet:  # fmt: skip
-    images, of_bits, _ = pixels_of(decoded.images, name)  # files of 8 bits may hold zeros and ones
+    in_bytes = None if decoded.spans else rules.span  # `range` of files of 8 bits
+    if in_bytes is not None and in_bytes.low >= 0 and in_bytes.high <= 255:
+        images, of_bits = in_bytes.bytes_of(decoded.images), list[str]()
+    elif decoded.spans and rules.span is not None:
+        images, of_bits = decoded.images, []
+    else:  # files of 8 bits may hold few values
+        images, of_bits, _ = pixels_of(decoded.images, name)
     notes = (*first, *decoded.notes, *_remarks(decoded.remarks, name), *of_bits, *last)
     layout = "NHW" if images.shape[1] == 1 else "NHWC"
     spans = {kind: (span.low, span.high) for kind, span in decoded.spans.items()}

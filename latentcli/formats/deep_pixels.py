@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from latentcli.formats.image_limits import UnreadableImage
-from latentcli.formats.opened_images import BITS, SAMPLE_FORMAT, SIGNED, UNREAD_TYPE, UNSIGNED, opened, tag
+from latentcli.formats.opened_images import BITS, PHOTOMETRIC, SAMPLE_FORMAT, SIGNED, UNREAD_TYPE, UNSIGNED, opened, tag
 
 _NOT_NATIVE = "B" if sys.byteorder == "little" else "L"
 _OTHER_BYTE = {
@@ -57,6 +57,18 @@ def deep_numbers(image: Image.Image) -> np.ndarray | None:
     if image.mode == "L" and sample == SIGNED:
         return np.asarray(image).view(np.int8)
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        pixels = np.asarray(image)  # Pillow gives some 16-bit files as 32-bit integers
-        return pixels.view(np.uint32) if image.mode == "I" and bits == 32 and sample <= UNSIGNED else pixels
+        pixels = np.asarray(image)
+        if image.mode == "I" and bits == 32 and sample <= UNSIGNED:
+            return pixels.view(np.uint32)
+        if image.mode == "I" and bits != 32:  # Pillow gives some files of 16 bits as 32-bit integers
+            return pixels.astype(np.int16 if sample == SIGNED else np.uint16)
+        return pixels
     return None
+
+
+def white_is_least(image: Image.Image) -> bool:
+    """Whether the numbers of ``deep_numbers`` are of a TIFF that says WhiteIsZero, which Pillow undoes in bytes alone.
+
+    Source: TIFF 6.0, section 8, tag 262.
+    """
+    return image.format == "TIFF" and PHOTOMETRIC in image.tag_v2 and tag(image, PHOTOMETRIC) == 0  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from latentcli.formats.deep_pixels import deep_channels, deep_numbers
+from latentcli.formats.deep_pixels import deep_channels, deep_numbers, white_is_least
 from latentcli.formats.image_limits import MAX_PAGES, UnreadableImage
 from latentcli.formats.opened_images import SUFFIXES, check_size, opened, reasons, tag
 from latentcli.formats.pixel_values import Span, extremes, span_of
@@ -233,6 +233,7 @@ def _page(path: Path, image: Image.Image, wanted: Wanted, hearing: Hearing) -> n
         image.load()
         deep = deep_numbers(image) if deep is None else deep
         plain = in_8_bits(image) if deep is None else _from_deep(deep, wanted, hearing)
+        plain = _negative(plain) if deep is not None and white_is_least(image) else plain
         plain = opaque(plain, hearing.tell, wanted.background)
         # Only now: PNG may store the orientation after the pixels, and TIFF has applied it by now.
         return _converted(plain, wanted, _orientation(image))
@@ -262,8 +263,11 @@ def _slice_as(found: "Slice", wanted: Wanted, hearing: Hearing) -> np.ndarray:
     else:
         plain = _from_deep(numbers, wanted, hearing)
     plain = plain.convert("L") if plain.mode == "1" else plain
-    plain = plain.point(lambda level: 255 - level) if found.inverted else plain
-    return _converted(plain, wanted)
+    return _converted(_negative(plain) if found.inverted else plain, wanted)
+
+
+def _negative(plain: Image.Image) -> Image.Image:
+    return plain.point(lambda level: 255 - level)
 
 
 @contextmanager
@@ -336,14 +340,12 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _from_deep(pixels: np.ndarray, wanted: Wanted, hearing: Hearing) -> Image.Image:
-    """(H, W) or (H, W, C) numbers in mode L, LA, RGB or RGBA. Alpha tells, too, what colours span that are not said."""
+    """(H, W) or (H, W, C) numbers in mode L, LA, RGB or RGBA. What colours span is theirs alone, alpha's is alpha's."""
     colours = pixels[..., : {2: 1, 4: 3}.get(pixels.shape[2])] if pixels.ndim == 3 else pixels
-    low, high = extremes(pixels if wanted.span is None else colours)
+    low, high = extremes(colours)
     if math.isnan(low):
         raise UnreadableImage("pixels that are not finite, outside 0…1")
     dtype = colours.dtype
-    if dtype.kind == "i" and DEEP_SPANS["whole"].holds(low, high):
-        dtype = np.dtype(np.uint16)
     kind = "float" if dtype.kind == "f" else "whole"
     span = wanted.span or DEEP_SPANS[kind]
     hearing.tell_deep(kind, dtype, low, high)

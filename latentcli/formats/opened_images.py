@@ -18,8 +18,9 @@ SUFFIXES = (
 )  # fmt: skip
 """What the names of such files end in, in lower case."""
 
-BITS, _SAMPLES, SAMPLE_FORMAT = 258, 277, 339  # of a TIFF's pixels
+BITS, PHOTOMETRIC, _SAMPLES, SAMPLE_FORMAT = 258, 262, 277, 339  # of a TIFF's pixels
 UNSIGNED, SIGNED = 1, 2
+_MOST_CHANNELS = 4  # that mean colours and alpha
 _TYPES = {UNSIGNED: "unsigned", SIGNED: "signed", 3: "floating-point", 5: "complex whole", 6: "complex"}
 UNREAD_TYPE = "a TIFF of {}, which is not read: save it as bytes, as uint16, or as float32 in one channel"
 
@@ -75,7 +76,11 @@ def _type_of_tiff(file: IO[bytes]) -> str | None:
         tags.load(file)
         bits, kind = tags.get(BITS, (1,))[0], _TYPES.get(tags.get(SAMPLE_FORMAT, (1,))[0], "unknown")
         channels = tags.get(_SAMPLES, 1)
-        return UNREAD_TYPE.format(f"{kind} numbers of {bits} bits" + (f" in {channels} channels" * (channels > 1)))
+        if channels > _MOST_CHANNELS:
+            return f"a TIFF of {channels} channels, which is not read: save three of them, or one"
+        white = " where 0 is white" * (tags.get(PHOTOMETRIC) == 0 and channels == 1)
+        what = f"{kind} numbers of {bits} bits" + (f" in {channels} channels" * (channels > 1)) + white
+        return f"{UNREAD_TYPE.format(what)}{', where 0 is black' * bool(white)}"
     return "damaged: no TIFF whose tags can be read"
 
 

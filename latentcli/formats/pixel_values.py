@@ -5,7 +5,7 @@ images together: no image is stretched by itself, which would give equal objects
 
 * uint8 lies in 0…255, or in 0…1 where nothing is larger than 1; truth values are 0 and 1.
 * Other whole numbers from 0 lie in 0…1, or in 0…2^b - 1 for the fewest b among 8, 10, 12, 14 and 16 bits that hold
-  them.
+  them; int8 from 0, which cannot reach 255, in 0…127.
 * Floats lie in 0…1; in -1…1 where the least is -0.5 or less; in 0…255 where the largest is 32 or more.
 * All else is refused, since a guess would be as often wrong as right, and needs the range said.
 
@@ -23,6 +23,7 @@ from latentcli.core.errors import DataError, UsageError
 
 BITS = (8, 10, 12, 14, 16)
 KINDS = ("whole", "float", "units")
+FAINT = 31  # the largest of bytes, such as numbers of classes, that look all black
 ROUNDING = 1e-6  # how far a float may lie outside its range
 _ROUND_BYTES = 2**22  # bytes of numbers that are converted at a time
 
@@ -148,7 +149,8 @@ def span_of(dtype: np.dtype, low: float, high: float) -> Span:
     if dtype.kind in "iu":
         if high == 1 and low == 0:
             return Span(0, 1)
-        whites = [2**bits - 1 for bits in BITS if low >= 0 and high < 2**bits]
+        bits_of = (7, *BITS) if dtype == np.int8 else BITS
+        whites = [2**bits - 1 for bits in bits_of if low >= 0 and high < 2**bits]
         if whites:
             return Span(0, whites[0], plain=dtype == np.uint16 and whites[0] == 65_535)
     elif dtype.kind == "f":
@@ -158,7 +160,7 @@ def span_of(dtype: np.dtype, low: float, high: float) -> Span:
             return Span(-1, 1)
         if low >= -ROUNDING and 32 <= high <= 255 + ROUNDING:
             return Span(0, 255)
-    raise UnclearValues(f"{dtype} from {low:g} to {high:g}")
+    raise UnclearValues(f"{dtype.name} from {low:g} to {high:g}")
 
 
 def span_for(dtype: np.dtype, low: float, high: float, rules: PixelRules) -> tuple[Span, str]:
@@ -169,7 +171,7 @@ def span_for(dtype: np.dtype, low: float, high: float, rules: PixelRules) -> tup
     """
     if rules.span is not None:
         return rules.span, ""
-    found = f"{dtype} from {low:g} to {high:g} is read as"
+    found = f"{dtype.name} from {low:g} to {high:g} is read as"
     kept = rules.spans.get(kind_of(dtype) or "")
     try:
         own = span_of(dtype, low, high)
@@ -205,7 +207,7 @@ def pixels_of(
     if values.dtype.kind not in "biuf":
         remedy = "real numbers are needed, such as the magnitude: abs(data)" if values.dtype.kind == "c" else None
         raise DataError(f"{name} holds images of type {values.dtype}", "expected numbers", remedy)
-    if values.dtype == np.uint8 and rules.span is None and any(image.max(initial=0) > 1 for image in values):
+    if values.dtype == np.uint8 and rules.span is None and any(image.max(initial=0) > FAINT for image in values):
         return values, [], {}
     low, high = extremes(values)
     if math.isnan(low):
@@ -225,6 +227,8 @@ def pixels_of(
             hint(values.dtype, low, high),
         ) from unclear
     kind = kind_of(values.dtype)
+    if values.dtype == np.uint8 and rules.span is None and high > 1:
+        told = f"its largest value is {high:g} of 255; `range` {high:g} makes it white"
     return span.bytes_of(values), [f"{name}: {told}"] if told else [], {} if kind is None else {kind: span}
 
 

@@ -219,7 +219,7 @@ def test_slices_are_turned_as_dicom_shows_them(tmp_path, suffix, codes, turned):
 
 
 NUMBERS = {
-    "whole": (VOLUME.astype("i2"), {}, SHADES, "uint16 from 0 to 4095 is read as 0…4095 in 5 file(s)"),
+    "whole": (VOLUME.astype("i2"), {}, SHADES, "int16 from 0 to 4095 is read as 0…4095 in 5 file(s)"),
     "fractions": ((VOLUME / 4095).astype("f4"), {}, SHADES, None),
     "bytes": (SHADES.transpose(2, 1, 0), {}, SHADES, None),
     "big-endian": (VOLUME.astype(">i4"), {}, SHADES, "is read as 0…4095"),
@@ -258,8 +258,7 @@ def test_series_of_volumes_and_colours(tmp_path):
     series = np.stack([VOLUME, VOLUME[:, :, ::-1]], axis=-1).astype("i2")
     found = load(nifti(tmp_path / "set" / "a" / "series.nii.gz", series), pages=True)
     assert np.array_equal(found.images[:, 0], np.concatenate([SHADES, SHADES[::-1]]))
-    (told, _) = load(tmp_path / "set").notes
-    assert "in the middle" in told
+    assert any("in the middle" in told for told in load(tmp_path / "set").notes)
     assert np.array_equal(load(tmp_path / "set", range="4095").images[0, 0], SHADES[2])
     colour = np.zeros((10, 12, 1), [("R", "u1"), ("G", "u1"), ("B", "u1")])
     for number, name in enumerate("RGB"):

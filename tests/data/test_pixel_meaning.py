@@ -33,6 +33,8 @@ READ: dict[str, tuple[np.ndarray, np.ndarray, str | None]] = {
     "10 bits": (np.rint(TRUE * (1023 / 255)).astype("u2"), TRUE, "0…1023"),
     "12 bits": (np.rint(TRUE * (4095 / 255)).astype("i4"), TRUE, "0…4095"),
     "14 bits": (np.rint(TRUE * (16383 / 255)).astype("u4"), TRUE, "0…16383"),
+    "signed bytes from 0": ((TRUE // 2).astype("i1"), np.rint(TRUE // 2 * (255 / 127)), "0…127"),
+    "foreign 12 bits": (np.rint(TRUE * (4095 / 255)).astype(">u2"), TRUE, "0…4095"),
     "float bytes": (TRUE.astype("f4"), TRUE, "0…255"),
     "about zero": ((TRUE / 127.5 - 1).astype("f4"), TRUE, "-1…1"),
 }
@@ -45,6 +47,7 @@ def test_arrays_are_read_right_and_what_is_not_plain_is_told(tmp_path, case):
     found = load(tmp_path / "x.npz")
     assert np.array_equal(found.images[:, 0], expected)
     assert len(found.notes) == (span is not None)
+    assert span is None or f"{array.dtype.name} from" in found.notes[0]
     assert span is None or f"is read as {span}; `range`" in found.notes[0]
 
 
@@ -209,3 +212,39 @@ def test_a_range_that_nothing_needs_is_told_and_one_that_is_used_is_kept(tmp_pat
     np.save(tmp_path / "x.npy", TRUE / 255)
     assert load(tmp_path / "x.npy", range="-1,1").spans == {"float": (-1, 1)}
     assert load("digits", range="5").notes == ("`range` is of arrays and of image files, and was not used",)
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "f4"])
+def test_a_tiff_whose_0_is_white_is_read_so_at_every_depth(tmp_path, kind):
+    tifffile = pytest.importorskip("tifffile")
+    scales = {"u1": 1, "u2": 257, "f4": 1 / 255}
+    (tmp_path / "set").mkdir()
+    tifffile.imwrite(
+        tmp_path / "set" / "1.tif", (TRUE[0].astype(float) * scales[kind]).astype(kind), photometric="miniswhite"
+    )
+    found = load(tmp_path / "set")
+    assert np.array_equal(found.images[0, 0], 255 - TRUE[0])
+    assert found.notes == ()
+
+
+def test_types_of_files_are_called_as_they_were_saved(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    for kind in ("i2", "i1", "u2"):
+        (tmp_path / kind).mkdir()
+        tifffile.imwrite(tmp_path / kind / "1.tif", (TRUE[0] // 2).astype(kind))
+        assert f"{np.dtype(kind).name} from 0 to 127 is read as" in load(tmp_path / kind).notes[0]
+
+
+@pytest.mark.parametrize("largest", [2, 15, 31])
+def test_bytes_of_few_values_are_told_and_the_range_that_is_advised_makes_them_white(tmp_path, largest):
+    classes = TRUE % (largest + 1)
+    classes[1] = 1  # no image is stretched by itself
+    np.save(tmp_path / "x.npy", classes)
+    for source in (tmp_path / "x.npy", files(tmp_path / "set", classes)):
+        found = load(source)
+        assert np.array_equal(found.images[:, 0], classes)
+        (told,) = found.notes
+        assert told.endswith(f"its largest value is {largest} of 255; `range` {largest} makes it white")
+        said = load(source, range=str(largest))
+        assert np.array_equal(said.images[:, 0], np.rint(classes * (255 / largest)))
+        assert not any("largest" in each for each in said.notes)

@@ -90,6 +90,18 @@ def deep(channels):
     return np.concatenate([twelve[..., :kept], np.full((6, 12, 12, 1), 4095, np.uint16)], axis=-1), TRUE[..., :kept]
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_of_all_16_bits_says_nothing_of_the_colours(tmp_path, channels):
+    pixels, expected = deep(channels)
+    pixels[..., -1] = 65_535
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(pixels):
+        (tmp_path / "set" / f"{number}.png").write_bytes(png(image))
+    found = load(tmp_path / "set")
+    assert np.array_equal(found.images, expected.transpose(0, 3, 1, 2))
+    assert "uint16 from 0 to 4095 is read as 0…4095 in 6 file(s)" in found.notes[0]
+
+
 @pytest.mark.parametrize("channels", [2, 3, 4])
 @pytest.mark.parametrize("form", ["png", "tif", "deflate"])
 def test_several_channels_of_16_bits_lose_none(tmp_path, channels, form):
@@ -168,3 +180,11 @@ def test_tiffs_that_are_not_read_are_refused_with_the_true_reason(tmp_path, case
     assert file == "1.tif"
     assert reason in why
     assert "which is not read: save it as" in why
+
+
+def test_a_tiff_of_many_channels_is_told_to_keep_three(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    (tmp_path / "set").mkdir()
+    tifffile.imwrite(tmp_path / "set" / "1.tif", np.zeros((12, 12, 5), "u1"), planarconfig="contig")
+    with pytest.raises(DataError, match="5 channels, which is not read: save three of them"):
+        load(tmp_path / "set")
