@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from latentcli.core.errors import ModelFileError, UsageError, printable
+from latentcli.formats import own_files
 from latentcli.formats.pixel_values import spans_of
 from latentcli.formats.schemas import CHECKPOINT
 from latentcli.models import family_of
@@ -37,7 +38,9 @@ def read(path: Path) -> TrainedModel:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version; its
             family is unknown, its configuration invalid, or its weights are another model's.
+        UsageError: it is known to be a file of another kind.
     """
+    own_files.check_place(path, own_files.MODEL)
     content = CHECKPOINT.read(path, _TRAIN_AGAIN)
     _check_values(content, path)
     return TrainedModel(

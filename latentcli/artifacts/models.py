@@ -9,6 +9,7 @@ from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes.probe import Probe
 from latentcli.core import device as devices
 from latentcli.core.errors import ModelFileError, UsageError, printable
+from latentcli.formats import own_files
 from latentcli.models.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
 
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version.
-        UsageError: there is no such device.
+        UsageError: there is no such device, or it is a file of another kind, such as a mixture.
 
     Example:
         >>> import latentcli as lc
@@ -90,6 +91,7 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, no classifier, or fitted on another model's latents; or
             the model has no latents.
+        UsageError: it is a file of another kind, such as a model.
 
     Example:
         >>> import latentcli as lc
@@ -101,6 +103,7 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
         431
     """
     path = Path(path)
+    own_files.check_place(path, own_files.CLASSIFIER)
     read = probes.read if probes.is_archive(path) else parameters.read_classifier
     read = graphs.read if graphs.holds_graph(path) else read
     known = {}

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import typer
 
 from latentcli import __version__
-from latentcli.cli import console, options
+from latentcli.cli import console, options, places
 from latentcli.core.errors import LatentError, OutputError, UsageError
 
 LEARN, USE, MAKE, COMPARE, LOOK = PANELS = (
@@ -71,6 +71,8 @@ def command(
 
     def register(function: Command) -> Command:
         bundles, parameters = _laid_out(inspect.signature(function))
+        called_as = name or function.__name__.replace("_", "-")
+        line = f"latentcli {called_as}" if group is app else f"latentcli {group.info.name} {called_as}"
         spelled = {**(elsewhere or {}), **{parameter.name: _spelled(parameter) for parameter in parameters}}
 
         @functools.wraps(function)
@@ -82,9 +84,16 @@ def command(
             allocator.keep_freed()
             for bundle_name, bundle in bundles.items():
                 arguments[bundle_name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})
+
+            def called() -> None:
+                try:
+                    function(**arguments)
+                except LatentError as problem:
+                    raise places.put_right(problem, line, parameters, arguments, spelled.values()) from problem
+
             with warnings.catch_warnings():
                 warnings.showwarning = console.warned
-                code = exit_code_of(lambda: function(**arguments), arguments.get("output"))
+                code = exit_code_of(called, arguments.get("output"))
             if code:
                 raise typer.Exit(code)
 
@@ -93,7 +102,7 @@ def command(
         guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         guarded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         epilog = "\n\n".join(["Examples:", *examples]) if examples else None
-        group.command(name or function.__name__.replace("_", "-"), rich_help_panel=panel, epilog=epilog)(guarded)
+        group.command(called_as, rich_help_panel=panel, epilog=epilog)(guarded)
         return function
 
     return register

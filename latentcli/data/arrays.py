@@ -177,6 +177,10 @@ def _unread_images(what: str, why: str) -> DataError:
     )
     if "structures" in why:
         remedy = "save its fields as arrays: numpy.savez(file, data=array[FIELD], labels=array[FIELD])"
+    made = {"complex": "numpy.abs(data)", "long doubles": "data.astype('float32')", "dates": "", "durations": ""}
+    for mark, call in made.items():
+        if f"an array of {mark}" in why:
+            remedy = f"save what is read: {call}" if call else "dates are no pixels: name the array of images 'data'"
     if why.endswith("of shape ()"):
         remedy = "where it is made, save what a dictionary holds by name: numpy.savez(file, **dictionary)"
     return DataError(f"{what} is {why}", "expected images in one array of numbers", remedy)

@@ -232,6 +232,8 @@ def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, na
     if not strict and len(stale) < total:
         return [f"{what} and were left out, such as {first}; `strict` refuses them"]
     there = f"{images.name} has such as {images.files[0]!r}" if images.files else f"{images.name} has no images"
+    if all(re.search(r"\[\d+\]\s*$", file) for _, file in stale) and not any("[" in f for f in images.files or ()):
+        raise DataError(what, f"found {first}; {there}", "the rows name pages: read each as an image: `pages`")
     remedy = "name files by their path within the folder" + ("" if len(stale) == total else ", or remove those rows")
     raise DataError(what, f"found {first}; {there}", remedy)
 

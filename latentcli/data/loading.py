@@ -13,6 +13,7 @@ from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.labels import NO_LABEL, Labels, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.data import SOURCES, sizing
+from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
 from latentcli.formats.regular_files import kind, reason
 
@@ -162,6 +163,7 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
 
     if kind(path) == stat.S_IFDIR:
         return _from_folder(path, how)
+    own_files.check_place(path, own_files.IMAGES)
     if path.suffix.lower() in arrays.SUFFIXES:
         return arrays.load(path, how.split, how.no_label, how.own_labels, how.rules)
     if folders.is_image(path):

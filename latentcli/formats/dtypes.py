@@ -11,6 +11,11 @@ MAX_STRING_LENGTH = 4096  # characters: longer than any path or class name
 MAX_DIMENSIONS = 32
 _PLAIN_DTYPE = re.compile(r"[<>|=]?(?:\?|b1|[iu][1248]|f[248]|[US](?P<length>[1-9][0-9]{0,4}))")
 
+_UNREAD = {
+    "c": "complex numbers", "f16": "long doubles", "f12": "long doubles", "M": "dates", "m": "durations"
+}  # fmt: skip
+"""Types of numbers that are not read, by how their descriptions begin."""
+
 
 class UnsafeArrays(ValueError):
     """A file of arrays is damaged, or holds something other than plain arrays; the message says what."""
@@ -34,7 +39,9 @@ def plain_dtype(description: Any) -> np.dtype:
         raise UnreadType("an array of Python objects, which could run code")
     match = _PLAIN_DTYPE.fullmatch(description)
     if match is None or int(match["length"] or 0) > MAX_STRING_LENGTH:
-        raise UnreadType(f"an array of type {description!r}, which is neither a number nor a short string")
+        kind = next((name for mark, name in _UNREAD.items() if description.lstrip("<>|=").startswith(mark)), None)
+        what = f"{kind}, of type {description!r}" if kind else f"type {description!r}"
+        raise UnreadType(f"an array of {what}, which {'are not read' if kind else 'is neither a number nor a text'}")
     return np.dtype(description)
 
 

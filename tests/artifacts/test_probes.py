@@ -9,7 +9,7 @@ import torch
 from latentcli.artifacts import checkpoint
 from latentcli.artifacts import probes as probe_files
 from latentcli.classifiers import PROBES
-from latentcli.core.errors import ModelFileError, OutputError
+from latentcli.core.errors import ModelFileError, OutputError, UsageError
 from latentcli.formats import torch_zip
 from latentcli.formats.schemas import TRAINING_STATE
 
@@ -131,7 +131,7 @@ def test_the_state_of_a_training_is_no_probe_and_a_probe_no_checkpoint(path):
     with pytest.raises(ModelFileError, match="is not a probe"):
         probe_files.read(path)
     probe_files.write(path, saved())
-    with pytest.raises(ModelFileError):
+    with pytest.raises(UsageError, match="is a probe"):
         checkpoint.read(path)
 
 

@@ -129,7 +129,7 @@ BAD_CALLS = [
     (4, "vae_text.pth", "reconstruct test.npz vae_text.pth"),
     (4, "vae_flipped.pth", "encode test.npz vae_flipped.pth"),
     (4, "gmm_cut.pkl", "classify test.npz vae.pth gmm_cut.pkl"),
-    (4, "gmm_params.pkl", "classify test.npz gmm_params.pkl vae.pth"),
+    (2, "gmm_params.pkl is a mixture", "classify test.npz gmm_params.pkl vae.pth"),
     (6, "no folder", "encode test.npz vae.pth -o missing/latents.npz"),
     (6, "no folder", "train train.npz -o missing/vae.pth"),
     (6, "symbolic link", "classify test.npz vae.pth gmm_params.pkl -o link.csv"),

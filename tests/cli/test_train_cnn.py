@@ -291,8 +291,8 @@ def test_either_kind_of_model_is_refused_where_the_other_is_wanted(call, trained
         (4, "no latent space", "fit-probe", trained.train, cnn),
         (4, "no latent space", "hybridize", cnn, trained.gmm),
         (4, "no latent space", "plot", "manifold", cnn),
-        (4, "is not a probe", "classify", trained.test, trained.vae, cnn),
-        (4, "no mixture", "hybridize", trained.vae, cnn),
+        (2, "is a model", "classify", trained.test, trained.vae, cnn),
+        (2, "is a model", "hybridize", trained.vae, cnn),
         (3, "channels", "classify", colour(), cnn),
     ]:
         done = call(*arguments)

@@ -719,3 +719,15 @@ def test_real_arrays_with_class_names(real_data, file, shape, layout, first):
     found = load(real_data / file)
     assert (found.shape, found.layout, found.class_names[0]) == (shape, layout, first)
     assert len(set(np.bincount(found.labels.codes))) == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "remedy"), [("c8", r"numpy\.abs\(data\)"), ("c16", r"numpy\.abs\(data\)"), ("M8[s]", "no pixels")]
+)
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_numbers_that_are_not_read_come_with_the_call_that_makes_them_so(tmp_path, dtype, remedy, suffix):
+    path = tmp_path / f"a.{suffix}"
+    array = np.zeros((3, 8, 8), dtype)
+    np.save(path, array) if suffix == "npy" else np.savez(path, data=array)
+    with pytest.raises(DataError, match=remedy):
+        load(path)

@@ -154,3 +154,10 @@ def test_a_loop_of_pages_ends(tmp_path):
     content[second + 2 + 12 * entries : second + 6 + 12 * entries] = start.to_bytes(4, "little")
     path.write_bytes(content)
     assert np.array_equal(load(tmp_path / "set", pages=True).images[:, 0], LEVELS[:2])
+
+
+def test_a_table_of_pages_without_pages_says_which_option_reads_them(tmp_path):
+    stack(tmp_path / "scan.tif", "TIFF", np.random.default_rng(0).integers(0, 255, (3, 16, 16), np.uint8))
+    (tmp_path / "labels.csv").write_text("File,Label\nscan.tif[0],a\nscan.tif[1],b\n")
+    with pytest.raises(DataError, match=r"the rows name pages.*`pages`"):
+        load(tmp_path, labels=tmp_path / "labels.csv")

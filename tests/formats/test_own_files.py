@@ -1,0 +1,68 @@
+"""The kinds of our own files are told apart by a few bytes, and nobody else's file is taken for one."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+import latentcli as lc
+from latentcli.core.errors import UsageError
+from latentcli.formats import own_files
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a file of each kind."""
+    folder = tmp_path_factory.mktemp("own")
+    images = lc.load("digits", classes=["1", "4", "8"])
+    vae = lc.train(images, backbone="mlp", width=16, latent_dim=2, epochs=1)
+    vae.save(folder / "model")
+    latents = vae.encode(images)
+    lc.save_classifier(lc.fit_mixture(latents), folder / "mixture")
+    lc.save_classifier(lc.fit_graph(latents), folder / "graph")
+    lc.save_classifier(lc.fit_probe(latents, probe="knn"), folder / "probe")
+    lc.write_latents(folder / "file of latents", latents)
+    return folder
+
+
+KINDS = ("model", "mixture", "graph", "probe", "file of latents")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_is_known_by_its_content(folder, kind):
+    assert own_files.kind_of(folder / kind) == kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "model"])
+def test_nothing_else_is_taken_for_a_model(folder, kind):
+    with pytest.raises(UsageError, match=f"is a {kind}, and stands where a model such as vae.pth belongs"):
+        lc.load_model(folder / kind)
+
+
+@pytest.mark.parametrize("kind", ["model", "file of latents"])
+def test_nothing_else_is_taken_for_a_classifier(folder, kind):
+    with pytest.raises(UsageError, match=f"is a {kind}, and stands where a classifier"):
+        lc.load_classifier(folder / kind)
+
+
+@pytest.mark.parametrize("kind", ["model", "mixture", "probe", "graph"])
+def test_nothing_else_is_taken_for_images(folder, kind):
+    with pytest.raises(UsageError, match=f"is a latentcli {kind}, and stands where images belong"):
+        lc.load(folder / kind)
+
+
+def test_other_files_are_of_no_kind_of_ours(tmp_path):
+    others = {"text": b"label", "empty": b"", "pickle": pickle.dumps([1, 2]), "half": b"PK\x03\x04" + bytes(40)}
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+        assert own_files.kind_of(tmp_path / name) is None, name
+    with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
+        archive.writestr("cat/1.png", b"")
+    assert own_files.kind_of(tmp_path / "zip") is None
+    assert own_files.kind_of(tmp_path / "missing") is None
+
+
+def test_arrays_called_as_ours_are_still_read_as_images(tmp_path):
+    np.savez(tmp_path / "a.npz", data=np.random.default_rng(0).integers(0, 255, (9, 8, 8), np.uint8), mu=np.ones(9))
+    assert len(lc.load(tmp_path / "a.npz")) == 9
