@@ -17,6 +17,9 @@ UNLABELLED = -1
 NO_LABEL = ("-1", "-1.0", "nan", "unknown", "unlabeled", "unlabelled")
 """Names that mean, in any case and in every source, that an image has no label, unless the caller says otherwise."""
 
+_MAY_BE_NO_LABEL = ("n/a", "na", "none", "null", "?", "-", "-9", "-100", "-999")
+"""Names that often mean the same, and are told: PyTorch ignores -100."""
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:
@@ -152,6 +155,9 @@ def read_labels(
     found = Counter(text.strip() for text in texts if text in none)
     names = ["" if text in none else composed(text) for text in texts]
     alike = _alike(set(names), of)
+    if no_label is None and (doubted := sorted(n for n in set(names) if n.strip().casefold() in _MAY_BE_NO_LABEL)):
+        told = f"{of}: {', '.join(doubted)} may mean no label; if so: `no_label` {','.join(doubted)}"
+        alike = (*alike, told)
     if not found:
         return names, alike
     each = ", ".join(f"{text or 'empty'} ({count})" for text, count in found.most_common(3))

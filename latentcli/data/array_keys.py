@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,6 +25,9 @@ _CERTAIN = ("labels", "y")
 _PARTS = PART_OF | {"tr": "train", "va": "val", "te": "test", "ts": "test"}
 _SPLIT = "|".join(_PARTS)
 _PART_OF_EACH = ("split", "splits", "partition", "subset", "part", "fold", "set", "usage")
+_ROWS = ("idx", "idxs", "index", "indexes", "indices", "rows")
+_TRUTH = ("is", "in", "mask", "flag", "flags")
+"""Words beside that of a part: of an array of rows, and of one that says of each image whether it is of this part."""
 
 Content = Mapping[str, UnreadArray]
 
@@ -77,15 +80,81 @@ def parts_of(keys: Iterable[str], shaped: Collection[str]) -> tuple[dict[str, li
     return {part: parts[part] for part in PARTS if part in parts}, beside
 
 
-def parts_by_image(content: Content, count: int) -> tuple[str, dict[str, np.ndarray]] | None:
-    """The key of an array that names the part of each image, and the rows of each part; None where there is none."""
-    for key, array in content.items():
-        if is_called(key, _PART_OF_EACH) and array.shape == (count,) and array.dtype.kind in "US":
-            of_each = [part_of(text) for text in array.read().astype(str).tolist()]
-            if None not in of_each:
-                rows = {part: np.array([row for row, of in enumerate(of_each) if of == part]) for part in PARTS}
-                return key, {part: of for part, of in rows.items() if len(of)}
+@dataclass(frozen=True)
+class PartsByImage:
+    """What arrays tell of the part of each image.
+
+    Attributes:
+        keys: of these arrays, which are no labels.
+        rows: of each part; empty where there is none that can be read.
+        left: how many images are of no part.
+        notes: what to tell of arrays that are not understood.
+    """
+
+    keys: tuple[str, ...] = ()
+    rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+    left: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def parts_by_image(content: Content, count: int, again: SavedAgain) -> PartsByImage:
+    """The part of each of ``count`` images, where arrays of the archive that can be saved ``again`` tell it.
+
+    That is an array such as ``split`` of texts such as "train"; or truth values, such as ``is_train`` and
+    ``test_mask``; or rows, from 0, such as ``train_idx``. Where the last two tell one part alone, all other images are
+    for testing, and for training where that part is not. Numbers in ``split`` are told, and never guessed at.
+    """
+    notes = []
+    each = [key for key, array in content.items() if is_called(key, _PART_OF_EACH) and _one_each(array, count)]
+    for key in each:
+        values = content[key].read().reshape(-1)
+        of_each = [part_of(str(text)) for text in values.astype(str).tolist()] if values.dtype.kind in "US" else [None]
+        if None not in of_each:
+            rows = {part: np.array([row for row, of in enumerate(of_each) if of == part]) for part in PARTS}
+            return PartsByImage((*each,), {part: of for part, of in rows.items() if len(of)})
+        notes.append(_not_parts(values, key, again))
+    told = {key: of for key, array in content.items() if (of := _rows_of_part(key, array, count)) is not None}
+    keys, named = (*each, *told), {words(key)[0]: of for key, of in told.items()}
+    every = np.concatenate([*named.values()]) if named else np.array([], int)
+    if len(named) < len(told) or len(set(every.tolist())) != len(every) or not set(every) <= set(range(count)):
+        found = f"expected rows from 0 to {count - 1}, each in one of them"
+        return PartsByImage(keys, {}, 0, (*notes, f"{again.name}: {', '.join(told)} were not read as parts: {found}"))
+    left = np.setdiff1d(np.arange(count), every)
+    if named and len(left) and ("train" not in named or len(named) == 1):
+        named["test" if "train" in named else "train"], left = left, left[:0]
+    rows = {part: named[part] for part in PARTS if part in named and len(named[part])}
+    return PartsByImage(keys, rows, len(left) if rows else 0, () if rows else tuple(notes))
+
+
+def _one_each(array: UnreadArray, count: int) -> bool:
+    return bool(array.ndim) and array.size == count == max(array.shape) and array.dtype.kind in "biufUS"
+
+
+def _rows_of_part(key: str, array: UnreadArray, count: int) -> np.ndarray | None:
+    """The rows of the part that a key such as ``is_train`` or ``train_idx`` names; None for any other array."""
+    part, rest = words(key)
+    if not part or array.ndim != 1:
+        return None
+    if rest in _ROWS and array.dtype.kind in "iu":
+        return array.read().astype(np.int64)
+    if rest in _TRUTH and len(array) == count and array.dtype.kind in "biuf":
+        values = array.read()
+        return np.flatnonzero(values) if ((values == 0) | (values == 1)).all() else None
     return None
+
+
+def _not_parts(values: np.ndarray, key: str, again: SavedAgain) -> str:
+    """What to tell of an array that should name the part of each image and does not, with what makes it do so."""
+    distinct = np.unique(values).tolist()
+    found = f"found {', '.join(map(repr, distinct[:8]))}{' …' * (len(distinct) > 8)}"
+    what = f"{again.name}: {key} was not read as parts: expected such as 'train', 'val' and 'test', {found}"
+    if len(distinct) > 8:
+        return what
+    names = [part_of(str(value)) or ("?" if values.dtype.kind in "US" else "train") for value in distinct]
+    if values.dtype.kind not in "US" and len(distinct) > 1:
+        names[-2:] = ["train", "test"] if len(distinct) == 2 else ["val", "test"]
+    value = f"numpy.array({names})[numpy.unique(f[{key!r}], return_inverse=True)[1]]"
+    return f"{what}; name the part of each of them, such as {again.replaced(key, value, 'parts')}"
 
 
 def _called_images(key: str, shaped: Collection[str]) -> bool:

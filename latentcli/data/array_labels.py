@@ -152,6 +152,10 @@ class SavedAgain:
         """The line that gives an array of this key another name."""
         return self._line(re.sub(r"\W", "_", key), f"{name}=f[{key!r}], ", "f[k]", [key])
 
+    def replaced(self, key: str, value: str, suffix: str) -> str:
+        """The line that puts this value, as Python, in the place of the array of this key."""
+        return self._line(suffix, "", f"{value} if k == {key!r} else f[k]")
+
     def _line(self, suffix: str, first: str, value: str, left_out: Collection[str] = ()) -> str:
         file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_{suffix}.npz"))
         not_kept = sorted({*self.left_out, *left_out})

@@ -76,9 +76,10 @@ def _of_archive(
     array, turned = oriented(content[key].read(), keys.count_of_labels(content), name)
     found = replace(to_images(array, name, rules).as_set(name, turned), parts=tuple(parts))
     notes += found.notes
-    by_image = keys.parts_by_image(content, len(found)) if not parts else None
+    by_image = keys.PartsByImage() if parts else keys.parts_by_image(content, len(found), again)
+    notes += by_image.notes
     if labelled:
-        others = {each: array for each, array in content.items() if by_image is None or each != by_image[0]}
+        others = {each: array for each, array in content.items() if each not in by_image.keys}
         of_labels = keys.labels_of(others, key, len(found), again)
         notes += of_labels.notes
         if of_labels.labels is not None:
@@ -87,9 +88,11 @@ def _of_archive(
             class_names = None if of_labels.class_names is None else content[of_labels.class_names].read()
             labels, told = encode_labels(values, class_names, name, no_label)
             found, notes = replace(found, labels=labels), [*notes, *told]
-    if by_image is not None:
-        rows, note = splits.chosen(f"{name} (by its array {by_image[0]})", by_image[1], split)
-        found, notes = replace(found.take(rows), parts=tuple(by_image[1])), [note, *notes]
+    if by_image.rows:
+        told_by = f"array{'s' * (len(by_image.keys) > 1)} {' and '.join(by_image.keys)}"
+        beside = [f"{by_image.left} images of no part"] if by_image.left else []
+        rows, note = splits.chosen(f"{name} (by its {told_by})", by_image.rows, split, beside)
+        found, notes = replace(found.take(rows), parts=tuple(by_image.rows)), [note, *notes]
     return replace(found, notes=tuple(notes))
 
 

@@ -37,8 +37,14 @@ def with_labels(
     """
     if path.suffix.lower() == ".npy":
         return _with_array(images, path, no_label)
-    table = read_table(path, _is_header)
+    if path.suffix.lower() == ".gz":
+        raise DataError(f"{path.name} is packed", "expected a table", f"unpack it: gunzip {path}")
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        as_table = f"pandas.read_json({str(path)!r}, lines=True).to_csv({str(path.with_suffix('.csv'))!r}, index=False)"
+        raise DataError(f"{path.name} is no table", "expected CSV", f"make one of it: {as_table}")
+    table, told = _of_columns_a_class(read_table(path, _is_header), path.name)
     file_column, label_column, notes = _columns(table, path.name)
+    notes = [*told, *notes]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
         notes.append(f"{path.name} is not UTF-8 text and was read as Windows-1252")
@@ -51,7 +57,7 @@ def with_labels(
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
-        named = list(_named(rows, file_column, label_column, path.name))
+        named = list(_named(rows, file_column, label_column, len(table.header), path.name))
         of_files = _files_of_pages(images)
         by_path = images.files is not None
         find = _rows_by_path(images, of_files, named, path.name) if by_path else _rows_by_number(images, named)
@@ -95,18 +101,21 @@ _Named = Sequence[tuple[int, str, str]]
 """Number, file and label of each row."""
 
 _FOUND = -1  # in place of a row: a file that could not be read
-_HEADER_LINE = "File,Label"
+_HEADER = ("File", "Label")
 
 
 def _named(
-    rows: Sequence[tuple[int, list[str]]], file_column: int, label_column: int, name: str
+    rows: Sequence[tuple[int, list[str]]], file_column: int, label_column: int, width: int, name: str
 ) -> Iterator[tuple[int, str, str]]:
-    """Number, file and label of each row that has one of them and is no comment."""
+    """Number, file and label of each row that has one of them and is no comment; rows may be ``width`` wide."""
     for number, cells in rows:
         if not any(cell.strip() for cell in cells) or (
             len(cells) <= label_column and cells[0].lstrip().startswith("#")
         ):
             continue
+        if any(cell.strip() for cell in cells[width:]):
+            found = f"expected {width}, as the header has, found {len(cells)}: {','.join(cells)[:80]!r}"
+            raise DataError(f"row {number} of {name} has too many cells", found, "put quotes around cells with commas")
         if len(cells) <= max(file_column, label_column) or not cells[file_column].strip():
             found = f"found {','.join(cells)[:80]!r}"
             raise DataError(f"row {number} of {name} lacks a file or the cell of its label", found)
@@ -118,9 +127,37 @@ def _is_header(header: Sequence[str]) -> bool:
     return bool(labels and (files or len(header) <= 2)) or bool(files and len(header) == 2 and all(header))
 
 
+def _of_columns_a_class(table: Table, name: str) -> tuple[Table, list[str]]:
+    """A table that has a column of 0 and 1 for each class, with a column of labels instead; others as they are."""
+    files = columns_called(table.header, FILE_COLUMNS)[:1]
+    of_class = [column for column in range(len(table.header)) if column not in files]
+    filled = [(number, cells) for number, cells in table.rows if any(cell.strip() for cell in cells)]
+    if _is_header(table.header) or not files or len(of_class) < 2 or not filled:
+        return table, []
+    rows = []
+    for number, cells in filled:
+        values = [cells[column].strip() if column < len(cells) else "" for column in of_class]
+        if len(cells) != len(table.header) or not all(re.fullmatch(r"[01](\.0*)?", value) for value in values):
+            return table, []
+        ones = [table.header[column] for column, value in zip(of_class, values, strict=True) if value[0] == "1"]
+        rows.append((number, cells[files[0]], ones))
+    for number, file, ones in rows:
+        if len(ones) != 1:
+            raise DataError(
+                f"row {number} of {name} has not one class alone",
+                f"expected a single 1 among its columns, found {', '.join(ones) or 'none'} for {file!r}",
+                f"leave such rows out, or write the class of each file in a table {table.separator.join(_HEADER)}",
+            )  # fmt: skip
+    names = f"{', '.join(table.header[column] for column in of_class[:3])}{' …' * (len(of_class) > 3)}"
+    labels = [(number, [file, ones[0]]) for number, file, ones in rows]
+    return replace(table, header=[*_HEADER], rows=labels), [
+        f"{name}: {names} are classes: each row has a 1 in its own column"
+    ]
+
+
 def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
     """The columns of files, None where there are labels alone, and of labels; and notes on what was not clear."""
-    header = table.header
+    header, line = table.header, table.separator.join(_HEADER)
     files, labels = columns_called(header, FILE_COLUMNS), columns_called(header, LABEL_COLUMNS)
     notes = []
     if _is_header(header) and len(header) == 2 and not (files and labels):
@@ -130,10 +167,16 @@ def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
     twice = [cell for cell in header if cell and header.count(cell) > 1 and header.index(cell) in (*files, *labels)]
     if not _is_header(header) or twice:
         found = f"found {', '.join(map(repr, header[:8])) or 'nothing'}"
+        remedy = f"begin it with the line {line}"
+        if twice:
+            remedy = "name the columns apart"
+        elif len(header) == 1 and len(header[0].split()) > 1:
+            remedy = f"put commas between the cells, and begin it with the line {','.join(_HEADER)}"
+        elif len(header) > 2 or (len(header) == 2 and not re.search(r"[\d.]", "".join(header))):
+            remedy = f"call the columns of files and of labels File and Label, as in {line}"
         raise DataError(
             f"row {max(table.header_row, 1)} of {name} is not the header of a labels file",
-            f"expected {_HEADER_LINE}, or such as filename,class, {found}",
-            "name the columns apart" if twice else f"begin it with the line {_HEADER_LINE}",
+            f"expected {line}, or such as {table.separator.join(('filename', 'class'))}, {found}", remedy,
         )  # fmt: skip
     if len(labels) > 1:
         others = ", ".join(repr(header[column]) for column in labels[1:])
@@ -214,7 +257,9 @@ def _chosen(
         if row is None:
             stale.append((number, file))
             continue
-        if row in seen and chosen[row] != label:
+        if row in seen and not label:
+            continue
+        if chosen.get(row) and chosen[row] != label:
             found = f"row {seen[row]} labels it {chosen[row]!r}, this one {label!r}"
             raise DataError(f"{where} labels {file!r} again", found, "keep one of them")
         chosen[row] = label

@@ -190,3 +190,12 @@ def test_too_few_labels_are_told_of_the_smallest_class_so_that_what_is_advised_i
     with pytest.raises(DataError, match="of class 'b'\n  expected 4, found 3\n  ask for at most 3 per class"):
         labels.per_class(4, seed=0)
     assert labels.per_class(3, seed=0).known.sum() == 9
+
+
+@pytest.mark.parametrize("text", ["N/A", "None", "NULL", "?", "-", "-100", "-9", "-999", "NA"])
+def test_what_may_mean_no_label_is_a_class_and_is_told(text):
+    names, notes = read_labels(["cat", text, "cat"], "set")
+    assert names == ["cat", text, "cat"]
+    assert notes == (f"set: {text} may mean no label; if so: `no_label` {text}",)
+    assert read_labels(["cat", text], "set", [text])[0] == ["cat", ""]
+    assert not read_labels(["cat", text], "set", [])[1]

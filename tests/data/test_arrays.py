@@ -262,7 +262,6 @@ MEDMNIST = ("train_images", "train_labels", "val_images", "val_labels", "test_im
         (("images_eval", "labels_eval"), "test", dict.fromkeys(("train", "val", "test"), "images_eval")),
         (("Xtr", "ytr", "Xte", "yte"), "train test", {"train": "Xtr", "test": "Xte"}),
         (("x_tr", "y_tr", "x_va", "y_va", "x_te", "y_te"), "train val test", {"val": "x_va", "test": "x_te"}),
-        (("images", "labels", "train_mask", "test_mask"), "", dict.fromkeys(("train", "test"), "images")),
     ],
 )
 def test_parts_are_known_by_the_names_of_arrays(tmp_path, keys, parts, read):
@@ -270,8 +269,6 @@ def test_parts_are_known_by_the_names_of_arrays(tmp_path, keys, parts, read):
     arrays: dict[str, np.ndarray] = {"class_names": NAMES} if "labels" in keys else {}
     for number, (key, count) in enumerate(counts.items()):
         arrays[key] = np.arange(count)[:, None] % 3 if number % 2 else pixels(count, 8, 8)
-    if "train_mask" in keys:
-        arrays |= {"train_mask": np.arange(7) < 4, "test_mask": np.arange(7) >= 4}
     path = saved(tmp_path, **arrays)
     for split, key in read.items():
         found = load(path, split=split)
@@ -295,6 +292,69 @@ def test_an_array_may_name_the_part_of_each_image(tmp_path, key, labels):
         assert f"(by its array {key}) has the parts train, val and test: {split} is read" in found.notes[0]
     other = load(saved(tmp_path, "other.npz", images=x, labels=KINDS, **{key: np.array(list("abcde"))}))
     assert (len(other), other.parts) == (5, ())
+
+
+FIRST = np.array([True, False, True, False, False])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "rows"),
+    [
+        ({"is_train": FIRST}, {"train": [0, 2], "test": [1, 3, 4]}),
+        ({"isTrain": FIRST.astype("u1")}, {"train": [0, 2], "val": None}),
+        ({"is_test": FIRST}, {"train": [1, 3, 4], "test": [0, 2]}),
+        ({"train_mask": FIRST, "test_mask": ~FIRST}, {"train": [0, 2], "test": [1, 3, 4]}),
+        ({"train_idx": [4, 0], "test_idx": [1]}, {"train": [4, 0], "test": [1]}),
+        ({"train_indices": [0], "valid_indices": [3], "test_indices": [1]}, {"train": [0], "val": [3], "test": [1]}),
+        ({"idx_val": [2], "idx_test": [1]}, {"train": [0, 3, 4], "val": [2], "test": [1]}),
+        ({"train_index": [0, 3]}, {"train": [0, 3], "test": [1, 2, 4]}),
+    ],
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_truth_values_and_rows_may_tell_the_part_of_each_image(tmp_path, arrays, rows, labelled):
+    x = pixels(5, 8, 8)
+    path = saved(tmp_path, images=x, **arrays, **({"labels": KINDS} if labelled else {}))
+    for split, of in rows.items():
+        if of is None:
+            with pytest.raises(DataError, match=f"no {split} part"):
+                load(path, split=split)
+            continue
+        found = load(path, split=split)
+        assert np.array_equal(found.images[:, 0], x[of])
+        assert found.labels.texts.tolist() == (KINDS[of].astype(str).tolist() if labelled else [""] * len(of))
+        assert " and ".join(arrays) in found.notes[0]
+        assert f"{split} is read" in found.notes[0]
+        named = sum(map(len, arrays.values())) if "idx_val" not in arrays and len(arrays) > 1 else 5
+        assert (f"{5 - named} images of no part left out" in found.notes[0]) == (named < 5)
+
+
+@pytest.mark.parametrize(
+    ("split", "first"),
+    [
+        ([0, 1, 0, 1, 1], [0, 2]), ([1, 2, 3, 2, 2], [0]), ([False, True, True, True, True], [0]),
+        (["train", "extra", "test", "train", "test"], [0, 3]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("labelled", [True, False])
+def test_parts_that_are_not_understood_are_told_and_the_line_makes_them_texts(
+    tmp_path, monkeypatch, split, first, labelled
+):
+    x = pixels(5, 8, 8)
+    path = saved(tmp_path, images=x, split=np.array(split), **({"labels": KINDS} if labelled else {}))
+    found = load(path, split="test")
+    assert (len(found), found.parts, found.labels.any) == (5, (), labelled)
+    (note,) = (each for each in found.notes if "split was not read as parts" in each)
+    made = follow(note.replace("'?'", "'val'"), monkeypatch, tmp_path)
+    assert np.array_equal(load(made).images[:, 0], x[first])
+
+
+@pytest.mark.parametrize(
+    "arrays", [{"train_idx": [1, 2, 5], "test_idx": [3, 4]}, {"train_idx": [0, 1], "test_idx": [1, 2]}]
+)
+def test_rows_that_cannot_be_parts_are_told_and_all_is_read(tmp_path, arrays):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), labels=KINDS, **arrays))
+    assert (len(found), found.parts) == (5, ())
+    assert "train_idx, test_idx were not read as parts" in found.notes[0]
 
 
 def test_a_part_that_is_not_there_is_an_error_that_names_the_others(tmp_path):

@@ -188,3 +188,45 @@ def test_classes_that_differ_in_case_alone_are_told(tmp_path):
     found = with_labels(images(3), written(tmp_path, "File,Label\n0,Cat\n1,cat\n2,dog\n"))
     assert found.class_names == ("Cat", "cat", "dog")
     assert "'Cat', 'cat'" in found.notes[0]
+
+
+@pytest.mark.parametrize("values", ["0 1", "0.0 1.0"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_column_for_each_class_is_read_as_labels(tmp_path, values, separator):
+    zero, one = values.split()
+    rows = (("image", "cat", "dog", "cow"), ("0", zero, one, zero), ("2", one, zero, zero), ("1", zero, one, zero))
+    found = with_labels(images(4), written(tmp_path, "".join(separator.join(row) + "\n" for row in rows)))
+    assert found.labels.texts.tolist() == ["dog", "dog", "cat", ""]
+    assert "cat, dog, cow are classes" in found.notes[0]
+
+
+@pytest.mark.parametrize(("row", "ones"), [("1,1,1,0", "cat, dog"), ("1,0,0,0", "none")])
+def test_several_classes_or_none_in_the_columns_of_a_row_are_refused(tmp_path, row, ones):
+    with pytest.raises(DataError, match=rf"row 3 .*\n.*found {ones} for '1'\n.*File,Label"):
+        with_labels(images(2), written(tmp_path, f"image,cat,dog,cow\n0,0,0,1\n{row}\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("photo;kind\nx;cat\n", "call the columns .* File;Label"),
+        ("a.png;cat\n", "begin it with the line File;Label"),
+        ("a,b,c\nx.PNG,1,cat\n", "call the columns .* File,Label"),
+        ("img_0.png 0\nimg_1.png 1\n", "commas between the cells"),
+        ("File,Label\n0,cat,dog\n", "quotes"),
+    ],
+)
+def test_a_table_that_is_not_understood_is_refused_with_the_way_on_that_fits_it(tmp_path, text, remedy):
+    with pytest.raises(DataError, match=remedy):
+        with_labels(images(5, files=PHOTOS) if "0,cat" not in text else images(2), written(tmp_path, text))
+
+
+@pytest.mark.parametrize(("name", "way"), [("labels.csv.gz", "gunzip"), ("labels.jsonl", r"read_json\(.*to_csv")])
+def test_what_is_easily_made_a_table_is_refused_with_the_call_that_does_it(tmp_path, name, way):
+    with pytest.raises(DataError, match=way):
+        with_labels(images(2), tmp_path / name)
+
+
+@pytest.mark.parametrize("rows", ["0,cat\n0,\n0,cat\n", "0,\n0,cat\n"])
+def test_a_blank_label_contradicts_none(tmp_path, rows):
+    assert with_labels(images(1), written(tmp_path, f"File,Label\n{rows}")).labels.texts.tolist() == ["cat"]
