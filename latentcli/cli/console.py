@@ -145,7 +145,8 @@ def emit(text: str, table: bool = False) -> None:
         table: whether it is CSV, which is UTF-8 whatever the encoding of a terminal.
 
     Raises:
-        OutputError: stdout is closed, full, or a pipe that nobody reads any more.
+        OutputError: stdout is closed or full.
+        SystemExit: it is a pipe whose reader has what it wanted, such as ``head``: the end, without a word.
     """
     try:
         if sys.stdout is None:
@@ -156,6 +157,9 @@ def emit(text: str, table: bool = False) -> None:
         else:
             sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_stdout()
+        sys.exit(OutputError.exit_code)
     except OSError as problem:
         _drop_stdout()
         raise OutputError("cannot write to standard output", problem.strerror) from problem

@@ -163,7 +163,8 @@ def _left_out(
             raise _unread_images(f"{name}: {key}", why)
         of_labels = labelled and keys.is_called(key, keys.LABELS)
         if of_labels and not any(keys.is_called(each, keys.LABELS) for each in content):
-            remedy = f"where it is made, make them texts: {key}.astype(str); or leave them out: `no_classes`"
+            texts = f"['' if label is None else str(label) for label in {key}]"
+            remedy = f"where it is made, make them texts: {texts}; or leave them out: `no_classes`"
             raise DataError(f"{name}: {key} is {why}", "expected labels that are whole numbers or texts", remedy)
     if refused and not _shaped(content):
         raise _unread_images(f"{name}: {', '.join([*refused][:8])}", next(iter(refused.values())))

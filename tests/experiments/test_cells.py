@@ -1,6 +1,9 @@
 """Finished work is kept and not done again; other work under the same name is."""
 
 import json
+import os
+import signal
+import time
 from functools import partial
 
 import pytest
@@ -93,3 +96,15 @@ def test_what_is_no_result_of_the_cell_is_never_taken_for_one(tmp_path, content)
     (tmp_path / "cells" / "two.json").write_text(json.dumps(content))
     with pytest.raises((DataError, UsageError)):
         run(cells([]), tmp_path)
+
+
+def test_sigterm_interrupts_a_study_as_ctrl_c_does(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stopped():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        run([Cell("a", {}, stopped)], tmp_path)
+    assert signal.getsignal(signal.SIGTERM) == before
