@@ -357,12 +357,8 @@ _FORMATS_OF_OTHERS = {
 
 def _way_on(paths: Sequence[str]) -> str:
     """What to do with files that have not the suffix of an image; nothing where that is unknown."""
-    from latentcli.formats.medical_files import kind_by_name
-
     if medical := _medical(paths):
         return f"{medical}, or convert them to PNG"
-    if kinds := {kind_by_name(path) for path in paths} - {None}:
-        return f"they are no {' or '.join(sorted(map(str, kinds)))} files by their content: mend or convert them"
     for name, suffixes in _FORMATS_OF_OTHERS.items():
         if any(path.lower().endswith(suffixes) for path in paths):
             return f"{name} files are not read: convert them to PNG"

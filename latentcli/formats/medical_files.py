@@ -62,21 +62,28 @@ def kind_by_name(name: str) -> str | None:
 
 
 def holds(path: Path) -> bool:
-    """Whether a file is DICOM or NIfTI that can be read here, or another image that is called so; by its content.
+    """Whether a file is DICOM or NIfTI, where that can be read here: by its name, or else its content.
 
     Files without a suffix, or with a number for it, may be DICOM, but for the directory of a disc.
     """
     kind, name = kind_by_name(path.name), PurePosixPath(path.name)
     if kind is not None:
-        return installed(kind) and (_is(kind, head := _head(path)) or head.startswith(_OTHERS))
+        return installed(kind)
     nameless = not name.suffix or name.suffix[1:].isdecimal()
     return nameless and name.name.upper() != "DICOMDIR" and installed("DICOM") and _is("DICOM", _head(path))
 
 
 def kind_of(path: Path) -> str | None:
-    """ "DICOM" or "NIfTI" of a file by its content; None of any other image."""
+    """ "DICOM" or "NIfTI" of a file by its content; None of any other image, whatever it is called.
+
+    Raises:
+        UnreadableImage: the file is called one of these, and is none, nor another image.
+    """
     head = _head(path)
-    return next((kind for kind in PACKAGES if _is(kind, head)), None)
+    kind = next((kind for kind in PACKAGES if _is(kind, head)), None)
+    if kind is None and (called := kind_by_name(path.name)) is not None and not head.startswith(_OTHERS):
+        raise UnreadableImage(f"called a {called} file, and none by its content" if head else "empty, or not readable")
+    return kind
 
 
 def _is(kind: str, head: bytes) -> bool:

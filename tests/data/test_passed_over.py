@@ -63,7 +63,7 @@ TOLD: dict[str, tuple[Fill, str]] = {
         r"2 hidden .*\.ipynb",
     ),
     "version control": (images(".git/x.png"), r"1 hidden or of the system \(\.git\)"),
-    "other formats": (text("cat/1.dcm", "cat/2.DCM", "dog/3.svg", "dog/noext"), "2 .dcm, 1 .svg, 1 without a suffix"),
+    "other formats": (text("cat/1.xcf", "cat/2.XCF", "dog/3.svg", "dog/noext"), "2 .xcf, 1 .svg, 1 without a suffix"),
     "notes beside": (text("README.md", "LICENSE"), "1 without a suffix, 1 .md"),
     "an empty class": (lambda folder: (folder / "owl").mkdir(), "no images in owl"),
     "a class of notes": (text("owl/readme.txt"), "1 .txt(.|\n)*no images in owl"),
@@ -85,7 +85,7 @@ def test_a_plain_folder_has_nothing_to_tell(folder):
 
 
 LOST: dict[str, tuple[Fill, str]] = {
-    "scans": (text("owl/1.dcm", "owl/2.dcm"), r"class owl of(.|\n)*2 files with .dcm(.|\n)*DICOM .* convert"),
+    "scans": (text("owl/1.dcm", "owl/2.dcm"), r"class owl of(.|\n)*such as owl/1\.dcm(.|\n)*DICOM"),
     "volumes": (text("owl/1.nii.gz"), "NIfTI"),
     "no suffix": (images("owl/1", "owl/2"), "no suffix, such as owl/1(.|\n)*rename"),
     "a telephone's": (text("owl/1.HEIC"), "HEIC"),
@@ -216,3 +216,16 @@ def test_archives_in_a_folder_are_to_be_named_themselves(tmp_path):
     shutil.make_archive(str(tmp_path / "set" / "train"), "zip", tmp_path)
     with pytest.raises(DataError, match=r"name train\.zip itself"):
         load(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("9.dcm", b"<html>"), ("9.nii.gz", b"<html>"), ("9.nii", b"cut"), ("9.dcm", b"")]
+)
+def test_scans_that_are_none_by_their_content_are_unreadable_and_not_passed_over(folder, name, content):
+    pytest.importorskip({"d": "pydicom", "n": "nibabel"}[name[2]])
+    (folder / "cat" / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"1 of the 7 image files(.|\n)*cat/{name}"):
+        load(folder)
+    found = load(folder, max_bad="1")
+    assert [file for file, _ in found.bad_files] == [f"cat/{name}"]
+    assert "passed over" not in " ".join(found.notes)
