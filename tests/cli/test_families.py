@@ -160,8 +160,8 @@ def test_messages_name_the_checkpoint_that_was_given(files, call, trained):
     assert done.code == 4
     assert "expected latents of mine.pth" in done.err
     assert "latentcli fit-gmm DATA mine.pth" in done.err
-    for wrong in ("mine.pth", "latents.npz"):  # neither is to be written over
+    for wrong, kind in ("mine.pth", "model"), ("latents.npz", "file of latents"):  # neither is to be written over
         done = call("classify", trained.test, "mine.pth", wrong)
-        assert done.code == 4
-        assert "DATA mine.pth" in done.err
+        assert done.code == 2
+        assert f"{wrong} is a {kind}, and stands where a classifier" in done.err
         assert f"-o {wrong}" not in done.err
