@@ -17,6 +17,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.labels import Labels, check_classes, class_order, read_labels
 from latentcli.core.progress import Progress
+from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import reason
@@ -303,7 +304,7 @@ def _checked(
         kinds = sorted({PurePosixPath(path).suffix or "no suffix" for path in entries.others})
         found = ", ".join(kinds[:8]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
-        archives = [path for path in entries.others if path.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz"))]
+        archives = [path for path in entries.others if is_archive(Path(path))]
         way = f"archives are read one at a time: name {archives[0]} itself" if archives else _way_on(entries.others)
         raise DataError(f"{folder} holds no images", expected, way or "name another folder")
     if classes_from_folders and 0 in depths and len(depths) > 1:
