@@ -69,8 +69,7 @@ DataRoot = Annotated[
 ]
 MaxBad = Annotated[str, Option(metavar="N|P%", help="How many unreadable files of a folder may be skipped.")]
 Range = Annotated[
-    str | None,
-    Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and files of more than 8 bits."),
+    str | None, Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and image files.")
 ]
 Background = Annotated[str | None, Option(metavar="COLOUR", help="What transparent pixels of files are laid on.")]
 Pages = Annotated[bool, Option("--pages", help="Each page, frame or slice of a file is an image.")]
