@@ -60,7 +60,7 @@ def train(
 ) -> None:
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
     from latentcli import pictures
-    from latentcli.artifacts.models import load_mixture, load_model, save_classifier, save_model
+    from latentcli.artifacts.models import load_mixture, load_model, save_classifier
     from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
     from latentcli.classifiers.mixture.semi_supervised import Collapsed
@@ -99,7 +99,7 @@ def train(
         )  # fmt: skip
     written, mixture, latents, compared = [], None, None, {}
     if ended is None:
-        save_model(trained, output)
+        training_progress.save(trained, output)
         written = [output, log]
     else:
         left = [output, gmm] if named and gmm.exists() else [output]

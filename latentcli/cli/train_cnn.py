@@ -50,7 +50,7 @@ def train_cnn(
     """Train a convolutional classifier of pixels on the labelled images of DATA, and on hybrids beside them."""
     from latentcli import pictures
     from latentcli.artifacts import read_hybrids
-    from latentcli.artifacts.models import load_model, save_model
+    from latentcli.artifacts.models import load_model
     from latentcli.cli import console, inputs, training_progress
     from latentcli.training import mixing
     from latentcli.training.train import train_cnn as train_classifier
@@ -79,7 +79,7 @@ def train_cnn(
         console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")
     written: list[Path] = []
     if ended is None:
-        save_model(trained, output)
+        training_progress.save(trained, output)
         written = [output, log]
     else:
         console.note(f"nothing to resume: the run of {output} has ended; it stays as it is")

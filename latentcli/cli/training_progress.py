@@ -1,5 +1,6 @@
 """A training run as a person sees it: a bar on a terminal, a line an epoch elsewhere."""
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,6 +23,7 @@ class TrainingProgress(Listener):
         self.began = self.epoch_began = time.monotonic()
         self.bar: Any = console.progress_bar("speed", "losses") if console.watched() else None
         self.task: Any = None
+        self.unwritable: set[str] = set()
 
     def __enter__(self) -> "TrainingProgress":
         (self.bar or nullcontext()).__enter__()
@@ -67,6 +69,11 @@ class TrainingProgress(Listener):
             losses = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in ("epoch", "lr"))
             console.note(f"epoch {row['epoch']:.0f}/{self.epochs}  {losses}  {speed:,.0f} images/s  {clock(left)} left")
 
+    def unwritten(self, problem: OutputError) -> None:
+        if str(problem) not in self.unwritable:
+            self.unwritable.add(str(problem))
+            console.note(f"{problem.problem}: {problem.found}; training goes on without it")
+
 
 def clock(seconds: float) -> str:
     """Seconds as m:ss or h:mm:ss."""
@@ -103,6 +110,26 @@ def outputs(checkpoint: Path) -> tuple[Path, Path]:
         raise OutputError(f"cannot write a model to the stream {checkpoint}", found, "name a file")
     check_writable(checkpoint)
     return checkpoint.with_name(f"{checkpoint.stem}.metrics.jsonl"), checkpoint.with_name(f"{checkpoint.name}.partial")
+
+
+def save(model: "TrainedModel", checkpoint: Path) -> None:
+    """Write a checkpoint; where that fails, write it to the folder for temporary files, so that no run is lost.
+
+    Raises:
+        OutputError: the checkpoint cannot be written; it says where the model is.
+    """
+    from latentcli.artifacts.models import save_model
+
+    try:
+        save_model(model, checkpoint)
+    except OutputError as problem:
+        try:
+            rescued = Path(tempfile.mkdtemp(prefix="latentcli-")) / checkpoint.name
+            save_model(model, rescued)
+        except (OSError, OutputError):
+            raise problem from None
+        remedy = f"nothing is lost, the model is in {rescued}: make room, and move it to {checkpoint}"
+        raise OutputError(problem.problem, problem.found, remedy) from problem
 
 
 def finished(checkpoint: Path, state: Path, device: str) -> "TrainedModel | None":

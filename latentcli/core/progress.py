@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from latentcli.core.errors import OutputError
+
 Advance = Callable[[int], None]
 """Called with the number of items done since the last call."""
 
@@ -58,3 +60,6 @@ class Listener:
 
     def epoch_ended(self, row: Mapping[str, float]) -> None:
         """An epoch ended, with this row of the history."""
+
+    def unwritten(self, problem: OutputError) -> None:
+        """The log or the state of the run cannot be written now, as on a full disk; training goes on."""

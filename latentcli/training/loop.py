@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from latentcli.core.device import memory_for
-from latentcli.core.errors import FitError
+from latentcli.core.errors import FitError, OutputError
 from latentcli.core.progress import Progress, silent
 from latentcli.models.base import LossTerms, Model
 from latentcli.numerics.batches import DeviceImages
@@ -38,6 +38,7 @@ class Callbacks:
         on_step: called after each step with (images in it, its loss).
         on_epoch: called after each epoch with its row of the history.
         save_state: called with the state whenever it is to be saved.
+        unsaved: told why ``save_state`` could not write while the run goes on; the next time is after ``save_every``.
         interrupted: asked after each step; True saves the state and raises Interrupted.
     """
 
@@ -45,6 +46,7 @@ class Callbacks:
     on_step: Callable[[int, float], None] = lambda images, loss: None
     on_epoch: Callable[[Mapping[str, float]], None] = lambda row: None
     save_state: Callable[[State], None] = lambda state: None
+    unsaved: Callable[[OutputError], None] = lambda problem: None
     interrupted: Callable[[], bool] = lambda: False
 
 
@@ -155,7 +157,10 @@ class Run:
                     callbacks.save_state(self.state())
                     raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
                 if time.monotonic() - saved_at >= self.config.save_every:
-                    callbacks.save_state(self.state())
+                    try:
+                        callbacks.save_state(self.state())
+                    except OutputError as problem:
+                        callbacks.unsaved(problem)
                     saved_at = time.monotonic()
                 if end_of_epoch:
                     callbacks.on_epoch(self.history[-1])

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.core.errors import OutputError
 from latentcli.core.progress import Listener
 from latentcli.formats import locks
-from latentcli.formats.atomic import atomic_write
+from latentcli.formats.atomic import atomic_write, check_writable
 from latentcli.formats.schemas import TRAINING_STATE
 from latentcli.models.base import Model
 from latentcli.training.config import TrainingConfig
@@ -47,9 +48,11 @@ def fit(
         FitError, Interrupted: as ``Run.fit``; the state was saved.
         UsageError: the state is that of a run with other settings or data.
         ModelFileError: the file of the state is damaged, unsafe, or of an unknown version.
-        OutputError: state or log cannot be written, or another run is writing them.
+        OutputError: the log cannot be written, nor the state of a run that stops; or another run is writing it.
     """
     listener = listener or Listener()
+    if log is not None:
+        check_writable(log)
     with locks.exclusive(state) if state is not None else nullcontext():
         saved = None
         if state is not None and resume:
@@ -68,7 +71,9 @@ def fit(
         lines = _Log(log, run.history, listener)
         try:
             with stop_requests() as interrupted:
-                return run.fit(Callbacks(listener.started, lines.on_step, lines.on_epoch, save, interrupted))
+                return run.fit(Callbacks(
+                    listener.started, lines.on_step, lines.on_epoch, save, listener.unwritten, interrupted
+                ))  # fmt: skip
         except Interrupted as stop:
             raise Interrupted(f"{stop}" + ("" if state is None else "; `resume` goes on from there")) from None
 
@@ -90,8 +95,11 @@ class _Log:
         self.images, self.began = 0, now
         self.rows.append({**row, "images_per_second": speed})
         if self.path is not None:
-            with atomic_write(self.path) as file:
-                file.write("".join(json.dumps(row) + "\n" for row in self.rows).encode())
+            try:
+                with atomic_write(self.path) as file:
+                    file.write("".join(json.dumps(row) + "\n" for row in self.rows).encode())
+            except OutputError as problem:
+                self.listener.unwritten(problem)
         self.listener.epoch_ended(row)
 
 

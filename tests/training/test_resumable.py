@@ -1,5 +1,6 @@
 """A training that is stopped goes on as if it never was: its state, its log, its signals and its lock."""
 
+import errno
 import json
 import os
 import signal
@@ -282,9 +283,11 @@ def test_the_log_has_an_object_an_epoch_also_of_a_run_that_was_stopped(images, t
     assert log.read_text().endswith("\n")
 
 
-def test_a_log_that_cannot_be_written_ends_the_run(images, tmp_path):
-    with pytest.raises(OutputError):
-        run(images, log=tmp_path / "missing" / "log")
+def test_a_log_that_can_never_be_written_is_refused_before_training(images, tmp_path):
+    told = Told()
+    with pytest.raises(OutputError, match="there is no folder"):
+        run(images, log=tmp_path / "missing" / "log", listener=told)
+    assert told.begun == []
 
 
 # Two runs at once
@@ -338,3 +341,35 @@ def test_a_run_that_has_ended_is_not_trained_again(images):
         with pytest.raises(UsageError, match="the run of the model, which has ended, was begun with") as caught:
             train(given, finished=ended, **settings | more)
         assert said in caught.value.found
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_a_run(images, tmp_path, monkeypatch):
+    """Neither its state nor its log: the next epochs write both, and the log has every epoch."""
+    config, state, log = replace(CONFIG, save_every=0.0), tmp_path / "state", tmp_path / "log"
+    expected = run(images, config)
+    fsync, told, calls = os.fsync, [], iter(range(1000))
+
+    def full(descriptor):
+        if 2 < next(calls) < 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(descriptor)
+
+    class Hearing(Listener):
+        def unwritten(self, problem):
+            told.append((problem.problem, problem.found))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert run(images, config, state=state, log=log, listener=Hearing()) == expected
+    assert set(told) == {(f"cannot write {path}", "No space left on device") for path in (state, log)}
+    assert [json.loads(line)["epoch"] for line in log.read_text().splitlines()] == [1, 2, 3]
+    assert load_state(state)["run"]["step"] == STEPS
+
+
+def test_a_run_that_stops_and_cannot_keep_its_state_says_so(images, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        run(images, state=tmp_path / "state", listener=Stopping(5))
+    assert not (tmp_path / "state").exists()
