@@ -94,3 +94,11 @@ def test_a_classifier_comes_back_for_its_own_model_and_for_no_other(tmp_path, ki
             load_mixture(path)
     else:
         assert load_mixture(path, own).sample(3)[0].shape == (3, given.flat.shape[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "made_by"), [("g.npz", "fit-graph"), ("p.PTH", "fit-probe"), ("m.pkl", "fit-gmm"), ("m", "fit-gmm")]
+)
+def test_a_classifier_that_is_not_there_names_the_command_that_makes_such_a_file(tmp_path, name, made_by):
+    with pytest.raises(ModelFileError, match=f"latentcli {made_by} DATA"):
+        load_classifier(tmp_path / name)
