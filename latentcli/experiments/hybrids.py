@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +25,9 @@ from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 from latentcli.numerics.threads import torch_threads
 from latentcli.training import mixing
-from latentcli.training.config import START_LR, ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.config import START_LR, ClassifierTrainingConfig
 from latentcli.training.identity import identity
-from latentcli.training.train import configure, trained, with_views
-
-if TYPE_CHECKING:
-    from latentcli.models.base import ModelConfig
+from latentcli.training.train import Plan, plan, trained
 
 PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
 """Settings of the VAE that hybrids were first published with: two dimensions, N(0, I) as prior."""
@@ -88,7 +85,7 @@ def cells(task: Task, seeds: int, config: StudyConfig, folder: Path) -> tuple[li
         DataError: a class has fewer images than the largest number asked for.
         UsageError: a setting of the models is unknown, or out of range.
     """
-    configured(config, task.train, len(task.train.class_names), 0)
+    planned(config, task.train, len(task.train.class_names), 0)
     images = task.identity()
     shared = {name: value for name, value in asdict(config).items() if name not in ("per_class", "arms")}
     fewest = fewest_of_a_class(task)
@@ -206,13 +203,10 @@ def accuracy_of(
     return accuracy
 
 
-def configured(config: StudyConfig, images: ImageSet, classes: int, seed: int) -> "tuple[ModelConfig, TrainingConfig]":
-    """The configurations of the models and of their training; a ``UsageError`` if a setting is wrong."""
-    from latentcli.models import FAMILIES
-
-    family = FAMILIES[config.family].Config
+def planned(config: StudyConfig, images: ImageSet, classes: int, seed: int) -> Plan:
+    """How the models are trained; a ``UsageError`` if a setting is wrong."""
     settings = {"pixel_budget": config.pixel_budget, **dict(config.settings), "seed": seed}
-    return configure(family, TrainingConfig, images.shape, classes, with_views(family, images, settings))
+    return plan(config.family, images, classes, settings)
 
 
 def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, folder: Path) -> TrainedModel:
@@ -225,17 +219,15 @@ def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, fol
         config: of the model.
         folder: where it is saved.
     """
-    family, path = config.family, folder / "vae.pth"
-    network_config, training = configured(config, images, classes, seed)
-    run = identity(family, network_config, training, images.name, {"images": images.images})
+    path, how = folder / "vae.pth", planned(config, images, classes, seed)
 
     def train() -> Result:
-        model = trained(family, network_config, training, images.images, run, (), device=config.device)
+        model = how.carry_out(images, (), device=config.device)
         folder.mkdir(parents=True, exist_ok=True)
         model.save(path)
         return {"epochs": len(model.history)}
 
-    compute(Cell("training", run, train), folder, path)
+    compute(Cell("training", how.identity(images), train), folder, path)
     return kept_model(path, config.device)
 
 

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +25,7 @@ from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.recipes import recipe
 from latentcli.experiments.tasks import Task
 from latentcli.numerics import metrics
-from latentcli.training.identity import identity
-from latentcli.training.train import configure, trained
-
-if TYPE_CHECKING:
-    from latentcli.models.base import ModelConfig
-    from latentcli.training.config import TrainingConfig
+from latentcli.training.train import Plan, plan
 
 PIXELS = "pixels"
 """The control: no model, the probe reads the images."""
@@ -86,19 +81,19 @@ class Run:
         """The entries of the result that say which training it is of."""
         return {"data": self.task.train.name, "model": self.family, "seed": self.seed}
 
-    def configured(self) -> "tuple[ModelConfig, TrainingConfig]":
-        """The configurations by the recipe's settings, overridden by the study's.
+    def planned(self) -> Plan:
+        """How it is trained, by the recipe's settings, overridden by the study's; views are the same for all data.
 
         Raises:
             UsageError: the family, the recipe or a setting is unknown, or a value is out of range.
         """
         from latentcli.models import FAMILIES
-        from latentcli.training.config import TrainingConfig
 
         family, images = "vqvae" if self.family == LABELLED else self.family, self.task.train
-        plan = recipe(self.config.recipe, family, images.shape, len(images))
-        settings = {**plan, **dict(self.config.settings), "seed": self.seed}
-        return configure(FAMILIES[family].Config, TrainingConfig, images.shape, None, settings)
+        config = FAMILIES[family].Config
+        views = {"views": config.views} if "views" in config.settable() else {}
+        of_recipe = recipe(self.config.recipe, family, images.shape, len(images))
+        return plan(family, images, None, {**views, **of_recipe, **dict(self.config.settings), "seed": self.seed})
 
 
 def cells(
@@ -121,8 +116,9 @@ def cells(
                 run = Run(task, family, seed, config, folder, watch)
                 identity: dict[str, Any] = {"data": images, "family": family, "seed": seed, "probes": probes}
                 if family != PIXELS:
-                    network_config, training = run.configured()
-                    identity |= {"model": asdict(network_config), "training": asdict(training)}
+                    how = run.planned()
+                    identity |= {"model": asdict(how.network), "training": asdict(how.training)}
+                    identity |= {} if how.encoder is None else {"encoder": how.encoder.facts}
                 made.append(Cell(run.path.parent.name, identity, partial(KINDS.get(family, measured), run, identity)))
     return made
 
@@ -176,14 +172,9 @@ def train_model(run: Run) -> Result:
     """Train a model and save it; an interrupted training resumes."""
     from latentcli.models.backbones import count_parameters
 
-    network_config, training = run.configured()
-    images = run.task.train
+    images, how = run.task.train, run.planned()
     began = time.monotonic()
-    model = in_study(
-        run.watch, run.path, trained, run.family, network_config, training, images.images,
-        identity(run.family, network_config, training, images.name, {"images": images.images}), images.class_names,
-        device=run.config.device,
-    )  # fmt: skip
+    model = in_study(run.watch, run.path, how.carry_out, images, images.class_names, device=run.config.device)
     seconds = time.monotonic() - began
     model.save(run.path)
     parameters = count_parameters(model.network)
@@ -213,10 +204,11 @@ def leaking(run: Run, cell: Mapping[str, Any]) -> Result:
     from latentcli.numerics.random import generator_for
     from latentcli.training.resumable import fit
 
-    network_config, training = run.configured()
-    assert isinstance(network_config, VQVAEConfig)
+    how = run.planned()
+    training = how.training
+    assert isinstance(how.network, VQVAEConfig)
     images, classes = run.task.train, len(run.task.train.class_names)
-    network = label_embedding.LabelledVQVAE(network_config, classes)
+    network = label_embedding.LabelledVQVAE(how.network, classes)
     initialise(network, generator_for(run.seed, "weights"))
     network.to(devices.resolve(run.config.device))
     examples = label_embedding.examples(images.images, images.labels.codes, classes, training)

@@ -1,7 +1,7 @@
 """From images to a trained model, in one call."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,25 +79,56 @@ def train(
         )  # fmt: skip
     model = model or "vae"
     count = len(images.labels.names) if classes is None else classes
-    encoder = _encoder(FAMILIES[model].Config, settings)
-    if encoder is not None:
-        settings = settings | {"encoder": encoder.name}
-        if len(images) < FEW and settings.get("held_out") is None:
-            settings["held_out"] = 0.0
-    else:
-        settings = with_views(FAMILIES[model].Config, images, settings)
-    network_config, loop_config = configure(
-        FAMILIES[model].Config, TrainingConfig, images.shape, count or None, settings
-    )
-    run = identity(model, network_config, loop_config, images.name, {"images": images.images}, **_spans(images))
-    weights = {}
-    if encoder is not None:
-        run |= {"encoder": encoder.facts}
-        weights = {f"encoder.{name}": tensor for name, tensor in encoder.network.state_dict().items()}
-    return trained(
-        model, network_config, loop_config, images.images, run, images.class_names, weights,
+    return plan(model, images, count or None, settings).carry_out(
+        images, images.class_names,
         device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is settled before a model of latents is trained.
+
+    Attributes:
+        family: a name in ``FAMILIES``.
+        network, training: the two configurations.
+        encoder: that is trained already; None where the model trains its own.
+    """
+
+    family: str
+    network: ModelConfig
+    training: TrainingConfig
+    encoder: FoundEncoder | None
+
+    def identity(self, images: ImageSet) -> dict[str, Any]:
+        """The ``identity`` of the run on these images."""
+        run = identity(
+            self.family, self.network, self.training, images.name, {"images": images.images}, **_spans(images)
+        )
+        return run if self.encoder is None else run | {"encoder": self.encoder.facts}
+
+    def carry_out(self, images: ImageSet, class_names: tuple[str, ...], **how: Any) -> TrainedModel:
+        """The trained model; ``how`` are the last arguments of ``trained``."""
+        found = {} if self.encoder is None else self.encoder.network.state_dict()
+        weights = {f"encoder.{name}": tensor for name, tensor in found.items()}
+        run = self.identity(images)
+        return trained(self.family, self.network, self.training, images.images, run, class_names, weights, **how)
+
+
+def plan(family: str, images: ImageSet, classes: int | None, settings: Mapping[str, Any]) -> Plan:
+    """How a model of these images is trained: with settings by name, which may name an encoder that is trained already.
+
+    Raises:
+        UsageError: an unknown setting, or a value out of range; or there is no such encoder.
+        ModelFileError: the encoder's weights cannot be read.
+    """
+    encoder = _encoder(FAMILIES[family].Config, settings)
+    if encoder is None:
+        settings = with_views(FAMILIES[family].Config, images, settings)
+    else:
+        few = {"held_out": 0.0} if len(images) < FEW and settings.get("held_out") is None else {}
+        settings = {**settings, "encoder": encoder.name, **few}
+    return Plan(family, *configure(FAMILIES[family].Config, TrainingConfig, images.shape, classes, settings), encoder)
 
 
 def _continued(
