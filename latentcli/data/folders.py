@@ -98,7 +98,7 @@ def _as_set(
     in_bytes = None if decoded.spans else rules.span  # `range` of files of 8 bits
     if in_bytes is not None and in_bytes.low >= 0 and in_bytes.high <= 255:
         images, of_bits = in_bytes.bytes_of(decoded.images), list[str]()
-    elif decoded.spans and rules.span is not None:
+    elif decoded.spans:  # what there is of their numbers was told in their own units
         images, of_bits = decoded.images, []
     else:  # files of 8 bits may hold few values
         images, of_bits, _ = pixels_of(decoded.images, name)

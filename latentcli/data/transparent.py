@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, extremes, pixels_of, span_of
+from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, pixels_of, span_of
 
 _ROUND = 256  # images of which the alpha is converted at a time
 
@@ -16,7 +16,8 @@ def opaque(
     """(N, 1, H, W) or (N, 3, H, W) uint8 of (N, 2, H, W) or (N, 4, H, W) numbers, the last channel of which is alpha.
 
     Args:
-        array: all channels together span what arrays without alpha do; alpha may be 0…1, or of other bits, by itself.
+        array: its colours span what those of arrays without alpha do; alpha may be 0…1, or of other bits, by itself.
+            Only where the colours leave that unclear, as dark ones in floats do, do all channels together tell.
         name: of the data, for messages.
         rules: what is said of the pixels; a ``background`` with colour makes images of three channels.
         leave_out: the numpy call that leaves the last channel out.
@@ -32,8 +33,16 @@ def opaque(
     from latentcli.formats.transparency import ON_GROUND, on_ground
 
     of_alpha = _span_of_alpha(array[:, -1], name, leave_out) if array.dtype.kind in "biuf" else Span(0, 1)
-    colours, told, spans = pixels_of(array if rules.span is None else array[:, :-1], name, rules)
-    colours = colours[:, : array.shape[1] - 1]
+    try:
+        colours, told, spans = pixels_of(array[:, :-1], name, rules)
+    except DataError as error:
+        if not isinstance(error.__cause__, UnclearValues):
+            raise
+        try:
+            colours, told, spans = pixels_of(array, name, rules)
+        except DataError:
+            raise error from error.__cause__
+        colours = colours[:, :-1]
     mode = "RGB" if len(set(ImageColor.getrgb(rules.background or "black")[:3])) > 1 else "L"
     mode = "RGB" if colours.shape[1] == 3 else mode
     result = np.empty((len(array), len(mode), *array.shape[2:]), np.uint8)
@@ -58,7 +67,7 @@ def opaque(
 
 def _span_of_alpha(alpha: np.ndarray, name: str, leave_out: str) -> Span:
     """What is wholly transparent, and what wholly visible."""
-    low, high = extremes(alpha)
+    low, high = float(alpha.min()), float(alpha.max())
     try:
         if high == 0:
             raise UnclearValues("0 alone")

@@ -11,6 +11,7 @@ from PIL import Image
 from latentcli.core.errors import DataError, UsageError
 from latentcli.data import load
 from latentcli.data.arrays import to_images
+from latentcli.formats.found_numbers import found_in
 from latentcli.formats.pixel_values import Span, UnclearValues, hint, parse_range, span_of
 
 TRUE = np.random.default_rng(0).integers(0, 256, (5, 12, 12)).astype(np.uint8)
@@ -84,6 +85,15 @@ def test_numbers_that_are_not_finite_are_counted_and_the_call_that_omits_them_wo
     advised = re.search(r"data\[.*\]", str(caught.value))[0].split(", and")[0]
     kept, *_ = to_images(eval(advised, {"numpy": np, "data": data, "len": len}), "x")
     assert np.array_equal(kept[:, 0], TRUE[[0, 2, 4]])
+    for more in ([3, 1], [0, 2, 4]):  # where most images have some, to omit them is no way
+        data[more, 5, 5] = np.nan
+        with pytest.raises(DataError) as caught:
+            to_images(data, "x")
+        advised = re.search(r"numpy\.nan_to_num\(.*\)", str(caught.value))[0]
+        images, *_ = to_images(eval(advised, {"numpy": np, "data": data}), "x")
+        assert np.array_equal(images[[0, 2, 4], 0, :4], TRUE[[0, 2, 4], :4])
+        assert (images[3, 0, 0, 0], images[1, 0, 2, 2]) == (0, 255)
+        assert ("omit" in str(caught.value)) == (len(more) == 2)
 
 
 @given(st.sampled_from(["f4", "i2", "i8", "i1", "u4"]), st.floats(-1e5, 1e5), st.floats(1, 1e5))
@@ -95,7 +105,7 @@ def test_every_hint_names_a_range_that_holds_the_numbers(kind, low, width):
     try:
         span = span_of(dtype, low, high)
     except UnclearValues:
-        span = parse_range(hint(dtype, low, high).rsplit(" ", 1)[1])
+        span = parse_range(hint(found_in(np.linspace(low, high, 50).astype(dtype))).rsplit(" ", 1)[1])
     assert span.holds(low, high)
 
 

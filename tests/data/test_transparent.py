@@ -37,7 +37,8 @@ def test_arrays_with_alpha_are_laid_on_the_ground_that_files_are_laid_on(tmp_pat
     (tmp_path / "set").mkdir()
     for number, image in enumerate(images[:, :, :11] if form == "MATLAB" else images):
         Image.fromarray(image, "LA" if image.shape[2] == 2 else "RGBA").save(tmp_path / "set" / f"{number}.png")
-    found = load(tmp_path / "x.npz", background=background)
+    said = "65535" if (form, ink) == ("deep", "grey") else None  # which fills 14 bits, of which alpha says nothing
+    found = load(tmp_path / "x.npz", background=background, range=said)
     files = load(tmp_path / "set", image_shape=found.shape, background=background)
     assert found.shape[0] == (1 if len(DRAWN[ink]) == 1 and background != "orange" else 3)
     assert np.abs(found.images.astype(int) - files.images).max() <= 1
