@@ -154,10 +154,25 @@ def parse_max_bad(text: str, total: int) -> float:
 
 def _check_bad(bad: Sequence[tuple[str, str]], total: int, max_bad: str, name: str) -> None:
     if bad and (len(bad) > parse_max_bad(max_bad, total) or len(bad) == total):
-        first = "; ".join(f"{file}: {why}" for file, why in bad[:_NAMED])
-        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        remedy = "mend or remove them" + ("" if len(bad) == total else f", or skip them: `max_bad` {len(bad)}")
-        raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", first + more, remedy)
+        found, way = _reasons(bad)
+        remedy = (way or "mend or remove them") + ("" if len(bad) == total else f", or skip them: `max_bad` {len(bad)}")
+        raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", found, remedy)
+
+
+def _reasons(bad: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Why files cannot be read, each reason once, with some of its files; and the way on, where all have one.
+
+    A reason may end in a way on, after a semicolon; files with the same way have the same reason, of other numbers.
+    """
+    files: dict[str, list[str]] = {}
+    for file, why in bad:
+        files.setdefault(why.partition("; ")[2] or why, []).append(file)
+    whys = dict(bad)
+    ways = [way for way, of in files.items() if way != whys[of[0]]]
+    alone = ways[0] if len(files) == len(ways) == 1 else ""
+    told = [f"{_some(of)}: {whys[of[0]].removesuffix(f'; {alone}')}" for of in files.values()]
+    left = sum(map(len, [*files.values()][_NAMED:]))
+    return "; ".join(told[:_NAMED]) + (f"; and {left} more" if left else ""), alone
 
 
 @dataclass(frozen=True)
@@ -337,12 +352,16 @@ def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -
 def _check_left(names: Mapping[str, str], decoded: Decoded, of: str) -> None:
     """Refuse a class of which every file is unreadable, whatever number of such files may be skipped."""
     left = {names.get(file, "") for file in decoded.sources}
+    lost: dict[str, list[tuple[str, str]]] = {}
     for image, why in decoded.bad:
         file = image if image in names else of_page(image)[0]
         if names.get(file, "") not in {"", *left}:
-            found = f"all its files are unreadable, such as {image}: {why}"
-            remedy = f"mend them, or {_leave_out(left - {''})}"
-            raise DataError(f"the class {names[file]} of {of} has no image that can be read", found, remedy)
+            lost.setdefault(names[file], []).append((image, why))
+    for name, bad in lost.items():
+        found, way = _reasons(bad)
+        remedy = f"{way or 'mend them'}, or {_leave_out(left - {''})}"
+        problem = f"the class {name} of {of} has no image that can be read"
+        raise DataError(problem, f"all are unreadable: {found}", remedy)
 
 
 def _leave_out(kept: Collection[str]) -> str:

@@ -60,6 +60,9 @@ _TURNS = {
 """
 
 
+_ENDS = ", ".join(f"{name}inf=image[numpy.isfinite(image)].{end}()" for name, end in (("pos", "max"), ("neg", "min")))
+_MAKE_FINITE = f"save finite ones instead: numpy.nan_to_num(image, nan=numpy.nan, {_ENDS})"
+
 DEEP_SPANS = {"whole": Span(0, 65_535), "float": Span(0, 1)}
 """Of pixels of more than 8 bits, by the kind of their type, where no other is given."""
 
@@ -350,10 +353,7 @@ def _found(
     ends = None if asked is None else (asked.low - ROUNDING, asked.high + ROUNDING)
     found = found_in(numbers, wanted.sample, ends, padding)
     if not found.finite:
-        good = numbers[np.isfinite(numbers)] if np.isfinite(numbers).any() else np.zeros(1)
-        low, high = float(good.min()), float(good.max())
-        way = f"save numpy.nan_to_num(image, nan={low:.6g}, posinf={high:.6g}, neginf={low:.6g}) instead"
-        raise UnreadableImage(f"it holds infinite numbers; {way}")
+        raise UnreadableImage(f"infinite numbers from {found.low:g} to {found.high:g}; {_MAKE_FINITE}")
     if found.padding:
         hearing.tell(AS_PADDING.format(" and ".join(found.padding)))
     return found

@@ -85,7 +85,7 @@ def test_a_plain_folder_has_nothing_to_tell(folder):
 
 
 LOST: dict[str, tuple[Fill, str]] = {
-    "scans": (text("owl/1.dcm", "owl/2.dcm"), r"class owl of(.|\n)*such as owl/1\.dcm(.|\n)*DICOM"),
+    "scans": (text("owl/1.dcm", "owl/2.dcm"), r"class owl of(.|\n)*owl/1\.dcm(.|\n)*DICOM"),
     "volumes": (text("owl/1.nii.gz"), "NIfTI"),
     "no suffix": (images("owl/1", "owl/2"), "no suffix, such as owl/1(.|\n)*rename"),
     "a telephone's": (text("owl/1.HEIC"), "HEIC"),
@@ -170,6 +170,46 @@ def test_a_class_does_not_vanish_with_its_unreadable_files(folder, bad, max_bad)
     with pytest.raises(DataError, match=r"class owl of set(.|\n)*unreadable(.|\n)*`classes` cat,dog"):
         load(folder, max_bad=max_bad)
     assert load(folder, max_bad=max_bad, classes=["cat", "dog"]).class_names == ("cat", "dog")
+
+
+def _tiffs(folder: Path, low: int, dtype: str) -> None:
+    for number in range(4):
+        (folder / "owl").mkdir(exist_ok=True)
+        image = (np.eye(16) * (900 + number) + low).astype(dtype)
+        pytest.importorskip("tifffile").imwrite(folder / "owl" / f"{number}.tif", image)
+
+
+def _cut(folder: Path) -> None:
+    put(folder / "owl" / "0.png")
+    content = (folder / "owl" / "0.png").read_bytes()[:60]
+    for number in range(4):
+        (folder / "owl" / f"{number}.png").write_bytes(content)
+
+
+FOR_ONE_REASON: dict[str, tuple[Fill, str, str]] = {  # what the files are, the reason, the way on
+    "signed": (lambda folder: _tiffs(folder, -500, "i2"), "black and white are unclear", "`range` -500,403"),
+    "floats": (lambda folder: _tiffs(folder, 300, "f4"), "black and white are unclear", "`range` 1203"),
+    "unread numbers": (lambda folder: _tiffs(folder, 0, "f8"), "floating-point numbers of 64 bits", "mend them"),
+    "cut": (_cut, "damaged", "mend them"),
+}
+
+
+@pytest.mark.parametrize("case", FOR_ONE_REASON)
+def test_files_that_are_unreadable_for_one_reason_have_it_told_once_with_the_way_on(folder, case):
+    fill, reason, way = FOR_ONE_REASON[case]
+    fill(folder)
+    with pytest.raises(DataError, match=rf"class owl of set(.|\n)*{way}, or leave it out: `classes` cat,dog") as lost:
+        load(folder)
+    with pytest.raises(DataError, match=rf"4 of the 4 image files(.|\n)*{way.split()[0]}") as all_bad:
+        load(folder / "owl")
+    for caught in (lost, all_bad):
+        assert str(caught.value).count(reason) == 1
+        assert re.search(rf"0\.\w+, .*2\.\w+ and 1 more: .*{reason}", str(caught.value))
+    if "range" in way:
+        assert len(load(folder, range=way.split()[1])) == 10
+    text("owl/4.png")(folder)
+    with pytest.raises(DataError, match=rf"and 1 more: .*{reason}.*; 4.png: not a PNG(.|\n)*mend or remove them"):
+        load(folder / "owl")
 
 
 @pytest.mark.parametrize("link", ["cat/similar", "Alias", "cat/a/b"])
