@@ -19,6 +19,7 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
+from latentcli.data.foreign import converting, suffix_of
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import reason
 from latentcli.formats.spelled_paths import of_page
@@ -261,7 +262,7 @@ class Entries:
 
     def notes(self, name: str) -> list[str]:
         """A line for what was passed over, and one for folders without any file."""
-        kinds = Counter(PurePosixPath(path).suffix.lower() or "without a suffix" for path in self.others)
+        kinds = Counter(suffix_of(path) or "without a suffix" for path in self.others)
         parts = [f"{count} {suffix}" for suffix, count in kinds.most_common(8)]
         parts += [f"{sum(kinds.values()) - sum(count for _, count in kinds.most_common(8))} others"] * (len(kinds) > 8)
         if self.hidden:
@@ -316,11 +317,12 @@ def _checked(
     paths = entries.images
     depths = {path.count("/") for path in paths}
     if not paths:
-        kinds = sorted({PurePosixPath(path).suffix or "no suffix" for path in entries.others})
+        kinds = sorted({suffix_of(path) or "no suffix" for path in entries.others})
         found = ", ".join(kinds[:8]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         archives = [path for path in entries.others if is_archive(Path(path))]
-        way = f"archives are read one at a time: name {archives[0]} itself" if archives else _way_on(entries.others)
+        way = f"archives are read one at a time: name {archives[0]} itself" if archives else ""
+        way = way or _way_on(folder, entries.others)
         raise DataError(f"{folder} holds no images", expected, way or "name another folder")
     if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
@@ -342,8 +344,9 @@ def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -
         if name in doubled:
             found, way = "it is a link to a folder that is read under another name", ""
         elif lost:
-            kinds = sorted({PurePosixPath(path).suffix or "no suffix" for path in lost})
-            found, way = f"found {len(lost)} files with {', '.join(kinds[:8])}, such as {lost[0]}", _way_on(lost)
+            kinds = sorted({suffix_of(path) or "no suffix" for path in lost})
+            found = f"found {len(lost)} files with {', '.join(kinds[:8])}, such as {lost[0]}"
+            way = _way_on(folder / name, lost)
         else:
             continue
         raise DataError(f"the class {name} of {folder} has no image that can be read", found, way or _leave_out(full))
@@ -369,19 +372,18 @@ def _leave_out(kept: Collection[str]) -> str:
     return f"leave it out: `classes` {others}" if len(others) < 60 else "leave it out with `classes`"
 
 
-_FORMATS_OF_OTHERS = {
-    "HEIC": (".heic", ".heif"),
-    "JPEG 2000": (".jp2", ".j2k", ".jpf"), "SVG": (".svg",), "raw": (".cr2", ".nef", ".arw", ".dng", ".raw"),
-}  # fmt: skip
+_FORMATS_OF_OTHERS = {"SVG": (".svg",), "raw": (".cr2", ".nef", ".arw", ".dng", ".raw")}
 
 
-def _way_on(paths: Sequence[str]) -> str:
+def _way_on(folder: Path, paths: Sequence[str]) -> str:
     """What to do with files that have not the suffix of an image; nothing where that is unknown."""
     if medical := _medical(paths):
         return f"{medical}, or convert them to PNG"
     for name, suffixes in _FORMATS_OF_OTHERS.items():
         if any(path.lower().endswith(suffixes) for path in paths):
             return f"{name} files are not read: convert them to PNG"
+    if way := converting(folder, paths):
+        return way
     if any(not PurePosixPath(path).suffix for path in paths):
         return "an image is known by its suffix: rename files without one, such as to .png or .jpg"
     return ""

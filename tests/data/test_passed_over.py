@@ -212,6 +212,82 @@ def test_files_that_are_unreadable_for_one_reason_have_it_told_once_with_the_way
         load(folder / "owl")
 
 
+CONVERTED = {  # formats that Pillow opens, by their suffix, and the mode of images in them
+    "tga": "L", "TGA": "RGB", "pcx": "L", "ico": "RGBA", "sgi": "L", "rgb": "RGB", "dds": "RGBA", "jp2": "L",
+    "icns": "RGBA", "msp": "1", "xbm": "1", "pfm": "F", "dib": "L", "cur": None, "blp": "P",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", CONVERTED)
+def test_what_pillow_opens_and_is_not_read_comes_with_the_line_that_converts_it(folder, suffix):
+    side = 32 if suffix == "icns" else 16
+    for number in range(3):
+        pixels = np.full((side, side), 90 * (suffix not in ("msp", "xbm")), np.uint8)
+        pixels[4 + number : 12] = 255
+        image, path = Image.fromarray(pixels), folder / "owl" / "inner" / f"{number}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == "cur":  # an icon with a hot spot
+            image.convert("RGBA").save(path.with_suffix(".ico"), bitmap_format="bmp")
+            content = bytearray(path.with_suffix(".ico").read_bytes())
+            content[2:3] = b"\2"
+            path.write_bytes(content)
+            path.with_suffix(".ico").unlink()
+        elif suffix == "pfm":
+            Image.fromarray(pixels / np.float32(255)).save(path)
+        else:
+            image.convert(CONVERTED[suffix]).save(path)
+    single = next((folder / "owl" / "inner").iterdir())
+    with pytest.raises(DataError, match=rf"in a format that is not read(.|\n)*\.{suffix.lower()}") as caught:
+        load(single)
+    exec(str(caught.value).partition("in Python: ")[2], {})
+    converted = next(path for path in single.parent.iterdir() if path.name.startswith(f"{single.name}."))
+    assert load(converted).images.max() > 200
+    converted.unlink()
+    for where in (folder, folder / "owl"):
+        with pytest.raises(DataError, match=rf"\.{suffix.lower()} files are not read: convert") as caught:
+            load(where)
+    with pytest.raises(DataError, match=r"class owl(.|\n)*in Python: ") as caught:
+        load(folder)
+    exec(str(caught.value).partition("in Python: ")[2], {})
+    found = load(folder, image_size=16)
+    assert (found.class_names, list(found.labels.counts)) == (("cat", "dog", "owl"), [3, 3, 3])
+    assert (np.diff(found.images[-3:].mean(axis=(1, 2, 3))) < -1).all()  # each has less white than the one before
+    assert load(folder / "owl").images.max() > 200
+    assert len(list((folder / "owl" / "inner").iterdir())) == 6  # none took the place of another
+
+
+def test_telephones_pictures_need_a_package_and_archives_are_unpacked_first(folder, tmp_path):
+    text("owl/1.HEIC", "owl/2.tga")(folder)
+    with pytest.raises(DataError, match=r"\.heic, \.tga files(.|\n)*pillow_heif\.register_heif_opener\(\); \["):
+        load(folder)
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    with pytest.raises(DataError, match=r"unpack it, and where its files are now: \.heic(.|\n)*packed\.zip/owl'"):
+        load(tmp_path / "packed.zip")
+
+
+PACKED = {
+    "cat/1.tar.gz": "1 .tar.gz", "cat/a.csv.gz": "1 .csv.gz", "cat/B.JSON.BZ2": "1 .json.bz2", "cat/x.gz": "1 .gz",
+    "cat/v1.2.gz": "1 .gz", "cat/t.nii.xz": "1 .nii.xz", "cat/name.with.dots.svg": "1 .svg",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_files_are_counted_by_their_whole_suffix(folder, name):
+    text(name)(folder)
+    assert load(folder).notes == (f"set: passed over what is no image: {PACKED[name]}",)
+
+
+def test_volumes_are_counted_by_their_whole_suffix_where_nothing_reads_them(folder, monkeypatch):
+    from latentcli.formats import medical_files
+
+    monkeypatch.setattr(medical_files, "find_spec", lambda name: None)
+    text("cat/a.nii.gz", "dog/b.nii.gz", "dog/c.nii")(folder)
+    assert "2 .nii.gz, 1 .nii" in load(folder).notes[0]
+    text("owl/a.nii.gz")(folder)
+    with pytest.raises(DataError, match=r"found 1 files with \.nii\.gz"):
+        load(folder)
+
+
 @pytest.mark.parametrize("link", ["cat/similar", "Alias", "cat/a/b"])
 def test_a_class_keeps_its_images_whatever_links_lead_to_it(folder, link):
     (folder / link).parent.mkdir(parents=True, exist_ok=True)
