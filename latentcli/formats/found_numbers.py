@@ -54,11 +54,12 @@ class FoundNumbers:
 
     @property
     def bulk(self) -> tuple[float, float]:
-        """The numbers between which nearly all lie."""
+        """The numbers between which nearly all lie; all, where nearly all are one, as in most maps of labels."""
         if not len(self.sample):
             return self.low, self.high
-        low = np.quantile(self.sample, BULK[0], method="higher")
-        return float(low), float(np.quantile(self.sample, BULK[1], method="lower"))
+        low = float(np.quantile(self.sample, BULK[0], method="higher"))
+        high = float(np.quantile(self.sample, BULK[1], method="lower"))
+        return (low, high) if low < high else (self.low, self.high)
 
 
 def found_in(

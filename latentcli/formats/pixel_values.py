@@ -254,8 +254,13 @@ def _as_numbers(values: np.ndarray) -> tuple[str, str | None]:
             row.astype(np.float64)
         except ValueError:
             text = next(text for text in row.reshape(-1) if not _is_number(text))
-            return f"expected numbers, found texts such as {str(text)[:40]!r}", "name the array of images 'data'"
-    return "expected numbers, found texts of such", "make them numbers: data.astype(float)"
+            way = "images are numbers, such as 0…255 in uint8; where these are labels, name them 'labels'"
+            return f"expected numbers, found texts such as {_shown(text)}", way
+    return f"found texts of numbers, such as {_shown(values.flat[0])}", "make them numbers: data.astype(float)"
+
+
+def _shown(text: np.str_ | np.bytes_) -> str:
+    return repr((text.decode("latin-1") if isinstance(text, bytes) else str(text))[:40])
 
 
 def _is_number(text: np.str_ | np.bytes_) -> bool:

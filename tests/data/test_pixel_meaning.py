@@ -245,6 +245,24 @@ def test_types_of_files_are_called_as_they_were_saved(tmp_path):
         assert f"{np.dtype(kind).name} from 0 to 127 is read as" in load(tmp_path / kind).notes[0]
 
 
+@pytest.mark.parametrize("kind", ["i2", "u2", "i4", "i8", "u8"])
+@pytest.mark.parametrize(("largest", "share"), [(2, 0.9), (5, 0.02), (31, 0.3), (4, 0.001)])
+def test_maps_of_labels_in_whole_numbers_of_any_type_are_told_with_the_range_that_shows_them(
+    tmp_path, kind, largest, share
+):
+    objects = np.random.default_rng(1).random((40, 12, 12)) < share
+    classes = objects * (np.arange(5760).reshape(40, 12, 12) % largest + 1)
+    np.save(tmp_path / "x.npy", classes.astype(kind))
+    found = load(tmp_path / "x.npy")
+    assert found.images.max() <= 2 * largest
+    (told,) = (note for note in found.notes if "nearly all of its numbers, 0 to" in note)
+    advised = re.search(r"`range` (\S+)", told)[1]
+    assert int(advised) == largest
+    said = load(tmp_path / "x.npy", range=advised)
+    assert np.array_equal(said.images[:, 0], np.rint(classes * (255 / largest)))
+    assert said.notes == ()
+
+
 @pytest.mark.parametrize("largest", [2, 15, 31])
 def test_bytes_of_few_values_are_told_and_the_range_that_is_advised_makes_them_white(tmp_path, largest):
     classes = TRUE % (largest + 1)

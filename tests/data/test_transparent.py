@@ -68,6 +68,27 @@ def test_opaque_arrays_keep_their_pixels_and_what_is_no_alpha_is_refused_with_th
         assert load(tmp_path / "x.npy").images.max() > 200
 
 
+FULL = {  # colours, what is wholly visible, and the numbers that the colours span
+    "12 bits, all of alpha": ((TRUE * (4095 / 255)).astype("u2"), 65_535, "0…4095"),
+    "12 bits, 12 of alpha": ((TRUE * (4095 / 255)).astype("u2"), 4095, "0…4095"),
+    "10 bits, 12 of alpha": ((TRUE * (1023 / 255)).astype("i4"), 4095, "0…1023"),
+    "bytes in 16 bits": (TRUE.astype("u2"), 65_535, "0…255"), "bytes, truth": (TRUE.astype("i2"), 1, "0…255"),
+    "fractions, bytes of alpha": ((TRUE / 255).astype("f4"), 255, None),
+    "16 bits": (TRUE.astype("u2") * 257, 255, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("case", FULL)
+def test_what_colours_span_is_theirs_alone_whatever_alpha_is(tmp_path, case, first):
+    colours, visible, span = FULL[case]
+    images = np.concatenate([colours, np.full((*colours.shape[:3], 1), visible, colours.dtype)], axis=-1)
+    np.save(tmp_path / "x.npy", np.moveaxis(images, -1, 1) if first else images)
+    found = load(tmp_path / "x.npy")
+    assert np.abs(found.images.astype(int) - TRUE.transpose(0, 3, 1, 2)).max() <= 1
+    assert any(f"is read as {span};" in note for note in found.notes) == (span is not None)
+
+
 def png(pixels, bits=16):
     """A PNG file of channels of 16 bits, which Pillow does not write; from its specification, filter Up in each row."""
 
