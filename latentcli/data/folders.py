@@ -75,6 +75,7 @@ def load(
     if labelled and decoded.files:
         _check_left(names, decoded, name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
+    _check_seen(decoded, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
     nested = _note_of_nested(decoded.files, name) if labelled else ()
     return _as_set(decoded, labels, name, (*entries.notes(name), *nested), of_labels, rules or PixelRules())
@@ -90,6 +91,7 @@ def load_files(
     files = [path.as_posix() for path in paths]
     decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
+    _check_seen(decoded, name)
     return _as_set(decoded, Labels.none(len(decoded.files)), name, (), (), rules or PixelRules())
 
 
@@ -158,6 +160,23 @@ def _check_bad(bad: Sequence[tuple[str, str]], total: int, max_bad: str, name: s
         found, way = _reasons(bad)
         remedy = (way or "mend or remove them") + ("" if len(bad) == total else f", or skip them: `max_bad` {len(bad)}")
         raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", found, remedy)
+
+
+_WITHOUT_ALPHA = "PIL.Image.open(file).convert('RGBA').convert('RGB').save(file)"
+
+
+def _check_seen(decoded: Decoded, name: str) -> None:
+    """Refuse files of which all are wholly transparent: no ground would show anything."""
+    from latentcli.formats.transparency import EMPTY, UNSEEN
+
+    unseen = {file: remark for file, remark in decoded.remarks if remark in (UNSEEN, EMPTY)}
+    if not decoded.files or len(unseen) < len(decoded.files):
+        return
+    hidden = [file for file, remark in unseen.items() if remark == UNSEEN]
+    found = f"found colours beneath in {len(hidden)} of them" if hidden else "found one colour beneath in each"
+    without = f"leave out their alpha, in Python: {_WITHOUT_ALPHA} for each"
+    remedy = without if hidden else "name images that show something"
+    raise DataError(f"all {len(unseen)} images of {name} are wholly transparent", found, remedy)
 
 
 def _reasons(bad: Sequence[tuple[str, str]]) -> tuple[str, str]:
@@ -399,9 +418,12 @@ def _medical(paths: Sequence[str]) -> str:
 
 def _remarks(remarks: Sequence[tuple[str, str]], name: str) -> list[str]:
     """A line for each kind of remark that decoding made, with the number of its files."""
+    from latentcli.formats.transparency import UNSEEN
+
     counts = Counter(remark for _, remark in remarks)
     first = {remark: file for file, remark in reversed(remarks)}
     ways = {remark: "`background` says otherwise" for remark in counts if remark.startswith("transparent")}
+    ways[UNSEEN] = f"to see it, leave out the alpha, in Python: {_WITHOUT_ALPHA}"
     lines = []
     for remark, count in counts.items():
         what, _, way = remark.partition("; ")

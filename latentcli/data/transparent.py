@@ -32,7 +32,7 @@ def opaque(
 
     from latentcli.formats.transparency import ON_GROUND, on_ground
 
-    of_alpha = _span_of_alpha(array[:, -1], name, leave_out) if array.dtype.kind in "biuf" else Span(0, 1)
+    of_alpha = _span_of_alpha(array, name, leave_out) if array.dtype.kind in "biuf" else Span(0, 1)
     try:
         colours, told, spans = pixels_of(array[:, :-1], name, rules)
     except DataError as error:
@@ -65,14 +65,18 @@ def opaque(
     return result, told, spans
 
 
-def _span_of_alpha(alpha: np.ndarray, name: str, leave_out: str) -> Span:
+def _span_of_alpha(array: np.ndarray, name: str, leave_out: str) -> Span:
     """What is wholly transparent, and what wholly visible."""
+    alpha, colours = array[:, -1], array[:, :-1]
     low, high = float(alpha.min()), float(alpha.max())
     try:
         if high == 0:
             raise UnclearValues("0 alone")
         return Span(0, 1) if alpha.dtype.kind != "f" and high == 1 else span_of(alpha.dtype, low, high)
     except UnclearValues as unclear:
-        raise DataError(
-            f"the last channel of {name} is no alpha", f"found {unclear}", f"leave it out: {leave_out}"
-        ) from unclear
+        if high == 0 and all((image == colours[0, :, :1, :1]).all() for image in colours):
+            what = f"all {len(array)} images of {name} are wholly transparent"
+            remedy = "name images that show something"
+            raise DataError(what, "found one colour beneath in all of them", remedy) from None
+        what = f"the last channel of {name} is no alpha"
+        raise DataError(what, f"found {unclear}", f"leave it out: {leave_out}") from unclear

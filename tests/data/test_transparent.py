@@ -89,6 +89,61 @@ def test_what_colours_span_is_theirs_alone_whatever_alpha_is(tmp_path, case, fir
     assert any(f"is read as {span};" in note for note in found.notes) == (span is not None)
 
 
+def hidden(form, colours):
+    """(6, 12, 12, C) wholly transparent images, as files have them."""
+    clear = np.zeros((*colours.shape[:3], 1), np.uint8)
+    return np.concatenate([colours if form == "RGBA" else colours[..., :1], clear], axis=-1)
+
+
+@pytest.mark.parametrize("background", [None, "white", "orange"])
+@pytest.mark.parametrize("form", ["RGBA", "LA", "P"])
+def test_wholly_transparent_files_are_refused_with_what_shows_what_lies_beneath(tmp_path, form, background):
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(hidden(form, TRUE)):
+        file = tmp_path / "set" / f"{number}.png"
+        if form == "P":
+            Image.fromarray(image[..., 0]).convert("P").save(file, transparency=bytes(256))
+        else:
+            Image.fromarray(image, form).save(file)
+    with pytest.raises(DataError, match="all 6 images of set are wholly transparent") as caught:
+        load(tmp_path / "set", background=background)
+    assert "background" not in str(caught.value)
+    call = str(caught.value).partition("in Python: ")[2].removesuffix(" for each")
+    import PIL
+
+    for file in (tmp_path / "set").iterdir():
+        eval(call, {"PIL": PIL, "file": file})
+    found = load(tmp_path / "set")
+    true = TRUE.transpose(0, 3, 1, 2)
+    assert np.array_equal(found.images, true if form == "RGBA" else true[:, :1])
+    assert found.notes == ()
+
+
+def test_some_wholly_transparent_files_are_told_apart_from_drawings(tmp_path):
+    (tmp_path / "set").mkdir()
+    images = [*hidden("RGBA", TRUE)[:2], *drawings((0, 0, 0))[:3], np.zeros((12, 12, 4), np.uint8)]
+    for number, image in enumerate(images):
+        Image.fromarray(image, "RGBA").save(tmp_path / "set" / f"{number}.png")
+    told = "\n".join(load(tmp_path / "set").notes)
+    assert "nothing is seen of what lies beneath in 2 file(s), such as 0.png; to see it, leave out the alpha" in told
+    assert "laid on white in 3 file(s), such as 2.png; `background`" in told
+    assert "every pixel is transparent, and nothing lies beneath in 1 file(s), such as 5.png" in told
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_transparent_images_with_nothing_beneath_have_no_way_that_does_not_help(tmp_path, level):
+    images = np.full((6, 12, 12, 4), level, np.uint8)
+    images[..., 3] = 0
+    np.save(tmp_path / "x.npy", images)
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image, "RGBA").save(tmp_path / "set" / f"{number}.png")
+    for source in ("x.npy", "set"):
+        with pytest.raises(DataError, match=rf"all 6 images of {source} are wholly transparent") as caught:
+            load(tmp_path / source)
+        assert "name images that show something" in str(caught.value)
+
+
 def png(pixels, bits=16):
     """A PNG file of channels of 16 bits, which Pillow does not write; from its specification, filter Up in each row."""
 
