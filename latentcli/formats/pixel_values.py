@@ -272,7 +272,7 @@ def _is_number(text: np.str_ | np.bytes_) -> bool:
 
 
 def _not_finite(values: np.ndarray, name: str) -> DataError:
-    """With the calls that help: that which omits images keeps some, and the other has the ends of what is finite."""
+    """With the calls that help: one that omits images, where some are left, and one to the ends of what is finite."""
     flat = values.reshape(len(values), -1)
     bad = [row for row in range(len(values)) if not np.isfinite(flat[row]).all()]
     found = f"found some in {len(bad)} of {len(values)} images, first in number {bad[0]}"
@@ -280,7 +280,7 @@ def _not_finite(values: np.ndarray, name: str) -> DataError:
     low, high = float(min(ends)[0]), max(float(most) for _, most in ends)
     black = f"make them black and white: numpy.nan_to_num(data, nan={low:.10g}, posinf={high:.10g}, neginf={low:.10g})"
     omit = "omit these: data[numpy.isfinite(data.reshape(len(data), -1)).all(axis=1)], and their labels"
-    remedy = black if 2 * len(bad) > len(values) else f"{omit}; or {black}"
+    remedy = black if len(values) - len(bad) < 2 else f"{omit}; or {black}"
     return DataError(f"{name} holds numbers that are not finite", found, remedy)
 
 

@@ -85,7 +85,7 @@ def test_numbers_that_are_not_finite_are_counted_and_the_call_that_omits_them_wo
     advised = re.search(r"data\[.*\]", str(caught.value))[0].split(", and")[0]
     kept, *_ = to_images(eval(advised, {"numpy": np, "data": data, "len": len}), "x")
     assert np.array_equal(kept[:, 0], TRUE[[0, 2, 4]])
-    for more in ([3, 1], [0, 2, 4]):  # where most images have some, to omit them is no way
+    for more in ([3, 1], [0, 2, 4]):  # where all images have some, to omit them is no way
         data[more, 5, 5] = np.nan
         with pytest.raises(DataError) as caught:
             to_images(data, "x")
