@@ -30,6 +30,7 @@ class ImageSet(Labelled):
         parts: of which the source consists, such as ("train", "val", "test"); the images are of one of them.
         spans: the numbers of black and white by which images of more than 8 bits were read, by "whole" (whole numbers),
             "float" and "units" (of a medical device).
+        numpy: the expression that makes of ``data``, the array of the source, one in ``layout``, for messages.
 
     Example:
         >>> import latentcli as lc
@@ -48,6 +49,7 @@ class ImageSet(Labelled):
     notes: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    numpy: str = "data"
 
     def __len__(self) -> int:
         return len(self.images)

@@ -49,8 +49,11 @@ def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
         try:
             yield folder, _unpack(path, folder)
         except DataError as error:
-            told = (text or "" for text in (error.problem, error.found, error.remedy))
-            raise DataError(*(text.replace(str(folder), str(path)) for text in told)) from error
+            problem, found, remedy = (text or "" for text in (error.problem, error.found, error.remedy))
+            if str(folder) in remedy:  # what to do with the files in it
+                remedy = f"unpack it, and where its files are now: {remedy}"
+            told = (text.replace(str(folder), str(path)) for text in (problem, found, remedy))
+            raise DataError(*told) from error
 
 
 def _unpack(path: Path, folder: Path) -> tuple[str, ...]:

@@ -11,29 +11,62 @@ CHANNELS, WITH_ALPHA = (1, 3), (2, 4)
 _ANY = CHANNELS + WITH_ALPHA
 
 
-def oriented(array: np.ndarray, count: int | None, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The array with images along its first axis, a view of it, where sizes or labels leave one reading; what is told.
+LAST_FIRST = "numpy.moveaxis(data, -1, 0)"
+"""The call that puts the last axis before the others."""
+
+
+def oriented(array: np.ndarray, count: int | None, name: str) -> tuple[np.ndarray, tuple[str, ...], str]:
+    """The array with images along its first axis, a view of it, where sizes or labels leave one reading.
 
     Args:
         array: (H, W, N) and (H, W, C, N), as MATLAB has them, (N, H·W) with H = W, or one that stays as it is.
         count: of the labels beside it; None where there are none.
         name: of the source.
+
+    Returns:
+        the array; what is told; and the expression that makes it of ``data``.
     """
     shape = array.shape
-    if array.ndim == 4 and shape[2] in _ANY and shape[3] not in _ANY and shape[1] not in _ANY:
-        return np.moveaxis(array, -1, 0), (_told(name, shape, shape[3], shape[:3]),)
+    if array.ndim == 4 and shape[2] in _ANY and shape[1] not in _ANY and _last_is_first(shape, count):
+        return np.moveaxis(array, -1, 0), (_told(name, shape, shape[3], shape[:3]),), LAST_FIRST
     if array.ndim == 3 and shape[0] == shape[1] != shape[2]:
         of_labels = count == shape[2] if count in (shape[0], shape[2]) else None
         if of_labels or (of_labels is None and shape[2] > LARGEST and _in_range(*shape[:2])):
-            return np.moveaxis(array, -1, 0), (_told(name, shape, shape[2], shape[:2]),)
+            return np.moveaxis(array, -1, 0), (_told(name, shape, shape[2], shape[:2]),), LAST_FIRST
         if of_labels is None and _in_range(*shape[:2]):
-            other = f"{shape[2]} of {shape[0]}×{shape[1]}: numpy.moveaxis(data, -1, 0)"
-            return array, (_told(name, shape, shape[0], shape[1:]) + f"; if they are {other}",)
+            other = f"{shape[2]} of {shape[0]}×{shape[1]}: {LAST_FIRST}"
+            return array, (_told(name, shape, shape[0], shape[1:]) + f"; if they are {other}",), "data"
     if array.ndim == 2 and count == shape[0]:
         side = math.isqrt(shape[1])
         if side * side == shape[1] and _in_range(side, side):
-            return array.reshape(-1, side, side), (_told(name, shape, shape[0], (side, side)),)
-    return array, ()
+            told = _told(name, shape, shape[0], (side, side))
+            return array.reshape(-1, side, side), (told,), f"data.reshape(-1, {side}, {side})"
+    return array, (), "data"
+
+
+def _last_is_first(shape: tuple[int, ...], count: int | None) -> bool:
+    """Whether (H, W, C, N) is the one reading, where N could be channels, too: by the labels, or square images."""
+    if shape[3] not in _ANY:
+        return True
+    if not _in_range(*shape[:2]):
+        return False
+    return count == shape[3] if count in (shape[0], shape[3]) else shape[0] == shape[1]
+
+
+def other_order(layout: str, shape: tuple[int, ...]) -> str:
+    """The call of numpy that makes of an array, whose images are too narrow for any model, others that are not.
+
+    Args:
+        layout: by which it was read.
+        shape: of its images, (N, C, H, W).
+    """
+    count, _, height, width = shape
+    if width > max(_ANY) or layout == "NCHW" or not _in_range(count, height):
+        return ""
+    if layout == "NHWC":
+        return f"if images are along the last axis: {LAST_FIRST}"
+    alone = "one image in colour? give it an axis: data[numpy.newaxis]; or, " if width > 1 else ""
+    return f"{alone}if images are along the last axis: {LAST_FIRST}"
 
 
 def layout_of(shape: tuple[int, ...]) -> str | None:
@@ -62,13 +95,28 @@ def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
                 return f"a row per image? reshape it: data.reshape({axes}){more}"
         if _in_range(*shape):
             return "one image? give it an axis: data[numpy.newaxis]"
-    if len(shape) == 4 and not {shape[1], shape[3]} & {*CHANNELS} and _in_range(*shape[2:]):
-        return f"volumes? take one slice of each: data[:, {shape[1] // 2}]"
+    if len(shape) == 4 and not {shape[1], shape[3]} & {*CHANNELS}:
+        return _hint_for_4_axes(shape) or otherwise
     if len(shape) == 5 and shape[4] in CHANNELS and 1 not in shape[1:4] and _in_range(*shape[2:4]):
         return f"several images a row? make each a row: data.reshape({', '.join(map(str, (-1, *shape[2:])))})"
     if len(shape) > 4 and len(kept := [size for size in shape[1:] if size != 1]) in (2, 3):
         return f"leave out axes of 1: data.reshape({', '.join(map(str, (-1, *kept)))})"
     return otherwise
+
+
+def _hint_for_4_axes(shape: tuple[int, ...]) -> str:
+    """The call for (C, H, W, N), (C, N, H, W), or more channels, or slices, than are read."""
+    first, second, third, last = shape
+    if first in CHANNELS and second == third != last and _in_range(second, third):
+        return f"channels before all? {LAST_FIRST}"
+    if first in CHANNELS and _in_range(third, last):
+        return "channels before all? numpy.moveaxis(data, 0, 1)"
+    if last > max(_ANY) and _in_range(second, third) and (last < SMALLEST or second == third != last):
+        return f"{last} channels? keep three of them: data[..., :3]"
+    if _in_range(third, last):
+        channels = f"{second} channels? keep three of them: data[:, :3]; " if second < SMALLEST else ""
+        return f"{channels}volumes? take one slice of each: data[:, {second // 2}]"
+    return ""
 
 
 def _in_range(height: int, width: int) -> bool:

@@ -46,8 +46,8 @@ def load(
     name = path.name
     try:
         if path.suffix.lower() == ".npy":
-            array, turned = oriented(read_npy(path, mmap=True), None, name)
-            return to_images(array, name, rules).as_set(name, turned)
+            array, turned, numpy = oriented(read_npy(path, mmap=True), None, name)
+            return to_images(array, name, rules, numpy).as_set(name, turned)
         with open_npz(path) as archive:
             return _of_archive(archive, path, split, no_label, labelled, rules)
     except UnreadType as error:
@@ -73,8 +73,8 @@ def _of_archive(
     notes += _left_out(content, refused, labelled, name)
     again = SavedAgain(path, archive.arrays, archive.refused)
     key = _choose_images(content, again)
-    array, turned = oriented(content[key].read(), keys.count_of_labels(content), name)
-    found = replace(to_images(array, name, rules).as_set(name, turned), parts=tuple(parts))
+    array, turned, numpy = oriented(content[key].read(), keys.count_of_labels(content), name)
+    found = replace(to_images(array, name, rules, numpy).as_set(name, turned), parts=tuple(parts))
     notes += found.notes
     by_image = keys.PartsByImage() if parts else keys.parts_by_image(content, len(found), again)
     notes += by_image.notes
@@ -103,29 +103,32 @@ class Pixels(NamedTuple):
         images: (N, C, H, W) uint8.
         layout: of the array.
         notes: what is to be told of its numbers.
-        spans: as of an ``ImageSet``.
+        spans, numpy: as of an ``ImageSet``.
     """
 
     images: np.ndarray
     layout: str
     notes: tuple[str, ...]
     spans: dict[str, tuple[float, float]]
+    numpy: str
 
     def as_set(self, name: str, notes: Sequence[str]) -> ImageSet:
         """Unlabelled images, with these notes before their own."""
-        return ImageSet(self.images, name=name, layout=self.layout, notes=(*notes, *self.notes), spans=self.spans)
+        notes = (*notes, *self.notes)
+        return ImageSet(self.images, name=name, layout=self.layout, notes=notes, spans=self.spans, numpy=self.numpy)
 
 
-def to_images(array: np.ndarray, name: str, rules: PixelRules | None = None) -> Pixels:
+def to_images(array: np.ndarray, name: str, rules: PixelRules | None = None, numpy: str = "data") -> Pixels:
     """Images of numbers that mean pixels, a view where it can be.
 
     Args:
         array: in one of the layouts; of any type of numbers, see ``pixel_values``.
         name: of the data, for messages.
         rules: what is said of the pixels.
+        numpy: the expression that makes the array of that of the source.
 
     Raises:
-        DataError: another shape or type, no images, or values out of range.
+        DataError: another shape or type, no images, or values whose black and white are unclear.
     """
     layout = layout_of(array.shape)
     if layout is None:
@@ -136,14 +139,15 @@ def to_images(array: np.ndarray, name: str, rules: PixelRules | None = None) -> 
     rules = rules or PixelRules()
     images = array[:, np.newaxis] if layout == "NHW" else array.transpose(0, 3, 1, 2) if layout == "NHWC" else array
     if images.shape[1] in WITH_ALPHA:
-        kept = f":{images.shape[1] - 1}" if images.shape[1] > 2 else "0"
-        leave_out = f"data[..., {kept}]" if layout == "NHWC" else f"data[:, {kept}]"
+        axes, kept = "..." if layout == "NHWC" else ":", images.shape[1] - 1
+        leave_out = f"{numpy}[{axes}, {f':{kept}' if kept > 1 else 0}]"
+        numpy = f"{numpy}[{axes}, :{kept}]"
         images, told, found = transparent.opaque(images, name, rules, leave_out)
     else:
         images, told, found = pixels_of(images, name, rules)
         if rules.background is not None:
             told.append(f"{name}: no transparency, so `background` was not used")
-    return Pixels(images, layout, tuple(told), {kind: (span.low, span.high) for kind, span in found.items()})
+    return Pixels(images, layout, tuple(told), {kind: (span.low, span.high) for kind, span in found.items()}, numpy)
 
 
 def _shaped(content: Mapping[str, UnreadArray]) -> list[str]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from latentcli.core.image_set import LARGEST, SMALLEST, Shape
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
-from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, hint, span_for
+from latentcli.formats.found_numbers import ENOUGH, FoundNumbers, together
+from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, crowded, hint, span_for, what_is_outside
 
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 MOST = 0.75  # the share of files whose size is taken, where it is one
@@ -48,7 +50,7 @@ class Decoded:
         remarks: (path, remark) of what is not taken as it stands, sorted.
         notes: what is to be told of all of them.
         spans: of the pixels of more than 8 bits, by ``kind_of`` their type.
-        deep: kind, type, least and largest number of files of more than 8 bits, by path.
+        deep: kind of the numbers of files of more than 8 bits, and what there is of them, by path.
     """
 
     images: np.ndarray
@@ -59,7 +61,7 @@ class Decoded:
     remarks: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
-    deep: dict[str, tuple[str, np.dtype, float, float]] = field(default_factory=dict)
+    deep: dict[str, tuple[str, FoundNumbers]] = field(default_factory=dict)
 
 
 def decode_all(
@@ -85,15 +87,15 @@ def decode_all(
     threads = cpu_count()  # of the container, where it has fewer than the machine
 
     wanted = image_files.Wanted(
-        height, width, channels, rules.background, rules.span, rules.spans.get("units"), strict=rules.span is not None
+        height, width, channels, rules.background, rules.span, rules.spans.get("units"), strict=False
     )
 
-    def decode(piece: _Piece, wanted: image_files.Wanted = wanted, again: bool = False) -> list[np.ndarray | str]:
+    def decode(piece: _Piece, wanted: image_files.Wanted, again: bool = False) -> list[np.ndarray | str]:
         def hearing(number: int | None = None) -> image_files.Hearing:
             name = piece.file if number is None else f"{piece.file}[{number}]"
 
-            def deep(kind: str, dtype: np.dtype, low: float, high: float) -> None:
-                done.deep[name] = kind, dtype, low, high
+            def deep(kind: str, found: FoundNumbers) -> None:
+                done.deep[name] = kind, found
 
             if again:
                 return image_files.Hearing()
@@ -114,13 +116,14 @@ def decode_all(
     ):
         pieces = _pieces(folder, files, pool) if rules.pages else list(map(_Piece, files))
         total = sum(len(piece.names) for piece in pieces)
+        wanted = replace(wanted, sample=ENOUGH // max(1, total))
         block = ImageBlock(total, channels, height, width)
         done = Decoded(block.images, notes=[] if note is None else [note], total=total)
         step = threads if rules.pages else threads * _AT_ONCE
         with progress("reading images", total) as advance:
             for start in range(0, len(pieces), step):
                 some = pieces[start : start + step]
-                for piece, results in zip(some, pool.map(decode, some), strict=True):
+                for piece, results in zip(some, pool.map(partial(decode, wanted=wanted), some), strict=True):
                     for image, result in zip(piece.names, results, strict=True):
                         if isinstance(result, str):
                             done.bad.append((image, result))
@@ -129,12 +132,18 @@ def decode_all(
                         advance(1)
         done.images = block.images
         if rules.span is None:
-            _again_in_span(
-                done, pieces, lambda piece, span: decode(piece, replace(wanted, span=span, strict=True), True), rules
-            )
+
+            def in_span(piece: _Piece, span: Span) -> list[np.ndarray | str]:
+                return decode(piece, replace(wanted, span=span), again=True)
+
+            _again_in_span(done, pieces, in_span, rules, name)
     kinds = {found[0] for found in done.deep.values()}
     if rules.span is not None:
         done.spans = dict.fromkeys(sorted(kinds), rules.span)
+        beyond = [found for _, found in done.deep.values() if found.outside]
+        if beyond:
+            numbers = sum(found.outside for found in beyond), sum(found.count for _, found in done.deep.values())
+            done.notes.append(f"{name}: {what_is_outside(*numbers, len(beyond), rules.span)}")
         if not kinds and 0 <= rules.span.low < rules.span.high <= 255:
             done.notes.append(f"{name}: bytes are read as {rules.span}, and what lies outside is black or white")
         elif not kinds:
@@ -166,8 +175,9 @@ def _pieces(folder: Path, files: Sequence[str], pool: ThreadPoolExecutor) -> lis
 
 
 def _again_in_span(
-    done: Decoded, pieces: Sequence[_Piece], decode: Callable[[_Piece, Span], list[np.ndarray | str]], rules: PixelRules
-) -> None:
+    done: Decoded, pieces: Sequence[_Piece], decode: Callable[[_Piece, Span], list[np.ndarray | str]],
+    rules: PixelRules, name: str,
+) -> None:  # fmt: skip
     """Decode files of more than 8 bits once more where all of them together show that they use less, or other numbers.
 
     Where that is unclear, files outside the plain span are bad ones.
@@ -178,23 +188,27 @@ def _again_in_span(
     readable = [image for piece in pieces for image in piece.names if image not in unreadable]
     rows = {image: row for row, image in enumerate(readable)}
     for kind, plain in DEEP_SPANS.items():
-        deep = {image: found[1:] for image, found in done.deep.items() if found[0] == kind and image in rows}
+        deep = {image: found for image, (of_kind, found) in done.deep.items() if of_kind == kind and image in rows}
         if not deep:
             continue
-        low, high = min(found[1] for found in deep.values()), max(found[2] for found in deep.values())
-        dtype = max((found[0] for found in deep.values()), key=lambda dtype: dtype.itemsize)
+        found = together([*deep.values()])
+        if found.nothing:  # but padding
+            continue
         try:
-            span, told = span_for(dtype, low, high, rules)
+            span, told = span_for(found, rules)
         except UnclearValues:
-            bad = [image for image, found in deep.items() if not plain.holds(*found[1:])]
-            way = f"black and white are unclear; {hint(dtype, low, high)}"
+            bad = [image for image, each in deep.items() if not (each.nothing or plain.holds(each.low, each.high))]
+            way = f"black and white are unclear; {hint(found)}"
             for image in bad:
-                done.bad.append((image, f"{deep[image][0].name} from {deep[image][1]:g} to {deep[image][2]:g}: {way}"))
+                each = deep[image]
+                done.bad.append((image, f"{each.dtype.name} from {each.low:g} to {each.high:g}: {way}"))
             done.images = np.delete(done.images, [rows[image] for image in bad], axis=0)
             rows = {image: row for row, image in enumerate(image for image in rows if image not in bad)}
             span = plain
         else:
             done.remarks += [(image, told) for image in deep if told]
+            if kind not in rules.spans and (dense := crowded(found, span)):
+                done.notes.append(f"{name}: {dense}")
             for piece in pieces if not span.same_as(plain) else ():
                 if deep.keys().isdisjoint(piece.names):
                     continue

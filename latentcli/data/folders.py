@@ -19,6 +19,7 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
+from latentcli.data.foreign import converting, suffix_of
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import reason
 from latentcli.formats.spelled_paths import of_page
@@ -74,6 +75,7 @@ def load(
     if labelled and decoded.files:
         _check_left(names, decoded, name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
+    _check_seen(decoded, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
     nested = _note_of_nested(decoded.files, name) if labelled else ()
     return _as_set(decoded, labels, name, (*entries.notes(name), *nested), of_labels, rules or PixelRules())
@@ -89,6 +91,7 @@ def load_files(
     files = [path.as_posix() for path in paths]
     decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
+    _check_seen(decoded, name)
     return _as_set(decoded, Labels.none(len(decoded.files)), name, (), (), rules or PixelRules())
 
 
@@ -98,7 +101,7 @@ def _as_set(
     in_bytes = None if decoded.spans else rules.span  # `range` of files of 8 bits
     if in_bytes is not None and in_bytes.low >= 0 and in_bytes.high <= 255:
         images, of_bits = in_bytes.bytes_of(decoded.images), list[str]()
-    elif decoded.spans and rules.span is not None:
+    elif decoded.spans:  # what there is of their numbers was told in their own units
         images, of_bits = decoded.images, []
     else:  # files of 8 bits may hold few values
         images, of_bits, _ = pixels_of(decoded.images, name)
@@ -154,10 +157,42 @@ def parse_max_bad(text: str, total: int) -> float:
 
 def _check_bad(bad: Sequence[tuple[str, str]], total: int, max_bad: str, name: str) -> None:
     if bad and (len(bad) > parse_max_bad(max_bad, total) or len(bad) == total):
-        first = "; ".join(f"{file}: {why}" for file, why in bad[:_NAMED])
-        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        remedy = "mend or remove them" + ("" if len(bad) == total else f", or skip them: `max_bad` {len(bad)}")
-        raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", first + more, remedy)
+        found, way = _reasons(bad)
+        remedy = (way or "mend or remove them") + ("" if len(bad) == total else f", or skip them: `max_bad` {len(bad)}")
+        raise DataError(f"{len(bad)} of the {total} image files of {name} cannot be read", found, remedy)
+
+
+_WITHOUT_ALPHA = "PIL.Image.open(file).convert('RGBA').convert('RGB').save(file)"
+
+
+def _check_seen(decoded: Decoded, name: str) -> None:
+    """Refuse files of which all are wholly transparent: no ground would show anything."""
+    from latentcli.formats.transparency import EMPTY, UNSEEN
+
+    unseen = {file: remark for file, remark in decoded.remarks if remark in (UNSEEN, EMPTY)}
+    if not decoded.files or len(unseen) < len(decoded.files):
+        return
+    hidden = [file for file, remark in unseen.items() if remark == UNSEEN]
+    found = f"found colours beneath in {len(hidden)} of them" if hidden else "found one colour beneath in each"
+    without = f"leave out their alpha, in Python: {_WITHOUT_ALPHA} for each"
+    remedy = without if hidden else "name images that show something"
+    raise DataError(f"all {len(unseen)} images of {name} are wholly transparent", found, remedy)
+
+
+def _reasons(bad: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Why files cannot be read, each reason once, with some of its files; and the way on, where all have one.
+
+    A reason may end in a way on, after a semicolon; files with the same way have the same reason, of other numbers.
+    """
+    files: dict[str, list[str]] = {}
+    for file, why in bad:
+        files.setdefault(why.partition("; ")[2] or why, []).append(file)
+    whys = dict(bad)
+    ways = [way for way, of in files.items() if way != whys[of[0]]]
+    alone = ways[0] if len(files) == len(ways) == 1 else ""
+    told = [f"{_some(of)}: {whys[of[0]].removesuffix(f'; {alone}')}" for of in files.values()]
+    left = sum(map(len, [*files.values()][_NAMED:]))
+    return "; ".join(told[:_NAMED]) + (f"; and {left} more" if left else ""), alone
 
 
 @dataclass(frozen=True)
@@ -246,7 +281,7 @@ class Entries:
 
     def notes(self, name: str) -> list[str]:
         """A line for what was passed over, and one for folders without any file."""
-        kinds = Counter(PurePosixPath(path).suffix.lower() or "without a suffix" for path in self.others)
+        kinds = Counter(suffix_of(path) or "without a suffix" for path in self.others)
         parts = [f"{count} {suffix}" for suffix, count in kinds.most_common(8)]
         parts += [f"{sum(kinds.values()) - sum(count for _, count in kinds.most_common(8))} others"] * (len(kinds) > 8)
         if self.hidden:
@@ -301,11 +336,12 @@ def _checked(
     paths = entries.images
     depths = {path.count("/") for path in paths}
     if not paths:
-        kinds = sorted({PurePosixPath(path).suffix or "no suffix" for path in entries.others})
+        kinds = sorted({suffix_of(path) or "no suffix" for path in entries.others})
         found = ", ".join(kinds[:8]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         archives = [path for path in entries.others if is_archive(Path(path))]
-        way = f"archives are read one at a time: name {archives[0]} itself" if archives else _way_on(entries.others)
+        way = f"archives are read one at a time: name {archives[0]} itself" if archives else ""
+        way = way or _way_on(folder, entries.others)
         raise DataError(f"{folder} holds no images", expected, way or "name another folder")
     if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
@@ -327,8 +363,9 @@ def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -
         if name in doubled:
             found, way = "it is a link to a folder that is read under another name", ""
         elif lost:
-            kinds = sorted({PurePosixPath(path).suffix or "no suffix" for path in lost})
-            found, way = f"found {len(lost)} files with {', '.join(kinds[:8])}, such as {lost[0]}", _way_on(lost)
+            kinds = sorted({suffix_of(path) or "no suffix" for path in lost})
+            found = f"found {len(lost)} files with {', '.join(kinds[:8])}, such as {lost[0]}"
+            way = _way_on(folder / name, lost)
         else:
             continue
         raise DataError(f"the class {name} of {folder} has no image that can be read", found, way or _leave_out(full))
@@ -337,12 +374,16 @@ def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -
 def _check_left(names: Mapping[str, str], decoded: Decoded, of: str) -> None:
     """Refuse a class of which every file is unreadable, whatever number of such files may be skipped."""
     left = {names.get(file, "") for file in decoded.sources}
+    lost: dict[str, list[tuple[str, str]]] = {}
     for image, why in decoded.bad:
         file = image if image in names else of_page(image)[0]
         if names.get(file, "") not in {"", *left}:
-            found = f"all its files are unreadable, such as {image}: {why}"
-            remedy = f"mend them, or {_leave_out(left - {''})}"
-            raise DataError(f"the class {names[file]} of {of} has no image that can be read", found, remedy)
+            lost.setdefault(names[file], []).append((image, why))
+    for name, bad in lost.items():
+        found, way = _reasons(bad)
+        remedy = f"{way or 'mend them'}, or {_leave_out(left - {''})}"
+        problem = f"the class {name} of {of} has no image that can be read"
+        raise DataError(problem, f"all are unreadable: {found}", remedy)
 
 
 def _leave_out(kept: Collection[str]) -> str:
@@ -350,19 +391,18 @@ def _leave_out(kept: Collection[str]) -> str:
     return f"leave it out: `classes` {others}" if len(others) < 60 else "leave it out with `classes`"
 
 
-_FORMATS_OF_OTHERS = {
-    "HEIC": (".heic", ".heif"),
-    "JPEG 2000": (".jp2", ".j2k", ".jpf"), "SVG": (".svg",), "raw": (".cr2", ".nef", ".arw", ".dng", ".raw"),
-}  # fmt: skip
+_FORMATS_OF_OTHERS = {"SVG": (".svg",), "raw": (".cr2", ".nef", ".arw", ".dng", ".raw")}
 
 
-def _way_on(paths: Sequence[str]) -> str:
+def _way_on(folder: Path, paths: Sequence[str]) -> str:
     """What to do with files that have not the suffix of an image; nothing where that is unknown."""
     if medical := _medical(paths):
         return f"{medical}, or convert them to PNG"
     for name, suffixes in _FORMATS_OF_OTHERS.items():
         if any(path.lower().endswith(suffixes) for path in paths):
             return f"{name} files are not read: convert them to PNG"
+    if way := converting(folder, paths):
+        return way
     if any(not PurePosixPath(path).suffix for path in paths):
         return "an image is known by its suffix: rename files without one, such as to .png or .jpg"
     return ""
@@ -378,9 +418,12 @@ def _medical(paths: Sequence[str]) -> str:
 
 def _remarks(remarks: Sequence[tuple[str, str]], name: str) -> list[str]:
     """A line for each kind of remark that decoding made, with the number of its files."""
+    from latentcli.formats.transparency import UNSEEN
+
     counts = Counter(remark for _, remark in remarks)
     first = {remark: file for file, remark in reversed(remarks)}
     ways = {remark: "`background` says otherwise" for remark in counts if remark.startswith("transparent")}
+    ways[UNSEEN] = f"to see it, leave out the alpha, in Python: {_WITHOUT_ALPHA}"
     lines = []
     for remark, count in counts.items():
         what, _, way = remark.partition("; ")

@@ -1,8 +1,9 @@
-"""Files that hold images and are not read: what is refused comes with the Python that makes an ``.npz`` file of it."""
+"""Files that hold images and are not read: what is refused comes with the Python that makes of it what is read."""
 
 import csv
 import math
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePosixPath
 
 from latentcli.core.errors import DataError
 from latentcli.formats.regular_files import open_regular
@@ -36,8 +37,68 @@ _RECIPES = {
 """By suffixes: what such a file is, the lines that read it, and the arrays that are saved."""
 
 
+_NO_PICTURES = ("BUFR", "GRIB", "HDF5", "IPTC", "MPEG", "WMF", "EPS")
+"""What Pillow knows by name alone, or opens with programs beside it only."""
+_NUMBERS = ("FITS", "IM", "PSD", "PPM")  # Pillow's formats of which PNG would not hold every mode; PFM is PPM there
+_PACKAGES = {(".heic", ".heif"): "import pillow_heif; pillow_heif.register_heif_opener(); "}
+"""Suffixes of formats that Pillow opens with the help of another package, and how."""
+
+
+def suffix_of(path: str) -> str:
+    """The end of a name, in lower case, that says its format: ".png", or ".nii.gz" with both parts; "" of none."""
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    packed = suffixes[-1:] in ([".gz"], [".bz2"], [".xz"], [".zst"], [".z"]) and len(suffixes) > 1
+    inner = suffixes[-2] if packed and suffixes[-2][1:].isalnum() and not suffixes[-2][1:].isdecimal() else ""
+    return inner + (suffixes[-1] if suffixes else "")
+
+
+def converting(folder: Path, paths: Sequence[str]) -> str:
+    """What to do with files of a folder in formats that Pillow opens and that are not read; nothing where none is.
+
+    Their names grow, so that no file takes the place of another: ``cat.tga.png``.
+    """
+    known = _pillows()
+    found = sorted({suffix for path in paths if (suffix := suffix_of(path)) in known})
+    if not found:
+        return ""
+    first, to = _opening(found)
+    files = f"for f in pathlib.Path({str(folder)!r}).rglob('*') if f.suffix.lower() in {tuple(found)}"
+    saved = f"[PIL.Image.open(f).save(f'{{f}}{to}') {files}]"
+    what = f"{', '.join(found)} files are not read: convert them to {_CALLED[to]}"
+    return f"{what} in Python: import pathlib, PIL.Image; {first}{saved}"
+
+
+_CALLED = {".png": "PNG", ".tif": "TIFF"}
+
+
+def _opening(suffixes: Collection[str]) -> tuple[str, str]:
+    """What goes before ``PIL.Image.open`` of such files, and the suffix of a format that holds all that is in them."""
+    known = _pillows()
+    first = "".join(dict.fromkeys(known[suffix][1] for suffix in suffixes))
+    return first, ".tif" if any(known[suffix][0] in _NUMBERS for suffix in suffixes) else ".png"
+
+
+def _pillows() -> dict[str, tuple[str, str]]:
+    """Of each suffix of images that Pillow opens and that are not read: its name of the format, and the first lines.
+
+    Source: Pillow's own registry, so that formats of later versions are among them.
+    """
+    from PIL import Image
+
+    from latentcli.formats.opened_images import SUFFIXES
+
+    Image.init()
+    found = {
+        suffix: (form, "") for suffix, form in Image.registered_extensions().items()
+        if form in Image.OPEN and form not in _NO_PICTURES and suffix not in SUFFIXES
+    }  # fmt: skip
+    return found | {
+        suffix: ("HEIF", first) for suffixes, first in _PACKAGES.items() for suffix in suffixes if suffix not in found
+    }
+
+
 def refusal(path: Path) -> DataError | None:
-    """The error that says how to make an ``.npz`` file of this one; None where that is not known."""
+    """The error that says how to make what is read of this file; None where that is not known."""
     suffix = path.suffix.lower()
     from latentcli.formats.medical_files import INSTALL, PACKAGES, installed, kind_by_name
 
@@ -53,6 +114,11 @@ def refusal(path: Path) -> DataError | None:
     for suffixes, (what, reading, arrays) in _RECIPES.items():
         if suffix in suffixes:
             return _refused(path, what, "", reading.format(file=str(path)), arrays)
+    if suffix in _pillows():
+        first, to = _opening([suffix])
+        saved = f"import PIL.Image; {first}PIL.Image.open({str(path)!r}).save({f'{path}{to}'!r})"
+        remedy = f"convert it to {_CALLED[to]} in Python: {saved}"
+        return DataError(f"{path} is an image in a format that is not read", f"found {suffix}", remedy)
     return None
 
 

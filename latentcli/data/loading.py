@@ -45,7 +45,7 @@ def load(
             ``core.labels.NO_LABEL``; names among ``classes`` are classes.
         no_classes: the source's own labels do not count; sub-folders, at any depth, are not classes.
         range: the numbers of black and of white of arrays, and of files of more than 8 bits, such as "4095" or "-1,1";
-            None: by the rule of ``formats.pixel_values``, and told where it is not plain.
+            others are one of them, and counted; None: by the rule of ``formats.pixel_values``, told where not plain.
         background: name of the colour on which transparent pixels are laid; None: black, or white under dark drawings.
         pages: whether each page of image files that have several is an image, called as ``scan.tif[3]``, from 0, and
             labelled as its file is where it has no label of its own; otherwise the first is read.

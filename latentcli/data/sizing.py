@@ -7,6 +7,7 @@ import numpy as np
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.progress import Progress
+from latentcli.data.array_axes import other_order
 
 _ROUND = 256  # images that are copied at a time
 
@@ -30,7 +31,7 @@ def fit(
             raise DataError(
                 f"{images.name} does not have the channels that the model was trained on",
                 f"expected {_colours(image_shape[0])}, found {_colours(channels)}",
-                f"convert the array, {_conversion(images)}; or train a model on {_colours(channels)} images",
+                f"convert the array: {_conversion(images)}; or train a model on {_colours(channels)} images",
             )
         if (height, width) == image_shape[1:]:
             return images
@@ -44,15 +45,19 @@ def fit(
     if not in_range(height, width):
         problem = f"{images.name} has images of {height}×{width} pixels"
         remedy = f"resize them while loading, such as with `image_size` {min(max(SMALLEST, height), 64)}"
+        if images.files is None and images.numpy == "data" and (way := other_order(images.layout, images.images.shape)):
+            remedy = f"{way}; else {remedy}"
         raise DataError(problem, f"expected {SMALLEST} to {LARGEST} pixels a side", remedy)
     return images
 
 
 def _conversion(images: ImageSet) -> str:
     """The call of numpy that makes an array in colour grey, or a grey one colour."""
+    axis = 1 if images.layout == "NCHW" else -1
     if images.shape[0] == 1:
-        return "numpy.repeat(data[..., None], 3, axis=-1)"
-    return f"data.mean(axis={1 if images.layout == 'NCHW' else -1}).astype('uint8')"
+        grey = f"{images.numpy}[..., None]" if images.layout == "NHW" else images.numpy
+        return f"numpy.repeat({grey}, 3, axis={axis})"
+    return f"{images.numpy}.mean(axis={axis}).astype(data.dtype)"
 
 
 def _resized(images: ImageSet, height: int, width: int, progress: Progress) -> ImageSet:

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, extremes, pixels_of, span_of
+from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, pixels_of, span_of
 
 _ROUND = 256  # images of which the alpha is converted at a time
 
@@ -16,7 +16,8 @@ def opaque(
     """(N, 1, H, W) or (N, 3, H, W) uint8 of (N, 2, H, W) or (N, 4, H, W) numbers, the last channel of which is alpha.
 
     Args:
-        array: all channels together span what arrays without alpha do; alpha may be 0…1, or of other bits, by itself.
+        array: its colours span what those of arrays without alpha do; alpha may be 0…1, or of other bits, by itself.
+            Only where the colours leave that unclear, as dark ones in floats do, do all channels together tell.
         name: of the data, for messages.
         rules: what is said of the pixels; a ``background`` with colour makes images of three channels.
         leave_out: the numpy call that leaves the last channel out.
@@ -31,9 +32,17 @@ def opaque(
 
     from latentcli.formats.transparency import ON_GROUND, on_ground
 
-    of_alpha = _span_of_alpha(array[:, -1], name, leave_out) if array.dtype.kind in "biuf" else Span(0, 1)
-    colours, told, spans = pixels_of(array if rules.span is None else array[:, :-1], name, rules)
-    colours = colours[:, : array.shape[1] - 1]
+    of_alpha = _span_of_alpha(array, name, leave_out) if array.dtype.kind in "biuf" else Span(0, 1)
+    try:
+        colours, told, spans = pixels_of(array[:, :-1], name, rules)
+    except DataError as error:
+        if not isinstance(error.__cause__, UnclearValues):
+            raise
+        try:
+            colours, told, spans = pixels_of(array, name, rules)
+        except DataError:
+            raise error from error.__cause__
+        colours = colours[:, :-1]
     mode = "RGB" if len(set(ImageColor.getrgb(rules.background or "black")[:3])) > 1 else "L"
     mode = "RGB" if colours.shape[1] == 3 else mode
     result = np.empty((len(array), len(mode), *array.shape[2:]), np.uint8)
@@ -56,14 +65,18 @@ def opaque(
     return result, told, spans
 
 
-def _span_of_alpha(alpha: np.ndarray, name: str, leave_out: str) -> Span:
+def _span_of_alpha(array: np.ndarray, name: str, leave_out: str) -> Span:
     """What is wholly transparent, and what wholly visible."""
-    low, high = extremes(alpha)
+    alpha, colours = array[:, -1], array[:, :-1]
+    low, high = float(alpha.min()), float(alpha.max())
     try:
         if high == 0:
             raise UnclearValues("0 alone")
         return Span(0, 1) if alpha.dtype.kind != "f" and high == 1 else span_of(alpha.dtype, low, high)
     except UnclearValues as unclear:
-        raise DataError(
-            f"the last channel of {name} is no alpha", f"found {unclear}", f"leave it out: {leave_out}"
-        ) from unclear
+        if high == 0 and all((image == colours[0, :, :1, :1]).all() for image in colours):
+            what = f"all {len(array)} images of {name} are wholly transparent"
+            remedy = "name images that show something"
+            raise DataError(what, "found one colour beneath in all of them", remedy) from None
+        what = f"the last channel of {name} is no alpha"
+        raise DataError(what, f"found {unclear}", f"leave it out: {leave_out}") from unclear

@@ -1,5 +1,6 @@
 """Files and folders written whole or not at all."""
 
+import errno
 import io
 import os
 import secrets
@@ -75,7 +76,16 @@ def output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"cannot write {path}", reason(error), "free space, or name another output") from error
+        found, remedy = reason(error), "name another output"
+        if error.errno in _NO_SPACE:
+            remedy = f"free space, or {remedy}"
+        elif error.errno in _NO_FILES and path.parent.is_dir():  # as in /proc, whatever its permissions say
+            found, remedy = f"the folder {path.parent} takes no new files: {found}", "name an output elsewhere"
+        raise OutputError(f"cannot write {path}", found, remedy) from error
+
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_FILES = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ The same rules for every file:
 * EXIF orientation is applied. Of animations and files with several pages the first image is read, and told, or each.
 * 16 bits, in one channel or in several, become 8 by scaling 0…65535 to 0…255; floats must lie in 0…1; unless a
   ``Span`` for all files is given. No image is stretched to its own range, which would give equal objects unequal
-  values.
+  values. Padding, see ``found_numbers``, is black.
 * DICOM and NIfTI files, where the packages that read them are there, are read in the range or else the window that the
   file says; of several slices the one in the middle is, and told, or each. See ``medical_files``.
 * Transparent pixels are laid on black, which stands for nothing in most scientific images; but on white where the
@@ -16,7 +16,6 @@ The same rules for every file:
   padding would teach a model the shapes of files. Lanczos' filter, antialiased.
 """
 
-import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -28,9 +27,10 @@ import numpy as np
 from PIL import Image
 
 from latentcli.formats.deep_pixels import deep_channels, deep_numbers, white_is_least
+from latentcli.formats.found_numbers import FoundNumbers, found_in
 from latentcli.formats.image_limits import MAX_PAGES, UnreadableImage
 from latentcli.formats.opened_images import SUFFIXES, check_size, opened, reasons, tag
-from latentcli.formats.pixel_values import Span, extremes, span_of
+from latentcli.formats.pixel_values import AS_PADDING, ROUNDING, Span, span_of
 from latentcli.formats.transparency import Tell, in_8_bits, opaque
 
 if TYPE_CHECKING:
@@ -60,17 +60,20 @@ _TURNS = {
 """
 
 
+_ENDS = ", ".join(f"{name}inf=image[numpy.isfinite(image)].{end}()" for name, end in (("pos", "max"), ("neg", "min")))
+_MAKE_FINITE = f"save finite ones instead: numpy.nan_to_num(image, nan=numpy.nan, {_ENDS})"
+
 DEEP_SPANS = {"whole": Span(0, 65_535), "float": Span(0, 1)}
 """Of pixels of more than 8 bits, by the kind of their type, where no other is given."""
 
-TellDeep = Callable[[str, np.dtype, float, float], None]
+TellDeep = Callable[[str, FoundNumbers], None]
 
 
 def unheard(remark: str) -> None:
     """Remarks that nobody listens to."""
 
 
-def _deaf(kind: str, dtype: np.dtype, low: float, high: float) -> None:
+def _deaf(kind: str, found: FoundNumbers) -> None:
     """Numbers that nobody asks for."""
 
 
@@ -84,7 +87,9 @@ class Wanted:
         background: name of the colour that transparent pixels are laid on; None: black or white, by the rule above.
         span: of pixels of more than 8 bits; None: ``DEEP_SPANS``.
         units: span of numbers in the units of a device, instead of the window that a file says.
-        strict: whether deep pixels outside the span are an error; otherwise they are clipped.
+        strict: whether deep pixels outside ``DEEP_SPANS`` are an error; otherwise, and outside a span that is given,
+            they are clipped.
+        sample: how many numbers of an image of more than 8 bits are told.
     """
 
     height: int
@@ -94,6 +99,7 @@ class Wanted:
     span: Span | None = None
     units: Span | None = None
     strict: bool = True
+    sample: int = 1
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class Hearing:
 
     Attributes:
         tell: called with what was not taken as it stands: ``FRAMES``, ``PAGES``, ``ON_GROUND``.
-        tell_deep: called with kind ("whole", "float", "units"), type, least and largest of pixels of more than 8 bits.
+        tell_deep: called with the kind ("whole", "float", "units") of pixels of more than 8 bits, and what there is.
     """
 
     tell: Tell = unheard
@@ -250,19 +256,19 @@ def _slice_as(found: "Slice", wanted: Wanted, hearing: Hearing) -> np.ndarray:
     if numbers.ndim == 3:
         plain = opaque(Image.fromarray(numbers), hearing.tell, wanted.background)
     elif span is not None or found.window is not None:
-        low, high = extremes(numbers)
-        if math.isnan(low):
-            raise UnreadableImage("numbers that are not finite")
+        measured = _found(numbers, wanted, hearing, found.padding)
         if wanted.span is None:
             hearing.tell(IN_WINDOW if span is None else IN_UNITS.format(span))
         if span is not None:
-            hearing.tell_deep("units", numbers.dtype, low, high)
+            hearing.tell_deep("units", measured)
         plain = Image.fromarray(found.bytes_in(span))
     elif numbers.dtype in (np.uint8, np.bool_):
         plain = Image.fromarray(np.ascontiguousarray(numbers))
     else:
-        plain = _from_deep(numbers, wanted, hearing)
+        plain = _from_deep(numbers, wanted, hearing, found.padding)
     plain = plain.convert("L") if plain.mode == "1" else plain
+    if numbers.ndim == 2 and found.padding is not None:
+        plain = Image.fromarray(found.black(np.asarray(plain)))
     return _converted(_negative(plain) if found.inverted else plain, wanted)
 
 
@@ -339,22 +345,35 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _from_deep(pixels: np.ndarray, wanted: Wanted, hearing: Hearing) -> Image.Image:
+def _found(
+    numbers: np.ndarray, wanted: Wanted, hearing: Hearing, padding: np.ndarray | None = None
+) -> FoundNumbers:  # fmt: skip
+    """What there is among the numbers of an image; padding is told."""
+    asked = wanted.span
+    ends = None if asked is None else (asked.low - ROUNDING, asked.high + ROUNDING)
+    found = found_in(numbers, wanted.sample, ends, padding)
+    if not found.finite:
+        raise UnreadableImage(f"infinite numbers from {found.low:g} to {found.high:g}; {_MAKE_FINITE}")
+    if found.padding:
+        hearing.tell(AS_PADDING.format(" and ".join(found.padding)))
+    return found
+
+
+def _from_deep(
+    pixels: np.ndarray, wanted: Wanted, hearing: Hearing, padding: np.ndarray | None = None
+) -> Image.Image:  # fmt: skip
     """(H, W) or (H, W, C) numbers in mode L, LA, RGB or RGBA. What colours span is theirs alone, alpha's is alpha's."""
     colours = pixels[..., : {2: 1, 4: 3}.get(pixels.shape[2])] if pixels.ndim == 3 else pixels
-    low, high = extremes(colours)
-    if math.isnan(low):
-        raise UnreadableImage("pixels that are not finite, outside 0…1")
-    dtype = colours.dtype
-    kind = "float" if dtype.kind == "f" else "whole"
+    found = _found(colours, wanted, hearing, padding)
+    kind = "float" if found.dtype.kind == "f" else "whole"
     span = wanted.span or DEEP_SPANS[kind]
-    hearing.tell_deep(kind, dtype, low, high)
-    if wanted.strict and not span.holds(low, high):
-        beyond = ", beyond 16 bits" if dtype.kind == "i" else ""
-        raise UnreadableImage(f"pixels from {low:g} to {high:g}, outside {span}{beyond}")
+    hearing.tell_deep(kind, found)
+    if wanted.strict and wanted.span is None and not (found.nothing or span.holds(found.low, found.high)):
+        beyond = ", beyond 16 bits" if found.dtype.kind == "i" else ""
+        raise UnreadableImage(f"pixels from {found.low:g} to {found.high:g}, outside {span}{beyond}")
     plain = span.bytes_of(colours)
     if colours.shape == pixels.shape:
         return Image.fromarray(plain)
     alpha = pixels[..., -1:]
-    alpha = span_of(alpha.dtype, *extremes(alpha)).bytes_of(alpha)
+    alpha = span_of(alpha.dtype, float(alpha.min()), float(alpha.max())).bytes_of(alpha)
     return Image.fromarray(np.concatenate([plain, alpha], axis=-1), "LA" if pixels.shape[2] == 2 else "RGBA")

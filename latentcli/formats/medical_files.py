@@ -4,7 +4,8 @@ Read where the extra ``medical`` is installed, pydicom for the first and nibabel
 unknown origin claim any size and inflate without end: sizes are checked in headers, slices are read one at a time, and
 what is deflated as a whole is not inflated.
 
-Sources: DICOM PS3.3 C.7.6.3 (pixels), C.11.1 (modality LUT: rescaling) and C.11.2 (VOI LUT: windows); NIfTI-1.1.
+Sources: DICOM PS3.3 C.7.5.1 (padding), C.7.6.3 (pixels), C.11.1 (modality LUT: rescaling) and C.11.2 (VOI LUT:
+windows); NIfTI-1.1.
 """
 
 import gzip
@@ -41,6 +42,7 @@ _TAGS = (
     "Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation", "NumberOfFrames",
     "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter",
     "WindowWidth", "VOILUTFunction", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "PixelPaddingValue", "PixelPaddingRangeLimit",
     *(f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue")
       for part in ("Descriptor", "Data")),
 )  # fmt: skip
@@ -112,12 +114,18 @@ class Slice:
         window: what is black and white by the file; None where it does not say.
         sigmoid: whether the window is one of DICOM's sigmoid functions, and not linear.
         inverted: whether the least number is white.
+        padding: (H, W) whether the file calls a pixel padding, which is shown black; None where it does not say.
     """
 
     numbers: np.ndarray
     window: Span | None = None
     sigmoid: bool = False
     inverted: bool = False
+    padding: np.ndarray | None = None
+
+    def black(self, shades: np.ndarray) -> np.ndarray:
+        """(H, W) uint8, with padding in the shade that will be black."""
+        return shades if self.padding is None else np.where(self.padding, np.uint8(255 * self.inverted), shades)
 
     def bytes_in(self, span: Span | None) -> np.ndarray:
         """(H, W) uint8 of the numbers in a span, or else in the window."""
@@ -126,7 +134,7 @@ class Slice:
         if self.sigmoid and span is None:
             with np.errstate(over="ignore"):
                 steep = -4 * (self.numbers - (window.low + window.high) / 2) / (window.high - window.low)
-                return np.rint(255 / (1 + np.exp(steep))).astype(np.uint8)
+                return np.rint(np.nan_to_num(255 / (1 + np.exp(steep)))).astype(np.uint8)
         return window.bytes_of(self.numbers)
 
 
@@ -232,7 +240,7 @@ class _Dicom(Volume):
             top = max(255, 2 ** (8 * frame.dtype.itemsize) - 1)
             return Slice(Span(0, top).bytes_of(frame))
         rescaled = self._functional(number, "PixelValueTransformationSequence", "RescaleSlope")
-        values = apply_modality_lut(frame, rescaled)
+        values, padding = apply_modality_lut(frame, rescaled), self._padding(frame)
         inverted = kind == "MONOCHROME1"
         of_window = self._functional(number, "FrameVOILUTSequence", "WindowCenter")
         centre, width = (_number(of_window.get(name)) for name in ("WindowCenter", "WindowWidth"))
@@ -241,13 +249,26 @@ class _Dicom(Volume):
             if function == "LINEAR":  # C.11.2.1.2.1: a width of w covers w whole numbers
                 centre, width = centre - 0.5, max(width - 1, 1e-3)
             window = Span(centre - width / 2, centre + width / 2)
-            return Slice(values, window, function == "SIGMOID", inverted)
+            return Slice(values, window, function == "SIGMOID", inverted, padding)
         if int(header.get("BitsStored") or 8) == 1:
             values = values * 255
         elif values.dtype.kind == "f" and np.array_equal(values, np.rint(values)):
             values = values.astype(np.int64)  # rescaled by whole numbers
-        return Slice(values.astype(np.uint8) if header.BitsAllocated <= 8 and 0 <= values.min() <= values.max() < 256
-                     else values, inverted=inverted)  # fmt: skip
+        if header.BitsAllocated <= 8 and 0 <= values.min() <= values.max() < 256:
+            values = values.astype(np.uint8)
+        return Slice(values, inverted=inverted, padding=padding)
+
+    def _padding(self, frame: np.ndarray) -> np.ndarray | None:
+        """Where stored numbers are padding; its value is signed or not as they are, whatever the file says of it.
+
+        Source: DICOM PS3.3, C.7.5.1.1.2.
+        """
+        first = self._header.get("PixelPaddingValue")
+        if first is None or frame.dtype.kind not in "iu":
+            return None
+        last = self._header.get("PixelPaddingRangeLimit")
+        ends = [np.asarray(int(_number(end))).astype(frame.dtype) for end in (first, first if last is None else last)]
+        return (frame >= min(ends)) & (frame <= max(ends))
 
     def _functional(self, number: int, sequence: str, name: str) -> Any:
         """The data set that has an element: the header, or the functional groups of a frame or of all frames."""

@@ -8,6 +8,9 @@ from PIL import Image, ImageColor
 DARK = 64  # levels out of 255 of mean luma, below which what is visible is laid on white
 ON_GROUND = "transparent pixels are laid on {}"
 """What is told of a file with transparent pixels, with the name of the ground."""
+UNSEEN = "every pixel is transparent, and nothing is seen of what lies beneath"
+EMPTY = "every pixel is transparent, and nothing lies beneath"
+"""What is told of a file of which no ``background`` shows anything: with colours that its alpha hides, and with one."""
 _LAYERED = ("LA", "La", "PA", "RGBA", "RGBa")
 
 Tell = Callable[[str], None]
@@ -27,9 +30,17 @@ def opaque(image: Image.Image, tell: Tell, background: str | None) -> Image.Imag
     if image.mode not in _LAYERED and "transparency" not in image.info:
         return image
     plain, ground = on_ground(image, background)
-    if ground is not None:
+    if ground is not None and _visible(image):
         tell(ON_GROUND.format(ground))
+    elif ground is not None:
+        beneath = np.asarray(image.convert("RGBA").convert("RGB"))
+        tell(EMPTY if (beneath == beneath[0, 0]).all() else UNSEEN)
     return plain
+
+
+def _visible(image: Image.Image) -> bool:
+    """Whether not all is transparent."""
+    return bool(image.convert("RGBA").getchannel("A").getextrema()[1])
 
 
 def on_ground(image: Image.Image, background: str | None) -> tuple[Image.Image, str | None]:

@@ -58,6 +58,10 @@ class Examples:
         return cls(images, *split(len(images), config))
 
 
+_SPREAD = ("spreads them", "makes it white", "lie outside `range`", "bytes are read as", "images of the model were")
+"""What notes say of images that another range would show to differ."""
+
+
 def check_teachable(images: ImageSet) -> None:
     """Refuse images from which nothing can be learned: one, or many that are the same to within a level of 255.
 
@@ -76,7 +80,10 @@ def check_teachable(images: ImageSet) -> None:
             return
     shown = {(0, 0): ", all black", (255, 255): ", all white"}.get((int(least.min()), int(most.max())), "")
     found = f"found values from {int(least.min())} to {int(most.max())} of 255{shown}"
-    remedy = "name images that differ; if these should, say what their numbers mean: `range` or `background`"
+    ways = ["`background`"] * any("laid on" in note for note in images.notes)
+    ways += ["`range`"] * bool((most - least).max() or any(mark in note for note in images.notes for mark in _SPREAD))
+    means = f"; if these should, say what their pixels mean: {' or '.join(ways)}" if ways else ""
+    remedy = f"name images that differ{means}"
     raise DataError(f"all {len(images)} images of {images.name} are the same: nothing can be learned", found, remedy)
 
 

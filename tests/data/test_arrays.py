@@ -203,6 +203,94 @@ def test_a_hint_that_is_followed_makes_images_that_show_something(data):
     assert int(images.max()) - int(images.min()) > 100
 
 
+GREY, COLOUR = pixels(20, 1, 16, 16), pixels(20, 3, 16, 16)
+OPAQUE = np.concatenate([COLOUR.transpose(0, 2, 3, 1), np.full((20, 16, 16, 1), 255, "u1")], -1)
+OF_ONE, OF_THREE = {  # arrays of grey, and of coloured images, and what makes images of no labels leave one reading
+    "grey": (GREY[:, 0], False), "a last axis of 1": (GREY.transpose(0, 2, 3, 1), False),
+    "a second axis of 1": (GREY, False), "MATLAB's": (of_matlab(GREY[:, 0]), True),
+    "MATLAB's, with an axis of 1": (of_matlab(GREY.transpose(0, 2, 3, 1)), False),
+    "rows": (GREY.reshape(20, -1), True), "fractions": (GREY[:, 0] / 255, False),
+    "MATLAB's with alpha": (of_matlab(np.stack([GREY[:, 0], 255 - 0 * GREY[:, 0]], -1)), False),
+}, {
+    "last": (COLOUR.transpose(0, 2, 3, 1), False), "first": (COLOUR, False),
+    "MATLAB's": (of_matlab(COLOUR.transpose(0, 2, 3, 1)), False), "fractions": (COLOUR / 255, False),
+    "MATLAB's, 16 bits": (of_matlab(COLOUR.transpose(0, 2, 3, 1)).astype("u2") * 257, False),
+    "with alpha": (OPAQUE, False), "MATLAB's with alpha": (of_matlab(OPAQUE), False),
+    "MATLAB's, as many as channels": (of_matlab(COLOUR[:3].transpose(0, 2, 3, 1)), False),
+    "MATLAB's, oblong, as many as channels": (of_matlab(COLOUR[:3, :, :12].transpose(0, 2, 3, 1)), True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("channels", "case"), [*((3, case) for case in OF_ONE), *((1, case) for case in OF_THREE)])
+def test_the_call_that_gives_a_model_its_channels_is_right_whatever_the_order_of_axes(tmp_path, channels, case):
+    array, labelled = (OF_ONE if channels == 3 else OF_THREE)[case]
+    true = GREY if channels == 3 else COLOUR
+    count = 3 if "as many" in case else 20
+    more = {"labels": np.arange(count)} if labelled else {}
+    source = saved(tmp_path, data=array, **more)
+    seen = load(source)
+    shape = (channels, *seen.shape[1:])
+    with pytest.raises(DataError, match="does not have the channels") as caught:
+        load(source, image_shape=shape)
+    call = re.search(r"convert the array: (.*?); or", str(caught.value))[1]
+    np.save(tmp_path / "converted.npy", eval(call, {"data": array, "numpy": np}))
+    found = load(tmp_path / "converted.npy", image_shape=shape)
+    true = true[:count, :, : shape[1]].astype(float).mean(axis=1, keepdims=True)
+    assert np.abs(found.images - true).max() <= 1
+
+
+NARROW = {  # arrays whose images are too narrow, and those that they are with the call that is advised
+    "MATLAB's, oblong": (of_matlab(COLOUR[:3, :, :12].transpose(0, 2, 3, 1)), COLOUR[:3, :, :12]),
+    "MATLAB's, oblong, with alpha": (of_matlab(OPAQUE[:3, :12]), COLOUR[:3, :, :12]),
+    "one in colour": (COLOUR[0].transpose(1, 2, 0), COLOUR[:1]), "two in grey": (of_matlab(GREY[:1, 0]), GREY[:1]),
+    "a row of three": (of_matlab(GREY[:4, 0, :12]), GREY[:4, :, :12]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NARROW)
+def test_images_that_are_too_narrow_come_with_the_call_that_orders_their_axes(tmp_path, case):
+    array, expected = NARROW[case]
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(DataError, match="expected 8 to 256 pixels a side") as caught:
+        load(tmp_path / "x.npy")
+    calls = re.findall(r"(?:data\[numpy|numpy\.move).*?(?=;)", str(caught.value))
+    np.save(tmp_path / "x.npy", eval(calls[0 if "colour" in case else -1], {"data": array, "numpy": np}))
+    assert np.array_equal(load(tmp_path / "x.npy").images, expected)
+
+
+CHANNELS = {
+    "five, last": (pixels(6, 16, 16, 5), "data[..., :3]"), "five, first": (pixels(6, 5, 16, 16), "data[:, :3]"),
+    "many": (pixels(6, 16, 16, 30), "data[..., :3]"), "oblong": (pixels(6, 12, 16, 6), "data[..., :3]"),
+    "before all": (np.moveaxis(COLOUR, 1, 0), "numpy.moveaxis(data, 0, 1)"),
+    "before all, images last": (np.moveaxis(COLOUR, 0, -1), "numpy.moveaxis(data, -1, 0)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHANNELS)
+def test_channels_that_are_not_read_come_with_the_call_that_makes_them_three(tmp_path, case):
+    array, call = CHANNELS[case]
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(DataError, match="that is not images") as caught:
+        load(tmp_path / "x.npy")
+    assert call in str(caught.value)
+    np.save(tmp_path / "x.npy", eval(call, {"data": array, "numpy": np}))
+    assert load(tmp_path / "x.npy").shape[0] == 3
+
+
+@pytest.mark.parametrize("kind", ["<U3", "S5", ">U12"])
+@pytest.mark.parametrize("array", [GREY[:, 0], COLOUR, GREY[:, 0] / 255], ids=["grey", "colour", "fractions"])
+def test_texts_of_numbers_come_with_the_call_that_makes_them_numbers(tmp_path, array, kind):
+    texts = np.round(array, 2).astype(str).astype(kind if array.dtype == np.uint8 else "<U4")
+    source = saved(tmp_path, data=texts)
+    with pytest.raises(DataError, match=r"texts of numbers(.|\n)*: data\.astype\(float\)"):
+        load(source)
+    found = load(saved(tmp_path, "floats.npz", data=texts.astype(float))).images
+    assert np.abs(found - load(saved(tmp_path, data=array)).images.astype(int)).max() <= 2
+    texts[3, 2] = "cat"
+    with pytest.raises(DataError, match=r"texts such as 'cat'(.|\n)*name them 'labels'"):
+        load(saved(tmp_path, data=texts))
+
+
 # Arrays by whatever names they have
 
 KINDS = np.array([0, 1, 2, 0, 1])

@@ -124,6 +124,36 @@ def test_a_range_stays_with_the_model_that_read_the_scans(tmp_path):
     assert "numbers are read as -1024…3071, as the images of the model were in 5 file(s)" in again.notes[0]
 
 
+AWAY = np.zeros((12, 10), bool)
+AWAY[4:8] = True
+PADDED = {
+    "a value": ({"PixelPaddingValue": -2000}, -2000, {}), "a range": (
+        {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1500}, -1700, {}),
+    "rescaled": ({"PixelPaddingValue": -3000}, -3000, {"RescaleSlope": 2, "RescaleIntercept": 0}),
+    "above all others": ({"PixelPaddingValue": 30_000}, 30_000, {}),
+    "in a window": ({"PixelPaddingValue": -2000}, -2000, {"WindowCenter": 1024, "WindowWidth": 4096}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize("case", PADDED)
+def test_what_a_dicom_file_calls_padding_is_black_whatever_its_number(tmp_path, case, inverted):
+    elements, mark, more = PADDED[case]
+    more = more | ({"PhotometricInterpretation": "MONOCHROME1"} if inverted else {})
+    for number, image in enumerate(np.where(AWAY, mark, HU).astype("i2")):
+        dicom(tmp_path / "set" / f"{number:02}.dcm", image, BitsStored=16, **elements, **more)
+    slope = more.get("RescaleSlope", 1)
+    if "WindowCenter" not in more:
+        with pytest.raises(DataError, match="unclear") as caught:
+            load(tmp_path / "set")
+        advised = re.search(r"`range` (\S+)", str(caught.value))[1].rstrip(";,")
+        assert advised == f"{-1024 * slope},{3071 * slope}"
+    found = load(tmp_path / "set", range=f"{-1024 * slope},{3071 * slope}")
+    assert np.array_equal(found.images[:, 0], np.where(AWAY, 0, 255 - SHADES if inverted else SHADES))
+    assert any("what the file calls padding is read as padding, which is black" in note for note in found.notes)
+    assert not any("outside" in note for note in found.notes)
+
+
 def encapsulated(form: str) -> dict[str, object]:
     from pydicom.encaps import encapsulate
 

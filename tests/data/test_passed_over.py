@@ -85,7 +85,7 @@ def test_a_plain_folder_has_nothing_to_tell(folder):
 
 
 LOST: dict[str, tuple[Fill, str]] = {
-    "scans": (text("owl/1.dcm", "owl/2.dcm"), r"class owl of(.|\n)*such as owl/1\.dcm(.|\n)*DICOM"),
+    "scans": (text("owl/1.dcm", "owl/2.dcm"), r"class owl of(.|\n)*owl/1\.dcm(.|\n)*DICOM"),
     "volumes": (text("owl/1.nii.gz"), "NIfTI"),
     "no suffix": (images("owl/1", "owl/2"), "no suffix, such as owl/1(.|\n)*rename"),
     "a telephone's": (text("owl/1.HEIC"), "HEIC"),
@@ -170,6 +170,122 @@ def test_a_class_does_not_vanish_with_its_unreadable_files(folder, bad, max_bad)
     with pytest.raises(DataError, match=r"class owl of set(.|\n)*unreadable(.|\n)*`classes` cat,dog"):
         load(folder, max_bad=max_bad)
     assert load(folder, max_bad=max_bad, classes=["cat", "dog"]).class_names == ("cat", "dog")
+
+
+def _tiffs(folder: Path, low: int, dtype: str) -> None:
+    for number in range(4):
+        (folder / "owl").mkdir(exist_ok=True)
+        image = (np.eye(16) * (900 + number) + low).astype(dtype)
+        pytest.importorskip("tifffile").imwrite(folder / "owl" / f"{number}.tif", image)
+
+
+def _cut(folder: Path) -> None:
+    put(folder / "owl" / "0.png")
+    content = (folder / "owl" / "0.png").read_bytes()[:60]
+    for number in range(4):
+        (folder / "owl" / f"{number}.png").write_bytes(content)
+
+
+FOR_ONE_REASON: dict[str, tuple[Fill, str, str]] = {  # what the files are, the reason, the way on
+    "signed": (lambda folder: _tiffs(folder, -500, "i2"), "black and white are unclear", "`range` -500,403"),
+    "floats": (lambda folder: _tiffs(folder, 300, "f4"), "black and white are unclear", "`range` 1203"),
+    "unread numbers": (lambda folder: _tiffs(folder, 0, "f8"), "floating-point numbers of 64 bits", "mend them"),
+    "cut": (_cut, "damaged", "mend them"),
+}
+
+
+@pytest.mark.parametrize("case", FOR_ONE_REASON)
+def test_files_that_are_unreadable_for_one_reason_have_it_told_once_with_the_way_on(folder, case):
+    fill, reason, way = FOR_ONE_REASON[case]
+    fill(folder)
+    with pytest.raises(DataError, match=rf"class owl of set(.|\n)*{way}, or leave it out: `classes` cat,dog") as lost:
+        load(folder)
+    with pytest.raises(DataError, match=rf"4 of the 4 image files(.|\n)*{way.split()[0]}") as all_bad:
+        load(folder / "owl")
+    for caught in (lost, all_bad):
+        assert str(caught.value).count(reason) == 1
+        assert re.search(rf"0\.\w+, .*2\.\w+ and 1 more: .*{reason}", str(caught.value))
+    if "range" in way:
+        assert len(load(folder, range=way.split()[1])) == 10
+    text("owl/4.png")(folder)
+    with pytest.raises(DataError, match=rf"and 1 more: .*{reason}.*; 4.png: not a PNG(.|\n)*mend or remove them"):
+        load(folder / "owl")
+
+
+CONVERTED = {  # formats that Pillow opens, by their suffix, and the mode of images in them
+    "tga": "L", "TGA": "RGB", "pcx": "L", "ico": "RGBA", "sgi": "L", "rgb": "RGB", "dds": "RGBA", "jp2": "L",
+    "icns": "RGBA", "msp": "1", "xbm": "1", "pfm": "F", "dib": "L", "cur": None, "blp": "P",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", CONVERTED)
+def test_what_pillow_opens_and_is_not_read_comes_with_the_line_that_converts_it(folder, suffix):
+    side = 32 if suffix == "icns" else 16
+    for number in range(3):
+        pixels = np.full((side, side), 90 * (suffix not in ("msp", "xbm")), np.uint8)
+        pixels[4 + number : 12] = 255
+        image, path = Image.fromarray(pixels), folder / "owl" / "inner" / f"{number}.{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == "cur":  # an icon with a hot spot
+            image.convert("RGBA").save(path.with_suffix(".ico"), bitmap_format="bmp")
+            content = bytearray(path.with_suffix(".ico").read_bytes())
+            content[2:3] = b"\2"
+            path.write_bytes(content)
+            path.with_suffix(".ico").unlink()
+        elif suffix == "pfm":
+            Image.fromarray(pixels / np.float32(255)).save(path)
+        else:
+            image.convert(CONVERTED[suffix]).save(path)
+    single = next((folder / "owl" / "inner").iterdir())
+    with pytest.raises(DataError, match=rf"in a format that is not read(.|\n)*\.{suffix.lower()}") as caught:
+        load(single)
+    exec(str(caught.value).partition("in Python: ")[2], {})
+    converted = next(path for path in single.parent.iterdir() if path.name.startswith(f"{single.name}."))
+    assert load(converted).images.max() > 200
+    converted.unlink()
+    for where in (folder, folder / "owl"):
+        with pytest.raises(DataError, match=rf"\.{suffix.lower()} files are not read: convert") as caught:
+            load(where)
+    with pytest.raises(DataError, match=r"class owl(.|\n)*in Python: ") as caught:
+        load(folder)
+    exec(str(caught.value).partition("in Python: ")[2], {})
+    found = load(folder, image_size=16)
+    assert (found.class_names, list(found.labels.counts)) == (("cat", "dog", "owl"), [3, 3, 3])
+    assert (np.diff(found.images[-3:].mean(axis=(1, 2, 3))) < -1).all()  # each has less white than the one before
+    assert load(folder / "owl").images.max() > 200
+    assert len(list((folder / "owl" / "inner").iterdir())) == 6  # none took the place of another
+
+
+def test_telephones_pictures_need_a_package_and_archives_are_unpacked_first(folder, tmp_path):
+    text("owl/1.HEIC", "owl/2.tga")(folder)
+    with pytest.raises(DataError, match=r"\.heic, \.tga files(.|\n)*pillow_heif\.register_heif_opener\(\); \["):
+        load(folder)
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    with pytest.raises(DataError, match=r"unpack it, and where its files are now: \.heic(.|\n)*packed\.zip/owl'"):
+        load(tmp_path / "packed.zip")
+
+
+PACKED = {
+    "cat/1.tar.gz": "1 .tar.gz", "cat/a.csv.gz": "1 .csv.gz", "cat/B.JSON.BZ2": "1 .json.bz2", "cat/x.gz": "1 .gz",
+    "cat/v1.2.gz": "1 .gz", "cat/t.nii.xz": "1 .nii.xz", "cat/name.with.dots.svg": "1 .svg",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_files_are_counted_by_their_whole_suffix(folder, name):
+    text(name)(folder)
+    assert load(folder).notes == (f"set: passed over what is no image: {PACKED[name]}",)
+
+
+def test_volumes_are_counted_by_their_whole_suffix_where_nothing_reads_them(folder, monkeypatch):
+    from latentcli.formats import medical_files
+
+    monkeypatch.setattr(medical_files, "find_spec", lambda name: None)
+    text("cat/a.nii.gz", "dog/b.nii.gz", "dog/c.nii")(folder)
+    assert "2 .nii.gz, 1 .nii" in load(folder).notes[0]
+    text("owl/a.nii.gz")(folder)
+    with pytest.raises(DataError, match=r"found 1 files with \.nii\.gz"):
+        load(folder)
 
 
 @pytest.mark.parametrize("link", ["cat/similar", "Alias", "cat/a/b"])

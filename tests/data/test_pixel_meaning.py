@@ -11,6 +11,7 @@ from PIL import Image
 from latentcli.core.errors import DataError, UsageError
 from latentcli.data import load
 from latentcli.data.arrays import to_images
+from latentcli.formats.found_numbers import found_in
 from latentcli.formats.pixel_values import Span, UnclearValues, hint, parse_range, span_of
 
 TRUE = np.random.default_rng(0).integers(0, 256, (5, 12, 12)).astype(np.uint8)
@@ -84,6 +85,15 @@ def test_numbers_that_are_not_finite_are_counted_and_the_call_that_omits_them_wo
     advised = re.search(r"data\[.*\]", str(caught.value))[0].split(", and")[0]
     kept, *_ = to_images(eval(advised, {"numpy": np, "data": data, "len": len}), "x")
     assert np.array_equal(kept[:, 0], TRUE[[0, 2, 4]])
+    for more in ([3, 1], [0, 2, 4]):  # where all images have some, to omit them is no way
+        data[more, 5, 5] = np.nan
+        with pytest.raises(DataError) as caught:
+            to_images(data, "x")
+        advised = re.search(r"numpy\.nan_to_num\(.*\)", str(caught.value))[0]
+        images, *_ = to_images(eval(advised, {"numpy": np, "data": data}), "x")
+        assert np.array_equal(images[[0, 2, 4], 0, :4], TRUE[[0, 2, 4], :4])
+        assert (images[3, 0, 0, 0], images[1, 0, 2, 2]) == (0, 255)
+        assert ("omit" in str(caught.value)) == (len(more) == 2)
 
 
 @given(st.sampled_from(["f4", "i2", "i8", "i1", "u4"]), st.floats(-1e5, 1e5), st.floats(1, 1e5))
@@ -95,7 +105,7 @@ def test_every_hint_names_a_range_that_holds_the_numbers(kind, low, width):
     try:
         span = span_of(dtype, low, high)
     except UnclearValues:
-        span = parse_range(hint(dtype, low, high).rsplit(" ", 1)[1])
+        span = parse_range(hint(found_in(np.linspace(low, high, 50).astype(dtype))).rsplit(" ", 1)[1])
     assert span.holds(low, high)
 
 
@@ -233,6 +243,24 @@ def test_types_of_files_are_called_as_they_were_saved(tmp_path):
         (tmp_path / kind).mkdir()
         tifffile.imwrite(tmp_path / kind / "1.tif", (TRUE[0] // 2).astype(kind))
         assert f"{np.dtype(kind).name} from 0 to 127 is read as" in load(tmp_path / kind).notes[0]
+
+
+@pytest.mark.parametrize("kind", ["i2", "u2", "i4", "i8", "u8"])
+@pytest.mark.parametrize(("largest", "share"), [(2, 0.9), (5, 0.02), (31, 0.3), (4, 0.001)])
+def test_maps_of_labels_in_whole_numbers_of_any_type_are_told_with_the_range_that_shows_them(
+    tmp_path, kind, largest, share
+):
+    objects = np.random.default_rng(1).random((40, 12, 12)) < share
+    classes = objects * (np.arange(5760).reshape(40, 12, 12) % largest + 1)
+    np.save(tmp_path / "x.npy", classes.astype(kind))
+    found = load(tmp_path / "x.npy")
+    assert found.images.max() <= 2 * largest
+    (told,) = (note for note in found.notes if "nearly all of its numbers, 0 to" in note)
+    advised = re.search(r"`range` (\S+)", told)[1]
+    assert int(advised) == largest
+    said = load(tmp_path / "x.npy", range=advised)
+    assert np.array_equal(said.images[:, 0], np.rint(classes * (255 / largest)))
+    assert said.notes == ()
 
 
 @pytest.mark.parametrize("largest", [2, 15, 31])

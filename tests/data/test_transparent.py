@@ -37,7 +37,8 @@ def test_arrays_with_alpha_are_laid_on_the_ground_that_files_are_laid_on(tmp_pat
     (tmp_path / "set").mkdir()
     for number, image in enumerate(images[:, :, :11] if form == "MATLAB" else images):
         Image.fromarray(image, "LA" if image.shape[2] == 2 else "RGBA").save(tmp_path / "set" / f"{number}.png")
-    found = load(tmp_path / "x.npz", background=background)
+    said = "65535" if (form, ink) == ("deep", "grey") else None  # which fills 14 bits, of which alpha says nothing
+    found = load(tmp_path / "x.npz", background=background, range=said)
     files = load(tmp_path / "set", image_shape=found.shape, background=background)
     assert found.shape[0] == (1 if len(DRAWN[ink]) == 1 and background != "orange" else 3)
     assert np.abs(found.images.astype(int) - files.images).max() <= 1
@@ -65,6 +66,82 @@ def test_opaque_arrays_keep_their_pixels_and_what_is_no_alpha_is_refused_with_th
         assert call in str(caught.value)
         np.save(tmp_path / "x.npy", eval(call, {"data": data}))
         assert load(tmp_path / "x.npy").images.max() > 200
+
+
+FULL = {  # colours, what is wholly visible, and the numbers that the colours span
+    "12 bits, all of alpha": ((TRUE * (4095 / 255)).astype("u2"), 65_535, "0…4095"),
+    "12 bits, 12 of alpha": ((TRUE * (4095 / 255)).astype("u2"), 4095, "0…4095"),
+    "10 bits, 12 of alpha": ((TRUE * (1023 / 255)).astype("i4"), 4095, "0…1023"),
+    "bytes in 16 bits": (TRUE.astype("u2"), 65_535, "0…255"), "bytes, truth": (TRUE.astype("i2"), 1, "0…255"),
+    "fractions, bytes of alpha": ((TRUE / 255).astype("f4"), 255, None),
+    "16 bits": (TRUE.astype("u2") * 257, 255, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("case", FULL)
+def test_what_colours_span_is_theirs_alone_whatever_alpha_is(tmp_path, case, first):
+    colours, visible, span = FULL[case]
+    images = np.concatenate([colours, np.full((*colours.shape[:3], 1), visible, colours.dtype)], axis=-1)
+    np.save(tmp_path / "x.npy", np.moveaxis(images, -1, 1) if first else images)
+    found = load(tmp_path / "x.npy")
+    assert np.abs(found.images.astype(int) - TRUE.transpose(0, 3, 1, 2)).max() <= 1
+    assert any(f"is read as {span};" in note for note in found.notes) == (span is not None)
+
+
+def hidden(form, colours):
+    """(6, 12, 12, C) wholly transparent images, as files have them."""
+    clear = np.zeros((*colours.shape[:3], 1), np.uint8)
+    return np.concatenate([colours if form == "RGBA" else colours[..., :1], clear], axis=-1)
+
+
+@pytest.mark.parametrize("background", [None, "white", "orange"])
+@pytest.mark.parametrize("form", ["RGBA", "LA", "P"])
+def test_wholly_transparent_files_are_refused_with_what_shows_what_lies_beneath(tmp_path, form, background):
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(hidden(form, TRUE)):
+        file = tmp_path / "set" / f"{number}.png"
+        if form == "P":
+            Image.fromarray(image[..., 0]).convert("P").save(file, transparency=bytes(256))
+        else:
+            Image.fromarray(image, form).save(file)
+    with pytest.raises(DataError, match="all 6 images of set are wholly transparent") as caught:
+        load(tmp_path / "set", background=background)
+    assert "background" not in str(caught.value)
+    call = str(caught.value).partition("in Python: ")[2].removesuffix(" for each")
+    import PIL
+
+    for file in (tmp_path / "set").iterdir():
+        eval(call, {"PIL": PIL, "file": file})
+    found = load(tmp_path / "set")
+    true = TRUE.transpose(0, 3, 1, 2)
+    assert np.array_equal(found.images, true if form == "RGBA" else true[:, :1])
+    assert found.notes == ()
+
+
+def test_some_wholly_transparent_files_are_told_apart_from_drawings(tmp_path):
+    (tmp_path / "set").mkdir()
+    images = [*hidden("RGBA", TRUE)[:2], *drawings((0, 0, 0))[:3], np.zeros((12, 12, 4), np.uint8)]
+    for number, image in enumerate(images):
+        Image.fromarray(image, "RGBA").save(tmp_path / "set" / f"{number}.png")
+    told = "\n".join(load(tmp_path / "set").notes)
+    assert "nothing is seen of what lies beneath in 2 file(s), such as 0.png; to see it, leave out the alpha" in told
+    assert "laid on white in 3 file(s), such as 2.png; `background`" in told
+    assert "every pixel is transparent, and nothing lies beneath in 1 file(s), such as 5.png" in told
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_transparent_images_with_nothing_beneath_have_no_way_that_does_not_help(tmp_path, level):
+    images = np.full((6, 12, 12, 4), level, np.uint8)
+    images[..., 3] = 0
+    np.save(tmp_path / "x.npy", images)
+    (tmp_path / "set").mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image, "RGBA").save(tmp_path / "set" / f"{number}.png")
+    for source in ("x.npy", "set"):
+        with pytest.raises(DataError, match=rf"all 6 images of {source} are wholly transparent") as caught:
+            load(tmp_path / source)
+        assert "name images that show something" in str(caught.value)
 
 
 def png(pixels, bits=16):

@@ -241,3 +241,33 @@ def test_a_stream_that_takes_no_bytes_is_an_output_error(device):
     with pytest.raises(OutputError, match="cannot write"), atomic.atomic_write(path) as file:
         file.write(b"x")
     os.close(writer)
+
+
+REASONS = {  # what a system says, and what is told of it and of the way on
+    "full": (errno.ENOSPC, "No space left on device", "free space, or name another output"),
+    "a quota": (errno.EDQUOT, "quota exceeded", "free space, or name another output"),
+    "a limit": (errno.EFBIG, "File too large", "name another output"),
+    "a disk that fails": (errno.EIO, "Input/output error", "name another output"),
+    "no files": (errno.ENOENT, "takes no new files: No such file or directory", "name an output elsewhere"),
+    "read-only": (errno.EROFS, "takes no new files: Read-only file system", "name an output elsewhere"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_the_true_reason_is_told_and_space_is_only_advised_where_there_is_none(target, case):
+    number, found, remedy = REASONS[case]
+    with pytest.raises(OutputError) as caught, atomic.output_errors(target):
+        raise OSError(number, os.strerror(number), str(target))
+    assert str(caught.value).splitlines()[1].endswith(found)
+    assert str(caught.value).splitlines()[2] == f"  {remedy}"
+    assert target.read_bytes() == OLD
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder here that takes no files")
+@pytest.mark.parametrize("name", ["/proc/x", "/proc/x.metrics.jsonl"])
+def test_a_folder_that_takes_no_files_is_called_so(name):
+    with (
+        pytest.raises(OutputError, match=r"the folder /proc (takes no new files|is read-only)"),
+        atomic.atomic_write(Path(name)),
+    ):
+        pass

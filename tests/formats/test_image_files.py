@@ -88,11 +88,25 @@ def png(width, height, depth, kind, rows):
 def test_floats_and_wide_integers_need_a_known_range(tmp_path):
     path = written(tmp_path, Image.fromarray((GREY / 255).astype(np.float32)), "TIFF")
     assert np.array_equal(decode(path, 12, 20, 1)[0], GREY)
-    for bad in (1.5, -1.0, np.nan):
+    for bad in (1.5, -1.0):
         pixels = np.zeros((12, 20), dtype=np.float32)
         pixels[3, 4] = bad
         with pytest.raises(UnreadableImage, match="outside 0…1"):
             decode(written(tmp_path, Image.fromarray(pixels), "TIFF"), 12, 20, 1)
+    for bad, black in ((np.inf, None), (-np.inf, None), (np.nan, 0)):
+        pixels = (GREY / 255).astype(np.float32)
+        pixels[3, 4] = bad
+        path = written(tmp_path, Image.fromarray(pixels), "TIFF")
+        if black is None:
+            with pytest.raises(
+                UnreadableImage, match=r"infinite numbers from .*; save finite ones instead: "
+            ) as caught:
+                decode(path, 12, 20, 1)
+            advised = eval(str(caught.value).partition("instead: ")[2], {"numpy": np, "image": pixels})
+            told = decode(written(tmp_path, Image.fromarray(advised), "TIFF"), 12, 20, 1)[0]
+            assert (told[3, 4], told[5, 5]) == (239 if bad > 0 else 0, GREY[5, 5])
+        else:
+            assert decode(path, 12, 20, 1)[0, 3, 4] == black
     wide = GREY.astype(np.int32) * 257
     assert np.array_equal(decode(written(tmp_path, Image.fromarray(wide), "TIFF"), 12, 20, 1)[0], GREY)
     with pytest.raises(UnreadableImage, match="beyond 16 bits"):

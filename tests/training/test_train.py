@@ -193,6 +193,24 @@ def test_images_that_cannot_teach_are_refused_before_training(case, learn):
         learn(ImageSet(pixels, labels, name="set"), **SMALL)
 
 
+ADVISED = {  # what is known of images that are all the same, and the options that could show that they differ
+    "bytes": ((), 0, ""), "a level of noise": ((), 1, "`range`"),
+    "drawings": (("laid on black in 3 file(s)",), 0, "`background`"),
+    "clipped": (("9 of 9 numbers lie outside `range` 0…1",), 0, "`range`"),
+    "both": (("laid on white in 3 file(s)", "`range` 9 spreads them"), 0, "`background` or `range`"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ADVISED)
+def test_only_options_that_could_help_are_advised_for_images_that_are_the_same(case):
+    notes, noise, ways = ADVISED[case]
+    pixels = np.repeat(GROUND // 2, 30, 0)
+    pixels[::2] += np.uint8(noise)
+    with pytest.raises(DataError, match="are the same") as caught:
+        train(ImageSet(pixels, name="set", notes=notes), **SMALL)
+    assert str(caught.value).partition("pixels mean: ")[2] == ways
+
+
 def test_one_image_that_differs_is_enough_to_begin():
     pixels = np.repeat(GROUND // 2, 30, 0)
     pixels[-1, 0, 3, 3] += 9
