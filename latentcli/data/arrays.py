@@ -23,7 +23,7 @@ _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, or 2 or
 
 
 def load(
-    path: Path, split: str = "train", no_label: Sequence[str] | None = None, labelled: bool = True,
+    path: Path, wanted: splits.Wanted | None = None, no_label: Sequence[str] | None = None, labelled: bool = True,
     rules: PixelRules | None = None,
 ) -> ImageSet:  # fmt: skip
     """The images of an array file, with labels where an archive has them.
@@ -35,7 +35,7 @@ def load(
 
     Args:
         path: of the file.
-        split: the part, where the keys of the archive name some: see ``array_keys.parts_of``.
+        wanted: the part, where the keys of the archive name some: see ``array_keys.parts_of``; None: for training.
         no_label: the names that mean no label, as for ``read_labels``.
         labelled: whether labels are looked for.
         rules: what is said of the pixels.
@@ -43,13 +43,14 @@ def load(
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
     """
-    name = path.name
+    name, wanted = path.name, wanted or splits.Wanted()
     try:
         if path.suffix.lower() == ".npy":
+            wanted.check_whole(name, "expected an .npz file with arrays such as x_train and x_test")
             array, turned = oriented(read_npy(path, mmap=True), None, name)
             return to_images(array, name, rules).as_set(name, turned)
         with open_npz(path) as archive:
-            return _of_archive(archive, path, split, no_label, labelled, rules)
+            return _of_archive(archive, path, wanted, no_label, labelled, rules)
     except UnreadType as error:
         raise _unread_images(name, str(error)) from error
     except UnsafeArrays as error:
@@ -60,13 +61,13 @@ def load(
 
 
 def _of_archive(
-    archive: NpzArchive, path: Path, split: str, no_label: Sequence[str] | None, labelled: bool,
+    archive: NpzArchive, path: Path, wanted: splits.Wanted, no_label: Sequence[str] | None, labelled: bool,
     rules: PixelRules | None,
 ) -> ImageSet:  # fmt: skip
     name, content, refused, notes = path.name, archive.arrays, archive.refused, list[str]()
     parts, beside = keys.parts_of([*content, *refused], _shaped(content))
     if parts:
-        of_part, note = splits.chosen(name, parts, split, beside)
+        of_part, note = splits.chosen(name, parts, wanted, beside)
         content = {key: content[key] for key in of_part if key in content}
         refused = {key: refused[key] for key in of_part if key in refused}
         notes.append(note)
@@ -78,6 +79,9 @@ def _of_archive(
     notes += found.notes
     by_image = keys.PartsByImage() if parts else keys.parts_by_image(content, len(found), again)
     notes += by_image.notes
+    if not parts and not by_image.rows:
+        found_parts = "; ".join(by_image.notes) or "expected arrays such as x_train and x_test, or one such as split"
+        wanted.check_whole(name, found_parts)
     if labelled:
         others = {each: array for each, array in content.items() if each not in by_image.keys}
         of_labels = keys.labels_of(others, key, len(found), again)
@@ -91,7 +95,7 @@ def _of_archive(
     if by_image.rows:
         told_by = f"array{'s' * (len(by_image.keys) > 1)} {' and '.join(by_image.keys)}"
         beside = [f"{by_image.left} images of no part"] if by_image.left else []
-        rows, note = splits.chosen(f"{name} (by its {told_by})", by_image.rows, split, beside)
+        rows, note = splits.chosen(f"{name} (by its {told_by})", by_image.rows, wanted, beside)
         found, notes = replace(found.take(rows), parts=tuple(by_image.rows)), [note, *notes]
     return replace(found, notes=tuple(notes))
 

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,26 @@ _NAME = re.compile(
 _DEEPEST = 16  # folders that hold nothing but one other
 
 Source = TypeVar("Source")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The part of a source that is to be read.
+
+    Attributes:
+        part: one of ``PARTS``.
+        asked: whether the user asks for it, so that nothing else is read in its place: no other part, and no source
+            that has none. Otherwise it is what the caller prefers where there are parts.
+    """
+
+    part: str = "train"
+    asked: bool = False
+
+    def check_whole(self, name: str, found: str) -> None:
+        """Raise a DataError, which says what was ``found``, if a part is asked for of a source that has none."""
+        if self.asked:
+            remedy = "leave out `split`: all its images are read then"
+            raise DataError(f"{name} has no {self.part} part, nor any other", found, remedy)
 
 
 def part_of(name: str) -> str | None:
@@ -82,15 +103,17 @@ def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
     return {part: folder / parts[part][0] for part in PARTS if part in parts}
 
 
-def chosen(name: str, parts: Mapping[str, Source], split: str, beside: Collection[str] = ()) -> tuple[Source, str]:
-    """The part that is asked for, and a note that says so.
+def chosen(
+    name: str, parts: Mapping[str, Source], wanted: Wanted, beside: Collection[str] = ()
+) -> tuple[Source, str]:  # fmt: skip
+    """The part that is wanted, and a note that says so.
 
-    Where the test part is, the validation part may stand in; and the only part there is, for any.
+    If it is not asked for, the validation part may stand in for the test part; and the only part there is, for any.
 
     Args:
         name: of the source, for messages.
         parts: of which it consists.
-        split: the part asked for.
+        wanted: the part that is to be read.
         beside: what else the source has that is no part of it.
 
     Raises:
@@ -99,9 +122,11 @@ def chosen(name: str, parts: Mapping[str, Source], split: str, beside: Collectio
     *others, last = parts
     found = f"{', '.join(others)} and {last}" if others else last
     more = f"; {', '.join(beside)} left out" if beside else ""
-    if not others:
+    split = part = wanted.part
+    if not others and (split == last or not wanted.asked):
         return parts[last], f"{name} has the {last} part only{more}"
-    part = "val" if split == "test" and "test" not in parts and "val" in parts else split
+    if split == "test" and "test" not in parts and "val" in parts and not wanted.asked:
+        part = "val"
     if part not in parts:
         raise DataError(f"{name} has no {split} part", f"found {found}", f"choose one: `split` {next(iter(parts))}")
     instead = "" if part == split else f", for want of a {split} part"

@@ -271,7 +271,12 @@ def test_parts_are_known_by_the_names_of_arrays(tmp_path, keys, parts, read):
         arrays[key] = np.arange(count)[:, None] % 3 if number % 2 else pixels(count, 8, 8)
     path = saved(tmp_path, **arrays)
     for split, key in read.items():
-        found = load(path, split=split)
+        found = load(path, prefer=split)
+        if split in parts.split():
+            assert np.array_equal(load(path, split=split).images, found.images)
+        else:
+            with pytest.raises(DataError, match=f"no {split} part"):
+                load(path, split=split)
         assert np.array_equal(found.images[:, 0], arrays[key])
         assert found.parts == tuple(parts.split())
         assert found.labels.codes.tolist() == [row % 3 for row in range(counts[key])]
@@ -341,8 +346,10 @@ def test_parts_that_are_not_understood_are_told_and_the_line_makes_them_texts(
 ):
     x = pixels(5, 8, 8)
     path = saved(tmp_path, images=x, split=np.array(split), **({"labels": KINDS} if labelled else {}))
-    found = load(path, split="test")
+    found = load(path, prefer="test")
     assert (len(found), found.parts, found.labels.any) == (5, (), labelled)
+    with pytest.raises(DataError, match=r"no test part, nor any other\n.*split was not read as parts"):
+        load(path, split="test")
     (note,) = (each for each in found.notes if "split was not read as parts" in each)
     made = follow(note.replace("'?'", "'val'"), monkeypatch, tmp_path)
     assert np.array_equal(load(made).images[:, 0], x[first])
