@@ -89,8 +89,8 @@ def _of_archive(
         if of_labels.labels is not None:
             values = one_per_image(content[of_labels.labels].read(), len(found))
             assert values is not None  # see labels_of
-            class_names = None if of_labels.class_names is None else content[of_labels.class_names].read()
-            labels, told = encode_labels(values, class_names, name, no_label)
+            names_key = of_labels.names_key or "class_names"
+            labels, told = encode_labels(values, of_labels.class_names, name, no_label, names_key)
             found, notes = replace(found, labels=labels), [*notes, *told]
     if by_image.rows:
         told_by = f"array{'s' * (len(by_image.keys) > 1)} {' and '.join(by_image.keys)}"
@@ -172,10 +172,14 @@ def _left_out(
             raise DataError(f"{name}: {key} is {why}", "expected labels that are whole numbers or texts", remedy)
     if refused and not _shaped(content):
         raise _unread_images(f"{name}: {', '.join([*refused][:8])}", next(iter(refused.values())))
+    names = [key for key in refused if labelled and keys.may_name_classes(key) and "objects" in refused[key]]
+    as_texts = [f"json.dumps({key})" if refused[key].endswith("shape ()") else f"{key}.astype(str)" for key in names]
     return [
-        f"{name}: not read: {', '.join(key for key in refused if refused[key] == why)}, {why}"
-        for why in dict.fromkeys(refused.values())
-    ]
+        *(f"{name}: not read: {', '.join(key for key in refused if refused[key] == why)}, {why}"
+          for why in dict.fromkeys(refused.values())),
+        *(f"{name}: if {key} names its classes, save it as texts, where it is made: {key}={text}"
+          for key, text in zip(names, as_texts, strict=True)),
+    ]  # fmt: skip
 
 
 def _unread_images(what: str, why: str) -> DataError:

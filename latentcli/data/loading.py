@@ -85,7 +85,8 @@ def load(
         raise UsageError("`no_classes` leaves no classes to choose by `classes`", remedy="leave one of them out")
     if classes is not None:
         classes = [composed(name) for name in classes]
-        no_label = [name for name in (NO_LABEL if no_label is None else no_label) if name not in classes]
+        if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
+            no_label = [name for name in meant if name not in classes]
     _check_colour(background)
     how = _Reading(
         wanted, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
