@@ -164,6 +164,13 @@ class SavedAgain:
         """The line that puts this value, as Python, in the place of the array of this key."""
         return self._line(suffix, "", f"{value} if k == {key!r} else f[k]")
 
+    def joined(self, keys: Sequence[str]) -> str:
+        """The lines that make one array of images of these, which are of a class each, with the keys for labels."""
+        file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_joined.npz"))
+        labels = "numpy.repeat(c, [len(f[k]) for k in c])"
+        arrays = f"data=numpy.concatenate([f[k] for k in c]), labels={labels}"
+        return f"f = numpy.load({file!r}); c = {[*keys]}; numpy.savez({other!r}, {arrays})"
+
     def _line(self, suffix: str, first: str, value: str, left_out: Collection[str] = ()) -> str:
         file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_{suffix}.npz"))
         not_kept = sorted({*self.left_out, *left_out})

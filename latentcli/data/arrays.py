@@ -1,5 +1,6 @@
 """Images from ``.npz`` and ``.npy`` files."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.image_set import ImageSet
+from latentcli.core.image_set import SMALLEST, ImageSet
 from latentcli.data import array_keys as keys
 from latentcli.data import splits, transparent
 from latentcli.data.array_axes import WITH_ALPHA, hint_for_shape, layout_of, oriented
@@ -214,4 +215,19 @@ def _choose_images(content: Mapping[str, UnreadArray], again: SavedAgain) -> str
         stacked = f"numpy.savez({str(path.with_stem(f'{path.stem}_stacked'))!r}, data=numpy.stack([f[k] for k in f]))"
         as_files = "[PIL.Image.fromarray(f[k]).save(f'images/{k}.png') for k in f]"
         remedy = f"an image each? f = numpy.load({str(path)!r}); {stacked if len(kinds) == 1 else as_files}"
+    if of_classes := _of_classes(content) if len(content) == len(again.keys) else []:
+        other = f"; or {remedy}" if shaped else ""
+        remedy = f"an array of images for each class? {again.joined(of_classes)}{other}"
     raise DataError(f"{again.name} holds {what}", f"found {found}", remedy)
+
+
+def _of_classes(content: Mapping[str, UnreadArray]) -> list[str]:
+    """The keys of arrays that may be the images of a class each; none where there are labels, or are not several."""
+    of_images = [key for key in _shaped(content) if content[key].shape[2:] not in ((3,), (4,))]
+    rows = [key for key, array in content.items() if array.ndim == 2 and array.dtype.kind in "uifb"]
+    if not of_images and len({len(content[key]) for key in rows}) > 1:
+        of_images = [
+            key for key in rows if math.isqrt(content[key].shape[1]) ** 2 == content[key].shape[1] >= SMALLEST**2
+        ]
+    kinds = {(content[key].shape[1:], content[key].dtype) for key in of_images}
+    return of_images if len(of_images) > 1 == len(kinds) and keys.count_of_labels(content) is None else []

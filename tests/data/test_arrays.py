@@ -102,7 +102,7 @@ def test_data_goes_before_images_and_x(tmp_path):
 def test_several_candidates_or_none_are_an_error_that_lists_the_keys(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"more than one(.|\n)*a \(2, 8, 8\), b \(3, 8, 8\)") as caught:
         load(saved(tmp_path, a=pixels(2, 8, 8), b=pixels(3, 8, 8)))
-    assert len(load(follow(str(caught.value), monkeypatch, tmp_path))) == 2
+    assert len(load(follow(str(caught.value).partition("; or name")[2], monkeypatch, tmp_path))) == 2
     with pytest.raises(DataError, match=r"no array of images(.|\n)*mu \(3, 2\)"):
         load(saved(tmp_path, mu=np.zeros((3, 2)), logvar=np.zeros((3, 2))))
 
@@ -800,6 +800,39 @@ def test_an_array_for_each_image_is_refused_with_the_line_that_makes_one_of_them
         found = load("set_stacked.npz").images
         assert np.array_equal(found[-1].transpose(1, 2, 0).reshape(shapes[0]), each[f"image_{count - 1}"])
     assert count or len(load("images")) == len(shapes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape", "more"),
+    [
+        ({"cat": 3, "dog": 4}, (8, 9), {}), ({"7": 3, "10": 1, "9": 2}, (8, 8, 3), {"author": np.array("x")}),
+        ({"class_a": 2, "class_b": 2}, (3, 8, 8), {"names": np.array(["a", "b"])}), ({"a": 5, "it's": 2}, (64,), {}),
+    ],
+)  # fmt: skip
+def test_an_array_for_each_class_is_refused_with_the_line_that_joins_them(tmp_path, monkeypatch, sizes, shape, more):
+    each = {key: pixels(count, *shape) for key, count in sizes.items()}
+    with pytest.raises(DataError, match="an array of images for each class") as caught:
+        load(saved(tmp_path, **each, **more))
+    monkeypatch.chdir(tmp_path)
+    line = str(caught.value.remedy).partition("each class? ")[2].partition("; or name")[0]
+    exec(line, {"numpy": np})
+    found = load("set_joined.npz")
+    assert found.labels.texts.tolist() == [key for key, count in sizes.items() for _ in range(count)]
+    expected = np.concatenate([*each.values()]).ravel()
+    images = found.images.transpose(0, 2, 3, 1) if found.layout == "NHWC" else found.images
+    assert np.array_equal(images.ravel(), expected)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"a": pixels(3, 8, 8), "b": pixels(4, 9, 9)}, {"a": pixels(3, 8, 8), "b": pixels(3, 8, 8) / 255},
+        {"a": pixels(3, 8, 8), "b": pixels(3, 8, 8), "y": np.array([0, 1, 0])},
+    ],
+)  # fmt: skip
+def test_arrays_of_other_kinds_are_not_joined(tmp_path, arrays):
+    with pytest.raises(DataError, match=r"could be images\n.*\n  name the right one 'data'"):
+        load(saved(tmp_path, **arrays))
 
 
 def test_keys_that_are_paths_are_names_and_no_more(tmp_path):
