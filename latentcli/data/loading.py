@@ -199,11 +199,16 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
     if idx_folder is not None:
         return idx.load(idx_folder, how.wanted, name, how.no_label, how.own_labels, how.rules)
     notes: tuple[str, ...] = ()
+    below: Mapping[str, str] | None = None
     try:
         inner, parts, beside = splits.within(path)
         if parts:
             of_part, note = splits.chosen(name, parts, how.wanted, beside)
-            notes, inner = (note,), splits.within(of_part)[0]
+            notes = (note,)
+            if isinstance(of_part, Path):
+                inner = splits.within(of_part)[0]
+            else:
+                below = of_part
         else:
             how.wanted.check_whole(name, "expected sub-folders such as train, val and test")
     except OSError as error:
@@ -213,7 +218,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         notes = (f"{name} holds nothing but {prefix}, which is read",)
     images = folders.load(
         inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
-        how.progress, how.no_label, how.rules,
+        how.progress, how.no_label, how.rules, below,
     )  # fmt: skip
     return replace(
         images, name=name, parts=tuple(parts), notes=(*notes, *images.notes),
