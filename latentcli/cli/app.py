@@ -82,6 +82,7 @@ def command(
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
             console.verbosity.started, console.verbosity.spelled = time.monotonic(), spelled
             allocator.keep_freed()
+            typed = dict(arguments)
             for bundle_name, bundle in bundles.items():
                 arguments[bundle_name] = bundle(**{field.name: arguments.pop(field.name) for field in fields(bundle)})
 
@@ -89,7 +90,7 @@ def command(
                 try:
                     function(**arguments)
                 except LatentError as problem:
-                    raise places.put_right(problem, line, parameters, arguments, spelled.values()) from problem
+                    raise places.put_right(problem, line, parameters, typed, spelled) from problem
 
             with warnings.catch_warnings():
                 warnings.showwarning = console.warned

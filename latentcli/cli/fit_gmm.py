@@ -20,7 +20,7 @@ def fit_gmm(
     output: Annotated[Path, Option("-o", "--output", help="The mixture to write.")] = Path("gmm_params.pkl"),
     components: Annotated[int | None, Option(min=1, help="How many Gaussians. By default one per class.")] = None,
     covariance: Annotated[str | None, Option(metavar="full|diag|tied|spherical", help="Shape. [default: full]")] = None,
-    reading: options.Reading = options.READ_TRAIN,
+    reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
     figures: options.Figures = None,
     seed: options.Seed = 0,

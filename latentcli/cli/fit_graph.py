@@ -33,7 +33,7 @@ def fit_graph(
         str | None,
         Option(metavar="mean|quantized|encoder|pixels", help="What it reads. By default what a mixture reads."),
     ] = None,
-    reading: options.Reading = options.READ_TRAIN,
+    reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
     figures: options.Figures = None,
     seed: options.Seed = 0,

@@ -26,7 +26,7 @@ def fit_probe(
         str | None,
         Option(metavar="mean|quantized|codes|encoder|pixels", help="What it reads. By default what a mixture reads."),
     ] = None,
-    reading: options.Reading = options.READ_TRAIN,
+    reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
     settings: options.Settings = None,
     seed: options.Seed = 0,

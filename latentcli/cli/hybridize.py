@@ -51,7 +51,7 @@ def hybridize(
         Path | None, Option(metavar="DIR", help="Write PNG files and soft_labels.csv to this new folder.")
     ] = None,
     grid: Annotated[Path | None, Option(metavar="FILE.png", help="Draw some of them, with captions, there.")] = None,
-    reading: options.Reading = options.READ_TRAIN,
+    reading: options.TrainReading = options.READ_FOR_TRAINING,
     figures: options.Figures = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",

@@ -111,11 +111,11 @@ def images_and_validation(
             "--resize is of a size that is known, and this is a new model", None, "say its size: --image-size 64"
         )
     found = images(data, reading, output, image_size=image_size, **how)
-    asked = (reading.split, reading.labels, reading.no_classes)
+    asked = (reading.split or "train", reading.labels, reading.no_classes)
     own = val is None and {"train", "val"} <= {*found.parts} and asked == ("train", None, False)
     if val is None and not own:
         return found, None
-    of_val = reading.of_val(image_size is not None, "val" if own else "train")
+    of_val = reading.of_val(image_size is not None, "val" if own else None)
     like = {"image_shape": found.shape, "spans": {**how.get("spans", {}), **found.spans}}
     validation = images(data if val is None else val, of_val, output, "bad_files_val.csv", **like)
     return found, None if own and not validation.labels.any else validation
@@ -143,7 +143,7 @@ def latents(
     from latentcli.cli import console
 
     if holds_latents(Path(data)):
-        for name in ("labels", "strict", "no_label", "classes", "pages", "resize"):
+        for name in ("split", "labels", "strict", "no_label", "classes", "pages", "resize"):
             if getattr(reading, name):
                 option = name.replace("_", "-")
                 raise UsageError(

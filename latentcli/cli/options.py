@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from typer import Argument, Option
 
@@ -37,7 +37,9 @@ MixtureOrGraphFile = Annotated[
 Val = Annotated[str | None, Argument(metavar="VAL", help="Labelled images, a few per class, that name the clusters.")]
 ValOfFit = Annotated[str | None, Option(help="Labelled images; DATA's labels do not count then.")]
 Classes = Annotated[str | None, Option("--classes", "--digits", metavar="A,B,…", help="These classes only.")]
-Split = Annotated[str, Option(metavar="train|val|test", help="Which part of DATA, where it has such parts.")]
+_SPLIT, _SPLIT_HELP = "train|val|test", "The part of DATA to read. [default: {}, if DATA has parts]"
+TrainSplit = Annotated[str | None, Option(metavar=_SPLIT, help=_SPLIT_HELP.format("train"))]
+TestSplit = Annotated[str | None, Option(metavar=_SPLIT, help=_SPLIT_HELP.format("test"))]
 NoClasses = Annotated[bool, Option("--no-classes", help="Sub-folders are no classes, and DATA's labels do not count.")]
 Encoder = Annotated[
     str | None,
@@ -106,7 +108,7 @@ class TrainReading:
     """Which images of DATA a command that trains reads: options that come together, and that ``command`` lays out."""
 
     classes: Classes = None
-    split: Split = "train"
+    split: TrainSplit = None
     labels: Labels = None
     strict: Strict = False
     no_label: NoLabel = None
@@ -118,31 +120,37 @@ class TrainReading:
     resize: Resize = False
     pages: Pages = False
 
+    prefer: ClassVar[str] = "train"
+    """The part that is read where no other is asked for."""
+
     def options(self) -> dict[str, Any]:
         """As ``data.load`` takes them."""
-        return {**vars(self), "classes": names(self.classes), "no_label": names(self.no_label)}
+        own = {"classes": names(self.classes), "no_label": names(self.no_label), "prefer": self.prefer}
+        return {**vars(self), **own}
 
-    def of_val(self, resize: bool = False, split: str = "train") -> "TrainReading":
+    def of_val(self, resize: bool = False, split: str | None = None) -> "TrainReading":
         """How VAL is read beside DATA: the same classes, patience and folders; its labels are its own.
 
         Args:
             resize: whether its arrays are resized even where DATA's are not.
-            split: the part of it that is read.
+            split: the part of it that is read; None: the one for training, where it has parts.
         """
         kept = ("classes", "no_label", "data_root", "max_bad", "range", "background", "pages")
         own: dict[str, Any] = {name: getattr(self, name) for name in kept}
-        return Reading(split=split, resize=self.resize or resize, **own)
+        return TrainReading(split=split, resize=self.resize or resize, **own)
 
 
 @dataclass(frozen=True)
 class Reading(TrainReading):
     """Which images of DATA a command reads, and how: options that come together, and that ``command`` lays out."""
 
-    split: Split = "test"
+    split: TestSplit = None
+
+    prefer: ClassVar[str] = "test"
 
 
-READ_FOR_TRAINING, READ_TEST, READ_TRAIN = TrainReading(), Reading(), Reading(split="train")
-"""What commands that train, that measure and that fit read of a named set by default."""
+READ_FOR_TRAINING, READ_TEST = TrainReading(), Reading()
+"""What commands that train and fit, and those that measure, read of a set by default."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Files that stand in one another's places: a failed call is looked at once more, and put right where that is known."""
 
 import inspect
+import os
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def put_right(
     command: str,
     parameters: Sequence[inspect.Parameter],
     arguments: Mapping[str, Any],
-    options: Collection[str],
+    spelled: Mapping[str, str],
 ) -> LatentError:
     """The error that says which file stands in another's place, and the right call; ``problem`` where none does.
 
@@ -29,37 +30,81 @@ def put_right(
         command: as it is called.
         parameters: of the command.
         arguments: by their names.
-        options: that it has, as they are spelled.
+        spelled: how its options are spelled, by their names.
     """
+    from latentcli.artifacts import holds_latents
     from latentcli.formats import own_files
 
-    slots = [(metavar, arguments.get(parameter.name)) for parameter in parameters if (metavar := _metavar(parameter))]
-    more = arguments.get("more") or []  # of pictures, which are one DATA
-    given = [str(value) for _, value in slots if isinstance(value, str | Path)] + [*map(str, more)]
-    ranks = [rank for metavar, _ in slots for mark, rank in _RANKS.items() if metavar.startswith(mark)]
-    if not given or len(ranks) < len(slots) or own_files.kind_of(Path(given[0])) == "file of latents":
+    values = {metavar: arguments.get(parameter.name) for parameter in parameters if (metavar := _metavar(parameter))}
+    slots, more = [*values], arguments.get("more") or []  # of pictures, which are one DATA
+    given = [str(value) for value in values.values() if isinstance(value, str | Path)] + [*map(str, more)]
+    ranks = [rank for metavar in slots for mark, rank in _RANKS.items() if metavar.startswith(mark)]
+    if not given or len(ranks) < len(slots):
         return problem
-    files = list(zip(given[len(more) :], ranks, strict=False))
+    of_latents = "LATENTS" in slots[0] and holds_latents(Path(given[0]))
+    if of_latents and 2 in ranks:  # the classifier stands where the model of images would
+        slots = [slot for slot, rank in zip(slots, ranks, strict=True) if rank != 1]
+        ranks = [rank for rank in ranks if rank != 1]
+    files = list(zip(given[len(more) :], ranks, strict=False))[1 if of_latents else 0 :]
     names = list(own_files.PLACES)
     found = ((name, own_files.misplaced(Path(name), names[rank])) for name, rank in files)
     name, error = next(((name, error) for name, error in found if error is not None), ("", None))
     if error is None:
         return problem
-    right = sorted(given, key=_rank)
-    if [_rank(name) for name in right[len(more) :]] == [rank for _, rank in files] and right != given:
-        remedy = f"{command} {shlex.join(right)}"
-    elif error.remedy and (option := next((each for each in options if each in _GO_ON), None)):
-        remedy = f"to go on from it: {option} {shlex.quote(name)}"
-    else:
-        remedy = " ".join([command, *(metavar for metavar, _ in slots)])
-    return UsageError(error.problem, None, remedy)
+    placed = _in_places(given, slots, ranks, len(more))
+    option = next((each for each in spelled.values() if each in _GO_ON), None)
+    if error.remedy and option and shlex.quote(name) not in placed:
+        return UsageError(error.problem, None, f"to go on from it: {option} {shlex.quote(name)}")
+    right = " ".join([command, *placed, *_options(parameters, arguments, spelled)])
+    return UsageError(error.problem, None, right)
 
 
-def _rank(name: str) -> int:
-    """Where an argument of this kind stands among the others."""
+def _in_places(
+    given: Sequence[str], slots: Sequence[str], ranks: Sequence[int], more: int
+) -> list[str]:  # fmt: skip
+    """The arguments as the shell takes them, each in its place; names of those that are missing, as the help has them.
+
+    Args:
+        given: all of them, in any order.
+        slots: names of the places.
+        ranks: of the files that belong there.
+        more: how many pictures stand in the first place beside the first one.
+    """
+    left = {rank: [name for name in given if _rank(name, slots[0]) == rank] for rank in {*ranks}}
+    placed: list[str] = []
+    for place, (metavar, rank) in enumerate(zip(slots, ranks, strict=True)):
+        count = 1 if place else 1 + more
+        taken, left[rank] = left[rank][:count], left[rank][count:]
+        placed += map(shlex.quote, taken or [])
+        if not taken and place < len(given) - more:
+            placed.append(metavar)
+    return placed
+
+
+def _options(
+    parameters: Sequence[inspect.Parameter], arguments: Mapping[str, Any], spelled: Mapping[str, str]
+) -> list[str]:  # fmt: skip
+    """The options of the call that are not as they are by default, nor the environment's, as the shell takes them."""
+    written: list[str] = []
+    for parameter in parameters:
+        (declared,) = getattr(parameter.annotation, "__metadata__", ()) or (None,)
+        value = arguments.get(parameter.name)
+        if not isinstance(declared, typer.models.OptionInfo) or value is None or value is False:
+            continue
+        if value == parameter.default or (declared.envvar and os.environ.get(str(declared.envvar)) == str(value)):
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            written += [spelled[parameter.name], *([] if each is True else [shlex.quote(str(each))])]
+    return written
+
+
+def _rank(name: str, first: str) -> int | None:
+    """Where an argument of this kind stands among others, of which the first is called so; None where it does not."""
     from latentcli.formats import own_files
 
     found = own_files.kind_of(Path(name))
+    if found == "file of latents" and "LATENTS" not in first:
+        return None
     return next((row for row, kinds in enumerate(own_files.PLACES.values()) if row and found in kinds), 0)
 
 

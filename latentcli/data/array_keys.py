@@ -1,20 +1,35 @@
 """Which arrays of an archive are the images, their labels and the names of the classes, by whatever names they have."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.data.array_labels import SavedAgain, column_of_classes, not_one_per_image, one_per_image
+from latentcli.data.array_labels import (
+    SavedAgain,
+    column_of_classes,
+    not_one_per_image,
+    one_per_image,
+    texts_of,
+    unpacked_names,
+)
 from latentcli.data.splits import PART_OF, PARTS, part_of
 from latentcli.formats.npz_reader import UnreadArray
 
 IMAGES = ("data", "images", "x", "image", "imgs", "img", "pictures", "picture", "pixels", "inputs", "input", "samples")
 LABELS = ("labels", "y", "label", "targets", "target", "classes", "class", "categories", "category")
-NAMES = ("class names", "classnames", "label names", "target names", "category names")
 """Words of keys, in lower case. Of several images the first goes before the others; so do the first two of labels."""
+
+_NAMES = re.compile(r"(.* )?(class|classes|labels?|targets?|category|categories) ?names")
+_MAY_BE_NAMES = re.compile(
+    r"(.* )?(names|classes|categories|(class|label|category) (list|map)|"
+    r"(class|label|name) (to|2) (idx|index|id)|(idx|index|id) (to|2) (class|label|name)|meta|metadata)"
+)
+"""Words of keys of class names; and of arrays that are it where their texts are as many as the labels ask for."""
+_NO_INDEX = (-1, -100)
+"""Numbers that mean no label beside names: see ``encode_labels``."""
 
 SOFT_LABELS = ("soft labels", "soft label", "soft targets", "probabilities", "probs")
 _MOST_COLUMNS = 100  # labels an image, beyond which an array without a telling name is not looked at
@@ -34,10 +49,18 @@ Content = Mapping[str, UnreadArray]
 
 @dataclass(frozen=True)
 class Found:
-    """Keys of an archive: of its labels and class names, None where it has none; and what to tell of the choice."""
+    """What an archive holds beside its images.
+
+    Attributes:
+        labels: the key of its labels; None where it has none.
+        names_key: that of the names of its classes; None where it has none.
+        class_names: these names.
+        notes: what to tell of the choice.
+    """
 
     labels: str | None
-    class_names: str | None
+    names_key: str | None
+    class_names: np.ndarray | None
     notes: tuple[str, ...] = ()
 
 
@@ -55,6 +78,16 @@ def is_called(key: str, names: Collection[str]) -> bool:
     return words(key)[1] in names
 
 
+def names_classes(key: str) -> bool:
+    """Whether a key says that it is of the names of classes, such as ``fine_label_names``."""
+    return _NAMES.fullmatch(words(key)[1]) is not None
+
+
+def may_name_classes(key: str) -> bool:
+    """Whether a key is called so, or as something that the names of classes may be, such as ``class_to_idx``."""
+    return names_classes(key) or _MAY_BE_NAMES.fullmatch(words(key)[1]) is not None
+
+
 def parts_of(keys: Iterable[str], shaped: Collection[str]) -> tuple[dict[str, list[str]], list[str]]:
     """The keys of each part, where keys such as ``x_train`` and ``test_images`` name some; and images of no part.
 
@@ -70,7 +103,7 @@ def parts_of(keys: Iterable[str], shaped: Collection[str]) -> tuple[dict[str, li
     images = {key for of in of_part.values() for key in of if _called_images(key, shaped)} or set(shaped)
     of_none = of_part.pop("")
     unnamed = [key for key in of_none if key in images]
-    of_all = [key for key in of_none if is_called(key, NAMES)] if unnamed else of_none
+    of_all = [key for key in of_none if names_classes(key)] if unnamed else of_none
     parts = {part: of + of_all for part, of in of_part.items() if images.intersection(of)}
     if not parts:
         return {}, []
@@ -192,9 +225,8 @@ def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> F
         DataError: several arrays could be the labels, or one that is called so has none for each image.
     """
     name, others = again.name, {key: array for key, array in content.items() if key != images}
-    names = [key for key in others if is_called(key, NAMES)]
-    names += [key for key in others if words(key)[1] in ("classes", "categories") and _names(others[key])]
-    class_names = next(iter(names), None)
+    names = [key for key in others if names_classes(key)]
+    names += [key for key in others if key not in names and _names(key, others[key], count)]
     called = sorted(
         (key for key in others if is_called(key, LABELS) and key not in names),
         key=lambda key: (LABELS.index(words(key)[1]), key not in LABELS),
@@ -203,6 +235,7 @@ def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> F
     if called and (not fitting or (called[0] != fitting[0] and is_called(called[0], _CERTAIN))):
         raise not_one_per_image(others[called[0]].read(), count, called[0], _like(called[0], again))
     if not called:
+        names = [key for key in names if not (others[key].dtype.kind in "US" and _could_be_labels(others[key], count))]
         fitting = [key for key in others if key not in names and _could_be_labels(others[key], count)]
     certain = fitting[:1] if fitting and is_called(fitting[0], _CERTAIN) else fitting
     if len(certain) > 1 and not all(_alike(others[certain[0]], others[key]) for key in certain[1:]):
@@ -212,12 +245,12 @@ def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> F
         )  # fmt: skip
     found = certain[0] if certain else None
     one_hot = found is not None and others[found].ndim == 2 and count < others[found].size
-    if found and one_hot and class_names is not None and others[class_names].shape != others[found].shape[1:]:
+    names_key, class_names, notes = _class_names(others, names, found, count, again)
+    if found and one_hot and class_names is not None and class_names.size != others[found].shape[1]:
         raise DataError(
-            f"{name} holds one-hot {found} of shape {others[found].shape}, and other {class_names}",
-            f"expected a name for each column, found {others[class_names].shape}", "name each column",
+            f"{name} holds one-hot {found} of shape {others[found].shape}, and other {names_key}",
+            f"expected a name for each column, found {class_names.shape}", "name each column",
         )  # fmt: skip
-    notes = []
     if found is not None and not {images, found} <= set(_EXPECTED):
         notes.append(f"{name}: its images are {images}, its labels {found}")
     elif found is None and images not in _EXPECTED:
@@ -227,11 +260,59 @@ def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> F
         notes += _several_columns(others, count, again)
     if one_hot:
         notes.append(f"{name}: {found} are one-hot rows: the class is the number of the column, from 0")
-    if found is not None and class_names not in (None, "class_names"):
-        notes.append(f"{name}: {class_names} are the names of its classes")
     if left := [key for key in fitting if key != found and not _alike(others[key], others[str(found)])]:
         notes.append(f"{name}: {', '.join(left)} could be labels, too, and {found} goes before")
-    return Found(found, class_names, tuple(notes))
+    return Found(found, names_key, class_names, tuple(notes))
+
+
+def _class_names(
+    content: Content, names: Sequence[str], labels: str | None, count: int, again: SavedAgain
+) -> tuple[str | None, np.ndarray | None, list[str]]:  # fmt: skip
+    """The key of the names of classes and these names, of the ``names`` that could be such; and what to tell of them.
+
+    Those that fit the labels go before others, and those that share words with the labels' key; a key that is called
+    so certainly is taken even where it does not fit, for the message that says why.
+    """
+    values = None if labels is None else one_per_image(content[labels].read(), count)
+    if labels is None or values is None:
+        return None, None, []
+    given = {key: unpacked_names(content[key].read()) for key in names}
+    shared = {key: len({*words(key)[1].split()} & {*words(labels)[1].split()}) for key in names}
+    columns = content[labels].shape[1] if content[labels].size > count else None
+    fit = {key: _names_fit(given[key], values, columns) for key in names}
+    ranked = sorted(
+        names, key=lambda key: (not fit[key], not names_classes(key), -shared[key], len(given[key].ravel()))
+    )
+    chosen = next((key for key in ranked if fit[key] or names_classes(key)), None)
+    notes = [f"{again.name}: {chosen} are the names of its classes"] * (chosen not in (None, "class_names"))
+    if left := [key for key in ranked if key != chosen]:
+        why = "and do not fit the labels" if chosen is None else f"and {chosen} goes before"
+        notes.append(f"{again.name}: {_list(content, left)} may name classes, {why}")
+    if chosen is None:
+        notes += [_not_taken(key, again) for key in content if key not in names and _as_many(content[key], values)][:1]
+    return chosen, None if chosen is None else given[chosen], notes
+
+
+def _names_fit(names: np.ndarray, labels: np.ndarray, columns: int | None) -> bool:
+    """Whether names are of all labels, whole numbers from 0 or some of the names; and as many as ``columns``."""
+    texts = {text.strip() for text in texts_of(names.ravel())}
+    if names.dtype.kind not in "US" or len(texts) < names.size or columns not in (None, names.size):
+        return False
+    if labels.dtype.kind in "US":
+        return {text.strip() for text in texts_of(labels)} <= texts | {""}
+    known = labels[~np.isnan(labels)]
+    return bool(((known < names.size) & ((known >= 0) | np.isin(known, _NO_INDEX))).all())
+
+
+def _as_many(array: UnreadArray, labels: np.ndarray) -> bool:
+    """Whether an array holds texts that all differ, one for each of the numbers that the labels are."""
+    numbers = labels.dtype.kind in "iu" and len(labels) > 0
+    return numbers and array.size == int(labels.max()) + 1 > 1 and _differ(array, len(labels))
+
+
+def _not_taken(key: str, again: SavedAgain) -> str:
+    what = f"{again.name}: {key} has as many texts as there are classes; if it names them"
+    return f"{what}: {again.named('class_names', key)}"
 
 
 def _several_columns(content: Content, count: int, again: SavedAgain) -> list[str]:
@@ -262,9 +343,19 @@ def _labels(array: UnreadArray, count: int) -> np.ndarray | None:
     return one_per_image(array.read(), count) if one_axis or rows else None
 
 
-def _names(array: UnreadArray) -> bool:
-    """Whether an array that is called classes names them: texts that all differ."""
-    return array.ndim == 1 and array.dtype.kind in "US" and len(set(array.read().tolist())) == len(array) > 0
+def _names(key: str, array: UnreadArray, count: int) -> bool:
+    """Whether an array may be names of classes by its key: texts that all differ, not one an image, or one of JSON."""
+    if not may_name_classes(key) or array.dtype.kind not in "US" or not array.size:
+        return False
+    if array.size == 1:
+        return texts_of(array.read().reshape(-1))[0].lstrip().startswith(("[", "{"))
+    return _differ(array, None if words(key)[1] in LABELS else count)
+
+
+def _differ(array: UnreadArray, count: int | None) -> bool:
+    """Whether an array has one axis of texts that all differ, and not as many as ``count``."""
+    one_axis = array.ndim > 0 and array.size == max(array.shape) and array.size != count
+    return one_axis and array.dtype.kind in "US" and len({*array.read().ravel().tolist()}) == array.size
 
 
 def _could_be_labels(array: UnreadArray, count: int) -> bool:

@@ -1,5 +1,6 @@
-"""Labels as arrays hold them: whole numbers, texts, columns and one-hot rows."""
+"""Labels as arrays hold them: whole numbers, texts, columns and one-hot rows; and the names of their classes."""
 
+import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,11 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.labels import UNLABELLED, Labels, composed, read_labels
+from latentcli.core.labels import NO_LABEL, Labels, composed, read_labels
+
+_IGNORED = "-100"
+"""The number that PyTorch's losses leave out: no label where numbers are indices into names of classes."""
 
 
 def encode_labels(
-    values: np.ndarray, class_names: np.ndarray | None, name: str, no_label: Sequence[str] | None = None
+    values: np.ndarray, class_names: np.ndarray | None, name: str, no_label: Sequence[str] | None = None,
+    key: str = "class_names",
 ) -> tuple[Labels, tuple[str, ...]]:  # fmt: skip
     """Labels as indices into class names, and notes for the user: how many mean no label.
 
@@ -21,7 +26,8 @@ def encode_labels(
             out. With ``class_names``, numbers are indices into them; without, the number is the name.
         class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
         name: of the source, for messages.
-        no_label: the names that mean no label, as for ``read_labels``.
+        no_label: the names that mean no label, as for ``read_labels``; None: -100 as well, beside ``class_names``.
+        key: of these, for messages.
 
     Raises:
         DataError: labels are of another type or not among the class names, or two classes have the same name.
@@ -31,18 +37,20 @@ def encode_labels(
         raise DataError(f"{name} holds labels of type {values.dtype}", "expected whole numbers or strings", remedy)
     numbers = values.dtype.kind not in "US"
     distinct, inverse = np.unique(values, return_inverse=True)
-    texts = _numbers(distinct, class_names, name) if numbers else _texts(distinct)
+    texts = _numbers(distinct, class_names, name) if numbers else texts_of(distinct)
     padded = [text for text in texts if text != text.strip() != ""]
     texts = [text.strip() for text in texts]
     names = None
     if class_names is not None:
-        given = _given_names(class_names, name)
+        if numbers and no_label is None:
+            no_label = (*NO_LABEL, _IGNORED)
+        given = _given_names(class_names, f"{name} holds {key}")
         names = [text for text in read_labels(given, name, no_label)[0] if text]
         if numbers:
-            texts = [_named(text, given, name) for text in texts]
+            texts = [_named(text, given, name, key) for text in texts]
     of_distinct, _ = read_labels(texts, name, no_label)
     if names is not None and (unknown := [text for text in of_distinct if text and text not in names]):
-        raise _without_name(unknown[0], names[:12], name)
+        raise _without_name(unknown[0], names[:12], name, key, no_label)
     codes = Labels.of(of_distinct, names)
     _, notes = read_labels(np.array(texts, dtype=object)[inverse.reshape(-1)].tolist(), name, no_label)
     if (largest := _unsigned_minus_one(distinct)) is not None:
@@ -156,6 +164,13 @@ class SavedAgain:
         """The line that puts this value, as Python, in the place of the array of this key."""
         return self._line(suffix, "", f"{value} if k == {key!r} else f[k]")
 
+    def joined(self, keys: Sequence[str]) -> str:
+        """The lines that make one array of images of these, which are of a class each, with the keys for labels."""
+        file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_joined.npz"))
+        labels = "numpy.repeat(c, [len(f[k]) for k in c])"
+        arrays = f"data=numpy.concatenate([f[k] for k in c]), labels={labels}"
+        return f"f = numpy.load({file!r}); c = {[*keys]}; numpy.savez({other!r}, {arrays})"
+
     def _line(self, suffix: str, first: str, value: str, left_out: Collection[str] = ()) -> str:
         file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_{suffix}.npz"))
         not_kept = sorted({*self.left_out, *left_out})
@@ -185,30 +200,58 @@ def _numbers(distinct: np.ndarray, class_names: np.ndarray | None, name: str) ->
     return ["" if text in nan_as_integer else text for text in texts]
 
 
-def _named(text: str, names: Sequence[str], name: str) -> str:
+def _named(text: str, names: Sequence[str], name: str, key: str) -> str:
     """The name of this index; what is negative may mean no label."""
-    if text in ("", str(UNLABELLED)):
+    if not text or text.startswith("-"):
         return text
-    if not 0 <= int(text) < len(names):
-        raise _without_name(text, [f"0 to {len(names) - 1}"], name, int(text) == len(names))
+    if int(text) >= len(names):
+        raise _without_name(text, [f"0 to {len(names) - 1}"], name, key)
     return names[int(text)]
 
 
-def _without_name(label: str, expected: Sequence[str], name: str, from_one: bool = False) -> DataError:
-    remedy = "if they count from 1: labels - 1" if from_one else None
-    problem = f"{name} holds the label {label!r}, which has no name in class_names"
+def _without_name(
+    label: str, expected: Sequence[str], name: str, key: str, no_label: Sequence[str] | None = None
+) -> DataError:
+    remedy = None
+    if expected == [f"0 to {int(label) - 1}" if label.isdecimal() else ""]:
+        remedy = "if they count from 1: labels - 1"
+    elif label.startswith("-"):
+        remedy = f"if it means no label: `no_label` {','.join([*(no_label or ()), label])}"
+    problem = f"{name} holds the label {label!r}, which has no name in {key}"
     return DataError(problem, f"expected {', '.join(expected)}", remedy)
 
 
-def _texts(values: np.ndarray) -> list[str]:
+def texts_of(values: np.ndarray) -> list[str]:
+    """Texts of (N,) strings or bytes."""
     texts = values.tolist()
     return [text.decode("utf-8", "backslashreplace") if isinstance(text, bytes) else str(text) for text in texts]
 
 
-def _given_names(class_names: np.ndarray, name: str) -> tuple[str, ...]:
-    texts = [composed(text.strip()) for text in _texts(class_names.reshape(-1))]
+def unpacked_names(values: np.ndarray) -> np.ndarray:
+    """Names of classes from an array of one text that is JSON, in the order of the classes; any other array as it is.
+
+    The text is of a list of names; or of an object with a name for each number from 0, or such a number for each name.
+    """
+    (text,) = texts_of(values.reshape(-1)) if values.size == 1 and values.dtype.kind in "US" else ("",)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return values
+    if isinstance(found, dict):
+        numbered = {number: each for each, number in found.items() if type(number) is int}
+        numbered = numbered or {int(number): each for number, each in found.items() if number.isdecimal()}
+        found = [numbered[number] for number in sorted(numbered)] if [*range(len(found))] == sorted(numbered) else None
+    are_names = isinstance(found, list) and found and all(isinstance(each, str) for each in found)
+    return np.array(found) if are_names else values
+
+
+def _given_names(class_names: np.ndarray, problem: str) -> tuple[str, ...]:
+    texts = [composed(text.strip()) for text in texts_of(class_names.reshape(-1))]
     of_one_axis = class_names.size == max(class_names.shape, default=0) and class_names.dtype.kind in "iuUS"
-    if not of_one_axis or not texts or len(set(texts)) != len(texts) or "" in texts:
-        found = f"expected (K,) strings that all differ, found {class_names.dtype} of shape {class_names.shape}"
-        raise DataError(f"{name} holds class_names that cannot name classes", found)
-    return tuple(texts)
+    twice = next((text for text in texts if texts.count(text) > 1), None)
+    if of_one_axis and texts and twice is None and "" not in texts:
+        return tuple(texts)
+    found = f"{class_names.dtype} of shape {class_names.shape}"
+    if of_one_axis and texts:
+        found = "an empty name" if twice is None or not twice else f"{twice!r} {texts.count(twice)} times"
+    raise DataError(f"{problem} that cannot name classes", f"expected (K,) strings that all differ, found {found}")

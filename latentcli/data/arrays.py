@@ -1,5 +1,6 @@
 """Images from ``.npz`` and ``.npy`` files."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latentcli.core.errors import DataError
-from latentcli.core.image_set import ImageSet
+from latentcli.core.image_set import SMALLEST, ImageSet
 from latentcli.data import array_keys as keys
 from latentcli.data import splits, transparent
 from latentcli.data.array_axes import WITH_ALPHA, hint_for_shape, layout_of, oriented
@@ -23,7 +24,7 @@ _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, or 2 or
 
 
 def load(
-    path: Path, split: str = "train", no_label: Sequence[str] | None = None, labelled: bool = True,
+    path: Path, wanted: splits.Wanted | None = None, no_label: Sequence[str] | None = None, labelled: bool = True,
     rules: PixelRules | None = None,
 ) -> ImageSet:  # fmt: skip
     """The images of an array file, with labels where an archive has them.
@@ -35,7 +36,7 @@ def load(
 
     Args:
         path: of the file.
-        split: the part, where the keys of the archive name some: see ``array_keys.parts_of``.
+        wanted: the part, where the keys of the archive name some: see ``array_keys.parts_of``; None: for training.
         no_label: the names that mean no label, as for ``read_labels``.
         labelled: whether labels are looked for.
         rules: what is said of the pixels.
@@ -43,13 +44,14 @@ def load(
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
     """
-    name = path.name
+    name, wanted = path.name, wanted or splits.Wanted()
     try:
         if path.suffix.lower() == ".npy":
+            wanted.check_whole(name, "expected an .npz file with arrays such as x_train and x_test")
             array, turned, numpy = oriented(read_npy(path, mmap=True), None, name)
             return to_images(array, name, rules, numpy).as_set(name, turned)
         with open_npz(path) as archive:
-            return _of_archive(archive, path, split, no_label, labelled, rules)
+            return _of_archive(archive, path, wanted, no_label, labelled, rules)
     except UnreadType as error:
         raise _unread_images(name, str(error)) from error
     except UnsafeArrays as error:
@@ -60,13 +62,13 @@ def load(
 
 
 def _of_archive(
-    archive: NpzArchive, path: Path, split: str, no_label: Sequence[str] | None, labelled: bool,
+    archive: NpzArchive, path: Path, wanted: splits.Wanted, no_label: Sequence[str] | None, labelled: bool,
     rules: PixelRules | None,
 ) -> ImageSet:  # fmt: skip
     name, content, refused, notes = path.name, archive.arrays, archive.refused, list[str]()
     parts, beside = keys.parts_of([*content, *refused], _shaped(content))
     if parts:
-        of_part, note = splits.chosen(name, parts, split, beside)
+        of_part, note = splits.chosen(name, parts, wanted, beside)
         content = {key: content[key] for key in of_part if key in content}
         refused = {key: refused[key] for key in of_part if key in refused}
         notes.append(note)
@@ -78,6 +80,9 @@ def _of_archive(
     notes += found.notes
     by_image = keys.PartsByImage() if parts else keys.parts_by_image(content, len(found), again)
     notes += by_image.notes
+    if not parts and not by_image.rows:
+        found_parts = "; ".join(by_image.notes) or "expected arrays such as x_train and x_test, or one such as split"
+        wanted.check_whole(name, found_parts)
     if labelled:
         others = {each: array for each, array in content.items() if each not in by_image.keys}
         of_labels = keys.labels_of(others, key, len(found), again)
@@ -85,13 +90,13 @@ def _of_archive(
         if of_labels.labels is not None:
             values = one_per_image(content[of_labels.labels].read(), len(found))
             assert values is not None  # see labels_of
-            class_names = None if of_labels.class_names is None else content[of_labels.class_names].read()
-            labels, told = encode_labels(values, class_names, name, no_label)
+            names_key = of_labels.names_key or "class_names"
+            labels, told = encode_labels(values, of_labels.class_names, name, no_label, names_key)
             found, notes = replace(found, labels=labels), [*notes, *told]
     if by_image.rows:
         told_by = f"array{'s' * (len(by_image.keys) > 1)} {' and '.join(by_image.keys)}"
         beside = [f"{by_image.left} images of no part"] if by_image.left else []
-        rows, note = splits.chosen(f"{name} (by its {told_by})", by_image.rows, split, beside)
+        rows, note = splits.chosen(f"{name} (by its {told_by})", by_image.rows, wanted, beside)
         found, notes = replace(found.take(rows), parts=tuple(by_image.rows)), [note, *notes]
     return replace(found, notes=tuple(notes))
 
@@ -172,10 +177,14 @@ def _left_out(
             raise DataError(f"{name}: {key} is {why}", "expected labels that are whole numbers or texts", remedy)
     if refused and not _shaped(content):
         raise _unread_images(f"{name}: {', '.join([*refused][:8])}", next(iter(refused.values())))
+    names = [key for key in refused if labelled and keys.may_name_classes(key) and "objects" in refused[key]]
+    as_texts = [f"json.dumps({key})" if refused[key].endswith("shape ()") else f"{key}.astype(str)" for key in names]
     return [
-        f"{name}: not read: {', '.join(key for key in refused if refused[key] == why)}, {why}"
-        for why in dict.fromkeys(refused.values())
-    ]
+        *(f"{name}: not read: {', '.join(key for key in refused if refused[key] == why)}, {why}"
+          for why in dict.fromkeys(refused.values())),
+        *(f"{name}: if {key} names its classes, save it as texts, where it is made: {key}={text}"
+          for key, text in zip(names, as_texts, strict=True)),
+    ]  # fmt: skip
 
 
 def _unread_images(what: str, why: str) -> DataError:
@@ -210,4 +219,19 @@ def _choose_images(content: Mapping[str, UnreadArray], again: SavedAgain) -> str
         stacked = f"numpy.savez({str(path.with_stem(f'{path.stem}_stacked'))!r}, data=numpy.stack([f[k] for k in f]))"
         as_files = "[PIL.Image.fromarray(f[k]).save(f'images/{k}.png') for k in f]"
         remedy = f"an image each? f = numpy.load({str(path)!r}); {stacked if len(kinds) == 1 else as_files}"
+    if of_classes := _of_classes(content) if len(content) == len(again.keys) else []:
+        other = f"; or {remedy}" if shaped else ""
+        remedy = f"an array of images for each class? {again.joined(of_classes)}{other}"
     raise DataError(f"{again.name} holds {what}", f"found {found}", remedy)
+
+
+def _of_classes(content: Mapping[str, UnreadArray]) -> list[str]:
+    """The keys of arrays that may be the images of a class each; none where there are labels, or are not several."""
+    of_images = [key for key in _shaped(content) if content[key].shape[2:] not in ((3,), (4,))]
+    rows = [key for key, array in content.items() if array.ndim == 2 and array.dtype.kind in "uifb"]
+    if not of_images and len({len(content[key]) for key in rows}) > 1:
+        of_images = [
+            key for key in rows if math.isqrt(content[key].shape[1]) ** 2 == content[key].shape[1] >= SMALLEST**2
+        ]
+    kinds = {(content[key].shape[1:], content[key].dtype) for key in of_images}
+    return of_images if len(of_images) > 1 == len(kinds) and keys.count_of_labels(content) is None else []

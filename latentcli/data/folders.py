@@ -42,6 +42,7 @@ _DEEPEST = 64  # folders within folders
 def load(
     folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
     max_bad: str, progress: Progress, no_label: Sequence[str] | None = None, rules: PixelRules | None = None,
+    below: Mapping[str, str] | None = None,
 ) -> ImageSet:  # fmt: skip
     """All images of a folder, by the sorted order of their paths; what is not said here is as for ``loading.load``.
 
@@ -50,6 +51,7 @@ def load(
         size: height and width where there is no model.
         classes_from_folders: whether sub-folders are classes; otherwise files at any depth are read, unlabelled.
         rules: what is said of the pixels; those of more than 8 bits span what all files of such have together.
+        below: of each sub-folder the one within it that is read; None: all.
 
     Raises:
         UsageError: ``max_bad`` is neither a number nor a percentage.
@@ -61,6 +63,8 @@ def load(
         entries = Entries.of(folder, deepest=_DEEPEST)
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename or folder}", reason(error)) from error
+    if below is not None:
+        entries = entries.below(below)
     files = _checked(folder, entries, classes, classes_from_folders)
     labelled = classes_from_folders and "/" in files[0]
     texts, of_labels = read_labels([file.split("/")[0] for file in files], name, no_label) if labelled else ([], ())
@@ -77,7 +81,7 @@ def load(
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     _check_seen(decoded, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
-    nested = _note_of_nested(decoded.files, name) if labelled else ()
+    nested = _note_of_nested(decoded.files, name, 0 if below is None else 1) if labelled else ()
     return _as_set(decoded, labels, name, (*entries.notes(name), *nested), of_labels, rules or PixelRules())
 
 
@@ -121,16 +125,16 @@ def holds_images(folder: Path, deepest: int | None = None) -> bool:
     return bool(Entries.of(folder, _DEEPEST if deepest is None else deepest).images)
 
 
-def _note_of_nested(files: Sequence[str], name: str) -> tuple[str, ...]:
-    """A note where sub-folders within those of the classes hold images: which, and what they are likely to be."""
+def _note_of_nested(files: Sequence[str], name: str, level: int) -> tuple[str, ...]:
+    """A note where sub-folders as many ``level``s within those of the classes hold images, and what they may be."""
     parts = [file.split("/") for file in files]
-    deep = [each for each in parts if len(each) > 2]
+    deep = [each for each in parts if len(each) > 2 + level]
     if not deep:
         return ()
     first = deep[0]
     what = f"{len(deep)} images of {name} lie deeper and belong to the class of the sub-folder, {'/'.join(first[:-1])}"
-    counts = Counter(each[1] for each in deep)
-    holders = {inner: {each[0] for each in deep if each[1] == inner} for inner in counts}
+    counts = Counter(each[1 + level] for each in deep)
+    holders = {inner: {each[0] for each in deep if each[1 + level] == inner} for inner in counts}
     classes = {each[0] for each in parts}
     alike = sorted(inner for inner, of in holders.items() if of == classes) if len(classes) > 1 else []
     if not alike:
@@ -278,6 +282,12 @@ class Entries:
             self.folders.append(folder.prefix.removesuffix("/"))
         if folder.deepest >= 0:
             self._walk(folder, links, seen)
+
+    def below(self, folders: Mapping[str, str]) -> "Entries":
+        """Of each folder directly within, what lies in this one of its folders alone."""
+        kept = tuple(f"{name}/{inner}/" for name, inner in folders.items())
+        within = {of: [path for path in paths if path.startswith(kept)] for of, paths in vars(self).items()}
+        return Entries(**{**within, "folders": sorted(folders)})
 
     def notes(self, name: str) -> list[str]:
         """A line for what was passed over, and one for folders without any file."""

@@ -52,7 +52,7 @@ def _named(
         name, f"{PREFIXES[split]}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz", f"{folder}/raw", roots,
         (f"{folder}/raw", folder), lambda path: None not in _sets(path).get("", {}).get(split, (None,)), progress,
     )  # fmt: skip
-    images = load(_sets(path)[""][split][0], split)
+    images = load(_sets(path)[""][split][0], splits.Wanted(split))
     codes = np.array([int(label) for label in images.class_names], dtype=np.int64)
     if codes.max(initial=0) >= len(class_names):
         raise DataError(f"{path} is not {name}", f"expected labels 0 to {len(class_names) - 1}, found {codes.max()}")
@@ -82,8 +82,8 @@ def is_images(path: Path) -> bool:
 
 
 def load(
-    path: Path, split: str, name: str | None = None, no_label: Sequence[str] | None = None, labelled: bool = True,
-    rules: PixelRules | None = None,
+    path: Path, wanted: splits.Wanted, name: str | None = None, no_label: Sequence[str] | None = None,
+    labelled: bool = True, rules: PixelRules | None = None,
 ) -> ImageSet:  # fmt: skip
     """The images of one part of a set, with labels where their file is present; class names are the numbers themselves.
 
@@ -91,7 +91,7 @@ def load(
 
     Args:
         path: a folder with the files of one set; or one file of images, which is of the set and part that it names.
-        split: the part, where a folder is given.
+        wanted: the part, where a folder is given; of a file the only one that can be asked for is its own.
         name: of the set, for messages; None: as the path.
         no_label, labelled, rules: as for ``arrays.load``.
 
@@ -108,13 +108,16 @@ def load(
             raise DataError(f"{path} holds several sets of IDX files", found, f"name a file of images: {first}")
         parts = next(iter(sets.values()), {})
         if not parts:
-            raise DataError(f"{path} has no IDX images", f"expected {PREFIXES[split]}-images-idx3-ubyte")
-        (images_path, labels_path), note = splits.chosen(name, parts, split)
+            raise DataError(f"{path} has no IDX images", "expected such as train-images-idx3-ubyte")
+        (images_path, labels_path), note = splits.chosen(name, parts, wanted)
         notes: tuple[str, ...] = (note,)
     else:
         folder, found_name = path.parent, _NAME.fullmatch(path.name)
         assert found_name is not None  # see is_images
-        part = _part(found_name["part"]) or split
+        part = _part(found_name["part"]) or wanted.part
+        if wanted.asked and part != wanted.part:
+            found = f"found the {part} part by its name"
+            raise DataError(f"{name} is not the {wanted.part} part", found, "name the folder, or leave out `split`")
         same = _sets(folder).get((found_name["set"] or "").lower(), {})
         images_path, labels_path = path, same.get(part, (path, None))[1]
         parts, notes = {}, ()

@@ -1,7 +1,7 @@
 """Labels from files beside the images: CSV files, and arrays."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +25,10 @@ def with_labels(
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
             ``SpelledPaths``; or from any other source, where it gives the row, from 0.
         path: of a table as ``read_table`` takes it, with a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``;
-            other columns are ignored. Where there are two columns, one may have any other name. A label alone, as
-            ``classify`` writes it for arrays, is that of each image in turn. An empty label is none. Or of an ``.npy``
-            file: a label for each image in turn, as ``encode_labels`` takes them.
+            columns of ``FOLDER_COLUMNS`` are what stands before the file, where that is its path, and others are
+            ignored. Where there are two columns, one may have any other name. A label alone, as ``classify`` writes it
+            for arrays, is that of each image in turn. An empty label is none. Or of an ``.npy`` file: a label for each
+            image in turn, as ``encode_labels`` takes them.
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
 
@@ -57,10 +58,19 @@ def with_labels(
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
-        named = list(_named(rows, file_column, label_column, len(table.header), path.name))
+        named = list(_named(rows, file_column, label_column, table, path.name))
         of_files = _files_of_pages(images)
         by_path = images.files is not None
         find = _rows_by_path(images, of_files, named, path.name) if by_path else _rows_by_number(images, named)
+        if by_path and (
+            folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
+        ):
+            joined = list(_named(_joined(rows, folders, file_column), file_column, label_column, table, path.name))
+            find_joined = _rows_by_path(images, of_files, joined, path.name)
+            if any(find_joined(number, file, f"row {number} of {path.name}") is not None for number, file, _ in joined):
+                named, find = joined, find_joined
+                columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
+                notes.append(f"{path.name}: took {columns} together for the path of each file")
         chosen, stale = _chosen(named, find, path.name)
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
             if (of_all := chosen.pop(number, None)) is not None:
@@ -97,6 +107,12 @@ LABEL_COLUMNS = (
 )  # fmt: skip
 """Names of the column of labels, as ``FILE_COLUMNS`` has those of files."""
 
+FOLDER_COLUMNS = (
+    "folder", "dir", "directory", "subfolder", "subdir", "subdirectory", "foldername", "dirname", "directoryname",
+    "folderpath", "dirpath", "path", "filepath", "imagepath", "imgpath",
+)  # fmt: skip
+"""Names of columns that may hold the folder of a file whose name another column has."""
+
 _Named = Sequence[tuple[int, str, str]]
 """Number, file and label of each row."""
 
@@ -105,21 +121,50 @@ _HEADER = ("File", "Label")
 
 
 def _named(
-    rows: Sequence[tuple[int, list[str]]], file_column: int, label_column: int, width: int, name: str
+    rows: Iterable[tuple[int, list[str]]], file_column: int, label_column: int, table: Table, name: str
 ) -> Iterator[tuple[int, str, str]]:
-    """Number, file and label of each row that has one of them and is no comment; rows may be ``width`` wide."""
+    """Number, file and label of each row that has one of them and is no comment; rows may be as wide as the header."""
+    width = len(table.header)
     for number, cells in rows:
         if not any(cell.strip() for cell in cells) or (
             len(cells) <= label_column and cells[0].lstrip().startswith("#")
         ):
             continue
         if any(cell.strip() for cell in cells[width:]):
-            found = f"expected {width}, as the header has, found {len(cells)}: {','.join(cells)[:80]!r}"
-            raise DataError(f"row {number} of {name} has too many cells", found, "put quotes around cells with commas")
+            found = f"expected {width}, as the header has, found {len(cells)}: {table.separator.join(cells)[:80]!r}"
+            raise DataError(f"row {number} of {name} has too many cells", found, _quoted(cells, file_column, table))
         if len(cells) <= max(file_column, label_column) or not cells[file_column].strip():
             found = f"found {','.join(cells)[:80]!r}"
             raise DataError(f"row {number} of {name} lacks a file or the cell of its label", found)
         yield number, cells[file_column], cells[label_column].strip()
+
+
+def _quoted(cells: Sequence[str], file_column: int, table: Table) -> str:
+    """How to write a row that has too many cells, if it is the path of the file that is in several."""
+    mark, last = table.separator, file_column + len(cells) - len(table.header)
+    path = mark.join(cells[file_column : last + 1])
+    row = mark.join([*cells[:file_column], f'"{path}"', *cells[last + 1 :]])
+    called = {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(mark, repr(mark))
+    return f"if {called} is part of a cell, put double quotes around that cell: {row[:120]}"
+
+
+def _folder_columns(table: Table) -> list[int]:
+    return sorted(columns_called(table.header, FOLDER_COLUMNS))
+
+
+def _joined(
+    rows: Iterable[tuple[int, list[str]]], folders: Sequence[int], file_column: int
+) -> Iterator[tuple[int, list[str]]]:  # fmt: skip
+    """The rows with the folders of each before its file, where they are not there already, or end with the file."""
+    for number, cells in rows:
+        if len(cells) > max(*folders, file_column):
+            file = cells[file_column].strip()
+            path = "/".join(part for column in folders if (part := cells[column].strip().rstrip("/\\")))
+            within = file.startswith((f"{path}/", f"{path}\\")) or not path
+            ends = path.endswith((f"/{file}", f"\\{file}")) or path == file
+            path = file if within else path if ends else f"{path}/{file}"
+            cells = [*cells[:file_column], path if file else "", *cells[file_column + 1 :]]
+        yield number, cells
 
 
 def _is_header(header: Sequence[str]) -> bool:

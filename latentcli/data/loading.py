@@ -12,17 +12,17 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.labels import NO_LABEL, Labels, composed
 from latentcli.core.progress import Progress, silent
-from latentcli.data import SOURCES, sizing
+from latentcli.data import SOURCES, sizing, splits
 from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
 from latentcli.formats.regular_files import kind, reason
 
-SPLITS = ("train", "val", "test")
 NAMED_SPLITS = ("train", "test")
 
 
 def load(
-    source: str | Path | Sequence[str | Path], *, split: str = "train", classes: Sequence[str] | None = None,
+    source: str | Path | Sequence[str | Path], *, split: str | None = None, prefer: str = "train",
+    classes: Sequence[str] | None = None,
     labels: str | Path | None = None, strict: bool = False, no_label: Sequence[str] | None = None,
     no_classes: bool = False, range: str | None = None, background: str | None = None, pages: bool = False,
     spans: Mapping[str, tuple[float, float]] | None = None,
@@ -34,8 +34,11 @@ def load(
     Args:
         source: the name of a data set (see ``SOURCES``; a name goes before a path of that name), a ``.npz`` or
             ``.npy`` file, a folder of images, or of IDX files, an archive of such a folder, or image files.
-        split: "train", "val" or "test": of a source that has such parts; others are taken as they are. Folders have
-            them as sub-folders (see ``splits.PARTS``), IDX files by their names, ``.npz`` files by those of arrays.
+        split: "train", "val" or "test": the part to read. Folders have parts as sub-folders (see ``splits.PARTS``), IDX
+            files by their names, ``.npz`` files by those of arrays. None: the one that is preferred, where there are
+            parts, and all images of a source without parts.
+        prefer: the part that is read where ``split`` asks for none: for "test" the validation part may stand in, and
+            the only part there is for any.
         classes: keep only the images of these classes, and number the classes in this order.
         labels: a CSV file with columns File,Label (or such as filename;class) that replaces all labels of the source;
             File is a path within the folder, or the number of the row (from 0) for every other source. Or an ``.npy``
@@ -62,7 +65,8 @@ def load(
 
     Raises:
         UsageError: an argument is out of its range, or two contradict each other.
-        DataError: the source is unknown, missing, unreadable, empty or of another shape; unknown classes or labels.
+        DataError: the source is unknown, missing, unreadable, empty or of another shape, or has not the part that is
+            asked for; unknown classes or labels.
 
     Example:
         >>> import latentcli as lc
@@ -70,8 +74,9 @@ def load(
         >>> images.images.shape, images.class_names, images.labels.counts.tolist()
         ((106, 1, 8, 8), ('1', '4', '8'), [36, 37, 33])
     """
-    if split not in SPLITS:
-        raise UsageError(f"unknown split {split!r}", f"expected one of: {', '.join(SPLITS)}")
+    wanted = splits.Wanted(prefer if split is None else split, asked=split is not None)
+    if wanted.part not in splits.PARTS:
+        raise UsageError(f"unknown split {wanted.part!r}", f"expected one of: {', '.join(splits.PARTS)}")
     if source == "":
         raise DataError("the name of the images is empty", f"expected a file, a folder or one of: {', '.join(SOURCES)}")
     if image_size is not None and not sizing.in_range(image_size, image_size):
@@ -80,17 +85,18 @@ def load(
         raise UsageError("`no_classes` leaves no classes to choose by `classes`", remedy="leave one of them out")
     if classes is not None:
         classes = [composed(name) for name in classes]
-        no_label = [name for name in (NO_LABEL if no_label is None else no_label) if name not in classes]
+        if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
+            no_label = [name for name in meant if name not in classes]
     _check_colour(background)
     how = _Reading(
-        split, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
+        wanted, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
         PixelRules(None if range is None else parse_range(range), spans_of(spans or {}), background, pages),
         progress,
     )  # fmt: skip
     if not isinstance(source, str | Path):
         images = _from_files([Path(path) for path in source], how)
     elif isinstance(source, str) and source in SOURCES:
-        images = _named(source, split, data_root, progress)
+        images = _named(source, wanted.part, data_root, progress)
     else:
         images = _from_path(Path(source), how)
     if no_classes:
@@ -126,7 +132,7 @@ class _Reading:
         own_labels: whether the source's own labels, such as the names of sub-folders, count.
     """
 
-    split: str
+    wanted: splits.Wanted
     classes: Sequence[str] | None
     own_labels: bool
     no_label: Sequence[str] | None
@@ -165,12 +171,12 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
         return _from_folder(path, how)
     own_files.check_place(path, own_files.IMAGES)
     if path.suffix.lower() in arrays.SUFFIXES:
-        return arrays.load(path, how.split, how.no_label, how.own_labels, how.rules)
+        return arrays.load(path, how.wanted, how.no_label, how.own_labels, how.rules)
     if folders.is_image(path):
         return _from_files([path], how)
     if kind(path) is not None:
         if idx.is_images(path):
-            return idx.load(path, how.split, None, how.no_label, how.own_labels, how.rules)
+            return idx.load(path, how.wanted, None, how.no_label, how.own_labels, how.rules)
         if archives.is_archive(path):
             with archives.unpacked(path) as (folder, notes):
                 images = _from_folder(folder, how)
@@ -186,18 +192,25 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
 
 def _from_folder(path: Path, how: _Reading) -> ImageSet:
     """A folder of IDX files or of images, or the part of it that is asked for; files are told from ``path`` on."""
-    from latentcli.data import folders, idx, splits
+    from latentcli.data import folders, idx
 
     name = folders.called(path)
     idx_folder = idx.find_folder(path)
     if idx_folder is not None:
-        return idx.load(idx_folder, how.split, name, how.no_label, how.own_labels, how.rules)
+        return idx.load(idx_folder, how.wanted, name, how.no_label, how.own_labels, how.rules)
     notes: tuple[str, ...] = ()
+    below: Mapping[str, str] | None = None
     try:
         inner, parts, beside = splits.within(path)
         if parts:
-            of_part, note = splits.chosen(name, parts, how.split, beside)
-            notes, inner = (note,), splits.within(of_part)[0]
+            of_part, note = splits.chosen(name, parts, how.wanted, beside)
+            notes = (note,)
+            if isinstance(of_part, Path):
+                inner = splits.within(of_part)[0]
+            else:
+                below = of_part
+        else:
+            how.wanted.check_whole(name, "expected sub-folders such as train, val and test")
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename or path}", reason(error)) from error
     prefix = f"{inner.relative_to(path).as_posix()}/" if inner != path else ""
@@ -205,7 +218,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         notes = (f"{name} holds nothing but {prefix}, which is read",)
     images = folders.load(
         inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
-        how.progress, how.no_label, how.rules,
+        how.progress, how.no_label, how.rules, below,
     )  # fmt: skip
     return replace(
         images, name=name, parts=tuple(parts), notes=(*notes, *images.notes),
@@ -219,6 +232,8 @@ def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:
 
     if not paths:
         raise DataError("there are no image files to read", "found an empty list")
+    name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
+    how.wanted.check_whole(name, "expected a folder with sub-folders such as train, val and test")
     return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.rules)
 
 

@@ -3,7 +3,8 @@
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,19 +29,43 @@ _DEEPEST = 16  # folders that hold nothing but one other
 Source = TypeVar("Source")
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """The part of a source that is to be read.
+
+    Attributes:
+        part: one of ``PARTS``.
+        asked: whether the user asks for it, so that nothing else is read in its place: no other part, and no source
+            that has none. Otherwise it is what the caller prefers where there are parts.
+    """
+
+    part: str = "train"
+    asked: bool = False
+
+    def check_whole(self, name: str, found: str) -> None:
+        """Raise a DataError, which says what was ``found``, if a part is asked for of a source that has none."""
+        if self.asked:
+            remedy = "leave out `split`: all its images are read then"
+            raise DataError(f"{name} has no {self.part} part, nor any other", found, remedy)
+
+
 def part_of(name: str) -> str | None:
     """The part that a folder of this name holds, such as "val" of ``Validation_set``; None of any other."""
     found = _NAME.fullmatch(name.strip())
     return None if found is None else PART_OF[found["part"].lower()]
 
 
-def within(folder: Path) -> tuple[Path, dict[str, Path], list[str]]:
+Part = Path | Mapping[str, str]
+"""Where the images of a part are: in a folder; or, for each class, in this sub-folder of its folder."""
+
+
+def within(folder: Path) -> tuple[Path, Mapping[str, Part], list[str]]:
     """Where in a folder its images are.
 
     Returns:
         The folder itself, or, where it holds nothing but one other, and that no images but in sub-folders, that one,
-        and so on; the parts that are sub-folders of it, none where there are fewer than two; and the names of the
-        other sub-folders beside these parts that hold images.
+        and so on; the parts that are sub-folders of it, or of each of them, none where there are fewer than two; and
+        the names of the other sub-folders beside these parts that hold images.
 
     Raises:
         DataError: two sub-folders are the same part.
@@ -50,6 +75,8 @@ def within(folder: Path) -> tuple[Path, dict[str, Path], list[str]]:
         inner = _folders_of_images(folder)
         if parts := _grouped(folder, inner):
             return folder, parts, [name for name in inner if folder / name not in parts.values()]
+        if of_classes := _of_each(folder, inner):
+            return folder, of_classes, _beside(folder, of_classes)
         if len(inner) != 1 or folders.holds_images(folder, deepest=0):
             break
         one = folder / inner[0]
@@ -57,6 +84,30 @@ def within(folder: Path) -> tuple[Path, dict[str, Path], list[str]]:
             break  # one class
         folder = one
     return folder, {}, []
+
+
+def _of_each(folder: Path, classes: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """The parts that all of several classes have, as sub-folders of theirs, beside which no image lies: by class."""
+    found: dict[str, dict[str, str]] = {}
+    for name in classes if len(classes) > 1 else ():
+        with os.scandir(folder / name) as entries:
+            named = [entry.name for entry in entries if part_of(entry.name) is not None]
+        if len(named) < 2 or folders.holds_images(folder / name, deepest=0):
+            return {}
+        parts = _grouped(folder / name, [each for each in _folders_of_images(folder / name) if each in named])
+        found[name] = {part: path.name for part, path in parts.items()}
+    if len({tuple(parts) for parts in found.values()}) != 1:
+        return {}
+    common = next(iter(found.values()))
+    return {part: {name: parts[part] for name, parts in found.items()} for part in common}
+
+
+def _beside(folder: Path, of_classes: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The folders of images that lie beside the parts of each class."""
+    known = {(name, inner) for part in of_classes.values() for name, inner in part.items()}
+    classes = next(iter(of_classes.values()))
+    of_all = ((name, inner) for name in classes for inner in _folders_of_images(folder / name))
+    return [f"{name}/{inner}" for name, inner in of_all if (name, inner) not in known]
 
 
 def _folders_of_images(folder: Path) -> list[str]:
@@ -82,15 +133,17 @@ def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
     return {part: folder / parts[part][0] for part in PARTS if part in parts}
 
 
-def chosen(name: str, parts: Mapping[str, Source], split: str, beside: Collection[str] = ()) -> tuple[Source, str]:
-    """The part that is asked for, and a note that says so.
+def chosen(
+    name: str, parts: Mapping[str, Source], wanted: Wanted, beside: Collection[str] = ()
+) -> tuple[Source, str]:  # fmt: skip
+    """The part that is wanted, and a note that says so.
 
-    Where the test part is, the validation part may stand in; and the only part there is, for any.
+    If it is not asked for, the validation part may stand in for the test part; and the only part there is, for any.
 
     Args:
         name: of the source, for messages.
         parts: of which it consists.
-        split: the part asked for.
+        wanted: the part that is to be read.
         beside: what else the source has that is no part of it.
 
     Raises:
@@ -99,9 +152,11 @@ def chosen(name: str, parts: Mapping[str, Source], split: str, beside: Collectio
     *others, last = parts
     found = f"{', '.join(others)} and {last}" if others else last
     more = f"; {', '.join(beside)} left out" if beside else ""
-    if not others:
+    split = part = wanted.part
+    if not others and (split == last or not wanted.asked):
         return parts[last], f"{name} has the {last} part only{more}"
-    part = "val" if split == "test" and "test" not in parts and "val" in parts else split
+    if split == "test" and "test" not in parts and "val" in parts and not wanted.asked:
+        part = "val"
     if part not in parts:
         raise DataError(f"{name} has no {split} part", f"found {found}", f"choose one: `split` {next(iter(parts))}")
     instead = "" if part == split else f", for want of a {split} part"

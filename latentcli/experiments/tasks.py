@@ -77,10 +77,10 @@ def load_tasks(
     parts = dict(zip(lacking, tests, strict=False))
     tasks, read = [], partial(load, data_root=data_root, progress=progress)
     for name in names:
-        train = read(name, split="train", image_size=image_size)
+        train = read(name, image_size=image_size)
         if name in SOURCES or name in parts:
             resize = image_size is not None
-            test = read(parts.get(name, name), split="test", image_shape=train.shape, spans=train.spans, resize=resize)
+            test = read(parts.get(name, name), prefer="test", image_shape=train.shape, spans=train.spans, resize=resize)
         else:
             train, test = split(train)
         tasks.append(Task(labelled_only(train), labelled_only(test)))

@@ -91,6 +91,32 @@ def test_parts_of_an_array_file_are_those_of_a_folder(call, tiny, tmp_path, part
     assert call("classify", "set.npz", "vae.pth", "gmm_params.pkl", "--split", "train", "--json").json["images"] == 24
 
 
+@pytest.mark.parametrize(
+    ("line", "part", "found"),
+    [
+        ("train DATA", "test", "expected arrays such as x_train and x_test"),
+        ("encode DATA vae.pth", "val", "expected arrays"), ("classify FLAT vae.pth gmm.pkl", "test", "sub-folders"),
+        ("classify 1.png 2.png vae.pth gmm.pkl", "train", "expected a folder"),
+    ],
+)  # fmt: skip
+def test_a_part_that_is_asked_for_and_not_there_is_no_other(call, trained, tmp_path, line, part, found):
+    pixels = np.load(trained.test)["data"][:2]
+    np.savez("a.npz", data=pixels, labels=[0, 1])
+    for folder in (Path(), Path("flat")):
+        folder.mkdir(exist_ok=True)
+        for row in (0, 1):
+            Image.fromarray(pixels[row]).save(folder / f"{row + 1}.png")
+    files = {"DATA": "a.npz", "FLAT": "flat", "vae.pth": trained.vae, "gmm.pkl": trained.gmm}
+    given = [files.get(word, word) for word in line.split()]
+    refused = call(*given, "--split", part)
+    assert refused.code == 3
+    assert f"has no {part} part, nor any other" in refused.err
+    assert found in refused.err
+    assert "leave out --split" in refused.err
+    if line.startswith("classify"):
+        assert call(*given).code == 0
+
+
 def test_a_part_that_is_all_there_is_is_not_its_own_val(call, tiny, tmp_path):
     np.savez(
         "set.npz", x_val=np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8), y_val=np.arange(20) % 2

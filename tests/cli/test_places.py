@@ -4,11 +4,26 @@ import shutil
 
 import pytest
 
+import latentcli as lc
+from latentcli.artifacts import write_latents
+
+
+@pytest.fixture(scope="module")
+def of_features(trained, tmp_path_factory):
+    """Latents, and a probe fitted on them."""
+    folder = tmp_path_factory.mktemp("features")
+    latents = lc.load_model(trained.vae).encode(lc.load(trained.train))
+    write_latents(folder / "l.npz", latents)
+    lc.fit_probe(latents, probe="linear").save(folder / "c.pth")
+    return folder
+
 
 @pytest.fixture
-def files(trained, tmp_path):
+def files(trained, of_features, tmp_path):
     for name, path in {"a.pth": trained.vae, "b.pkl": trained.gmm}.items():
         shutil.copy(path, tmp_path / name)
+    for name in ("l.npz", "c.pth"):
+        shutil.copy(of_features / name, tmp_path / name)
     return tmp_path
 
 
@@ -18,9 +33,28 @@ def files(trained, tmp_path):
         ("classify a.pth b.pkl digits", "a.pth is a latentcli model", "latentcli classify digits a.pth b.pkl"),
         ("classify digits b.pkl a.pth", "b.pkl is a mixture", "latentcli classify digits a.pth b.pkl"),
         ("hybridize b.pkl a.pth", "b.pkl is a mixture", "latentcli hybridize a.pth b.pkl"),
-        ("fit-probe digits b.pkl", "b.pkl is a mixture", "latentcli fit-probe DATA|LATENTS.npz VAE.PTH"),
+        ("fit-probe digits b.pkl", "b.pkl is a mixture", "latentcli fit-probe digits VAE.PTH"),
         ("reconstruct a.pth digits", "a.pth is a latentcli model", "latentcli reconstruct digits a.pth"),
-        ("evaluate digits a.pth a.pth", "a.pth is a model", "latentcli evaluate DATA"),
+        ("evaluate digits a.pth a.pth", "a.pth is a model", "latentcli evaluate digits a.pth GMM_PARAMS.PKL|"),
+        ("classify digits c.pth c.pth", "c.pth is a probe", "latentcli classify digits VAE.PTH|CNN.PTH c.pth"),
+        ("evaluate digits c.pth c.pth", "c.pth is a probe", "latentcli evaluate digits VAE.PTH c.pth"),
+        ("classify digits c.pth", "c.pth is a probe", "latentcli classify digits VAE.PTH|CNN.PTH c.pth"),
+        ("classify l.npz a.pth", "a.pth is a model", "latentcli classify l.npz GMM_PARAMS.PKL|GRAPH.NPZ|PROBE.PTH"),
+        ("classify l.npz a.pth c.pth", "a.pth is a model", "latentcli classify l.npz c.pth"),
+        ("evaluate l.npz a.pth b.pkl", "l.npz is a latentcli file of latents", "latentcli evaluate DATA a.pth b.pkl"),
+        ("fit-probe l.npz b.pkl", "b.pkl is a mixture", "latentcli fit-probe l.npz VAE.PTH"),
+        (
+            "classify a.pth digits b.pkl --split test --fail-under accuracy=0.5 --fail-under macro_f1=0.1",
+            "a.pth is a latentcli model",
+            "latentcli classify digits a.pth b.pkl --split test --fail-under accuracy=0.5 --fail-under macro_f1=0.1",
+        ),
+        (
+            "hybridize b.pkl a.pth -n 7 --folder it's",
+            "b.pkl is a mixture",
+            "latentcli hybridize a.pth b.pkl --count 7 --folder 'it'\"'\"'s'",
+        ),
+        ("encode a.pth digits --pages", "a.pth is a latentcli model", "latentcli encode digits a.pth --pages"),
+        ("classify a.pth digits --reject-below 0", "a latentcli model", "classify digits a.pth --reject-below 0.0"),
         ("train-cnn digits a.pth", "a.pth is a latentcli model", "to go on from it: --from a.pth"),
         ("train digits a.pth", "a.pth is a latentcli model", "to go on from it: --continue-from a.pth"),
         ("train digits a.pth -o a.pth", "a.pth is a latentcli model", "to go on from it: --continue-from a.pth"),

@@ -49,7 +49,7 @@ def test_a_dark_test_set_is_read_as_the_training_set_was(call, tmp_path, tiny, c
         assert done.code == 0, done.err
         assert told in done.err
         assert "--range says otherwise" in done.err
-    twin = lc.load(test, split="test", **model.load_options)
+    twin = lc.load(test, prefer="test", **model.load_options)
     order = np.argsort([int(Path(file).stem) for file in twin.files]) if twin.files else slice(None)
     assert np.array_equal(twin.images[order, 0], expected)
     found = np.load("latents.npz")

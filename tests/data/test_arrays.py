@@ -1,6 +1,7 @@
 """npz and npy: every layout of the contract, and nothing that is not images."""
 
 import io
+import json
 import re
 import zipfile
 from contextlib import suppress
@@ -101,7 +102,7 @@ def test_data_goes_before_images_and_x(tmp_path):
 def test_several_candidates_or_none_are_an_error_that_lists_the_keys(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"more than one(.|\n)*a \(2, 8, 8\), b \(3, 8, 8\)") as caught:
         load(saved(tmp_path, a=pixels(2, 8, 8), b=pixels(3, 8, 8)))
-    assert len(load(follow(str(caught.value), monkeypatch, tmp_path))) == 2
+    assert len(load(follow(str(caught.value).partition("; or name")[2], monkeypatch, tmp_path))) == 2
     with pytest.raises(DataError, match=r"no array of images(.|\n)*mu \(3, 2\)"):
         load(saved(tmp_path, mu=np.zeros((3, 2)), logvar=np.zeros((3, 2))))
 
@@ -144,6 +145,105 @@ def test_labels_that_do_not_fit_are_an_error(tmp_path, labels):
 def test_class_names_that_cannot_name_classes_are_an_error(tmp_path, names):
     with pytest.raises(DataError, match="class_names"):
         load(saved(tmp_path, data=pixels(2, 8, 8), labels=np.array([0, 1]), class_names=np.array(names)))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [(["cat", "dog", "cat"], "'cat' 2 times"), ([b"owl", b" owl", b"owl"], "'owl' 3 times"), ([7, 7], "'7' 2 times"),
+     (["a", ""], "an empty name")],
+)  # fmt: skip
+def test_the_name_that_cannot_name_a_class_is_named(tmp_path, names, found):
+    with pytest.raises(DataError, match=f"found {found}"):
+        load(saved(tmp_path, data=pixels(2, 8, 8), labels=np.array([0, 1]), class_names=np.array(names)))
+
+
+TRIO = ["Katze", "ape", "owl"]
+TRIO_OF_LABELS = np.array([2, 0, 1, 2, 0])
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("names", TRIO), ("label_names", np.array(TRIO, "S")), ("labels_names", TRIO), ("classes", np.array(TRIO, "S")),
+        ("fine_label_names", TRIO), ("ClassNames", np.array([TRIO])), ("categories", json.dumps(TRIO)),
+        ("class_to_idx", json.dumps({name: index for index, name in reversed([*enumerate(TRIO)])})),
+        ("idx2label", json.dumps(dict(enumerate(TRIO)))), ("class_names", json.dumps(TRIO).encode()),
+        ("target_names", np.array([json.dumps(TRIO)])),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("labels", [TRIO_OF_LABELS, np.eye(3)[TRIO_OF_LABELS], np.array(TRIO)[TRIO_OF_LABELS]])
+def test_names_of_classes_are_taken_by_whatever_key(tmp_path, key, names, labels):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), labels=labels, **{key: np.array(names)}))
+    assert (found.class_names, found.labels.codes.tolist()) == (tuple(TRIO), TRIO_OF_LABELS.tolist())
+    assert key == "class_names" or f"set.npz: {key} are the names of its classes" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"names": np.array(["a", "b"])}, r"names \(2,\) <U1 may name classes, and do not fit the labels"),
+        ({"classes": np.array(json.dumps({"a": 0, "b": 2}))}, r"classes \(\) .* do not fit"),
+        ({"names": np.array(list("abcde"))}, None), ({"notes": np.array(["a", "b"])}, None),
+        ({"names": np.array(TRIO).astype(object)}, r"it is made: names=names\.astype\(str\)"),
+        ({"class_to_idx": np.array({"a": 0}, object)}, r"class_to_idx=json\.dumps\(class_to_idx\)"),
+        ({"animals": np.array(TRIO)}, r"animals has as many texts as there are classes; if it names them: f = numpy"),
+    ],
+)  # fmt: skip
+def test_texts_that_are_not_taken_for_names_of_classes_are_told(tmp_path, monkeypatch, more, told):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), labels=TRIO_OF_LABELS, **more))
+    assert found.labels.texts.tolist() == list("20120")
+    (note,) = [note for note in found.notes if "not read" not in note] or [None]
+    assert (note is None) == (told is None)
+    assert told is None or re.search(told, note)
+    if note and "f = numpy" in note:
+        assert load(follow(note, monkeypatch, tmp_path)).class_names == tuple(TRIO)
+
+
+def test_of_several_names_those_go_first_that_fit_and_are_called_like_the_labels(tmp_path):
+    x, coarse = pixels(5, 8, 8), {"coarse_label_names": np.array(["tame", "wild"])}
+    both = {**coarse, "fine_label_names": np.array(TRIO)}
+    assert load(saved(tmp_path, data=x, labels=TRIO_OF_LABELS, **both)).class_names == tuple(TRIO)
+    found = load(saved(tmp_path, data=x, coarse_labels=TRIO_OF_LABELS % 2, **both))
+    assert found.class_names == ("tame", "wild")
+    assert any(
+        "fine_label_names (3,) <U5 may name classes, and coarse_label_names goes before" in n for n in found.notes
+    )
+    with pytest.raises(
+        DataError, match="the label '2', which has no name in coarse_label_names\n  expected 0 to 1\n  if"
+    ):
+        load(saved(tmp_path, data=x, labels=TRIO_OF_LABELS, **coarse))
+
+
+def test_texts_of_each_image_under_a_key_of_names_are_its_labels(tmp_path):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), label_names=TEXTS))
+    assert found.labels.texts.tolist() == TEXTS.tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "no_label", "texts"),
+    [
+        ([-100, 0, 1, 2, 0], None, ["", *"abca"]), ([-1, -100, 1, 2, 0], None, ["", "", *"bca"]),
+        ([-100.0, np.nan, 1, 2, 0], None, ["", "", *"bca"]), ([-5, 0, 1, 2, 0], ["-5"], ["", *"abca"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("key", ["class_names", "names"])
+def test_a_number_below_zero_that_means_no_label_has_no_name(tmp_path, key, labels, no_label, texts):
+    if key == "names" and no_label:
+        return
+    path = saved(tmp_path, images=pixels(5, 8, 8), labels=np.array(labels), **{key: np.array(list("abc"))})
+    found = load(path, no_label=no_label)
+    assert found.labels.texts.tolist() == texts
+    assert any(f"{texts.count('')} of 5 labels mean no label" in note for note in found.notes)
+    assert load(path, classes=["a", "c"], no_label=no_label).class_names == ("a", "c")
+
+
+@pytest.mark.parametrize(("label", "no_label"), [(-100, ["x"]), (-1, []), (-7, None)])
+def test_a_number_below_zero_without_a_name_is_refused_with_a_way_on(tmp_path, label, no_label):
+    path = saved(tmp_path, images=pixels(2, 8, 8), labels=np.array([label, 0]), class_names=np.array(["a"]))
+    with pytest.raises(DataError, match=rf"'{label}', which has no name in class_names\n.*\n  .*`no_label`") as caught:
+        load(path, no_label=no_label)
+    following = caught.value.remedy.split("`no_label` ")[1].split(",")
+    assert load(path, no_label=following).labels.texts.tolist() == ["", "a"]
 
 
 # Axes in other orders, and hints
@@ -359,7 +459,12 @@ def test_parts_are_known_by_the_names_of_arrays(tmp_path, keys, parts, read):
         arrays[key] = np.arange(count)[:, None] % 3 if number % 2 else pixels(count, 8, 8)
     path = saved(tmp_path, **arrays)
     for split, key in read.items():
-        found = load(path, split=split)
+        found = load(path, prefer=split)
+        if split in parts.split():
+            assert np.array_equal(load(path, split=split).images, found.images)
+        else:
+            with pytest.raises(DataError, match=f"no {split} part"):
+                load(path, split=split)
         assert np.array_equal(found.images[:, 0], arrays[key])
         assert found.parts == tuple(parts.split())
         assert found.labels.codes.tolist() == [row % 3 for row in range(counts[key])]
@@ -429,8 +534,10 @@ def test_parts_that_are_not_understood_are_told_and_the_line_makes_them_texts(
 ):
     x = pixels(5, 8, 8)
     path = saved(tmp_path, images=x, split=np.array(split), **({"labels": KINDS} if labelled else {}))
-    found = load(path, split="test")
+    found = load(path, prefer="test")
     assert (len(found), found.parts, found.labels.any) == (5, (), labelled)
+    with pytest.raises(DataError, match=r"no test part, nor any other\n.*split was not read as parts"):
+        load(path, split="test")
     (note,) = (each for each in found.notes if "split was not read as parts" in each)
     made = follow(note.replace("'?'", "'val'"), monkeypatch, tmp_path)
     assert np.array_equal(load(made).images[:, 0], x[first])
@@ -781,6 +888,39 @@ def test_an_array_for_each_image_is_refused_with_the_line_that_makes_one_of_them
         found = load("set_stacked.npz").images
         assert np.array_equal(found[-1].transpose(1, 2, 0).reshape(shapes[0]), each[f"image_{count - 1}"])
     assert count or len(load("images")) == len(shapes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape", "more"),
+    [
+        ({"cat": 3, "dog": 4}, (8, 9), {}), ({"7": 3, "10": 1, "9": 2}, (8, 8, 3), {"author": np.array("x")}),
+        ({"class_a": 2, "class_b": 2}, (3, 8, 8), {"names": np.array(["a", "b"])}), ({"a": 5, "it's": 2}, (64,), {}),
+    ],
+)  # fmt: skip
+def test_an_array_for_each_class_is_refused_with_the_line_that_joins_them(tmp_path, monkeypatch, sizes, shape, more):
+    each = {key: pixels(count, *shape) for key, count in sizes.items()}
+    with pytest.raises(DataError, match="an array of images for each class") as caught:
+        load(saved(tmp_path, **each, **more))
+    monkeypatch.chdir(tmp_path)
+    line = str(caught.value.remedy).partition("each class? ")[2].partition("; or name")[0]
+    exec(line, {"numpy": np})
+    found = load("set_joined.npz")
+    assert found.labels.texts.tolist() == [key for key, count in sizes.items() for _ in range(count)]
+    expected = np.concatenate([*each.values()]).ravel()
+    images = found.images.transpose(0, 2, 3, 1) if found.layout == "NHWC" else found.images
+    assert np.array_equal(images.ravel(), expected)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"a": pixels(3, 8, 8), "b": pixels(4, 9, 9)}, {"a": pixels(3, 8, 8), "b": pixels(3, 8, 8) / 255},
+        {"a": pixels(3, 8, 8), "b": pixels(3, 8, 8), "y": np.array([0, 1, 0])},
+    ],
+)  # fmt: skip
+def test_arrays_of_other_kinds_are_not_joined(tmp_path, arrays):
+    with pytest.raises(DataError, match=r"could be images\n.*\n  name the right one 'data'"):
+        load(saved(tmp_path, **arrays))
 
 
 def test_keys_that_are_paths_are_names_and_no_more(tmp_path):

@@ -55,8 +55,12 @@ def test_labels_are_optional_and_the_only_part_is_read_and_told(tmp_path):
     with pytest.raises(DataError, match=r"has no val part\n.*train and test"):
         load(tmp_path, split="val")
     (tmp_path / "t10k-images-idx3-ubyte.gz").unlink()
-    assert len(load(tmp_path, split="test")) == 5
-    assert "has the train part only" in load(tmp_path, split="test").notes[0]
+    assert len(load(tmp_path, prefer="test")) == 5
+    assert "has the train part only" in load(tmp_path, prefer="test").notes[0]
+    for source in (tmp_path, tmp_path / "train-images-idx3-ubyte.gz"):
+        assert len(load(source, split="train")) == 5
+        with pytest.raises(DataError, match=r"(has no|is not the) test part\n  found .*train"):
+            load(source, split="test")
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])

@@ -40,6 +40,45 @@ def test_labels_of_the_source_are_replaced(tmp_path):
     assert (found.class_names, found.labels.codes.tolist()) == (("z",), [UNLABELLED, 0])
 
 
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("folder,file,label\na,1.png,x\nb,1.png,y\n", "took 'folder' and 'file' together"),
+        ("label;Dir;File_Name\nx;.\\a\\;1\ny;b/;1\n", "took 'Dir' and 'File_Name' together"),
+        ("filename,path,label\n1.png,set/a,x\n1.png,set/b,y\n", "took 'path' and 'filename' together"),
+        (
+            "root,folder,subfolder,image,class\nr,,a,1.png,x\nr,b,,1.png,y\n",
+            "took 'folder' and 'subfolder' and 'image'",
+        ),
+        ("path,filename,label\na/1.png,1.png,x\nb/1.png,1.png,y\n", "together"),
+        ("folder,file,label\na,a/1.png,x\n,b/1.png,y\n", "together"),
+        ("directory,file,label\nold,a/1.png,x\nold,b/1.png,y\n", "together"),
+        ("directory,file,label\nx,a/1.png,x\ny,b/1.png,y\n", None),
+    ],
+)
+def test_columns_that_are_the_path_together_are_read_so(tmp_path, table, told):
+    known = images(3, files=("a/1.png", "b/1.png", "c/2.png"))
+    found = with_labels(known, written(tmp_path, table))
+    assert found.labels.texts.tolist() == ["x", "y", ""]
+    assert not found.notes if told is None else told in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("table", "row"),
+    [
+        ("file,label\na,b.png,cat\n", '"a,b.png",cat'), ("label;file\ncat;a;b.png\n", 'cat;"a;b.png"'),
+        ("id\tfile\tclass\n0\ta\tb\tc.png\tcat\n", '0\t"a\tb\tc.png"\tcat'),
+    ],
+)  # fmt: skip
+def test_a_row_of_too_many_cells_is_shown_as_it_is_to_be_written(tmp_path, table, row):
+    files = ("a,b.png", "a;b.png", "a\tb\tc.png")
+    with pytest.raises(DataError, match="too many cells") as caught:
+        with_labels(images(3, files=files), written(tmp_path, table))
+    assert str(caught.value.remedy).endswith(f"double quotes around that cell: {row}")
+    header, _, _ = table.partition("\n")
+    assert with_labels(images(3, files=files), written(tmp_path, f"{header}\n{row}\n")).labels.any
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_text_of_any_alphabet_other_columns_and_line_ends(tmp_path, encoding):
     text = "note,LABEL, file\r\n,=cmd(),0\r\n\r\nseen,größe,1\r\n"

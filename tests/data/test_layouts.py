@@ -38,7 +38,7 @@ LAYOUTS = [
     ("train/a/1 train/b/2 test/a/3 test/b/4", {}, "train/a/1 train/b/2", "ab", "parts train and test: train is read"),
     ("train/a/1 train/b/2 test/a/3 test/b/4", {"split": "test"}, "test/a/3 test/b/4", "ab", "test is read"),
     ("Training/a/1 Validation/a/2 Testing/a/3", {"split": "val"}, "Validation/a/2", "a", "val is read"),
-    ("train/a/1 valid/a/2", {"split": "test"}, "valid/a/2", "a", "val is read, for want of a test part"),
+    ("train/a/1 valid/a/2", {"prefer": "test"}, "valid/a/2", "a", "val is read, for want of a test part"),
     ("train/1 train/2 test/3", {}, "train/1 train/2", "", "train is read"),
     ("x/y/train_set/a/1 x/y/test_set/a/2", {"split": "test"}, "x/y/test_set/a/2", "a", "test is read"),
     ("seg_train/seg_train/a/1 seg_train/seg_train/b/2 seg_test/seg_test/a/3 seg_pred/4", {},
@@ -47,6 +47,15 @@ LAYOUTS = [
     ("train/1 bus/2 tram/3", {}, "bus/2 train/1 tram/3", "bus train tram", None),
     ("dataset/a/1 dataset/b/2", {}, "dataset/a/1 dataset/b/2", "ab", "nothing but dataset/"),
     ("a/1 a/left/2 a/left/far/3 b/4", {}, "a/1 a/left/2 a/left/far/3 b/4", "ab", "belong to the class"),
+    ("a/train/1 a/test/2 b/train/3 b/test/4", {}, "a/train/1 b/train/3", "ab", "parts train and test: train is read"),
+    ("x/a/Train/1 x/a/valid/2 x/b/train/3 x/b/val/4", {"split": "val"}, "x/a/valid/2 x/b/val/4", "ab", "val is read"),
+    ("a/train/1 a/train/far/2 a/test/3 b/train/4 b/test/5 b/more/6", {}, "a/train/1 a/train/far/2 b/train/4", "ab",
+     "b/more left out"),
+    ("a/train/1 a/test/2 b/train/3 b/test/4", {"no_classes": True}, "a/train/1 b/train/3", "", "train is read"),
+    ("a/train/1 a/test/2 b/train/3", {}, "a/test/2 a/train/1 b/train/3", "ab", "belong to the class"),
+    ("a/train/1 a/test/2 a/3 b/train/4 b/test/5", {}, "a/3 a/test/2 a/train/1 b/test/5 b/train/4", "ab",
+     "each class has"),
+    ("a/train/1 a/test/2 b/4", {"prefer": "test"}, "a/test/2 a/train/1 b/4", "ab", "belong to the class"),
     ("a/x/1 b/x/2 b/y/3", {}, "a/x/1 b/x/2 b/y/3", "ab", "3 images"),
     ("2023/01/1 2023/02/2 2024/01/3", {"no_classes": True}, "2023/01/1 2023/02/2 2024/01/3", "", None),
     ("1 a/2 a/b/3", {"no_classes": True}, "1 a/2 a/b/3", "", None),
@@ -181,6 +190,28 @@ def test_parts_that_are_not_there_or_there_twice(tmp_path):
     put(tmp_path / "other", "val/a/1.png", "test/a/2.png")
     with pytest.raises(DataError, match=r"no train part\n  found val and test\n  choose one: `split` val"):
         load(tmp_path / "other")
+    put(tmp_path / "two", "train/a/1.png", "val/a/2.png")
+    with pytest.raises(DataError, match=r"no test part\n  found train and val\n"):
+        load(tmp_path / "two", split="test")
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("flat", "sub-folders such as train"), ("classes", "sub-folders such as train"), ("a.zip", "sub-folders"),
+        ("plain.npz", "x_train and x_test"), ("plain.npy", "an .npz file"), ("flat/1.png", "a folder with sub-folders"),
+    ],
+)  # fmt: skip
+def test_a_part_that_is_asked_of_data_without_parts_is_refused(tmp_path, source, expected, part):
+    put(tmp_path, "flat/1.png", "flat/2.png", "classes/a/1.png", "classes/b/2.png")
+    zipped(tmp_path / "a.zip", "a/1.png", "b/2.png")
+    pixels = np.arange(128, dtype=np.uint8).reshape(2, 8, 8)
+    np.savez(tmp_path / "plain.npz", data=pixels, labels=[0, 1])
+    np.save(tmp_path / "plain.npy", pixels)
+    assert len(load(tmp_path / source)) == len(load(tmp_path / source, prefer=part))
+    with pytest.raises(DataError, match=f"{Path(source).name} has no {part} part, nor any other\n.*{expected}.*\n"):
+        load(tmp_path / source, split=part)
 
 
 def test_a_name_that_shadows_a_folder_is_told(tmp_path, monkeypatch):

@@ -311,7 +311,7 @@ def test_a_folder_outside_is_of_the_class_that_links_to_it_and_not_of_a_link_bel
 
 
 NESTED = {
-    "parts": (("train", "test"), r"each class has test \(2\), train \(2\), which are read together(.|\n)*test/cat"),
+    "years": (("2023", "2024"), r"each class has 2023 \(2\), 2024 \(2\), which are read together(.|\n)*2024/cat"),
     "masks": (("images", "masks"), r"images \(2\), masks \(2\)"),
     "one": (("images",), r"each class has images \(2\), which are read together: .* make folders images/cat$"),
 }
