@@ -76,7 +76,7 @@ def features(network: LabelledVQVAE, images: np.ndarray, labels: np.ndarray | No
     if labels is None:
         labels = np.full(len(images), UNLABELLED)
     targets, parts = one_hot(labels, len(network.of_class)), []
-    for rows in batches(len(images), batch_size(images.shape[1:])):
+    for rows in batches(len(images), batch_size(images.shape[1:], device)):
         batch = torch.from_numpy(images[rows]).to(device).float() / 255
         with torch.inference_mode(), FastLinear():
             codes = network.quantiser.codes_of(network.labelled_maps(batch, torch.from_numpy(targets[rows]).to(device)))

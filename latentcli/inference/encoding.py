@@ -50,7 +50,7 @@ def encode(
     found = encoder if isinstance(encoder, FoundEncoder) else find_encoder(encoder)
     network, source = found.network.to(where), DeviceImages(images.images, where)
     features = np.empty((len(images), network.features), np.float32)
-    size = batch_size(images.shape)
+    size = batch_size(images.shape, where)
     with memory_for(size), progress("encoding", len(images)) as advance, torch.inference_mode():
         for rows in batches(len(images), size):
             features[rows] = torch.nn.functional.normalize(network(source[rows]), dim=1).cpu().numpy()

@@ -1,7 +1,7 @@
 """The interfaces of latent-variable models and of classifiers of pixels."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -130,8 +130,19 @@ class Model(nn.Module, ABC):
         """Whether the validation loss tells when training has learned enough, and which epoch's weights are best."""
         return True
 
-    def step_taken(self) -> None:
-        """Called when the optimiser has taken a step on the last loss: keeps what later losses need of its batch."""
+    def step_taken(self, good: Tensor) -> None:
+        """Called behind the optimiser's step on the last loss: keeps what later losses need of its batch.
+
+        It changes nothing where ``good``, a bool () on the model's device, is False: the step was refused.
+        """
+
+    def phase(self, progress: float) -> Hashable:
+        """What the loss makes of ``progress``, where it asks the host for nothing; else None, as here.
+
+        In training, as long as this and the batch's shape stay the same, losses do the same with other numbers, and
+        CUDA may replay a recorded step.
+        """
+        return None
 
     def training_state(self) -> Mapping[str, Tensor]:
         """What resuming a training needs besides the ``state_dict``; checkpoints do not keep it."""

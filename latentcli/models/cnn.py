@@ -1,7 +1,7 @@
 """A convolutional classifier of pixels, trained on labels or soft labels."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -122,6 +122,9 @@ class CNN(PixelClassifier):
 
     def predict_proba(self, images: Tensor) -> Tensor:
         return self.last(self.pooled(images)).softmax(dim=1)
+
+    def phase(self, progress: float) -> Hashable:
+        return None if self.config.mixup else ()  # the host draws how much of each image is taken
 
     def loss(self, batch: tuple[Tensor, Tensor], generator: torch.Generator, progress: float = 1.0) -> LossTerms:
         """Cross-entropy with soft labels, nats per image; in training with augmentation, mixup and dropout."""

@@ -1,10 +1,12 @@
 """A learned codebook: each position of a map is replaced by its nearest vector (van den Oord et al. 2017)."""
 
+from collections.abc import Hashable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentcli.models.quantiser import Quantised, Quantiser, straight_through
+from latentcli.models.quantiser import Quantised, Quantiser, counts_of, straight_through
 from latentcli.numerics.precision import widest_dtype
 
 LEARNING = ("ema", "gradient")
@@ -79,6 +81,9 @@ class Codebook(Quantiser):
         values = values.detach().unflatten(0, (-1, height, width)).movedim(-1, 1)
         return Quantised(straight_through(maps, values), codes.unflatten(0, (-1, height, width)), terms)
 
+    def phase(self, progress: float) -> Hashable:
+        return self._begun, progress < REVIVAL_ENDS
+
     def nearest(self, vectors: Tensor) -> Tensor:
         height, width = vectors.shape[2:]
         return nearest(points_of(vectors), self.vectors).unflatten(0, (-1, height, width))
@@ -97,7 +102,7 @@ class Codebook(Quantiser):
 
     @torch.no_grad()
     def _follow(self, points: Tensor, codes: Tensor, generator: torch.Generator, progress: float) -> None:
-        counts = torch.bincount(codes, minlength=self.size).to(points.dtype)
+        counts = counts_of(codes, self.size)
         sums = torch.zeros_like(self.sums).index_add_(0, codes, points)
         average = len(points) / self.size
         done = self.updates.to(widest_dtype(points.device.type))
@@ -149,14 +154,13 @@ def kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
     centres = points.new_empty(count, points.shape[1])
     distances = points.new_ones(len(points))
     for index in range(count):
-        weights = distances if distances.sum() > 0 else torch.ones_like(distances)
-        centres[index] = points[torch.multinomial(weights, 1, generator=generator)[0]]
+        weights = torch.where(distances.sum() > 0, distances, 1.0)
+        centres[index] = points[torch.multinomial(weights, 1, generator=generator)][0]
         to_last = (points - centres[index]).square().sum(dim=1)
         distances = torch.minimum(distances, to_last) if index else to_last
     for _ in range(KMEANS_ITERATIONS):
         nearest_centres = nearest(points, centres)
-        counts = torch.bincount(nearest_centres, minlength=count)
+        counts = counts_of(nearest_centres, count)[:, None]
         sums = torch.zeros_like(centres).index_add_(0, nearest_centres, points)
-        taken = counts > 0
-        centres[taken] = sums[taken] / counts[taken][:, None]
+        centres = torch.where(counts > 0, sums / counts, centres)
     return centres

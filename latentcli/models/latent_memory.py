@@ -46,10 +46,11 @@ class LatentMemory(nn.Module):
         self.decoded: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def push(self, latents: Tensor, deviations: Tensor, images: Tensor) -> None:
+    def push(self, latents: Tensor, deviations: Tensor, images: Tensor, good: Tensor) -> None:
         """Replace the oldest entries by latents (N, D) and the images (N, C, H, W) that they were decoded to.
 
-        ``deviations`` (N, D) are the standard deviations of the posteriors that the latents were drawn from.
+        ``deviations`` (N, D) are the standard deviations of the posteriors that the latents were drawn from. Where
+        ``good``, a bool (), is False, nothing is replaced.
         """
         capacity = len(self.latents)
         if not self.decoded:
@@ -61,11 +62,15 @@ class LatentMemory(nn.Module):
             }
         rows = (self.seen + torch.arange(len(latents), device=latents.device)) % capacity
         kept, rows = slice(-capacity, None), rows[-capacity:]  # no row twice: which came last would be left open
-        self.latents[rows] = latents[kept].float()
-        self.decoded["deviations"][rows] = deviations[kept].float()
         flat = images[kept].flatten(1).to(self.decoded["images"].dtype)
-        self.decoded["images"][rows], self.decoded["norms"][rows] = flat, flat.float().square().sum(dim=1)
-        self.seen += len(latents)
+        for memory, new in (
+            (self.latents, latents[kept].float()),
+            (self.decoded["deviations"], deviations[kept].float()),
+            (self.decoded["images"], flat),
+            (self.decoded["norms"], flat.float().square().sum(dim=1)),
+        ):
+            memory[rows] = torch.where(good, new, memory[rows])
+        self.seen += len(latents) * good
 
     @torch.no_grad()
     def lookup(self, images: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -75,9 +80,10 @@ class LatentMemory(nn.Module):
         """
         if not self.decoded:
             return None
-        count, stored = len(self.entries), self.decoded["images"]
-        likeness = nn.functional.linear(images.flatten(1).to(stored.dtype), stored[:count])
-        rows = (self.decoded["norms"][:count] - 2 * likeness.float()).argmin(dim=1)
+        stored, norms = self.decoded["images"], self.decoded["norms"]
+        free = torch.arange(len(norms), device=norms.device) >= self.seen  # how many are taken the host does not ask
+        likeness = nn.functional.linear(images.flatten(1).to(stored.dtype), stored)
+        rows = (norms.masked_fill(free, torch.inf) - 2 * likeness.float()).argmin(dim=1)
         return self.latents[rows], self.decoded["deviations"][rows]
 
     @property

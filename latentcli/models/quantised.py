@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -150,6 +150,9 @@ class QuantisedAutoencoder(LatentModel):
         compression = 8 * math.prod(self.config.image_shape) / bits
         used = metrics.codes(arrays["codes"], self.quantiser.size)
         return {**used, "bits_per_image": bits, "compression": compression}
+
+    def phase(self, progress: float) -> Hashable:
+        return self.quantiser.phase(progress)
 
     @property
     def validated(self) -> bool:

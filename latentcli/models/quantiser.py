@@ -1,7 +1,7 @@
 """The interface of quantisers: maps of vectors to maps of codes, and codes to vectors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +39,10 @@ class Quantiser(nn.Module, ABC):
             progress: the fraction of training that is done, in [0, 1].
         """
 
+    def phase(self, progress: float) -> Hashable:
+        """What ``forward`` makes of ``progress`` in training, as ``Model.phase``; here nothing."""
+        return ()
+
     def codes_of(self, maps: Tensor) -> Tensor:
         """(N, h, w) int64: the code of each position of maps (N, D, h, w), which are inputs of ``forward``."""
         return self.nearest(maps)
@@ -61,8 +65,17 @@ def straight_through(maps: Tensor, values: Tensor) -> Tensor:
     return maps + (values - maps).detach()
 
 
+def counts_of(codes: Tensor, size: int) -> Tensor:
+    """(size,) float32: how often each of codes (M,) in 0 … size − 1 occurs; exact up to 2²⁴.
+
+    ``bincount`` would wait for CUDA to find the largest.
+    """
+    ones = torch.ones(len(codes), device=codes.device)
+    return torch.zeros(size, device=codes.device).index_add_(0, codes, ones)
+
+
 def perplexity(codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Two scalars: the exponential of the entropy of codes in 0 … K − 1, K = ``size``, and the fraction that occurs."""
-    frequencies = torch.bincount(codes.flatten(), minlength=size) / codes.numel()
+    frequencies = counts_of(codes.flatten(), size) / codes.numel()
     entropy = torch.special.entr(frequencies).sum()
     return entropy.exp(), (frequencies > 0).float().mean()

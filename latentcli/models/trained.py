@@ -1,5 +1,6 @@
 """A trained network with the facts about it, which takes images and latents a batch at a time."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from latentcli.core.device import memory_for
 from latentcli.core.errors import DataError, ModelFileError, UsageError
@@ -22,6 +24,9 @@ from latentcli.numerics.linear import FastLinear
 BATCH = 512
 """Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels. On the CPU the layers'
 outputs then stay in caches, and in memory that is not allocated anew with each batch."""
+
+CUDA_BATCH, CUDA_BYTES = 8192, 256
+"""On CUDA: the images of a batch at most, and the bytes of features that each value of an image takes for a while."""
 
 
 @dataclass(eq=False)
@@ -188,13 +193,10 @@ class TrainedModel:
         network, source = self.latent_model, self._on_device(images)
         other = None if features in (None, *ARRAYS_OF_FEATURES) else features
 
-        def encoded(rows: np.ndarray) -> dict[str, np.ndarray]:
+        def encoded(rows: np.ndarray) -> dict[str, Tensor]:
             batch = source[rows]
             found = network.encode(batch).arrays if other is None else {other: network.features(batch, other)}
-            return {
-                name: (array.float() if array.is_floating_point() else array.int()).cpu().numpy()
-                for name, array in found.items()
-            }
+            return {name: array.float() if array.is_floating_point() else array.int() for name, array in found.items()}
 
         arrays: dict[str, np.ndarray] = {}
         for rows, parts in self._batches("encoding", len(images), encoded, progress):
@@ -232,15 +234,15 @@ class TrainedModel:
         """
         network = self.latent_model
 
-        def decoded(rows: np.ndarray) -> np.ndarray:
+        def decoded(rows: np.ndarray) -> dict[str, Tensor]:
             some = {
                 name: array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64)
                 for name, array in arrays.items()
             }
             points = network.flat_of({name: torch.from_numpy(array).to(self.device) for name, array in some.items()})
-            return network.decode(points).cpu().numpy()
+            return {"images": network.decode(points)}
 
-        return self._batches("decoding", len(next(iter(arrays.values()))), decoded, progress)
+        return _only(self._batches("decoding", len(next(iter(arrays.values()))), decoded, progress))
 
     def reconstructions(
         self, images: ImageSet | np.ndarray, progress: Progress = silent
@@ -254,9 +256,11 @@ class TrainedModel:
         network, source = self.latent_model, self._on_device(images)
         with torch.inference_mode(), FastLinear():
             inverse = network.inverse()
-        return self._batches(
-            "reconstructing", len(images), lambda rows: network.decode(inverse(source[rows])).cpu().numpy(), progress
-        )
+
+        def reconstructed(rows: np.ndarray) -> dict[str, Tensor]:
+            return {"images": network.decode(inverse(source[rows]))}
+
+        return _only(self._batches("reconstructing", len(images), reconstructed, progress))
 
     def reconstruct(self, images: ImageSet | np.ndarray, progress: Progress = silent) -> np.ndarray:
         """All of ``reconstructions`` at once: (N, C, H, W) float32 in [0, 1]."""
@@ -270,9 +274,11 @@ class TrainedModel:
             DataError: the images are of another shape than the model's.
         """
         network, source = self.pixel_classifier, self._on_device(images)
-        blocks = self._batches(
-            "classifying", len(images), lambda rows: network.predict_proba(source[rows]).cpu().numpy(), progress
-        )
+
+        def classified(rows: np.ndarray) -> dict[str, Tensor]:
+            return {"probabilities": network.predict_proba(source[rows])}
+
+        blocks = _only(self._batches("classifying", len(images), classified, progress))
         return _joined(blocks, (len(images), network.config.classes))
 
     def measures(self, latents: Latents) -> dict[str, Any]:
@@ -296,16 +302,29 @@ class TrainedModel:
         return np.round(np.clip(self.decode(latents), 0.0, 1.0) * 255.0).astype(np.uint8)
 
     def _batches(
-        self, doing: str, count: int, compute: Callable[[np.ndarray], Any], progress: Progress
-    ) -> Iterator[tuple[np.ndarray, Any]]:
-        """Row numbers and what ``compute`` makes of them, without gradients, a batch at a time."""
-        size = batch_size(self.image_shape)
+        self, doing: str, count: int, compute: Callable[[np.ndarray], dict[str, Tensor]], progress: Progress
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """Row numbers and what ``compute`` makes of them, without gradients, a batch at a time.
+
+        CUDA begins a batch before the host fetches what it made of the last one.
+        """
+        size = batch_size(self.image_shape, self.device)
+        ahead = int(self.device.type == "cuda")
+        waiting: deque[tuple[np.ndarray, dict[str, Tensor]]] = deque()
         with memory_for(size), progress(doing, count) as advance:
+
+            def fetched() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+                rows, found = waiting.popleft()
+                yield rows, {name: tensor.cpu().numpy() for name, tensor in found.items()}
+                advance(len(rows))
+
             for rows in batches(count, size):
                 with torch.inference_mode(), FastLinear():
-                    result = compute(rows)
-                yield rows, result
-                advance(len(rows))
+                    waiting.append((rows, compute(rows)))
+                if len(waiting) > ahead:
+                    yield from fetched()
+            while waiting:
+                yield from fetched()
 
 
 def _joined(blocks: Iterator[tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
@@ -316,9 +335,22 @@ def _joined(blocks: Iterator[tuple[np.ndarray, np.ndarray]], shape: tuple[int, .
     return result
 
 
-def batch_size(shape: tuple[int, ...]) -> int:
-    """How many images of this shape (C, H, W) go through a network at once."""
-    return max(1, min(BATCH, BATCH * 28 * 28 // int(np.prod(shape))))
+def _only(blocks: Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and the one array of each block."""
+    for rows, arrays in blocks:
+        (array,) = arrays.values()
+        yield rows, array
+
+
+def batch_size(shape: tuple[int, ...], device: torch.device) -> int:
+    """How many images of this shape (C, H, W) go through a network at once: so many that a device is busy.
+
+    On a CPU they are few, whose features stay in its cache; on CUDA as many as half of the free memory may hold.
+    """
+    values = int(np.prod(shape))
+    if device.type != "cuda":
+        return max(1, min(BATCH, BATCH * 28 * 28 // values))
+    return int(max(1, min(CUDA_BATCH, torch.cuda.mem_get_info(device)[0] // 2 // (CUDA_BYTES * values))))
 
 
 def batches(count: int, size: int) -> Iterator[np.ndarray]:

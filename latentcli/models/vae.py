@@ -8,7 +8,7 @@ how it looks. Further latents, the details, are for the decoder alone.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -306,8 +306,7 @@ class VAE(LatentModel):
         logits = self._logits_of_draws(self._blurred(latents, generator), deviation)
         nats = losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean()
         terms = {"reconstruction": nats, "kl": self._kl(mean, log_variance).mean()}
-        warmup = min(1.0, progress / config.beta_warmup) if config.beta_warmup else 1.0
-        total = nats + warmup * config.beta * terms["kl"]
+        total = nats + self._warmed_up(progress) * config.beta * terms["kl"]
         pair, read = slice(len(batch) - 2 * count, None), config.read_dimensions  # the last two views
         if informed:
             first, second = self.mixture.log_responsibilities(all_means[pair, :read]).exp().chunk(2)
@@ -320,6 +319,13 @@ class VAE(LatentModel):
             terms["disagreement"] = disagreement(first, second, config.temperature)
             total = total + config.agreement * terms["disagreement"]
         return LossTerms(total, terms)
+
+    def phase(self, progress: float) -> Hashable:
+        return self._warmed_up(progress)
+
+    def _warmed_up(self, progress: float) -> float:
+        """The part of β that counts by now."""
+        return min(1.0, progress / self.config.beta_warmup) if self.config.beta_warmup else 1.0
 
     @property
     def validated(self) -> bool:
@@ -423,10 +429,13 @@ class LowDimensionalVAE(VAE):
             self._batch = (latents.detach(), deviation.detach(), torch.sigmoid(logits.detach()))
         return logits
 
-    def step_taken(self) -> None:
-        """Remember the latents of the batch: not earlier, since a rejected step must not change anything."""
+    def phase(self, progress: float) -> Hashable:
+        return super().phase(progress), progress >= 1 - MEMORY_FRACTION, bool(self.landmarks.decoded)
+
+    def step_taken(self, good: Tensor) -> None:
+        """Remember the latents of the batch: not earlier, since a refused step must not change anything."""
         if self._batch is not None:
-            self.landmarks.push(*self._batch)
+            self.landmarks.push(*self._batch, good)
             self._batch = None
 
     def training_state(self) -> Mapping[str, Tensor]:

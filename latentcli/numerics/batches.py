@@ -26,8 +26,21 @@ class DeviceImages:
 
     def __getitem__(self, rows: np.ndarray) -> Tensor:
         """(len(rows), C, H, W) float32 in [0, 1]."""
+        return as_floats(self.bytes_of(rows))
+
+    def bytes_of(self, rows: np.ndarray) -> Tensor:
+        """(len(rows), C, H, W) uint8; what the device still has to do before is not waited for."""
         if self.resident is not None:
-            batch = self.resident[torch.from_numpy(rows).to(self.device)]
-        else:
-            batch = torch.from_numpy(self.images[rows]).to(self.device)
-        return batch.to(torch.float32).div_(255.0)
+            return self.resident.index_select(0, to_device(rows, self.device))
+        return to_device(self.images[rows], self.device)
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """Images uint8 as float32 in [0, 1]."""
+    return images.to(torch.float32).div_(255.0)
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """A copy of an array on a device; CUDA makes it from pinned memory, while the host goes on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -13,16 +13,20 @@ from torch import Tensor
 from latentcli.core.device import memory_for
 from latentcli.core.errors import FitError, OutputError
 from latentcli.core.progress import Progress, silent
-from latentcli.models.base import LossTerms, Model
-from latentcli.numerics.batches import DeviceImages
+from latentcli.models.base import Model
+from latentcli.numerics.batches import DeviceImages, to_device
 from latentcli.numerics.linear import FastLinear
-from latentcli.numerics.precision import widest_dtype
 from latentcli.numerics.random import generator_for
 from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples
+from latentcli.training.steps import Means, Steps, as_loss_takes_them
 
 State = dict[str, Any]
 """Plain values and tensors from which a run resumes as if it had never stopped."""
+
+
+ASK_EVERY = 0.25
+"""Seconds between two questions to CUDA how the steps go; every other device answers at once and is asked each time."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -92,17 +96,12 @@ class Run:
         self.examples = examples
         self.images = DeviceImages(examples.images, self.device)
         self.targets = None if examples.targets is None else torch.from_numpy(examples.targets).to(self.device)
+        self.steps = Steps(model, config)
         self.images_per_epoch = len(examples.train_rows)
         self.epochs = config.epochs_for(self.images_per_epoch, math.prod(examples.images.shape[1:]))
         self.batch_size = config.batch_size_for(self.images_per_epoch)
         self.steps_per_epoch = config.steps_for(self.images_per_epoch)
-        weights, fused = model.parameters(), self.device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.AdamW(weights, config.lr, weight_decay=config.weight_decay, fused=fused)
-        trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-        # what the forward pass itself changes: running statistics, moving averages
-        self.forward_buffers = {name: tensor for name, tensor in model.state_dict().items() if name not in trained}
         self.step = 0
-        self.sums = Means(self.device)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] | None = None
         if state is not None:
@@ -132,7 +131,8 @@ class Run:
             Interrupted: ``callbacks.interrupted`` said so; the state was saved.
         """
         fewer = max(2, self.batch_size // 2)
-        with memory_for(self.batch_size, f"take a smaller `batch_size`, such as {fewer}, or the `device` cpu"):
+        remedy = f"take a smaller `batch_size`, such as {fewer}, or the `device` cpu"
+        with memory_for(self.batch_size, remedy), self.steps.stream():
             self._train(callbacks)
         if self.best is not None:
             self.model.load_state_dict(self.best)
@@ -143,20 +143,34 @@ class Run:
     def _train(self, callbacks: Callbacks) -> None:
         done = round(self.step / self.steps_per_epoch * self.images_per_epoch)
         callbacks.on_start(self.epochs, self.images_per_epoch, done)
-        saved_at = time.monotonic()
+        saved_at = asked_at = time.monotonic()
+        begun, unseen = self.step, 0
+
+        def ask() -> None:
+            seen = self.steps.seen()
+            if seen.refused:
+                self._refuse_step(begun + seen.taken, callbacks)
+            callbacks.on_step(unseen, seen.loss)
+
         while self.step < self.total_steps and not self._out_of_patience():
             epoch, position = divmod(self.step, self.steps_per_epoch)
             self.model.train()
             for rows in self.batches(epoch)[position:]:
-                loss = self._take_step(rows, callbacks)
-                callbacks.on_step(len(rows), loss)
-                end_of_epoch = self.step % self.steps_per_epoch == 0
+                self._take_step(rows)
+                unseen += len(rows)
+                now, end_of_epoch = time.monotonic(), self.step % self.steps_per_epoch == 0
+                save = now - saved_at >= self.config.save_every
+                if end_of_epoch or save or self.device.type != "cuda" or now - asked_at >= ASK_EVERY:
+                    ask()
+                    unseen, asked_at = 0, now
                 if end_of_epoch:
                     self._end_epoch(epoch)
                 if callbacks.interrupted():
+                    if unseen:
+                        ask()
                     callbacks.save_state(self.state())
                     raise Interrupted(f"interrupted at step {self.step} of {self.total_steps}")
-                if time.monotonic() - saved_at >= self.config.save_every:
+                if save:
                     try:
                         callbacks.save_state(self.state())
                     except OutputError as problem:
@@ -169,54 +183,34 @@ class Run:
         """All that a run resumes from; randomness needs no entry, since it is a function of the seed and the step."""
         return {
             "settings": asdict(self.config), "step": self.step, "model": self.model.state_dict(),
-            "training_state": dict(self.model.training_state()), "optimizer": self.optimizer.state_dict(),
-            "sums": dict(self.sums.sums), "history": self.history, "best": self.best,
+            "training_state": dict(self.model.training_state()), **self.steps.state(),
+            "history": self.history, "best": self.best,
         }  # fmt: skip
 
     def _restore(self, state: State) -> None:
-        self.step, self.sums = state["step"], Means(self.device, state["sums"])
-        self.history, self.best = list(state["history"]), state["best"]
+        self.step, self.history, self.best = state["step"], list(state["history"]), state["best"]
         self.model.load_state_dict(state["model"])
         self.model.load_training_state(state["training_state"])
-        self.optimizer.load_state_dict(state["optimizer"])  # its learning rate is set anew at each step
-        for parameter, values in self.optimizer.state.items():  # files lose strides, which fused steps rely on
-            alike = [name for name, value in values.items() if value.shape == parameter.shape]
-            values |= {name: torch.empty_like(parameter).copy_(values[name]) for name in alike}
+        self.steps.restore(state)
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Row numbers of the examples of each step of an epoch."""
         return self.examples.batches(epoch, self.epochs, self.steps_per_epoch, self.config.seed)
 
-    def _batch(self, rows: np.ndarray) -> Any:
-        """What the loss takes: the images of these rows, and their targets if there are any."""
-        images = self.images[rows]
-        return images if self.targets is None else (images, self.targets[torch.from_numpy(rows).to(self.device)])
+    def _batch(self, rows: np.ndarray) -> list[Tensor]:
+        """The images of these rows, uint8, and their targets if there are any."""
+        images = self.images.bytes_of(rows)
+        return [images] if self.targets is None else [images, self.targets[to_device(rows, self.device)]]
 
-    def _take_step(self, rows: np.ndarray, callbacks: Callbacks) -> float:
-        """Take one step of the optimiser and return the loss."""
-        fraction = self.step / self.total_steps
-        generator = generator_for(self.config.seed, "noise", self.step, self.device)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, (self.step + 0.5) / self.total_steps)
-        before = {name: tensor.clone() for name, tensor in self.forward_buffers.items()}
-        with FastLinear():
-            losses = self.model.loss(self._batch(rows), generator, fraction)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
-        loss, norm = torch.stack([losses.total.detach().float(), norm.float()]).tolist()  # waits for the device
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            self._refuse_step(before, callbacks)
-        self.optimizer.step()
-        self.model.step_taken()
-        self.sums.add(losses, len(rows))
+    def _take_step(self, rows: np.ndarray) -> None:
+        """Take one step of the optimiser."""
+        fraction, middle = self.step / self.total_steps, (self.step + 0.5) / self.total_steps
+        self.steps.take(self._batch(rows), self.step, learning_rate(self.config, middle), fraction)
         self.step += 1
-        return float(loss)
 
-    def _refuse_step(self, before: Mapping[str, Tensor], callbacks: Callbacks) -> None:
-        """Restore and save the state before the step, and raise the error that ends the run."""
-        self.optimizer.zero_grad(set_to_none=True)
-        self.model.load_state_dict(before, strict=False)
+    def _refuse_step(self, step: int, callbacks: Callbacks) -> None:
+        """Save the state before the step, at which all later ones left it, and raise the error that ends the run."""
+        self.step = step
         callbacks.save_state(self.state())
         raise FitError(
             f"the loss is not finite at step {self.step + 1} of {self.total_steps}, or its gradient is not",
@@ -225,15 +219,15 @@ class Run:
         )  # fmt: skip
 
     def _end_epoch(self, epoch: int) -> None:
-        row = {"epoch": float(epoch + 1)} | self.sums.result()
+        row = {"epoch": float(epoch + 1)} | self.steps.sums.result()
         if len(self.examples.held_out_rows):
             found = self.validate()
             if not self.model.validated:
                 del found["loss"]  # it is not the loss that is learned, and tells no epoch from another
             row |= {f"val_{name}": value for name, value in found.items()}
-        row["lr"] = self.optimizer.param_groups[0]["lr"]
+        row["lr"] = learning_rate(self.config, (self.step - 0.5) / self.total_steps)
         self.history.append(row)
-        self.sums = Means(self.device)
+        self.steps.sums.clear()
         if "val_loss" in row and row["val_loss"] <= min(earlier["val_loss"] for earlier in self.history):
             self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
@@ -246,7 +240,7 @@ class Run:
         for start in range(0, len(held_out), size):
             rows = held_out[start : start + size]
             generator = generator_for(self.config.seed, "validation", start, self.device)
-            sums.add(self.model.loss(self._batch(rows), generator, 1.0), len(rows))
+            sums.add(self.model.loss(as_loss_takes_them(self._batch(rows)), generator, 1.0), len(rows))
         return sums.result()
 
     def _out_of_patience(self) -> bool:
@@ -255,24 +249,3 @@ class Run:
         if self.examples.final_rows is not None or len(losses) <= patience:
             return False
         return min(losses[:-patience]) <= min(losses[-patience:])
-
-
-class Means:
-    """Means over images of losses and their terms, added up on ``device``, from ``state`` (another's ``sums``) on."""
-
-    def __init__(self, device: torch.device, state: Mapping[str, tuple[Tensor, int]] | None = None) -> None:
-        self.dtype = widest_dtype(device.type)
-        self.sums = {name: (total.to(device), images) for name, (total, images) in (state or {}).items()}
-
-    def add(self, losses: LossTerms, images: int) -> None:
-        """Add the losses of a batch of this many images; a term's mean is over the batches that have it."""
-        for name, value in {"loss": losses.total, **losses.terms}.items():
-            total, before = self.sums.get(name, (0.0, 0))
-            self.sums[name] = total + value.detach().float().to(self.dtype) * images, before + images
-
-    def result(self) -> dict[str, float]:
-        """The means by name, ``loss`` first."""
-        if not self.sums:
-            return {}
-        totals = torch.stack([total for total, _ in self.sums.values()]).tolist()
-        return {name: total / images for (name, (_, images)), total in zip(self.sums.items(), totals, strict=True)}

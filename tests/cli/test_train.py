@@ -123,11 +123,11 @@ def exploding_at(step: int):
     """The loop's step, whose loss is not finite at this one with a learning rate above 0.001."""
     take = loop.Run._take_step
 
-    def take_step(run, rows, callbacks):
+    def take_step(run, rows):
         loss = run.model.loss
         if run.step == step and run.config.lr > 1e-3:
             run.model.loss = lambda *given: type(terms := loss(*given))(terms.total * math.nan, terms.terms)
-        return take(run, rows, callbacks)
+        return take(run, rows)
 
     return take_step
 

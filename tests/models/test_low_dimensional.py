@@ -19,10 +19,13 @@ def random_images(count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 1, 8, 8), dtype=np.uint8)
 
 
+GOOD = torch.tensor(True)
+
+
 def push(memory, latents, images=None):
     """Keep latents (N, D), all of deviation 0.1; without images what they were decoded to does not matter."""
     blank = torch.zeros(len(latents), 1, 1, memory.values)
-    memory.push(latents, torch.full_like(latents, 0.1), blank if images is None else images)
+    memory.push(latents, torch.full_like(latents, 0.1), blank if images is None else images, GOOD)
 
 
 def test_the_newest_replace_the_oldest():
@@ -32,7 +35,7 @@ def test_the_newest_replace_the_oldest():
     assert sorted(memory.latents.flatten().tolist()) == [2.0, 3.0, 4.0]
     memory = LatentMemory(1, 10_000_000)
     for batch in (torch.arange(2.0), torch.arange(10.0)):  # more at once than are kept
-        memory.push(batch[:, None], batch[:, None], torch.zeros(len(batch), 1, 1, 10_000_000))
+        memory.push(batch[:, None], batch[:, None], torch.zeros(len(batch), 1, 1, 10_000_000), GOOD)
     assert memory.entries.flatten().tolist() == [9.0]
 
 
@@ -88,7 +91,7 @@ def test_at_the_end_of_training_the_decoder_learns_alone_where_images_are_decode
     def learns(progress: float) -> set[str]:
         model.zero_grad()
         model.loss(images, random.manual_seed(1), progress).total.backward()
-        model.step_taken()
+        model.step_taken(GOOD)
         return {name.partition(".")[0] for name, weights in model.named_parameters() if weights.grad is not None}
 
     everything = {"encoder", "posterior", "expand", "decoder"}
@@ -149,9 +152,9 @@ def test_a_step_that_is_not_taken_is_not_remembered():
     model.loss(torch.rand(16, 1, 8, 8), torch.Generator())
     assert int(model.landmarks.seen) == 0
     assert not model.training_state()
-    model.step_taken()
+    model.step_taken(GOOD)
     assert int(model.landmarks.seen) == 16
-    model.step_taken()  # once for each loss
+    model.step_taken(GOOD)  # once for each loss
     assert int(model.landmarks.seen) == 16
 
 
@@ -183,3 +186,12 @@ def test_reconstructing_twice_gives_the_same_even_of_a_copy(trained):
     first = model.reconstruct(images)
     np.testing.assert_array_equal(model.reconstruct(images), first)
     np.testing.assert_array_equal(TrainedModel("vae", copy.deepcopy(model.network)).reconstruct(images), first)
+
+
+def test_a_refused_step_replaces_nothing():
+    memory, points = LatentMemory(2, 64), torch.rand(50, 2)
+    push(memory, points, decoded(points))
+    before = {name: tensor.clone() for name, tensor in {**memory.state_dict(), **memory.decoded}.items()}
+    memory.push(points + 1, points, decoded(points) + torch.nan, ~GOOD)
+    for name, tensor in {**memory.state_dict(), **memory.decoded}.items():
+        assert torch.equal(tensor, before[name]), name

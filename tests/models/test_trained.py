@@ -19,6 +19,8 @@ from latentcli.models.map_backbones import MAPS
 from latentcli.models.trained import TrainedModel
 from latentcli.models.vae import VAEConfig
 
+CPU = torch.device("cpu")
+
 SHAPE = (1, 12, 12)
 FINGERPRINT = "3f9c1a" + "0" * 58
 families = pytest.mark.parametrize("family", FAMILIES)
@@ -105,9 +107,9 @@ def test_reconstructions_come_in_order_and_progress_counts_all(images):
 
 
 def test_larger_images_come_in_smaller_batches():
-    assert trained.batch_size((1, 28, 28)) == trained.batch_size((1, 8, 8)) == trained.BATCH
-    assert trained.batch_size((3, 56, 56)) == trained.BATCH // 12
-    assert trained.batch_size((3, 100_000, 100_000)) == 1
+    assert trained.batch_size((1, 28, 28), CPU) == trained.batch_size((1, 8, 8), CPU) == trained.BATCH
+    assert trained.batch_size((3, 56, 56), CPU) == trained.BATCH // 12
+    assert trained.batch_size((3, 100_000, 100_000), CPU) == 1
 
 
 @families

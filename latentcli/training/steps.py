@@ -1,0 +1,187 @@
+"""Steps of the optimiser, each one function of a batch, which asks the host for nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from latentcli.models.base import LossTerms, Model
+from latentcli.numerics.batches import as_floats
+from latentcli.numerics.linear import FastLinear
+from latentcli.numerics.precision import widest_dtype
+from latentcli.numerics.random import seed_of
+from latentcli.numerics.replay import Replayer
+from latentcli.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the device says of the steps so far: how many were taken, the last one's loss, whether one was refused."""
+
+    taken: int
+    loss: float
+    refused: bool
+
+
+class Steps:
+    """Takes steps of AdamW on a model's loss.
+
+    A step whose loss or gradient is not finite changes nothing, and neither does any after it. That is decided on the
+    device, so that no step waits for the host, which may ask later, see ``seen``.
+
+    Args:
+        model: whose weights are trained in place, on its device.
+        config: of the loop.
+    """
+
+    def __init__(self, model: Model, config: TrainingConfig) -> None:
+        self.model, self.config = model, config
+        self.device = next(model.parameters()).device
+        on_cuda, fused = self.device.type == "cuda", self.device.type in ("cpu", "cuda")
+        # on CUDA the rate is a tensor, which a recorded step reads anew
+        self.lr: Any = torch.tensor(config.lr, device=self.device) if on_cuda else config.lr
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), self.lr, weight_decay=config.weight_decay, fused=fused, capturable=on_cuda
+        )
+        trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        # what the forward pass itself changes: running statistics, moving averages
+        self.forward_buffers = [tensor for name, tensor in model.state_dict().items() if name not in trained]
+        self.sums = Means(self.device)
+        self.generator = torch.Generator(device=self.device)
+        self.replayer = Replayer(self.device, self.generator)
+        self.refused = torch.zeros((), device=self.device)
+        self.taken = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.loss = torch.zeros((), device=self.device)
+
+    def take(self, batch: Sequence[Tensor], number: int, lr: float, fraction: float) -> None:
+        """Take one step.
+
+        Args:
+            batch: images (N, C, H, W) uint8, and what the loss needs besides them, if anything.
+            number: of the step in the run, from 0: its randomness depends on it, and on the seed, alone.
+            lr: the learning rate.
+            fraction: of training that is done.
+        """
+        self.generator.manual_seed(seed_of(self.config.seed, "noise", number))
+        if isinstance(self.lr, Tensor):
+            self.lr.fill_(lr)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr if isinstance(self.lr, Tensor) else lr
+
+        def step(*batch: Tensor) -> None:
+            self._step(batch, fraction)
+
+        self.replayer(step, batch, self.model.phase(fraction))
+
+    def seen(self) -> Seen:
+        """How the steps went; waits for the device."""
+        values = torch.stack([self.loss, self.refused]).tolist()
+        return Seen(int(self.taken), values[0], bool(values[1]))
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """A context for all steps of a run: on CUDA a stream of their own, since none can be recorded on the usual."""
+        if self.device.type != "cuda":
+            yield
+            return
+        usual, own = torch.cuda.current_stream(self.device), torch.cuda.Stream(self.device)
+        own.wait_stream(usual)
+        with torch.cuda.stream(own):
+            yield
+        usual.wait_stream(own)
+
+    def _step(self, batch: Sequence[Tensor], fraction: float) -> None:
+        before = [tensor.clone() for tensor in self.forward_buffers]
+        with FastLinear():
+            losses = self.model.loss(as_loss_takes_them(batch), self.generator, fraction)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()
+        with torch.no_grad():
+            norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+            self.loss.copy_(losses.total)
+            self.refused.masked_fill_(~(torch.isfinite(self.loss) & torch.isfinite(norm)), 1.0)
+            good = self.refused == 0
+            self._optimise(good)
+            for tensor, old in zip(self.forward_buffers, before, strict=True):
+                torch.where(good, tensor, old, out=tensor)
+            self.model.step_taken(good)
+            self.sums.add(losses, len(batch[0]), good)
+            self.taken += good
+
+    def _optimise(self, good: Tensor) -> None:
+        """The optimiser's step, unless this or an earlier one is not ``good``."""
+        if self.optimizer.param_groups[0]["fused"]:
+            self.optimizer.found_inf = self.refused  # type: ignore[attr-defined]
+            self.optimizer.step()
+        elif good:
+            self.optimizer.step()
+
+    def state(self) -> dict[str, Any]:
+        """All that steps go on from, besides the model."""
+        optimizer = self.optimizer.state_dict()
+        for group in optimizer["param_groups"]:
+            group["lr"] = float(group["lr"])
+        return {"optimizer": optimizer, "sums": self.sums.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a ``state``, which may be of another device."""
+        settings = [
+            {name: group[name] for name in ("lr", "fused", "capturable")} for group in self.optimizer.param_groups
+        ]
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group, own in zip(self.optimizer.param_groups, settings, strict=True):
+            group.update(own)
+        for parameter, values in self.optimizer.state.items():  # files lose strides, which fused steps rely on
+            alike = [name for name, value in values.items() if value.shape == parameter.shape]
+            values |= {name: torch.empty_like(parameter).copy_(values[name]) for name in alike}
+        self.sums = Means(self.device, state["sums"])
+
+
+def as_loss_takes_them(batch: Sequence[Tensor]) -> Any:
+    """Images (N, C, H, W) uint8 as float32 in [0, 1]; and what else is in the batch."""
+    images = as_floats(batch[0])
+    return (images, *batch[1:]) if len(batch) > 1 else images
+
+
+class Means:
+    """Means over images of losses and their terms, added up on a device, from ``state`` (another's) on."""
+
+    def __init__(self, device: torch.device, state: Mapping[str, tuple[Tensor, int]] | None = None) -> None:
+        self.device, self.dtype = device, widest_dtype(device.type)
+        self.sums: dict[str, tuple[Tensor, Tensor]] = {}  # by name: the sum, and the number of images, 0-d each
+        for name, (total, images) in (state or {}).items():
+            self.sums[name] = total.to(device), torch.tensor(images, device=device)
+
+    def add(self, losses: LossTerms, images: int, good: Tensor | None = None) -> None:
+        """Add the losses of a batch of this many images, unless it is not ``good``; a term's mean is over the batches
+        that have it."""
+        for name, value in {"loss": losses.total, **losses.terms}.items():
+            if name not in self.sums:
+                zero = torch.zeros((), dtype=self.dtype, device=self.device)
+                self.sums[name] = zero, torch.zeros((), dtype=torch.int64, device=self.device)
+            total, count = self.sums[name]
+            added = value.detach().float().to(self.dtype) * images
+            total += added if good is None else torch.where(good, added, 0.0)
+            count += images if good is None else images * good
+
+    def result(self) -> dict[str, float]:
+        """The means by name, ``loss`` first."""
+        found = self.state()
+        return {name: float(total) / images for name, (total, images) in found.items()}
+
+    def state(self) -> dict[str, tuple[Tensor, int]]:
+        """Sums and numbers of images by name, of those that there are any of."""
+        if not self.sums:
+            return {}
+        counts = torch.stack([count for _, count in self.sums.values()]).tolist()
+        pairs = zip(self.sums.items(), counts, strict=True)
+        return {name: (total.clone(), count) for (name, (total, _)), count in pairs if count}
+
+    def clear(self) -> None:
+        """Begin anew, in the same tensors."""
+        for total, count in self.sums.values():
+            total.zero_()
+            count.zero_()
