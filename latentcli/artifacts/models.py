@@ -106,7 +106,7 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     own_files.check_place(path, own_files.CLASSIFIER)
     read = probes.read if probes.is_archive(path) else parameters.read_classifier
     read = graphs.read if graphs.holds_graph(path) else read
-    if not path.exists():  # its name tells which command makes it
+    if own_files.kind_of(path) is None:  # missing or damaged: its name tells which command makes it
         read = {".npz": graphs.read, ".pth": probes.read}.get(path.suffix.lower(), read)
     known = {}
     if model is not None:

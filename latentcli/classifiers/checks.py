@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
@@ -88,3 +89,13 @@ def _order(found: np.ndarray, classes: Sequence[str] | None) -> list[int]:
         remedy = "name all classes in `classes`, or leave these samples unlabelled"
         raise InvalidSamples(problem, f"expected some of: {', '.join(names)}", remedy)
     return [position[name] for name in names if name in position]
+
+
+def drawn_seed(random_state: Any) -> int:
+    """A seed in 0 … 2³¹ − 2 from what scikit-learn calls ``random_state``: an int, numpy's ``RandomState``, or None.
+
+    An int may have 64 bits, though numpy's takes 32 at a time.
+    """
+    if isinstance(random_state, int | np.integer) and random_state >= 2**32:
+        random_state = np.random.RandomState([int(random_state) % 2**32, int(random_state) >> 32])
+    return int(check_random_state(random_state).randint(2**31 - 1))

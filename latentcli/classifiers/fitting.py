@@ -10,7 +10,7 @@ from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.labels import labelled_per_class
 from latentcli.core.latents import Latents
 from latentcli.core.progress import OnEpoch, Progress, silent, unwatched
-from latentcli.core.settings import check_known
+from latentcli.core.settings import check_known, check_number
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
@@ -51,6 +51,7 @@ def fit_mixture(
         >>> mixture.predict_proba(vae.encode(images).flat).shape == (len(images), 3)
         True
     """
+    check_number("seed", seed, 0, 2**63 - 1)
     latents = labelled(latents, val, labels_per_class, seed)
     shape = {} if covariance is None else {"covariance_type": covariance}
     mixture: GaussianMixtureClassifier = CLASSIFIERS["gmm"](components, device=device, random_state=seed, **shape)
@@ -94,6 +95,7 @@ def fit_graph(
         >>> graph.predict_proba(vae.encode(images).flat).shape, graph.method_
         ((431, 3), 'poisson')
     """
+    check_number("seed", seed, 0, 2**63 - 1)
     latents = labelled(latents, val, labels_per_class, seed)
     how = {"method": method, "alpha": alpha, "class_sizes": class_sizes, "features": features, "random_state": seed}
     points = features_of(latents, features)
@@ -139,6 +141,7 @@ def fit_probe(
         True
     """
     check_known(settings, [each.name for each in PROBES[probe].described_settings()])
+    check_number("seed", seed, 0, 2**63 - 1)
     latents = labelled(latents, val, labels_per_class, seed)
     settings |= {"features": features, "shape": latents.feature_shape(features), "random_state": seed}
     learner: Probe = PROBES[probe](device=device, **settings)

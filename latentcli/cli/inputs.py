@@ -143,7 +143,7 @@ def latents(
     from latentcli.cli import console
 
     if holds_latents(Path(data)):
-        for name in ("split", "labels", "strict", "no_label", "classes", "pages", "resize"):
+        for name in ("split", "labels", "strict", "no_label", "classes", "no_classes", "pages", "resize"):
             if getattr(reading, name):
                 option = name.replace("_", "-")
                 raise UsageError(

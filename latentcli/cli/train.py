@@ -131,10 +131,11 @@ def train(
         labels = (
             int(naming.labels.known.sum()) if labels_per_class is None else labels_per_class * len(naming.class_names)
         )
+        those = [data, str(output), *([] if labelled is None else ["--val", str(val or data)])]
         if (best := comparing.better(compared, labels)) is not None:
             console.note(
                 f"of labels left out a {best} classifier is right for {compared[best]:.2f}, the mixture for "
-                f"{compared['mixture']:.2f}: latentcli {comparing.COMMANDS[best]} {data} {output}"
+                f"{compared['mixture']:.2f}: {shlex.join(['latentcli', *comparing.COMMANDS[best].split(), *those])}"
             )
     if figures is not None and latents is not None:
         written += pictures.of_training(figures, trained, images, latents, mixture)

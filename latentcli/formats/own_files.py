@@ -10,15 +10,16 @@ _MOST = 2**16  # bytes that are looked at
 _PICKLED = {
     b"latentcli-checkpoint": "model", b"latentcli-probe": "probe", b"latentcli-training-state": "state of a training",
 }  # fmt: skip
+_SIGNED = "sha256.npy"  # of arrays with names that people have, too
 _ARCHIVED = (
-    ({"points.npy", "probabilities.npy"}, "graph"), ({"mu.npy"}, "file of latents"), ({"codes.npy"}, "file of latents"),
-    ({"images.npy", "soft_labels.npy"}, "file of hybrids"),
+    ({"points.npy", "probabilities.npy"}, "graph"), ({"mu.npy", _SIGNED}, "file of latents"),
+    ({"codes.npy", _SIGNED}, "file of latents"), ({"images.npy", "soft_labels.npy", _SIGNED}, "file of hybrids"),
 )  # fmt: skip
-_ARRAYS = "file of arrays"
+ARRAYS = "file of arrays"
 
 CLASSIFIERS = frozenset({"mixture", "graph", "probe"})
 PLACES = {
-    "images": frozenset({"file of hybrids", _ARRAYS}),
+    "images": frozenset({"file of hybrids", ARRAYS}),
     "a model such as vae.pth": frozenset({"model", "state of a training"}),
     "a classifier such as gmm_params.pkl": CLASSIFIERS,
 }
@@ -33,7 +34,7 @@ def kind_of(path: Path) -> str | None:
         with file:
             start = file.read(_MOST)
             if start[:6] == b"\x93NUMPY":
-                return _ARRAYS
+                return ARRAYS
             if start[:1] == b"\x80":
                 return "mixture" if b"component_labels" in start or b"covariance_type" in start else None
             if start[:2] != b"PK":
@@ -53,9 +54,9 @@ def _of_archive(archive: zipfile.ZipFile) -> str | None:
                 start = file.read(_MOST)
             return next((found for mark, found in _PICKLED.items() if mark in start), None)
     for members, found in _ARCHIVED:
-        if members | {"sha256.npy"} <= {*names}:  # people have arrays of these names, too
+        if members <= {*names}:
             return found
-    return _ARRAYS if names and all(name.endswith(".npy") for name in names) else None
+    return ARRAYS if names and all(name.endswith(".npy") for name in names) else None
 
 
 def misplaced(path: Path, place: str) -> UsageError | None:

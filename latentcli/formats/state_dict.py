@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latentcli.core.errors import ModelFileError
-from latentcli.formats import torch_zip
+from latentcli.core.errors import ModelFileError, UsageError, printable
+from latentcli.formats import own_files, torch_zip
 from latentcli.formats.pickle_reader import MAX_OPERATIONS, UnsafePickle, loads, refuse
 from latentcli.formats.regular_files import open_regular, reason
 
@@ -37,8 +37,12 @@ def read(path: Path, remedy: str) -> dict[str, Tensor]:
 
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, or holds no weights.
+        UsageError: it is a file that latentcli wrote.
     """
     problem = f"cannot read {path}"
+    if (own := own_files.kind_of(path)) not in (None, own_files.ARRAYS):
+        went_on = "to go on from it when training: `continue_from`" if own == "model" else "name a file of weights"
+        raise UsageError(f"{printable(str(path))} is a latentcli {own}, not the weights of a network", None, went_on)
     try:
         file, size = open_regular(path)
         with file:
@@ -137,7 +141,7 @@ class _Tensors:
         match arguments:
             case (_Storage() as storage, 0, tuple() as shape, tuple() as stride, bool(), dict() as hooks) if not hooks:
                 if not torch_zip.is_dense(shape, stride, storage.count):
-                    refuse("a tensor that is a view: of another size than its bytes, or not dense")
+                    refuse("a tensor that is a view of another, such as a slice: tensor.clone() makes a whole one")
                 if storage.key not in self.views:
                     refuse("two tensors over the same bytes")
                 data = bytearray(self.views.pop(storage.key))

@@ -211,7 +211,7 @@ class _Tensors:
         match arguments:
             case (_Storage() as storage, 0, tuple() as shape, tuple() as stride, bool(), dict() as hooks) if not hooks:
                 if not is_dense(shape, stride, storage.count):
-                    refuse("a tensor that is a view: of another size than its bytes, or not dense")
+                    refuse("a tensor that is a view of another, such as a slice: tensor.clone() makes a whole one")
                 if storage.record in self.taken:
                     refuse("two tensors over the same bytes")
                 self.taken.add(storage.record)

@@ -16,7 +16,7 @@ from latentcli.core.settings import check_known
 from latentcli.formats import state_dict
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
-from latentcli.models.augmentation import AUTO, views_of
+from latentcli.models.augmentation import AUTO, VIEWS, views_of
 from latentcli.models.base import ModelConfig, PixelClassifier
 from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
@@ -167,8 +167,14 @@ def _spans(images: ImageSet) -> dict[str, Any]:
 def _encoder(config: type[ModelConfig], settings: Mapping[str, Any]) -> FoundEncoder | None:
     """The trained encoder that the settings name, where the family takes one; None for none."""
     name = settings.get("encoder")
-    if name is None or "encoder" not in config.settable():
+    if name is None:
         return None
+    if "encoder" not in config.settable():
+        families = [family for family in FAMILIES if "encoder" in FAMILIES[family].Config.settable()]
+        raise UsageError(
+            "this model trains an encoder of its own", f"a trained one is taken by: {', '.join(families)}",
+            "leave out `encoder`, or take such a `model`",
+        )  # fmt: skip
     return find(str(name), state_dict.read, state_dict.digest)
 
 
@@ -330,7 +336,11 @@ def trained(
 
 def with_views(model: type[ModelConfig], images: ImageSet, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings, with the views that suit the images where the model takes some and none are named."""
-    chosen = "views" in model.settable() and settings.get("views") in (None, AUTO)
+    views = settings.get("views")
+    if "views" in model.settable() and views not in (None, AUTO, "none", *VIEWS):
+        expected = f"expected one of: {', '.join([AUTO, *VIEWS, 'none'])}"
+        raise UsageError(f"`views` is {views!r}", expected)
+    chosen = "views" in model.settable() and views in (None, AUTO)
     return {**settings, "views": views_of(images.images)} if chosen else dict(settings)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from latentcli.classifiers.checks import drawn_seed
 from latentcli.classifiers.fitting import fit_graph, fit_mixture, fit_probe, labelled
 from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.labels import Labels
@@ -84,3 +85,18 @@ def test_a_graph_of_codes_is_refused():
     given = Latents({"codes": codes, "quantized": codes[..., None].astype(np.float32)}, "a" * 64, latents().labels)
     with pytest.raises(DataError, match="which are codes"):
         fit_graph(given, features="codes")
+
+
+@pytest.mark.parametrize("fit", [mixture, fit_graph])
+def test_a_seed_of_any_size_counts_and_none_below_zero(fit):
+    for seed in (2**31, 2**32, 2**63 - 1):
+        one, again = (fit(latents(), seed=seed).predict_proba(latents().flat) for _ in range(2))
+        assert np.array_equal(one, again)
+    for seed in (-1, 2**63, 1.5):
+        with pytest.raises(UsageError, match="seed is "):
+            fit(latents(), seed=seed)
+
+
+def test_seeds_that_numpy_takes_draw_what_they_always_did_and_larger_ones_differ():
+    assert drawn_seed(7) == np.random.RandomState(7).randint(2**31 - 1)
+    assert len({drawn_seed(seed) for seed in (0, 1, 2**32, 2**32 + 1, 2**33, 2**63 - 1)}) == 6

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import latentcli as lc
+from latentcli.classifiers import comparing
 
 
 @pytest.fixture
@@ -86,3 +87,32 @@ def test_calls_that_make_no_sense(call, trained, code, says, options):
     done = call("fit-graph", trained.train, trained.vae, *options)
     assert done.code == code, done.err
     assert says in done.err.replace("-", "_")
+
+
+@pytest.mark.parametrize("command", ["fit-graph", "fit-gmm"])
+def test_labels_of_latents_are_left_out_where_they_are_encoded(call, trained, command):
+    assert call("encode", trained.train, trained.vae, "-o", "latents.npz").code == 0
+    done = call(command, "latents.npz", "--no-classes")
+    assert (done.code, "--no-classes is of images" in done.err) == (2, True), done.err
+
+
+def test_a_damaged_graph_is_called_one_and_ends_with_the_code_of_damaged_models(call, trained, graph):
+    whole = Path("graph.npz").read_bytes()
+    index = whole.rindex(b"sha256.npy")
+    for damaged in (whole[: len(whole) // 3], b"", whole[:index] + b"x" + whole[index + 1 :]):
+        Path("cut.npz").write_bytes(damaged)
+        done = call("classify", trained.test, trained.vae, "cut.npz")
+        assert (done.code, "latentcli fit-graph" in done.err) == (4, True), done.err
+
+
+def test_the_command_that_train_prints_is_of_the_labels_that_it_compared(call, trained, monkeypatch):
+    """Those of the validation part, where DATA has one."""
+    monkeypatch.setattr(comparing, "compare_classifiers", lambda *_, **__: {"mixture": 0.1, "graph": 0.9})
+    with np.load(trained.train) as arrays:
+        images, labels = arrays["data"], arrays["labels"]
+    np.savez("parts.npz", x_train=images[:60], x_val=images[60:90], y_train=labels[:60], y_val=labels[60:90])
+    for data, more, val in (("parts.npz", [], "parts.npz"), (trained.train, [trained.train], trained.train)):
+        done = call("train", data, *more, "--epochs", 1, "--set", "width=32")
+        assert f"latentcli fit-graph {data} vae.pth --val {val}\n" in done.err, done.err
+    done = call("train", trained.train, "--epochs", 1, "--set", "width=32")
+    assert f"latentcli fit-graph {trained.train} vae.pth\n" in done.err, done.err

@@ -6,11 +6,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentcli.classifiers.base import DensityClassifier, first_of_each
-from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, encode_labels
+from latentcli.classifiers.checks import InvalidSamples, InvalidSetting, check_finite, drawn_seed, encode_labels
 from latentcli.classifiers.graph import calibration
 from latentcli.classifiers.graph import params as graph_params
 from latentcli.classifiers.graph.laplacian import Graph
@@ -151,7 +150,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
     def _left_out(self) -> np.ndarray:
         """Indices of the labels to leave out, ascending."""
         most = min(MOST_LEFT_OUT, max(FEWEST_LEFT_OUT, 2**22 // len(self.points_)), len(self.labels_))
-        random = np.random.default_rng(check_random_state(self.random_state).randint(2**31 - 1))
+        random = np.random.default_rng(drawn_seed(self.random_state))
         return np.sort(random.choice(len(self.labels_), most, replace=False))
 
     def _shares(self) -> np.ndarray | None:

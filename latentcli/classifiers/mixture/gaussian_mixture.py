@@ -8,11 +8,10 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentcli.classifiers.base import DensityClassifier, first_of_each
-from latentcli.classifiers.checks import InvalidSetting, NotConverged, check_finite, encode_labels
+from latentcli.classifiers.checks import InvalidSetting, NotConverged, check_finite, drawn_seed, encode_labels
 from latentcli.classifiers.chunks import rows_at_once
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
@@ -118,7 +117,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         """The settings, checked, as plain numbers, with a seed for ``random_state``."""
         given = {each.name: getattr(self, each.name) for each in fields(Settings)}
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
-        settings = Settings(**plain | {"random_state": check_random_state(self.random_state).randint(2**31 - 1)})
+        settings = Settings(**plain | {"random_state": drawn_seed(self.random_state)})
         check(settings, InvalidSetting)
         return settings
 

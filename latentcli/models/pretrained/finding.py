@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from latentcli.core.errors import UsageError, printable
+from latentcli.core.errors import ModelFileError, UsageError, printable
 from latentcli.models.pretrained import ENCODERS, encoder_named
 from latentcli.models.pretrained.base import PretrainedEncoder
 
@@ -37,6 +37,14 @@ class FoundEncoder:
         return {"name": self.name, **(own if self.file else known), "sha256": self.sha256}
 
 
+def meant(name: str) -> str:
+    """Which encoder one may have meant by a name that there is not; "" where none is like it."""
+    from torchvision.models import list_models
+
+    likely = {"efficientnet-lite0": "efficientnet-lite0"} | {each: f"torchvision:{each}" for each in list_models()}
+    return f"did you mean {likely[name.lower()]}?" if name.lower() in likely else ""
+
+
 def find(
     text: str, read: Callable[[Path, str], Mapping[str, Tensor]], digest: Callable[[Mapping[str, Tensor]], str]
 ) -> FoundEncoder:
@@ -52,7 +60,9 @@ def find(
         ModelFileError: the weights are not here and cannot be downloaded; or their file is damaged, unsafe, or of
             another network.
     """
-    name, _, file = text.partition("=")
+    name, named, file = text.partition("=")
+    if named and not file:
+        raise UsageError(f"{printable(text)} names no file behind the =", None, f"leave it out: {printable(name)}")
     weights: Mapping[str, Tensor] | None = None
     if name.partition(":")[0] not in ENCODERS and Path(text).is_file():
         from latentcli.models.pretrained.torchvision_networks import recognised
@@ -60,12 +70,15 @@ def find(
         file = text
         weights = read(Path(file), REMEDY)
         name = recognised(Path(file), weights)
+    elif name.partition(":")[0] not in ENCODERS and Path(text).suffix in (".pth", ".pt", ".bin", ".safetensors"):
+        found = "it is a folder" if Path(text).is_dir() else "there is no such file"
+        raise ModelFileError(f"cannot read {printable(text)}", found, "name a file with the weights of a network")
     elif name.partition(":")[0] not in ENCODERS:
         expected = "expected one of: efficientnet-lite0, torchvision:NAME, timm:NAME"
         others = sorted(set(ENCODERS) - {"efficientnet-lite0", "torchvision", "timm"})
         raise UsageError(
             f"there is neither a trained encoder nor a file {printable(text)!r}", ", ".join([expected, *others]),
-            "name a file with the weights of a network of torchvision, or NAME=FILE",
+            meant(name) or "name a file with the weights of a network of torchvision, or NAME=FILE",
         )  # fmt: skip
     network = encoder_named(name)
     path = Path(file) if file else network.weights_file()

@@ -8,6 +8,8 @@ import torch
 import torchvision
 from torch.nn import functional as F
 
+from latentcli.artifacts.models import save_classifier, save_model
+from latentcli.classifiers.fitting import fit_mixture
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.data import load
 from latentcli.formats import state_dict
@@ -15,6 +17,7 @@ from latentcli.inference.encoding import find_encoder
 from latentcli.models.pretrained import encoder_named
 from latentcli.models.pretrained import torchvision_networks as networks
 from latentcli.models.pretrained.efficientnet_lite import SameConvolution
+from latentcli.training.train import train
 
 ANT, BEE = 310, 309  # classes of ImageNet
 
@@ -184,3 +187,38 @@ def test_weights_that_were_trained_in_parallel_are_read_as_others(tmp_path):
     torch.save({f"module.{name}": tensor for name, tensor in own.items()}, tmp_path / "many.pth")
     found = [find_encoder(f"torchvision:resnet18={tmp_path / name}").sha256 for name in ("one.pth", "many.pth")]
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("resnet18", UsageError, "did you mean torchvision:resnet18"),
+        ("EfficientNet-Lite0", UsageError, "did you mean efficientnet-lite0"),
+        ("torchvision:resnet18=", UsageError, "names no file behind the ="),
+        ("missing.pth", ModelFileError, "there is no such file"),
+        ("folder.pth", ModelFileError, "it is a folder"),
+        ("vae.pth", UsageError, "is a latentcli model, not the weights of a network"),
+        ("gmm.pkl", UsageError, "is a latentcli mixture, not the weights of a network"),
+        ("slice.pth", ModelFileError, r"a view of another, such as a slice: tensor.clone\(\)"),
+    ],
+)
+def test_what_is_no_encoder_is_called_what_it_is(tmp_path, monkeypatch, name, error, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.pth").mkdir()
+    images = load("digits", classes=["1", "4"])
+    vae = train(images, backbone="mlp", width=8, latent_dim=5, components=1, epochs=1)
+    save_model(vae, "vae.pth")
+    save_classifier(fit_mixture(vae.encode(images)), "gmm.pkl")
+    torch.save({"a": torch.zeros(20, 3)[:10]}, "slice.pth")
+    with pytest.raises(error, match=says):
+        find_encoder(name)
+
+
+def test_a_family_that_takes_no_trained_encoder_says_which_does():
+    with pytest.raises(UsageError, match="a trained one is taken by: vae"):
+        train(load("digits"), model="vqvae", encoder="efficientnet-lite0")
+
+
+def test_views_of_no_kind_are_refused_with_those_that_there_are():
+    with pytest.raises(UsageError, match="expected one of: auto, digits, scans, photos, none"):
+        train(load("digits"), views="Photos")
