@@ -82,7 +82,9 @@ def load(
     _check_seen(decoded, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
     nested = _note_of_nested(decoded.files, name, 0 if below is None else 1) if labelled else ()
-    return _as_set(decoded, labels, name, (*entries.notes(name), *nested), of_labels, rules or PixelRules())
+    tables = _note_of_tables(name, entries.others) if classes_from_folders and len(class_names) < 2 else ()
+    notes = (*entries.notes(name), *tables, *nested)
+    return _as_set(decoded, labels, name, notes, of_labels, rules or PixelRules())
 
 
 def load_files(
@@ -123,6 +125,12 @@ def called(folder: Path) -> str:
 def holds_images(folder: Path, deepest: int | None = None) -> bool:
     """Whether there is an image file in a folder, or in its sub-folders as deep as this."""
     return bool(Entries.of(folder, _DEEPEST if deepest is None else deepest).images)
+
+
+def _note_of_tables(name: str, others: Sequence[str]) -> tuple[str, ...]:
+    """A note where a table lies beside images that have no classes of their own: it may hold their labels."""
+    tables = [path for path in others if path.lower().endswith((".csv", ".tsv"))]
+    return (f"{name}: if {tables[0]} names the images' labels, give it as `labels`",) if tables else ()
 
 
 def _note_of_nested(files: Sequence[str], name: str, level: int) -> tuple[str, ...]:

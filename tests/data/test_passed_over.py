@@ -345,3 +345,15 @@ def test_scans_that_are_none_by_their_content_are_unreadable_and_not_passed_over
     found = load(folder, max_bad="1")
     assert [file for file, _ in found.bad_files] == [f"cat/{name}"]
     assert "passed over" not in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(("table", "told"), [("labels.csv", True), ("images/y.TSV", True), ("notes.txt", False)])
+@pytest.mark.parametrize("classes", [1, 2])
+def test_a_table_beside_images_without_classes_may_hold_their_labels(tmp_path, table, told, classes):
+    for number in range(6):
+        path = tmp_path / "it's" / ("images", "more")[number % classes] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), 40 * number, np.uint8)).save(path)
+    (tmp_path / "it's" / table).write_text("File,Label\n")
+    found = [note for note in load(tmp_path / "it's").notes if "`labels`" in note]
+    assert found == [f"it's: if {table} names the images' labels, give it as `labels`"] * (told and classes == 1)
