@@ -46,9 +46,7 @@ class Steps:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), self.lr, weight_decay=config.weight_decay, fused=fused, capturable=on_cuda
         )
-        trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-        # what the forward pass itself changes: running statistics, moving averages
-        self.forward_buffers = [tensor for name, tensor in model.state_dict().items() if name not in trained]
+        self.forward_buffers = changed_by_forward(model)
         self.sums = Means(self.device)
         self.generator = torch.Generator(device=self.device)
         self.replayer = Replayer(self.device, self.generator)
@@ -138,6 +136,16 @@ class Steps:
             alike = [name for name, value in values.items() if value.shape == parameter.shape]
             values |= {name: torch.empty_like(parameter).copy_(values[name]) for name in alike}
         self.sums = Means(self.device, state["sums"])
+
+
+def changed_by_forward(model: Model) -> list[Tensor]:
+    """What a forward pass in training may change itself: running statistics, moving averages.
+
+    Nothing within modules that stay in evaluation mode, such as an encoder that is trained already.
+    """
+    learning = [module for module in model.train().modules() if module.training]
+    frozen = [weights for module in learning for weights in module.parameters(False) if not weights.requires_grad]
+    return [*(buffer for module in learning for buffer in module.buffers(False)), *(each.detach() for each in frozen)]
 
 
 def as_loss_takes_them(batch: Sequence[Tensor]) -> Any:

@@ -12,7 +12,7 @@ from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.numerics.replay import WARM, Replayer
 from latentcli.training.config import TrainingConfig
 from latentcli.training.loop import Callbacks, Run
-from latentcli.training.steps import Means, Steps
+from latentcli.training.steps import Means, Steps, changed_by_forward
 
 CONFIG = TrainingConfig(epochs=3, batch_size=16, held_out=0.0, seed=3)
 SETTINGS = {
@@ -174,3 +174,19 @@ def test_on_cuda_a_run_resumes_and_a_loss_that_is_not_finite_ends_it_with_the_la
     again = Run(made(kind, "cuda"), images, replace(CONFIG, epochs=3), state)
     assert again.step == again.total_steps
     assert [row["epoch"] for row in again.fit(Callbacks())] == [1, 2, 3]
+
+
+def test_a_step_keeps_what_the_forward_pass_changes_and_nothing_else():
+    """Moving averages and statistics of normalisations; not those of a part that is never in training."""
+
+    class Frozen(torch.nn.Sequential):
+        def train(self, mode=True):
+            return super().train(False)
+
+    model = made("vqvae")
+    model.frozen = Frozen(torch.nn.Conv2d(1, 1, 3), torch.nn.BatchNorm2d(1)).requires_grad_(False)
+    kept = {tensor.data_ptr() for tensor in changed_by_forward(model)}
+    state, learned = model.state_dict(), {name for name, each in model.named_parameters() if each.requires_grad}
+    expected = {name for name in state if name not in learned and not name.startswith("frozen")}
+    assert {name for name, tensor in state.items() if tensor.data_ptr() in kept} == expected
+    assert {"quantiser.vectors", "quantiser.counts", "quantiser.sums", "quantiser.updates"} <= expected
