@@ -58,6 +58,33 @@ ROWS = {
     "hybrids-brain-mri-graph": Row(
         MRI, ("--steps", "1000", "--per-class", "5,50,300", "--image-size", "40", *OF_GRAPH)
     ),
+    "hybrids-fashion-mnist-graph": Row(
+        "fashion-mnist",
+        (
+            "--per-class",
+            "5,50,500",
+            *OF_GRAPH[:2],
+            "--set",
+            "epochs=7",
+            "--set",
+            "batch_size=256",
+            "--set",
+            "width=1024",
+            "--set",
+            "backbone=resnet",
+        ),
+    ),
+    "hybrids-cifar-graph": Row(
+        CIFAR,
+        (
+            "--per-class",
+            "5,50",
+            "--arms",
+            "mixup,plain,augmented,hybrids-graph,graph",
+            "--set",
+            "encoder=efficientnet-lite0",
+        ),
+    ),
     "hybrids-brain-mri": Row(MRI, (*SHORTER, "5,50,300", "--image-size", "40", "--set", "max_epochs=100")),
 }
 
