@@ -12,6 +12,8 @@ import numpy as np
 
 PADDING = (float(np.finfo(np.float32).min), -32_768.0, -9999.0)
 """Usual numbers for no number, in rising order: of GIS programs in floats, of 16 bits, and of weather and terrain."""
+BITS = (8, 10, 12, 14, 16)
+"""Of whole numbers, as devices have them."""
 BULK = 0.005, 0.995
 """The quantiles between which nearly all numbers lie: a pixel that is always hot is 1 of 256 in images of 16×16."""
 ENOUGH = 2**21  # numbers of all images together from which quantiles are taken

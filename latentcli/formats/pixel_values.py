@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.formats.found_numbers import FoundNumbers, found_in_many
+from latentcli.formats.found_numbers import BITS, FoundNumbers, found_in_many
+from latentcli.formats.mixed_scales import mixed_images
 
-BITS = (8, 10, 12, 14, 16)
 KINDS = ("whole", "float", "units")
 FAINT = 31  # the largest of bytes, such as numbers of classes, that look all black
 ROUNDING = 1e-6  # how far a float may lie outside its range
@@ -227,15 +227,16 @@ def pixels_of(
     found, images = found_in_many(values, None if asked is None else (asked.low - ROUNDING, asked.high + ROUNDING))
     if not found.finite:
         raise _not_finite(values, name)
+    mixed = mixed_images(values) if asked is None and values.dtype.itemsize > 1 else ""
     try:
         span, told = span_for(found, rules)
     except UnclearValues as unclear:
         what = f"{name} holds images in which black and white are unclear"
-        raise DataError(what, f"found {unclear}", hint(found)) from unclear
+        raise DataError(what, f"found {unclear}", "; ".join(filter(None, (hint(found), mixed)))) from unclear
     kind = kind_of(values.dtype)
     if values.dtype == np.uint8 and asked is None and found.high > 1:
         told = f"its largest value is {found.high:g} of 255; `range` {found.high:g} makes it white"
-    notes = [told, AS_PADDING.format(" and ".join(found.padding)) if found.padding else ""]
+    notes = [told, mixed, AS_PADDING.format(" and ".join(found.padding)) if found.padding else ""]
     if asked is None and kind not in rules.spans:
         notes.append(crowded(found, span))
     elif asked is not None and found.outside:
