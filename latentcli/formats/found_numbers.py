@@ -17,9 +17,11 @@ BITS = (8, 10, 12, 14, 16)
 BULK = 0.005, 0.995
 """The quantiles between which nearly all numbers lie: a pixel that is always hot is 1 of 256 in images of 16×16."""
 ENOUGH = 2**21  # numbers of all images together from which quantiles are taken
+_INVALID = 0.25  # of the numbers, that may be no number, by being far above all others
 _GAP = 0.01  # of the span of the others, by which padding lies below them
 _NAN = "NaN"
 _NAMED = "what the file calls padding"
+_SOME = 512  # images of an array, of which quantiles are taken where all need not be read
 _BYTES = 2**22  # bytes of numbers that are looked at at a time
 
 
@@ -56,12 +58,24 @@ class FoundNumbers:
 
     @property
     def bulk(self) -> tuple[float, float]:
-        """The numbers between which nearly all lie; all, where nearly all are one, as in most maps of labels."""
-        if not len(self.sample):
+        """The numbers between which nearly all ``usual`` lie; all, where nearly all are one, as in most label maps."""
+        sample = self.usual
+        if not len(sample):
             return self.low, self.high
-        low = float(np.quantile(self.sample, BULK[0], method="higher"))
-        high = float(np.quantile(self.sample, BULK[1], method="lower"))
+        low = float(np.quantile(sample, BULK[0], method="higher"))
+        high = float(np.quantile(sample, BULK[1], method="lower"))
         return (low, high) if low < high else (self.low, self.high)
+
+    @property
+    def usual(self) -> np.ndarray:
+        """The sample, in types of more than 8 bits without the largest number where that is far above all others.
+
+        Such as 65535 where a camera found no depth.
+        """
+        others = self.sample[self.sample < self.high]
+        if self.dtype.itemsize == 1 or not (1 - _INVALID) * len(self.sample) <= len(others) < len(self.sample):
+            return self.sample
+        return others if others.max() - self.low < (self.high - self.low) / 2 else self.sample
 
 
 def found_in(
@@ -114,6 +128,12 @@ def found_in_many(values: np.ndarray, span: tuple[float, float] | None = None) -
         if span is not None and parts[-1].outside:
             images += sum(found_in(each, 1, span, nan_is_padding=False).outside > 0 for each in part)
     return together(parts), images
+
+
+def found_in_some(values: np.ndarray) -> FoundNumbers:
+    """What there is among those of some images, evenly spread, of an array of many that may lie on the disk."""
+    rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), _SOME)).astype(np.int64))
+    return together([found_in(values[row], ENOUGH // len(rows)) for row in rows])
 
 
 def together(parts: Sequence[FoundNumbers]) -> FoundNumbers:

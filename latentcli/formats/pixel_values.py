@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.formats.found_numbers import BITS, FoundNumbers, found_in_many
+from latentcli.formats.found_numbers import BITS, FoundNumbers, found_in_many, found_in_some
 from latentcli.formats.mixed_scales import mixed_images
 
 KINDS = ("whole", "float", "units")
+NARROW = 1 / 6  # of black to white, within which nearly all numbers are read as nearly one level
 FAINT = 31  # the largest of bytes, such as numbers of classes, that look all black
 ROUNDING = 1e-6  # how far a float may lie outside its range
 AS_PADDING = "{} is read as padding, which is black"
@@ -189,12 +190,13 @@ def span_for(found: FoundNumbers, rules: PixelRules) -> tuple[Span, str]:
 def crowded(found: FoundNumbers, span: Span) -> str:
     """What is to be told where nearly all numbers are read as nearly one level, with the range that spreads them."""
     low, high = found.bulk
-    if found.dtype == np.uint8 or not 0 < high - low <= FAINT / 255 * (span.high - span.low):
+    if not 0 < high - low <= NARROW * (span.high - span.low):
         return ""
     first, last = ((number - span.low) * 255 / (span.high - span.low) for number in (low, high))
     levels = f"levels {first:.0f} to {last:.0f} of 255"
     spread = _said(*_spread(found))
-    return f"nearly all of its numbers, {low:g} to {high:g}, become {levels}; `range` {spread} spreads them"
+    but = f" but {found.high:g}" if len(found.usual) < len(found.sample) else ""
+    return f"nearly all of its numbers{but}, {low:g} to {high:g}, become {levels}; `range` {spread} spreads them"
 
 
 def what_is_outside(outside: int, count: int, images: int, span: Span) -> str:
@@ -222,7 +224,8 @@ def pixels_of(
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name} holds images of type {values.dtype}", *_as_numbers(values))
     if values.dtype == np.uint8 and rules.span is None and any(image.max(initial=0) > FAINT for image in values):
-        return values, [], {}
+        dense = crowded(found_in_some(values), Span(0, 255))
+        return values, [f"{name}: {dense}"] if dense else [], {}
     asked = rules.span
     found, images = found_in_many(values, None if asked is None else (asked.low - ROUNDING, asked.high + ROUNDING))
     if not found.finite:
@@ -237,7 +240,7 @@ def pixels_of(
     if values.dtype == np.uint8 and asked is None and found.high > 1:
         told = f"its largest value is {found.high:g} of 255; `range` {found.high:g} makes it white"
     notes = [told, mixed, AS_PADDING.format(" and ".join(found.padding)) if found.padding else ""]
-    if asked is None and kind not in rules.spans:
+    if asked is None and kind not in rules.spans and values.dtype != np.uint8:
         notes.append(crowded(found, span))
     elif asked is not None and found.outside:
         notes.append(what_is_outside(found.outside, found.count, images, asked))
@@ -288,7 +291,7 @@ def _not_finite(values: np.ndarray, name: str) -> DataError:
 def hint(found: FoundNumbers) -> str:
     """What to do with numbers of an unclear span: words that are right when they are followed."""
     low, high = found.bulk
-    if not 0 < high - low <= FAINT / 255 * (found.high - found.low):
+    if not 0 < high - low <= NARROW * (found.high - found.low):
         low, high = found.low, found.high
         near = found.dtype.kind == "f" and low > -0.5 and high < 2
         clip = "clip them, where they should lie in 0…1: data.clip(0, 1); or " if near else ""
