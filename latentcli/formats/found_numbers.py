@@ -1,7 +1,8 @@
 """What numbers images hold: the least and the largest, what is padding among them, and where nearly all of them lie.
 
 Padding stands where a device saw nothing, and is no brightness: NaN in floats, what a DICOM file calls so, and the
-numbers of ``PADDING`` where all others lie well above. It is read as black, and left out of what is found here.
+numbers of ``PADDING``, and floats of ``NO_DATA`` or less, where all others lie well above. It is read as black, and
+left out of what is found here.
 """
 
 import math
@@ -10,13 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PADDING = (float(np.finfo(np.float32).min), -32_768.0, -9999.0)
-"""Usual numbers for no number, in rising order: of GIS programs in floats, of 16 bits, and of weather and terrain."""
+PADDING = (-32_768.0, -9999.0)
+"""Usual numbers for no number, in rising order: of 16 bits, and of weather and terrain."""
+NO_DATA = -1e20
+"""What no device measures: GIS programs have the least float of 32 or 64 bits, in as many digits as they like."""
 BITS = (8, 10, 12, 14, 16)
 """Of whole numbers, as devices have them."""
 BULK = 0.005, 0.995
 """The quantiles between which nearly all numbers lie: a pixel that is always hot is 1 of 256 in images of 16×16."""
 ENOUGH = 2**21  # numbers of all images together from which quantiles are taken
+_MARKS = 2  # unlike numbers up to ``NO_DATA`` that are padding; more are numbers
 _INVALID = 0.25  # of the numbers, that may be no number, by being far above all others
 _GAP = 0.01  # of the span of the others, by which padding lies below them
 _NAN = "NaN"
@@ -98,6 +102,11 @@ def found_in(
     if dtype.kind == "f" and nan_is_padding and (nan := np.isnan(flat)).any():
         flat, marks = flat[~nan], [*marks, _NAN]
     low, high = (float(flat.min()), float(flat.max())) if flat.size else (math.inf, -math.inf)
+    if dtype.kind == "f" and -math.inf < low <= NO_DATA:
+        away = flat <= NO_DATA
+        if len(unlike := np.unique(flat[away])) <= _MARKS:
+            flat, marks = flat[~away], [*marks, *map(str, unlike)]
+            low, high = (float(flat.min()), high) if flat.size else (math.inf, -math.inf)
     for mark in PADDING:
         if low == mark and dtype.kind in "if":
             others = flat[flat != mark]
