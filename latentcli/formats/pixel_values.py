@@ -31,6 +31,7 @@ NARROW = 1 / 6  # of black to white, within which nearly all numbers are read as
 FAINT = 31  # the largest of bytes, such as numbers of classes, that look all black
 ROUNDING = 1e-6  # how far a float may lie outside its range
 AS_PADDING = "{} is read as padding, which is black"
+_BYTES_AGAIN = "where bytes above 127 became negative, as in Java, make them bytes again: data.view(numpy.uint8)"
 _ENDS = "black or white"
 _MARGIN = 0.05  # of the span of nearly all numbers, that is left on either side of them in the range that is advised
 _NEAR_0 = 0.1  # part of white, below which black may as well be 0
@@ -74,7 +75,8 @@ class Span:
         step = max(1, _ROUND_BYTES // max(1, values[0].nbytes))
         for start in range(0, len(values), step):
             part = np.asarray(values[start : start + step]).astype(np.float64)
-            scaled = (part - self.low) * (255 / (self.high - self.low))
+            with np.errstate(over="ignore"):  # padding may be the least float
+                scaled = (part - self.low) * (255 / (self.high - self.low))
             result[start : start + step] = np.rint(np.nan_to_num(scaled, nan=0).clip(0, 255))
         return result
 
@@ -300,7 +302,7 @@ def hint(found: FoundNumbers) -> str:
         clip = ""
         black, white = _spread(found)
     if found.dtype == np.int8:
-        black, white = -128, 127
+        clip, black, white = f"{_BYTES_AGAIN}; or ", -128, 127
     if white <= black:
         white = 0 if black < 0 else 1
     return f"{clip}say which are black and white: `range` {_said(black, white)}"
