@@ -25,7 +25,7 @@ _INVALID = 0.25  # of the numbers, that may be no number, by being far above all
 _GAP = 0.01  # of the span of the others, by which padding lies below them
 _NAN = "NaN"
 _NAMED = "what the file calls padding"
-_SOME = 512  # images of an array, of which quantiles are taken where all need not be read
+_SOME, _SOME_NUMBERS = 512, 2**18  # images of an array, and their numbers, where all need not be read
 _BYTES = 2**22  # bytes of numbers that are looked at at a time
 
 
@@ -142,7 +142,7 @@ def found_in_many(values: np.ndarray, span: tuple[float, float] | None = None) -
 def found_in_some(values: np.ndarray) -> FoundNumbers:
     """What there is among those of some images, evenly spread, of an array of many that may lie on the disk."""
     rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), _SOME)).astype(np.int64))
-    return together([found_in(values[row], ENOUGH // len(rows)) for row in rows])
+    return together([found_in(values[row], _SOME_NUMBERS // len(rows)) for row in rows])
 
 
 def together(parts: Sequence[FoundNumbers]) -> FoundNumbers:

@@ -45,7 +45,7 @@ def _mixed(tops: np.ndarray, dtypes: Sequence[np.dtype], name: Callable[[int], s
     else:
         return ""
     last = int(places[-1])
-    ends = f"{name(int(places[dark - 1]))} reaches {below:.4g} and {name(last)} {tops[last]:.4g}"
+    ends = f"{name(int(places[dark - 1]))} reaches {below:.6g} and {name(last)} {tops[last]:.6g}"
     whites = _white(below, dtypes[places[dark - 1]]), _white(float(tops[last]), dtypes[last])
     scale = ""
     if whites[0] and whites[1] and whites[0] < whites[1]:

@@ -226,8 +226,8 @@ def pixels_of(
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name} holds images of type {values.dtype}", *_as_numbers(values))
     if values.dtype == np.uint8 and rules.span is None and any(image.max(initial=0) > FAINT for image in values):
-        dense = crowded(found_in_some(values), Span(0, 255))
-        return values, [f"{name}: {dense}"] if dense else [], {}
+        of_bytes = mixed_images(values), crowded(found_in_some(values), Span(0, 255))
+        return values, [f"{name}: {note}" for note in of_bytes if note], {}
     asked = rules.span
     found, images = found_in_many(values, None if asked is None else (asked.low - ROUNDING, asked.high + ROUNDING))
     if not found.finite:
