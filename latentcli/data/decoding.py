@@ -15,6 +15,7 @@ from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import ImageBlock
 from latentcli.formats.found_numbers import ENOUGH, FoundNumbers, together
+from latentcli.formats.mixed_scales import mixed_files
 from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, crowded, hint, span_for, what_is_outside
 
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
@@ -194,11 +195,13 @@ def _again_in_span(
         found = together([*deep.values()])
         if found.nothing:  # but padding
             continue
+        if mixed := mixed_files([*deep.values()], [*deep]):
+            done.notes.append(f"{name}: {mixed}")
         try:
             span, told = span_for(found, rules)
         except UnclearValues:
             bad = [image for image, each in deep.items() if not (each.nothing or plain.holds(each.low, each.high))]
-            way = f"black and white are unclear; {hint(found)}"
+            way = f"black and white are unclear; {hint(found)}{mixed and f'; {mixed}'}"
             for image in bad:
                 each = deep[image]
                 done.bad.append((image, f"{each.dtype.name} from {each.low:g} to {each.high:g}: {way}"))

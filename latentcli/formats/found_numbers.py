@@ -1,7 +1,8 @@
 """What numbers images hold: the least and the largest, what is padding among them, and where nearly all of them lie.
 
 Padding stands where a device saw nothing, and is no brightness: NaN in floats, what a DICOM file calls so, and the
-numbers of ``PADDING`` where all others lie well above. It is read as black, and left out of what is found here.
+numbers of ``PADDING``, and floats of ``NO_DATA`` or less, where all others lie well above. It is read as black, and
+left out of what is found here.
 """
 
 import math
@@ -10,14 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PADDING = (float(np.finfo(np.float32).min), -32_768.0, -9999.0)
-"""Usual numbers for no number, in rising order: of GIS programs in floats, of 16 bits, and of weather and terrain."""
+PADDING = (-32_768.0, -9999.0)
+"""Usual numbers for no number, in rising order: of 16 bits, and of weather and terrain."""
+NO_DATA = -1e20
+"""What no device measures: GIS programs have the least float of 32 or 64 bits, in as many digits as they like."""
+BITS = (8, 10, 12, 14, 16)
+"""Of whole numbers, as devices have them."""
 BULK = 0.005, 0.995
 """The quantiles between which nearly all numbers lie: a pixel that is always hot is 1 of 256 in images of 16×16."""
 ENOUGH = 2**21  # numbers of all images together from which quantiles are taken
+_MARKS = 2  # unlike numbers up to ``NO_DATA`` that are padding; more are numbers
+_INVALID = 0.25  # of the numbers, that may be no number, by being far above all others
 _GAP = 0.01  # of the span of the others, by which padding lies below them
 _NAN = "NaN"
 _NAMED = "what the file calls padding"
+_SOME, _SOME_NUMBERS = 512, 2**18  # images of an array, and their numbers, where all need not be read
 _BYTES = 2**22  # bytes of numbers that are looked at at a time
 
 
@@ -54,12 +62,24 @@ class FoundNumbers:
 
     @property
     def bulk(self) -> tuple[float, float]:
-        """The numbers between which nearly all lie; all, where nearly all are one, as in most maps of labels."""
-        if not len(self.sample):
+        """The numbers between which nearly all ``usual`` lie; all, where nearly all are one, as in most label maps."""
+        sample = self.usual
+        if not len(sample):
             return self.low, self.high
-        low = float(np.quantile(self.sample, BULK[0], method="higher"))
-        high = float(np.quantile(self.sample, BULK[1], method="lower"))
+        low = float(np.quantile(sample, BULK[0], method="higher"))
+        high = float(np.quantile(sample, BULK[1], method="lower"))
         return (low, high) if low < high else (self.low, self.high)
+
+    @property
+    def usual(self) -> np.ndarray:
+        """The sample, in types of more than 8 bits without the largest number where that is far above all others.
+
+        Such as 65535 where a camera found no depth.
+        """
+        others = self.sample[self.sample < self.high]
+        if self.dtype.itemsize == 1 or not (1 - _INVALID) * len(self.sample) <= len(others) < len(self.sample):
+            return self.sample
+        return others if others.max() - self.low < (self.high - self.low) / 2 else self.sample
 
 
 def found_in(
@@ -82,6 +102,11 @@ def found_in(
     if dtype.kind == "f" and nan_is_padding and (nan := np.isnan(flat)).any():
         flat, marks = flat[~nan], [*marks, _NAN]
     low, high = (float(flat.min()), float(flat.max())) if flat.size else (math.inf, -math.inf)
+    if dtype.kind == "f" and -math.inf < low <= NO_DATA:
+        away = flat <= NO_DATA
+        if len(unlike := np.unique(flat[away])) <= _MARKS:
+            flat, marks = flat[~away], [*marks, *map(str, unlike)]
+            low, high = (float(flat.min()), high) if flat.size else (math.inf, -math.inf)
     for mark in PADDING:
         if low == mark and dtype.kind in "if":
             others = flat[flat != mark]
@@ -112,6 +137,12 @@ def found_in_many(values: np.ndarray, span: tuple[float, float] | None = None) -
         if span is not None and parts[-1].outside:
             images += sum(found_in(each, 1, span, nan_is_padding=False).outside > 0 for each in part)
     return together(parts), images
+
+
+def found_in_some(values: np.ndarray) -> FoundNumbers:
+    """What there is among those of some images, evenly spread, of an array of many that may lie on the disk."""
+    rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), _SOME)).astype(np.int64))
+    return together([found_in(values[row], _SOME_NUMBERS // len(rows)) for row in rows])
 
 
 def together(parts: Sequence[FoundNumbers]) -> FoundNumbers:

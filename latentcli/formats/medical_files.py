@@ -253,7 +253,7 @@ class _Dicom(Volume):
         if int(header.get("BitsStored") or 8) == 1:
             values = values * 255
         elif values.dtype.kind == "f" and np.array_equal(values, np.rint(values)):
-            values = values.astype(np.int64)  # rescaled by whole numbers
+            values = _whole(values, frame.dtype)  # rescaled by whole numbers
         if header.BitsAllocated <= 8 and 0 <= values.min() <= values.max() < 256:
             values = values.astype(np.uint8)
         return Slice(values, inverted=inverted, padding=padding)
@@ -277,6 +277,15 @@ class _Dicom(Volume):
         groups = [*of_frames[number : number + 1], *shared[:1]]
         found = (group.get(sequence) for group in groups)
         return next((items[0] for items in found if items and name in items[0]), self._header)
+
+
+def _whole(values: np.ndarray, stored: np.dtype) -> np.ndarray:
+    """Whole numbers in floats, of any shape, in the type that they are stored in, or else the least that holds them."""
+    own = [stored] if stored.kind in "iu" and stored.itemsize > 1 else []
+    held = [*own, *map(np.dtype, ("i2", "i4", "i8"))]
+    ends = values.min(initial=0), values.max(initial=0)
+    fits = (each for each in held if np.iinfo(each).min <= ends[0] and ends[1] <= np.iinfo(each).max)
+    return values.astype(next(fits, np.dtype("i8")))
 
 
 def _number(value: Any) -> float:

@@ -23,13 +23,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.formats.found_numbers import FoundNumbers, found_in_many
+from latentcli.formats.found_numbers import BITS, FoundNumbers, found_in_many, found_in_some
+from latentcli.formats.mixed_scales import mixed_images
 
-BITS = (8, 10, 12, 14, 16)
 KINDS = ("whole", "float", "units")
+NARROW = 1 / 6  # of black to white, within which nearly all numbers are read as nearly one level
 FAINT = 31  # the largest of bytes, such as numbers of classes, that look all black
 ROUNDING = 1e-6  # how far a float may lie outside its range
 AS_PADDING = "{} is read as padding, which is black"
+_BYTES_AGAIN = "where bytes above 127 became negative, as in Java, make them bytes again: data.view(numpy.uint8)"
 _ENDS = "black or white"
 _MARGIN = 0.05  # of the span of nearly all numbers, that is left on either side of them in the range that is advised
 _NEAR_0 = 0.1  # part of white, below which black may as well be 0
@@ -73,7 +75,8 @@ class Span:
         step = max(1, _ROUND_BYTES // max(1, values[0].nbytes))
         for start in range(0, len(values), step):
             part = np.asarray(values[start : start + step]).astype(np.float64)
-            scaled = (part - self.low) * (255 / (self.high - self.low))
+            with np.errstate(over="ignore"):  # padding may be the least float
+                scaled = (part - self.low) * (255 / (self.high - self.low))
             result[start : start + step] = np.rint(np.nan_to_num(scaled, nan=0).clip(0, 255))
         return result
 
@@ -189,12 +192,13 @@ def span_for(found: FoundNumbers, rules: PixelRules) -> tuple[Span, str]:
 def crowded(found: FoundNumbers, span: Span) -> str:
     """What is to be told where nearly all numbers are read as nearly one level, with the range that spreads them."""
     low, high = found.bulk
-    if found.dtype == np.uint8 or not 0 < high - low <= FAINT / 255 * (span.high - span.low):
+    if not 0 < high - low <= NARROW * (span.high - span.low):
         return ""
     first, last = ((number - span.low) * 255 / (span.high - span.low) for number in (low, high))
     levels = f"levels {first:.0f} to {last:.0f} of 255"
     spread = _said(*_spread(found))
-    return f"nearly all of its numbers, {low:g} to {high:g}, become {levels}; `range` {spread} spreads them"
+    but = f" but {found.high:g}" if len(found.usual) < len(found.sample) else ""
+    return f"nearly all of its numbers{but}, {low:g} to {high:g}, become {levels}; `range` {spread} spreads them"
 
 
 def what_is_outside(outside: int, count: int, images: int, span: Span) -> str:
@@ -222,21 +226,23 @@ def pixels_of(
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name} holds images of type {values.dtype}", *_as_numbers(values))
     if values.dtype == np.uint8 and rules.span is None and any(image.max(initial=0) > FAINT for image in values):
-        return values, [], {}
+        of_bytes = mixed_images(values), crowded(found_in_some(values), Span(0, 255))
+        return values, [f"{name}: {note}" for note in of_bytes if note], {}
     asked = rules.span
     found, images = found_in_many(values, None if asked is None else (asked.low - ROUNDING, asked.high + ROUNDING))
     if not found.finite:
         raise _not_finite(values, name)
+    mixed = mixed_images(values) if asked is None and values.dtype.itemsize > 1 else ""
     try:
         span, told = span_for(found, rules)
     except UnclearValues as unclear:
         what = f"{name} holds images in which black and white are unclear"
-        raise DataError(what, f"found {unclear}", hint(found)) from unclear
+        raise DataError(what, f"found {unclear}", "; ".join(filter(None, (hint(found), mixed)))) from unclear
     kind = kind_of(values.dtype)
     if values.dtype == np.uint8 and asked is None and found.high > 1:
         told = f"its largest value is {found.high:g} of 255; `range` {found.high:g} makes it white"
-    notes = [told, AS_PADDING.format(" and ".join(found.padding)) if found.padding else ""]
-    if asked is None and kind not in rules.spans:
+    notes = [told, mixed, AS_PADDING.format(" and ".join(found.padding)) if found.padding else ""]
+    if asked is None and kind not in rules.spans and values.dtype != np.uint8:
         notes.append(crowded(found, span))
     elif asked is not None and found.outside:
         notes.append(what_is_outside(found.outside, found.count, images, asked))
@@ -287,7 +293,7 @@ def _not_finite(values: np.ndarray, name: str) -> DataError:
 def hint(found: FoundNumbers) -> str:
     """What to do with numbers of an unclear span: words that are right when they are followed."""
     low, high = found.bulk
-    if not 0 < high - low <= FAINT / 255 * (found.high - found.low):
+    if not 0 < high - low <= NARROW * (found.high - found.low):
         low, high = found.low, found.high
         near = found.dtype.kind == "f" and low > -0.5 and high < 2
         clip = "clip them, where they should lie in 0…1: data.clip(0, 1); or " if near else ""
@@ -296,7 +302,7 @@ def hint(found: FoundNumbers) -> str:
         clip = ""
         black, white = _spread(found)
     if found.dtype == np.int8:
-        black, white = -128, 127
+        clip, black, white = f"{_BYTES_AGAIN}; or ", -128, 127
     if white <= black:
         white = 0 if black < 0 else 1
     return f"{clip}say which are black and white: `range` {_said(black, white)}"

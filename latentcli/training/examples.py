@@ -60,6 +60,9 @@ class Examples:
 
 _SPREAD = ("spreads them", "makes it white", "lie outside `range`", "bytes are read as", "images of the model were")
 """What notes say of images that another range would show to differ."""
+_PAGES = "`pages` makes an image of each"
+"""What notes say of files of which one page, frame or slice was read."""
+_OTHER_PAGES = "or read the other pages of their files, too, by `pages`"
 
 
 def check_teachable(images: ImageSet) -> None:
@@ -68,10 +71,10 @@ def check_teachable(images: ImageSet) -> None:
     Raises:
         DataError: they are.
     """
+    pages = f"; {_OTHER_PAGES}" if any(_PAGES in note for note in images.notes) else ""
     if len(images) < 2:
-        raise DataError(
-            f"{images.name} holds one image, too few to train on", "expected two or more", "give more images"
-        )
+        remedy = f"give more images{pages}"
+        raise DataError(f"{images.name} holds one image, too few to train on", "expected two or more", remedy)
     least = most = np.asarray(images.images[0])
     for start in range(0, len(images), _ROWS):
         rows = images.images[start : start + _ROWS]
@@ -83,7 +86,7 @@ def check_teachable(images: ImageSet) -> None:
     ways = ["`background`"] * any("laid on" in note for note in images.notes)
     ways += ["`range`"] * bool((most - least).max() or any(mark in note for note in images.notes for mark in _SPREAD))
     means = f"; if these should, say what their pixels mean: {' or '.join(ways)}" if ways else ""
-    remedy = f"name images that differ{means}"
+    remedy = f"name images that differ{pages}{means}"
     raise DataError(f"all {len(images)} images of {images.name} are the same: nothing can be learned", found, remedy)
 
 

@@ -94,7 +94,8 @@ def _difference(group: str, name: str, value: Any, old: Any) -> str:
             return f"there are {value} images, not {old}"
         case "encoder", _:
             return f"{name} of the encoder is {value}, was {old}"
-    return f"`{name}` is {value}, was {old}"
+    new, was = ("not given" if each is None else each for each in (value, old))
+    return f"`{name}` is {new}, was {was}"
 
 
 def _named(fingerprint: Any) -> str:

@@ -133,10 +133,13 @@ def test_a_grey_set_takes_the_memory_of_grey(tmp_path):
     for number in range(50):
         put(tmp_path / f"{number}.png", size=(128, 128))
     load(tmp_path)
-    tracemalloc.start()
-    found = load(tmp_path)
-    held = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
+    each = []
+    for _ in range(2):  # in one of them Python's table of all names may grow
+        tracemalloc.start()
+        found = load(tmp_path)
+        each.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    held = min(each)
     assert found.images.nbytes == 50 * 128 * 128
     assert held < 3.2 * found.images.nbytes  # reserved for colour; the system gives only what is written to
 

@@ -104,6 +104,24 @@ def test_units_without_a_window_are_unclear_and_the_range_that_is_advised_is_the
     assert np.abs(found.images[:, 0].astype(int) - SHADES).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("stored", "more", "called"),
+    [("i2", (1, 0), "int16 from 0"), ("u2", (1, -1024), "int16 from -1024"), ("u2", (2, 0), "uint16 from 0"),
+     ("u2", (100, -5), "int32 from -5")],
+)  # fmt: skip
+def test_types_of_units_are_called_as_they_are_stored_or_by_the_least_that_holds_them(tmp_path, stored, more, called):
+    for number, pixels in enumerate(SCAN):
+        slope, intercept = more
+        path = tmp_path / "set" / f"{number}.dcm"
+        dicom(path, pixels.astype(stored), RescaleSlope=slope, RescaleIntercept=intercept, BitsStored=16)
+    try:
+        told = "".join(load(tmp_path / "set").notes)
+    except DataError as error:
+        told = str(error)
+    assert called in told
+    assert "int64" not in told
+
+
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 def test_windows_are_those_of_an_independent_reader(tmp_path, function):
     elements = CT | {"VOILUTFunction": function, "WindowCenter": 300, "WindowWidth": 900}

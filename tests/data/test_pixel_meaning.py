@@ -77,6 +77,18 @@ def test_what_is_unclear_is_refused_with_a_hint_that_is_right_when_it_is_followe
         assert load(tmp_path / "x.npz").notes == ()
 
 
+@pytest.mark.parametrize("data", [TRUE.view("i1"), (TRUE % 140).view("i1"), (255 - TRUE[:, 2:, 3:]).view("i1")])
+def test_bytes_that_became_negative_are_bytes_again_by_the_call_that_is_advised(tmp_path, data):
+    np.savez(tmp_path / "x.npz", data=data)
+    with pytest.raises(DataError, match=r"where bytes above 127 became negative(.|\n)*`range` -128,127") as caught:
+        load(tmp_path / "x.npz")
+    advised = re.search(r"data\.view\(.*?\)", str(caught.value))[0]
+    np.savez(tmp_path / "x.npz", data=eval(advised, {"numpy": np, "data": data}))
+    found = load(tmp_path / "x.npz")
+    assert np.array_equal(found.images[:, 0], data.astype("i2") % 256)
+    assert found.notes == ()
+
+
 def test_numbers_that_are_not_finite_are_counted_and_the_call_that_omits_them_works(tmp_path):
     data = (TRUE / 255).astype("f4")
     data[3, 0, 0], data[1, 2, 2] = np.nan, np.inf

@@ -178,6 +178,7 @@ def test_a_run_may_go_on_with_another_learning_rate_or_patience(images, tmp_path
         ({"seed": 4}, {}, False, "`seed` is 4, was 3"),
         ({"epochs": 4}, {}, False, "`epochs` is 4, was 3"),
         ({"lr": 1e-4, "batch_size": 8}, {}, False, "`batch_size` is 8, was 16"),
+        ({"batch_size": None}, {}, False, "`batch_size` is not given, was 16"),
         ({}, {}, True, "the images or labels are not the same: SHA-256 "),
     ],
 )
