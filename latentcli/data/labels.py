@@ -1,14 +1,17 @@
 """Labels from files beside the images: CSV files, and arrays."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
+from latentcli.data.array_keys import words
 from latentcli.data.array_labels import encode_labels, one_per_image
+from latentcli.data.splits import part_of
 from latentcli.formats.csv_text import FILE_COLUMNS, Table, columns_called, read_table, unescape_formula
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths, of_page
@@ -23,7 +26,8 @@ def with_labels(
 
     Args:
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
-            ``SpelledPaths``; or from any other source, where it gives the row, from 0.
+            ``SpelledPaths``; or from any other source, where it gives the row, from 0. A name that files of several
+            parts of the folder have is that of the part read, where the table is of this part: see ``_rows_by_path``.
         path: of a table as ``read_table`` takes it, with a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``;
             columns of ``FOLDER_COLUMNS`` are what stands before the file, where that is its path, and others are
             ignored. Where there are two columns, one may have any other name. A label alone, as ``classify`` writes it
@@ -61,21 +65,23 @@ def with_labels(
         named = list(_named(rows, file_column, label_column, table, path.name))
         of_files = _files_of_pages(images)
         by_path = images.files is not None
-        find = _rows_by_path(images, of_files, named, path.name) if by_path else _rows_by_number(images, named)
+        find, of_parts = (
+            _rows_by_path(images, of_files, named, path) if by_path else (_rows_by_number(images, named), list[str]())
+        )
         if by_path and (
             folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
         ):
             joined = list(_named(_joined(rows, folders, file_column), file_column, label_column, table, path.name))
-            find_joined = _rows_by_path(images, of_files, joined, path.name)
+            find_joined, found_joined = _rows_by_path(images, of_files, joined, path)
             if any(find_joined(number, file, f"row {number} of {path.name}") is not None for number, file, _ in joined):
-                named, find = joined, find_joined
+                named, find, of_parts = joined, find_joined, found_joined
                 columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
                 notes.append(f"{path.name}: took {columns} together for the path of each file")
         chosen, stale = _chosen(named, find, path.name)
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
-        notes += _left_out(stale, len(named), images, path.name, strict)
+        notes += [*of_parts, *_left_out(stale, len(named), images, path.name, strict)]
     chosen = _whole_numbers(chosen, path.name, notes)
     texts, none = read_labels(list(chosen.values()), path.name, no_label)
     known = dict(zip(chosen, texts, strict=True))
@@ -116,7 +122,7 @@ FOLDER_COLUMNS = (
 _Named = Sequence[tuple[int, str, str]]
 """Number, file and label of each row."""
 
-_FOUND = -1  # in place of a row: a file that could not be read
+_FOUND, _ELSEWHERE = -1, -2  # in place of a row: a file that could not be read, and one of another part
 _HEADER = ("File", "Label")
 
 
@@ -264,17 +270,37 @@ def _files_of_pages(images: ImageSet) -> dict[str, list[int]]:
 
 
 def _rows_by_path(
-    images: ImageSet, of_files: Mapping[str, Sequence[int]], named: _Named, name: str
-) -> Callable[[int, str, str], int | None]:
+    images: ImageSet, of_files: Mapping[str, Sequence[int]], named: _Named, table: Path
+) -> tuple[Callable[[int, str, str], int | None], list[str]]:
     """Finds the row of a file by its path, ``_FOUND`` for one that could not be read, None where there is none.
 
-    Files ``of_files``, whose pages are images, have the numbers behind the last row.
+    Files ``of_files``, whose pages are images, have the numbers behind the last row. Files of other parts are
+    ``_ELSEWHERE``. A name that files of several parts have is that of the part read if the table, or else the folder it
+    lies in, is called as this part is; or if neither is called as a part, and of the names that one part alone has,
+    of which there are some, all are of this one. Else it is a DataError. The notes tell.
     """
     rows = {file: row for row, file in enumerate(images.files or ())} | {file: _FOUND for file, _ in images.bad_files}
     rows |= {file: number for number, file in enumerate(of_files, len(images))}
-    paths = SpelledPaths(rows, images.name, (file for _, file, _ in named))
+    spelled = [file for _, file, _ in named]
+    paths = SpelledPaths(rows, images.name, spelled)
+    where_of = _parts_of_names(images, rows, paths, spelled)
+    counts = Counter(where_of.values())
+    part = next((each for each in images.parts if each not in images.elsewhere), "")
+    called = words(table.stem)[0] or part_of(table.parent.name) or ""
+    this = called == part or (not called and counts["here"] > 0 == counts["elsewhere"])
+    notes = []
+    if counts["both"] and this:
+        why = "as it is called" if called else f"which alone has {counts['here']} others of its names"
+        told = f"{table.name}: {counts['both']} names that files of several parts of {images.name} have"
+        notes.append(f"{told} are those of {part}, {why}")
+    if counts["elsewhere"]:
+        notes.append(f"{table.name}: {counts['elsewhere']} names of other parts of {images.name} were left out")
 
     def find(number: int, file: str, where: str) -> int | None:
+        if where_of.get(file) == "elsewhere":
+            return _ELSEWHERE
+        if where_of.get(file) == "both" and not this:
+            raise _of_several_parts(images, rows, file, where, table, called, part)
         try:
             found = paths.find(file)
         except AmbiguousPath as several:
@@ -284,7 +310,52 @@ def _rows_by_path(
             ) from several  # fmt: skip
         return None if found is None else rows[found]
 
-    return find
+    return find, notes
+
+
+def _parts_of_names(
+    images: ImageSet, rows: Collection[str], paths: SpelledPaths, spelled: Sequence[str]
+) -> dict[str, str]:  # fmt: skip
+    """Where the files are that names of a table may mean: "here", among ``rows``, "elsewhere", or "both"."""
+    others = [file for files in images.elsewhere.values() for file in files]
+    if not others:
+        return {}
+    every = SpelledPaths([*rows, *others], images.name, spelled)
+    not_here = SpelledPaths(others, images.name, spelled)
+    found: dict[str, str] = {}
+    for text in dict.fromkeys(spelled):
+        files = _meant(every, text)
+        if len(files) == 1:
+            found[text] = "here" if files[0] in rows else "elsewhere"
+        elif files:
+            here, elsewhere = _meant(paths, text), _meant(not_here, text)
+            found[text] = "both" if here and elsewhere else "here" if here else "elsewhere"
+    return found
+
+
+def _meant(paths: SpelledPaths, text: str) -> tuple[str, ...]:
+    """The file that a table means, two where there are several, none where there is none."""
+    try:
+        found = paths.find(text)
+    except AmbiguousPath as several:
+        return several.files
+    return () if found is None else (found,)
+
+
+def _of_several_parts(
+    images: ImageSet, rows: Collection[str], file: str, where: str, table: Path, called: str, part: str
+) -> DataError:  # fmt: skip
+    """The error that a name may be of the part that is read, or of another."""
+    here = _meant(SpelledPaths(rows, images.name, [file]), file)[0]
+    others = {each: _meant(SpelledPaths(of, images.name, [file]), file) for each, of in images.elsewhere.items()}
+    found = ", ".join(repr(files[0]) for files in others.values() if files)
+    remedy = f"name files by their path within {images.name}, such as {here!r}"
+    if called in images.elsewhere:
+        remedy += f"; or read the part that the table is called for: `split` {called}"
+    else:
+        remedy += f"; or call the table of one part for it, such as {table.stem}_{part}{table.suffix}"
+    what = f"{where} labels {file!r}, which may be of more than one part of {images.name}"
+    return DataError(what, f"found {here!r}, of {part}, which is read, and {found}", remedy)
 
 
 def _chosen(
@@ -297,7 +368,7 @@ def _chosen(
     for number, file, label in named:
         where = f"row {number} of {name}"
         row = find(number, file, where)
-        if row == _FOUND or (row is None and file.lstrip().startswith("#")):
+        if row in (_FOUND, _ELSEWHERE) or (row is None and file.lstrip().startswith("#")):
             continue
         if row is None:
             stale.append((number, file))

@@ -200,11 +200,19 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         return idx.load(idx_folder, how.wanted, name, how.no_label, how.own_labels, how.rules)
     notes: tuple[str, ...] = ()
     below: Mapping[str, str] | None = None
+    elsewhere: dict[str, tuple[str, ...]] = {}
     try:
         inner, parts, beside = splits.within(path)
         if parts:
             of_part, note = splits.chosen(name, parts, how.wanted, beside)
             notes = (note,)
+            if not how.own_labels:
+                others = {part: each for part, each in parts.items() if each is not of_part}
+                start = inner.relative_to(path)
+                elsewhere = {
+                    part: tuple((start / file).as_posix() for file in splits.files_of(inner, each))
+                    for part, each in others.items()
+                }
             if isinstance(of_part, Path):
                 inner = splits.within(of_part)[0]
             else:
@@ -221,7 +229,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         how.progress, how.no_label, how.rules, below,
     )  # fmt: skip
     return replace(
-        images, name=name, parts=tuple(parts), notes=(*notes, *images.notes),
+        images, name=name, parts=tuple(parts), notes=(*notes, *images.notes), elsewhere=elsewhere,
         files=tuple(prefix + file for file in images.files or ()),
         bad_files=tuple((prefix + file, why) for file, why in images.bad_files),
     )  # fmt: skip

@@ -59,6 +59,19 @@ Part = Path | Mapping[str, str]
 """Where the images of a part are: in a folder; or, for each class, in this sub-folder of its folder."""
 
 
+def files_of(folder: Path, part: Part) -> list[str]:
+    """The image files of a part, by their paths within the folder that has it.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    inner = [part] if isinstance(part, Path) else [folder / name / within for name, within in part.items()]
+    return [
+        (path.relative_to(folder) / file).as_posix() for path in inner
+        for file in folders.Entries.of(path).images
+    ]  # fmt: skip
+
+
 def within(folder: Path) -> tuple[Path, Mapping[str, Part], list[str]]:
     """Where in a folder its images are.
 

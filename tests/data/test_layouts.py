@@ -306,3 +306,45 @@ def test_other_files_are_refused_with_a_way_on(tmp_path, name, what):
     with pytest.raises(DataError, match=what) as caught:
         load(tmp_path / name)
     assert caught.value.remedy
+
+
+BOTH = "train/0 train/1 test/0 test/1"
+
+
+@pytest.mark.parametrize(
+    ("files", "table", "rows", "how", "labelled", "note"),
+    [
+        (f"{BOTH} train/2", "labels.csv", "0 1 2", {}, "train/0 train/1 train/2", "of train, which alone has 1 others"),
+        (BOTH, "train.csv", "0", {}, "train/0", "of train, as it is called"),
+        (BOTH, "test/labels.csv", "1", {"split": "test"}, "test/1", "of test, as it is called"),
+        (BOTH, "labels.csv", "train/0 test/0 test/1", {}, "train/0", "2 names of other parts"),
+        ("train/0 test/1", "labels.csv", "0 1", {"prefer": "test"}, "test/1", "1 names of other parts"),
+        ("a/train/0 a/test/1 b/train/2 b/test/3", "y.csv", "2.png 3 1", {"split": "test"}, "a/test/1 b/test/3",
+         "1 names"),
+    ],
+)  # fmt: skip
+def test_names_in_a_table_are_of_the_part_that_is_read(tmp_path, files, table, rows, how, labelled, note):
+    folder = put(tmp_path / "set", *names(files))
+    (folder / table).write_text("File,Label\n" + "".join(f"{row},x\n" for row in rows.split()))
+    found = load(folder, labels=folder / table, **how)
+    assert [file for file, text in zip(found.files, found.labels.texts, strict=True) if text] == names(labelled)
+    assert note in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("files", "table", "rows", "how", "remedy"),
+    [
+        (BOTH, "labels.csv", "0 1", {}, "labels_train.csv"),
+        (BOTH, "train.csv", "0 1", {"split": "test"}, "`split` train"),
+        (f"{BOTH} train/2", "labels.csv", "2 1", {"prefer": "test"}, "such as 'test/1.png'"),
+        ("a/train/0 a/test/0 b/train/2 b/test/3", "y.csv", "0.PNG", {}, "y_train.csv"),
+    ],
+)
+def test_names_that_may_be_of_several_parts_are_refused(tmp_path, files, table, rows, how, remedy):
+    folder = put(tmp_path / "set", *names(files))
+    (tmp_path / table).write_text("File,Label\n" + "".join(f"{row},x\n" for row in rows.split()))
+    with pytest.raises(
+        DataError, match=r"may be of more than one part of set\n  found '.*', of .*, which is read"
+    ) as caught:
+        load(folder, labels=tmp_path / table, **how)
+    assert remedy in str(caught.value.remedy)
