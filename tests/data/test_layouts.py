@@ -43,6 +43,13 @@ LAYOUTS = [
     ("x/y/train_set/a/1 x/y/test_set/a/2", {"split": "test"}, "x/y/test_set/a/2", "a", "test is read"),
     ("seg_train/seg_train/a/1 seg_train/seg_train/b/2 seg_test/seg_test/a/3 seg_pred/4", {},
      "seg_train/seg_train/a/1 seg_train/seg_train/b/2", "ab", "seg_pred left out"),
+    ("train1/a/1 test1/a/2", {"split": "test"}, "test1/a/2", "a", "parts train and test: test is read"),
+    ("train2017/1 val2017/2", {}, "train2017/1", "", "parts train and val: train is read"),
+    ("train_images/1 test_images/2", {"split": "test"}, "test_images/2", "", "test is read"),
+    ("train-50k/a/1 test-10k/a/2 unlabeled/3", {}, "train-50k/a/1", "a", "unlabeled left out"),
+    ("set/x_train_hr.v2/1 set/x_valid_HR.v2/2", {"split": "val"}, "set/x_valid_HR.v2/2", "", "val is read"),
+    ("bus_station/1 train_station/2", {}, "bus_station/1 train_station/2", "bus_station train_station", None),
+    ("test_a/1 train_b/2", {}, "test_a/1 train_b/2", "test_a train_b", None),
     ("train/a/1 test/2", {"split": "test"}, "test/2", "", "test is read"),
     ("train/1 bus/2 tram/3", {}, "bus/2 train/1 tram/3", "bus train tram", None),
     ("dataset/a/1 dataset/b/2", {}, "dataset/a/1 dataset/b/2", "ab", "nothing but dataset/"),
@@ -177,6 +184,7 @@ def test_single_pictures_are_read_in_the_order_given(tmp_path):
 @pytest.mark.parametrize(
     ("name", "part"),
     [("Train", "train"), ("validation", "val"), ("test-images", "test"), ("my_valid", "val"), ("trainset", "train"),
+     ("train2017", "train"), ("val_images_10k", "val"), ("test drive", None),
      ("strain", None), ("latest", None), ("evaluate", None), ("attestation", None), ("", None)],
 )  # fmt: skip
 def test_names_of_parts(name, part):
@@ -187,6 +195,13 @@ def test_parts_that_are_not_there_or_there_twice(tmp_path):
     put(tmp_path / "set", "train/a/1.png", "val/a/2.png", "valid/a/3.png")
     with pytest.raises(DataError, match=r"two val parts\n  found val and valid\n  name one of them: .*set/val"):
         load(tmp_path / "set")
+    put(tmp_path / "numbered", "train1/a/1.png", "train2/a/2.png", "test1/a/3.png")
+    with pytest.raises(DataError, match=r"two train parts\n  found train1 and train2\n"):
+        load(tmp_path / "numbered")
+    put(tmp_path / "joined", *(f"{part}_{each}/1.png" for part in ("train", "test") for each in ("cat", "dog")))
+    (tmp_path / "joined/test_dog").rename(tmp_path / "joined/dog")
+    with pytest.raises(DataError, match=r"several sets of parts\n  found .*train_cat, .*train_dog"):
+        load(tmp_path / "joined")
     put(tmp_path / "other", "val/a/1.png", "test/a/2.png")
     with pytest.raises(DataError, match=r"no train part\n  found val and test\n  choose one: `split` val"):
         load(tmp_path / "other")
