@@ -6,19 +6,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
+from latentcli.data import splits
 from latentcli.data.array_keys import words
 from latentcli.data.array_labels import encode_labels, one_per_image
-from latentcli.data.splits import part_of
 from latentcli.formats.csv_text import FILE_COLUMNS, Table, columns_called, read_table, unescape_formula
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths, of_page
 
 
 def with_labels(
-    images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None
+    images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None,
+    wanted: splits.Wanted | None = None,
 ) -> ImageSet:  # fmt: skip
     """The images with the labels of a file instead of their own; images that it does not name are unlabelled.
 
@@ -35,6 +38,8 @@ def with_labels(
             image in turn, as ``encode_labels`` takes them.
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
+        wanted: the part to read, where a column tells the part of each row, such as ``split`` or ``is_train``: rows of
+            other parts are left out, and images that these name, if the images are of no part; None: for training.
 
     Raises:
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
@@ -49,7 +54,9 @@ def with_labels(
         raise DataError(f"{path.name} is no table", "expected CSV", f"make one of it: {as_table}")
     table, told = _of_columns_a_class(read_table(path, _is_header), path.name)
     file_column, label_column, notes = _columns(table, path.name)
-    notes = [*told, *notes]
+    left: set[int | None] = set()
+    other_parts, parts, of_table = _rows_of_other_parts(table, images, path.name, wanted)
+    notes = [*told, *notes, *of_table]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
         notes.append(f"{path.name} is not UTF-8 text and was read as Windows-1252")
@@ -62,23 +69,33 @@ def with_labels(
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
-        named = list(_named(rows, file_column, label_column, table, path.name))
+        every = list(_named(rows, file_column, label_column, table, path.name))
+        named = [each for each in every if each[0] not in other_parts]
         of_files = _files_of_pages(images)
         by_path = images.files is not None
         find, of_parts = (
-            _rows_by_path(images, of_files, named, path) if by_path else (_rows_by_number(images, named), list[str]())
+            _rows_by_path(images, of_files, named, path, bool(parts))
+            if by_path
+            else (_rows_by_number(images, every), list[str]())
         )
         if by_path and (
             folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
         ):
-            joined = list(_named(_joined(rows, folders, file_column), file_column, label_column, table, path.name))
-            find_joined, found_joined = _rows_by_path(images, of_files, joined, path)
+            every_joined = list(
+                _named(_joined(rows, folders, file_column), file_column, label_column, table, path.name)
+            )
+            joined = [each for each in every_joined if each[0] not in other_parts]
+            find_joined, found_joined = _rows_by_path(images, of_files, joined, path, bool(parts))
             if any(find_joined(number, file, f"row {number} of {path.name}") is not None for number, file, _ in joined):
-                named, find, of_parts = joined, find_joined, found_joined
+                every, named, find, of_parts = every_joined, joined, find_joined, found_joined
                 columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
                 notes.append(f"{path.name}: took {columns} together for the path of each file")
         chosen, stale = _chosen(named, find, path.name)
+        others = [each for each in every if each[0] in other_parts] if not images.parts else []
+        find_other = _rows_by_path(images, of_files, others, path)[0] if by_path else find
+        left = {find_other(number, file, f"row {number} of {path.name}") for number, file, _ in others} - chosen.keys()
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
+            left |= {*rows_of_file} if number in left else set()
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
         notes += [*of_parts, *_left_out(stale, len(named), images, path.name, strict)]
@@ -86,7 +103,15 @@ def with_labels(
     texts, none = read_labels(list(chosen.values()), path.name, no_label)
     known = dict(zip(chosen, texts, strict=True))
     labels = Labels.of([known.get(row, "") for row in range(len(images))])
-    return replace(images, labels=labels, notes=(*images.notes, *notes, *none))
+    images = replace(images, labels=labels, notes=(*images.notes, *notes, *none), parts=images.parts or parts)
+    return images.take(np.array([row not in left for row in range(len(images))])) if left else images
+
+
+def tells_parts(path: Path) -> bool:
+    """Whether a column of a table tells the part of each row."""
+    if path.suffix.lower() in _NO_TABLES:
+        return False
+    return bool(_parts_of_rows(read_table(path, _is_header), path.name)[1])
 
 
 def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) -> ImageSet:
@@ -118,6 +143,9 @@ FOLDER_COLUMNS = (
     "folderpath", "dirpath", "path", "filepath", "imagepath", "imgpath",
 )  # fmt: skip
 """Names of columns that may hold the folder of a file whose name another column has."""
+
+_NO_TABLES = (".npy", ".gz", ".jsonl", ".ndjson")
+_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 _Named = Sequence[tuple[int, str, str]]
 """Number, file and label of each row."""
@@ -152,6 +180,52 @@ def _quoted(cells: Sequence[str], file_column: int, table: Table) -> str:
     row = mark.join([*cells[:file_column], f'"{path}"', *cells[last + 1 :]])
     called = {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(mark, repr(mark))
     return f"if {called} is part of a cell, put double quotes around that cell: {row[:120]}"
+
+
+def _rows_of_other_parts(
+    table: Table, images: ImageSet, name: str, wanted: splits.Wanted | None
+) -> tuple[frozenset[int], tuple[str, ...], list[str]]:
+    """Numbers of the rows of other parts than the one that is read; the parts of the table; and notes."""
+    column, parts, notes = _parts_of_rows(table, name)
+    if not parts:
+        return frozenset(), (), notes
+    wanted = wanted or splits.Wanted()
+    if images.elsewhere:  # the part that is read is known, and the rows of no other will do
+        wanted = splits.Wanted(next(each for each in images.parts if each not in images.elsewhere), asked=True)
+    read, note = splits.chosen(f"{name} (by its column {table.header[column]!r})", parts, wanted)
+    others = frozenset(number for of in parts.values() if of is not read for number in of)
+    return (
+        others,
+        tuple(parts),
+        [note, *([f"{name}: {len(others)} rows of other parts were left out"] if others else [])],
+    )
+
+
+def _parts_of_rows(table: Table, name: str) -> tuple[int, dict[str, list[int]], list[str]]:
+    """The column that tells the part of each row, and numbers of rows by part, none where no column does; and notes."""
+    notes = []
+    plain = [re.sub(r"[\s_-]+", "", cell.casefold()) for cell in table.header]
+    of_truth = {column: splits.part_of(cell[2:]) for column, cell in enumerate(plain) if cell.startswith("is")}
+    for column in (
+        *columns_called(table.header, splits.OF_EACH),
+        *(column for column, part in of_truth.items() if part),
+    ):
+        cells = {number: cells[column].strip() for number, cells in table.rows if len(cells) > column}
+        distinct = {*cells.values()} - {""}
+        if part := of_truth.get(column):
+            of_value = {True: part, False: "test" if part == "train" else "train", None: None}
+            of_cell = {cell: of_value[_TRUTH.get(cell.casefold().removesuffix(".0"))] for cell in distinct}
+        else:
+            of_cell = {cell: splits.part_of(cell) for cell in distinct}
+        if of_cell and all(of_cell.values()):
+            of_row = {number: of_cell[cell] for number, cell in cells.items() if cell}
+            found = {part: [number for number, of in of_row.items() if of == part] for part in splits.PARTS}
+            return column, {part: of for part, of in found.items() if of}, []
+        values = ", ".join(map(repr, sorted(of_cell)[:8])) or "nothing"
+        expected = "0 and 1" if column in of_truth else "'train', 'val' and 'test'"
+        what = f"{name}: the column {table.header[column]!r} was not read as parts"
+        notes.append(f"{what}: expected {expected}, found {values}; if they are, write these in their place")
+    return -1, {}, notes
 
 
 def _folder_columns(table: Table) -> list[int]:
@@ -270,14 +344,15 @@ def _files_of_pages(images: ImageSet) -> dict[str, list[int]]:
 
 
 def _rows_by_path(
-    images: ImageSet, of_files: Mapping[str, Sequence[int]], named: _Named, table: Path
+    images: ImageSet, of_files: Mapping[str, Sequence[int]], named: _Named, table: Path, of_part: bool = False
 ) -> tuple[Callable[[int, str, str], int | None], list[str]]:
     """Finds the row of a file by its path, ``_FOUND`` for one that could not be read, None where there is none.
 
     Files ``of_files``, whose pages are images, have the numbers behind the last row. Files of other parts are
     ``_ELSEWHERE``. A name that files of several parts have is that of the part read if the table, or else the folder it
     lies in, is called as this part is; or if neither is called as a part, and of the names that one part alone has,
-    of which there are some, all are of this one. Else it is a DataError. The notes tell.
+    of which there are some, all are of this one; or if the rows say so, as ``of_part``. Else it is a DataError. The
+    notes tell.
     """
     rows = {file: row for row, file in enumerate(images.files or ())} | {file: _FOUND for file, _ in images.bad_files}
     rows |= {file: number for number, file in enumerate(of_files, len(images))}
@@ -286,11 +361,17 @@ def _rows_by_path(
     where_of = _parts_of_names(images, rows, paths, spelled)
     counts = Counter(where_of.values())
     part = next((each for each in images.parts if each not in images.elsewhere), "")
-    called = words(table.stem)[0] or part_of(table.parent.name) or ""
-    this = called == part or (not called and counts["here"] > 0 == counts["elsewhere"])
+    called = words(table.stem)[0] or splits.part_of(table.parent.name) or ""
+    this = of_part or called == part or (not called and counts["here"] > 0 == counts["elsewhere"])
     notes = []
     if counts["both"] and this:
-        why = "as it is called" if called else f"which alone has {counts['here']} others of its names"
+        why = (
+            "as its rows say"
+            if of_part
+            else "as it is called"
+            if called
+            else f"which alone has {counts['here']} others of its names"
+        )
         told = f"{table.name}: {counts['both']} names that files of several parts of {images.name} have"
         notes.append(f"{told} are those of {part}, {why}")
     if counts["elsewhere"]:

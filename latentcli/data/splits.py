@@ -20,6 +20,8 @@ PARTS = {
 """Each part with the names that people give it, in any case."""
 
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
+OF_EACH = ("split", "splits", "partition", "subset", "part", "fold", "set", "usage")
+"""Names of an array, or of a column, that tells the part of each image."""
 _NAME = re.compile(
     rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?"
     r"(?:[_\-. ]?\d+k?)?(?:[_\-. ](?P<after>.+))?",
@@ -38,14 +40,16 @@ class Wanted:
         part: one of ``PARTS``.
         asked: whether the user asks for it, so that nothing else is read in its place: no other part, and no source
             that has none. Otherwise it is what the caller prefers where there are parts.
+        in_table: whether a table beside the source tells the parts, if the source has none.
     """
 
     part: str = "train"
     asked: bool = False
+    in_table: bool = False
 
     def check_whole(self, name: str, found: str) -> None:
         """Raise a DataError, which says what was ``found``, if a part is asked for of a source that has none."""
-        if self.asked:
+        if self.asked and not self.in_table:
             remedy = "leave out `split`: all its images are read then"
             raise DataError(f"{name} has no {self.part} part, nor any other", found, remedy)
 

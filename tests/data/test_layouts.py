@@ -363,3 +363,29 @@ def test_names_that_may_be_of_several_parts_are_refused(tmp_path, files, table, 
     ) as caught:
         load(folder, labels=tmp_path / table, **how)
     assert remedy in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("files", "table", "how", "labelled", "left", "note"),
+    [
+        (BOTH, "split,file,label train,0,a train,1,b test,0,b test,1,a", {}, "train/0:a train/1:b", "", "2 rows of"),
+        (BOTH, "file,label,is_train 0,a,True 1,b,True 0,b,False", {"split": "test"}, "test/0:b", "test/1", "is_train"),
+        ("0 1 2 3", "file,label,set 0,a,training 1,b,val 2,a,test", {"split": "test"}, "2:a", "3", "test is read"),
+        ("0 1 2", "file,subset,class 0,train,a 1,test,b 2,,a", {}, "0:a 2:a", "", "train is read"),
+        ("0 1", "file,label,split 0,a,dev 1,b,dev", {}, "0:a 1:b", "", "the val part only"),
+        ("0 1", "file,label,fold 0,a,1 1,b,2", {}, "0:a 1:b", "", "'fold' was not read as parts"),
+    ],
+)  # fmt: skip
+def test_a_column_tells_the_part_of_each_row(tmp_path, files, table, how, labelled, left, note):
+    folder = put(tmp_path / "set", *names(files))
+    (tmp_path / "labels.csv").write_text("\n".join(table.split()) + "\n")
+    found = load(folder, labels=tmp_path / "labels.csv", **how)
+    read = dict(zip(found.files, found.labels.texts.tolist(), strict=True))
+    expected = dict(each.split(":") for each in labelled.split()) | dict.fromkeys(left.split(), "")
+    assert read == {f"{file}.png": label for file, label in expected.items()}
+    assert note in " ".join(found.notes)
+    rows = table.replace("is_train", "fold").split()[:2]
+    if {*how} and "/" not in files:
+        (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+        with pytest.raises(DataError, match=r"has no test part"):
+            load(folder, labels=tmp_path / "labels.csv", **how)
