@@ -158,6 +158,35 @@ def parts_by_image(content: Content, count: int, again: SavedAgain) -> PartsByIm
     return PartsByImage(keys, rows, len(left) if rows else 0, () if rows else tuple(notes))
 
 
+_LABELLED = re.compile(
+    r"(?:(?:is|mask) )?(un)?label{1,2}ed(?: (?:mask|flags?|(idxs?|index|indexes|indices|rows)))?|has labels?"
+)
+"""Words of the key of an array that tells which images are labelled."""
+
+
+def labelled_by(content: Content, count: int, again: SavedAgain) -> tuple[str | None, np.ndarray | None, list[str]]:
+    """The key of an array that tells which of ``count`` images are labelled, a truth value of each; and notes.
+
+    Such as ``labeled``, ``is_labelled`` and ``unlabeled_mask``, of truth values, or ``labeled_idx``, of rows from 0.
+    """
+    notes = []
+    for key, array in content.items():
+        found = _LABELLED.fullmatch(words(key)[1])
+        if found is None or array.dtype.kind not in "biuf":
+            continue
+        values = array.read().reshape(-1)
+        if found[2] and array.dtype.kind in "iu" and set(values.tolist()) <= {*range(count)}:
+            told = np.isin(np.arange(count), values)
+        elif not found[2] and len(values) == count and ((values == 0) | (values == 1)).all():
+            told = values.astype(bool)
+        else:
+            wanted = f"rows from 0 to {count - 1}" if found[2] else f"{count} truth values"
+            notes.append(f"{again.name}: {key} was not read, as it is not which images are labelled: expected {wanted}")
+            continue
+        return key, ~told if found[1] else told, notes
+    return None, None, notes
+
+
 def _one_each(array: UnreadArray, count: int) -> bool:
     return bool(array.ndim) and array.size == count == max(array.shape) and array.dtype.kind in "biufUS"
 

@@ -1019,3 +1019,23 @@ def test_numbers_that_are_not_read_come_with_the_call_that_makes_them_so(tmp_pat
     np.save(path, array) if suffix == "npy" else np.savez(path, data=array)
     with pytest.raises(DataError, match=remedy):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "expected"),
+    [
+        ("labeled", [True, False, True, False], "7,,9,"), ("labelled_mask", [0, 1, 1, 1], ",8,9,7"),
+        ("is_labeled", [[1.0], [0.0], [0.0], [0.0]], "7,,,"), ("is_unlabelled", [1, 0, 0, 0], ",8,9,7"),
+        ("labeledIdx", [3, 1], ",8,,7"), ("labeled", [1, 0, 2, 0], None), ("labeled_indices", [4], None),
+        ("has_label", [1, 1, 0, 0], "7,8,,"),
+    ],
+)  # fmt: skip
+def test_images_outside_a_mask_of_the_labelled_are_unlabelled(tmp_path, key, values, expected):
+    path = tmp_path / "few.npz"
+    np.savez(path, data=np.arange(256, dtype=np.uint8).reshape(4, 8, 8), labels=[7, 8, 9, 7], **{key: np.array(values)})
+    found = load(path)
+    assert ",".join(found.labels.texts) == (expected or "7,8,9,7")
+    if expected is None:
+        assert f"{key} was not read" in " ".join(found.notes)
+    else:
+        assert f"by its {key}, {expected.split(',').count('')} of 4 images are unlabelled" in found.notes[-1]
