@@ -134,7 +134,8 @@ def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) ->
 
 LABEL_COLUMNS = (
     "label", "labels", "class", "classname", "labelname", "category", "target", "predictedlabel", "classes", "targets",
-    "tag", "labelid", "classid", "categoryid",
+    "tag", "categoryname", "targetname", "tagname", "labeltext", "classlabel", "categorylabel", "labelid", "classid",
+    "categoryid", "targetid", "labelidx", "classidx", "categoryidx", "labelindex", "classindex", "categoryindex",
 )  # fmt: skip
 """Names of the column of labels, as ``FILE_COLUMNS`` has those of files."""
 
@@ -304,9 +305,30 @@ def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
             f"expected {line}, or such as {table.separator.join(('filename', 'class'))}, {found}", remedy,
         )  # fmt: skip
     if len(labels) > 1:
+        if (names := _names_of_numbers(table, labels[0], labels[1:])) is not None:
+            labels = [names, *(column for column in labels if column != names)]
         others = ", ".join(repr(header[column]) for column in labels[1:])
         notes.append(f"{name}: took the labels of the column {header[labels[0]]!r}, not of {others}")
     return (files[0] if files else None), labels[0], notes
+
+
+def _names_of_numbers(table: Table, column: int, others: Sequence[int]) -> int | None:
+    """The first of other columns that has a name of its own for each of the numbers that a column is; or None."""
+    for other in others:
+        cells = [[cells[each].strip() for each in (column, other)] for _, cells in table.rows
+                 if len(cells) > max(column, other)]  # fmt: skip
+        pairs = {(number, name) for number, name in cells if number and name}
+        numbers, names = {number for number, _ in pairs}, {name for _, name in pairs}
+        paired = len(pairs) == len(numbers) == len(names) > 0 and all(
+            bool(number) == bool(name) for number, name in cells
+        )
+        if paired and all(map(_is_number, numbers)) and not any(map(_is_number, names)):
+            return other
+    return None
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"-?\d+(\.0*)?", text) is not None
 
 
 def _rows_by_number(images: ImageSet, named: _Named) -> Callable[[int, str, str], int]:

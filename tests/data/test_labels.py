@@ -269,3 +269,20 @@ def test_what_is_easily_made_a_table_is_refused_with_the_call_that_does_it(tmp_p
 @pytest.mark.parametrize("rows", ["0,cat\n0,\n0,cat\n", "0,\n0,cat\n"])
 def test_a_blank_label_contradicts_none(tmp_path, rows):
     assert with_labels(images(1), written(tmp_path, f"File,Label\n{rows}")).labels.texts.tolist() == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("table", "expected", "told"),
+    [
+        ("file,category_id,category_name\n0,3,cat\n1,5,dog\n2,3,cat\n", "cat dog cat", "'category_name', not of 'cat"),
+        ("row;label;Category Name\n0;1.0;cat\n1;2.0;dog\n2;;\n", "cat dog ", "'Category Name', not of 'label'"),
+        ("file,class_id,label\n0,1,cat\n1,2,dog\n", "cat dog ", "'label', not of 'class_id'"),
+        ("file,label,category\n0,1,pet\n1,2,pet\n", "1 2 ", "'label', not of 'category'"),
+        ("file,label,category\n0,1,pet\n1,2,\n", "1 2 ", "'label', not of 'category'"),
+        ("file,label,class\n0,cat,pet\n1,cow,farm\n", "cat cow ", "'label', not of 'class'"),
+    ],
+)
+def test_of_columns_of_labels_names_go_before_the_numbers_that_they_name(tmp_path, table, expected, told):
+    found = with_labels(images(3), written(tmp_path, table))
+    assert found.labels.texts.tolist() == expected.split(" ")
+    assert told in " ".join(found.notes)
