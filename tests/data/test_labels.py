@@ -286,3 +286,27 @@ def test_of_columns_of_labels_names_go_before_the_numbers_that_they_name(tmp_pat
     found = with_labels(images(3), written(tmp_path, table))
     assert found.labels.texts.tolist() == expected.split(" ")
     assert told in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "several"),
+    [
+        ("cat dog cat|dog", "'cat|dog', and 'cat' and 'dog' alone elsewhere"), ("dog dog;fox fox", "'dog;fox'"),
+        ("1 2 1,2", "'1,2'"), ("a b ['a','b']", "and 'a' and 'b' alone"), ("b/a b a", "'b/a'"),
+    ],
+)  # fmt: skip
+def test_several_labels_in_a_cell_are_refused(tmp_path, cells, several):
+    rows = [f'{row}\t"{cell}"' for row, cell in enumerate(cells.split())]
+    with pytest.raises(DataError, match="several labels in 1 of 3 cells") as caught:
+        with_labels(images(3), written(tmp_path, "\n".join(["File\tLabel", *rows, ""])))
+    assert several in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"), [("a|b a c|b", True), ("a;b b;c c;a", True), ("x;y z w", False), ("km/h mph m/s", False)]
+)
+def test_what_may_be_several_labels_in_a_cell_is_told(tmp_path, cells, told):
+    rows = [f'{row}\t"{cell}"' for row, cell in enumerate(cells.split())]
+    found = with_labels(images(3), written(tmp_path, "\n".join(["File\tLabel", *rows, ""])))
+    assert found.labels.texts.tolist() == cells.split()
+    assert ("may be several labels" in " ".join(found.notes)) == told
