@@ -210,10 +210,14 @@ def _not_parts(values: np.ndarray, key: str, again: SavedAgain) -> str:
     found = f"found {', '.join(map(repr, distinct[:8]))}{' …' * (len(distinct) > 8)}"
     what = f"{again.name}: {key} was not read as parts: expected such as 'train', 'val' and 'test', {found}"
     if len(distinct) > 8:
-        return what
-    names = [part_of(str(value)) or ("?" if values.dtype.kind in "US" else "train") for value in distinct]
-    if values.dtype.kind not in "US" and len(distinct) > 1:
-        names[-2:] = ["train", "test"] if len(distinct) == 2 else ["val", "test"]
+        return f"{what}; write one of these three for each image"
+    known = [part_of(str(value)) if values.dtype.kind in "US" else None for value in distinct]
+    unknown = [place for place, part in enumerate(known) if part is None]
+    free = [part for part in (("train", "test") if len(distinct) < 3 else PARTS) if part not in known]
+    given = dict.fromkeys(unknown, "train") | dict(
+        zip(reversed(unknown), reversed(free[-len(unknown) :]), strict=False)
+    )
+    names = [part or given[place] for place, part in enumerate(known)]
     value = f"numpy.array({names})[numpy.unique(f[{key!r}], return_inverse=True)[1]]"
     return f"{what}; name the part of each of them, such as {again.replaced(key, value, 'parts')}"
 
@@ -259,6 +263,8 @@ def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> F
         (key for key in others if is_called(key, LABELS) and key not in names),
         key=lambda key: (LABELS.index(words(key)[1]), key not in LABELS),
     )
+    of_classes = {key: others[key].read().reshape(-1) for key in names if others[key].dtype.kind in "US"}
+    again = replace(again, class_names={key: texts_of(values) for key, values in of_classes.items()})
     fitting = [key for key in called if _labels(others[key], count) is not None]
     if called and (not fitting or (called[0] != fitting[0] and is_called(called[0], _CERTAIN))):
         raise not_one_per_image(others[called[0]].read(), count, called[0], _like(called[0], again))
