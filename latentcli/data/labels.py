@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def with_labels(
         as_table = f"pandas.read_json({str(path)!r}, lines=True).to_csv({str(path.with_suffix('.csv'))!r}, index=False)"
         raise DataError(f"{path.name} is no table", "expected CSV", f"make one of it: {as_table}")
     table, told = _of_columns_a_class(read_table(path, _is_header), path.name)
-    file_column, label_column, notes = _columns(table, path.name)
+    file_column, label_column, notes = _columns(table, path.name, images)
     left: set[int | None] = set()
     other_parts, parts, of_table = _rows_of_other_parts(table, images, path.name, wanted)
     notes = [*told, *notes, *of_table]
@@ -283,7 +283,7 @@ def _of_columns_a_class(table: Table, name: str) -> tuple[Table, list[str]]:
     ]
 
 
-def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
+def _columns(table: Table, name: str, images: ImageSet) -> tuple[int | None, int, list[str]]:
     """The columns of files, None where there are labels alone, and of labels; and notes on what was not clear."""
     header, line = table.header, table.separator.join(_HEADER)
     files, labels = columns_called(header, FILE_COLUMNS), columns_called(header, LABEL_COLUMNS)
@@ -295,11 +295,23 @@ def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
     twice = [cell for cell in header if cell and header.count(cell) > 1 and header.index(cell) in (*files, *labels)]
     if not _is_header(header) or twice:
         found = f"found {', '.join(map(repr, header[:8])) or 'nothing'}"
+        of_files = _column_of_files(table, images)
         remedy = f"begin it with the line {line}"
         if twice:
             remedy = "name the columns apart"
         elif len(header) == 1 and len(header[0].split()) > 1:
             remedy = f"put commas between the cells, and begin it with the line {','.join(_HEADER)}"
+        elif len(header) == 1 and columns_called(header, FILE_COLUMNS) and header[0]:
+            remedy = f"it has no labels: write the label of each image behind it, below the header {line}"
+        elif len(header) == 1 and of_files is not None and images.files is not None:
+            remedy = f"it has no labels: write the label of each image behind it, below the line {line}"
+        elif len(header) == 1:
+            remedy = f"if these are the labels of all {len(images)} images in turn, begin it with the line Label"
+        elif of_files is not None and not columns_called(header, (*FILE_COLUMNS, *LABEL_COLUMNS)):
+            rest = [column for column in range(len(header)) if column != of_files]
+            called = {column: f"column{column}" for column in rest} | {of_files: "File", rest[-1]: "Label"}
+            of_labels = " (Label is that of the labels)" if len(rest) > 1 else ""
+            remedy = f"begin it with the line {table.separator.join(called[c] for c in sorted(called))}{of_labels}"
         elif len(header) > 2 or (len(header) == 2 and not re.search(r"[\d.]", "".join(header))):
             remedy = f"call the columns of files and of labels File and Label, as in {line}"
         raise DataError(
@@ -312,6 +324,21 @@ def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
         others = ", ".join(repr(header[column]) for column in labels[1:])
         notes.append(f"{name}: took the labels of the column {header[labels[0]]!r}, not of {others}")
     return (files[0] if files else None), labels[0], notes
+
+
+def _column_of_files(table: Table, images: ImageSet) -> int | None:
+    """The column of a table without a header that names most images in its rows, and one in the first; or None."""
+    stems = (
+        {_stem(file) for file in images.files or ()} if images.files is not None else {*map(str, range(len(images)))}
+    )
+    rows = [table.header, *(cells for _, cells in table.rows)]
+    columns = [[_stem(cells[column]) for cells in rows if len(cells) > column] for column in range(len(table.header))]
+    counts = [len(stems.intersection(cells)) if cells[0] in stems else 0 for cells in columns]
+    return counts.index(max(counts)) if any(counts) else None
+
+
+def _stem(file: str) -> str:
+    return PurePosixPath(file.strip().replace("\\", "/").casefold()).stem
 
 
 def _names_of_numbers(table: Table, column: int, others: Sequence[int]) -> int | None:

@@ -310,3 +310,28 @@ def test_what_may_be_several_labels_in_a_cell_is_told(tmp_path, cells, told):
     found = with_labels(images(3), written(tmp_path, "\n".join(["File\tLabel", *rows, ""])))
     assert found.labels.texts.tolist() == cells.split()
     assert ("may be several labels" in " ".join(found.notes)) == told
+
+
+@pytest.mark.parametrize(
+    ("files", "text", "line", "expected"),
+    [
+        (None, "cat\ndog\ncat\n", "Label", "cat dog cat"), (None, "1\n0\n1\n", "Label", "1 0 1"),
+        (None, "3,0\n5,2\n3,1\n", "Label,File", "3 3 5"), (None, "0;cat\n2;dog\n", "File;Label", "cat  dog"),
+        ("a.png b.png c", "cat,a.png\ndog,C\n", "Label,File", "cat  dog"),
+        ("a.png b.png c", "./b;cat\nc;dog\n", "File;Label", " cat dog"),
+        ("a.png b.png c", "7\ta\tcat\n8\tc\tdog\n", "column0\tFile\tLabel", "cat  dog"),
+    ],
+)  # fmt: skip
+def test_the_header_that_a_table_without_one_is_to_have_fits_its_columns(tmp_path, files, text, line, expected):
+    known = images(3, files=None if files is None else tuple(files.split()))
+    with pytest.raises(DataError) as caught:
+        with_labels(known, written(tmp_path, text))
+    told = str(caught.value.remedy).partition("begin it with the line ")[2].partition(" (")[0]
+    assert told == line
+    assert with_labels(known, written(tmp_path, f"{told}\n{text}")).labels.texts.tolist() == expected.split(" ")
+
+
+@pytest.mark.parametrize("text", ["a.png\nb.png\n", "File\na.png\n", "filename\nb\n"])
+def test_a_table_of_files_alone_is_told_to_have_no_labels(tmp_path, text):
+    with pytest.raises(DataError, match="it has no labels: write the label of each image behind it"):
+        with_labels(images(2, files=("a.png", "b.png")), written(tmp_path, text))
