@@ -31,6 +31,7 @@ class ImageSet(Labelled):
         spans: the numbers of black and white by which images of more than 8 bits were read, by "whole" (whole numbers),
             "float" and "units" (of a medical device).
         numpy: the expression that makes of ``data``, the array of the source, one in ``layout``, for messages.
+        elsewhere: paths of the files of each other part of the folder, where labels may name these, too.
 
     Example:
         >>> import latentcli as lc
@@ -50,6 +51,7 @@ class ImageSet(Labelled):
     parts: tuple[str, ...] = ()
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     numpy: str = "data"
+    elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -15,7 +15,7 @@ from latentcli.data.array_labels import (
     texts_of,
     unpacked_names,
 )
-from latentcli.data.splits import PART_OF, PARTS, part_of
+from latentcli.data.splits import OF_EACH, PART_OF, PARTS, part_of
 from latentcli.formats.npz_reader import UnreadArray
 
 IMAGES = ("data", "images", "x", "image", "imgs", "img", "pictures", "picture", "pixels", "inputs", "input", "samples")
@@ -39,7 +39,6 @@ _CERTAIN = ("labels", "y")
 
 _PARTS = PART_OF | {"tr": "train", "va": "val", "te": "test", "ts": "test"}
 _SPLIT = "|".join(_PARTS)
-_PART_OF_EACH = ("split", "splits", "partition", "subset", "part", "fold", "set", "usage")
 _ROWS = ("idx", "idxs", "index", "indexes", "indices", "rows")
 _TRUTH = ("is", "in", "mask", "flag", "flags")
 """Words beside that of a part: of an array of rows, and of one that says of each image whether it is of this part."""
@@ -138,7 +137,7 @@ def parts_by_image(content: Content, count: int, again: SavedAgain) -> PartsByIm
     for testing, and for training where that part is not. Numbers in ``split`` are told, and never guessed at.
     """
     notes = []
-    each = [key for key, array in content.items() if is_called(key, _PART_OF_EACH) and _one_each(array, count)]
+    each = [key for key, array in content.items() if is_called(key, OF_EACH) and _one_each(array, count)]
     for key in each:
         values = content[key].read().reshape(-1)
         of_each = [part_of(str(text)) for text in values.astype(str).tolist()] if values.dtype.kind in "US" else [None]
@@ -157,6 +156,35 @@ def parts_by_image(content: Content, count: int, again: SavedAgain) -> PartsByIm
         named["test" if "train" in named else "train"], left = left, left[:0]
     rows = {part: named[part] for part in PARTS if part in named and len(named[part])}
     return PartsByImage(keys, rows, len(left) if rows else 0, () if rows else tuple(notes))
+
+
+_LABELLED = re.compile(
+    r"(?:(?:is|mask) )?(un)?label{1,2}ed(?: (?:mask|flags?|(idxs?|index|indexes|indices|rows)))?|has labels?"
+)
+"""Words of the key of an array that tells which images are labelled."""
+
+
+def labelled_by(content: Content, count: int, again: SavedAgain) -> tuple[str | None, np.ndarray | None, list[str]]:
+    """The key of an array that tells which of ``count`` images are labelled, a truth value of each; and notes.
+
+    Such as ``labeled``, ``is_labelled`` and ``unlabeled_mask``, of truth values, or ``labeled_idx``, of rows from 0.
+    """
+    notes = []
+    for key, array in content.items():
+        found = _LABELLED.fullmatch(words(key)[1])
+        if found is None or array.dtype.kind not in "biuf":
+            continue
+        values = array.read().reshape(-1)
+        if found[2] and array.dtype.kind in "iu" and set(values.tolist()) <= {*range(count)}:
+            told = np.isin(np.arange(count), values)
+        elif not found[2] and len(values) == count and ((values == 0) | (values == 1)).all():
+            told = values.astype(bool)
+        else:
+            wanted = f"rows from 0 to {count - 1}" if found[2] else f"{count} truth values"
+            notes.append(f"{again.name}: {key} was not read, as it is not which images are labelled: expected {wanted}")
+            continue
+        return key, ~told if found[1] else told, notes
+    return None, None, notes
 
 
 def _one_each(array: UnreadArray, count: int) -> bool:
@@ -182,10 +210,14 @@ def _not_parts(values: np.ndarray, key: str, again: SavedAgain) -> str:
     found = f"found {', '.join(map(repr, distinct[:8]))}{' …' * (len(distinct) > 8)}"
     what = f"{again.name}: {key} was not read as parts: expected such as 'train', 'val' and 'test', {found}"
     if len(distinct) > 8:
-        return what
-    names = [part_of(str(value)) or ("?" if values.dtype.kind in "US" else "train") for value in distinct]
-    if values.dtype.kind not in "US" and len(distinct) > 1:
-        names[-2:] = ["train", "test"] if len(distinct) == 2 else ["val", "test"]
+        return f"{what}; write one of these three for each image"
+    known = [part_of(str(value)) if values.dtype.kind in "US" else None for value in distinct]
+    unknown = [place for place, part in enumerate(known) if part is None]
+    free = [part for part in (("train", "test") if len(distinct) < 3 else PARTS) if part not in known]
+    given = dict.fromkeys(unknown, "train") | dict(
+        zip(reversed(unknown), reversed(free[-len(unknown) :]), strict=False)
+    )
+    names = [part or given[place] for place, part in enumerate(known)]
     value = f"numpy.array({names})[numpy.unique(f[{key!r}], return_inverse=True)[1]]"
     return f"{what}; name the part of each of them, such as {again.replaced(key, value, 'parts')}"
 
@@ -231,6 +263,8 @@ def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> F
         (key for key in others if is_called(key, LABELS) and key not in names),
         key=lambda key: (LABELS.index(words(key)[1]), key not in LABELS),
     )
+    of_classes = {key: others[key].read().reshape(-1) for key in names if others[key].dtype.kind in "US"}
+    again = replace(again, class_names={key: texts_of(values) for key, values in of_classes.items()})
     fitting = [key for key in called if _labels(others[key], count) is not None]
     if called and (not fitting or (called[0] != fitting[0] and is_called(called[0], _CERTAIN))):
         raise not_one_per_image(others[called[0]].read(), count, called[0], _like(called[0], again))

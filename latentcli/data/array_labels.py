@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,8 @@ def encode_labels(
         given = _given_names(class_names, f"{name} holds {key}")
         names = [text for text in read_labels(given, name, no_label)[0] if text]
         if numbers:
-            texts = [_named(text, given, name, key) for text in texts]
+            _check_named(texts, len(given), name, key)
+            texts = [text if not text or text.startswith("-") else given[int(text)] for text in texts]
     of_distinct, _ = read_labels(texts, name, no_label)
     if names is not None and (unknown := [text for text in of_distinct if text and text not in names]):
         raise _without_name(unknown[0], names[:12], name, key, no_label)
@@ -134,11 +135,13 @@ class SavedAgain:
         path: of the archive.
         keys: of its arrays, or of those to change.
         left_out: the keys of those that cannot be saved again.
+        class_names: names of classes by the keys of their arrays.
     """
 
     path: Path
     keys: Collection[str]
     left_out: Collection[str] = ()
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -150,7 +153,13 @@ class SavedAgain:
         chosen = values[:, column]
         ones = values.dtype.kind in "biuf" and bool(((chosen == 0) | (chosen == 1)).all())
         found = f"{int((chosen == 1).sum())} ones" if ones else f"{len(np.unique(chosen))} values"
-        return f"choose a column, such as {column}, which has {found}: {self.changed(f'[:, {column}]', str(column))}"
+        named = [key for key, names in self.class_names.items() if ones and len(names) == values.shape[1]]
+        value = f"f[k][:, {column}] if k in {sorted(self.keys)} else f[k]"
+        for key in named:
+            name = self.class_names[key][column]
+            found = f"{found}, {name!r} or not,"
+            value = f"numpy.array({[f'not {name}', name]}) if k == {key!r} else {value}"
+        return f"choose a column, such as {column}, which has {found.rstrip(',')}: {self._line(str(column), '', value)}"
 
     def changed(self, change: str, suffix: str) -> str:
         """The line that changes the arrays of these keys so, and saves them under the name with this suffix."""
@@ -200,22 +209,27 @@ def _numbers(distinct: np.ndarray, class_names: np.ndarray | None, name: str) ->
     return ["" if text in nan_as_integer else text for text in texts]
 
 
-def _named(text: str, names: Sequence[str], name: str, key: str) -> str:
-    """The name of this index; what is negative may mean no label."""
-    if not text or text.startswith("-"):
-        return text
-    if int(text) >= len(names):
-        raise _without_name(text, [f"0 to {len(names) - 1}"], name, key)
-    return names[int(text)]
+def _check_named(numbers: Sequence[str], count: int, name: str, key: str) -> None:
+    """Raise a DataError unless numbers have one of so many names; what is negative may mean no label."""
+    found = [int(text) for text in numbers if text and not text.startswith("-")]
+    if not found or max(found) < count:
+        return
+    least, most = min(found), max(found)
+    remedy = None
+    if least == 1 and most == count:
+        remedy = "if they count from 1: labels - 1"
+    elif most < 2 * count:
+        remedy = f"give {most + 1} names, one for each number from 0 to {most}"
+    without = min(number for number in found if number >= count)
+    problem = f"{name} holds the label '{without}', which has no name in {key}"
+    raise DataError(problem, f"expected 0 to {count - 1}, found {least} to {most}", remedy)
 
 
 def _without_name(
     label: str, expected: Sequence[str], name: str, key: str, no_label: Sequence[str] | None = None
 ) -> DataError:
     remedy = None
-    if expected == [f"0 to {int(label) - 1}" if label.isdecimal() else ""]:
-        remedy = "if they count from 1: labels - 1"
-    elif label.startswith("-"):
+    if label.startswith("-"):
         remedy = f"if it means no label: `no_label` {','.join([*(no_label or ()), label])}"
     problem = f"{name} holds the label {label!r}, which has no name in {key}"
     return DataError(problem, f"expected {', '.join(expected)}", remedy)

@@ -10,6 +10,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import SMALLEST, ImageSet
+from latentcli.core.labels import UNLABELLED
 from latentcli.data import array_keys as keys
 from latentcli.data import splits, transparent
 from latentcli.data.array_axes import WITH_ALPHA, hint_for_shape, layout_of, oriented
@@ -84,7 +85,8 @@ def _of_archive(
         found_parts = "; ".join(by_image.notes) or "expected arrays such as x_train and x_test, or one such as split"
         wanted.check_whole(name, found_parts)
     if labelled:
-        others = {each: array for each, array in content.items() if each not in by_image.keys}
+        mask_key, mask, told_of_mask = keys.labelled_by(content, len(found), again)
+        others = {each: array for each, array in content.items() if each not in (*by_image.keys, mask_key)}
         of_labels = keys.labels_of(others, key, len(found), again)
         notes += of_labels.notes
         if of_labels.labels is not None:
@@ -92,7 +94,12 @@ def _of_archive(
             assert values is not None  # see labels_of
             names_key = of_labels.names_key or "class_names"
             labels, told = encode_labels(values, of_labels.class_names, name, no_label, names_key)
+            if mask is not None:
+                labels = replace(labels, codes=np.where(mask, labels.codes, UNLABELLED))
+                without = f"{int((~mask).sum())} of {len(found)} images are unlabelled"
+                told_of_mask.append(f"{name}: by its {mask_key}, {without}")
             found, notes = replace(found, labels=labels), [*notes, *told]
+        notes += told_of_mask
     if by_image.rows:
         told_by = f"array{'s' * (len(by_image.keys) > 1)} {' and '.join(by_image.keys)}"
         beside = [f"{by_image.left} images of no part"] if by_image.left else []

@@ -238,7 +238,7 @@ class Entries:
     folders: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, folder: Path, deepest: int) -> "Entries":
+    def of(cls, folder: Path, deepest: int = _DEEPEST) -> "Entries":
         """The entries of a folder and of those within it, to that depth.
 
         Raises:

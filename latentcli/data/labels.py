@@ -1,21 +1,35 @@
 """Labels from files beside the images: CSV files, and arrays."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
+from latentcli.data import splits
+from latentcli.data.array_keys import words
 from latentcli.data.array_labels import encode_labels, one_per_image
-from latentcli.formats.csv_text import FILE_COLUMNS, Table, columns_called, read_table, unescape_formula
+from latentcli.data.label_columns import (
+    FOLDER_COLUMNS,
+    columns_of,
+    is_header,
+    of_columns_a_class,
+    parts_of_rows,
+    rows_of_other_parts,
+)
+from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths, of_page
 
 
 def with_labels(
-    images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None
+    images: ImageSet, path: Path, strict: bool = False, no_label: Sequence[str] | None = None,
+    wanted: splits.Wanted | None = None,
 ) -> ImageSet:  # fmt: skip
     """The images with the labels of a file instead of their own; images that it does not name are unlabelled.
 
@@ -23,7 +37,8 @@ def with_labels(
 
     Args:
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
-            ``SpelledPaths``; or from any other source, where it gives the row, from 0.
+            ``SpelledPaths``; or from any other source, where it gives the row, from 0. A name that files of several
+            parts of the folder have is that of the part read, where the table is of this part: see ``_rows_by_path``.
         path: of a table as ``read_table`` takes it, with a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``;
             columns of ``FOLDER_COLUMNS`` are what stands before the file, where that is its path, and others are
             ignored. Where there are two columns, one may have any other name. A label alone, as ``classify`` writes it
@@ -31,10 +46,13 @@ def with_labels(
             image in turn, as ``encode_labels`` takes them.
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
+        wanted: the part to read, where a column tells the part of each row, such as ``split`` or ``is_train``: rows of
+            other parts are left out, and images that these name, if the images are of no part; None: for training.
 
     Raises:
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
-            otherwise, or more than one; or no row names any image. The message counts rows like a spreadsheet.
+            otherwise, or more than one; or no row names any image; or a cell has several labels that others have alone.
+            The message counts rows like a spreadsheet.
     """
     if path.suffix.lower() == ".npy":
         return _with_array(images, path, no_label)
@@ -43,9 +61,11 @@ def with_labels(
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         as_table = f"pandas.read_json({str(path)!r}, lines=True).to_csv({str(path.with_suffix('.csv'))!r}, index=False)"
         raise DataError(f"{path.name} is no table", "expected CSV", f"make one of it: {as_table}")
-    table, told = _of_columns_a_class(read_table(path, _is_header), path.name)
-    file_column, label_column, notes = _columns(table, path.name)
-    notes = [*told, *notes]
+    table, told = of_columns_a_class(read_table(path, is_header), path.name)
+    file_column, label_column, notes = columns_of(table, path.name, images)
+    left: set[int | None] = set()
+    other_parts, parts, of_table = rows_of_other_parts(table, images, path.name, wanted)
+    notes = [*told, *notes, *of_table]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
         notes.append(f"{path.name} is not UTF-8 text and was read as Windows-1252")
@@ -58,29 +78,50 @@ def with_labels(
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
-        named = list(_named(rows, file_column, label_column, table, path.name))
+        every = list(_named(rows, file_column, label_column, table, path.name))
+        named = [each for each in every if each[0] not in other_parts]
         of_files = _files_of_pages(images)
         by_path = images.files is not None
-        find = _rows_by_path(images, of_files, named, path.name) if by_path else _rows_by_number(images, named)
+        find, of_parts = (
+            _rows_by_path(images, of_files, named, path, bool(parts))
+            if by_path
+            else (_rows_by_number(images, every), list[str]())
+        )
         if by_path and (
             folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
         ):
-            joined = list(_named(_joined(rows, folders, file_column), file_column, label_column, table, path.name))
-            find_joined = _rows_by_path(images, of_files, joined, path.name)
+            every_joined = list(
+                _named(_joined(rows, folders, file_column), file_column, label_column, table, path.name)
+            )
+            joined = [each for each in every_joined if each[0] not in other_parts]
+            find_joined, found_joined = _rows_by_path(images, of_files, joined, path, bool(parts))
             if any(find_joined(number, file, f"row {number} of {path.name}") is not None for number, file, _ in joined):
-                named, find = joined, find_joined
+                every, named, find, of_parts = every_joined, joined, find_joined, found_joined
                 columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
                 notes.append(f"{path.name}: took {columns} together for the path of each file")
         chosen, stale = _chosen(named, find, path.name)
+        others = [each for each in every if each[0] in other_parts] if not images.parts else []
+        find_other = _rows_by_path(images, of_files, others, path)[0] if by_path else find
+        left = {find_other(number, file, f"row {number} of {path.name}") for number, file, _ in others} - chosen.keys()
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
+            left |= {*rows_of_file} if number in left else set()
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
-        notes += _left_out(stale, len(named), images, path.name, strict)
+        notes += [*of_parts, *_left_out(stale, len(named), images, path.name, strict)]
+    notes += _several_in_a_cell(chosen, path.name)
     chosen = _whole_numbers(chosen, path.name, notes)
     texts, none = read_labels(list(chosen.values()), path.name, no_label)
     known = dict(zip(chosen, texts, strict=True))
     labels = Labels.of([known.get(row, "") for row in range(len(images))])
-    return replace(images, labels=labels, notes=(*images.notes, *notes, *none))
+    images = replace(images, labels=labels, notes=(*images.notes, *notes, *none), parts=images.parts or parts)
+    return images.take(np.array([row not in left for row in range(len(images))])) if left else images
+
+
+def tells_parts(path: Path) -> bool:
+    """Whether a column of a table tells the part of each row."""
+    if path.suffix.lower() in _NO_TABLES:
+        return False
+    return bool(parts_of_rows(read_table(path, is_header), path.name)[1])
 
 
 def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) -> ImageSet:
@@ -101,23 +142,12 @@ def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) ->
     return replace(images, labels=labels, notes=(*images.notes, *notes))
 
 
-LABEL_COLUMNS = (
-    "label", "labels", "class", "classname", "labelname", "category", "target", "predictedlabel", "classes", "targets",
-    "tag", "labelid", "classid", "categoryid",
-)  # fmt: skip
-"""Names of the column of labels, as ``FILE_COLUMNS`` has those of files."""
-
-FOLDER_COLUMNS = (
-    "folder", "dir", "directory", "subfolder", "subdir", "subdirectory", "foldername", "dirname", "directoryname",
-    "folderpath", "dirpath", "path", "filepath", "imagepath", "imgpath",
-)  # fmt: skip
-"""Names of columns that may hold the folder of a file whose name another column has."""
+_NO_TABLES = (".npy", ".gz", ".jsonl", ".ndjson")
 
 _Named = Sequence[tuple[int, str, str]]
 """Number, file and label of each row."""
 
-_FOUND = -1  # in place of a row: a file that could not be read
-_HEADER = ("File", "Label")
+_FOUND, _ELSEWHERE = -1, -2  # in place of a row: a file that could not be read, and one of another part
 
 
 def _named(
@@ -167,68 +197,6 @@ def _joined(
         yield number, cells
 
 
-def _is_header(header: Sequence[str]) -> bool:
-    labels, files = columns_called(header, LABEL_COLUMNS), columns_called(header, FILE_COLUMNS)
-    return bool(labels and (files or len(header) <= 2)) or bool(files and len(header) == 2 and all(header))
-
-
-def _of_columns_a_class(table: Table, name: str) -> tuple[Table, list[str]]:
-    """A table that has a column of 0 and 1 for each class, with a column of labels instead; others as they are."""
-    files = columns_called(table.header, FILE_COLUMNS)[:1]
-    of_class = [column for column in range(len(table.header)) if column not in files]
-    filled = [(number, cells) for number, cells in table.rows if any(cell.strip() for cell in cells)]
-    if _is_header(table.header) or not files or len(of_class) < 2 or not filled:
-        return table, []
-    rows = []
-    for number, cells in filled:
-        values = [cells[column].strip() if column < len(cells) else "" for column in of_class]
-        if len(cells) != len(table.header) or not all(re.fullmatch(r"[01](\.0*)?", value) for value in values):
-            return table, []
-        ones = [table.header[column] for column, value in zip(of_class, values, strict=True) if value[0] == "1"]
-        rows.append((number, cells[files[0]], ones))
-    for number, file, ones in rows:
-        if len(ones) != 1:
-            raise DataError(
-                f"row {number} of {name} has not one class alone",
-                f"expected a single 1 among its columns, found {', '.join(ones) or 'none'} for {file!r}",
-                f"leave such rows out, or write the class of each file in a table {table.separator.join(_HEADER)}",
-            )  # fmt: skip
-    names = f"{', '.join(table.header[column] for column in of_class[:3])}{' …' * (len(of_class) > 3)}"
-    labels = [(number, [file, ones[0]]) for number, file, ones in rows]
-    return replace(table, header=[*_HEADER], rows=labels), [
-        f"{name}: {names} are classes: each row has a 1 in its own column"
-    ]
-
-
-def _columns(table: Table, name: str) -> tuple[int | None, int, list[str]]:
-    """The columns of files, None where there are labels alone, and of labels; and notes on what was not clear."""
-    header, line = table.header, table.separator.join(_HEADER)
-    files, labels = columns_called(header, FILE_COLUMNS), columns_called(header, LABEL_COLUMNS)
-    notes = []
-    if _is_header(header) and len(header) == 2 and not (files and labels):
-        files = files or [1 - labels[0]]
-        labels = labels or [1 - files[0]]
-        notes.append(f"{name}: took {header[files[0]]!r} for the column of files and {header[labels[0]]!r} for labels")
-    twice = [cell for cell in header if cell and header.count(cell) > 1 and header.index(cell) in (*files, *labels)]
-    if not _is_header(header) or twice:
-        found = f"found {', '.join(map(repr, header[:8])) or 'nothing'}"
-        remedy = f"begin it with the line {line}"
-        if twice:
-            remedy = "name the columns apart"
-        elif len(header) == 1 and len(header[0].split()) > 1:
-            remedy = f"put commas between the cells, and begin it with the line {','.join(_HEADER)}"
-        elif len(header) > 2 or (len(header) == 2 and not re.search(r"[\d.]", "".join(header))):
-            remedy = f"call the columns of files and of labels File and Label, as in {line}"
-        raise DataError(
-            f"row {max(table.header_row, 1)} of {name} is not the header of a labels file",
-            f"expected {line}, or such as {table.separator.join(('filename', 'class'))}, {found}", remedy,
-        )  # fmt: skip
-    if len(labels) > 1:
-        others = ", ".join(repr(header[column]) for column in labels[1:])
-        notes.append(f"{name}: took the labels of the column {header[labels[0]]!r}, not of {others}")
-    return (files[0] if files else None), labels[0], notes
-
-
 def _rows_by_number(images: ImageSet, named: _Named) -> Callable[[int, str, str], int]:
     """Finds the row that a number means; a DataError for all else."""
     numbers = [number for _, file, _ in named if (number := _number(file)) is not None]
@@ -264,17 +232,44 @@ def _files_of_pages(images: ImageSet) -> dict[str, list[int]]:
 
 
 def _rows_by_path(
-    images: ImageSet, of_files: Mapping[str, Sequence[int]], named: _Named, name: str
-) -> Callable[[int, str, str], int | None]:
+    images: ImageSet, of_files: Mapping[str, Sequence[int]], named: _Named, table: Path, of_part: bool = False
+) -> tuple[Callable[[int, str, str], int | None], list[str]]:
     """Finds the row of a file by its path, ``_FOUND`` for one that could not be read, None where there is none.
 
-    Files ``of_files``, whose pages are images, have the numbers behind the last row.
+    Files ``of_files``, whose pages are images, have the numbers behind the last row. Files of other parts are
+    ``_ELSEWHERE``. A name that files of several parts have is that of the part read if the table, or else the folder it
+    lies in, is called as this part is; or if neither is called as a part, and of the names that one part alone has,
+    of which there are some, all are of this one; or if the rows say so, as ``of_part``. Else it is a DataError. The
+    notes tell.
     """
     rows = {file: row for row, file in enumerate(images.files or ())} | {file: _FOUND for file, _ in images.bad_files}
     rows |= {file: number for number, file in enumerate(of_files, len(images))}
-    paths = SpelledPaths(rows, images.name, (file for _, file, _ in named))
+    spelled = [file for _, file, _ in named]
+    paths = SpelledPaths(rows, images.name, spelled)
+    where_of = _parts_of_names(images, rows, paths, spelled)
+    counts = Counter(where_of.values())
+    part = next((each for each in images.parts if each not in images.elsewhere), "")
+    called = words(table.stem)[0] or splits.part_of(table.parent.name) or ""
+    this = of_part or called == part or (not called and counts["here"] > 0 == counts["elsewhere"])
+    notes = []
+    if counts["both"] and this:
+        why = (
+            "as its rows say"
+            if of_part
+            else "as it is called"
+            if called
+            else f"which alone has {counts['here']} others of its names"
+        )
+        told = f"{table.name}: {counts['both']} names that files of several parts of {images.name} have"
+        notes.append(f"{told} are those of {part}, {why}")
+    if counts["elsewhere"]:
+        notes.append(f"{table.name}: {counts['elsewhere']} names of other parts of {images.name} were left out")
 
     def find(number: int, file: str, where: str) -> int | None:
+        if where_of.get(file) == "elsewhere":
+            return _ELSEWHERE
+        if where_of.get(file) == "both" and not this:
+            raise _of_several_parts(images, rows, file, where, table, called, part)
         try:
             found = paths.find(file)
         except AmbiguousPath as several:
@@ -284,7 +279,52 @@ def _rows_by_path(
             ) from several  # fmt: skip
         return None if found is None else rows[found]
 
-    return find
+    return find, notes
+
+
+def _parts_of_names(
+    images: ImageSet, rows: Collection[str], paths: SpelledPaths, spelled: Sequence[str]
+) -> dict[str, str]:  # fmt: skip
+    """Where the files are that names of a table may mean: "here", among ``rows``, "elsewhere", or "both"."""
+    others = [file for files in images.elsewhere.values() for file in files]
+    if not others:
+        return {}
+    every = SpelledPaths([*rows, *others], images.name, spelled)
+    not_here = SpelledPaths(others, images.name, spelled)
+    found: dict[str, str] = {}
+    for text in dict.fromkeys(spelled):
+        files = _meant(every, text)
+        if len(files) == 1:
+            found[text] = "here" if files[0] in rows else "elsewhere"
+        elif files:
+            here, elsewhere = _meant(paths, text), _meant(not_here, text)
+            found[text] = "both" if here and elsewhere else "here" if here else "elsewhere"
+    return found
+
+
+def _meant(paths: SpelledPaths, text: str) -> tuple[str, ...]:
+    """The file that a table means, two where there are several, none where there is none."""
+    try:
+        found = paths.find(text)
+    except AmbiguousPath as several:
+        return several.files
+    return () if found is None else (found,)
+
+
+def _of_several_parts(
+    images: ImageSet, rows: Collection[str], file: str, where: str, table: Path, called: str, part: str
+) -> DataError:  # fmt: skip
+    """The error that a name may be of the part that is read, or of another."""
+    here = _meant(SpelledPaths(rows, images.name, [file]), file)[0]
+    others = {each: _meant(SpelledPaths(of, images.name, [file]), file) for each, of in images.elsewhere.items()}
+    found = ", ".join(repr(files[0]) for files in others.values() if files)
+    remedy = f"name files by their path within {images.name}, such as {here!r}"
+    if called in images.elsewhere:
+        remedy += f"; or read the part that the table is called for: `split` {called}"
+    else:
+        remedy += f"; or call the table of one part for it, such as {table.stem}_{part}{table.suffix}"
+    what = f"{where} labels {file!r}, which may be of more than one part of {images.name}"
+    return DataError(what, f"found {here!r}, of {part}, which is read, and {found}", remedy)
 
 
 def _chosen(
@@ -297,7 +337,7 @@ def _chosen(
     for number, file, label in named:
         where = f"row {number} of {name}"
         row = find(number, file, where)
-        if row == _FOUND or (row is None and file.lstrip().startswith("#")):
+        if row in (_FOUND, _ELSEWHERE) or (row is None and file.lstrip().startswith("#")):
             continue
         if row is None:
             stale.append((number, file))
@@ -326,6 +366,38 @@ def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, na
         raise DataError(what, f"found {first}; {there}", "the rows name pages: read each as an image: `pages`")
     remedy = "name files by their path within the folder" + ("" if len(stale) == total else ", or remove those rows")
     raise DataError(what, f"found {first}; {there}", remedy)
+
+
+def _several_in_a_cell(chosen: Mapping[int, str], name: str) -> list[str]:
+    """A note on cells such as "cat|dog" that may be several labels; a DataError where they are: others have each alone.
+
+    Marks between labels may be any of ``|;,/&+``; without each of them alone, bars and semicolons count where some part
+    is in another cell as well.
+    """
+    counts = Counter(label for label in chosen.values() if label)
+    parts_of = {
+        label: [part.strip(" '\"") for part in re.split(r"[|;,/&+]", label.strip("[](){} "))] for label in counts
+    }
+    several = {label: parts for label, parts in parts_of.items() if len(parts) > 1 and all(parts)}
+    alone = counts.keys() - several.keys()
+    certain = [label for label, parts in several.items() if alone.issuperset(parts)]
+    of_part = Counter(part for label, parts in parts_of.items() for part in {*parts})
+    may_be = [
+        label for label, parts in several.items() if set("|;") & set(label) and any(of_part[p] > 1 for p in parts)
+    ]
+    if certain:
+        label = min(certain)
+        found = f"found {label!r}, and {' and '.join(map(repr, several[label]))} alone elsewhere"
+        remedy = f"keep one of them, such as {several[label][0]!r}, or leave such rows out"
+        joined = " and ".join(several[label])
+        raise DataError(
+            f"{name} has several labels in {sum(counts[each] for each in certain)} of {counts.total()} cells",
+            f"expected one label per image, {found}", f"{remedy}; if it is a class of its own, call it {joined!r}",
+        )  # fmt: skip
+    if not may_be:
+        return []
+    count = sum(counts[each] for each in may_be)
+    return [f"{name}: {count} cells such as {min(may_be)!r} may be several labels, and were read as one class each"]
 
 
 def _whole_numbers(chosen: dict[int, str], name: str, notes: list[str]) -> dict[int, str]:

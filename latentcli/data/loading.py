@@ -42,7 +42,7 @@ def load(
         classes: keep only the images of these classes, and number the classes in this order.
         labels: a CSV file with columns File,Label (or such as filename;class) that replaces all labels of the source;
             File is a path within the folder, or the number of the row (from 0) for every other source. Or an ``.npy``
-            file with a label for each image, in their order.
+            file with a label for each image, in their order. A column such as ``split`` tells the part of each image.
         strict: refuse rows of it that name no file of the folder, instead of counting them in the notes.
         no_label: names that mean, in any case, that an image has no label, as an empty one does; None:
             ``core.labels.NO_LABEL``; names among ``classes`` are classes.
@@ -88,6 +88,10 @@ def load(
         if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
             no_label = [name for name in meant if name not in classes]
     _check_colour(background)
+    if labels is not None and wanted.asked:
+        from latentcli.data.labels import tells_parts
+
+        wanted = replace(wanted, in_table=tells_parts(Path(labels)))
     how = _Reading(
         wanted, classes, labels is None and not no_classes, no_label, image_shape, image_size, max_bad,
         PixelRules(None if range is None else parse_range(range), spans_of(spans or {}), background, pages),
@@ -104,7 +108,7 @@ def load(
     if labels is not None:
         from latentcli.data.labels import with_labels
 
-        images = with_labels(images, Path(labels), strict, no_label)
+        images = with_labels(images, Path(labels), strict, no_label, wanted)
         if not images.labels.any:
             raise DataError(
                 f"{labels} labels no image of {images.name}", "; ".join(images.notes) or "found no label in it",
@@ -200,11 +204,19 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         return idx.load(idx_folder, how.wanted, name, how.no_label, how.own_labels, how.rules)
     notes: tuple[str, ...] = ()
     below: Mapping[str, str] | None = None
+    elsewhere: dict[str, tuple[str, ...]] = {}
     try:
         inner, parts, beside = splits.within(path)
         if parts:
             of_part, note = splits.chosen(name, parts, how.wanted, beside)
             notes = (note,)
+            if not how.own_labels:
+                others = {part: each for part, each in parts.items() if each is not of_part}
+                start = inner.relative_to(path)
+                elsewhere = {
+                    part: tuple((start / file).as_posix() for file in splits.files_of(inner, each))
+                    for part, each in others.items()
+                }
             if isinstance(of_part, Path):
                 inner = splits.within(of_part)[0]
             else:
@@ -221,7 +233,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         how.progress, how.no_label, how.rules, below,
     )  # fmt: skip
     return replace(
-        images, name=name, parts=tuple(parts), notes=(*notes, *images.notes),
+        images, name=name, parts=tuple(parts), notes=(*notes, *images.notes), elsewhere=elsewhere,
         files=tuple(prefix + file for file in images.files or ()),
         bad_files=tuple((prefix + file, why) for file, why in images.bad_files),
     )  # fmt: skip

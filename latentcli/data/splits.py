@@ -20,8 +20,11 @@ PARTS = {
 """Each part with the names that people give it, in any case."""
 
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
+OF_EACH = ("split", "splits", "partition", "subset", "part", "fold", "set", "usage")
+"""Names of an array, or of a column, that tells the part of each image."""
 _NAME = re.compile(
-    rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?",
+    rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?"
+    r"(?:[_\-. ]?\d+k?)?(?:[_\-. ](?P<after>.+))?",
     re.IGNORECASE,
 )
 _DEEPEST = 16  # folders that hold nothing but one other
@@ -37,26 +40,41 @@ class Wanted:
         part: one of ``PARTS``.
         asked: whether the user asks for it, so that nothing else is read in its place: no other part, and no source
             that has none. Otherwise it is what the caller prefers where there are parts.
+        in_table: whether a table beside the source tells the parts, if the source has none.
     """
 
     part: str = "train"
     asked: bool = False
+    in_table: bool = False
 
     def check_whole(self, name: str, found: str) -> None:
         """Raise a DataError, which says what was ``found``, if a part is asked for of a source that has none."""
-        if self.asked:
+        if self.asked and not self.in_table:
             remedy = "leave out `split`: all its images are read then"
             raise DataError(f"{name} has no {self.part} part, nor any other", found, remedy)
 
 
 def part_of(name: str) -> str | None:
-    """The part that a folder of this name holds, such as "val" of ``Validation_set``; None of any other."""
+    """The part that a folder of this name holds, such as "val" of ``Validation_set`` and ``val2017``, or None."""
     found = _NAME.fullmatch(name.strip())
-    return None if found is None else PART_OF[found["part"].lower()]
+    return None if found is None or found["after"] else PART_OF[found["part"].lower()]
 
 
 Part = Path | Mapping[str, str]
 """Where the images of a part are: in a folder; or, for each class, in this sub-folder of its folder."""
+
+
+def files_of(folder: Path, part: Part) -> list[str]:
+    """The image files of a part, by their paths within the folder that has it.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    inner = [part] if isinstance(part, Path) else [folder / name / within for name, within in part.items()]
+    return [
+        (path.relative_to(folder) / file).as_posix() for path in inner
+        for file in folders.Entries.of(path).images
+    ]  # fmt: skip
 
 
 def within(folder: Path) -> tuple[Path, Mapping[str, Part], list[str]]:
@@ -117,15 +135,21 @@ def _folders_of_images(folder: Path) -> list[str]:
 
 
 def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
-    """The parts among sub-folders that have the same text before the part's name: ``seg_train`` and ``seg_test``."""
-    groups: dict[str, dict[str, list[str]]] = {}
+    """The parts among sub-folders with the same text around the part's name: ``seg_train_hr`` and ``seg_test_hr``."""
+    groups: dict[tuple[str, str], dict[str, list[str]]] = {}
     for name in names:
         if (found := _NAME.fullmatch(name.strip())) is not None:
-            group = groups.setdefault((found["before"] or "").casefold(), {})
+            around = (found["before"] or "").casefold(), (found["after"] or "").casefold()
+            group = groups.setdefault(around, {})
             group.setdefault(PART_OF[found["part"].lower()], []).append(name)
-    parts = max(groups.values(), key=len, default={})
+    chosen_around, parts = max(groups.items(), key=lambda group: len(group[1]), default=(("", ""), {}))
     if len(parts) < 2:
         return {}
+    others = {around: of for around, of in groups.items() if of is not parts}
+    if more := [of for around, of in others.items() if chosen_around[1] or (around[1] and len(of) > 1)]:
+        found_names = ", ".join(name for of in (parts, *more) for several in of.values() for name in several)
+        remedy = f"name one of them: {folder / parts[next(iter(parts))][0]}; if they are classes, make folders train/…"
+        raise DataError(f"{folder} has several sets of parts", f"found {found_names}", remedy)
     for part, several in parts.items():
         if len(several) > 1:
             found_names = f"found {' and '.join(several)}"

@@ -209,7 +209,7 @@ def test_of_several_names_those_go_first_that_fit_and_are_called_like_the_labels
         "fine_label_names (3,) <U5 may name classes, and coarse_label_names goes before" in n for n in found.notes
     )
     with pytest.raises(
-        DataError, match="the label '2', which has no name in coarse_label_names\n  expected 0 to 1\n  if"
+        DataError, match=r"the label '2', which has no name in coarse_label_names\n  .*found 0 to 2\n  give 3"
     ):
         load(saved(tmp_path, data=x, labels=TRIO_OF_LABELS, **coarse))
 
@@ -525,7 +525,8 @@ def test_truth_values_and_rows_may_tell_the_part_of_each_image(tmp_path, arrays,
     ("split", "first"),
     [
         ([0, 1, 0, 1, 1], [0, 2]), ([1, 2, 3, 2, 2], [0]), ([False, True, True, True, True], [0]),
-        (["train", "extra", "test", "train", "test"], [0, 3]),
+        (["train", "extra", "test", "train", "test"], [0, 3]), (["A", "B", "A", "B", "B"], [0, 2]),
+        (["fit", "hold", "fit", "fit", "pick"], [0, 2, 3]), (["mine", "test", "test", "test", "mine"], [0, 4]),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("labelled", [True, False])
@@ -539,7 +540,7 @@ def test_parts_that_are_not_understood_are_told_and_the_line_makes_them_texts(
     with pytest.raises(DataError, match=r"no test part, nor any other\n.*split was not read as parts"):
         load(path, split="test")
     (note,) = (each for each in found.notes if "split was not read as parts" in each)
-    made = follow(note.replace("'?'", "'val'"), monkeypatch, tmp_path)
+    made = follow(note, monkeypatch, tmp_path)
     assert np.array_equal(load(made).images[:, 0], x[first])
 
 
@@ -1019,3 +1020,49 @@ def test_numbers_that_are_not_read_come_with_the_call_that_makes_them_so(tmp_pat
     np.save(path, array) if suffix == "npy" else np.savez(path, data=array)
     with pytest.raises(DataError, match=remedy):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "expected"),
+    [
+        ("labeled", [True, False, True, False], "7,,9,"), ("labelled_mask", [0, 1, 1, 1], ",8,9,7"),
+        ("is_labeled", [[1.0], [0.0], [0.0], [0.0]], "7,,,"), ("is_unlabelled", [1, 0, 0, 0], ",8,9,7"),
+        ("labeledIdx", [3, 1], ",8,,7"), ("labeled", [1, 0, 2, 0], None), ("labeled_indices", [4], None),
+        ("has_label", [1, 1, 0, 0], "7,8,,"),
+    ],
+)  # fmt: skip
+def test_images_outside_a_mask_of_the_labelled_are_unlabelled(tmp_path, key, values, expected):
+    path = tmp_path / "few.npz"
+    np.savez(path, data=np.arange(256, dtype=np.uint8).reshape(4, 8, 8), labels=[7, 8, 9, 7], **{key: np.array(values)})
+    found = load(path)
+    assert ",".join(found.labels.texts) == (expected or "7,8,9,7")
+    if expected is None:
+        assert f"{key} was not read" in " ".join(found.notes)
+    else:
+        assert f"by its {key}, {expected.split(',').count('')} of 4 images are unlabelled" in found.notes[-1]
+
+
+@pytest.mark.parametrize(("key", "label_key"), [("class_names", "labels"), ("label_names", "y"), ("names", "targets")])
+def test_a_column_of_several_labels_is_named_by_the_line_that_takes_it(tmp_path, monkeypatch, key, label_key):
+    rows = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0], [0, 1, 1], [1, 0, 1]], bool if label_key == "y" else int)
+    rows = 1 - rows if label_key == "y" else rows
+    path = saved(tmp_path, data=pixels(5, 8, 8), **{label_key: rows, key: np.array(["ant", "cow", "fox"])})
+    with pytest.raises(DataError) as caught:
+        load(path)
+    remedy = str(caught.value.remedy)
+    column = int(re.search(r"such as (\d)", remedy)[1])
+    name = ("ant", "cow", "fox")[column]
+    found = load(follow(remedy.partition("; `no_classes`")[0], monkeypatch, tmp_path))
+    assert found.class_names == (f"not {name}", name)
+    assert np.array_equal(found.labels.texts == name, rows[:, column] == 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "remedy"),
+    [([1, 2, 3], "count from 1"), ([0, 1, 3], "give 4 names"), ([0, 4, 5], "give 6 names"), ([2, 3, 3], "give 4 names"),
+     ([0, 1, 255], None)],
+)  # fmt: skip
+def test_numbers_without_names_are_refused_with_the_way_on_that_fits_them(labels, remedy):
+    with pytest.raises(DataError, match="which has no name in class_names") as caught:
+        encode_labels(np.array(labels), np.array(["a", "b", "c"]), "set")
+    assert (remedy is None and caught.value.remedy is None) or remedy in str(caught.value.remedy)

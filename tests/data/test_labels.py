@@ -269,3 +269,69 @@ def test_what_is_easily_made_a_table_is_refused_with_the_call_that_does_it(tmp_p
 @pytest.mark.parametrize("rows", ["0,cat\n0,\n0,cat\n", "0,\n0,cat\n"])
 def test_a_blank_label_contradicts_none(tmp_path, rows):
     assert with_labels(images(1), written(tmp_path, f"File,Label\n{rows}")).labels.texts.tolist() == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("table", "expected", "told"),
+    [
+        ("file,category_id,category_name\n0,3,cat\n1,5,dog\n2,3,cat\n", "cat dog cat", "'category_name', not of 'cat"),
+        ("row;label;Category Name\n0;1.0;cat\n1;2.0;dog\n2;;\n", "cat dog ", "'Category Name', not of 'label'"),
+        ("file,class_id,label\n0,1,cat\n1,2,dog\n", "cat dog ", "'label', not of 'class_id'"),
+        ("file,label,category\n0,1,pet\n1,2,pet\n", "1 2 ", "'label', not of 'category'"),
+        ("file,label,category\n0,1,pet\n1,2,\n", "1 2 ", "'label', not of 'category'"),
+        ("file,label,class\n0,cat,pet\n1,cow,farm\n", "cat cow ", "'label', not of 'class'"),
+    ],
+)
+def test_of_columns_of_labels_names_go_before_the_numbers_that_they_name(tmp_path, table, expected, told):
+    found = with_labels(images(3), written(tmp_path, table))
+    assert found.labels.texts.tolist() == expected.split(" ")
+    assert told in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("cells", "several"),
+    [
+        ("cat dog cat|dog", "'cat|dog', and 'cat' and 'dog' alone elsewhere"), ("dog dog;fox fox", "'dog;fox'"),
+        ("1 2 1,2", "'1,2'"), ("a b ['a','b']", "and 'a' and 'b' alone"), ("b/a b a", "'b/a'"),
+    ],
+)  # fmt: skip
+def test_several_labels_in_a_cell_are_refused(tmp_path, cells, several):
+    rows = [f'{row}\t"{cell}"' for row, cell in enumerate(cells.split())]
+    with pytest.raises(DataError, match="several labels in 1 of 3 cells") as caught:
+        with_labels(images(3), written(tmp_path, "\n".join(["File\tLabel", *rows, ""])))
+    assert several in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"), [("a|b a c|b", True), ("a;b b;c c;a", True), ("x;y z w", False), ("km/h mph m/s", False)]
+)
+def test_what_may_be_several_labels_in_a_cell_is_told(tmp_path, cells, told):
+    rows = [f'{row}\t"{cell}"' for row, cell in enumerate(cells.split())]
+    found = with_labels(images(3), written(tmp_path, "\n".join(["File\tLabel", *rows, ""])))
+    assert found.labels.texts.tolist() == cells.split()
+    assert ("may be several labels" in " ".join(found.notes)) == told
+
+
+@pytest.mark.parametrize(
+    ("files", "text", "line", "expected"),
+    [
+        (None, "cat\ndog\ncat\n", "Label", "cat dog cat"), (None, "1\n0\n1\n", "Label", "1 0 1"),
+        (None, "3,0\n5,2\n3,1\n", "Label,File", "3 3 5"), (None, "0;cat\n2;dog\n", "File;Label", "cat  dog"),
+        ("a.png b.png c", "cat,a.png\ndog,C\n", "Label,File", "cat  dog"),
+        ("a.png b.png c", "./b;cat\nc;dog\n", "File;Label", " cat dog"),
+        ("a.png b.png c", "7\ta\tcat\n8\tc\tdog\n", "column0\tFile\tLabel", "cat  dog"),
+    ],
+)  # fmt: skip
+def test_the_header_that_a_table_without_one_is_to_have_fits_its_columns(tmp_path, files, text, line, expected):
+    known = images(3, files=None if files is None else tuple(files.split()))
+    with pytest.raises(DataError) as caught:
+        with_labels(known, written(tmp_path, text))
+    told = str(caught.value.remedy).partition("begin it with the line ")[2].partition(" (")[0]
+    assert told == line
+    assert with_labels(known, written(tmp_path, f"{told}\n{text}")).labels.texts.tolist() == expected.split(" ")
+
+
+@pytest.mark.parametrize("text", ["a.png\nb.png\n", "File\na.png\n", "filename\nb\n"])
+def test_a_table_of_files_alone_is_told_to_have_no_labels(tmp_path, text):
+    with pytest.raises(DataError, match="it has no labels: write the label of each image behind it"):
+        with_labels(images(2, files=("a.png", "b.png")), written(tmp_path, text))

@@ -43,6 +43,13 @@ LAYOUTS = [
     ("x/y/train_set/a/1 x/y/test_set/a/2", {"split": "test"}, "x/y/test_set/a/2", "a", "test is read"),
     ("seg_train/seg_train/a/1 seg_train/seg_train/b/2 seg_test/seg_test/a/3 seg_pred/4", {},
      "seg_train/seg_train/a/1 seg_train/seg_train/b/2", "ab", "seg_pred left out"),
+    ("train1/a/1 test1/a/2", {"split": "test"}, "test1/a/2", "a", "parts train and test: test is read"),
+    ("train2017/1 val2017/2", {}, "train2017/1", "", "parts train and val: train is read"),
+    ("train_images/1 test_images/2", {"split": "test"}, "test_images/2", "", "test is read"),
+    ("train-50k/a/1 test-10k/a/2 unlabeled/3", {}, "train-50k/a/1", "a", "unlabeled left out"),
+    ("set/x_train_hr.v2/1 set/x_valid_HR.v2/2", {"split": "val"}, "set/x_valid_HR.v2/2", "", "val is read"),
+    ("bus_station/1 train_station/2", {}, "bus_station/1 train_station/2", "bus_station train_station", None),
+    ("test_a/1 train_b/2", {}, "test_a/1 train_b/2", "test_a train_b", None),
     ("train/a/1 test/2", {"split": "test"}, "test/2", "", "test is read"),
     ("train/1 bus/2 tram/3", {}, "bus/2 train/1 tram/3", "bus train tram", None),
     ("dataset/a/1 dataset/b/2", {}, "dataset/a/1 dataset/b/2", "ab", "nothing but dataset/"),
@@ -177,6 +184,7 @@ def test_single_pictures_are_read_in_the_order_given(tmp_path):
 @pytest.mark.parametrize(
     ("name", "part"),
     [("Train", "train"), ("validation", "val"), ("test-images", "test"), ("my_valid", "val"), ("trainset", "train"),
+     ("train2017", "train"), ("val_images_10k", "val"), ("test drive", None),
      ("strain", None), ("latest", None), ("evaluate", None), ("attestation", None), ("", None)],
 )  # fmt: skip
 def test_names_of_parts(name, part):
@@ -187,6 +195,13 @@ def test_parts_that_are_not_there_or_there_twice(tmp_path):
     put(tmp_path / "set", "train/a/1.png", "val/a/2.png", "valid/a/3.png")
     with pytest.raises(DataError, match=r"two val parts\n  found val and valid\n  name one of them: .*set/val"):
         load(tmp_path / "set")
+    put(tmp_path / "numbered", "train1/a/1.png", "train2/a/2.png", "test1/a/3.png")
+    with pytest.raises(DataError, match=r"two train parts\n  found train1 and train2\n"):
+        load(tmp_path / "numbered")
+    put(tmp_path / "joined", *(f"{part}_{each}/1.png" for part in ("train", "test") for each in ("cat", "dog")))
+    (tmp_path / "joined/test_dog").rename(tmp_path / "joined/dog")
+    with pytest.raises(DataError, match=r"several sets of parts\n  found .*train_cat, .*train_dog"):
+        load(tmp_path / "joined")
     put(tmp_path / "other", "val/a/1.png", "test/a/2.png")
     with pytest.raises(DataError, match=r"no train part\n  found val and test\n  choose one: `split` val"):
         load(tmp_path / "other")
@@ -306,3 +321,71 @@ def test_other_files_are_refused_with_a_way_on(tmp_path, name, what):
     with pytest.raises(DataError, match=what) as caught:
         load(tmp_path / name)
     assert caught.value.remedy
+
+
+BOTH = "train/0 train/1 test/0 test/1"
+
+
+@pytest.mark.parametrize(
+    ("files", "table", "rows", "how", "labelled", "note"),
+    [
+        (f"{BOTH} train/2", "labels.csv", "0 1 2", {}, "train/0 train/1 train/2", "of train, which alone has 1 others"),
+        (BOTH, "train.csv", "0", {}, "train/0", "of train, as it is called"),
+        (BOTH, "test/labels.csv", "1", {"split": "test"}, "test/1", "of test, as it is called"),
+        (BOTH, "labels.csv", "train/0 test/0 test/1", {}, "train/0", "2 names of other parts"),
+        ("train/0 test/1", "labels.csv", "0 1", {"prefer": "test"}, "test/1", "1 names of other parts"),
+        ("a/train/0 a/test/1 b/train/2 b/test/3", "y.csv", "2.png 3 1", {"split": "test"}, "a/test/1 b/test/3",
+         "1 names"),
+    ],
+)  # fmt: skip
+def test_names_in_a_table_are_of_the_part_that_is_read(tmp_path, files, table, rows, how, labelled, note):
+    folder = put(tmp_path / "set", *names(files))
+    (folder / table).write_text("File,Label\n" + "".join(f"{row},x\n" for row in rows.split()))
+    found = load(folder, labels=folder / table, **how)
+    assert [file for file, text in zip(found.files, found.labels.texts, strict=True) if text] == names(labelled)
+    assert note in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("files", "table", "rows", "how", "remedy"),
+    [
+        (BOTH, "labels.csv", "0 1", {}, "labels_train.csv"),
+        (BOTH, "train.csv", "0 1", {"split": "test"}, "`split` train"),
+        (f"{BOTH} train/2", "labels.csv", "2 1", {"prefer": "test"}, "such as 'test/1.png'"),
+        ("a/train/0 a/test/0 b/train/2 b/test/3", "y.csv", "0.PNG", {}, "y_train.csv"),
+    ],
+)
+def test_names_that_may_be_of_several_parts_are_refused(tmp_path, files, table, rows, how, remedy):
+    folder = put(tmp_path / "set", *names(files))
+    (tmp_path / table).write_text("File,Label\n" + "".join(f"{row},x\n" for row in rows.split()))
+    with pytest.raises(
+        DataError, match=r"may be of more than one part of set\n  found '.*', of .*, which is read"
+    ) as caught:
+        load(folder, labels=tmp_path / table, **how)
+    assert remedy in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("files", "table", "how", "labelled", "left", "note"),
+    [
+        (BOTH, "split,file,label train,0,a train,1,b test,0,b test,1,a", {}, "train/0:a train/1:b", "", "2 rows of"),
+        (BOTH, "file,label,is_train 0,a,True 1,b,True 0,b,False", {"split": "test"}, "test/0:b", "test/1", "is_train"),
+        ("0 1 2 3", "file,label,set 0,a,training 1,b,val 2,a,test", {"split": "test"}, "2:a", "3", "test is read"),
+        ("0 1 2", "file,subset,class 0,train,a 1,test,b 2,,a", {}, "0:a 2:a", "", "train is read"),
+        ("0 1", "file,label,split 0,a,dev 1,b,dev", {}, "0:a 1:b", "", "the val part only"),
+        ("0 1", "file,label,fold 0,a,1 1,b,2", {}, "0:a 1:b", "", "'fold' was not read as parts"),
+    ],
+)  # fmt: skip
+def test_a_column_tells_the_part_of_each_row(tmp_path, files, table, how, labelled, left, note):
+    folder = put(tmp_path / "set", *names(files))
+    (tmp_path / "labels.csv").write_text("\n".join(table.split()) + "\n")
+    found = load(folder, labels=tmp_path / "labels.csv", **how)
+    read = dict(zip(found.files, found.labels.texts.tolist(), strict=True))
+    expected = dict(each.split(":") for each in labelled.split()) | dict.fromkeys(left.split(), "")
+    assert read == {f"{file}.png": label for file, label in expected.items()}
+    assert note in " ".join(found.notes)
+    rows = table.replace("is_train", "fold").split()[:2]
+    if {*how} and "/" not in files:
+        (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+        with pytest.raises(DataError, match=r"has no test part"):
+            load(folder, labels=tmp_path / "labels.csv", **how)
