@@ -47,14 +47,15 @@ def encode_labels(
         given = _given_names(class_names, f"{name} holds {key}")
         names = [text for text in read_labels(given, name, no_label)[0] if text]
         if numbers:
-            _check_named(texts, len(given), name, key)
-            texts = [text if not text or text.startswith("-") else given[int(text)] for text in texts]
+            without = {"", *(NO_LABEL if no_label is None else no_label)}
+            _check_named([text for text in texts if text not in without], len(given), name, key)
+            texts = [text if text in without or text.startswith("-") else given[int(text)] for text in texts]
     of_distinct, _ = read_labels(texts, name, no_label)
     if names is not None and (unknown := [text for text in of_distinct if text and text not in names]):
         raise _without_name(unknown[0], names[:12], name, key, no_label)
     codes = Labels.of(of_distinct, names)
     _, notes = read_labels(np.array(texts, dtype=object)[inverse.reshape(-1)].tolist(), name, no_label)
-    if (largest := _unsigned_minus_one(distinct)) is not None:
+    if (largest := _unsigned_minus_one(distinct)) is not None and str(largest) not in (no_label or ()):
         notes = (
             *notes,
             f"{name}: {largest} is what -1 becomes in {values.dtype}; if it means so: `no_label` {largest}",
@@ -211,7 +212,7 @@ def _numbers(distinct: np.ndarray, class_names: np.ndarray | None, name: str) ->
 
 def _check_named(numbers: Sequence[str], count: int, name: str, key: str) -> None:
     """Raise a DataError unless numbers have one of so many names; what is negative may mean no label."""
-    found = [int(text) for text in numbers if text and not text.startswith("-")]
+    found = [int(text) for text in numbers if not text.startswith("-")]
     if not found or max(found) < count:
         return
     least, most = min(found), max(found)
@@ -221,6 +222,7 @@ def _check_named(numbers: Sequence[str], count: int, name: str, key: str) -> Non
     elif most < 2 * count:
         remedy = f"give {most + 1} names, one for each number from 0 to {most}"
     without = min(number for number in found if number >= count)
+    remedy = remedy or f"if it means no label: `no_label` {without}"
     problem = f"{name} holds the label '{without}', which has no name in {key}"
     raise DataError(problem, f"expected 0 to {count - 1}, found {least} to {most}", remedy)
 

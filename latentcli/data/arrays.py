@@ -240,5 +240,10 @@ def _of_classes(content: Mapping[str, UnreadArray]) -> list[str]:
         of_images = [
             key for key in rows if math.isqrt(content[key].shape[1]) ** 2 == content[key].shape[1] >= SMALLEST**2
         ]
+    lengths = {len(content[key]) for key in of_images}
+    if any(
+        len(array) in lengths for key, array in content.items() if array.ndim == 1 and not keys.may_name_classes(key)
+    ):
+        return []  # these may be their labels
     kinds = {(content[key].shape[1:], content[key].dtype) for key in of_images}
     return of_images if len(of_images) > 1 == len(kinds) and keys.count_of_labels(content) is None else []

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -36,6 +37,12 @@ _RECIPES = {
 }  # fmt: skip
 """By suffixes: what such a file is, the lines that read it, and the arrays that are saved."""
 
+
+_PACKED = {
+    ".bz2": "tar -xf", ".tbz2": "tar -xf", ".xz": "tar -xf", ".txz": "tar -xf", ".zst": "tar -xf", ".7z": "7z x",
+    ".rar": "unrar x",
+}  # fmt: skip
+"""Suffixes of archives that are not read, and what unpacks them."""
 
 _NO_PICTURES = ("BUFR", "GRIB", "HDF5", "IPTC", "MPEG", "WMF", "EPS")
 """What Pillow knows by name alone, or opens with programs beside it only."""
@@ -111,6 +118,9 @@ def refusal(path: Path) -> DataError | None:
     if suffix in (".pkl", ".pickle"):  # no lines that read it: they would run what is in it
         remedy = "have the program that made it write an .npz file: numpy.savez(file, data=images, labels=labels)"
         return DataError(f"{path} is a pickle, which can run any program, not images", None, remedy)
+    if suffix in _PACKED:
+        remedy = f"unpack it, and name the folder: {_PACKED[suffix]} {shlex.quote(str(path))}"
+        return DataError(f"{path} is packed in a way that is not read", "expected .zip, .tar or .tar.gz", remedy)
     for suffixes, (what, reading, arrays) in _RECIPES.items():
         if suffix in suffixes:
             return _refused(path, what, "", reading.format(file=str(path)), arrays)

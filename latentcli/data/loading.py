@@ -1,6 +1,7 @@
 """``load``: whatever the user calls DATA, as one ``ImageSet``."""
 
 import os
+import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -189,6 +190,11 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
             return replace(images, notes=(*notes, *images.notes))
         if (refused := foreign.refusal(path)) is not None:
             raise refused
+    if (address := re.match(r"(https?|s3|gs|ftp):/+(.*)", str(path))) is not None:
+        url = f"{address[1]}://{address[2]}"
+        raise DataError(
+            f"{url} is an address, and nothing is downloaded from it", None, "download it, and name the file"
+        )
     what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
     remedy = "name one of them, a .npz or .npy file, a folder of images, an archive of one, or a folder of IDX files"
     raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)

@@ -1060,9 +1060,23 @@ def test_a_column_of_several_labels_is_named_by_the_line_that_takes_it(tmp_path,
 @pytest.mark.parametrize(
     ("labels", "remedy"),
     [([1, 2, 3], "count from 1"), ([0, 1, 3], "give 4 names"), ([0, 4, 5], "give 6 names"), ([2, 3, 3], "give 4 names"),
-     ([0, 1, 255], None)],
+     ([0, 1, 255], "means no label: `no_label` 255")],
 )  # fmt: skip
 def test_numbers_without_names_are_refused_with_the_way_on_that_fits_them(labels, remedy):
     with pytest.raises(DataError, match="which has no name in class_names") as caught:
         encode_labels(np.array(labels), np.array(["a", "b", "c"]), "set")
-    assert (remedy is None and caught.value.remedy is None) or remedy in str(caught.value.remedy)
+    assert remedy in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("names", [
+    ("arr_0", "arr_1", "arr_2", "arr_3"), ("X_labeled", "y_labeled", "X_unlabeled", "ids"), ("a", "of_a", "b", "of_b"),
+])  # fmt: skip
+def test_arrays_of_images_beside_as_many_labels_are_no_classes(tmp_path, names):
+    first, of_first, second, of_second = names
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+    arrays = {first: images, of_first: np.arange(30) % 3, second: images[:20], of_second: np.arange(20) % 3}
+    np.savez(tmp_path / "set.npz", **arrays)
+    with pytest.raises(DataError) as refused:
+        load(tmp_path / "set.npz")
+    assert "each class" not in str(refused.value)
+    assert "name the right one 'data'" in str(refused.value.remedy)
