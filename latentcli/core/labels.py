@@ -166,15 +166,22 @@ def read_labels(
 
 
 def _alike(names: Iterable[str], of: str) -> tuple[str, ...]:
-    """A note on classes whose names differ in capitals or in spaces around them alone, at most one."""
+    """A note on classes whose names differ in what the eye passes over alone, at most one: see ``_seen``."""
     spellings: dict[str, list[str]] = {}
     for name in sorted(names):
-        spellings.setdefault(name.strip().casefold(), []).append(name)
+        spellings.setdefault(_seen(name), []).append(name)
     pairs = [", ".join(map(repr, each)) for each in spellings.values() if len(each) > 1]
     if not pairs:
         return ()
     more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
-    return (f"{of}: these classes differ in capitals or spaces alone, and stay apart: {'; '.join(pairs[:3])}{more}",)
+    what = "in capitals, spaces or how letters are written alone"
+    return (f"{of}: these classes differ {what}, and stay apart: {'; '.join(pairs[:3])}{more}",)
+
+
+def _seen(name: str) -> str:
+    """A name without what the eye passes over: capitals, spaces around it, letters of no width or of full width."""
+    visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", visible).strip().casefold()
 
 
 def class_order(names: Iterable[str]) -> tuple[str, ...]:

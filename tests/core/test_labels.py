@@ -179,7 +179,7 @@ def test_images_of_some_classes_are_those_in_the_order_given():
 )
 def test_classes_that_look_alike_are_told(texts, told):
     names, notes = read_labels(texts, "set")
-    lines = [note for note in notes if "capitals or spaces" in note]
+    lines = [note for note in notes if "stay apart" in note]
     assert len(lines) == bool(told)
     assert all(told in line for line in lines)
     assert names == ["" if name.casefold() == "nan" else name for name in texts]
