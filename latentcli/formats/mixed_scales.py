@@ -11,7 +11,7 @@ import numpy as np
 from latentcli.formats.found_numbers import BITS, FoundNumbers
 
 _APART = 8  # times the brightest of some images, above which the brightest of all others lie: three bits
-_SHARE = 0.1  # of the images, that are the darker ones
+_SHARE, _FEWEST = 0.1, 2  # of the images, that are the darker ones
 _FRACTIONS, _NO_FRACTIONS = 1.0, 32.0  # floats up to the one beside floats beyond the other are never of one scale
 _BRIGHT = 0.99  # the quantile of an image that is compared: its brightest but hot pixels
 _IMAGES, _NUMBERS = 2048, 1024  # of an array, and of each of its images, that are compared
@@ -40,7 +40,10 @@ def _mixed(tops: np.ndarray, dtypes: Sequence[np.dtype], name: Callable[[int], s
     for dark in range(1, len(places)):
         below, above = float(tops[places[dark - 1]]), float(tops[places[dark]])
         never = dtypes[places[dark]].kind == "f" and below <= _FRACTIONS and above >= _NO_FRACTIONS
-        if above > _APART * below and (never or dark >= _SHARE * len(tops)):
+        several = dark >= max(_FEWEST, _SHARE * len(tops))
+        if dtypes[places[dark - 1]] == np.uint8:
+            several = several and below <= 1  # truth values; other bytes have one scale, and may be dark
+        if above > _APART * below and (never or several):
             break
     else:
         return ""

@@ -29,7 +29,7 @@ def put(folder: Path, *names: str) -> Path:
     """Pictures of these names; each is as bright as its place in the list."""
     for level, name in enumerate(names):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(picture(100 + level))
+        (folder / name).write_bytes(picture((100 + 60 * level) % 256))
     return folder
 
 
