@@ -587,7 +587,7 @@ CASES: dict[str, Case] = {
         classes=tuple(sorted(NFC)),
     ),
     "23 capitals within": array(
-        npz(labels=np.where(np.arange(24) < 12, TEXTS, np.char.title(TEXTS))), "capitals or spaces", "'Ant', 'ant'",
+        npz(labels=np.where(np.arange(24) < 12, TEXTS, np.char.title(TEXTS))), "stay apart", "'Ant', 'ant'",
         classes=("Ant", "Bee", "Cat", *NAMES), accuracy=None,
     ),
     "23 capitals": Case(
