@@ -1,6 +1,5 @@
 """``graph.npz``: a fitted graph, with the fingerprint of the checkpoint whose latents it reads."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,6 @@ import numpy as np
 from latentcli.core.errors import DataError, ModelFileError, printable
 from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 from latentcli.formats.digests import is_digest, short
-from latentcli.formats.regular_files import open_regular
-
-MEMBERS = {"points.npy", "probabilities.npy"}
-"""What an archive holds that is a graph."""
-
-
-def holds_graph(path: Path) -> bool:
-    """Whether this is an archive with a graph in it, by the names of its members."""
-    try:
-        file, _ = open_regular(path)
-        with file, zipfile.ZipFile(file) as archive:
-            return set(archive.namelist()) >= MEMBERS
-    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError):
-        return False
 
 
 def write(path: Path, params: Mapping[str, Any]) -> None:

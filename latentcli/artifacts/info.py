@@ -17,6 +17,7 @@ from latentcli.artifacts.latents import read_latents
 from latentcli.artifacts.parameters import read_classifier
 from latentcli.core.errors import ModelFileError
 from latentcli.core.latents import ARRAYS_OF_FEATURES
+from latentcli.formats import own_files
 from latentcli.formats.regular_files import kind, open_regular, reason
 from latentcli.numerics.history import kept
 
@@ -87,7 +88,7 @@ def _archive_reader(path: Path) -> Callable[[Path], Description]:
         raise ModelFileError(f"cannot read {path}", found, remedy) from error
     if "data.pkl" in names:
         return _network_reader(path)
-    if names >= graphs.MEMBERS:
+    if own_files.kind_of(path) == "graph":
         return _graph
     if not names.isdisjoint(f"{name}.npy" for name in ARRAYS_OF_FEATURES.values()):
         return _latents

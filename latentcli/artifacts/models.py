@@ -105,9 +105,8 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     path = Path(path)
     own_files.check_place(path, own_files.CLASSIFIER)
     read = probes.read if probes.is_archive(path) else parameters.read_classifier
-    read = graphs.read if graphs.holds_graph(path) else read
-    if own_files.kind_of(path) is None:  # missing or damaged: its name tells which command makes it
-        read = {".npz": graphs.read, ".pth": probes.read}.get(path.suffix.lower(), read)
+    kind = own_files.kind_of(path) or path.suffix.lower()  # missing or damaged: its name tells which command makes it
+    read = {"graph": graphs.read, ".npz": graphs.read, ".pth": probes.read}.get(kind, read)
     known = {}
     if model is not None:
         model.check_features(None)
@@ -144,7 +143,7 @@ def load_density_classifier(path: str | Path, model: TrainedModel | None = None)
     Raises:
         ModelFileError: also if it is another classifier.
     """
-    archive = probes.is_archive(Path(path)) and not graphs.holds_graph(Path(path))
+    archive = probes.is_archive(Path(path)) and own_files.kind_of(Path(path)) != "graph"
     found = None if archive else load_classifier(path, model)
     if isinstance(found, DensityClassifier):
         return found

@@ -8,6 +8,7 @@ import pytest
 from latentcli.artifacts import graphs
 from latentcli.classifiers.graph.graph_classifier import GraphClassifier
 from latentcli.core.errors import ModelFileError, OutputError
+from latentcli.formats import own_files
 from latentcli.formats.checksummed_npz import write_arrays
 
 SIGNED = {"checkpoint": "a" * 64}
@@ -39,10 +40,10 @@ def test_the_graph_comes_back(path):
 def test_it_is_known_by_its_content(path, tmp_path):
     graphs.write(path, fitted()[0].to_params() | SIGNED)
     path.rename(tmp_path / "any.name")
-    assert graphs.holds_graph(tmp_path / "any.name")
+    assert own_files.kind_of(tmp_path / "any.name") == "graph"
     write_arrays(path, {"mu": np.zeros((3, 2))})
-    assert not graphs.holds_graph(path)
-    assert not graphs.holds_graph(tmp_path / "missing")
+    assert own_files.kind_of(path) != "graph"
+    assert own_files.kind_of(tmp_path / "missing") is None
 
 
 def test_the_graph_of_another_checkpoint_is_refused(path):
