@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from latentcli.numerics import threads
-from latentcli.numerics.threads import SPINS, available, cpu_quota, settle
+from latentcli.numerics.threads import SPINS, available, cpu_quota, settle, side_by_side
 
 READ_BY_A_CHILD = "import latentcli, os; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_NUM_THREADS'))"
 
@@ -86,3 +89,30 @@ def test_torch_threads_are_as_before_after_the_block():
     with threads.torch_threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads_of_numpy", [1, 2, 5])
+def test_results_come_in_order_whatever_the_threads(threads_of_numpy):
+    limits = ThreadpoolController().select(user_api="blas")
+    seen = []
+
+    def compute(item):
+        seen.append(threading.get_ident())
+        time.sleep(0.02 if item == 0 else 0)  # the first is the last to be done
+        return item, [library["num_threads"] for library in limits.info()]
+
+    with limits.limit(limits=threads_of_numpy):
+        found = list(side_by_side(compute, range(7)))
+        after = {library["num_threads"] for library in limits.info()}
+    assert [item for item, _ in found] == list(range(7))
+    assert {count for _, counts in found for count in counts} == {1}  # no product on threads of its own
+    assert after == {threads_of_numpy}
+    assert (len(set(seen)) > 1) == (threads_of_numpy > 1)
+
+
+def test_an_error_of_one_item_ends_all_and_gives_the_threads_back():
+    limits = ThreadpoolController().select(user_api="blas")
+    before = [library["num_threads"] for library in limits.info()]
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side(lambda item: 1 // item, [1, 0, 2]))
+    assert [library["num_threads"] for library in limits.info()] == before

@@ -1,7 +1,9 @@
 """Expectation maximisation over chunks of data that need not fit in memory, with labels where there are some.
 
 Only sums over the samples are kept: the sufficient statistics, and the log likelihood. The sums run on the CPU in
-numpy, which is faster there, or on an accelerator in torch; the maximisation step is small and always numpy.
+numpy, which is faster there, chunks side by side on as many threads as numpy has; or on an accelerator in torch. They
+are added up in the order of the chunks, so that the number of threads does not change them. The maximisation step is
+small and always numpy.
 
 Source: Dempster, Laird & Rubin 1977; Nigam, McCallum, Thrun & Mitchell 2000, section 5, for the labelled samples.
 """
@@ -9,13 +11,15 @@ Source: Dempster, Laird & Rubin 1977; Nigam, McCallum, Thrun & Mitchell 2000, se
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from latentcli.classifiers.mixture.gaussians import Mixture, features, from_statistics
 from latentcli.core.labels import UNLABELLED
+from latentcli.numerics.threads import side_by_side
 
+Result = TypeVar("Result")
 _RESIDENT_BYTES = 4 * 2**30  # data up to this size stays on an accelerator from one iteration to the next
 
 
@@ -58,11 +62,20 @@ class Samples:
         return len(self.points)
 
     def _read(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        for start in range(0, len(self.points), self.chunk_size):
-            rows = slice(start, start + self.chunk_size)
-            labels = self.labels[rows]
-            points = np.asarray(self.points[rows], dtype=np.float64) - self.origin
-            yield points, labels if (labels != UNLABELLED).any() else None
+        yield from map(self._chunk, range(0, len(self.points), self.chunk_size))
+
+    def _chunk(self, start: int) -> tuple[np.ndarray, np.ndarray | None]:
+        rows = slice(start, start + self.chunk_size)
+        labels = self.labels[rows]
+        points = np.asarray(self.points[rows], dtype=np.float64) - self.origin
+        return points, labels if (labels != UNLABELLED).any() else None
+
+    def each(self, compute: Callable[..., Result]) -> Iterator[Result]:
+        """What ``compute`` makes of the points and labels of each of the ``chunks``, in their order."""
+        if self.xp is np:
+            starts = range(0, len(self), self.chunk_size)
+            return side_by_side(lambda start: compute(*self._chunk(start)), starts)
+        return (compute(*chunk) for chunk in self.chunks())
 
     def chunks(self) -> Iterator[tuple[Any, Any]]:
         """Of each chunk the points, (n, D) from the origin, and the labels, (n,), or None where there are none."""
@@ -104,9 +117,8 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
         natural = xp.asarray(natural, device=samples.device)
         if component_classes is not None:
             component_classes = xp.asarray(component_classes, device=samples.device)
-    totals: Any = 0.0, 0.0, 0.0
-    statistics, shared, total = totals
-    for points, labels in samples.chunks():
+
+    def of_chunk(points: Any, labels: Any) -> tuple[Any, Any, Any]:
         phi = features(points, mixture.covariance_type, xp)
         responsibilities = natural @ phi  # (K, n) log joint, in place from here on
         if component_classes is not None and labels is not None:
@@ -117,9 +129,13 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
         xp.exp(responsibilities, out=responsibilities)
         sums = responsibilities.sum(0)
         responsibilities /= sums
-        total = total + (highest + xp.log(sums)).sum()
-        statistics = statistics + responsibilities @ phi.T
-        shared = shared + responsibilities @ responsibilities.T
+        log_likelihood = (highest + xp.log(sums)).sum()
+        return responsibilities @ phi.T, responsibilities @ responsibilities.T, log_likelihood
+
+    totals: Any = 0.0, 0.0, 0.0
+    for found in samples.each(of_chunk):
+        totals = tuple(total + of_one for total, of_one in zip(totals, found, strict=True))
+    statistics, shared, total = totals
     if xp is not np:
         statistics, shared = statistics.cpu().numpy(), shared.cpu().numpy()
     return Expectation(statistics, float(total) / len(samples), shared)

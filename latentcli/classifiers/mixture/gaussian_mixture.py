@@ -21,6 +21,7 @@ from latentcli.classifiers.mixture.semi_supervised import Settings, check_sample
 from latentcli.core.errors import ModelFileError
 from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import check
+from latentcli.numerics.threads import side_by_side
 
 
 class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -157,8 +158,13 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         mixture, origin = self._mixture(), self.weights_ @ self.means_
         result = np.empty((len(points), width) if width else len(points))
         step = self.chunk_size or 1024
-        for first in range(0, len(points), step):
-            result[first : first + step] = reduce(log_joint(points[first : first + step], mixture, origin)).T
+        starts = range(0, len(points), step)
+
+        def reduced(first: int) -> np.ndarray:
+            return np.asarray(reduce(log_joint(points[first : first + step], mixture, origin)).T)
+
+        for first, rows in zip(starts, side_by_side(reduced, starts), strict=True):
+            result[first : first + step] = rows
         return result
 
     def score_samples(self, X: np.ndarray) -> np.ndarray:

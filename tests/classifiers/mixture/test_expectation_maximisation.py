@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 
 from latentcli.classifiers.mixture.expectation_maximisation import (
     CollapsedComponent,
@@ -176,3 +177,14 @@ def test_the_cpu_needs_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_number_of_threads_changes_no_bit():
+    points, means = problem(3, samples=3_000, dimensions=20)
+    fits = []
+    for threads in (1, 2, 5):
+        with threadpool_limits(threads, user_api="blas"):
+            fits.append(maximise_likelihood(unlabelled(points), unit_start(means, "full"), tol=0.0, max_iter=5))
+    for fit in fits[1:]:
+        assert fit.log_likelihoods == fits[0].log_likelihoods
+        assert_array_equal(fit.mixture.covariances, fits[0].mixture.covariances)
