@@ -8,6 +8,7 @@ import numpy as np
 
 from latentcli.core.errors import OutputError, UsageError
 from latentcli.core.latents import Latents
+from latentcli.core.stages import stage
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import DensityClassifier, LatentClassifier
@@ -253,6 +254,7 @@ def _evenly(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 
 
+@stage("drawing")
 def draw(kind: str, path: Path, *arguments: Any, **named: Any) -> Path:
     """Draw one of ``FIGURES`` and save it."""
     from latentcli.figures import FIGURES, save

@@ -8,6 +8,7 @@ import numpy as np
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
+from latentcli.core.stages import stage
 from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 from latentcli.formats.digests import is_digest
 
@@ -45,6 +46,7 @@ def holds_latents(path: Path) -> bool:
         return False
 
 
+@stage("reading latents")
 def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
     """Latents from a file that ``write_latents`` wrote.
 

@@ -9,6 +9,7 @@ from latentcli.classifiers.base import DensityClassifier
 from latentcli.classifiers.probes.probe import Probe
 from latentcli.core import device as devices
 from latentcli.core.errors import ModelFileError, UsageError, printable
+from latentcli.core.stages import stage
 from latentcli.formats import own_files
 from latentcli.models.trained import TrainedModel
 
@@ -33,6 +34,7 @@ def save_model(model: TrainedModel, path: str | Path) -> None:
     checkpoint.write(Path(path), model)
 
 
+@stage("reading models")
 def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
     """A model from the file that ``save_model`` wrote, ready for use.
 
@@ -81,6 +83,7 @@ def save_classifier(classifier: Any, path: str | Path) -> None:
     (probes.write if isinstance(classifier, Probe) else write)(Path(path), params)
 
 
+@stage("reading models")
 def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     """A fitted mixture, graph or probe from its file, which is known by its content.
 

@@ -10,6 +10,7 @@ from latentcli.core.errors import LatentError
 from latentcli.core.labels import UNLABELLED, Labels
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
+from latentcli.core.stages import stage
 
 FOLDS = 5
 """Parts of the labels, each of which is left out once; fewer where a class has fewer labels."""
@@ -24,6 +25,7 @@ COMMANDS = {"mixture": "fit-gmm", "graph": "fit-graph", "linear": "fit-probe --p
 """The classifiers that are compared, and the commands that fit them."""
 
 
+@stage("comparing classifiers")
 def compare_classifiers(
     latents: Latents, val: Latents | None = None, *, labels_per_class: int | None = None, seed: int = 0,
     device: str = "cpu", progress: Progress = silent,

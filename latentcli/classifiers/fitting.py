@@ -11,6 +11,7 @@ from latentcli.core.labels import labelled_per_class
 from latentcli.core.latents import Latents
 from latentcli.core.progress import OnEpoch, Progress, silent, unwatched
 from latentcli.core.settings import check_known, check_number
+from latentcli.core.stages import stage
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from latentcli.classifiers.probes.probe import Probe
 
 
+@stage("fitting")
 def fit_mixture(
     latents: Latents, val: Latents | None = None, *, components: int | None = None, covariance: str | None = None,
     labels_per_class: int | None = None, seed: int = 0, device: str = "cpu",
@@ -60,6 +62,7 @@ def fit_mixture(
     return mixture
 
 
+@stage("fitting")
 def fit_graph(
     latents: Latents, val: Latents | None = None, *, neighbours: int = 10, method: str = "auto", alpha: float = 0.9,
     class_sizes: Mapping[str, float] | None = None, features: str | None = None, labels_per_class: int | None = None,
@@ -108,6 +111,7 @@ def fit_graph(
     return graph
 
 
+@stage("fitting")
 def fit_probe(
     latents: Latents, val: Latents | None = None, *, probe: str = "mlp", features: str | None = None,
     labels_per_class: int | None = None, seed: int = 0, device: str = "cpu", on_epoch: OnEpoch = unwatched,

@@ -16,6 +16,7 @@ import typer
 from latentcli import __version__
 from latentcli.cli import console, options, places
 from latentcli.core.errors import LatentError, OutputError, UsageError
+from latentcli.core.stages import timed
 
 LEARN, USE, MAKE, COMPARE, LOOK = PANELS = (
     "Learn from images", "Use what was learnt", "Make data", "Measure and compare", "Look at files and settings",
@@ -92,9 +93,10 @@ def command(
                 except LatentError as problem:
                     raise places.put_right(problem, line, parameters, typed, spelled) from problem
 
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), timed() as seconds:
                 warnings.showwarning = console.warned
                 code = exit_code_of(called, arguments.get("output"))
+            console.detail(console.times(seconds))
             if code:
                 raise typer.Exit(code)
 

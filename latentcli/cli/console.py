@@ -100,6 +100,12 @@ def warned(message: Warning | str, category: type[Warning], *where: Any, **more:
         detail(f"{category.__name__}: {message}")
 
 
+def times(seconds: Mapping[str, float]) -> str:
+    """Where the time went, as ``timed`` measured it, the longest first; what took less than a hundredth is left out."""
+    longest = sorted(seconds.items(), key=lambda item: -item[1])
+    return "seconds: " + ", ".join(f"{each:.2f} {name}" for name, each in longest if each >= 0.005)
+
+
 def detail(text: str) -> None:
     """Something worth knowing for someone who asked with ``-v``."""
     if verbosity.verbose:

@@ -100,7 +100,7 @@ Settings = Annotated[
 ]
 Resume = Annotated[bool, Option("--resume", help="Go on from where an interrupted run stopped.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
-Verbose = Annotated[bool, Option("--verbose", "-v", help="More notes on what is done.")]
+Verbose = Annotated[bool, Option("--verbose", "-v", help="More notes on what is done, and where the time went.")]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.labels import NO_LABEL, Labels, composed
 from latentcli.core.progress import Progress, silent
+from latentcli.core.stages import stage
 from latentcli.data import SOURCES, sizing, splits
 from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
@@ -21,6 +22,7 @@ from latentcli.formats.regular_files import kind, reason
 NAMED_SPLITS = ("train", "test")
 
 
+@stage("reading images")
 def load(
     source: str | Path | Sequence[str | Path], *, split: str | None = None, prefer: str = "train",
     classes: Sequence[str] | None = None,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from latentcli.core.errors import OutputError
+from latentcli.core.stages import stage
 from latentcli.formats.regular_files import kind, reason
 
 
@@ -103,7 +104,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     path = Path(path)
     check_writable(path)
     if is_stream(path):
-        with tempfile.TemporaryFile() as file:
+        with stage("writing"), tempfile.TemporaryFile() as file:
             yield file
             file.seek(0)
             with output_errors(path), _opened_stream(path) as stream:
@@ -111,7 +112,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         return
     temporary = _temporary_name(path)
     try:
-        with _Output(temporary, path) as raw, io.BufferedWriter(raw) as file:
+        with stage("writing"), _Output(temporary, path) as raw, io.BufferedWriter(raw) as file:
             yield file
             file.flush()
             with output_errors(path):
@@ -135,8 +136,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         with output_errors(path):
             temporary.mkdir()
-        yield temporary
-        with output_errors(path):
+        with stage("writing"):
+            yield temporary
+        with stage("writing"), output_errors(path):
             with ThreadPoolExecutor(16) as pool:  # since each flush waits for the disk
                 list(pool.map(_flush, filter(Path.is_file, temporary.rglob("*"))))  # the list raises their errors
             _flush_folder(temporary)

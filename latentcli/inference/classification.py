@@ -15,6 +15,7 @@ from latentcli.core.labels import UNLABELLED, Labels, composed
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check_number
+from latentcli.core.stages import stage
 from latentcli.inference.class_names import compare_classes
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
@@ -147,6 +148,7 @@ def classify(
     return classify_latents(latents, classifier, reject_below, images.bad_files)
 
 
+@stage("classifying")
 def classify_latents(
     latents: Latents, classifier: LatentClassifier, reject_below: float | None = None,
     bad_files: tuple[tuple[str, str], ...] = (),

@@ -16,6 +16,7 @@ from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.progress import Progress, silent
+from latentcli.core.stages import stage
 from latentcli.models.base import LatentModel, Model, ModelConfig, PixelClassifier
 from latentcli.numerics.batches import DeviceImages
 from latentcli.numerics.fusing import fused
@@ -315,11 +316,13 @@ class TrainedModel:
 
             def fetched() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
                 rows, found = waiting.popleft()
-                yield rows, {name: tensor.cpu().numpy() for name, tensor in found.items()}
+                with stage(doing):
+                    arrays = {name: tensor.cpu().numpy() for name, tensor in found.items()}
+                yield rows, arrays
                 advance(len(rows))
 
             for rows in batches(count, size):
-                with torch.inference_mode(), FastLinear():
+                with stage(doing), torch.inference_mode(), FastLinear():
                     waiting.append((rows, compute(rows)))
                 if len(waiting) > ahead:
                     yield from fetched()

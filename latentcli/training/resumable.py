@@ -14,6 +14,7 @@ import numpy as np
 
 from latentcli.core.errors import OutputError
 from latentcli.core.progress import Listener
+from latentcli.core.stages import stage
 from latentcli.formats import locks
 from latentcli.formats.atomic import atomic_write, check_writable
 from latentcli.formats.schemas import TRAINING_STATE
@@ -24,6 +25,7 @@ from latentcli.training.identity import check_same
 from latentcli.training.loop import Callbacks, Interrupted, Run
 
 
+@stage("training")
 def fit(
     network: Model, examples: np.ndarray | Examples, config: TrainingConfig, *, identity: Mapping[str, Any],
     fresh: bool = True, state: Path | None = None, resume: bool = True, log: Path | None = None,

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +181,9 @@ def test_figures_of_a_training_and_of_a_classification(call, trained, tmp_path, 
 
 def test_v_tells_every_setting_and_q_says_nothing(call, trained, fast):
     short = [*fast[:-1], "--epochs", 1]
-    assert "latent_dim=8" in call("train", trained.train, "-v", *short).err
+    told = call("train", trained.train, "-v", *short).err
+    assert "latent_dim=8" in told
+    assert re.search(r"^seconds: (\d+\.\d\d [a-z, ]+)+$", told, re.MULTILINE) and " training" in told
     assert call("train", trained.train, "-q", *short).err == ""
 
 
