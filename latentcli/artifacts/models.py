@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from latentcli.artifacts import checkpoint, graphs, parameters, probes
 from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.base import DensityClassifier
-from latentcli.classifiers.probes.probe import Probe
 from latentcli.core import device as devices
 from latentcli.core.errors import ModelFileError, UsageError, printable
 from latentcli.core.stages import stage
@@ -79,8 +78,8 @@ def save_classifier(classifier: Any, path: str | Path) -> None:
     if not params.get("checkpoint"):
         expected = "a classifier's file is read beside the checkpoint whose latents it was fitted on"
         raise UsageError("this classifier names no checkpoint", expected, "fit it on latents that a model encoded")
-    write = graphs.write if params["kind"] == "graph" else parameters.write_classifier
-    (probes.write if isinstance(classifier, Probe) else write)(Path(path), params)
+    write = {"gmm": parameters.write_classifier, "graph": graphs.write}.get(params["kind"], probes.write)
+    write(Path(path), params)
 
 
 @stage("reading models")

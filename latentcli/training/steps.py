@@ -11,6 +11,7 @@ from torch import Tensor
 from latentcli.models.base import LossTerms, Model
 from latentcli.numerics.batches import as_floats
 from latentcli.numerics.linear import FastLinear
+from latentcli.numerics.optimizer import AdamW
 from latentcli.numerics.precision import widest_dtype
 from latentcli.numerics.random import seed_of
 from latentcli.numerics.replay import Replayer
@@ -43,7 +44,7 @@ class Steps:
         on_cuda, fused = self.device.type == "cuda", self.device.type in ("cpu", "cuda")
         # on CUDA the rate is a tensor, which a recorded step reads anew
         self.lr: Any = torch.tensor(config.lr, device=self.device) if on_cuda else config.lr
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = AdamW(
             model.parameters(), self.lr, weight_decay=config.weight_decay, fused=fused, capturable=on_cuda
         )
         self.forward_buffers = changed_by_forward(model)

@@ -14,6 +14,7 @@ from latentcli.classifiers.probes.probe import OnEpoch, best_epoch
 from latentcli.classifiers.probes.probe_network import ProbeNetwork
 from latentcli.core.errors import FitError
 from latentcli.numerics.linear import FastLinear
+from latentcli.numerics.optimizer import AdamW
 from latentcli.numerics.precision import reduced_precision
 from latentcli.numerics.random import generator_for
 
@@ -92,7 +93,7 @@ def train(
     steps = schedule.steps_for(len(rows))
     epochs = schedule.epochs or max(10, min(100, round(schedule.row_budget / len(rows))))
     fused, decay = device.type in ("cpu", "cuda"), schedule.weight_decay
-    optimizer = torch.optim.AdamW(network.parameters(), schedule.lr, weight_decay=decay, fused=fused)
+    optimizer = AdamW(network.parameters(), schedule.lr, weight_decay=decay, fused=fused)
     history: list[dict[str, float]] = []
     best: Mapping[str, Any] = {}
     for epoch in range(epochs):
