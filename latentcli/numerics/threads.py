@@ -92,8 +92,8 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-MOST_THREADS = 16
-"""Of ``side_by_side``: more of them wait for Python's lock."""
+MOST_THREADS, FEWEST_ITEMS = 16, 4
+"""Of ``side_by_side``: more threads wait for Python's lock, and with fewer items each they wait for one another."""
 
 
 def side_by_side(compute: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
@@ -103,8 +103,9 @@ def side_by_side(compute: Callable[[Item], Result], items: Sequence[Item]) -> It
     machine that does other work, too, make a step of EM on small chunks twenty times as slow. What numpy computes
     besides products is divided as well.
     """
-    with _one_thread_each() as threads:
-        if threads < 2 or len(items) < 2:
+    with _one_thread_each() as had:
+        threads = min(had, MOST_THREADS, len(items) // FEWEST_ITEMS)
+        if threads < 2:
             yield from map(compute, items)
             return
         with ThreadPoolExecutor(threads) as pool:
@@ -113,11 +114,11 @@ def side_by_side(compute: Callable[[Item], Result], items: Sequence[Item]) -> It
 
 @contextmanager
 def _one_thread_each() -> Iterator[int]:
-    """Within the block numpy's products stay on the thread that calls them; how many they had, up to the most."""
+    """Within the block numpy's products stay on the thread that calls them; how many they had."""
     blas = _blas()
     had = max((library["num_threads"] for library in blas.info()), default=available())
     with blas.limit(limits=1):
-        yield min(had, MOST_THREADS)
+        yield had
 
 
 @cache

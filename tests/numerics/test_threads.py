@@ -102,17 +102,23 @@ def test_results_come_in_order_whatever_the_threads(threads_of_numpy):
         return item, [library["num_threads"] for library in limits.info()]
 
     with limits.limit(limits=threads_of_numpy):
-        found = list(side_by_side(compute, range(7)))
+        found = list(side_by_side(compute, range(20)))
         after = {library["num_threads"] for library in limits.info()}
-    assert [item for item, _ in found] == list(range(7))
+    assert [item for item, _ in found] == list(range(20))
     assert {count for _, counts in found for count in counts} == {1}  # no product on threads of its own
     assert after == {threads_of_numpy}
-    assert (len(set(seen)) > 1) == (threads_of_numpy > 1)
+    assert 1 <= len(set(seen)) <= threads_of_numpy
+    assert (threading.get_ident() in seen) == (threads_of_numpy == 1)
+
+
+def test_few_items_stay_on_the_thread_that_asks():
+    with ThreadpoolController().select(user_api="blas").limit(limits=5):
+        assert set(side_by_side(lambda item: threading.get_ident(), range(7))) == {threading.get_ident()}
 
 
 def test_an_error_of_one_item_ends_all_and_gives_the_threads_back():
     limits = ThreadpoolController().select(user_api="blas")
     before = [library["num_threads"] for library in limits.info()]
     with pytest.raises(ZeroDivisionError):
-        list(side_by_side(lambda item: 1 // item, [1, 0, 2]))
+        list(side_by_side(lambda item: 1 // item, [1, 2, 3, 0] * 5))
     assert [library["num_threads"] for library in limits.info()] == before
