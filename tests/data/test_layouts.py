@@ -181,6 +181,32 @@ def test_single_pictures_are_read_in_the_order_given(tmp_path):
         load([tmp_path / "a.png", tmp_path / "none.png"])
 
 
+@pytest.mark.parametrize("pattern", ["*.png", "a?.png", "*/*/*.png", "[ab]*", "set/**/*.png"])
+def test_a_pattern_that_no_shell_expanded_is_refused_with_the_folder_to_name(tmp_path, monkeypatch, pattern):
+    put(tmp_path, "a1.png", "set/b/1.png", "set/c/2.png")
+    monkeypatch.chdir(tmp_path)
+    for source in (pattern, ["a1.png", pattern]):
+        with pytest.raises(DataError, match=r"is a pattern(.|\n)*such as \S+(.|\n)*name the folder") as caught:
+            load(source)
+    folder = caught.value.remedy.split("name the folder: ")[1].split(",")[0]
+    assert folder == ("set" if pattern.startswith("set") else ".")
+    assert folder == "." or len(load(folder)) == 2
+    with pytest.raises(DataError, match=r"no file is called so(.|\n)*ls set"):
+        load("set/*.npz")
+    put(tmp_path, "[ab]*.png")
+    assert len(load("[ab]*.png")) == 1
+
+
+@pytest.mark.parametrize("text", ["~/set", "$PLACE/set", "${PLACE}/set/b/1.png"])
+def test_a_path_that_no_shell_expanded_is_refused_with_what_it_is(tmp_path, monkeypatch, text):
+    put(tmp_path, "set/b/1.png", "set/c/2.png")
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(DataError, match="write it out") as caught:
+        load(text)
+    assert load(caught.value.remedy.split(": ")[1]).name in ("set", "1.png")
+
+
 @pytest.mark.parametrize(
     ("name", "part"),
     [("Train", "train"), ("validation", "val"), ("test-images", "test"), ("my_valid", "val"), ("trainset", "train"),

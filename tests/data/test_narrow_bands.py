@@ -75,7 +75,10 @@ def test_pictures_and_drawings_are_not(case, kind):
 def test_real_pictures_are_not(real_data):
     for source in ("image_folder_photos", "image_folder_mixed", "brain_mri/brain_mri_80_test.npz", "MNIST/raw"):
         images = load(real_data / source, split="test" if "raw" in source else None)
-        deep = [(images.images * factor).astype(kind) for factor, kind in ((257, "u2"), (16, "i4"), (1 / 255, "f4"))]
+        deep = [
+            (images.images * np.float32(factor)).astype(kind)
+            for factor, kind in ((257, "u2"), (16, "i4"), (1 / 255, "f4"))
+        ]
         notes = [*images.notes, *(note for numbers in deep for note in to_images(numbers, "x").notes)]
         assert not any("nearly all" in note or "two scales" in note for note in notes)
 
