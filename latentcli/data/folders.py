@@ -19,7 +19,7 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
-from latentcli.data.foreign import converting, suffix_of
+from latentcli.data.foreign import converting, reading_arrays, suffix_of
 from latentcli.data.paired_folders import paired
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import reason
@@ -132,7 +132,7 @@ def holds_images(folder: Path, deepest: int | None = None) -> bool:
 
 def _note_of_tables(name: str, others: Sequence[str]) -> tuple[str, ...]:
     """A note where a table lies beside images that have no classes of their own: it may hold their labels."""
-    tables = [path for path in others if path.lower().endswith((".csv", ".tsv"))]
+    tables = [path for path in others if path.lower().endswith((".csv", ".tsv", ".jsonl"))]
     return (f"{name}: if {tables[0]} names the images' labels, give it as `labels`",) if tables else ()
 
 
@@ -390,7 +390,7 @@ def _checked(
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         archives = [path for path in entries.others if is_archive(Path(path))]
         way = f"archives are read one at a time: name {archives[0]} itself" if archives else ""
-        way = way or _way_on(folder, entries.others)
+        way = way or _way_on(folder, entries.others) or reading_arrays(folder, entries.others)
         if not way and (inner := next((path for path in entries.hidden if _has_images(folder / path)), "")):
             way = f"its {inner} is passed over by its name; if its images are meant, name it: {folder / inner}"
         raise DataError(f"{folder} holds no images", expected, way or "name another folder")
