@@ -91,7 +91,7 @@ def reading_arrays(folder: Path, paths: Sequence[str]) -> str:
             with suppress(UnsafeArrays):
                 shapes[path] = read_npy(folder / path, mmap=True).shape
     unlike = {*shapes.values()}
-    if len(arrays) > 1 and all(len(shape) == 2 or shape[2:] in _COLOURS or shape[:-2] in _COLOURS for shape in unlike):
+    if len(arrays) > 1 and all(len(shape) == 2 or shape[2:] in _COLOURS or shape[:-2] == (3,) for shape in unlike):
         files = f"f = sorted(pathlib.Path({str(folder)!r}).rglob('*.npy'))"
         labels = ", labels=[i.parent.name for i in f]" if any("/" in path for path in arrays) else ""
         made, of = "one .npz file", "numpy, pathlib"
