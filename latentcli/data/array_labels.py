@@ -269,15 +269,21 @@ def unpacked_names(values: np.ndarray) -> np.ndarray:
 
 
 def _read_pairs(pairs: Sequence[Any]) -> set[tuple[str, ...]]:
-    """The names in the order of their numbers, by every reading of pairs in which one column is the numbers from 0."""
+    """The names in the order of their numbers, by every reading of pairs in which one column is the numbers from 0.
+
+    Where one column alone has numbers, and no texts of such, and they are those, there is no other reading.
+    """
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         return set()
-    columns = [[str(pair[place]).strip() for pair in pairs if type(pair[place]) in (str, int)] for place in (0, 1)]
-    found = set()
+    columns = [[pair[place] for pair in pairs if type(pair[place]) in (str, int)] for place in (0, 1)]
+    found: dict[bool, set[tuple[str, ...]]] = {True: set(), False: set()}
     for numbers, names in (columns, columns[::-1]):
-        if len(numbers) == len(names) == len(pairs) > 0 and {*numbers} == {str(each) for each in range(len(pairs))}:
-            found.add(tuple(name for _, name in sorted(zip(map(int, numbers), names, strict=True))))
-    return found
+        texts = [str(number).strip() for number in numbers]
+        if len(numbers) == len(names) == len(pairs) > 0 and {*texts} == {str(each) for each in range(len(pairs))}:
+            certain = {*map(type, numbers)} == {int} and {*map(type, names)} == {str}
+            in_order = sorted(zip(map(int, texts), names, strict=True), key=lambda pair: pair[0])
+            found[certain].add(tuple(str(name).strip() for _, name in in_order))
+    return found[True] or found[False]
 
 
 def _given_names(class_names: np.ndarray, problem: str) -> tuple[str, ...]:

@@ -218,6 +218,14 @@ def test_numbers_that_are_names_of_classes_are_told_from_their_places(tmp_path, 
     assert found.labels.texts.tolist() == list("97897")
 
 
+@pytest.mark.parametrize(
+    "pairs", ['{"1": 0, "2": 1, "0": 2}', '[["1", 0], ["2", 1], ["0", 2]]', '[[0, "1"], [1, "2"], [2, "0"]]']
+)
+def test_numbers_and_texts_of_numbers_in_json_tell_which_are_the_names(tmp_path, pairs):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), labels=TRIO_OF_LABELS, label_map=np.array(pairs)))
+    assert found.labels.texts.tolist() == list("01201")
+
+
 def test_of_several_names_those_go_first_that_fit_and_are_called_like_the_labels(tmp_path):
     x, coarse = pixels(5, 8, 8), {"coarse_label_names": np.array(["tame", "wild"])}
     both = {**coarse, "fine_label_names": np.array(TRIO)}
