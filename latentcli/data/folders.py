@@ -84,7 +84,7 @@ def load(
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     _check_seen(decoded, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
-    nested = _note_of_nested(decoded.files, name, 0 if below is None else 1) if labelled else ()
+    nested = _note_of_nested(decoded.files, name, 0 if below is None else 1, folder) if labelled else ()
     tables = _note_of_tables(name, entries.others) if classes_from_folders and len(class_names) < 2 else ()
     notes = (*entries.notes(name), *_note_of_paired(folder, entries, classes_from_folders), *tables, *nested)
     return _as_set(decoded, labels, name, notes, of_labels, rules or PixelRules())
@@ -145,7 +145,7 @@ def _note_of_paired(folder: Path, entries: "Entries", classes_from_folders: bool
     return (f"{called(folder)}: {what}; to leave out what was drawn over images, name {folder / pictures[0]}",)
 
 
-def _note_of_nested(files: Sequence[str], name: str, level: int) -> tuple[str, ...]:
+def _note_of_nested(files: Sequence[str], name: str, level: int, folder: Path) -> tuple[str, ...]:
     """A note where sub-folders as many ``level``s within those of the classes hold images, and what they may be."""
     parts = [file.split("/") for file in files]
     deep = [each for each in parts if len(each) > 2 + level]
@@ -160,11 +160,17 @@ def _note_of_nested(files: Sequence[str], name: str, level: int) -> tuple[str, .
     if not alike:
         return (f"{what} to {first[0]}; are the sub-folders no classes? `no_classes`",)
     shown = ", ".join(f"{inner} ({counts[inner]})" for inner in alike[:8]) + (" …" if len(alike) > 8 else "")
+    what = f"{what} to {first[0]}; each class has {shown}, which are read together"
+    pictures, drawn = paired(alike) if not level else ([], [])
+    if pictures:
+        files_of = f"pathlib.Path({str(folder)!r}).glob('*/{pictures[0]}')"
+        copied = f"[shutil.copytree(f, {f'{folder}_{pictures[0]}/'!r} + f.parent.name) for f in {files_of}]"
+        return (f"{what}: to leave out {', '.join(drawn)}, in Python: import pathlib, shutil; {copied}",)
     apart = f"{alike[0]}/{first[0]}" + (f" and {alike[1]}/{first[0]}" if len(alike) > 1 else "")
     way = f"to keep them apart, make folders {apart}"
     if len(alike) > 1:
         way += f"; if they are the classes, name one folder: {name}/{first[0]}"
-    return (f"{what} to {first[0]}; each class has {shown}, which are read together: {way}",)
+    return (f"{what}: {way}",)
 
 
 def parse_max_bad(text: str, total: int) -> float:

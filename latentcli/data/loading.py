@@ -189,7 +189,8 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
                 images = _from_folder(folder, how)
                 if isinstance(images.images, np.memmap):
                     images = replace(images, images=np.array(images.images))
-            return replace(images, notes=(*notes, *images.notes))
+            told = (note.replace(str(folder), str(path)) for note in images.notes)
+            return replace(images, notes=(*notes, *told))
         if (refused := foreign.refusal(path)) is not None:
             raise refused
     what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"

@@ -65,3 +65,22 @@ def test_images_beside_masks_are_refused_with_the_folder_to_name(tmp_path, case)
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
     with pytest.raises(DataError, match=rf"unpack it, and where its files are now: name one folder: .*{right};"):
         load(packed)
+    (note,) = [note for note in load(packed, no_classes=True).notes if "read together" in note]
+    assert note.endswith(f"name {packed}/{right}")
+
+
+@pytest.mark.parametrize(
+    "files",
+    ["a/images/1 a/masks/1 b/images/2 b/masks/2", "a/img/x/1 a/gt/1 b/img/2 b/gt/2 b/gt/3",
+     "a/rgb/1 a/depth/2 b/rgb/3 b/depth/4"],
+)  # fmt: skip
+def test_masks_within_each_class_are_told_with_the_line_that_leaves_them_out(tmp_path, files):
+    folder = put(tmp_path / "set", *files.split())
+    found = load(folder)
+    (note,) = [note for note in found.notes if "to leave out" in note]
+    assert found.class_names == ("a", "b")
+    exec(note.split("in Python: ")[1], {})
+    kept = files.split()[0].split("/")[1]
+    assert load(tmp_path / f"set_{kept}").files == tuple(
+        f"{name.replace(f'/{kept}/', '/')}.png" for name in files.split() if f"/{kept}/" in name
+    )
