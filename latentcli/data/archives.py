@@ -1,7 +1,8 @@
 """``.zip``, ``.tar`` and ``.tar.gz`` files of images, unpacked into a folder of the system's for temporary files.
 
 Archives of unknown origin name paths anywhere, hold links and devices, and inflate without end. Here only regular files
-are written, each to a path within the one new folder, and no more of them, nor of bytes, than such archives have.
+are written, each to a path within the one new folder, and no more of them, nor of bytes, than such archives have. The
+second name of a file of a tar archive, a hard link, is a copy.
 """
 
 import shutil
@@ -27,6 +28,7 @@ _FREE_BYTES = 256 * 2**20
 _MAX_RATIO = 100  # bytes that a byte of an archive may inflate to; images are compressed already
 _SPARE_BYTES = 256 * 2**20  # left free on the disk
 _CHUNK = 2**20
+_WITH_LINKED = "for what links lead to, pack it again with tar -h, or zip without -y"
 
 
 def is_archive(path: Path) -> bool:
@@ -46,17 +48,22 @@ def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     with tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True) as place:
         folder = Path(place).resolve() / path.name
         folder.mkdir()
+        left_out = ""
         try:
-            yield folder, _unpack(path, folder)
+            left_out = _unpack(path, folder)
+            yield folder, (f"{path.name}: {left_out}; {_WITH_LINKED}",) if left_out else ()
         except DataError as error:
             problem, found, remedy = (text or "" for text in (error.problem, error.found, error.remedy))
             if str(folder) in remedy:  # what to do with the files in it
                 remedy = f"unpack it, and where its files are now: {remedy}"
+            if left_out:
+                found, remedy = f"{found}; {left_out}" if found else left_out, f"{_WITH_LINKED}; or {remedy}"
             told = (text.replace(str(folder), str(path)) for text in (problem, found, remedy))
             raise DataError(*told) from error
 
 
-def _unpack(path: Path, folder: Path) -> tuple[str, ...]:
+def _unpack(path: Path, folder: Path) -> str:
+    """Write the files of an archive into a folder; what is to be told of members that are none, if anything."""
     try:
         file, size = open_regular(path)
         with file:
@@ -71,9 +78,8 @@ def _unpack(path: Path, folder: Path) -> tuple[str, ...]:
         raise DataError(f"cannot unpack {path}", reason(error), "unpack it, and name the folder") from error
     except ZIP_DAMAGE as error:  # among them RuntimeError, of archives with a password
         raise _damaged(path, str(error)) from error
-    if not links:
-        return ()
-    return (f"{path.name}: {len(links)} links and devices were left out: {links[0]}{' …' if len(links) > 1 else ''}",)
+    more = " …" if len(links) > 1 else ""
+    return f"{len(links)} links and devices were left out: {links[0]}{more}" if links else ""
 
 
 class _Allowance:
@@ -120,11 +126,16 @@ def _unpack_tar(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> 
             if member.isdir():
                 continue
             left.file()
-            content = archive.extractfile(member) if member.isreg() and not member.issparse() else None
+            content: IO[bytes] | None = None
+            if member.isreg() and not member.issparse():
+                content = archive.extractfile(member)
+            elif member.islnk() and (same := _target(folder, member.linkname, path)).is_file():
+                content = same.open("rb")  # a second name of a file before it
             if content is None:
                 others.append(member.name)
             else:
-                _write(content, _target(folder, member.name, path), left)
+                with content:
+                    _write(content, _target(folder, member.name, path), left)
             archive.members = []  # which would list each of a million files
     return others
 

@@ -24,10 +24,15 @@ LABELS = ("labels", "y", "label", "targets", "target", "classes", "class", "cate
 
 _NAMES = re.compile(r"(.* )?(class|classes|labels?|targets?|category|categories) ?names")
 _MAY_BE_NAMES = re.compile(
-    r"(.* )?(names|classes|categories|(class|label|category) (list|map)|"
-    r"(class|label|name) (to|2) (idx|index|id)|(idx|index|id) (to|2) (class|label|name)|meta|metadata)"
+    r"(.* )?(names|classes|categories|{of}s? (list|map|mapping|dict)|{of} (to|2) {number}|{number} (to|2) {of}|"
+    r"meta|metadata)".format(
+        of="(class|classes|cls|label|category|name|target)",
+        number="(idx|index|indices|id|ids|int|number|num|code|label)",
+    )
 )
-"""Words of keys of class names; and of arrays that are it where their texts are as many as the labels ask for."""
+_MAPS = re.compile(r".*\b(to|2|map|mapping|dict)\b.*")
+"""Words of keys of class names; of arrays that are it where their texts are as many as the labels ask for; and of
+those that can be nothing else."""
 _NO_INDEX = (-1, -100)
 """Numbers that mean no label beside names: see ``encode_labels``."""
 
@@ -263,7 +268,9 @@ def labels_of(content: Content, images: str, count: int, again: SavedAgain) -> F
         (key for key in others if is_called(key, LABELS) and key not in names),
         key=lambda key: (LABELS.index(words(key)[1]), key not in LABELS),
     )
-    of_classes = {key: others[key].read().reshape(-1) for key in names if others[key].dtype.kind in "US"}
+    of_classes = {
+        key: unpacked_names(others[key].read()).reshape(-1) for key in names if others[key].dtype.kind in "US"
+    }
     again = replace(again, class_names={key: texts_of(values) for key, values in of_classes.items()})
     fitting = [key for key in called if _labels(others[key], count) is not None]
     if called and (not fitting or (called[0] != fitting[0] and is_called(called[0], _CERTAIN))):
@@ -322,6 +329,10 @@ def _class_names(
     if left := [key for key in ranked if key != chosen]:
         why = "and do not fit the labels" if chosen is None else f"and {chosen} goes before"
         notes.append(f"{again.name}: {_list(content, left)} may name classes, {why}")
+    unread = [key for key in content if key not in (*names, labels) and _maps_classes(key) and content[key].ndim < 3]
+    if unread:
+        expected = "expected each number from 0 once, and its name"
+        notes.append(f"{again.name}: {_list(content, unread)} may name classes, and is not understood: {expected}")
     if chosen is None:
         notes += [_not_taken(key, again) for key in content if key not in names and _as_many(content[key], values)][:1]
     return chosen, None if chosen is None else given[chosen], notes
@@ -339,9 +350,11 @@ def _names_fit(names: np.ndarray, labels: np.ndarray, columns: int | None) -> bo
 
 
 def _as_many(array: UnreadArray, labels: np.ndarray) -> bool:
-    """Whether an array holds texts that all differ, one for each of the numbers that the labels are."""
-    numbers = labels.dtype.kind in "iu" and len(labels) > 0
-    return numbers and array.size == int(labels.max()) + 1 > 1 and _differ(array, len(labels))
+    """Whether an array holds texts that all differ, or pairs, one for each of the numbers that the labels are."""
+    count = int(labels.max()) + 1 if labels.dtype.kind in "iu" and len(labels) > 0 else 0
+    if array.ndim == 2 and array.size == 2 * count and array.dtype.kind in "US":
+        return unpacked_names(array.read()).ndim == 1
+    return count == array.size > 1 and _differ(array, len(labels))
 
 
 def _not_taken(key: str, again: SavedAgain) -> str:
@@ -378,12 +391,20 @@ def _labels(array: UnreadArray, count: int) -> np.ndarray | None:
 
 
 def _names(key: str, array: UnreadArray, count: int) -> bool:
-    """Whether an array may be names of classes by its key: texts that all differ, not one an image, or one of JSON."""
+    """Whether an array may be names of classes by its key: texts that all differ, not one an image, JSON, or pairs."""
+    pairs = array.ndim == 2 and 2 in array.shape and array.dtype.kind in ("iuUS" if _maps_classes(key) else "US")
+    if pairs and may_name_classes(key) and unpacked_names(array.read()).ndim == 1:
+        return True
     if not may_name_classes(key) or array.dtype.kind not in "US" or not array.size:
         return False
     if array.size == 1:
         return texts_of(array.read().reshape(-1))[0].lstrip().startswith(("[", "{"))
     return _differ(array, None if words(key)[1] in LABELS else count)
+
+
+def _maps_classes(key: str) -> bool:
+    """Whether a key says that its array tells the number of each class, such as ``class_to_idx``."""
+    return may_name_classes(key) and _MAPS.fullmatch(words(key)[1]) is not None
 
 
 def _differ(array: UnreadArray, count: int | None) -> bool:

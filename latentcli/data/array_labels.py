@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -244,21 +245,45 @@ def texts_of(values: np.ndarray) -> list[str]:
 
 
 def unpacked_names(values: np.ndarray) -> np.ndarray:
-    """Names of classes from an array of one text that is JSON, in the order of the classes; any other array as it is.
+    """Names of classes in the order of their numbers, from an array that holds them otherwise; any other as it is.
 
-    The text is of a list of names; or of an object with a name for each number from 0, or such a number for each name.
+    That is pairs of a name and its number, in either order, as rows or as columns, of texts, bytes or whole numbers; or
+    one text that is JSON, of a list of names, of an object with a name for each number or a number for each name, or of
+    such pairs. Numbers are those from 0, each once; pairs that could be read in two ways stay as they are.
     """
-    (text,) = texts_of(values.reshape(-1)) if values.size == 1 and values.dtype.kind in "US" else ("",)
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+    if values.size == 1 and values.dtype.kind in "US":
+        try:
+            found = json.loads(texts_of(values.reshape(-1))[0])
+        except (ValueError, RecursionError):
+            return values
+        if isinstance(found, list) and found and all(isinstance(each, str) for each in found):
+            return np.array(found)
+        pairs = [*found.items()] if isinstance(found, dict) else found if isinstance(found, list) else []
+        readings = _read_pairs(pairs)
+    elif values.ndim == 2 and 2 in values.shape and values.dtype.kind in "iuUS":
+        texts = np.array(texts_of(values.reshape(-1))).reshape(values.shape)
+        readings = {reading for rows in (texts, texts.T) for reading in _read_pairs(rows.tolist())}
+    else:
         return values
-    if isinstance(found, dict):
-        numbered = {number: each for each, number in found.items() if type(number) is int}
-        numbered = numbered or {int(number): each for number, each in found.items() if number.isdecimal()}
-        found = [numbered[number] for number in sorted(numbered)] if [*range(len(found))] == sorted(numbered) else None
-    are_names = isinstance(found, list) and found and all(isinstance(each, str) for each in found)
-    return np.array(found) if are_names else values
+    return np.array(readings.pop()) if len(readings) == 1 else values
+
+
+def _read_pairs(pairs: Sequence[Any]) -> set[tuple[str, ...]]:
+    """The names in the order of their numbers, by every reading of pairs in which one column is the numbers from 0.
+
+    Where one column alone has numbers, and no texts of such, and they are those, there is no other reading.
+    """
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        return set()
+    columns = [[pair[place] for pair in pairs if type(pair[place]) in (str, int)] for place in (0, 1)]
+    found: dict[bool, set[tuple[str, ...]]] = {True: set(), False: set()}
+    for numbers, names in (columns, columns[::-1]):
+        texts = [str(number).strip() for number in numbers]
+        if len(numbers) == len(names) == len(pairs) > 0 and {*texts} == {str(each) for each in range(len(pairs))}:
+            certain = {*map(type, numbers)} == {int} and {*map(type, names)} == {str}
+            in_order = sorted(zip(map(int, texts), names, strict=True), key=lambda pair: pair[0])
+            found[certain].add(tuple(str(name).strip() for _, name in in_order))
+    return found[True] or found[False]
 
 
 def _given_names(class_names: np.ndarray, problem: str) -> tuple[str, ...]:

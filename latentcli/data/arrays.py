@@ -184,13 +184,17 @@ def _left_out(
             raise DataError(f"{name}: {key} is {why}", "expected labels that are whole numbers or texts", remedy)
     if refused and not _shaped(content):
         raise _unread_images(f"{name}: {', '.join([*refused][:8])}", next(iter(refused.values())))
-    names = [key for key in refused if labelled and keys.may_name_classes(key) and "objects" in refused[key]]
-    as_texts = [f"json.dumps({key})" if refused[key].endswith("shape ()") else f"{key}.astype(str)" for key in names]
+    made = {"objects": "{}.astype(str)", "structures": "numpy.array({}.tolist())"}
+    calls = {
+        key: "json.dumps({})" if why.endswith("shape ()") else call
+        for key, why in refused.items() for mark, call in made.items()
+        if labelled and keys.may_name_classes(key) and mark in why
+    }  # fmt: skip
     return [
         *(f"{name}: not read: {', '.join(key for key in refused if refused[key] == why)}, {why}"
           for why in dict.fromkeys(refused.values())),
-        *(f"{name}: if {key} names its classes, save it as texts, where it is made: {key}={text}"
-          for key, text in zip(names, as_texts, strict=True)),
+        *(f"{name}: if {key} names its classes, save it as texts, where it is made: {key}={call.format(key)}"
+          for key, call in calls.items()),
     ]  # fmt: skip
 
 

@@ -19,16 +19,19 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
-from latentcli.data.foreign import converting, suffix_of
+from latentcli.data.foreign import converting, reading_arrays, suffix_of
+from latentcli.data.paired_folders import paired
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import reason
 from latentcli.formats.spelled_paths import of_page
 
 SYSTEM = (
     "__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found",
-    "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "@recycle", "@recently-snapshot", "@tmp", "recycler", "lost.dir",
+    "thumbs", "_thumbs", "thumbnails", "_thumbnails", "__thumbnails__", "__pycache__", "__cache__", "node_modules",
+    "site-packages", "venv", "wandb", "mlruns", "lightning_logs",
 )  # fmt: skip
-"""Files and folders that Windows, macOS, Linux and network storage leave beside pictures; in lower case."""
+"""Files and folders that Windows, macOS, Linux, network storage and programs leave beside pictures; in lower case."""
 TEXTS = (
     ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".html", ".py",
     ".ipynb", ".sh", ".log", ".pdf", ".url", ".sha256", ".md5",
@@ -81,9 +84,9 @@ def load(
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     _check_seen(decoded, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
-    nested = _note_of_nested(decoded.files, name, 0 if below is None else 1) if labelled else ()
+    nested = _note_of_nested(decoded.files, name, 0 if below is None else 1, folder) if labelled else ()
     tables = _note_of_tables(name, entries.others) if classes_from_folders and len(class_names) < 2 else ()
-    notes = (*entries.notes(name), *tables, *nested)
+    notes = (*entries.notes(name), *_note_of_paired(folder, entries, classes_from_folders), *tables, *nested)
     return _as_set(decoded, labels, name, notes, of_labels, rules or PixelRules())
 
 
@@ -129,11 +132,20 @@ def holds_images(folder: Path, deepest: int | None = None) -> bool:
 
 def _note_of_tables(name: str, others: Sequence[str]) -> tuple[str, ...]:
     """A note where a table lies beside images that have no classes of their own: it may hold their labels."""
-    tables = [path for path in others if path.lower().endswith((".csv", ".tsv"))]
+    tables = [path for path in others if path.lower().endswith((".csv", ".tsv", ".jsonl"))]
     return (f"{name}: if {tables[0]} names the images' labels, give it as `labels`",) if tables else ()
 
 
-def _note_of_nested(files: Sequence[str], name: str, level: int) -> tuple[str, ...]:
+def _note_of_paired(folder: Path, entries: "Entries", classes_from_folders: bool) -> tuple[str, ...]:
+    """A note where folders such as images and masks, which would be refused as classes, are read as one heap."""
+    if classes_from_folders or not entries.paired:
+        return ()
+    pictures, drawn = entries.paired
+    what = f"{', '.join(pictures)} and {', '.join(drawn)} are read together"
+    return (f"{called(folder)}: {what}; to leave out what was drawn over images, name {folder / pictures[0]}",)
+
+
+def _note_of_nested(files: Sequence[str], name: str, level: int, folder: Path) -> tuple[str, ...]:
     """A note where sub-folders as many ``level``s within those of the classes hold images, and what they may be."""
     parts = [file.split("/") for file in files]
     deep = [each for each in parts if len(each) > 2 + level]
@@ -148,11 +160,17 @@ def _note_of_nested(files: Sequence[str], name: str, level: int) -> tuple[str, .
     if not alike:
         return (f"{what} to {first[0]}; are the sub-folders no classes? `no_classes`",)
     shown = ", ".join(f"{inner} ({counts[inner]})" for inner in alike[:8]) + (" …" if len(alike) > 8 else "")
+    what = f"{what} to {first[0]}; each class has {shown}, which are read together"
+    pictures, drawn = paired(alike) if not level else ([], [])
+    if pictures:
+        files_of = f"pathlib.Path({str(folder)!r}).glob('*/{pictures[0]}')"
+        copied = f"[shutil.copytree(f, {f'{folder}_{pictures[0]}/'!r} + f.parent.name) for f in {files_of}]"
+        return (f"{what}: to leave out {', '.join(drawn)}, in Python: import pathlib, shutil; {copied}",)
     apart = f"{alike[0]}/{first[0]}" + (f" and {alike[1]}/{first[0]}" if len(alike) > 1 else "")
     way = f"to keep them apart, make folders {apart}"
     if len(alike) > 1:
         way += f"; if they are the classes, name one folder: {name}/{first[0]}"
-    return (f"{what} to {first[0]}; each class has {shown}, which are read together: {way}",)
+    return (f"{what}: {way}",)
 
 
 def parse_max_bad(text: str, total: int) -> float:
@@ -268,7 +286,7 @@ class Entries:
             entries = sorted(scanned, key=lambda entry: entry.name)
         for entry in entries:
             path = folder.prefix + entry.name
-            if entry.name.startswith(".") or entry.name.casefold() in SYSTEM:
+            if is_hidden(entry.name):
                 self.hidden.append(path)
             elif _is_folder(entry):
                 real = os.path.realpath(entry.path)
@@ -297,15 +315,29 @@ class Entries:
         within = {of: [path for path in paths if path.startswith(kept)] for of, paths in vars(self).items()}
         return Entries(**{**within, "folders": sorted(folders)})
 
+    @property
+    def paired(self) -> tuple[list[str], list[str]] | None:
+        """The folders of images and of what was drawn over them, where no other holds images: see ``paired``."""
+        full = sorted({path.split("/")[0] for path in self.images if "/" in path})
+        alone = len(full) > 1 and all("/" in path for path in self.images)
+        pictures, drawn = paired(full) if alone else ([], [])
+        return (pictures, drawn) if pictures else None
+
+    @property
+    def of_system(self) -> list[str]:
+        """How many entries are hidden, and what some are called; nothing where none is."""
+        if not self.hidden:
+            return []
+        names = sorted({PurePosixPath(path).name for path in self.hidden})
+        shown = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+        return [f"{len(self.hidden)} hidden or of the system ({shown})"]
+
     def notes(self, name: str) -> list[str]:
         """A line for what was passed over, and one for folders without any file."""
         kinds = Counter(suffix_of(path) or "without a suffix" for path in self.others)
         parts = [f"{count} {suffix}" for suffix, count in kinds.most_common(8)]
         parts += [f"{sum(kinds.values()) - sum(count for _, count in kinds.most_common(8))} others"] * (len(kinds) > 8)
-        if self.hidden:
-            names = sorted({PurePosixPath(path).name for path in self.hidden})
-            shown = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
-            parts.append(f"{len(self.hidden)} hidden or of the system ({shown})")
+        parts += self.of_system
         lines = [f"{name}: passed over what is no image: {', '.join(parts)}"] if parts else []
         if medical := _medical(self.others):
             lines.append(f"{name}: {medical}")
@@ -315,6 +347,11 @@ class Entries:
         if empty := [each for each in self.folders if each not in full]:
             lines.append(f"{name}: no images in {_some(empty)}")
         return lines
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder within another is passed over by its name."""
+    return name.startswith(".") or name.casefold() in SYSTEM
 
 
 def image_suffixes() -> tuple[str, ...]:
@@ -355,20 +392,31 @@ def _checked(
     depths = {path.count("/") for path in paths}
     if not paths:
         kinds = sorted({suffix_of(path) or "no suffix" for path in entries.others})
-        found = ", ".join(kinds[:8]) or "nothing"
+        found = ", ".join([*kinds[:8], *entries.of_system]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         archives = [path for path in entries.others if is_archive(Path(path))]
         way = f"archives are read one at a time: name {archives[0]} itself" if archives else ""
-        way = way or _way_on(folder, entries.others)
+        way = way or _way_on(folder, entries.others) or reading_arrays(folder, entries.others)
+        if not way and (inner := next((path for path in entries.hidden if _has_images(folder / path)), "")):
+            way = f"its {inner} is passed over by its name; if its images are meant, name it: {folder / inner}"
         raise DataError(f"{folder} holds no images", expected, way or "name another folder")
     if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
         top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))
         remedy = f"move {top} and the like into sub-folders, one per class, or unlabelled; or give `labels`"
         raise DataError(problem, f"found {top} and {inner}", remedy)
+    if classes_from_folders and classes is None and entries.paired:
+        pictures, drawn = entries.paired
+        found = f"found {', '.join(pictures)} beside {', '.join(drawn)}"
+        remedy = f"name one folder: {folder / pictures[0]}; if they are classes: `classes` {','.join(pictures + drawn)}"
+        raise DataError(f"the sub-folders of {folder} look like images and what was drawn over them", found, remedy)
     if classes_from_folders and depths == {1}:
         _check_lost(folder, entries, classes)
     return paths
+
+
+def _has_images(path: Path) -> bool:
+    return path.is_dir() and holds_images(path)
 
 
 def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -> None:

@@ -4,14 +4,19 @@ import csv
 import math
 import shlex
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from latentcli.core.errors import DataError
+from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
+from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.regular_files import open_regular
 
 _ROW = 2**20  # bytes of a row of a CSV file
 _LABELS = ("label", "labels", "class", "target", "y")
 _FEWEST_PIXELS = 64
+_COLOURS = ((1,), (3,), (4,))
+_MOST_SHAPES = 64  # array files of a folder that are looked at
 
 _RECIPES = {
     (".mat",): (
@@ -75,6 +80,32 @@ def converting(folder: Path, paths: Sequence[str]) -> str:
     return f"{what} in Python: import pathlib, PIL.Image; {first}{saved}"
 
 
+def reading_arrays(folder: Path, paths: Sequence[str]) -> str:
+    """What to do with a folder that holds array files at these paths and no images; nothing where it holds none."""
+    arrays = sorted(path for path in paths if path.lower().endswith((".npz", ".npy")))
+    if not arrays:
+        return ""
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(arrays[:_MOST_SHAPES], ())
+    for path in shapes:
+        if path.lower().endswith(".npy"):
+            with suppress(UnsafeArrays):
+                shapes[path] = read_npy(folder / path, mmap=True).shape
+    unlike = {*shapes.values()}
+    if len(arrays) > 1 and all(len(shape) == 2 or shape[2:] in _COLOURS or shape[:-2] == (3,) for shape in unlike):
+        files = f"f = sorted(pathlib.Path({str(folder)!r}).rglob('*.npy'))"
+        labels = ", labels=[i.parent.name for i in f]" if any("/" in path for path in arrays) else ""
+        made, of = "one .npz file", "numpy, pathlib"
+        saved = f"numpy.savez({f'{folder}.npz'!r}, data=numpy.stack([numpy.load(i) for i in f]){labels})"
+        if len(unlike) > 1:
+            made, of = "TIFF files", "numpy, pathlib, PIL.Image"
+            saved = "[PIL.Image.fromarray(numpy.load(i)).save(f'{i}.tif') for i in f]"
+        return f"an image each? make {made} of them in Python: import {of}; {files}; {saved}"
+    first = max(shapes, key=lambda path: (path.lower().endswith(".npz"), len(shapes[path])))
+    other = next((path for path in shapes if len(shapes[path]) == 1), None)
+    labels = f", and, if they are its labels, `labels` {folder / other}" if other and len(shapes[first]) > 1 else ""
+    return f"array files are read one at a time: name {folder / first}{labels}"
+
+
 _CALLED = {".png": "PNG", ".tif": "TIFF"}
 
 
@@ -115,6 +146,9 @@ def refusal(path: Path) -> DataError | None:
         return DataError(f"{path} is a {kind} file, and {PACKAGES[kind]} is not there to read it", None, INSTALL)
     if suffix in (".csv", ".tsv"):
         return _of_table(path)
+    if suffix in JSON_SUFFIXES:
+        remedy = f"labels of images are given beside them: DATA `labels` {path}"
+        return DataError(f"{path} is JSON, not images", None, remedy)
     if suffix in (".pkl", ".pickle"):  # no lines that read it: they would run what is in it
         remedy = "have the program that made it write an .npz file: numpy.savez(file, data=images, labels=labels)"
         return DataError(f"{path} is a pickle, which can run any program, not images", None, remedy)

@@ -12,7 +12,7 @@ from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
 from latentcli.data import splits
-from latentcli.data.array_keys import words
+from latentcli.data.array_keys import LABELS, is_called, words
 from latentcli.data.array_labels import encode_labels, one_per_image
 from latentcli.data.label_columns import (
     FOLDER_COLUMNS,
@@ -23,7 +23,9 @@ from latentcli.data.label_columns import (
     rows_of_other_parts,
 )
 from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
-from latentcli.formats.npz_reader import UnsafeArrays, read_npy
+from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
+from latentcli.formats.json_tables import read_json_table
+from latentcli.formats.npz_reader import UnsafeArrays, open_npz, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths, of_page
 
 
@@ -39,11 +41,11 @@ def with_labels(
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
             ``SpelledPaths``; or from any other source, where it gives the row, from 0. A name that files of several
             parts of the folder have is that of the part read, where the table is of this part: see ``_rows_by_path``.
-        path: of a table as ``read_table`` takes it, with a column of ``FILE_COLUMNS`` and one of ``LABEL_COLUMNS``;
-            columns of ``FOLDER_COLUMNS`` are what stands before the file, where that is its path, and others are
-            ignored. Where there are two columns, one may have any other name. A label alone, as ``classify`` writes it
-            for arrays, is that of each image in turn. An empty label is none. Or of an ``.npy`` file: a label for each
-            image in turn, as ``encode_labels`` takes them.
+        path: of a table as ``read_table`` or ``read_json_table`` takes it, with a column of ``FILE_COLUMNS`` and one of
+            ``LABEL_COLUMNS``; columns of ``FOLDER_COLUMNS`` are what stands before the file, where that is
+            its path, and others are ignored. Where there are two columns, one may have any other name. A label alone,
+            as ``classify`` writes it for arrays, is that of each image in turn. An empty label is none. Or of an
+            ``.npy`` file: a label for each image in turn, as ``encode_labels`` takes them.
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
         wanted: the part to read, where a column tells the part of each row, such as ``split`` or ``is_train``: rows of
@@ -58,10 +60,9 @@ def with_labels(
         return _with_array(images, path, no_label)
     if path.suffix.lower() == ".gz":
         raise DataError(f"{path.name} is packed", "expected a table", f"unpack it: gunzip {path}")
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        as_table = f"pandas.read_json({str(path)!r}, lines=True).to_csv({str(path.with_suffix('.csv'))!r}, index=False)"
-        raise DataError(f"{path.name} is no table", "expected CSV", f"make one of it: {as_table}")
-    table, told = of_columns_a_class(read_table(path, is_header), path.name)
+    if path.suffix.lower() == ".npz":
+        raise _in_archive(path)
+    table, told = of_columns_a_class(_table(path), path.name)
     file_column, label_column, notes = columns_of(table, path.name, images)
     left: set[int | None] = set()
     other_parts, parts, of_table = rows_of_other_parts(table, images, path.name, wanted)
@@ -121,7 +122,25 @@ def tells_parts(path: Path) -> bool:
     """Whether a column of a table tells the part of each row."""
     if path.suffix.lower() in _NO_TABLES:
         return False
-    return bool(parts_of_rows(read_table(path, is_header), path.name)[1])
+    return bool(parts_of_rows(_table(path), path.name)[1])
+
+
+def _table(path: Path) -> Table:
+    return (read_json_table if path.suffix.lower() in JSON_SUFFIXES else read_table)(path, is_header)
+
+
+def _in_archive(path: Path) -> DataError:
+    """The error that labels are in an ``.npz`` file, with the line that makes an ``.npy`` file of them."""
+    try:
+        with open_npz(path) as archive:
+            keys = sorted(archive.arrays, key=lambda key: not is_called(key, LABELS))
+    except UnsafeArrays as error:
+        return DataError(f"cannot read labels from {path}", f"found {error}", "save labels: numpy.save(file, labels)")
+    key = keys[0] if keys else "labels"
+    line = f"numpy.save({str(path.with_suffix('.npy'))!r}, numpy.load({str(path)!r})[{key!r}])"
+    return DataError(
+        f"{path.name} holds several arrays", "expected a table, or an .npy file of labels", f"make one of it: {line}"
+    )
 
 
 def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) -> ImageSet:
@@ -142,7 +161,7 @@ def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) ->
     return replace(images, labels=labels, notes=(*images.notes, *notes))
 
 
-_NO_TABLES = (".npy", ".gz", ".jsonl", ".ndjson")
+_NO_TABLES = (".npy", ".npz", ".gz")
 
 _Named = Sequence[tuple[int, str, str]]
 """Number, file and label of each row."""

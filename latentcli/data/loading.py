@@ -18,6 +18,7 @@ from latentcli.data import SOURCES, sizing, splits
 from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
 from latentcli.formats.regular_files import kind, reason
+from latentcli.formats.spelled_paths import of_page
 
 NAMED_SPLITS = ("train", "test")
 
@@ -176,6 +177,7 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
 
     if kind(path) == stat.S_IFDIR:
         return _from_folder(path, how)
+    _check_local(path)
     own_files.check_place(path, own_files.IMAGES)
     if path.suffix.lower() in arrays.SUFFIXES:
         return arrays.load(path, how.wanted, how.no_label, how.own_labels, how.rules)
@@ -189,17 +191,43 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
                 images = _from_folder(folder, how)
                 if isinstance(images.images, np.memmap):
                     images = replace(images, images=np.array(images.images))
-            return replace(images, notes=(*notes, *images.notes))
+            told = (note.replace(str(folder), str(path)) for note in images.notes)
+            return replace(images, notes=(*notes, *told))
         if (refused := foreign.refusal(path)) is not None:
             raise refused
-    if (address := re.match(r"(https?|s3|gs|ftp):/+(.*)", str(path))) is not None:
+    what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
+    remedy = "name one of them, a .npz or .npy file, a folder of images, an archive of one, or a folder of IDX files"
+    raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)
+
+
+def _check_local(path: Path) -> None:
+    """Raise a DataError for a path that is not there: an address, or what a shell puts other paths in the place of."""
+    if kind(path) is not None:
+        return
+    text = str(path)
+    if (address := re.match(r"(https?|s3|gs|ftp):/+(.*)", text)) is not None:
         url = f"{address[1]}://{address[2]}"
         raise DataError(
             f"{url} is an address, and nothing is downloaded from it", None, "download it, and name the file"
         )
-    what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
-    remedy = "name one of them, a .npz or .npy file, a folder of images, an archive of one, or a folder of IDX files"
-    raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)
+    try:
+        written = os.path.expandvars(path.expanduser())
+    except RuntimeError:  # the home of somebody unknown
+        written = text
+    if written != text:
+        raise DataError(f"{text} is no path before it is expanded, and nothing did", None, f"write it out: {written}")
+    pattern = [part for part in path.parts if re.search(r"[*?]|\[.+\]", of_page(part)[0])]
+    if not pattern:
+        return
+    fixed = path.parts.index(pattern[0])
+    folder = Path(*path.parts[:fixed])
+    example = next(folder.glob("/".join(path.parts[fixed:])), None)
+    if example is None:
+        raise DataError(f"{text} is a pattern, and no file is called so", None, f"look what is there: ls {folder}")
+    remedy = (
+        f"name the folder: {folder}, or where your shell puts files in the place of a pattern, leave out the quotes"
+    )
+    raise DataError(f"{text} is a pattern, and no file", f"it would mean such as {example}", remedy)
 
 
 def _from_folder(path: Path, how: _Reading) -> ImageSet:
@@ -252,6 +280,8 @@ def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:
 
     if not paths:
         raise DataError("there are no image files to read", "found an empty list")
+    for path in paths:
+        _check_local(path)
     name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
     how.wanted.check_whole(name, "expected a folder with sub-folders such as train, val and test")
     return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.rules)

@@ -130,7 +130,7 @@ def _beside(folder: Path, of_classes: Mapping[str, Mapping[str, str]]) -> list[s
 
 def _folders_of_images(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        names = sorted(entry.name for entry in entries if not folders.is_hidden(entry.name))
     return [name for name in names if kind(folder / name) == stat.S_IFDIR and folders.holds_images(folder / name)]
 
 

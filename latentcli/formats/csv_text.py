@@ -75,7 +75,7 @@ def read_table(path: Path, is_header: Callable[[Sequence[str]], bool]) -> Table:
     Raises:
         DataError: the file cannot be read, or is no text or no CSV.
     """
-    text, encoding = _text(path)
+    text, encoding = text_of(path)
     lines = text.split("\n", 1)
     told = lines[0].strip().strip(_QUOTE) if lines[0].strip().casefold().startswith(("sep=", '"sep=')) else ""
     separators = told[4:5] if len(told) == 5 else "\t" if told else _SEPARATORS  # the strip took a tab away
@@ -88,8 +88,12 @@ def read_table(path: Path, is_header: Callable[[Sequence[str]], bool]) -> Table:
     return Table(header, number, rows, separator, encoding)
 
 
-def _text(path: Path) -> tuple[str, str]:
-    """The text of a file, and its encoding."""
+def text_of(path: Path) -> tuple[str, str]:
+    """The text of the file of a table, and its encoding.
+
+    Raises:
+        DataError: it cannot be read, is too long, or is no text.
+    """
     try:
         file, size = open_regular(path)
         with file:

@@ -22,6 +22,10 @@ BULK = 0.005, 0.995
 ENOUGH = 2**21  # numbers of all images together from which quantiles are taken
 _MARKS = 2  # unlike numbers up to ``NO_DATA`` that are padding; more are numbers
 _INVALID = 0.25  # of the numbers, that may be no number, by being far above all others
+_MISSING, _LEVELS = (
+    0.75,
+    16,
+)  # of the numbers, that may be none by being far below all others, which have so many levels
 _GAP = 0.01  # of the span of the others, by which padding lies below them
 _NAN = "NaN"
 _NAMED = "what the file calls padding"
@@ -72,14 +76,31 @@ class FoundNumbers:
 
     @property
     def usual(self) -> np.ndarray:
-        """The sample, in types of more than 8 bits without the largest number where that is far above all others.
+        """The sample, in types of more than 8 bits without the least and the largest number where far from all others.
 
-        Such as 65535 where a camera found no depth.
+        Such as 65535 where a camera found no depth, or 0 where a satellite saw nothing, each of which is as far from
+        the others as these are from one another. Black round bright images is no such 0, nor is one of few levels.
         """
-        others = self.sample[self.sample < self.high]
-        if self.dtype.itemsize == 1 or not (1 - _INVALID) * len(self.sample) <= len(others) < len(self.sample):
-            return self.sample
-        return others if others.max() - self.low < (self.high - self.low) / 2 else self.sample
+        sample, low = self.sample, self.low
+        if self.dtype.itemsize == 1:
+            return sample
+        others = sample[(sample > low) & (sample < self.high)]
+        count = int(np.count_nonzero(sample > low))
+        if (1 - _MISSING) * len(sample) <= count < len(sample) and len(others):
+            least = float(others.min())
+            if least - low > np.ptp(others) and len(np.unique(others)) >= _LEVELS:
+                sample, low = sample[sample > low], least
+        others = sample[sample < self.high]
+        if not (1 - _INVALID) * len(sample) <= len(others) < len(sample):
+            return sample
+        return others if others.max() - low < (self.high - low) / 2 else sample
+
+    @property
+    def unusual(self) -> list[float]:
+        """The least and the largest number where they are not ``usual`` though many: at most two."""
+        usual = self.usual
+        ends = (self.low, usual.min(initial=math.inf) > self.low), (self.high, usual.max(initial=-math.inf) < self.high)
+        return [end for end, apart in ends if apart and end in self.sample] if len(usual) < len(self.sample) else []
 
 
 def found_in(

@@ -197,7 +197,7 @@ def crowded(found: FoundNumbers, span: Span) -> str:
     first, last = ((number - span.low) * 255 / (span.high - span.low) for number in (low, high))
     levels = f"levels {first:.0f} to {last:.0f} of 255"
     spread = _said(*_spread(found))
-    but = f" but {found.high:g}" if len(found.usual) < len(found.sample) else ""
+    but = f" but {' and '.join(f'{each:g}' for each in found.unusual)}" if found.unusual else ""
     return f"nearly all of its numbers{but}, {low:g} to {high:g}, become {levels}; `range` {spread} spreads them"
 
 

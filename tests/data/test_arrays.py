@@ -169,6 +169,11 @@ TRIO_OF_LABELS = np.array([2, 0, 1, 2, 0])
         ("class_to_idx", json.dumps({name: index for index, name in reversed([*enumerate(TRIO)])})),
         ("idx2label", json.dumps(dict(enumerate(TRIO)))), ("class_names", json.dumps(TRIO).encode()),
         ("target_names", np.array([json.dumps(TRIO)])),
+        ("class_to_idx", [["owl", "2"], ["Katze", "0"], ["ape", "1"]]),
+        ("class_names", [[*"021"], ["Katze", "owl", "ape"]]),
+        ("id2label", np.array([["1", "ape"], ["0", "Katze"], ["2", "owl"]], "S")),
+        ("label_map", json.dumps([["ape", 1], ["Katze", 0], ["owl", 2]])),
+        ("categories", json.dumps({"ape": "1", "owl": "2", "Katze": "0"})),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("labels", [TRIO_OF_LABELS, np.eye(3)[TRIO_OF_LABELS], np.array(TRIO)[TRIO_OF_LABELS]])
@@ -186,6 +191,12 @@ def test_names_of_classes_are_taken_by_whatever_key(tmp_path, key, names, labels
         ({"names": np.array(list("abcde"))}, None), ({"notes": np.array(["a", "b"])}, None),
         ({"names": np.array(TRIO).astype(object)}, r"it is made: names=names\.astype\(str\)"),
         ({"class_to_idx": np.array({"a": 0}, object)}, r"class_to_idx=json\.dumps\(class_to_idx\)"),
+        ({"class_to_idx": np.array([["a", "1"], ["b", "2"], ["c", "3"]])}, r"class_to_idx \(3, 2\) .* not understood"),
+        ({"id2label": np.array([["a", "b"], ["0", "2"]])}, r"id2label \(2, 2\) <U1 may name .* not understood"),
+        ({"label_to_id": np.array([[0, 1], [1, 2], [2, 0]])}, r"label_to_id \(3, 2\) int64 .* not understood"),
+        ({"class_map": np.array([("Katze", 0), ("owl", 2)], "U5,i8")}, r"class_map=numpy\.array\(class_map\.tolist"),
+        ({"class_map": np.array([["Katze", 0]], object)}, r"class_map=class_map\.astype\(str\)"),
+        ({"animals": np.array([["ape", "owl", "Katze"], [*"120"]])}, r"animals has as many texts .* f = numpy"),
         ({"animals": np.array(TRIO)}, r"animals has as many texts as there are classes; if it names them: f = numpy"),
     ],
 )  # fmt: skip
@@ -197,6 +208,22 @@ def test_texts_that_are_not_taken_for_names_of_classes_are_told(tmp_path, monkey
     assert told is None or re.search(told, note)
     if note and "f = numpy" in note:
         assert load(follow(note, monkeypatch, tmp_path)).class_names == tuple(TRIO)
+
+
+@pytest.mark.parametrize(
+    "pairs", [[[7, 0], [9, 2], [8, 1]], [[0, 2, 1], [7, 9, 8]], [["7", "0"], ["8", "1"], ["9", "2"]]]
+)
+def test_numbers_that_are_names_of_classes_are_told_from_their_places(tmp_path, pairs):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), labels=TRIO_OF_LABELS, cls_to_idx=np.array(pairs)))
+    assert found.labels.texts.tolist() == list("97897")
+
+
+@pytest.mark.parametrize(
+    "pairs", ['{"1": 0, "2": 1, "0": 2}', '[["1", 0], ["2", 1], ["0", 2]]', '[[0, "1"], [1, "2"], [2, "0"]]']
+)
+def test_numbers_and_texts_of_numbers_in_json_tell_which_are_the_names(tmp_path, pairs):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), labels=TRIO_OF_LABELS, label_map=np.array(pairs)))
+    assert found.labels.texts.tolist() == list("01201")
 
 
 def test_of_several_names_those_go_first_that_fit_and_are_called_like_the_labels(tmp_path):

@@ -1,5 +1,8 @@
 """Labels beside the images."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -260,7 +263,7 @@ def test_a_table_that_is_not_understood_is_refused_with_the_way_on_that_fits_it(
         with_labels(images(5, files=PHOTOS) if "0,cat" not in text else images(2), written(tmp_path, text))
 
 
-@pytest.mark.parametrize(("name", "way"), [("labels.csv.gz", "gunzip"), ("labels.jsonl", r"read_json\(.*to_csv")])
+@pytest.mark.parametrize(("name", "way"), [("labels.csv.gz", "gunzip"), ("labels.npz", "numpy.save")])
 def test_what_is_easily_made_a_table_is_refused_with_the_call_that_does_it(tmp_path, name, way):
     with pytest.raises(DataError, match=way):
         with_labels(images(2), tmp_path / name)
@@ -335,3 +338,72 @@ def test_the_header_that_a_table_without_one_is_to_have_fits_its_columns(tmp_pat
 def test_a_table_of_files_alone_is_told_to_have_no_labels(tmp_path, text):
     with pytest.raises(DataError, match="it has no labels: write the label of each image behind it"):
         with_labels(images(2, files=("a.png", "b.png")), written(tmp_path, text))
+
+
+IN_JSON = {  # of "day 1/001.png" cat, "x.PNG" dog
+    "a label of each file": '{"day 1/001.png": "cat", "x": "dog"}',
+    "objects": '[{"file": "001.png", "label": "cat", "box": [1, 2]}, {"file": "x.PNG", "label": "dog"}]',
+    "lines": '{"file_name": "001.png", "text": 1, "label": "cat"}\n\n{"file_name": "x.PNG", "label": "dog"}\n',
+    "pairs under a key": '{"labels": [["day 1/001.png", "cat"], ["x.PNG", ["dog"]]]}',
+    "objects under a key": '{"data": [{"path": "set/day 1/001.png", "class": "cat"}, {"path": "x", "class": "dog"}]}',
+    "an object of each file": '{"001.png": {"label": "cat", "n": 1}, "x.PNG": {"label": "dog"}}',
+    "columns": '{"image": ["001.png", "x.PNG", "002.png"], "class": ["cat", "dog", null]}',
+    "columns of pandas": '{"image": {"0": "001.png", "1": "x.PNG"}, "class": {"0": "cat", "1": "dog"}}',
+    "files of each class": '{"cat": ["001.png"], "dog": ["x.PNG"]}',
+    "labels alone": '["cat", "", null, "unknown", "dog"]',
+    "labels in a column": '{"labels": ["cat", "", null, "unknown", "dog"]}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+@pytest.mark.parametrize("case", IN_JSON)
+def test_labels_in_json(tmp_path, case, suffix):
+    path = tmp_path / f"labels{suffix}"
+    path.write_text(IN_JSON[case], encoding="utf-8-sig")
+    found = with_labels(images(5, files=PHOTOS), path)
+    assert found.labels.texts.tolist() == ["cat", "", "", "", "dog"]
+
+
+def test_numbers_and_marks_of_formulas_in_json_are_what_they_are(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text('{"0": "=a", "1": "\'+b", "2": 7, "3": -1, "4": 2.0, "5": true, "6": "\\u00e9"}')
+    assert with_labels(images(7), path).labels.texts.tolist() == ["=a", "'+b", "7", "", "2.0", "true", "\xe9"]
+
+
+def test_one_line_of_json_is_one_row(tmp_path):
+    (tmp_path / "labels.jsonl").write_text('{"file": "x.PNG", "label": "dog"}\n')
+    found = with_labels(images(5, files=PHOTOS), tmp_path / "labels.jsonl")
+    assert found.labels.texts.tolist() == ["", "", "", "", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('{"0": "a", "0": "b"}', "two values of '0'"), ("", "not a table of labels"), ("{}", "not a table of labels"),
+        ('[{"colour": 1, "size": 2}]', "found 'colour', 'size'"), ("[[1, 2, 3]]", "expected {"), ("7", "found '7'"),
+        ('{"0": "a"', "is no JSON"), ('{"0": "a"}\n{', "no JSON(.|\\n)*in line 2"), ("[" * 100_000, "is no JSON"),
+        ('[["0", ["a", "b"]], ["1", "a"], ["1", "b"]]', "row 3 .* labels '1' again"),
+        ('[["0", ["a", "b"]], ["1", "a"], ["2", "b"]]', "several labels in 1 of 3 cells"),
+        ('[["9", "a"]]', "row 1 of labels.json labels '9', which set does not have"),
+    ],
+)  # fmt: skip
+def test_json_that_is_no_table_is_refused(tmp_path, text, complaint):
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(DataError, match=complaint):
+        with_labels(images(3), tmp_path / "labels.json")
+
+
+def test_the_line_that_makes_a_table_of_coco_or_an_array_of_an_archive_works(tmp_path):
+    coco = {
+        "images": [{"id": 5, "file_name": "001.png"}, {"id": 7, "file_name": "x.PNG"}],
+        "annotations": [{"image_id": 7, "category_id": 1}, {"image_id": 5, "category_id": 2}],
+        "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    np.savez(tmp_path / "array.npz", ids=np.arange(5), test_labels=np.array(["cat", "", "", "", "dog"]))
+    for name, made in (("coco.json", "coco.csv"), ("array.npz", "array.npy")):
+        with pytest.raises(DataError) as caught:
+            with_labels(images(5, files=PHOTOS), tmp_path / name)
+        exec(re.split("of it(?: in Python)?: ", caught.value.remedy)[1], {"numpy": np})
+        found = with_labels(images(5, files=PHOTOS), tmp_path / made)
+        assert found.labels.texts.tolist() == ["cat", "", "", "", "dog"]

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import struct
+import subprocess
 import tarfile
 import tempfile
 import zipfile
@@ -138,10 +139,69 @@ def test_links_and_devices_in_an_archive_are_left_out_and_told(tmp_path):
     members = [("a.png", None, ""), ("l.png", tarfile.SYMTYPE, "/etc/passwd"), ("f.png", tarfile.FIFOTYPE, "")]
     found = load(tarred(tmp_path / "a.tar", *members))
     assert found.files == ("a.png",)
-    assert found.notes == ("a.tar: 2 links and devices were left out: l.png …",)
+    (note,) = found.notes
+    assert note.startswith("a.tar: 2 links and devices were left out: l.png …; for what links lead to, pack it again")
     escape = [("d", tarfile.SYMTYPE, str(tmp_path)), ("d/out.png", None, "")]
     assert load(tarred(tmp_path / "b.tar", *escape)).files is not None
     assert not (tmp_path / "out.png").exists()
+
+
+def test_an_archive_of_links_alone_is_refused_with_the_way_to_pack_it(tmp_path):
+    put(tmp_path / "real", "a/1.png", "b/2.png")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a").symlink_to(tmp_path / "real" / "a")
+    for options in ("", "h"):
+        path = tmp_path / f"links{options}.tar"
+        subprocess.run(["tar", f"-c{options}f", path, "-C", tmp_path, "set"], check=True)
+    with pytest.raises(DataError, match=r"holds no images(.|\n)*1 links and devices(.|\n)*pack it again with tar -h"):
+        load(tmp_path / "links.tar")
+    assert load(tmp_path / "linksh.tar").files == ("set/a/1.png",)
+
+
+def test_a_second_name_of_a_file_in_an_archive_is_read(tmp_path):
+    hard = [("a/1.png", None, ""), ("b/1.png", tarfile.LNKTYPE, "a/1.png"), ("b/2.png", tarfile.LNKTYPE, "later.png")]
+    found = load(tarred(tmp_path / "a.tgz", *hard))
+    assert (found.files, found.class_names) == (("a/1.png", "b/1.png"), ("a", "b"))
+    assert "1 links and devices were left out: b/2.png" in found.notes[0]
+    for target in ("../../out.png", "/etc/passwd"):
+        with pytest.raises(DataError, match="outside itself"):
+            load(tarred(tmp_path / "b.tar", ("a.png", None, ""), ("b.png", tarfile.LNKTYPE, target)))
+
+
+ARRAYS = {  # the arrays of a folder, whose suffix is in their names, and what follows from the advice
+    "one file": ({"set.npz": (5, 8, 8)}, 5, ""), "an image each": ({"1.npy": (8, 8), "2.npy": (8, 8)}, 2, ""),
+    "in classes": ({"a/1.npy": (8, 8, 3), "b/2.npy": (8, 8, 3), "b/3.npy": (8, 8, 3)}, 3, "ab"),
+    "labels beside": ({"x.npy": (4, 8, 8), "y.npy": (4,)}, 4, "01"),
+    "unlike sizes": ({"a/1.npy": (8, 9), "b/2.npy": (12, 10), "b/3.npy": (8, 9, 3)}, 3, "ab"),
+    "two sets": ({"x.npy": (4, 8, 8), "z.npy": (3, 8, 8)}, 4, ""),
+    "two sets of one size": ({"x.npy": (4, 8, 8), "z.npy": (4, 8, 8)}, 4, ""),
+    "parts": ({"b.npz": (5, 8, 8), "a.npy": (5,)}, 5, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar"])
+@pytest.mark.parametrize("case", ARRAYS)
+def test_array_files_in_a_folder_or_an_archive_come_with_the_way_to_read_them(tmp_path, case, kind):
+    arrays, count, classes = ARRAYS[case]
+    path = folder = tmp_path / "set"
+    for name, shape in arrays.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        values = np.arange(np.prod(shape)).reshape(shape) % 200
+        values = values % 2 if len(shape) == 1 else values.astype("u1")
+        np.savez(folder / name, data=values) if name.endswith("z") else np.save(folder / name, values)
+    if kind != "folder":
+        path = Path(shutil.make_archive(str(tmp_path / "packed"), kind, folder))
+    with pytest.raises(DataError, match="holds no images") as caught:
+        load(path)
+    remedy = caught.value.remedy.replace(str(path), str(folder))
+    assert remedy.startswith("unpack it, and where its files are now: ") == (kind != "folder")
+    if "in Python: " in remedy:
+        exec(remedy.split("in Python: ")[1], {})
+        found = load(folder if "TIFF" in remedy else f"{folder}.npz")
+    else:
+        name, _, labels = remedy.split("name ")[1].partition(", and, if they are its labels, `labels` ")
+        found = load(name, labels=labels or None)
+    assert (len(found), "".join(found.class_names)) == (count, classes)
 
 
 def test_archives_that_are_damaged_or_too_large_are_refused(tmp_path, monkeypatch):
@@ -179,6 +239,32 @@ def test_single_pictures_are_read_in_the_order_given(tmp_path):
     assert two.images[0].max() < two.images[1].max()
     with pytest.raises(DataError, match="cannot be read"):
         load([tmp_path / "a.png", tmp_path / "none.png"])
+
+
+@pytest.mark.parametrize("pattern", ["*.png", "a?.png", "*/*/*.png", "[ab]*", "set/**/*.png"])
+def test_a_pattern_that_no_shell_expanded_is_refused_with_the_folder_to_name(tmp_path, monkeypatch, pattern):
+    put(tmp_path, "a1.png", "set/b/1.png", "set/c/2.png")
+    monkeypatch.chdir(tmp_path)
+    for source in (pattern, ["a1.png", pattern]):
+        with pytest.raises(DataError, match=r"is a pattern(.|\n)*such as \S+(.|\n)*name the folder") as caught:
+            load(source)
+    folder = caught.value.remedy.split("name the folder: ")[1].split(",")[0]
+    assert folder == ("set" if pattern.startswith("set") else ".")
+    assert folder == "." or len(load(folder)) == 2
+    with pytest.raises(DataError, match=r"no file is called so(.|\n)*ls set"):
+        load("set/*.npz")
+    put(tmp_path, "[ab]*.png")
+    assert len(load("[ab]*.png")) == 1
+
+
+@pytest.mark.parametrize("text", ["~/set", "$PLACE/set", "${PLACE}/set/b/1.png"])
+def test_a_path_that_no_shell_expanded_is_refused_with_what_it_is(tmp_path, monkeypatch, text):
+    put(tmp_path, "set/b/1.png", "set/c/2.png")
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(DataError, match="write it out") as caught:
+        load(text)
+    assert load(caught.value.remedy.split(": ")[1]).name in ("set", "1.png")
 
 
 @pytest.mark.parametrize(
@@ -315,7 +401,9 @@ def test_the_lines_that_make_an_npz_of_a_torch_or_matlab_file_work(tmp_path):
         assert found.labels.texts.tolist() == ["1", "0", "1"]
 
 
-@pytest.mark.parametrize(("name", "what"), [("a.h5", "HDF5"), ("a.pkl", "pickle"), ("a.csv", "a table, not images")])
+@pytest.mark.parametrize(
+    ("name", "what"), [("a.h5", "HDF5"), ("a.pkl", "pickle"), ("a.csv", "a table, not images"), ("a.json", "JSON")]
+)
 def test_other_files_are_refused_with_a_way_on(tmp_path, name, what):
     (tmp_path / name).write_text("File,Label\n1.png,a\n")
     with pytest.raises(DataError, match=what) as caught:

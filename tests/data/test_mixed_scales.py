@@ -6,6 +6,7 @@ from PIL import Image
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
+from latentcli.formats.mixed_scales import mixed_images
 
 SHADES = np.random.default_rng(7).integers(0, 256, (10, 12, 12))
 HALF = (np.arange(10) % 2 == 0)[:, None, None]
@@ -51,6 +52,54 @@ def test_a_refusal_of_two_scales_tells_them_too(tmp_path):
     for suffix in (".tif", ".npy"):
         with pytest.raises(DataError, match="5 of 10 images are much darker"):
             load(saved(tmp_path / "set", numbers, suffix))
+
+
+BOTH = {  # which images lie in 0…1, beside others in -1…1
+    "half": HALF, "two of ten": np.arange(10)[:, None, None] % 5 == 3, "all but two": np.arange(10)[:, None, None] > 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+@pytest.mark.parametrize("case", BOTH)
+def test_numbers_about_0_beside_others_from_0_are_told_and_the_advice_makes_them_one(tmp_path, case, suffix):
+    shades = (SHADES / 255).astype("f4")
+    found = load(saved(tmp_path / "set", np.where(BOTH[case], shades, shades * 2 - 1), suffix))
+    (told,) = [note for note in found.notes if "two scales" in note]
+    assert f"{BOTH[case].sum()} of 10 images have no number below 0" in told
+    assert "image * 2 - 1 for the first" in told
+    again = load(saved(tmp_path / "again", shades * 2 - 1, suffix))
+    assert not any("two scales" in note for note in again.notes)
+    assert np.abs(again.images[:, 0].astype(int) - SHADES).max() <= 1
+
+
+def test_numbers_about_0_beside_bytes_are_told_with_both_steps(tmp_path):
+    shades = SHADES.astype("f4")
+    path = saved(tmp_path / "set", np.where(HALF, shades / 127.5 - 1, shades), ".npy")
+    with pytest.raises(DataError, match=r"save them in one: \(image \+ 1\) \* 127\.5 for the darker"):
+        load(path)
+
+
+BRIGHT = np.maximum(SHADES, 140)
+OF_ONE_SCALE = {  # in shades of 0…255, of which -1…1 is made
+    "each has black": SHADES, "dark ones": SHADES // np.where(HALF, 1, 4), "one bright": np.where(LAST, SHADES, BRIGHT),
+    "bright ones": np.where(HALF, SHADES, np.maximum(SHADES, 170)),
+    "some in between": np.maximum(SHADES, np.array([0, 0, 0, 110, 120, 125, 130, 130, 130, 130])[:, None, None]),
+    "flat ones": np.where(HALF, SHADES, 128),
+    "dark halves": SHADES * np.where(HALF, 129, 255) // 255,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OF_ONE_SCALE)
+def test_bright_images_of_one_scale_about_0_are_not(case):
+    shades = OF_ONE_SCALE[case]
+    assert mixed_images((shades / 127.5 - 1).astype("f4")) == ""
+
+
+def test_real_pictures_about_0_are_not(real_data):
+    for source in ("image_folder_photos", "image_folder_mixed", "brain_mri/brain_mri_80_test.npz"):
+        images = load(real_data / source, image_size=32 if "folder" in source else None).images
+        for shades in (images, 255 - images):
+            assert mixed_images((shades / 127.5 - 1).astype("f4")) == ""
 
 
 @pytest.mark.parametrize("kind", ["f4", "u2"])

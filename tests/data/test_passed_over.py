@@ -63,6 +63,9 @@ TOLD: dict[str, tuple[Fill, str]] = {
         r"2 hidden .*\.ipynb",
     ),
     "version control": (images(".git/x.png"), r"1 hidden or of the system \(\.git\)"),
+    "thumbnails": (images("thumbnails/0.png", "cat/Thumbs/0.png"), r"2 hidden or of the system \(Thumbs, thumbnails\)"),
+    "programs": (images("__pycache__/a.png", "wandb/run/loss.png", "venv/icon.png"), "3 hidden or of the system"),
+    "more storage": (images("@Recycle/a.png", "LOST.DIR/0.png", "cat/@tmp/0.png"), "3 hidden or of the system"),
     "other formats": (text("cat/1.xcf", "cat/2.XCF", "dog/3.svg", "dog/noext"), "2 .xcf, 1 .svg, 1 without a suffix"),
     "notes beside": (text("README.md", "LICENSE"), "1 without a suffix, 1 .md"),
     "an empty class": (lambda folder: (folder / "owl").mkdir(), "no images in owl"),
@@ -78,6 +81,19 @@ def test_what_is_passed_over_is_counted_and_told(folder, case):
     found = load(folder)
     assert (len(found), found.class_names) == (6, ("cat", "dog"))
     assert re.search(expected, "\n".join(found.notes)), found.notes
+
+
+@pytest.mark.parametrize("name", ["thumbnails", "__pycache__", ".previews"])
+def test_a_folder_that_is_passed_over_is_read_where_it_is_named(tmp_path, name):
+    images(f"{name}/a.png", f"{name}/b.png")(tmp_path / "set")
+    with pytest.raises(DataError, match=rf"found 1 hidden or of the system(.|\n)*name it: .*set/{name}"):
+        load(tmp_path / "set")
+    assert len(load([*(tmp_path / "set" / name).iterdir()])) == len(load(tmp_path / "set" / name).files)
+
+
+def test_parts_are_found_beside_what_is_passed_over(tmp_path):
+    images("set/train/a/1.png", "set/test/a/2.png", "thumbnails/1.png")(tmp_path)
+    assert load(tmp_path).files == ("set/train/a/1.png",)
 
 
 def test_a_plain_folder_has_nothing_to_tell(folder):
