@@ -22,10 +22,8 @@ BULK = 0.005, 0.995
 ENOUGH = 2**21  # numbers of all images together from which quantiles are taken
 _MARKS = 2  # unlike numbers up to ``NO_DATA`` that are padding; more are numbers
 _INVALID = 0.25  # of the numbers, that may be no number, by being far above all others
-_MISSING, _LEVELS = (
-    0.75,
-    16,
-)  # of the numbers, that may be none by being far below all others, which have so many levels
+_MISSING = 0.75  # of the numbers, that may be none, by being far below all others, which have many levels
+_LEVELS = 16
 _GAP = 0.01  # of the span of the others, by which padding lies below them
 _NAN = "NaN"
 _NAMED = "what the file calls padding"
