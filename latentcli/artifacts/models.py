@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
 
+READERS = {"mixture": parameters.read_classifier, "graph": graphs.read, "probe": probes.read}
+NAMED = {".npz": "graph", ".pth": "probe"}
+"""What a file that is missing or damaged would be by its name, which tells which command makes it."""
+
+
 def save_model(model: TrainedModel, path: str | Path) -> None:
     """Write a checkpoint, whole or not at all: the same model gives the same bytes, whatever the path.
 
@@ -56,6 +61,17 @@ def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
     where = devices.resolve(device)
     model = checkpoint.read(Path(path))
     model.network.to(where)
+    return model
+
+
+def load_latent_model(path: str | Path, device: str = "auto") -> TrainedModel:
+    """A model of latents; arguments and errors as for ``load_model``.
+
+    Raises:
+        ModelFileError: also if it is a classifier of pixels.
+    """
+    model = load_model(path, device)
+    model.check_latents()
     return model
 
 
@@ -105,15 +121,13 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
         431
     """
     path = Path(path)
-    own_files.check_place(path, own_files.CLASSIFIER)
-    read = probes.read if probes.is_archive(path) else parameters.read_classifier
-    kind = own_files.kind_of(path) or path.suffix.lower()  # missing or damaged: its name tells which command makes it
-    read = {"graph": graphs.read, ".npz": graphs.read, ".pth": probes.read}.get(kind, read)
+    kind = own_files.check_place(path, own_files.CLASSIFIER) or NAMED.get(path.suffix.lower())
+    kind = kind or ("probe" if probes.is_archive(path) else "mixture")
     known = {}
     if model is not None:
-        model.check_features(None)
+        model.check_latents()
         known = {"fitted_on": model.fingerprint, "checkpoint": model.name}
-    params = read(path, **known)
+    params = READERS[kind](path, **known)
     if params["kind"] not in CLASSIFIERS:
         expected = f"expected one of {', '.join(CLASSIFIERS)}, found {params['kind'][:40]!r}"
         remedy = "where another package adds this kind, install it"

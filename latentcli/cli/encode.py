@@ -32,7 +32,7 @@ def encode(
     """
     from latentcli import pictures
     from latentcli.artifacts import write_latents
-    from latentcli.artifacts.models import load_model
+    from latentcli.artifacts.models import load_latent_model
     from latentcli.cli import console, inputs
     from latentcli.inference import encoding
 
@@ -49,8 +49,7 @@ def encode(
     gates = console.parse_gates(fail_under)
     measures, drawn = {}, []
     if vae is not None:
-        model = load_model(vae, device)
-        model.check_features(None)
+        model = load_latent_model(vae, device)
         images = inputs.images(data, reading, output, **model.load_options)
         latents = model.encode(images, progress=console.progress)
         measures = model.measures(latents)

@@ -22,15 +22,14 @@ def evaluate(
 ) -> None:
     """Measure on DATA how well a model reconstructs, what its latents are like, and how a classifier reads them."""
     from latentcli import pictures
-    from latentcli.artifacts.models import load_classifier, load_model
+    from latentcli.artifacts.models import load_classifier, load_latent_model
     from latentcli.cli import console, inputs
     from latentcli.inference.evaluation import evaluate as measure
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(given=[data, vae, classifier, reading.labels], folder=figures)
-    model = load_model(vae, device)
+    model = load_latent_model(vae, device)
     reader = load_classifier(classifier, model) if classifier else None
-    model.check_features(None)
     images = inputs.images(data, reading, None, **model.load_options)
     result, predictions = measure(images, model, reader, progress=console.progress)
     if predictions is not None:

@@ -28,12 +28,11 @@ def _model_and_images(
     data: str, vae: Path, output: Path, reading: options.Reading, device: str
 ) -> "tuple[TrainedModel, ImageSet]":
     """What most pictures are of, after the checks that all have in common."""
-    from latentcli.artifacts.models import load_model
+    from latentcli.artifacts.models import load_latent_model
     from latentcli.cli import inputs
 
     inputs.check_picture(output, given=[data, vae, reading.labels])
-    model = load_model(vae, device)
-    model.check_features(None)
+    model = load_latent_model(vae, device)
     return model, inputs.images(data, reading, output, **model.load_options)
 
 

@@ -39,6 +39,9 @@ def train_cnn(
     finish: Annotated[
         float | None, Option(min=0.0, max=1.0, help="The last part of the steps, without hybrids. [default: 0]")
     ] = None,
+    fine_tune: Annotated[
+        bool | None, Option("--fine-tune", help="Train an encoder, too, that was trained elsewhere; else it stays.")
+    ] = None,
     output: Annotated[Path, Option("-o", "--output", help="The checkpoint to write.")] = Path("cnn.pth"),
     training: options.Training = options.TRAINING,
     reading: options.TrainReading = options.READ_FOR_TRAINING,
@@ -55,7 +58,7 @@ def train_cnn(
     from latentcli.training import mixing
     from latentcli.training.train import train_cnn as train_classifier
 
-    settings = training.values(train_classifier, finish=finish)
+    settings = training.values(train_classifier, finish=finish, fine_tune=fine_tune)
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids, start], folder=figures)
     begun = load_model(start, device) if start else None

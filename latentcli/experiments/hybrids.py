@@ -25,9 +25,9 @@ from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 from latentcli.numerics.threads import torch_threads
 from latentcli.training import mixing
-from latentcli.training.config import START_LR, ClassifierTrainingConfig
+from latentcli.training.config import ClassifierTrainingConfig
 from latentcli.training.identity import identity
-from latentcli.training.train import Plan, plan, trained
+from latentcli.training.train import Plan, begun_lr, plan, trained
 
 PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
 """Settings of the VAE that hybrids were first published with: two dimensions, N(0, I) as prior."""
@@ -188,7 +188,7 @@ def accuracy_of(
     begun = {} if start is None else classifier.Config.encoder_of(start.config)
     network_config = classifier.Config.for_data(task.train.shape, len(names), **lesson.settings, **begun)
     # One pass over as many rows as all steps take: every arm sees the same number of images.
-    lr = ClassifierTrainingConfig.lr if start is None else START_LR
+    lr = ClassifierTrainingConfig.lr if start is None else begun_lr(network_config)
     training = ClassifierTrainingConfig(
         epochs=1, batch_size=config.batch_size, held_out=0.0, finish=lesson.finish, seed=seed, lr=lr
     )

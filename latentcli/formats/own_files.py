@@ -66,7 +66,10 @@ def misplaced(path: Path, place: str) -> UsageError | None:
         path: of the file.
         place: one of ``PLACES``.
     """
-    found = kind_of(path)
+    return _misplaced(path, place, kind_of(path))
+
+
+def _misplaced(path: Path, place: str, found: str | None) -> UsageError | None:
     if found is None or found in PLACES[place]:
         return None
     own = "latentcli " if place == IMAGES else ""
@@ -79,11 +82,13 @@ def _verb(place: str) -> str:
     return f"{place} {'belong' if place == IMAGES else 'belongs'}"
 
 
-def check_place(path: Path, place: str) -> None:
-    """Refuse a file that is known to be of another kind than its place asks for.
+def check_place(path: Path, place: str) -> str | None:
+    """What a file is, as ``kind_of`` tells, where that is what its place asks for, or where it is not known.
 
     Raises:
-        UsageError: the file is.
+        UsageError: the file is known to be of another kind.
     """
-    if (error := misplaced(path, place)) is not None:
+    found = kind_of(path)
+    if (error := _misplaced(path, place, found)) is not None:
         raise error
+    return found

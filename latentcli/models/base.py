@@ -111,7 +111,8 @@ class Model(nn.Module, ABC):
         return batch.float()
 
     def prepare(self, images: DeviceImages, fresh: bool, progress: Progress) -> Tensor | None:
-        """Called once before training, on its images: what the loss needs of each of these besides its pixels.
+        """Called once before training, on its images: what the loss needs of each of these besides its pixels
+        and its targets.
 
         Args:
             images: of the training, those held out among them.
@@ -121,7 +122,7 @@ class Model(nn.Module, ABC):
 
         Returns:
             None, as here, where the loss takes images alone; else (N, …), of which the loss gets the rows of a batch
-            behind its images.
+            behind its images, and behind their targets where there are any.
         """
         return None
 

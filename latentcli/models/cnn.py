@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier
 from latentcli.models.layers import NORMS, channels_last, pooled
 from latentcli.models.map_backbones import MAPS, ResidualBlock
 from latentcli.models.mixup import mixup
+from latentcli.models.pretrained import AROUND
 
 OWN = "cnn"
 """The backbone that is no other model's."""
@@ -41,6 +42,9 @@ class CNNConfig(ModelConfig):
         augment: distort the images in training: rotation, scale, shear, shift, and ``flip``.
         flip: probability that ``augment`` mirrors an image, left to right; not for digits and letters.
         mixup: α of the Beta distribution by which images and labels are mixed in training (Zhang et al. 2018); 0: none.
+        encoder: an encoder that was trained elsewhere, by its name in ``ENCODERS``, whose features are read instead:
+            that of a model to begin with; None: a backbone.
+        fine_tune: whether such an encoder's weights move, too; ``lr`` is 1e-4 by default then, else the usual one.
     """
 
     OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape", "classes")
@@ -54,15 +58,40 @@ class CNNConfig(ModelConfig):
     flip: float = setting(0.0, between=(0.0, 1.0))
     mixup: float = setting(0.0, between=(0.0, 100.0))
     norm: str = setting("batch", choices=NORMS)
+    encoder: str | None = None
+    fine_tune: bool = setting(False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_stages(self.stages, self.image_shape)
+        if self.encoder is None and self.fine_tune:
+            raise UsageError(
+                "there is no encoder to fine-tune that was trained elsewhere",
+                "the weights of a network of ours are always trained",
+                "leave out `fine_tune`, or begin with a model around such an encoder: `start`",
+            )
+        defaults = {each.name: each.default for each in fields(self)}
+        for name in ("backbone", "width", "stages", "norm"):
+            if self.encoder is not None and getattr(self, name) != defaults[name]:
+                raise UsageError(
+                    f"`{name}` is {getattr(self, name)}, and {self.encoder} is as it was trained",
+                    "it is of a network of ours", f"leave out `{name}`",
+                )  # fmt: skip
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the encoder stays as it was trained, and the linear layer alone learns."""
+        return self.encoder is not None and not self.fine_tune
 
     @classmethod
     def suggested(cls, image_shape: Shape, classes: int | None, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Half of the images in colour are mirrored: they are more often photographs than writing."""
-        return {"classes": classes, "flip": 0.5 if image_shape[0] == 3 else 0.0}
+        """Half of the images in colour are mirrored: they are more often photographs than writing.
+
+        Before an encoder that stays as it is none are distorted: it would have to see them anew in each step.
+        """
+        frozen = settings.get("encoder") is not None and not settings.get("fine_tune")
+        suggestions = {"classes": classes, "flip": 0.5 if image_shape[0] == 3 else 0.0}
+        return suggestions | ({"augment": False} if frozen else {})
 
     @classmethod
     def encoder_of(cls, config: ModelConfig) -> dict[str, Any]:
@@ -71,7 +100,9 @@ class CNNConfig(ModelConfig):
         Raises:
             UsageError: it is of a family whose encoder is not among the backbones.
         """
-        backbone = getattr(config, "encoder", None) or getattr(config, "backbone", None)
+        if (encoder := getattr(config, "encoder", None)) is not None:
+            return {"encoder": encoder}
+        backbone = getattr(config, "backbone", None)
         if backbone not in NAMES:
             known = f"expected one of: {', '.join(NAMES)}; found {backbone}"
             remedy = "train such a model: latentcli train DATA --backbone conv"
@@ -91,6 +122,14 @@ class CNN(PixelClassifier):
     """
 
     Config = CNNConfig
+
+    @classmethod
+    def of(cls, config: CNNConfig) -> "CNN":
+        """Another where the encoder was trained elsewhere."""
+        if config.encoder is None:
+            return cls(config)
+        around: CNN = AROUND["cnn"](config)
+        return around
 
     def __init__(self, config: CNNConfig) -> None:
         super().__init__()

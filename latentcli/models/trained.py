@@ -94,7 +94,7 @@ class TrainedModel:
         Raises:
             ModelFileError: this is a classifier of pixels.
         """
-        self.latent_network  # noqa: B018
+        self.check_latents()
         return self._fused
 
     @property
@@ -165,6 +165,10 @@ class TrainedModel:
                 "load them for this model: `image_shape`",
             )
         return DeviceImages(pixels, self.device)
+
+    def check_latents(self) -> None:
+        """Raise a ``ModelFileError`` where this is a classifier of pixels."""
+        self.latent_network  # noqa: B018
 
     def check_features(self, name: str | None) -> None:
         """Raise a ``UsageError``, which lists the family's features, unless the name is one of them or None."""

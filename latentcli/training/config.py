@@ -18,6 +18,9 @@ MAY_DIFFER = ("save_every",)
 START_LR = 1e-3
 """The default learning rate of a classifier that begins with a trained encoder, which a higher one would undo."""
 
+FINE_TUNE_LR = 1e-4
+"""The same where the encoder was trained elsewhere, on far more images, and is fine-tuned: see ``PretrainedCNN``."""
+
 LABELLED_FRACTION = 0.5
 """The default fraction of an epoch's images that are labelled ones, where there are hybrids."""
 

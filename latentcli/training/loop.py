@@ -95,7 +95,6 @@ class Run:
         examples = Examples.of_images(examples, config) if isinstance(examples, np.ndarray) else examples
         self.examples = examples
         self.images = DeviceImages(examples.images, self.device)
-        self.targets = None if examples.targets is None else torch.from_numpy(examples.targets).to(self.device)
         self.steps = Steps(model, config)
         self.images_per_epoch = len(examples.train_rows)
         self.epochs = config.epochs_for(self.images_per_epoch, math.prod(examples.images.shape[1:]))
@@ -106,8 +105,9 @@ class Run:
         self.best: dict[str, Tensor] | None = None
         if state is not None:
             self._restore(state)
-        if self.targets is None:
-            self.targets = model.prepare(self.images, fresh and state is None, progress)
+        targets = None if examples.targets is None else torch.from_numpy(examples.targets).to(self.device)
+        known = model.prepare(self.images, fresh and state is None, progress)
+        self.beside = [rows for rows in (targets, known) if rows is not None]
 
     @property
     def total_steps(self) -> int:
@@ -198,9 +198,9 @@ class Run:
         return self.examples.batches(epoch, self.epochs, self.steps_per_epoch, self.config.seed)
 
     def _batch(self, rows: np.ndarray) -> list[Tensor]:
-        """The images of these rows, uint8, and their targets if there are any."""
+        """The images of these rows, uint8, their targets, and what the model has prepared, where there are any."""
         images = self.images.bytes_of(rows)
-        return [images] if self.targets is None else [images, self.targets[to_device(rows, self.device)]]
+        return [images, *(each[to_device(rows, self.device)] for each in self.beside)]
 
     def _take_step(self, rows: np.ndarray) -> None:
         """Take one step of the optimiser."""

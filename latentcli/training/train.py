@@ -1,7 +1,7 @@
 """From images to a trained model, in one call."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,14 @@ from latentcli.models.base import ModelConfig, PixelClassifier
 from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
 from latentcli.training import mixing
-from latentcli.training.config import LABELLED_FRACTION, MAY_DIFFER, START_LR, ClassifierTrainingConfig, TrainingConfig
+from latentcli.training.config import (
+    FINE_TUNE_LR,
+    LABELLED_FRACTION,
+    MAY_DIFFER,
+    START_LR,
+    ClassifierTrainingConfig,
+    TrainingConfig,
+)
 from latentcli.training.examples import Examples, check_teachable
 from latentcli.training.identity import check_same, identity, identity_of, provenance
 from latentcli.training.resumable import fit
@@ -147,6 +154,7 @@ def _continued(
     if settings.get("views") == AUTO:
         settings = {**settings, "views": None}
     settings = _begun(start, images, {name: decided[name] for name in config.settable()}, settings)
+    settings = {"lr": START_LR} | settings
     if len(images) < FEW and decided.get("encoder") is not None:
         settings = {"held_out": 0.0} | settings
     _, training = configure(type(config), TrainingConfig, images.shape, None, settings)
@@ -154,9 +162,15 @@ def _continued(
         start.family, config, training, images.name, {"images": images.images}, start=start.fingerprint,
         **_spans(images),
     )  # fmt: skip
-    run |= {name: start.training[name] for name in ("encoder",) if name in start.training}
+    run |= _facts_of_encoder(start)
     weights = start.network.state_dict()
     return trained(start.family, config, training, images.images, run, images.class_names, weights, **how)
+
+
+def _facts_of_encoder(start: TrainedModel | None) -> dict[str, Any]:
+    """What a checkpoint says of an encoder that was trained elsewhere, where the model to begin with has one."""
+    facts = None if start is None else start.training.get("encoder")
+    return {} if facts is None else {"encoder": facts}
 
 
 def _spans(images: ImageSet) -> dict[str, Any]:
@@ -191,7 +205,8 @@ def train_cnn(
         images: some of them labelled.
         val: labelled images to validate with; None holds some of ``images`` out, if there are many.
         start: a model to begin with: a classifier of pixels, with whose weights, settings and classes a new run
-            begins; or a model of latents, whose encoder is the classifier's then. None: a network of its own.
+            begins; or a model of latents, whose encoder is the classifier's then; one that was trained elsewhere
+            stays as it is, unless ``fine_tune`` is True. None: a network of its own.
         hybrids: images with soft labels, as ``latentcli.read_hybrids`` gives them.
         labelled_fraction: fraction of an epoch's images that are labelled ones, not hybrids, in [0, 1].
         finish: fraction of all steps, at the end, that are trained on labelled images alone.
@@ -227,11 +242,18 @@ def train_cnn(
     if start is not None:
         weights, decided, names = _from_start(start, names, images.name)
         settings = _begun(start, images, decided, settings)
+    elif settings.get("encoder") is not None:
+        raise UsageError(
+            "a classifier has a trained encoder from a model of latents", "`encoder` alone names no weights",
+            f"train one, and begin with it: latentcli train DATA --encoder {settings['encoder']}; `start`",
+        )  # fmt: skip
     if hybrids is None:
         check_teachable(labelled)
     network_config, loop_config = configure(config, ClassifierTrainingConfig, images.shape, len(names), settings)
     if start is not None and start.family == "cnn":
         network_config = start.config
+    if start is not None and settings.get("lr") is None:
+        loop_config = replace(loop_config, lr=begun_lr(network_config))
     examples = mixing.examples(labelled, names, loop_config, val, hybrids, fraction)
     counts: dict[str, Any] = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
     if start is not None:
@@ -239,6 +261,7 @@ def train_cnn(
     arrays = {name: array for name, array in vars(examples).items() if isinstance(array, np.ndarray)}
     run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction,
                    **_spans(images))  # fmt: skip
+    run |= _facts_of_encoder(start)
     return trained(
         "cnn", network_config, loop_config, examples, run, names,
         weights,
@@ -273,6 +296,16 @@ def _from_start(
     return start.network.state_dict(), decided, start.class_names
 
 
+def begun_lr(config: ModelConfig) -> float:
+    """The default learning rate of a classifier with this configuration that begins with a model.
+
+    It is the usual one where the encoder stays as it is, since there is nothing that it could undo.
+    """
+    if getattr(config, "encoder", None) is None:
+        return START_LR
+    return FINE_TUNE_LR if config.fine_tune else ClassifierTrainingConfig.lr  # type: ignore[attr-defined]
+
+
 def _begun(
     start: TrainedModel, images: ImageSet, decided: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -295,7 +328,7 @@ def _begun(
                 f"`{name}` is {given[name]}, and {start.name}, to begin with, has {decided[name]}",
                 "its weights and settings stay together", f"leave out `{name}`, or train a new model",
             )  # fmt: skip
-    return {"lr": START_LR} | given | {name: value for name, value in decided.items() if value is not None}
+    return given | {name: value for name, value in decided.items() if value is not None}
 
 
 def trained(

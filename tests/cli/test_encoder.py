@@ -83,3 +83,29 @@ def test_the_file_of_an_encoder_is_never_replaced(call, photos, tmp_path, weight
             done = call(command, photos, "--encoder", name, "--image-size", "32", "-o", file, "-q")
             assert (done.code, "an input is never replaced" in done.err) == (2, True)
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("fine_tune", [[], ["--fine-tune"]])
+def test_a_classifier_begins_with_the_encoder_of_a_model(call, photos, weights, interrupted_after, fine_tune):
+    few = ["--set", "width=64", "--epochs", 1, "--batch-size", 4, "-q"]
+    assert call("train", photos, "--encoder", weights, "--image-size", 16, "--no-classes", *few).code == 0
+    learn = ["train-cnn", photos, "--from", "vae.pth", "--set", "min_steps=0", "--epochs", 2, "--batch-size", 4, "-q"]
+    assert call(*learn, *fine_tune, "-o", "whole.pth").code == 0
+    with interrupted_after(3):
+        assert call(*learn, *fine_tune).code == 130
+    assert call(*learn, *fine_tune, "--resume").code == 0
+    settings = {"min_steps": 0, "epochs": 2, "batch_size": 4, "fine_tune": bool(fine_tune) or None}
+    images = lc.load(photos, image_size=16)
+    expected = lc.train_cnn(images, start=lc.load_model("vae.pth"), **settings)
+    found = [lc.load_model(name).fingerprint for name in ("cnn.pth", "whole.pth")]
+    assert found == [expected.fingerprint] * 2
+    assert "licence" in call("info", "cnn.pth").out
+    done = call("classify", photos, "cnn.pth", "--json", "-q")
+    assert done.json["accuracy"] == lc.classify(images, expected).scores()["accuracy"]
+
+
+def test_what_a_classifier_cannot_begin_with_is_refused_by_its_options(call, photos):
+    alone = call("train-cnn", photos, "--set", "encoder=efficientnet-lite0", "-q")
+    assert (alone.code, "--from" in alone.err, len(alone.err.splitlines())) == (2, True, 3), alone.err
+    own = call("train-cnn", photos, "--fine-tune", "-q")
+    assert (own.code, "leave out --fine-tune" in own.err) == (2, True), own.err

@@ -42,8 +42,9 @@ def task() -> Task:
 def test_a_studys_models_have_the_encoders_weights(study, task, encoder, tmp_path):
     settings = tuple({**SMALL, "encoder": encoder, "backbone": "conv"}.items())
     if study == "hybrids":
-        config = HybridsConfig(per_class=(2,), arms=("graph",), steps=2, settings=settings)
-        study_hybrids(task, 1, config, folder=tmp_path)
+        config = HybridsConfig(per_class=(2,), arms=("graph", "begun"), steps=2, settings=settings)
+        rows = study_hybrids(task, 1, config, folder=tmp_path)
+        assert all("accuracy" in row for row in rows)
     else:
         study_latents([task], ["vae"], 1, LatentsConfig(probes=("knn",), settings=settings), folder=tmp_path)
     (path,) = tmp_path.rglob("vae.pth")

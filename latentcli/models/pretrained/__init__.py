@@ -19,7 +19,13 @@ ENCODERS = Registry(
 )
 """By the kind of network; what stands behind a colon, as in "torchvision:resnet18", is the kind's own."""
 
-AROUND = Registry("model around a trained encoder", {"vae": "latentcli.models.pretrained.vae:PretrainedVAE"})
+AROUND = Registry(
+    "model around a trained encoder",
+    {
+        "vae": "latentcli.models.pretrained.vae:PretrainedVAE",
+        "cnn": "latentcli.models.pretrained.cnn:PretrainedCNN",
+    },
+)
 """What a family is where its encoder is trained already; resolved on use, since it builds on the family itself."""
 
 

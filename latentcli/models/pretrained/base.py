@@ -1,21 +1,27 @@
 """The interface of encoders that are already trained, and how images are made into what they were trained on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentcli.core.errors import ModelFileError
+from latentcli.core.progress import Progress
 from latentcli.models.layers import channels_last
+from latentcli.numerics.batches import DeviceImages
 
 TOGETHER = {"cpu": 8}
 """Images that go through an encoder at once, elsewhere 128: it sees them enlarged, and more would not stay in caches.
 On one thread of an AMD EPYC, EfficientNet-lite0 takes 60 ms for an image of 224×224 pixels so, and 120 for one of 32.
 """
+
+BLOCK = 256
+"""Images whose features are computed at once before training: the encoder itself takes fewer, see ``TOGETHER``."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,19 @@ class PretrainedEncoder(nn.Module, ABC):
     @abstractmethod
     def pooled(self, images: Tensor) -> Tensor:
         """(N, features): of preprocessed images."""
+
+    @torch.no_grad()
+    def of_all(
+        self, images: DeviceImages, rows: np.ndarray, progress: Progress,
+        then: Callable[[Tensor], Tensor] = lambda features: features,
+    ) -> Tensor:  # fmt: skip
+        """(n, F) float32: what ``then`` makes of the features of images by their row numbers (n,)."""
+        found = []
+        with progress("encoding the images", len(rows)) as advance:
+            for some in np.array_split(rows, -(-len(rows) // BLOCK)):
+                found.append(then(self(images[some])))
+                advance(len(some))
+        return torch.cat(found)
 
     def accept(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Published weights by this network's own names, without the layer that tells the classes apart."""

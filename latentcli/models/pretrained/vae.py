@@ -1,6 +1,5 @@
 """A VAE whose encoder is already trained: its features, turned to their principal axes, are the posterior means."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +20,6 @@ from latentcli.numerics.batches import DeviceImages
 
 SAMPLE = 20_000
 """Images of which the principal axes are computed."""
-
-BLOCK = 256
-"""Images whose features are computed at once before training: the encoder itself takes fewer, see ``TOGETHER``."""
 
 START = -2.0
 """The log-variances before training, where the means have variance 1 on average."""
@@ -133,22 +129,10 @@ class PretrainedVAE(VAE):
         sample = np.arange(0, count, -(-count // SAMPLE))
         features = None
         if fresh:
-            features = self._features(images, sample, progress)
+            features = self.encoder.of_all(images, sample, progress)
             self.posterior.turn(features)
         if not frozen:
             return None
         if features is not None and len(sample) == count:
             return self.posterior.means(features)
-        return self._features(images, np.arange(count), progress, self.posterior.means)
-
-    def _features(
-        self, images: DeviceImages, rows: np.ndarray, progress: Progress,
-        then: Callable[[Tensor], Tensor] = lambda features: features,
-    ) -> Tensor:  # fmt: skip
-        """(n, F) float32: what ``then`` makes of the features of images by their row numbers (n,)."""
-        found = []
-        with progress("encoding the images", len(rows)) as advance:
-            for some in np.array_split(rows, -(-len(rows) // BLOCK)):
-                found.append(then(self.encoder(images[some])))
-                advance(len(some))
-        return torch.cat(found)
+        return self.encoder.of_all(images, np.arange(count), progress, self.posterior.means)
