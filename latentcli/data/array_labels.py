@@ -181,6 +181,23 @@ class SavedAgain:
         arrays = f"data=numpy.concatenate([f[k] for k in c]), labels={labels}"
         return f"f = numpy.load({file!r}); c = {[*keys]}; numpy.savez({other!r}, {arrays})"
 
+    def as_folders(self, keys: Sequence[str], image: str, floats: bool) -> str:
+        """The lines that save arrays of images, of a class each, as files in a folder each.
+
+        Args:
+            keys: of these arrays.
+            image: what makes (H, W) or (H, W, C) of one of its images ``i``, as Python.
+            floats: whether some are numbers of 0 to 1.
+        """
+        if floats:
+            image = f"numpy.uint8(numpy.rint({image} * (255 if i.dtype.kind == 'f' else 1)))"
+        folder = str(self.path.with_name(f"{self.path.stem}_images"))
+        made = f"os.makedirs(os.path.join({folder!r}, k), exist_ok=True)"
+        saved = f"PIL.Image.fromarray({image}).save(os.path.join({folder!r}, k, f'{{n:05}}.png'))"
+        line = f"[({made}, {saved}) for k in {[*keys]} for n, i in enumerate(f[k])]"
+        opened = f"import numpy, os, PIL.Image; f = numpy.load({str(self.path)!r})"
+        return f"save them as files, and name {folder}: {opened}; {line}"
+
     def _line(self, suffix: str, first: str, value: str, left_out: Collection[str] = ()) -> str:
         file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_{suffix}.npz"))
         not_kept = sorted({*self.left_out, *left_out})

@@ -75,7 +75,8 @@ def load(
         >>> images.images.shape, images.class_names, images.labels.counts.tolist()
         ((106, 1, 8, 8), ('1', '4', '8'), [36, 37, 33])
     """
-    wanted = splits.Wanted(prefer if split is None else split, asked=split is not None)
+    path = Path(source) if isinstance(source, str | Path) else None
+    wanted = splits.Wanted(prefer if split is None else split, asked=split is not None, source=path)
     if wanted.part not in splits.PARTS:
         raise UsageError(f"unknown split {wanted.part!r}", f"expected one of: {', '.join(splits.PARTS)}")
     if source == "":
