@@ -63,6 +63,7 @@ def train(
     from latentcli.artifacts.models import load_mixture, load_model, save_classifier
     from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
+    from latentcli.classifiers.graph.graph_classifier import PESSIMISTIC
     from latentcli.classifiers.mixture.semi_supervised import Collapsed
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core.errors import FitError
@@ -136,6 +137,14 @@ def train(
         labels = (
             int(naming.labels.known.sum()) if labels_per_class is None else labels_per_class * len(naming.class_names)
         )
+        fewest = (
+            int(min(naming.labels.counts[naming.labels.counts > 0])) if labels_per_class is None else labels_per_class
+        )
+        if compared and fewest < PESSIMISTIC:
+            console.note(
+                f"the shares that classifiers are right about are too low: with {fewest} labels of a class they are "
+                "judged by others that have fewer still"
+            )
         if (best := comparing.better(compared, labels)) is not None:
             console.note(
                 f"of labels left out a {best} classifier is right for {compared[best]:.2f}, the mixture for "

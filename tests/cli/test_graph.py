@@ -73,6 +73,21 @@ def test_options_reach_the_graph(call, trained):
 
 
 @pytest.mark.parametrize(
+    ("options", "alpha", "few"),
+    [
+        (["--method", "poisson", "--alpha", 0.5, "--labels-per-class", 8], True, False),
+        (["--method", "spreading", "--alpha", 0.5, "--labels-per-class", 4], False, True),
+        (["--labels-per-class", 1, "--alpha", 0.9], True, False), (["--labels-per-class", 2], False, True),
+        ([], False, False),
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_and_what_is_too_low_is_told(call, trained, options, alpha, few):
+    done = call("fit-graph", trained.train, trained.vae, *options)
+    assert done.code == 0, done.err
+    assert ("--alpha is of label spreading" in done.err, "left_out_accuracy is too low" in done.err) == (alpha, few)
+
+
+@pytest.mark.parametrize(
     ("code", "says", "options"),
     [
         (2, "unknown method", ["--method", "magic"]),
