@@ -73,7 +73,7 @@ def _unpack(path: Path, folder: Path) -> tuple[str, ...]:
         raise _damaged(path, str(error)) from error
     if not links:
         return ()
-    return (f"{path.name}: {len(links)} links and devices were left out: {links[0]}{' …' if len(links) > 1 else ''}",)
+    return (f"{path}: {len(links)} links and devices were left out: {links[0]}{' …' if len(links) > 1 else ''}",)
 
 
 class _Allowance:

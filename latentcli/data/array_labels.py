@@ -147,7 +147,7 @@ class SavedAgain:
     @property
     def name(self) -> str:
         """How to call the archive in messages."""
-        return self.path.name
+        return str(self.path)
 
     def with_column(self, values: np.ndarray, column: int) -> str:
         """The words and the line that take one column of arrays as these (N, K) values."""

@@ -46,7 +46,7 @@ def load(
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
     """
-    name, wanted = path.name, wanted or splits.Wanted()
+    name, wanted = str(path), wanted or splits.Wanted()
     try:
         if path.suffix.lower() == ".npy":
             wanted.check_whole(name, "expected an .npz file with arrays such as x_train and x_test")
@@ -67,7 +67,7 @@ def _of_archive(
     archive: NpzArchive, path: Path, wanted: splits.Wanted, no_label: Sequence[str] | None, labelled: bool,
     rules: PixelRules | None,
 ) -> ImageSet:  # fmt: skip
-    name, content, refused, notes = path.name, archive.arrays, archive.refused, list[str]()
+    name, content, refused, notes = str(path), archive.arrays, archive.refused, list[str]()
     parts, beside = keys.parts_of([*content, *refused], _shaped(content))
     if parts:
         of_part, note = splits.chosen(name, parts, wanted, beside)

@@ -57,28 +57,28 @@ def with_labels(
     if path.suffix.lower() == ".npy":
         return _with_array(images, path, no_label)
     if path.suffix.lower() == ".gz":
-        raise DataError(f"{path.name} is packed", "expected a table", f"unpack it: gunzip {path}")
+        raise DataError(f"{path} is packed", "expected a table", f"unpack it: gunzip {path}")
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         as_table = f"pandas.read_json({str(path)!r}, lines=True).to_csv({str(path.with_suffix('.csv'))!r}, index=False)"
-        raise DataError(f"{path.name} is no table", "expected CSV", f"make one of it: {as_table}")
-    table, told = of_columns_a_class(read_table(path, is_header), path.name)
-    file_column, label_column, notes = columns_of(table, path.name, images)
+        raise DataError(f"{path} is no table", "expected CSV", f"make one of it: {as_table}")
+    table, told = of_columns_a_class(read_table(path, is_header), str(path))
+    file_column, label_column, notes = columns_of(table, str(path), images)
     left: set[int | None] = set()
-    other_parts, parts, of_table = rows_of_other_parts(table, images, path.name, wanted)
+    other_parts, parts, of_table = rows_of_other_parts(table, images, str(path), wanted)
     notes = [*told, *notes, *of_table]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
-        notes.append(f"{path.name} is not UTF-8 text and was read as Windows-1252")
+        notes.append(f"{path} is not UTF-8 text and was read as Windows-1252")
     if file_column is None:
         while rows and not rows[-1][1] and len(rows) > len(images):
             rows.pop()
         if len(rows) != len(images):
             found = f"expected {len(images)}, one for each image of {images.name} in its order, found {len(rows)}"
-            raise DataError(f"{path.name} has labels alone, and not as many as there are images", found,
+            raise DataError(f"{path} has labels alone, and not as many as there are images", found,
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
-        every = list(_named(rows, file_column, label_column, table, path.name))
+        every = list(_named(rows, file_column, label_column, table, str(path)))
         named = [each for each in every if each[0] not in other_parts]
         of_files = _files_of_pages(images)
         by_path = images.files is not None
@@ -91,26 +91,26 @@ def with_labels(
             folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
         ):
             every_joined = list(
-                _named(_joined(rows, folders, file_column), file_column, label_column, table, path.name)
+                _named(_joined(rows, folders, file_column), file_column, label_column, table, str(path))
             )
             joined = [each for each in every_joined if each[0] not in other_parts]
             find_joined, found_joined = _rows_by_path(images, of_files, joined, path, bool(parts))
-            if any(find_joined(number, file, f"row {number} of {path.name}") is not None for number, file, _ in joined):
+            if any(find_joined(number, file, f"row {number} of {path}") is not None for number, file, _ in joined):
                 every, named, find, of_parts = every_joined, joined, find_joined, found_joined
                 columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
-                notes.append(f"{path.name}: took {columns} together for the path of each file")
-        chosen, stale = _chosen(named, find, path.name)
+                notes.append(f"{path}: took {columns} together for the path of each file")
+        chosen, stale = _chosen(named, find, str(path))
         others = [each for each in every if each[0] in other_parts] if not images.parts else []
         find_other = _rows_by_path(images, of_files, others, path)[0] if by_path else find
-        left = {find_other(number, file, f"row {number} of {path.name}") for number, file, _ in others} - chosen.keys()
+        left = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others} - chosen.keys()
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
             left |= {*rows_of_file} if number in left else set()
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
-        notes += [*of_parts, *_left_out(stale, len(named), images, path.name, strict)]
-    notes += _several_in_a_cell(chosen, path.name)
-    chosen = _whole_numbers(chosen, path.name, notes)
-    texts, none = read_labels(list(chosen.values()), path.name, no_label)
+        notes += [*of_parts, *_left_out(stale, len(named), images, str(path), strict)]
+    notes += _several_in_a_cell(chosen, str(path))
+    chosen = _whole_numbers(chosen, str(path), notes)
+    texts, none = read_labels(list(chosen.values()), str(path), no_label)
     known = dict(zip(chosen, texts, strict=True))
     labels = Labels.of([known.get(row, "") for row in range(len(images))])
     images = replace(images, labels=labels, notes=(*images.notes, *notes, *none), parts=images.parts or parts)
@@ -121,7 +121,7 @@ def tells_parts(path: Path) -> bool:
     """Whether a column of a table tells the part of each row."""
     if path.suffix.lower() in _NO_TABLES:
         return False
-    return bool(parts_of_rows(read_table(path, is_header), path.name)[1])
+    return bool(parts_of_rows(read_table(path, is_header), str(path))[1])
 
 
 def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) -> ImageSet:
@@ -134,11 +134,11 @@ def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) ->
     values = one_per_image(array, len(images))
     if values is None:
         raise DataError(
-            f"{path.name} holds labels of shape {array.shape}",
+            f"{path} holds labels of shape {array.shape}",
             f"expected one for each of the {len(images)} images of {images.name}, in their order: ({len(images)},)",
             "give one label per image, in order",
         )  # fmt: skip
-    labels, notes = encode_labels(values, None, path.name, no_label)
+    labels, notes = encode_labels(values, None, str(path), no_label)
     return replace(images, labels=labels, notes=(*images.notes, *notes))
 
 
@@ -260,10 +260,10 @@ def _rows_by_path(
             if called
             else f"which alone has {counts['here']} others of its names"
         )
-        told = f"{table.name}: {counts['both']} names that files of several parts of {images.name} have"
+        told = f"{table}: {counts['both']} names that files of several parts of {images.name} have"
         notes.append(f"{told} are those of {part}, {why}")
     if counts["elsewhere"]:
-        notes.append(f"{table.name}: {counts['elsewhere']} names of other parts of {images.name} were left out")
+        notes.append(f"{table}: {counts['elsewhere']} names of other parts of {images.name} were left out")
 
     def find(number: int, file: str, where: str) -> int | None:
         if where_of.get(file) == "elsewhere":

@@ -188,7 +188,8 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
                 images = _from_folder(folder, how)
                 if isinstance(images.images, np.memmap):
                     images = replace(images, images=np.array(images.images))
-            return replace(images, notes=(*notes, *images.notes))
+            told = (note.replace(str(folder), str(path)) for note in images.notes)
+            return replace(images, name=str(path), notes=(*notes, *told))
         if (refused := foreign.refusal(path)) is not None:
             raise refused
     if (address := re.match(r"(https?|s3|gs|ftp):/+(.*)", str(path))) is not None:
@@ -251,7 +252,7 @@ def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:
 
     if not paths:
         raise DataError("there are no image files to read", "found an empty list")
-    name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
+    name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} pictures"
     how.wanted.check_whole(name, "expected a folder with sub-folders such as train, val and test")
     return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.rules)
 

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 
 class AmbiguousPath(LookupError):
@@ -25,7 +25,7 @@ class SpelledPaths:
 
     Args:
         files: paths within the folder, with slashes.
-        folder: its name.
+        folder: its path, of which the last part is its name.
         spelled: all paths of the table.
     """
 
@@ -33,7 +33,7 @@ class SpelledPaths:
         self._files = frozenset(files)
         self._whole: dict[Callable[[str], str], dict[str, list[str]]] = {}
         self._last: dict[Callable[[str], str], dict[str, list[str]]] = {}
-        self._folder = _loose(folder)
+        self._folder = _loose(PurePath(folder).name)
         before: set[str] = set()  # what stands before the paths that end like a file's
         for text in spelled:
             if text in self._files:
