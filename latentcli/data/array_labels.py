@@ -10,6 +10,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.labels import NO_LABEL, Labels, composed, read_labels
+from latentcli.data.several_labels import several_in_one
 
 _IGNORED = "-100"
 """The number that PyTorch's losses leave out: no label where numbers are indices into names of classes."""
@@ -30,7 +31,8 @@ def encode_labels(
         key: of these, for messages.
 
     Raises:
-        DataError: labels are of another type or not among the class names, or two classes have the same name.
+        DataError: labels are of another type or not among the class names, or two classes have the same name; or a
+            text has several labels that others have alone.
     """
     if values.dtype.kind not in "biufUS":
         remedy = "convert them: labels.astype(int), or labels.astype(str)"
@@ -51,6 +53,10 @@ def encode_labels(
             _check_named([text for text in texts if text not in without], len(given), name, key)
             texts = [text if text in without or text.startswith("-") else given[int(text)] for text in texts]
     of_distinct, _ = read_labels(texts, name, no_label)
+    several = []
+    if not numbers:
+        of_each = np.array(of_distinct, dtype=object)[inverse.reshape(-1)]
+        several = several_in_one(of_each.tolist(), name, "entries", names or ())
     if names is not None and (unknown := [text for text in of_distinct if text and text not in names]):
         raise _without_name(unknown[0], names[:12], name, key, no_label)
     codes = Labels.of(of_distinct, names)
@@ -60,6 +66,7 @@ def encode_labels(
             *notes,
             f"{name}: {largest} is what -1 becomes in {values.dtype}; if it means so: `no_label` {largest}",
         )
+    notes = (*several, *notes)
     if padded:
         notes = (f"{name}: blanks around its labels are left out, such as those of {padded[0]!r}", *notes)
     return codes.take(inverse.reshape(-1)), notes

@@ -22,6 +22,7 @@ from latentcli.data.label_columns import (
     parts_of_rows,
     rows_of_other_parts,
 )
+from latentcli.data.several_labels import several_in_one
 from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths, of_page
@@ -108,7 +109,7 @@ def with_labels(
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
         notes += [*of_parts, *_left_out(stale, len(named), images, str(path), strict)]
-    notes += _several_in_a_cell(chosen, str(path))
+    notes += several_in_one(chosen.values(), str(path))
     chosen = _whole_numbers(chosen, str(path), notes)
     texts, none = read_labels(list(chosen.values()), str(path), no_label)
     known = dict(zip(chosen, texts, strict=True))
@@ -366,38 +367,6 @@ def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, na
         raise DataError(what, f"found {first}; {there}", "the rows name pages: read each as an image: `pages`")
     remedy = "name files by their path within the folder" + ("" if len(stale) == total else ", or remove those rows")
     raise DataError(what, f"found {first}; {there}", remedy)
-
-
-def _several_in_a_cell(chosen: Mapping[int, str], name: str) -> list[str]:
-    """A note on cells such as "cat|dog" that may be several labels; a DataError where they are: others have each alone.
-
-    Marks between labels may be any of ``|;,/&+``; without each of them alone, bars and semicolons count where some part
-    is in another cell as well.
-    """
-    counts = Counter(label for label in chosen.values() if label)
-    parts_of = {
-        label: [part.strip(" '\"") for part in re.split(r"[|;,/&+]", label.strip("[](){} "))] for label in counts
-    }
-    several = {label: parts for label, parts in parts_of.items() if len(parts) > 1 and all(parts)}
-    alone = counts.keys() - several.keys()
-    certain = [label for label, parts in several.items() if alone.issuperset(parts)]
-    of_part = Counter(part for label, parts in parts_of.items() for part in {*parts})
-    may_be = [
-        label for label, parts in several.items() if set("|;") & set(label) and any(of_part[p] > 1 for p in parts)
-    ]
-    if certain:
-        label = min(certain)
-        found = f"found {label!r}, and {' and '.join(map(repr, several[label]))} alone elsewhere"
-        remedy = f"keep one of them, such as {several[label][0]!r}, or leave such rows out"
-        joined = " and ".join(several[label])
-        raise DataError(
-            f"{name} has several labels in {sum(counts[each] for each in certain)} of {counts.total()} cells",
-            f"expected one label per image, {found}", f"{remedy}; if it is a class of its own, call it {joined!r}",
-        )  # fmt: skip
-    if not may_be:
-        return []
-    count = sum(counts[each] for each in may_be)
-    return [f"{name}: {count} cells such as {min(may_be)!r} may be several labels, and were read as one class each"]
 
 
 def _whole_numbers(chosen: dict[int, str], name: str, notes: list[str]) -> dict[int, str]:
