@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -266,6 +266,12 @@ def _rows_by_path(
     if counts["elsewhere"]:
         notes.append(f"{table}: {counts['elsewhere']} names of other parts of {images.name} were left out")
 
+    meant = {text: _meant(paths, text) for text in dict.fromkeys(spelled)}
+    inner = {text: files[0] for text, files in meant.items() if _lacks_folders(text, files, PurePath(images.name).name)}
+    if inner:
+        text, file = next(iter(inner.items()))
+        notes.append(f"{table}: {len(inner)} names lack folders before them, such as {text!r} of {file!r}")
+
     def find(number: int, file: str, where: str) -> int | None:
         if where_of.get(file) == "elsewhere":
             return _ELSEWHERE
@@ -301,6 +307,13 @@ def _parts_of_names(
             here, elsewhere = _meant(paths, text), _meant(not_here, text)
             found[text] = "both" if here and elsewhere else "here" if here else "elsewhere"
     return found
+
+
+def _lacks_folders(text: str, files: Sequence[str], folder: str) -> bool:
+    """Whether a path of several parts, one perhaps the ``folder``'s, lacks others before the one file that it means."""
+    parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
+    own = len(parts) > 1 and parts[0].casefold() == folder.casefold()
+    return len(files) == 1 and 1 < len(parts) <= files[0].count("/") + own
 
 
 def _meant(paths: SpelledPaths, text: str) -> tuple[str, ...]:

@@ -334,6 +334,10 @@ BOTH = "train/0 train/1 test/0 test/1"
         (BOTH, "test/labels.csv", "1", {"split": "test"}, "test/1", "of test, as it is called"),
         (BOTH, "labels.csv", "train/0 test/0 test/1", {}, "train/0", "2 names of other parts"),
         ("train/0 test/1", "labels.csv", "0 1", {"prefer": "test"}, "test/1", "1 names of other parts"),
+        ("train/a/0 train/b/1 test/a/2", "labels.csv", "a/0.png b/1.png a/2.png", {}, "train/a/0 train/b/1",
+         "2 names lack folders before them, such as 'a/0.png' of 'train/a/0.png'"),
+        ("train/a/0 train/b/1 test/a/0", "train_labels.csv", "a\\0.png b/1", {}, "train/a/0 train/b/1", "2 names lack"),
+        ("x/train/0 x/test/1", "y.csv", "set/test/1.png", {"split": "test"}, "x/test/1", "1 names lack"),
         ("a/train/0 a/test/1 b/train/2 b/test/3", "y.csv", "2.png 3 1", {"split": "test"}, "a/test/1 b/test/3",
          "1 names"),
     ],
@@ -350,6 +354,7 @@ def test_names_in_a_table_are_of_the_part_that_is_read(tmp_path, files, table, r
     ("files", "table", "rows", "how", "remedy"),
     [
         (BOTH, "labels.csv", "0 1", {}, "labels_train.csv"),
+        ("train/a/0 test/a/0", "y.csv", "a/0.png", {}, "y_train.csv"),
         (BOTH, "train.csv", "0 1", {"split": "test"}, "`split` train"),
         (f"{BOTH} train/2", "labels.csv", "2 1", {"prefer": "test"}, "such as 'test/1.png'"),
         ("a/train/0 a/test/0 b/train/2 b/test/3", "y.csv", "0.PNG", {}, "y_train.csv"),
