@@ -131,3 +131,11 @@ def test_the_command_that_train_prints_is_of_the_labels_that_it_compared(call, t
         assert f"latentcli fit-graph {data} vae.pth --val {val}\n" in done.err, done.err
     done = call("train", trained.train, "--epochs", 1, "--set", "width=32")
     assert f"latentcli fit-graph {trained.train} vae.pth\n" in done.err, done.err
+
+
+@pytest.mark.parametrize(("count", "few"), [(3, True), (4, True), (5, False)])
+def test_figures_of_few_labels_are_told_to_be_too_low(call, trained, monkeypatch, tiny, count, few):
+    monkeypatch.setattr(comparing, "compare_classifiers", lambda *_, **__: {"mixture": 0.9, "graph": 0.5})
+    done = call("train", trained.train, *tiny[:-1], "--labels-per-class", count)
+    assert done.code == 0, done.err
+    assert (f"are too low: with {count} labels of a class" in done.err) == few
