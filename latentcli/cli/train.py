@@ -68,7 +68,6 @@ def train(
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core.errors import FitError
     from latentcli.core.labels import labelled_per_class
-    from latentcli.inference.evaluation import has_collapsed
     from latentcli.training.train import check_named
     from latentcli.training.train import train as train_model
 
@@ -112,11 +111,6 @@ def train(
         mixture = load_mixture(gmm, trained) if gmm in left else None
     if (named and mixture is None) or figures is not None:
         latents = trained.encode(images, progress=console.progress)
-    if ended is None and has_collapsed(trained, images, latents):
-        console.note(
-            f"the latents of {output} tell nothing: none of them varies from image to image, so no classifier can read "
-            "them; train longer (--epochs), with a smaller --beta, or with a larger network"
-        )
     given = {
         "--val": val or (None if labelled is None else data), "--labels": reading.labels, "--classes": reading.classes,
         "--labels-per-class": labels_per_class,

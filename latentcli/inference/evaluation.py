@@ -8,7 +8,6 @@ from latentcli.classifiers import PROBES
 from latentcli.classifiers.base import DensityClassifier, LatentClassifier
 from latentcli.classifiers.fitting import features_for
 from latentcli.core.image_set import ImageSet
-from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.inference.classification import Predictions, check_reader, classify_latents
 from latentcli.models.trained import TrainedModel
@@ -16,10 +15,6 @@ from latentcli.numerics import metrics
 
 SIMPLE = {"nearest_neighbours_accuracy": "knn", "logistic_regression_accuracy": "linear"}
 """Metrics of probes, fitted to the labelled points that a classifier learned from: what it is worth beside them."""
-
-
-MOST_LOOKED_AT = 1_000
-"""Images that tell whether latents have collapsed."""
 
 
 def evaluate(
@@ -66,24 +61,6 @@ def evaluate(
     if scores and predictions is not None and isinstance(classifier, DensityClassifier):
         scores |= of_simple_classifiers(classifier, predictions)
     return {**score.result(), **model.measures(latents), **scores, "images": len(images)}, predictions
-
-
-def has_collapsed(model: TrainedModel, images: ImageSet, latents: Latents | None = None) -> bool:
-    """Whether no latent dimension varies from image to image, so that the latents tell nothing of an image.
-
-    By ``active_units``: on 431 of scikit-learn's digits 6 of 8 after one epoch and 8 of 8 at the end, and none where
-    beta is 20 or more, where the latents hold less than 0.003 nats of an image. Latents that are nearly untrained
-    may vary, as any projection of the pixels does. False for families without it.
-
-    Args:
-        model: of latents.
-        images: of the model's shape; at most 1,000 are looked at.
-        latents: of these, where they are there already.
-    """
-    if latents is None:
-        rows = np.unique(np.linspace(0, len(images) - 1, MOST_LOOKED_AT).astype(int))
-        latents = model.encode(images.take(rows))
-    return model.measures(latents).get("active_units") == 0
 
 
 def of_simple_classifiers(classifier: DensityClassifier, predictions: Predictions) -> dict[str, float]:

@@ -189,17 +189,3 @@ def test_what_the_model_to_begin_with_decides_is_not_asked_for_beside_it(call, t
         [trained.train, "--latent-dim", 8, "--model", "vae", "--views", "auto"],
     ):
         assert call("train", *arguments, *begin).code == 0
-
-
-@pytest.mark.parametrize(
-    ("options", "collapsed"),
-    [
-        (["--no-classes"], False), (["--beta", 100, "--epochs", 5, "--no-classes"], True),
-        (["--beta", 1000, "--epochs", 5, "--labels-per-class", 2], True), (["--labels-per-class", 2], False),
-    ],
-)  # fmt: skip
-def test_latents_that_tell_nothing_are_told(call, trained, options, collapsed):
-    small = ["--backbone", "mlp", "--set", "width=16", "--latent-dim", 4, "--epochs", 1]
-    done = call("train", trained.train, *small, *options)
-    assert done.code in (0, 5), done.err
-    assert ("the latents of vae.pth tell nothing" in done.err) == collapsed
