@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS = 1_000_000_000
 
-_TRAIN_AGAIN = "copy it again from where it is whole, or train again: latentcli train DATA, or train-cnn"
 _ADDED = "where another package adds this family, install it; else take the latentcli that wrote the checkpoint"
 
 
@@ -41,16 +40,18 @@ def read(path: Path) -> TrainedModel:
         UsageError: it is known to be a file of another kind.
     """
     own_files.check_place(path, own_files.MODEL)
-    content = CHECKPOINT.read(path, _TRAIN_AGAIN)
-    _check_values(content, path)
+    calls = f"{own_files.command('model', path)}, or train-cnn"
+    again = f"copy it again from where it is whole, or train again: {calls}"
+    content = CHECKPOINT.read(path, again)
+    _check_values(content, path, again)
     return TrainedModel(
-        content["family"], _network(content), tuple(content["class_names"]), content["training"],
+        content["family"], _network(content, again), tuple(content["class_names"]), content["training"],
         content[CHECKPOINT.checksum], printable(str(path)),
     )  # fmt: skip
 
 
-def _network(content: dict[str, Any]) -> "Model":
-    """The network of a checkpoint's entries, which takes their tensors as its weights.
+def _network(content: dict[str, Any], again: str) -> "Model":
+    """The network of a checkpoint's entries, which takes their tensors as its weights; ``again`` is the remedy.
 
     It is first built without memory, so that a configuration that does not fit the weights costs nothing.
     """
@@ -64,27 +65,27 @@ def _network(content: dict[str, Any]) -> "Model":
             model = family.of(config)
     except (UsageError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
         reason = getattr(error, "problem", None) or f"{type(error).__name__}: {error}"
-        raise ModelFileError("the checkpoint describes a model that cannot be built", reason, _TRAIN_AGAIN) from error
+        raise ModelFileError("the checkpoint describes a model that cannot be built", reason, again) from error
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
     found = {name: (tensor.shape, tensor.dtype) for name, tensor in content["state_dict"].items()}
     if sum(shape.numel() for shape, _ in expected.values()) > MAX_PARAMETERS:
-        raise ModelFileError("the checkpoint describes a model of more than 10⁹ parameters", remedy=_TRAIN_AGAIN)
+        raise ModelFileError("the checkpoint describes a model of more than 10⁹ parameters", remedy=again)
     unlike = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if not unlike and tuple(config.image_shape) != tuple(content["image_shape"]):
         unlike = ["image_shape"]
     if unlike:
         problem = "the checkpoint's weights are not those of the model it describes"
-        raise ModelFileError(problem, f"unlike: {', '.join(unlike[:3])}", _TRAIN_AGAIN)
+        raise ModelFileError(problem, f"unlike: {', '.join(unlike[:3])}", again)
     model.load_state_dict(content["state_dict"], strict=True, assign=True)
     return model.eval()
 
 
-def _check_values(content: dict[str, Any], path: Path) -> None:
+def _check_values(content: dict[str, Any], path: Path, again: str) -> None:
     """Types within the entries, and weights that are finite; the family's configuration checks itself."""
 
     def check(holds: bool, expected: str) -> None:
         if not holds:
-            raise ModelFileError(f"{path} is not a checkpoint as a whole", f"expected {expected}", _TRAIN_AGAIN)
+            raise ModelFileError(f"{path} is not a checkpoint as a whole", f"expected {expected}", again)
 
     shape, weights = content["image_shape"], content["state_dict"]
     check(len(shape) == 3 and all(type(size) is int and size > 0 for size in shape), "an image shape of three sizes")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from latentcli.core.errors import DataError, ModelFileError, printable
+from latentcli.formats import own_files
 from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 from latentcli.formats.digests import is_digest, short
 
@@ -35,12 +36,11 @@ def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") 
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, no graph, or fitted on another checkpoint.
     """
-    name, one = printable(str(path)), f"latentcli fit-graph DATA {checkpoint}"
-    again = f"fit it again: {one} -o {path}"
+    name, again = printable(str(path)), f"fit it again: {own_files.command('graph', path, checkpoint)}"
     try:
         arrays = read_arrays(path, strict=True)
     except DataError as error:
-        raise ModelFileError(error.problem, error.found, f"fit one: {one}") from error
+        raise ModelFileError(error.problem, error.found, again) from error
     params = {key: array.item() if array.ndim == 0 else array for key, array in arrays.items()}
     signed = params.get("checkpoint")
     if type(params.get("kind")) is not str or type(signed) is not str or not is_digest(signed):

@@ -1,5 +1,6 @@
 """Files of images: ``vae_reconstructed.npz`` and ``hybrids.npz``, written a batch at a time."""
 
+import shlex
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from latentcli.artifacts.soft_labels import is_foreign, read_soft_labels
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.formats.checksummed_npz import Shape, arrays_writer, read_arrays, write_arrays
+from latentcli.formats.own_files import kind_of
 from latentcli.formats.regular_files import kind
 
 
@@ -122,7 +124,8 @@ def read_hybrids(path: str | Path, notes: list[str] | None = None) -> dict[str, 
 
     def check(holds: bool, found: str) -> None:
         if not holds:
-            remedy = "make them again: latentcli hybridize MODEL.pth gmm_params.pkl"
+            over = f" -o {shlex.quote(str(path))}" if kind_of(path) == "file of hybrids" else ""
+            remedy = f"make them again: latentcli hybridize MODEL.pth gmm_params.pkl{over}"
             raise DataError(f"{path} holds no hybrids", found, remedy)
 
     names = ("classes", "images", "latents", "soft_labels")

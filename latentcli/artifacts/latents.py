@@ -1,5 +1,6 @@
 """``latents.npz``: latents of images, with the model's fingerprint and the images' labels and files."""
 
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
 
     def check(holds: bool, found: str) -> None:
         if not holds:
-            remedy = f"encode again: latentcli encode DATA MODEL.pth -o {path}"
+            remedy = f"encode again: latentcli encode DATA MODEL.pth -o {shlex.quote(str(path))}"
             raise DataError(f"{path} holds no latents", found, remedy)
 
     enough = ("mu", "quantized") if strict else tuple(ARRAYS_OF_FEATURES.values())

@@ -135,7 +135,10 @@ def load_classifier(path: str | Path, model: TrainedModel | None = None) -> Any:
     try:
         return CLASSIFIERS[params["kind"]].from_params(params)
     except (UsageError, ModelFileError) as error:  # the class cannot be imported, or refuses the parameters
-        raise ModelFileError(f"{printable(str(path))}: {error.problem}", error.found, error.remedy) from error
+        again = error.remedy
+        if isinstance(error, ModelFileError) and kind in own_files.CLASSIFIERS:
+            again = f"fit it again: {own_files.command(kind, path, 'vae.pth' if model is None else model.name)}"
+        raise ModelFileError(f"{printable(str(path))}: {error.problem}", error.found, again) from error
 
 
 def load_mixture(path: str | Path, model: TrainedModel | None = None) -> "GaussianMixtureClassifier":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from latentcli.core.errors import ModelFileError
-from latentcli.formats import pickle_reader, pickle_writer
+from latentcli.formats import own_files, pickle_reader, pickle_writer
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.digests import digest, short
 from latentcli.formats.regular_files import open_regular
@@ -48,15 +48,14 @@ def read_classifier(path: Path, fitted_on: str | None = None, checkpoint: str = 
         ModelFileError: the file is missing, damaged, unsafe or changed, holds numbers that are not finite, or was
             fitted on another checkpoint.
     """
-    name, one = path, f"latentcli fit-gmm DATA {checkpoint}"
-    again, other = f"fit it again: {one} -o {name}", f"fit one: {one}"  # the other not over a file of another kind
+    name, again = path, f"fit it again: {own_files.command('mixture', path, checkpoint)}"
     try:
         params = pickle_reader.loads(_bytes_of(path))
     except (pickle_reader.UnsafePickle, OSError) as error:
-        raise ModelFileError(f"cannot read {name}", getattr(error, "strerror", None) or str(error), other) from error
+        raise ModelFileError(f"cannot read {name}", getattr(error, "strerror", None) or str(error), again) from error
     plain = isinstance(params, dict) and all(isinstance(key, str) for key in params)
     if not plain or not all(isinstance(params.get(key), str) for key in ("kind", "checkpoint", "sha256")):
-        raise ModelFileError(f"{name} holds no classifier", "expected a dict with kind, checkpoint and sha256", other)
+        raise ModelFileError(f"{name} holds no classifier", "expected a dict with kind, checkpoint and sha256", again)
     expected = params.pop("sha256")
     if expected != (found := digest(params)):
         difference = f"expected SHA-256 {short(expected)}, found {short(found)}"

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from latentcli.core.errors import ModelFileError
+from latentcli.formats import own_files
 from latentcli.formats.checksummed import FileSchema
 from latentcli.formats.digests import short
 from latentcli.formats.regular_files import open_regular
@@ -57,9 +58,8 @@ def read(path: Path, fitted_on: str | None = None, checkpoint: str = "vae.pth") 
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, no probe, or fitted on another checkpoint.
     """
-    one = f"latentcli fit-probe DATA {checkpoint}"
-    again = f"fit it again: {one} -o {path}"
-    content = PROBE.read(path, f"fit one: {one}")  # not over a file of another kind
+    again = f"fit it again: {own_files.command('probe', path, checkpoint)}"
+    content = PROBE.read(path, again)
     arrays = content["arrays"]
     if not all(type(key) is str and type(value) is torch.Tensor for key, value in arrays.items()):
         raise ModelFileError(f"{path} is not a probe as a whole", "expected arrays with names", again)

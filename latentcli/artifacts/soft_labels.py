@@ -51,14 +51,14 @@ def read_soft_labels(path: Path, notes: list[str]) -> dict[str, np.ndarray]:
             arrays = {name: archive.arrays[key].read() for name, key in keys.items() if key is not None}
     except UnsafeArrays as error:
         raise DataError(f"cannot read {path}", f"found {error}", _SAVE) from error
-    pixels, told, _ = pixels_of(_channels_last(arrays["images"], path), path.name)
+    pixels, told, _ = pixels_of(_channels_last(arrays["images"], path), str(path))
     notes += told
     soft_labels = _checked(arrays["soft_labels"], len(pixels), path)
     count = soft_labels.shape[1]
     classes = arrays.get("classes")
     if classes is None:
         classes = np.arange(count).astype(str)
-        notes.append(f"{path.name} names no classes: the columns of its soft labels are called 0 to {count - 1}")
+        notes.append(f"{path} names no classes: the columns of its soft labels are called 0 to {count - 1}")
     texts = np.array([each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in classes])
     if texts.shape != (count,) or len(set(texts.tolist())) < count:
         expected = f"expected {count} names that all differ, one for each column of the soft labels"

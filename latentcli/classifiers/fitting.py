@@ -177,6 +177,6 @@ def features_for(classifier: "LatentClassifier", latents: Latents) -> np.ndarray
         raise ModelFileError(
             "the classifier does not fit this model",
             sizes,
-            "fit it again with this checkpoint, such as: latentcli fit-gmm DATA VAE.pth",
+            "fit it again with this checkpoint, such as: latentcli fit-gmm DATA MODEL.pth -o FILE",
         )
     return found

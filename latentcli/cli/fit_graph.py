@@ -25,7 +25,9 @@ def fit_graph(
             metavar="auto|poisson|spreading", help="How labels spread; auto leaves labels out to see which is best."
         ),
     ] = "auto",
-    alpha: Annotated[float, Option(metavar="A", help="How far labels reach by spreading, from 0 to below 1.")] = 0.9,
+    alpha: Annotated[
+        float | None, Option(metavar="A", help="How far labels reach by spreading, from 0 to below 1. [default: 0.9]")
+    ] = None,
     class_sizes: Annotated[
         str | None, Option(metavar="A=N,B=M,…", help="How many images each class has, where that is known.")
     ] = None,
@@ -45,7 +47,7 @@ def fit_graph(
     from latentcli import pictures
     from latentcli.artifacts.models import save_classifier
     from latentcli.classifiers.fitting import fit_graph, labelled
-    from latentcli.classifiers.graph.graph_classifier import UNREACHED
+    from latentcli.classifiers.graph.graph_classifier import PESSIMISTIC, UNREACHED, GraphClassifier
     from latentcli.cli import console, inputs
 
     gates = console.parse_gates(fail_under)
@@ -57,10 +59,20 @@ def fit_graph(
         of_val = inputs.latents(val, vae, device, reading.of_val(), output, features, "bad_files_val.csv")
     latents = labelled(latents, of_val, labels_per_class, seed)
     graph = fit_graph(
-        latents, neighbours=neighbours, method=method, alpha=alpha, class_sizes=sizes, features=features, seed=seed,
-        progress=console.progress,
+        latents, neighbours=neighbours, method=method, class_sizes=sizes, features=features, seed=seed,
+        progress=console.progress, alpha=GraphClassifier.alpha if alpha is None else alpha,
     )  # fmt: skip
     save_classifier(graph, output)
+    if alpha is not None and graph.method_ != "spreading":
+        console.note(
+            "--alpha is of label spreading, and labels spread by Poisson learning: to use it, --method spreading"
+        )
+    fewest = min(latents.labels.counts[latents.labels.counts > 0])
+    if graph.left_out_accuracy_ and fewest < PESSIMISTIC:
+        console.note(
+            f"left_out_accuracy is too low: with {fewest} labels of a class it tells how right a graph with "
+            f"{fewest - 1} of them would be"
+        )
     if graph.unreached_ > UNREACHED:
         console.note(
             f"{graph.unreached_:.0%} of the images lie in parts of the graph without a label: take more --neighbours, "

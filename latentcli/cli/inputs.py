@@ -1,5 +1,6 @@
 """What a command is given, checked before any work: files that it reads and writes, and images that fit a model."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,7 +184,7 @@ def check_latents(data: str, found: "Latents", model: "TrainedModel") -> None:
         raise ModelFileError(
             f"{data} holds latents of another checkpoint",
             f"expected latents of {model.name} {short(model.fingerprint)}, found {short(found.checkpoint)}",
-            f"encode them again: latentcli encode DATA {model.name} -o {data}",
+            f"encode them again: {shlex.join(['latentcli', 'encode', 'DATA', model.name, '-o', data])}",
         )
 
 

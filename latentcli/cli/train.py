@@ -63,6 +63,7 @@ def train(
     from latentcli.artifacts.models import load_mixture, load_model, save_classifier
     from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
+    from latentcli.classifiers.graph.graph_classifier import PESSIMISTIC
     from latentcli.classifiers.mixture.semi_supervised import Collapsed
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core.errors import FitError
@@ -83,9 +84,10 @@ def train(
     naming = images if labelled is None else labelled
     named = naming.labels.any or bool(asked)
     if not named:
+        later = shlex.join(["latentcli", "fit-gmm", data, str(output), "--labels", "labels.csv"])
         console.note(
             f"{images.name} has no labels, so no mixture names its clusters: give some as VAL or with --labels, or "
-            f"later: latentcli fit-gmm {data} {output} --labels labels.csv"
+            f"later: {later}"
         )
     if named:
         check_named(naming, " and ".join(asked))
@@ -109,6 +111,12 @@ def train(
         mixture = load_mixture(gmm, trained) if gmm in left else None
     if (named and mixture is None) or figures is not None:
         latents = trained.encode(images, progress=console.progress)
+    given = {
+        "--val": val or (None if labelled is None else data), "--labels": reading.labels, "--classes": reading.classes,
+        "--labels-per-class": labels_per_class,
+    }  # fmt: skip
+    those = [data, str(output)]
+    those += [str(part) for option, value in given.items() if value is not None for part in (option, value)]
     if named and mixture is None and latents is not None:
         val_latents = None if labelled is None else trained.encode(labelled, progress=console.progress)
         try:
@@ -117,9 +125,7 @@ def train(
             )  # fmt: skip
         except FitError as failed:
             state.unlink(missing_ok=True)
-            given = {"--val": val, "--labels": reading.labels, "--classes": reading.classes}
-            more = [str(part) for option, value in given.items() if value is not None for part in (option, value)]
-            again = shlex.join(["latentcli", "fit-graph", data, str(output), *more])
+            again = shlex.join(["latentcli", "fit-graph", *those])
             on = f"another classifier may do: {again}" if isinstance(failed, Collapsed) else failed.remedy
             raise FitError(failed.problem, failed.found, f"{output} was written, {gmm} was not; {on}") from failed
         save_classifier(mixture, gmm)
@@ -131,7 +137,14 @@ def train(
         labels = (
             int(naming.labels.known.sum()) if labels_per_class is None else labels_per_class * len(naming.class_names)
         )
-        those = [data, str(output), *([] if labelled is None else ["--val", str(val or data)])]
+        fewest = (
+            int(min(naming.labels.counts[naming.labels.counts > 0])) if labels_per_class is None else labels_per_class
+        )
+        if compared and fewest < PESSIMISTIC:
+            console.note(
+                f"the shares that classifiers are right about are too low: with {fewest} labels of a class they are "
+                "judged by others that have fewer still"
+            )
         if (best := comparing.better(compared, labels)) is not None:
             console.note(
                 f"of labels left out a {best} classifier is right for {compared[best]:.2f}, the mixture for "

@@ -23,7 +23,7 @@ class ImageSet(Labelled):
         images: (N, C, H, W) uint8, C is 1 or 3; in memory or memory-mapped, never changed.
         labels: of the N images; by default all are unlabelled.
         files: paths within the folder the images came from; None for arrays.
-        name: how to call the data in messages and checkpoints; without the path of a folder.
+        name: how to call the data in messages: its path, as the user has it; checkpoints keep the last part of it.
         layout: the axes of the source, "NHW", "NHWC" or "NCHW", so that outputs can be given back the same way.
         bad_files: (path, reason) of files that could not be read, in path order; not among the images.
         notes: what the user should know about how the source was read, a line each.

@@ -51,7 +51,7 @@ def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
         left_out = ""
         try:
             left_out = _unpack(path, folder)
-            yield folder, (f"{path.name}: {left_out}; {_WITH_LINKED}",) if left_out else ()
+            yield folder, (f"{path}: {left_out}; {_WITH_LINKED}",) if left_out else ()
         except DataError as error:
             problem, found, remedy = (text or "" for text in (error.problem, error.found, error.remedy))
             if str(folder) in remedy:  # what to do with the files in it

@@ -82,19 +82,26 @@ def layout_of(shape: tuple[int, ...]) -> str | None:
     return None
 
 
-def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
-    """The numpy call that makes images of an array of this shape, where it tells one."""
+def hint_for_shape(shape: tuple[int, ...], otherwise: str, count: int | None = None) -> str:
+    """The numpy call that makes images of an array of this shape, where it tells one; ``count`` is that of labels."""
     if len(shape) == 1:
         return "if these are labels, name the images, and give these as `labels`"
     if len(shape) == 2:
+        turned = shape[1] == count != shape[0]
+        pixels, data, each = (shape[0], "data.T", "column") if turned else (shape[1], "data", "row")
         for channels in (1, 3):
-            side = math.isqrt(shape[1] // channels)
-            if side * side * channels == shape[1] and side >= SMALLEST:
+            side = math.isqrt(pixels // channels)
+            if side * side * channels == pixels and side >= SMALLEST:
                 axes = f"-1, {side}, {side}" if channels == 1 else f"-1, 3, {side}, {side}"
-                more = "" if channels == 1 else f", or data.reshape(-1, {side}, {side}, 3) where colours come last"
-                return f"a row per image? reshape it: data.reshape({axes}){more}"
+                more = "" if channels == 1 else f", or {data}.reshape(-1, {side}, {side}, 3) where colours come last"
+                return f"a {each} per image? reshape it: {data}.reshape({axes}){more}"
+        if count in shape:
+            return (
+                f"{count} labels for {count} {each}s of {pixels} pixels, an image each: {_call_for_rows(pixels, data)}"
+            )
         if _in_range(*shape):
-            return "one image? give it an axis: data[numpy.newaxis]"
+            rows = f"; {shape[0]} images of {pixels} pixels? {_call_for_rows(pixels)}" if _heights(pixels) else ""
+            return f"one image? give it an axis: data[numpy.newaxis]{rows}"
     if len(shape) == 4 and not {shape[1], shape[3]} & {*CHANNELS}:
         return _hint_for_4_axes(shape) or otherwise
     if len(shape) == 5 and shape[4] in CHANNELS and 1 not in shape[1:4] and _in_range(*shape[2:4]):
@@ -102,6 +109,25 @@ def hint_for_shape(shape: tuple[int, ...], otherwise: str) -> str:
     if len(shape) > 4 and len(kept := [size for size in shape[1:] if size != 1]) in (2, 3):
         return f"leave out axes of 1: data.reshape({', '.join(map(str, (-1, *kept)))})"
     return otherwise
+
+
+def _call_for_rows(pixels: int, data: str = "data") -> str:
+    """The call for images of which each is a row of so many pixels, which are no square, and what it leaves open."""
+    if heights := _heights(pixels):
+        sizes = ", ".join(f"{height}×{pixels // height}" for height in heights[1:4])
+        others = f", or {sizes}" if sizes else ""
+        return f"say their height and width, such as {data}.reshape(-1, {heights[0]}, {pixels // heights[0]}){others}"
+    if pixels > LARGEST**2:
+        return f"no image of at most {LARGEST}×{LARGEST}: make each smaller where it is made"
+    side = max(SMALLEST, math.isqrt(pixels - 1) + 1)
+    filled = f"numpy.pad({data}, ((0, 0), (0, {side**2 - pixels}))).reshape(-1, {side}, {side})"
+    return f"no rectangle; if they are pixels, fill them up to {side}×{side}: {filled}"
+
+
+def _heights(pixels: int) -> list[int]:
+    """The heights, none above the width, of images of so many pixels that can be read; nearest to a square first."""
+    sides = range(math.isqrt(pixels), SMALLEST - 1, -1)
+    return [height for height in sides if pixels % height == 0 and _in_range(height, pixels // height)]
 
 
 def _hint_for_4_axes(shape: tuple[int, ...]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.labels import NO_LABEL, Labels, composed, read_labels
+from latentcli.data.several_labels import several_in_one
 
 _IGNORED = "-100"
 """The number that PyTorch's losses leave out: no label where numbers are indices into names of classes."""
@@ -31,7 +32,8 @@ def encode_labels(
         key: of these, for messages.
 
     Raises:
-        DataError: labels are of another type or not among the class names, or two classes have the same name.
+        DataError: labels are of another type or not among the class names, or two classes have the same name; or a
+            text has several labels that others have alone.
     """
     if values.dtype.kind not in "biufUS":
         remedy = "convert them: labels.astype(int), or labels.astype(str)"
@@ -52,6 +54,10 @@ def encode_labels(
             _check_named([text for text in texts if text not in without], len(given), name, key)
             texts = [text if text in without or text.startswith("-") else given[int(text)] for text in texts]
     of_distinct, _ = read_labels(texts, name, no_label)
+    several = []
+    if not numbers:
+        of_each = np.array(of_distinct, dtype=object)[inverse.reshape(-1)]
+        several = several_in_one(of_each.tolist(), name, "entries", names or ())
     if names is not None and (unknown := [text for text in of_distinct if text and text not in names]):
         raise _without_name(unknown[0], names[:12], name, key, no_label)
     codes = Labels.of(of_distinct, names)
@@ -61,6 +67,7 @@ def encode_labels(
             *notes,
             f"{name}: {largest} is what -1 becomes in {values.dtype}; if it means so: `no_label` {largest}",
         )
+    notes = (*several, *notes)
     if padded:
         notes = (f"{name}: blanks around its labels are left out, such as those of {padded[0]!r}", *notes)
     return codes.take(inverse.reshape(-1)), notes
@@ -148,7 +155,7 @@ class SavedAgain:
     @property
     def name(self) -> str:
         """How to call the archive in messages."""
-        return self.path.name
+        return str(self.path)
 
     def with_column(self, values: np.ndarray, column: int) -> str:
         """The words and the line that take one column of arrays as these (N, K) values."""
@@ -181,6 +188,23 @@ class SavedAgain:
         labels = "numpy.repeat(c, [len(f[k]) for k in c])"
         arrays = f"data=numpy.concatenate([f[k] for k in c]), labels={labels}"
         return f"f = numpy.load({file!r}); c = {[*keys]}; numpy.savez({other!r}, {arrays})"
+
+    def as_folders(self, keys: Sequence[str], image: str, floats: bool) -> str:
+        """The lines that save arrays of images, of a class each, as files in a folder each.
+
+        Args:
+            keys: of these arrays.
+            image: what makes (H, W) or (H, W, C) of one of its images ``i``, as Python.
+            floats: whether some are numbers of 0 to 1.
+        """
+        if floats:
+            image = f"numpy.uint8(numpy.rint({image} * (255 if i.dtype.kind == 'f' else 1)))"
+        folder = str(self.path.with_name(f"{self.path.stem}_images"))
+        made = f"os.makedirs(os.path.join({folder!r}, k), exist_ok=True)"
+        saved = f"PIL.Image.fromarray({image}).save(os.path.join({folder!r}, k, f'{{n:05}}.png'))"
+        line = f"[({made}, {saved}) for k in {[*keys]} for n, i in enumerate(f[k])]"
+        opened = f"import numpy, os, PIL.Image; f = numpy.load({str(self.path)!r})"
+        return f"save them as files, and name {folder}: {opened}; {line}"
 
     def _line(self, suffix: str, first: str, value: str, left_out: Collection[str] = ()) -> str:
         file, other = str(self.path), str(self.path.with_name(f"{self.path.stem}_{suffix}.npz"))

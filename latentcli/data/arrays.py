@@ -1,6 +1,7 @@
 """Images from ``.npz`` and ``.npy`` files."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +46,7 @@ def load(
     Raises:
         DataError: the file is missing, damaged, unsafe, or does not hold images as described.
     """
-    name, wanted = path.name, wanted or splits.Wanted()
+    name, wanted = str(path), wanted or splits.Wanted()
     try:
         if path.suffix.lower() == ".npy":
             wanted.check_whole(name, "expected an .npz file with arrays such as x_train and x_test")
@@ -66,7 +67,7 @@ def _of_archive(
     archive: NpzArchive, path: Path, wanted: splits.Wanted, no_label: Sequence[str] | None, labelled: bool,
     rules: PixelRules | None,
 ) -> ImageSet:  # fmt: skip
-    name, content, refused, notes = path.name, archive.arrays, archive.refused, list[str]()
+    name, content, refused, notes = str(path), archive.arrays, archive.refused, list[str]()
     parts, beside = keys.parts_of([*content, *refused], _shaped(content))
     if parts:
         of_part, note = splits.chosen(name, parts, wanted, beside)
@@ -77,7 +78,8 @@ def _of_archive(
     again = SavedAgain(path, archive.arrays, archive.refused)
     key = _choose_images(content, again)
     array, turned, numpy = oriented(content[key].read(), keys.count_of_labels(content), name)
-    found = replace(to_images(array, name, rules, numpy).as_set(name, turned), parts=tuple(parts))
+    pixels = to_images(array, name, rules, numpy, keys.count_of_labels(content))
+    found = replace(pixels.as_set(name, turned), parts=tuple(parts))
     notes += found.notes
     by_image = keys.PartsByImage() if parts else keys.parts_by_image(content, len(found), again)
     notes += by_image.notes
@@ -130,7 +132,9 @@ class Pixels(NamedTuple):
         return ImageSet(self.images, name=name, layout=self.layout, notes=notes, spans=self.spans, numpy=self.numpy)
 
 
-def to_images(array: np.ndarray, name: str, rules: PixelRules | None = None, numpy: str = "data") -> Pixels:
+def to_images(
+    array: np.ndarray, name: str, rules: PixelRules | None = None, numpy: str = "data", count: int | None = None
+) -> Pixels:  # fmt: skip
     """Images of numbers that mean pixels, a view where it can be.
 
     Args:
@@ -138,13 +142,14 @@ def to_images(array: np.ndarray, name: str, rules: PixelRules | None = None, num
         name: of the data, for messages.
         rules: what is said of the pixels.
         numpy: the expression that makes the array of that of the source.
+        count: of the labels beside it, for messages; None where there are none.
 
     Raises:
         DataError: another shape or type, no images, or values whose black and white are unclear.
     """
     layout = layout_of(array.shape)
     if layout is None:
-        hint = hint_for_shape(array.shape, f"make it {_SHAPES}")
+        hint = hint_for_shape(array.shape, f"make it {_SHAPES}", count)
         raise DataError(f"{name} holds an array that is not images", f"expected {_SHAPES}, found {array.shape}", hint)
     if not array.size:
         raise DataError(f"{name} holds no images", f"its array has shape {array.shape}")
@@ -232,7 +237,9 @@ def _choose_images(content: Mapping[str, UnreadArray], again: SavedAgain) -> str
         remedy = f"an image each? f = numpy.load({str(path)!r}); {stacked if len(kinds) == 1 else as_files}"
     if of_classes := _of_classes(content) if len(content) == len(again.keys) else []:
         other = f"; or {remedy}" if shaped else ""
-        remedy = f"an array of images for each class? {again.joined(of_classes)}{other}"
+        kinds_of = {(content[key].shape[1:], content[key].dtype) for key in of_classes}
+        line = again.joined(of_classes) if len(kinds_of) == 1 else _as_folders(content, of_classes, again)
+        remedy = f"an array of images for each class? {line}{other}"
     raise DataError(f"{again.name} holds {what}", f"found {found}", remedy)
 
 
@@ -249,5 +256,31 @@ def _of_classes(content: Mapping[str, UnreadArray]) -> list[str]:
         len(array) in lengths for key, array in content.items() if array.ndim == 1 and not keys.may_name_classes(key)
     ):
         return []  # these may be their labels
-    kinds = {(content[key].shape[1:], content[key].dtype) for key in of_images}
-    return of_images if len(of_images) > 1 == len(kinds) and keys.count_of_labels(content) is None else []
+    return of_images if len(of_images) > 1 and keys.count_of_labels(content) is None else []
+
+
+def _as_folders(content: Mapping[str, UnreadArray], of_classes: Sequence[str], again: SavedAgain) -> str:
+    """The line that saves arrays of unlike images, of a class each, as files of a folder each; or words for it.
+
+    It makes bytes of floats of 0 to 1, and is not told for keys that are no names of folders.
+    """
+    arrays = [content[key] for key in of_classes]
+    floats = [array.read() for array in arrays if array.dtype.kind == "f"]
+    in_range = all(bool(((values >= 0) & (values <= 1)).all()) for values in floats)
+    image = {_image_of(array.shape) for array in arrays}
+    if not (
+        len(image) == 1 and in_range and all(array.dtype.kind == "f" or array.dtype == np.uint8 for array in arrays)
+        and all(re.fullmatch(r"\w[\w .-]*", key) for key in of_classes)
+    ):  # fmt: skip
+        return "save each image as a PNG file, in one folder a class, and name the folder of these"
+    return again.as_folders(of_classes, image.pop(), bool(floats))
+
+
+def _image_of(shape: tuple[int, ...]) -> str:
+    """What Python makes (H, W) or (H, W, C) of an image ``i`` with, of an array of images of this shape."""
+    if len(shape) == 2:
+        return "i.reshape(round(i.size**0.5), -1)"
+    last = layout_of(shape) != "NCHW"
+    if len(shape) == 4 and shape[3 if last else 1] == 1:
+        return "i[..., 0]" if last else "i[0]"
+    return "i" if last else "numpy.moveaxis(i, 0, -1)"

@@ -96,7 +96,7 @@ def load_files(
 ) -> ImageSet:  # fmt: skip
     """Single image files, unlabelled, in the order given; else as ``load``."""
     parse_max_bad(max_bad, 1)
-    name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
+    name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} pictures"
     files = [path.as_posix() for path in paths]
     decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
@@ -121,8 +121,8 @@ def _as_set(
 
 
 def called(folder: Path) -> str:
-    """The last part of a folder's name, or of a link's to it, as the user has it; that of ``.`` is looked up."""
-    return (folder if folder.name not in ("", "..") else folder.resolve()).name or "images"
+    """A folder's path, or that of a link to it, as the user has it; of ``.`` the name is looked up."""
+    return str(folder) if folder.name not in ("", "..") else folder.resolve().name or "images"
 
 
 def holds_images(folder: Path, deepest: int | None = None) -> bool:

@@ -99,7 +99,7 @@ def load(
         DataError: a file is missing, damaged or too large, images and labels differ in number, or a folder holds
             several sets.
     """
-    folder, name = path, name or path.name
+    folder, name = path, name or str(path)
     if path.is_dir():
         sets = _sets(path)
         if len(sets) > 1:
@@ -123,17 +123,17 @@ def load(
         parts, notes = {}, ()
     if "emnist" in images_path.name.lower():
         notes = (*notes, f"{name}: EMNIST publishes its images with rows and columns exchanged, and so they are read")
-    pixels = to_images(read(images_path), images_path.name, rules)
+    pixels = to_images(read(images_path), str(images_path), rules)
     images = replace(pixels.as_set(name, notes), parts=tuple(parts))
     if labels_path is None or not labelled:
         return images
     values, told = read(labels_path), []
     if values.ndim == 2 and len(values) == len(images) and values.shape[1]:
-        told = [f"{labels_path.name} has {values.shape[1]} columns: the first is the class"]
+        told = [f"{labels_path} has {values.shape[1]} columns: the first is the class"]
         values = values[:, 0]
     if values.shape != (len(images),):
         problem = f"{folder} holds {len(images)} images and labels of shape {values.shape}"
-        raise DataError(problem, f"in {labels_path.name}")
+        raise DataError(problem, f"in {labels_path}")
     labels, of_labels = encode_labels(values.astype(values.dtype.newbyteorder("=")), None, name, no_label)
     return replace(images, labels=labels, notes=(*images.notes, *told, *of_labels))
 
@@ -214,4 +214,4 @@ def _read_values(
 
 
 def _damaged(path: Path, found: str) -> DataError:
-    return DataError(f"{path.name} is not a whole IDX file", found, f"download it again, or delete it: {path}")
+    return DataError(f"{path} is not a whole IDX file", found, f"download it again, or delete it: {path}")

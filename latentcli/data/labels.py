@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from latentcli.data.label_columns import (
     parts_of_rows,
     rows_of_other_parts,
 )
+from latentcli.data.several_labels import several_in_one
 from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
 from latentcli.formats.json_tables import read_json_table
@@ -59,27 +60,27 @@ def with_labels(
     if path.suffix.lower() == ".npy":
         return _with_array(images, path, no_label)
     if path.suffix.lower() == ".gz":
-        raise DataError(f"{path.name} is packed", "expected a table", f"unpack it: gunzip {path}")
+        raise DataError(f"{path} is packed", "expected a table", f"unpack it: gunzip {path}")
     if path.suffix.lower() == ".npz":
         raise _in_archive(path)
-    table, told = of_columns_a_class(_table(path), path.name)
-    file_column, label_column, notes = columns_of(table, path.name, images)
+    table, told = of_columns_a_class(_table(path), str(path))
+    file_column, label_column, notes = columns_of(table, str(path), images)
     left: set[int | None] = set()
-    other_parts, parts, of_table = rows_of_other_parts(table, images, path.name, wanted)
+    other_parts, parts, of_table = rows_of_other_parts(table, images, str(path), wanted)
     notes = [*told, *notes, *of_table]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
-        notes.append(f"{path.name} is not UTF-8 text and was read as Windows-1252")
+        notes.append(f"{path} is not UTF-8 text and was read as Windows-1252")
     if file_column is None:
         while rows and not rows[-1][1] and len(rows) > len(images):
             rows.pop()
         if len(rows) != len(images):
             found = f"expected {len(images)}, one for each image of {images.name} in its order, found {len(rows)}"
-            raise DataError(f"{path.name} has labels alone, and not as many as there are images", found,
+            raise DataError(f"{path} has labels alone, and not as many as there are images", found,
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
-        every = list(_named(rows, file_column, label_column, table, path.name))
+        every = list(_named(rows, file_column, label_column, table, str(path)))
         named = [each for each in every if each[0] not in other_parts]
         of_files = _files_of_pages(images)
         by_path = images.files is not None
@@ -92,26 +93,26 @@ def with_labels(
             folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
         ):
             every_joined = list(
-                _named(_joined(rows, folders, file_column), file_column, label_column, table, path.name)
+                _named(_joined(rows, folders, file_column), file_column, label_column, table, str(path))
             )
             joined = [each for each in every_joined if each[0] not in other_parts]
             find_joined, found_joined = _rows_by_path(images, of_files, joined, path, bool(parts))
-            if any(find_joined(number, file, f"row {number} of {path.name}") is not None for number, file, _ in joined):
+            if any(find_joined(number, file, f"row {number} of {path}") is not None for number, file, _ in joined):
                 every, named, find, of_parts = every_joined, joined, find_joined, found_joined
                 columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
-                notes.append(f"{path.name}: took {columns} together for the path of each file")
-        chosen, stale = _chosen(named, find, path.name)
+                notes.append(f"{path}: took {columns} together for the path of each file")
+        chosen, stale = _chosen(named, find, str(path))
         others = [each for each in every if each[0] in other_parts] if not images.parts else []
         find_other = _rows_by_path(images, of_files, others, path)[0] if by_path else find
-        left = {find_other(number, file, f"row {number} of {path.name}") for number, file, _ in others} - chosen.keys()
+        left = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others} - chosen.keys()
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
             left |= {*rows_of_file} if number in left else set()
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
-        notes += [*of_parts, *_left_out(stale, len(named), images, path.name, strict)]
-    notes += _several_in_a_cell(chosen, path.name)
-    chosen = _whole_numbers(chosen, path.name, notes)
-    texts, none = read_labels(list(chosen.values()), path.name, no_label)
+        notes += [*of_parts, *_left_out(stale, len(named), images, str(path), strict)]
+    notes += several_in_one(chosen.values(), str(path))
+    chosen = _whole_numbers(chosen, str(path), notes)
+    texts, none = read_labels(list(chosen.values()), str(path), no_label)
     known = dict(zip(chosen, texts, strict=True))
     labels = Labels.of([known.get(row, "") for row in range(len(images))])
     images = replace(images, labels=labels, notes=(*images.notes, *notes, *none), parts=images.parts or parts)
@@ -122,7 +123,7 @@ def tells_parts(path: Path) -> bool:
     """Whether a column of a table tells the part of each row."""
     if path.suffix.lower() in _NO_TABLES:
         return False
-    return bool(parts_of_rows(_table(path), path.name)[1])
+    return bool(parts_of_rows(_table(path), str(path))[1])
 
 
 def _table(path: Path) -> Table:
@@ -139,7 +140,7 @@ def _in_archive(path: Path) -> DataError:
     key = keys[0] if keys else "labels"
     line = f"numpy.save({str(path.with_suffix('.npy'))!r}, numpy.load({str(path)!r})[{key!r}])"
     return DataError(
-        f"{path.name} holds several arrays", "expected a table, or an .npy file of labels", f"make one of it: {line}"
+        f"{path} holds several arrays", "expected a table, or an .npy file of labels", f"make one of it: {line}"
     )
 
 
@@ -153,11 +154,11 @@ def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) ->
     values = one_per_image(array, len(images))
     if values is None:
         raise DataError(
-            f"{path.name} holds labels of shape {array.shape}",
+            f"{path} holds labels of shape {array.shape}",
             f"expected one for each of the {len(images)} images of {images.name}, in their order: ({len(images)},)",
             "give one label per image, in order",
         )  # fmt: skip
-    labels, notes = encode_labels(values, None, path.name, no_label)
+    labels, notes = encode_labels(values, None, str(path), no_label)
     return replace(images, labels=labels, notes=(*images.notes, *notes))
 
 
@@ -279,10 +280,16 @@ def _rows_by_path(
             if called
             else f"which alone has {counts['here']} others of its names"
         )
-        told = f"{table.name}: {counts['both']} names that files of several parts of {images.name} have"
+        told = f"{table}: {counts['both']} names that files of several parts of {images.name} have"
         notes.append(f"{told} are those of {part}, {why}")
     if counts["elsewhere"]:
-        notes.append(f"{table.name}: {counts['elsewhere']} names of other parts of {images.name} were left out")
+        notes.append(f"{table}: {counts['elsewhere']} names of other parts of {images.name} were left out")
+
+    meant = {text: _meant(paths, text) for text in dict.fromkeys(spelled)}
+    inner = {text: files[0] for text, files in meant.items() if _lacks_folders(text, files, PurePath(images.name).name)}
+    if inner:
+        text, file = next(iter(inner.items()))
+        notes.append(f"{table}: {len(inner)} names lack folders before them, such as {text!r} of {file!r}")
 
     def find(number: int, file: str, where: str) -> int | None:
         if where_of.get(file) == "elsewhere":
@@ -319,6 +326,13 @@ def _parts_of_names(
             here, elsewhere = _meant(paths, text), _meant(not_here, text)
             found[text] = "both" if here and elsewhere else "here" if here else "elsewhere"
     return found
+
+
+def _lacks_folders(text: str, files: Sequence[str], folder: str) -> bool:
+    """Whether a path of several parts, one perhaps the ``folder``'s, lacks others before the one file that it means."""
+    parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
+    own = len(parts) > 1 and parts[0].casefold() == folder.casefold()
+    return len(files) == 1 and 1 < len(parts) <= files[0].count("/") + own
 
 
 def _meant(paths: SpelledPaths, text: str) -> tuple[str, ...]:
@@ -385,38 +399,6 @@ def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, na
         raise DataError(what, f"found {first}; {there}", "the rows name pages: read each as an image: `pages`")
     remedy = "name files by their path within the folder" + ("" if len(stale) == total else ", or remove those rows")
     raise DataError(what, f"found {first}; {there}", remedy)
-
-
-def _several_in_a_cell(chosen: Mapping[int, str], name: str) -> list[str]:
-    """A note on cells such as "cat|dog" that may be several labels; a DataError where they are: others have each alone.
-
-    Marks between labels may be any of ``|;,/&+``; without each of them alone, bars and semicolons count where some part
-    is in another cell as well.
-    """
-    counts = Counter(label for label in chosen.values() if label)
-    parts_of = {
-        label: [part.strip(" '\"") for part in re.split(r"[|;,/&+]", label.strip("[](){} "))] for label in counts
-    }
-    several = {label: parts for label, parts in parts_of.items() if len(parts) > 1 and all(parts)}
-    alone = counts.keys() - several.keys()
-    certain = [label for label, parts in several.items() if alone.issuperset(parts)]
-    of_part = Counter(part for label, parts in parts_of.items() for part in {*parts})
-    may_be = [
-        label for label, parts in several.items() if set("|;") & set(label) and any(of_part[p] > 1 for p in parts)
-    ]
-    if certain:
-        label = min(certain)
-        found = f"found {label!r}, and {' and '.join(map(repr, several[label]))} alone elsewhere"
-        remedy = f"keep one of them, such as {several[label][0]!r}, or leave such rows out"
-        joined = " and ".join(several[label])
-        raise DataError(
-            f"{name} has several labels in {sum(counts[each] for each in certain)} of {counts.total()} cells",
-            f"expected one label per image, {found}", f"{remedy}; if it is a class of its own, call it {joined!r}",
-        )  # fmt: skip
-    if not may_be:
-        return []
-    count = sum(counts[each] for each in may_be)
-    return [f"{name}: {count} cells such as {min(may_be)!r} may be several labels, and were read as one class each"]
 
 
 def _whole_numbers(chosen: dict[int, str], name: str, notes: list[str]) -> dict[int, str]:

@@ -78,7 +78,8 @@ def load(
         >>> images.images.shape, images.class_names, images.labels.counts.tolist()
         ((106, 1, 8, 8), ('1', '4', '8'), [36, 37, 33])
     """
-    wanted = splits.Wanted(prefer if split is None else split, asked=split is not None)
+    path = Path(source) if isinstance(source, str | Path) else None
+    wanted = splits.Wanted(prefer if split is None else split, asked=split is not None, source=path)
     if wanted.part not in splits.PARTS:
         raise UsageError(f"unknown split {wanted.part!r}", f"expected one of: {', '.join(splits.PARTS)}")
     if source == "":
@@ -192,7 +193,7 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
                 if isinstance(images.images, np.memmap):
                     images = replace(images, images=np.array(images.images))
             told = (note.replace(str(folder), str(path)) for note in images.notes)
-            return replace(images, notes=(*notes, *told))
+            return replace(images, name=str(path), notes=(*notes, *told))
         if (refused := foreign.refusal(path)) is not None:
             raise refused
     what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
@@ -282,7 +283,7 @@ def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:
         raise DataError("there are no image files to read", "found an empty list")
     for path in paths:
         _check_local(path)
-    name = paths[0].name if len(paths) == 1 else f"{len(paths)} pictures"
+    name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} pictures"
     how.wanted.check_whole(name, "expected a folder with sub-folders such as train, val and test")
     return folders.load_files(paths, how.image_shape, how.image_size, how.max_bad, how.progress, how.rules)
 

@@ -41,16 +41,20 @@ class Wanted:
         asked: whether the user asks for it, so that nothing else is read in its place: no other part, and no source
             that has none. Otherwise it is what the caller prefers where there are parts.
         in_table: whether a table beside the source tells the parts, if the source has none.
+        source: its path, as the user has it; None where it is none, or several.
     """
 
     part: str = "train"
     asked: bool = False
     in_table: bool = False
+    source: Path | None = None
 
     def check_whole(self, name: str, found: str) -> None:
         """Raise a DataError, which says what was ``found``, if a part is asked for of a source that has none."""
         if self.asked and not self.in_table:
             remedy = "leave out `split`: all its images are read then"
+            if self.source is not None and (beside := _called_as(self.part, self.source)) is not None:
+                remedy = f"name the part that lies beside it: {beside}; or {remedy}"
             raise DataError(f"{name} has no {self.part} part, nor any other", found, remedy)
 
 
@@ -58,6 +62,31 @@ def part_of(name: str) -> str | None:
     """The part that a folder of this name holds, such as "val" of ``Validation_set`` and ``val2017``, or None."""
     found = _NAME.fullmatch(name.strip())
     return None if found is None or found["after"] else PART_OF[found["part"].lower()]
+
+
+def _called_as(part: str, source: Path) -> Path | None:
+    """What lies beside a source, or a folder above it, under the name of a part: ``a/test/x`` for ``a/train/x``."""
+    path = source if source.name not in ("", "..") else source.resolve()
+    for of_part in (path, *path.parents):
+        named = _NAME.fullmatch(of_part.name)
+        try:
+            around = sorted(of_part.parent.iterdir()) if named is not None else []
+        except OSError:
+            around = []
+        for each in around:
+            other = _NAME.fullmatch(each.name)
+            if named is None or other is None or PART_OF[other["part"].lower()] != part:
+                continue
+            beside = each / path.relative_to(of_part)
+            alike = _around(other) == _around(named) and kind(beside) == kind(path)
+            if alike and (kind(path) != stat.S_IFDIR or folders.holds_images(beside)):
+                return beside
+    return None
+
+
+def _around(name: re.Match[str]) -> tuple[str, str]:
+    """The text before and behind the part in a name, in lower case."""
+    return (name["before"] or "").casefold(), (name["after"] or "").casefold()
 
 
 Part = Path | Mapping[str, str]
@@ -139,8 +168,7 @@ def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
     groups: dict[tuple[str, str], dict[str, list[str]]] = {}
     for name in names:
         if (found := _NAME.fullmatch(name.strip())) is not None:
-            around = (found["before"] or "").casefold(), (found["after"] or "").casefold()
-            group = groups.setdefault(around, {})
+            group = groups.setdefault(_around(found), {})
             group.setdefault(PART_OF[found["part"].lower()], []).append(name)
     chosen_around, parts = max(groups.items(), key=lambda group: len(group[1]), default=(("", ""), {}))
     if len(parts) < 2:

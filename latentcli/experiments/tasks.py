@@ -1,9 +1,9 @@
 """The data sets of a study: training and test images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,8 @@ def load_tasks(
             test = read(parts.get(name, name), prefer="test", image_shape=train.shape, spans=train.spans, resize=resize)
         else:
             train, test = split(train)
-        tasks.append(Task(labelled_only(train), labelled_only(test)))
+        short = PurePath(train.name).name  # for tables and the names of files
+        tasks.append(Task(replace(labelled_only(train), name=short), replace(labelled_only(test), name=short)))
         if train.class_names != test.class_names:
             raise DataError(f"the two parts of {train.name} have unlike classes")
     if len({task.name for task in tasks}) < len(tasks):

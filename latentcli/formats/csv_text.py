@@ -128,7 +128,7 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str
         for number, row in enumerate(reader, 1):
             yield number, row
     except csv.Error as error:
-        raise DataError(f"row {number + 1} of {path.name} is not CSV: {error}") from error
+        raise DataError(f"row {number + 1} of {path} is not CSV: {error}") from error
 
 
 def _header(path: Path, text: str, separator: str, is_header: Callable[[Sequence[str]], bool]) -> tuple[int, list[str]]:

@@ -34,12 +34,12 @@ def read_json_table(path: Path, is_header: Callable[[Sequence[str]], bool]) -> T
     while isinstance(value, dict) and len(value) == 1 and _holds_rows(inner := next(iter(value.values())), is_header):
         value = inner
     if isinstance(value, dict) and {*value} >= _COCO:
-        raise DataError(f"{path.name} is of objects in images, as COCO has them", _FORMS, _from_coco(path))
+        raise DataError(f"{path} is of objects in images, as COCO has them", _FORMS, _from_coco(path))
     header, rows = _of_object(value, is_header) if isinstance(value, dict) else _of_list(value)
     if not rows or not (is_header(header) or columns_called(header, FILE_COLUMNS)):
         found = f"found {', '.join(map(repr, header[:8] or [text[:40].strip()]))}"
         remedy = "call the keys of files and of labels so, or write a CSV table File,Label"
-        raise DataError(f"{path.name} is not a table of labels", f"{_FORMS}, {found}", remedy)
+        raise DataError(f"{path} is not a table of labels", f"{_FORMS}, {found}", remedy)
     cells = [(number, [escape_formula(_cell(each)) for each in row]) for number, row in enumerate(rows, 1)]
     return Table(header, 0, cells, ",", encoding)
 
@@ -58,7 +58,7 @@ def _parsed(text: str, path: Path) -> Any:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if found.setdefault(key, value) != value:
-                problem = f"{path.name} has two values of {key!r}"
+                problem = f"{path} has two values of {key!r}"
                 raise DataError(problem, f"found {_cell(found[key])!r} and {_cell(value)!r}", "keep one of them")
         return found
 
@@ -72,7 +72,7 @@ def _parsed(text: str, path: Path) -> Any:
                 values.append(json.loads(line, object_pairs_hook=once))
             except (ValueError, RecursionError) as of_line:
                 where = f"{of_line} in line {number}" if path.suffix.lower() != ".json" or values else str(error)
-                raise DataError(f"{path.name} is no JSON", f"found {where}", "mend it, or write CSV") from error
+                raise DataError(f"{path} is no JSON", f"found {where}", "mend it, or write CSV") from error
         return values
 
 

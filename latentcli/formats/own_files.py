@@ -1,10 +1,13 @@
 """The kinds of the files that latentcli writes, told by their first bytes: what stands where another kind belongs."""
 
+import os
+import shlex
+import stat
 import zipfile
 from pathlib import Path
 
 from latentcli.core.errors import UsageError, printable
-from latentcli.formats.regular_files import open_regular
+from latentcli.formats.regular_files import kind, open_regular
 
 _MOST = 2**16  # bytes that are looked at
 _PICKLED = {
@@ -25,6 +28,11 @@ PLACES = {
 }
 """What an argument may be called for, and the kinds that are it; a state is refused where it is read."""
 IMAGES, MODEL, CLASSIFIER = PLACES
+_COMMANDS = {
+    "mixture": ("fit-gmm", ".pkl"), "graph": ("fit-graph", ".npz"), "probe": ("fit-probe", ".pth"),
+    "model": ("train", ".pth"),
+}  # fmt: skip
+"""The command that makes each kind, and what the names of its files end in."""
 
 
 def kind_of(path: Path) -> str | None:
@@ -57,6 +65,38 @@ def _of_archive(archive: zipfile.ZipFile) -> str | None:
         if members <= {*names}:
             return found
     return ARRAYS if names and all(name.endswith(".npy") for name in names) else None
+
+
+def command(made: str, path: Path, checkpoint: str | None = None) -> str:
+    """The call that makes a file of this kind again, at the user's ``path``, unless that loses something else.
+
+    So it does where nothing is there, or one of this kind, or a damaged one that is called so; where a whole file of
+    another kind may be there, or one that is called otherwise, the call writes where it does by itself.
+
+    Args:
+        made: "mixture", "graph", "probe" or "model".
+        path: of the file that cannot be used.
+        checkpoint: whose latents it is to read; None for a model.
+    """
+    name, suffix = _COMMANDS[made]
+    call = ["latentcli", name, "DATA", *([] if checkpoint is None else [checkpoint])]
+    damaged = kind(path) == stat.S_IFREG and path.suffix.lower() == suffix and not _is_whole(path)
+    if kind(path) is None or damaged or kind_of(path) == made:
+        call += ["-o", str(path)]
+    return shlex.join(call)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file ends as a pickle does, or is an archive with a directory."""
+    try:
+        file, _ = open_regular(path)
+        with file:
+            if file.read(2) == b"PK":
+                return bool(zipfile.ZipFile(file).namelist())
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"."
+    except Exception:  # the parsers of damaged files raise errors of any class
+        return False
 
 
 def misplaced(path: Path, place: str) -> UsageError | None:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 
 class AmbiguousPath(LookupError):
@@ -20,20 +20,20 @@ class SpelledPaths:
     The path may have either slash, ``./`` before it, accents composed or not, spaces around it, other case, another
     suffix or none, or bytes that are no UTF-8 as ``\\udcNN`` or in Windows-1252. The folder's own name and all
     above it may stand before it, or else other folders, if the same stand before all paths; folders within may be
-    missing, and zeros before a number. What is spelled like a file exactly is that file; otherwise the nearest
-    spelling counts, where one file alone has it.
+    missing before it, even behind the folder's own name, and zeros before a number. What is spelled like a file
+    exactly is that file; otherwise the nearest spelling counts, where one file alone has it.
 
     Args:
         files: paths within the folder, with slashes.
-        folder: its name.
+        folder: its path, of which the last part is its name.
         spelled: all paths of the table.
     """
 
     def __init__(self, files: Iterable[str], folder: str, spelled: Iterable[str]) -> None:
         self._files = frozenset(files)
         self._whole: dict[Callable[[str], str], dict[str, list[str]]] = {}
-        self._last: dict[Callable[[str], str], dict[str, list[str]]] = {}
-        self._folder = _loose(folder)
+        self._ends: dict[tuple[Callable[[str], str], int], dict[str, list[str]]] = {}
+        self._folder = _loose(PurePath(folder).name)
         before: set[str] = set()  # what stands before the paths that end like a file's
         for text in spelled:
             if text in self._files:
@@ -57,9 +57,10 @@ class SpelledPaths:
             before, files = self._split(path, form)
             if files and before in self._before:
                 return _only(files)
-        if "/" not in path:
+        first, _, rest = path.partition("/")
+        for end in (path, rest) if rest and _loose(first) == self._folder else (path,):
             for form in _FORMS:
-                if within := self._by_last_part(form).get(form(path)):
+                if within := self._by_end(form, end.count("/") + 1).get(form(end)):
                     return _only(within)
         return None
 
@@ -77,10 +78,13 @@ class SpelledPaths:
             self._whole[form] = _index(self._files, lambda file: form(file))
         return self._whole[form]
 
-    def _by_last_part(self, form: Callable[[str], str]) -> dict[str, list[str]]:
-        if form not in self._last:
-            self._last[form] = _index(self._files, lambda file: form(file.rsplit("/", 1)[-1]))
-        return self._last[form]
+    def _by_end(self, form: Callable[[str], str], parts: int) -> dict[str, list[str]]:
+        """The files by so many of their last parts, of those that have more."""
+        if (form, parts) not in self._ends:
+            longer = (file for file in self._files if file.count("/") >= parts)
+            of_last = _index(longer, lambda file: form("/".join(file.split("/")[-parts:])))
+            self._ends[form, parts] = of_last
+        return self._ends[form, parts]
 
 
 def _index(files: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -21,7 +21,9 @@ def of_class_gaussians(classifier: "DensityClassifier", *_: object) -> LogLikeli
     gaussians = getattr(classifier, "class_gaussians_", None)
     if gaussians is None:
         problem, expected = "the classifier does not hold a Gaussian for each class", "class_means and class_variances"
-        raise ModelFileError(problem, f"expected a mixture with {expected}", "fit it again: latentcli fit-gmm")
+        raise ModelFileError(
+            problem, f"expected a mixture with {expected}", "fit it again: latentcli fit-gmm DATA MODEL.pth -o FILE"
+        )
     return lambda latents: log_softmax(gaussians.log_densities(classifier.coordinates(latents)), axis=1)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -28,11 +29,11 @@ def identity(
 
     Args:
         family, model, training: the model's family, its configuration, and that of its training.
-        name: of the data.
+        name: of the data, of which the last part is kept.
         arrays: all that is learned from, ``images`` (N, C, H, W) among them.
         more: further facts about the data.
     """
-    data = {"name": name, "images": len(arrays["images"]), **more, "sha256": digest(arrays)}
+    data = {"name": PurePath(name).name, "images": len(arrays["images"]), **more, "sha256": digest(arrays)}
     return {"family": family, "data": data, "training": asdict(training), "model": asdict(model)}
 
 

@@ -73,6 +73,21 @@ def test_options_reach_the_graph(call, trained):
 
 
 @pytest.mark.parametrize(
+    ("options", "alpha", "few"),
+    [
+        (["--method", "poisson", "--alpha", 0.5, "--labels-per-class", 8], True, False),
+        (["--method", "spreading", "--alpha", 0.5, "--labels-per-class", 4], False, True),
+        (["--labels-per-class", 1, "--alpha", 0.9], True, False), (["--labels-per-class", 2], False, True),
+        ([], False, False),
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_and_what_is_too_low_is_told(call, trained, options, alpha, few):
+    done = call("fit-graph", trained.train, trained.vae, *options)
+    assert done.code == 0, done.err
+    assert ("--alpha is of label spreading" in done.err, "left_out_accuracy is too low" in done.err) == (alpha, few)
+
+
+@pytest.mark.parametrize(
     ("code", "says", "options"),
     [
         (2, "unknown method", ["--method", "magic"]),
@@ -116,3 +131,11 @@ def test_the_command_that_train_prints_is_of_the_labels_that_it_compared(call, t
         assert f"latentcli fit-graph {data} vae.pth --val {val}\n" in done.err, done.err
     done = call("train", trained.train, "--epochs", 1, "--set", "width=32")
     assert f"latentcli fit-graph {trained.train} vae.pth\n" in done.err, done.err
+
+
+@pytest.mark.parametrize(("count", "few"), [(3, True), (4, True), (5, False)])
+def test_figures_of_few_labels_are_told_to_be_too_low(call, trained, monkeypatch, tiny, count, few):
+    monkeypatch.setattr(comparing, "compare_classifiers", lambda *_, **__: {"mixture": 0.9, "graph": 0.5})
+    done = call("train", trained.train, *tiny[:-1], "--labels-per-class", count)
+    assert done.code == 0, done.err
+    assert (f"are too low: with {count} labels of a class" in done.err) == few

@@ -117,6 +117,37 @@ def test_a_part_that_is_asked_for_and_not_there_is_no_other(call, trained, tmp_p
         assert call(*given).code == 0
 
 
+@pytest.mark.parametrize(
+    ("there", "given", "part", "beside"),
+    [
+        ("A1/train/a A1/test/a", "A1/train", "test", "A1/test"),
+        ("A1/train/a A1/test/a", "A1/train/a", "test", "A1/test/a"),
+        ("cat/Training cat/validation_set", "./cat/Training", "val", "cat/validation_set"),
+        ("x_train.npz x_test.npz", "x_train.npz", "test", "x_test.npz"),
+        ("s/dev.zip s/train.zip s/train", "s/dev.zip", "train", "s/train.zip"),
+        ("a_train b_test", "a_train", "test", ""), ("A1/train A1/test.npz", "A1/train", "test", ""),
+    ],
+)  # fmt: skip
+def test_a_part_that_lies_beside_what_is_named_is_told(call, trained, there, given, part, beside):
+    pixels = np.load(trained.test)["data"][:2]
+    for name in map(Path, there.split()):
+        if name.suffix == ".npz":
+            np.savez(name, data=pixels)
+            continue
+        folder = name.with_suffix("")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[0]).save(folder / "1.png")
+        if name.suffix == ".zip":
+            shutil.make_archive(str(folder), "zip", folder)
+    refused = call("classify", given, trained.vae, trained.gmm, "--split", part)
+    assert refused.code == 3
+    assert ("lies beside it" in refused.err) == bool(beside)
+    assert "or leave out --split" in refused.err or not beside
+    if beside:
+        assert f"beside it: {beside}; or" in refused.err
+        assert call("classify", beside, trained.vae, trained.gmm).code == 0
+
+
 def test_a_part_that_is_all_there_is_is_not_its_own_val(call, tiny, tmp_path):
     np.savez(
         "set.npz", x_val=np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8), y_val=np.arange(20) % 2

@@ -312,6 +312,32 @@ def test_axes_that_leave_two_readings_are_told_with_the_call_that_turns_them(tmp
 
 
 @pytest.mark.parametrize(
+    ("shape", "images", "told"),
+    [
+        ((40, 250), (10, 25), "40 labels for 40 rows of 250 pixels, .* say their height and width"),
+        ((40, 1470), (35, 42), "or 30×49, 21×70, 15×98"), ((40, 251), (16, 16), "no rectangle"),
+        ((250, 40), (10, 25), "40 labels for 40 columns of 250"), ((784, 40), (28, 28), "a column per image"),
+        ((40, 12), (8, 8), "fill them up to 8×8"),
+    ],
+)  # fmt: skip
+def test_rows_that_are_as_many_as_labels_are_images_each_and_no_image_together(tmp_path, shape, images, told):
+    x = pixels(*shape)
+    with pytest.raises(DataError, match=told) as caught:
+        load(saved(tmp_path, data=x, y=np.arange(40) % 2))
+    call = re.findall(r"(?:numpy[.]pad[(]|data[.]).*[)]", caught.value.remedy or "")[0]
+    found = load(saved(tmp_path, data=eval(call, {"data": x, "numpy": np}), y=np.arange(40) % 2)).images
+    assert found.shape == (40, 1, *images)
+    each = x if len(x) == 40 else x.T
+    assert np.array_equal(found.reshape(40, -1)[:, : each.shape[1]], each)
+
+
+def test_rows_without_labels_may_be_an_image_or_images(tmp_path):
+    np.save(tmp_path / "x.npy", pixels(40, 250))
+    with pytest.raises(DataError, match=r"one image\? .*newaxis\]; 40 images of 250 pixels\? .*reshape\(-1, 10, 25"):
+        load(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
     "data",
     [
         pixels(4, 64),
@@ -942,8 +968,45 @@ def test_an_array_for_each_class_is_refused_with_the_line_that_joins_them(tmp_pa
 @pytest.mark.parametrize(
     "arrays",
     [
-        {"a": pixels(3, 8, 8), "b": pixels(4, 9, 9)}, {"a": pixels(3, 8, 8), "b": pixels(3, 8, 8) / 255},
+        {"cat": pixels(3, 8, 8), "dog": pixels(4, 9, 12), "eel": pixels(2, 20, 8, 3)},
+        {"7": pixels(3, 8, 8), "10": pixels(3, 9, 8) / 255},
+        {"a b": pixels(3, 1, 8, 8), "c-d": pixels(2, 1, 10, 12)}, {"a": pixels(3, 64), "b": pixels(2, 144) / 255},
+        {"a": pixels(3, 3, 8, 8), "b": pixels(2, 3, 10, 12)},
+    ],
+)  # fmt: skip
+def test_arrays_of_unlike_images_of_a_class_each_are_saved_as_files_by_the_line_that_is_told(
+    tmp_path, monkeypatch, arrays
+):
+    with pytest.raises(DataError, match="an array of images for each class") as caught:
+        load(saved(tmp_path, **arrays))
+    monkeypatch.chdir(tmp_path)
+    exec(re.findall(r"import numpy.*?(?=; or name|$)", str(caught.value.remedy))[0], {})
+    found = load("set_images", image_size=8)
+    assert found.labels.texts.tolist() == [key for key in sorted(arrays) for _ in arrays[key]]
+    for key, array in arrays.items():
+        first = np.asarray(Image.open(f"set_images/{key}/00000.png"))
+        expected = np.rint(array[0] * (255 if array.dtype.kind == "f" else 1)).astype(np.uint8)
+        of_channels = first.transpose(2, 0, 1) if array.shape[1] == 3 else first
+        assert np.array_equal(of_channels, expected.reshape(of_channels.shape))
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"a/cat": pixels(3, 8, 8), "dog": pixels(4, 9, 12)}, {"a": pixels(3, 8, 8), "b": pixels(3, 9, 9) / 2},
+        {"a": pixels(3, 8, 8), "b": pixels(2, 3, 8, 9)},
+    ],
+)  # fmt: skip
+def test_arrays_of_a_class_each_that_no_line_saves_are_told_in_words(tmp_path, arrays):
+    with pytest.raises(DataError, match=r"for each class[?] save each image as a PNG file, in one folder a class"):
+        load(saved(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
         {"a": pixels(3, 8, 8), "b": pixels(3, 8, 8), "y": np.array([0, 1, 0])},
+        {"a": pixels(3, 8, 8), "b": pixels(4, 9, 9), "y": np.array([0, 1, 0])},
     ],
 )  # fmt: skip
 def test_arrays_of_other_kinds_are_not_joined(tmp_path, arrays):

@@ -49,7 +49,7 @@ def served(tmp_path, cache, monkeypatch):
             path = server / f"{prefix}-{name}"
             path.write_bytes(gzip.compress(content, mtime=0))
             md5 = hashlib.md5(path.read_bytes()).hexdigest()
-            parts.append(_Part(path.name, md5, ((tmp_path / "none").as_uri(), path.as_uri())))
+            parts.append(_Part(path.name, md5, ((tmp_path / "none").absolute().as_uri(), path.absolute().as_uri())))
     monkeypatch.setattr(download, "_parts", lambda name: parts)
     return server
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from latentcli.artifacts.tables import write_labels
 from latentcli.core.errors import DataError
 from latentcli.core.labels import UNLABELLED
-from latentcli.data import ImageSet, Labels
+from latentcli.data import ImageSet, Labels, load
 from latentcli.data.labels import with_labels
 
 
@@ -303,6 +304,41 @@ def test_several_labels_in_a_cell_are_refused(tmp_path, cells, several):
     with pytest.raises(DataError, match="several labels in 1 of 3 cells") as caught:
         with_labels(images(3), written(tmp_path, "\n".join(["File\tLabel", *rows, ""])))
     assert several in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "several", "first"),
+    [
+        ("cat dog cat|dog", "'cat|dog', and 'cat' and 'dog' alone elsewhere", "cat dog cat"),
+        ("dog dog;fox fox", "'dog;fox'", "dog dog fox"),
+        ("1 2 1,2", "'1,2'", "1 2 1"), ("b/a b a", "'b/a'", "b b a"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [True, False])
+def test_several_labels_in_an_entry_of_an_array_are_refused_with_what_takes_the_first(
+    tmp_path, cells, several, first, beside
+):
+    def read(labels):
+        np.savez("set.npz", data=images(3).images[:, 0], **({} if beside else {"labels": labels}))
+        np.save("labels.npy", labels)
+        return load("set.npz", labels="labels.npy" if beside else None)
+
+    with pytest.raises(DataError, match="several labels in 1 of 3 entries") as caught:
+        read(np.array(cells.split()))
+    assert several in str(caught.value)
+    line = str(caught.value.remedy).partition("the first: ")[2].partition("; if")[0]
+    assert read(np.array(eval(line, {"labels": cells.split()}))).labels.texts.tolist() == first.split()
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "refused"),
+    [("cat dog;fox cat", "cat dog fox", True), ("cat dog;fox cat", "cat dog;fox", False), ("a b/c a", "a b c", True)],
+)
+def test_names_of_classes_are_one_label_each(tmp_path, labels, names, refused):
+    arrays = {"labels": np.array(labels.split()), "class_names": np.array(names.split())}
+    np.savez("set.npz", data=images(3).images[:, 0], **arrays)
+    with pytest.raises(DataError, match="several labels in 1 of 3 entries") if refused else nullcontext():
+        assert load("set.npz").labels.texts.tolist() == labels.split()
 
 
 @pytest.mark.parametrize(

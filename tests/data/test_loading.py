@@ -1,8 +1,10 @@
 """What DATA may be, and what every source keeps to."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +24,6 @@ def check_contract(images: ImageSet):
     assert len(images) > 0
     assert images.layout in ("NHW", "NHWC", "NCHW")
     assert images.name
-    assert "/" not in images.name
     assert len(set(images.class_names)) == len(images.class_names)
     if images.labels.any:
         assert images.labels.codes.dtype == np.int64
@@ -165,3 +166,30 @@ assert not {{"torch", "torchvision"}} & set(sys.modules)
 def test_progress_is_silent_by_default():
     with silent("nothing", 3) as advance:
         advance(3)
+
+
+@pytest.mark.parametrize(
+    ("source", "table"),
+    [
+        ("a/x.npz", "b/x.csv"),
+        ("a/pictures", "b/pictures.csv"),
+        ("a/pictures.zip", "../b/x.csv"),
+        ("./c/x.npy", "x.csv"),
+    ],
+)
+def test_messages_name_files_by_what_the_user_typed(tmp_path, monkeypatch, source, table):
+    for folder in ("here/a/pictures", "here/b", "here/c", "b"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir("here")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(f"a/pictures/{number}.png")
+    shutil.make_archive("a/pictures", "zip", "a/pictures")
+    np.savez("a/x.npz", data=pixels)
+    np.save("c/x.npy", pixels)
+    Path(table).write_text("File,Label\n0,cat\n1,dog\n7,dog\n")
+    try:
+        told = load(source, labels=table).notes
+    except DataError as error:
+        told = (str(error),)
+    assert any(str(Path(table)) in note and str(Path(source)) in note for note in told), told

@@ -49,7 +49,7 @@ def links(**targets: str) -> Fill:
         put(folder.parent / "elsewhere" / "owl" / "1.png")
         for name, target in targets.items():
             path = folder / name.replace("__", "/")
-            path.symlink_to(folder.parent / target, target_is_directory=True)
+            path.symlink_to((folder.parent / target).absolute(), target_is_directory=True)
 
     return fill
 
@@ -122,7 +122,7 @@ def test_a_class_that_loses_all_its_files_is_an_error(folder, case):
 def _move_away(folder: Path) -> None:
     for name in ("cat", "dog"):
         shutil.move(folder / name, folder.parent / f"real-{name}")
-        (folder / name).symlink_to(folder.parent / f"real-{name}")
+        (folder / name).symlink_to((folder.parent / f"real-{name}").absolute())
 
 
 LINKED: dict[str, tuple[Fill, tuple[str, ...]]] = {
@@ -307,7 +307,7 @@ def test_volumes_are_counted_by_their_whole_suffix_where_nothing_reads_them(fold
 @pytest.mark.parametrize("link", ["cat/similar", "Alias", "cat/a/b"])
 def test_a_class_keeps_its_images_whatever_links_lead_to_it(folder, link):
     (folder / link).parent.mkdir(parents=True, exist_ok=True)
-    (folder / link).symlink_to(folder / "dog", target_is_directory=True)
+    (folder / link).symlink_to((folder / "dog").absolute(), target_is_directory=True)
     if "/" in link:
         found = load(folder)
         assert found.class_names == ("cat", "dog")
@@ -321,7 +321,7 @@ def test_a_class_keeps_its_images_whatever_links_lead_to_it(folder, link):
 def test_a_folder_outside_is_of_the_class_that_links_to_it_and_not_of_a_link_below_another(folder):
     put(folder.parent / "elsewhere" / "0.png")
     for link in ("owl", "cat/similar"):
-        (folder / link).symlink_to(folder.parent / "elsewhere", target_is_directory=True)
+        (folder / link).symlink_to((folder.parent / "elsewhere").absolute(), target_is_directory=True)
     found = load(folder)
     assert (found.class_names, list(found.labels.counts)) == (("cat", "dog", "owl"), [3, 3, 1])
 

@@ -42,8 +42,22 @@ def test_other_folders_before_paths_must_be_the_same_for_all():
 
 
 @pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("a/0.png", "train/a/0.png"), ("./b\\0", "train/b/0.png"), ("set/a/0.png", "train/a/0.png"),
+        ("c/0.png", "train/deep/c/0.png"), ("deep/C/0.PNG", "train/deep/c/0.png"), ("other/a/0.png", None),
+        ("e/0.png", None), ("0/a.png", None),
+    ],
+)  # fmt: skip
+def test_folders_before_a_path_may_be_missing(text, meant):
+    files = ("train/a/0.png", "train/b/0.png", "train/deep/c/0.png", "train/e/1.png")
+    assert find(text, files, folder="my/set", others=["x/y/0.png"]) == meant
+
+
+@pytest.mark.parametrize(
     ("text", "files"),
     [
+        ("a/1.png", ("train/a/1.png", "more/a/1.png")),
         ("1.png", ("a/1.png", "b/1.png")),
         ("1", ("1.png", "1.jpg")),
         ("X.PNG", ("x.png", "x.Png")),

@@ -374,3 +374,9 @@ def test_a_run_that_stops_and_cannot_keep_its_state_says_so(images, tmp_path, mo
     with pytest.raises(OutputError, match="No space left on device"):
         run(images, state=tmp_path / "state", listener=Stopping(5))
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("name", ["a/far/set.npz", "/set.npz", "set.npz"])
+def test_what_is_kept_of_a_path_is_its_last_part(name):
+    images = np.zeros((2, 1, 8, 8), dtype=np.uint8)
+    assert identity("vae", NETWORK, CONFIG, name, {"images": images})["data"]["name"] == "set.npz"

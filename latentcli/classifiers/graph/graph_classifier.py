@@ -32,6 +32,11 @@ numbers in all of their right-hand sides, unless these are the fewest."""
 UNREACHED = 0.05
 """Fraction of the points in parts without a label from which on a user is told."""
 
+PESSIMISTIC = 5
+"""Labels of the smallest class below which a user is told that the accuracy on labels left out is too low: on
+scikit-learn's digits (12 draws) it is 0.76 with two labels a class, 0.90 with four and 0.94 with eight; of all images
+0.91, 0.92 and 0.95 are right."""
+
 
 class NothingToTellApart(FitError, ValueError):
     """Points that make no graph; a ``ValueError`` too, as scikit-learn's contract asks."""
@@ -52,7 +57,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
             poisson where they are equal or where a class has only one label.
         alpha: of label spreading: the probability that the walk goes on.
         class_sizes: how many points each class has, by its name, in any unit: the mean of the points' probabilities is
-            then these shares. None: not known.
+            then these shares, and the temperature is chosen with them. None: not known.
         random_state: seed, or numpy's generator, of the labels that are left out, where there are many.
         features: the name of the features it reads; None: the first of the model's family.
         classes_: (C,) the labels that occur, in the order that ``fit`` says.
@@ -64,7 +69,8 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         distance_quantiles_: (1001,) ascending: of the points' distances to their ``n_neighbors``-th neighbours, at
             every thousandth.
         method_, temperature_: what was chosen.
-        left_out_accuracy_: by method, on the labels that were left out; empty where none was.
+        left_out_accuracy_: by method, on the labels that were left out; empty where none was. Each is judged by a graph
+            with one label less of its class: with fewer than ``PESSIMISTIC`` labels a class it is too low.
         components_: into how many parts the graph fell before bridges joined them.
         unreached_: the fraction of the points in parts without a label.
 
@@ -130,22 +136,25 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         labelled = counts.any(axis=1)
         chosen = self._left_out() if counts.sum(axis=0).min() > 1 else np.empty(0, int)
         self.left_out_accuracy_: dict[str, float] = {}
-        found: dict[str, tuple[float, np.ndarray]] = {}
+        found: dict[str, np.ndarray] = {}
+        temperatures: dict[str, float] = {}
         for name in tried if len(chosen) else tried[:1]:
             way, truth = ways[name], self.labels_[chosen]
             sources = np.zeros_like(counts)
             sources[labelled] = way.sources(counts[labelled])
             scores = way.kernel(graph, sources)
-            scale, temperature = way.scale(scores), way.temperature
+            scale = way.scale(scores)
+            logits = way.logits(scores, scale)
             if len(chosen):
-                without = leave_one_out(way, graph, counts, self.labelled_[chosen], truth)
-                self.left_out_accuracy_[name] = float((without.argmax(axis=1) == truth).mean())
-                temperature = calibration.temperature(way.logits(without, scale), truth)
-            found[name] = temperature, way.logits(scores, scale)
+                left_out = way.logits(leave_one_out(way, graph, counts, self.labelled_[chosen], truth), scale)
+                how = calibration.calibrated(logits, left_out, truth, shares)
+                answers = calibration.probabilities(left_out, how).argmax(axis=1)
+                self.left_out_accuracy_[name] = float((answers == truth).mean())
+            else:
+                how = calibration.Calibration(way.temperature, calibration.offsets(logits, way.temperature, shares))
+            temperatures[name], found[name] = how.temperature, calibration.probabilities(logits, how)
         self.method_ = max(found, key=lambda name: self.left_out_accuracy_.get(name, 0.0))
-        self.temperature_, logits = found[self.method_]
-        probabilities = calibration.probabilities(logits, self.temperature_, shares)
-        self.probabilities_ = probabilities.astype(np.float32)
+        self.temperature_, self.probabilities_ = temperatures[self.method_], found[self.method_].astype(np.float32)
 
     def _left_out(self) -> np.ndarray:
         """Indices of the labels to leave out, ascending."""

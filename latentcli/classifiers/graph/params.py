@@ -79,12 +79,17 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(holds: bool, problem: str) -> None:
     if not holds:
-        raise ModelFileError("not a graph that can be used", problem, "fit it again: latentcli fit-graph")
+        raise _refusal(problem)
+
+
+def _refusal(problem: str) -> ModelFileError:
+    again = "fit it again: latentcli fit-graph DATA MODEL.pth -o FILE"
+    return ModelFileError("not a graph that can be used", problem, again)
 
 
 def _array(params: Mapping[str, Any], name: str, kind: str, dimensions: int) -> np.ndarray:
     value = params.get(name)
     if not isinstance(value, np.ndarray) or value.dtype.kind != kind or value.ndim != dimensions:
-        raise ModelFileError("not a graph that can be used", f"{name} is missing, or of another type or shape")
+        raise _refusal(f"{name} is missing, or of another type or shape")
     _check(kind != "f" or bool(np.isfinite(value).all()), f"{name} is not finite")
     return value

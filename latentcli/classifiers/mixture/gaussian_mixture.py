@@ -182,7 +182,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         if (quantiles := self.log_density_quantiles_) is None:
             problem = "the mixture does not say how likely the images it was fitted on are"
             expected = "expected log_density_quantiles in its file"
-            raise ModelFileError(problem, expected, "fit it again: latentcli fit-gmm")
+            raise ModelFileError(problem, expected, "fit it again: latentcli fit-gmm DATA MODEL.pth -o FILE")
         return np.interp(self.score_samples(X), quantiles, np.linspace(0, 1, len(quantiles)))
 
     def full_covariances(self) -> np.ndarray:

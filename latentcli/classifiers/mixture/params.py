@@ -120,7 +120,9 @@ def checkpoint(params: Mapping[str, Any]) -> str:
 
 
 def _refusal(problem: str, found: str | None = None) -> ModelFileError:
-    return ModelFileError(f"not a mixture that can be used: {problem}", found, "fit it again: latentcli fit-gmm")
+    return ModelFileError(
+        f"not a mixture that can be used: {problem}", found, "fit it again: latentcli fit-gmm DATA MODEL.pth -o FILE"
+    )
 
 
 def _short(value: object) -> str:

@@ -242,7 +242,9 @@ def _chunks(X: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _refusal(problem: str) -> ModelFileError:
-    return ModelFileError("not a probe that can be used", problem, "fit it again: latentcli fit-probe")
+    return ModelFileError(
+        "not a probe that can be used", problem, "fit it again: latentcli fit-probe DATA MODEL.pth -o FILE"
+    )
 
 
 def _is_row(row: Any) -> bool:

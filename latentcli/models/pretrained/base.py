@@ -1,7 +1,7 @@
 """The interface of encoders that are already trained, and how images are made into what they were trained on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,27 @@ class Preprocessing:
             images = F.interpolate(images, side, mode=self.interpolation, antialias=True).clamp(0, 1)
         mean, deviation = (images.new_tensor(each)[:, None, None] for each in (self.mean, self.deviation))
         return (images.expand(-1, 3, -1, -1) - mean) / deviation
+
+
+WHOLE = "save the whole network, network.state_dict(), or name another before the file: --encoder NAME=FILE"
+_NAMED = 5  # weights in a message
+_OWN = "network."  # what goes before the names that a package gives
+
+
+def differences(found: Mapping[str, torch.Size], wanted: Mapping[str, torch.Size]) -> str:
+    """Which weights are missing, of another shape, or unknown, of those found and wanted, by name; "" for none."""
+    both = sorted(found.keys() & wanted.keys())
+    kinds = {
+        "it lacks": sorted(wanted.keys() - found.keys()),
+        "of another shape:": [name for name in both if found[name] != wanted[name]],
+        "unknown:": sorted(found.keys() - wanted.keys()),
+    }
+    return "; ".join(f"{kind} {_some(names)}" for kind, names in kinds.items() if names)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(name.removeprefix(_OWN) for name in names[:_NAMED]) + more
 
 
 class PretrainedEncoder(nn.Module, ABC):
@@ -102,12 +123,11 @@ class PretrainedEncoder(nn.Module, ABC):
         found, own = self.accept(weights), self.state_dict()
         # a count of batches, which old files lack, has no effect on a trained network
         needed = [key for key in own if key in found or not key.endswith("num_batches_tracked")]
-        unlike = sorted(key for key in needed if key not in found or found[key].shape != own[key].shape)
-        unlike += sorted(found.keys() - own.keys())
-        if unlike:
+        wanted = {key: own[key].shape for key in needed}
+        if unlike := differences({key: tensor.shape for key, tensor in found.items()}, wanted):
             raise ModelFileError(
-                f"{name} holds the weights of another network", f"unlike: {', '.join(unlike[:3])}",
-                "name the network before the file: --encoder NAME=FILE",
+                f"{name} holds the weights of another network",
+                f"compared with {self.source.partition(',')[0]}, {unlike}", WHOLE,
             )  # fmt: skip
         with torch.no_grad():
             for key in needed:

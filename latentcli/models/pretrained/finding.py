@@ -84,6 +84,6 @@ def find(
     path = Path(file) if file else network.weights_file()
     if weights is None:
         weights = read(path, REMEDY)
-    network.load(weights, printable(path.name))
+    network.load(weights, printable(str(path)))
     network.requires_grad_(False)
     return FoundEncoder(name, network, digest(network.state_dict()), printable(Path(file).name) if file else "")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.core.settings import check_known
-from latentcli.models.pretrained.base import Preprocessing, PretrainedEncoder
+from latentcli.models.pretrained.base import WHOLE, Preprocessing, PretrainedEncoder, differences
 
 WITHOUT_AUXILIARIES = {"aux_logits": False, "transform_input": True, "init_weights": False}
 """For the two networks with classifiers on the way, which serve training from the beginning alone."""
@@ -77,6 +77,8 @@ class TorchvisionEncoder(PretrainedEncoder):
         return file
 
 
+_ALIKE = 0.5
+"""Differences, for each weight of a network, below which it is told as the nearest."""
 _PARALLEL = "module."
 """What ``DataParallel`` puts before every name."""
 
@@ -97,6 +99,7 @@ def recognised(file: Path, weights: Mapping[str, Tensor]) -> str:
     Raises:
         ModelFileError: no network of torchvision has these layers.
     """
+    unlike: dict[str, tuple[int, dict[str, torch.Size], dict[str, torch.Size]]] = {}
     for name in sorted(names(), key=lambda each: (not file.name.startswith(each), -len(each), each)):
         if name.startswith("regnet") and not file.name.startswith("regnet"):
             continue  # they cannot be built without memory
@@ -105,10 +108,19 @@ def recognised(file: Path, weights: Mapping[str, Tensor]) -> str:
         with torch.device("meta"):
             network = _built(name, version or versions.DEFAULT)
         found, wanted = (_trunk(each, _last(network)) for each in (weights, network.state_dict()))
-        if _shapes(found) == _shapes(wanted):
+        shapes = _shapes(found), _shapes(wanted)
+        if shapes[0] == shapes[1]:
             return f"torchvision:{name}" + ("" if version is None else f":{version.name}")
+        same = sum(shapes[0].get(key) == shape for key, shape in shapes[1].items())
+        unlike[name] = len(shapes[0]) + len(shapes[1]) - 2 * same, *shapes
+    nearest = min(unlike, key=lambda name: unlike[name][0])
+    count, found_shapes, wanted_shapes = unlike[nearest]
+    problem = f"{file} holds the weights of no network of torchvision"
+    if count < _ALIKE * len(wanted_shapes):
+        told = f"compared with {nearest}, which is nearest, {differences(found_shapes, wanted_shapes)}"
+        raise ModelFileError(problem, told, WHOLE)
     raise ModelFileError(
-        f"{file} holds the weights of no network of torchvision", f"found {', '.join(sorted(weights)[:3])} …",
+        problem, f"found {', '.join(sorted(weights)[:3])} …",
         "name its network before it: --encoder NAME=FILE, such as torchvision:resnet18=weights.pth",
     )  # fmt: skip
 

@@ -117,6 +117,26 @@ def test_a_file_of_weights_is_recognised_by_its_layers(tmp_path, old):
         find_encoder(f"efficientnet-lite0={file}")
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda own: own.pop("layer1.0.conv1.weight"), "it lacks layer1.0.conv1.weight"),
+        (lambda own: [own.pop(key) for key in sorted(own) if "layer4.1" in key], "it lacks layer4.1.bn1.bias, .* more"),
+        (lambda own: own.update({"conv1.weight": torch.zeros(64, 1, 7, 7)}), "of another shape: conv1.weight"),
+        (lambda own: own.update({"head.bias": torch.zeros(3)}), "unknown: head.bias"),
+    ],
+)
+@pytest.mark.parametrize("named", [True, False])
+def test_weights_that_are_unlike_a_network_are_named_with_the_network(tmp_path, monkeypatch, change, says, named):
+    monkeypatch.setattr(networks, "names", lambda: ["resnet18", "resnet34", "squeezenet1_1"])
+    own = torchvision.models.resnet18().state_dict()
+    change(own)
+    torch.save(own, tmp_path / "mine.pth")
+    name = "torchvision:resnet18=" if named else ""
+    with pytest.raises(ModelFileError, match=rf"compared with (torchvision )?resnet18.*{says}"):
+        find_encoder(f"{name}{tmp_path / 'mine.pth'}")
+
+
 def test_the_same_weights_have_the_same_sha256_and_others_another(tmp_path):
     network = torchvision.models.squeezenet1_1()
     name = f"torchvision:squeezenet1_1={tmp_path / 'a.pth'}"

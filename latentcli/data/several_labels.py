@@ -1,0 +1,51 @@
+"""Labels that hold several, such as "cat|dog", in a cell of a table or an entry of an array."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+from latentcli.core.errors import DataError
+
+_MARK = re.compile(r"[|;,/&+]")
+
+
+def several_in_one(
+    labels: Iterable[str], name: str, where: str = "cells", known: Collection[str] = ()
+) -> list[str]:  # fmt: skip
+    """A note on labels such as "cat|dog" that may be several; a DataError where they are: others have each alone.
+
+    Marks between labels may be any of ``|;,/&+``; without each of them alone, bars and semicolons count where some part
+    is in another label as well.
+
+    Args:
+        labels: of all images, "" for none.
+        name: of their source, for messages.
+        where: what they stand in: "cells" of a table, or "entries" of an array.
+        known: names of classes, which are one label each, as if others had them alone.
+    """
+    counts = Counter(label for label in labels if label)
+    parts_of = {label: [part.strip(" '\"") for part in _MARK.split(label.strip("[](){} "))] for label in counts}
+    several = {label: parts for label, parts in parts_of.items() if len(parts) > 1 and all(parts)}
+    several = {label: parts for label, parts in several.items() if label not in known}
+    alone = (counts.keys() - several.keys()) | {*known}
+    certain = [label for label, parts in several.items() if alone.issuperset(parts)]
+    of_part = Counter(part for label, parts in parts_of.items() for part in {*parts})
+    may_be = [
+        label for label, parts in several.items() if set("|;") & set(label) and any(of_part[p] > 1 for p in parts)
+    ]
+    if certain:
+        label = min(certain)
+        found = f"found {label!r}, and {' and '.join(map(repr, several[label]))} alone elsewhere"
+        remedy = f"keep one of them, such as {several[label][0]!r}, or leave such rows out"
+        mark = _MARK.search(label)
+        if where == "entries" and mark is not None:
+            remedy = f"keep one of them, such as the first: [label.split({mark[0]!r})[0] for label in labels]"
+        joined = " and ".join(several[label])
+        raise DataError(
+            f"{name} has several labels in {sum(counts[each] for each in certain)} of {counts.total()} {where}",
+            f"expected one label per image, {found}", f"{remedy}; if it is a class of its own, call it {joined!r}",
+        )  # fmt: skip
+    if not may_be:
+        return []
+    count = sum(counts[each] for each in may_be)
+    return [f"{name}: {count} {where} such as {min(may_be)!r} may be several labels, and were read as one class each"]
