@@ -96,7 +96,8 @@ def command(
             with warnings.catch_warnings(), timed() as seconds:
                 warnings.showwarning = console.warned
                 code = exit_code_of(called, arguments.get("output"))
-            console.detail(console.times(seconds))
+            if told := console.times(seconds):
+                console.detail(told)
             if code:
                 raise typer.Exit(code)
 

@@ -103,7 +103,8 @@ def warned(message: Warning | str, category: type[Warning], *where: Any, **more:
 def times(seconds: Mapping[str, float]) -> str:
     """Where the time went, as ``timed`` measured it, the longest first; what took less than a hundredth is left out."""
     longest = sorted(seconds.items(), key=lambda item: -item[1])
-    return "seconds: " + ", ".join(f"{each:.2f} {name}" for name, each in longest if each >= 0.005)
+    told = ", ".join(f"{each:.2f} {name}" for name, each in longest if each >= 0.005)
+    return told and f"seconds: {told}"
 
 
 def detail(text: str) -> None:

@@ -60,6 +60,7 @@ class LatentMemory(nn.Module):
                 "images": self.latents.new_zeros(capacity, self.values, dtype=dtype),  # multiplied in lookups
                 "norms": self.latents.new_zeros(capacity),  # squared lengths of the images
             }
+            self.seen.zero_()  # entries of an earlier training, whose images are not known, are forgotten
         rows = (self.seen + torch.arange(len(latents), device=latents.device)) % capacity
         kept, rows = slice(-capacity, None), rows[-capacity:]  # no row twice: which came last would be left open
         flat = images[kept].flatten(1).to(self.decoded["images"].dtype)

@@ -191,7 +191,7 @@ def test_the_classes_of_images_and_hybrids_are_joined(call, trained):
     write_hybrids(Path("hybrids.npz"), ("10", "4"))
     done = call("train-cnn", trained.train, "--classes", "4,8", "--hybrids", "hybrids.npz", "--json", *SMALL[:-1])
     assert done.json["classes"] == ["4", "8", "10"]
-    assert "only the hybrids show 10: no image of train.npz is labelled so" in done.err
+    assert f"only the hybrids show 10: no image of {trained.train} is labelled so" in done.err
     assert call("classify", trained.test, "cnn.pth", "--classes", "4,8", "--json").json["accuracy"] > 0.5
 
 

@@ -195,3 +195,23 @@ def test_a_refused_step_replaces_nothing():
     memory.push(points + 1, points, decoded(points) + torch.nan, ~GOOD)
     for name, tensor in {**memory.state_dict(), **memory.decoded}.items():
         assert torch.equal(tensor, before[name]), name
+
+
+def test_training_that_goes_on_from_a_model_looks_up_no_entry_whose_image_it_does_not_know():
+    earlier, memory = LatentMemory(2, 64), LatentMemory(2, 64)
+    push(earlier, torch.full((50, 2), 7.0))
+    memory.load_state_dict(earlier.state_dict())
+    push(memory, torch.ones(3, 2), torch.ones(3, 1, 8, 8))
+    latents, deviations = memory.lookup(torch.zeros(4, 1, 8, 8))  # black, as images that are not held would be
+    assert torch.equal(latents, torch.ones(4, 2))
+    assert (deviations > 0).all()
+    assert len(memory.entries) == 3
+
+
+def test_a_model_with_a_memory_can_be_trained_further():
+    images, loop = random_images(200, 0), TrainingConfig(epochs=3, held_out=0.0)
+    model = create("vae", VAEConfig(image_shape=(1, 8, 8), latent_dim=2, backbone="mlp", width=16), 0)
+    again = copy.deepcopy(model)
+    Run(model, images, loop).fit(Callbacks())
+    again.load_state_dict(model.state_dict())
+    assert len(Run(again, images, loop, fresh=False).fit(Callbacks())) == 3
