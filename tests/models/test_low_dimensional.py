@@ -206,12 +206,3 @@ def test_training_that_goes_on_from_a_model_looks_up_no_entry_whose_image_it_doe
     assert torch.equal(latents, torch.ones(4, 2))
     assert (deviations > 0).all()
     assert len(memory.entries) == 3
-
-
-def test_a_model_with_a_memory_can_be_trained_further():
-    images, loop = random_images(200, 0), TrainingConfig(epochs=3, held_out=0.0)
-    model = create("vae", VAEConfig(image_shape=(1, 8, 8), latent_dim=2, backbone="mlp", width=16), 0)
-    again = copy.deepcopy(model)
-    Run(model, images, loop).fit(Callbacks())
-    again.load_state_dict(model.state_dict())
-    assert len(Run(again, images, loop, fresh=False).fit(Callbacks())) == 3
