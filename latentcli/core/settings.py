@@ -7,7 +7,7 @@ for people, with the meanings that the class's docstring gives under "Attributes
 import difflib
 import inspect
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
@@ -67,12 +67,15 @@ class Described:
     meaning: str  # in one line
 
 
-def described(config_class: type, leave_out: Sequence[str] = ()) -> list[Described]:
+def described(
+    config_class: type, leave_out: Sequence[str] = (), other_defaults: Mapping[str, Any] | None = None
+) -> list[Described]:
     """The settings of a configuration's dataclass in the order of its fields, without those in ``leave_out``."""
     meanings = meanings_of(config_class)
+    defaults = {each.name: None if each.default is MISSING else each.default for each in fields(config_class)}
+    defaults |= other_defaults or {}
     return [
-        Described(each.name, _kind(each), _range(each), None if each.default is MISSING else each.default,
-                  meanings.get(each.name, ""))
+        Described(each.name, _kind(each), _range(each), defaults[each.name], meanings.get(each.name, ""))
         for each in fields(config_class) if each.name not in leave_out
     ]  # fmt: skip
 

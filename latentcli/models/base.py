@@ -46,6 +46,9 @@ class ModelConfig:
     OF_DATA: ClassVar[tuple[str, ...]] = ("image_shape",)
     """Fields that are decided by the data, not by settings."""
 
+    TRAINING: ClassVar[Mapping[str, Any]] = {}
+    """Defaults of its training that are other than those of all families, by name."""
+
     image_shape: Shape
 
     def __post_init__(self) -> None:

@@ -36,7 +36,8 @@ class TrainingConfig:
         min_epochs: passes that ``epochs=None`` takes at least.
         max_epochs: passes that ``epochs=None`` takes at most, unless ``min_steps`` asks for more.
         min_steps: optimiser steps that ``epochs=None`` takes at least.
-        batch_size: images a step; None takes an eighth of the images, 16 to 256.
+        batch_size: images a step; None takes an eighth of the images, 16 to ``max_batch``.
+        max_batch: images a step at most that ``batch_size=None`` takes.
         lr: the highest learning rate of Adam, reached after the warm-up.
         schedule: of the learning rate after the warm-up: "cosine" lowers it to zero, "constant" leaves it.
         warmup: fraction of all steps over which the learning rate rises from zero.
@@ -57,6 +58,7 @@ class TrainingConfig:
     max_epochs: int = setting(300, between=(1, 100_000))
     min_steps: int = setting(0, between=(0, 10**9))
     batch_size: int | None = setting(None, between=(2, 65_536), none=True)
+    max_batch: int = setting(256, between=(2, 65_536))
     lr: float = setting(3e-3, between=(1e-9, 10.0))
     schedule: str = setting("cosine", choices=SCHEDULES)
     warmup: float = setting(0.1, between=(0.0, 0.9))
@@ -72,7 +74,7 @@ class TrainingConfig:
 
     def batch_size_for(self, images: int) -> int:
         """Images a step, for this number of training images."""
-        return self.batch_size or min(256, max(16, images // 8))
+        return self.batch_size or min(self.max_batch, max(16, images // 8))
 
     def epochs_for(self, images: int, values: int) -> int:
         """Passes over the training images, given their number and the values of each (channels × height × width)."""
@@ -100,14 +102,11 @@ class ClassifierTrainingConfig(TrainingConfig):
     """The same settings with defaults that suit a classifier trained on few images, and one of its own.
 
     Attributes:
-        batch_size: images a step; None takes an eighth of the images, 16 to 64.
         finish: fraction of all steps, at the end, that are trained on labelled images alone, where there are hybrids.
     """
 
     pixel_budget: int = _of_training("pixel_budget", 150_000_000)
     min_steps: int = _of_training("min_steps", 1_500)
+    max_batch: int = _of_training("max_batch", 64)
     weight_decay: float = _of_training("weight_decay", 0.05)
     finish: float = setting(0.0, between=(0.0, 1.0))
-
-    def batch_size_for(self, images: int) -> int:
-        return self.batch_size or min(64, super().batch_size_for(images))

@@ -35,4 +35,7 @@ def settings(of: str = "train", model: str | None = None) -> dict[str, list[Desc
 
 def _of(model: str, registry: Registry, training: type[TrainingConfig]) -> dict[str, list[Described]]:
     config = registry[model].Config
-    return {f"model {model}": described(config, config.OF_DATA), "training": described(training)}
+    return {
+        f"model {model}": described(config, config.OF_DATA),
+        "training": described(training, other_defaults=config.TRAINING),
+    }
