@@ -87,7 +87,9 @@ FailUnder = Annotated[
 ]
 Figures = Annotated[Path | None, Option(metavar="DIR", help="Write pictures of the result there.")]
 Epochs = Annotated[int | None, Option(help="Passes over the images. By default as many as they need.")]
-BatchSize = Annotated[int | None, Option(help="Images a step. By default an eighth of them, at most 256, or 64 of vqvae and fsq.")]
+BatchSize = Annotated[
+    int | None, Option(help="Images a step. By default an eighth of them, at most 256, or 64 of vqvae and fsq.")
+]
 LearningRate = Annotated[
     float | None,
     Option(
