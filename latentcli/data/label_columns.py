@@ -140,21 +140,22 @@ def _is_number(text: str) -> bool:
 
 def rows_of_other_parts(
     table: Table, images: ImageSet, name: str, wanted: splits.Wanted | None
-) -> tuple[frozenset[int], tuple[str, ...], list[str]]:
-    """Numbers of the rows of other parts than the one that is read; the parts of the table; and notes."""
+) -> tuple[frozenset[int], frozenset[int], tuple[str, ...], list[str]]:
+    """Numbers of the rows of other parts than the one that is read, and of none; the parts of the table; and notes.
+
+    Of rows of no part there are none where the images are of a part by themselves.
+    """
     column, parts, notes = parts_of_rows(table, name)
     if not parts:
-        return frozenset(), (), notes
+        return frozenset(), frozenset(), (), notes
     wanted = wanted or splits.Wanted()
     if images.elsewhere:  # the part that is read is known, and the rows of no other will do
         wanted = splits.Wanted(next(each for each in images.parts if each not in images.elsewhere), asked=True)
     read, note = splits.chosen(f"{name} (by its column {table.header[column]!r})", parts, wanted)
     others = frozenset(number for of in parts.values() if of is not read for number in of)
-    return (
-        others,
-        tuple(parts),
-        [note, *([f"{name}: {len(others)} rows of other parts were left out"] if others else [])],
-    )
+    of_none = frozenset(number for number, _ in table.rows) - others - {*read} if not images.parts else frozenset()
+    told = [f"{name}: {len(others)} rows of other parts were left out"] if others else []
+    return others, of_none, tuple(parts), [note, *told]
 
 
 def parts_of_rows(table: Table, name: str) -> tuple[int, dict[str, list[int]], list[str]]:

@@ -50,7 +50,8 @@ def with_labels(
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
         wanted: the part to read, where a column tells the part of each row, such as ``split`` or ``is_train``: rows of
-            other parts are left out, and images that these name, if the images are of no part; None: for training.
+            other parts are left out, and, if the images are of no part by themselves, all images but those of this one:
+            what has no row, or none that tells its part, is in no part; None: for training.
 
     Raises:
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
@@ -65,8 +66,9 @@ def with_labels(
         raise _in_archive(path)
     table, told = of_columns_a_class(_table(path), str(path))
     file_column, label_column, notes = columns_of(table, str(path), images)
-    left: set[int | None] = set()
-    other_parts, parts, of_table = rows_of_other_parts(table, images, str(path), wanted)
+    left: set[int] = set()
+    of_others, of_none, parts, of_table = rows_of_other_parts(table, images, str(path), wanted)
+    other_parts = of_others | of_none
     notes = [*told, *notes, *of_table]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
@@ -102,13 +104,17 @@ def with_labels(
                 columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
                 notes.append(f"{path}: took {columns} together for the path of each file")
         chosen, stale = _chosen(named, find, str(path))
-        others = [each for each in every if each[0] in other_parts] if not images.parts else []
+        others = [each for each in every if each[0] in of_others] if not images.parts else []
         find_other = _rows_by_path(images, of_files, others, path)[0] if by_path else find
-        left = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others} - chosen.keys()
+        elsewhere = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others}
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
-            left |= {*rows_of_file} if number in left else set()
+            elsewhere |= {*rows_of_file} if number in elsewhere else set()
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
+        if parts and not images.parts:
+            left = {*range(len(images))} - chosen.keys()
+            if without := len(left - elsewhere):
+                notes.append(f"{path}: {without} images that it gives no part were left out")
         notes += [*of_parts, *_left_out(stale, len(named), images, str(path), strict)]
     notes += several_in_one(chosen.values(), str(path))
     chosen = _whole_numbers(chosen, str(path), notes)
