@@ -296,7 +296,7 @@ def test_of_columns_of_labels_names_go_before_the_numbers_that_they_name(tmp_pat
     ("cells", "several"),
     [
         ("cat dog cat|dog", "'cat|dog', and 'cat' and 'dog' alone elsewhere"), ("dog dog;fox fox", "'dog;fox'"),
-        ("1 2 1,2", "'1,2'"), ("a b ['a','b']", "and 'a' and 'b' alone"), ("b/a b a", "'b/a'"),
+        ("1 2 1,2", "'1,2'"), ("a b ['a','b']", "a list of 2"), ("b/a b a", "'b/a'"), ("a b ('c',1)", "a list of 2"),
     ],
 )  # fmt: skip
 def test_several_labels_in_a_cell_are_refused(tmp_path, cells, several):
@@ -342,7 +342,16 @@ def test_names_of_classes_are_one_label_each(tmp_path, labels, names, refused):
 
 
 @pytest.mark.parametrize(
-    ("cells", "told"), [("a|b a c|b", True), ("a;b b;c c;a", True), ("x;y z w", False), ("km/h mph m/s", False)]
+    ("cells", "told"),
+    [
+        ("a|b a c|b", True),
+        ("a;b b;c c;a", True),
+        ("x;y z w", False),
+        ("km/h mph m/s", False),
+        ("a;b a;b a;b", True),
+        ("a|1 b|2 c|3", True),
+        ("(a) [b] {c}", False),
+    ],
 )
 def test_what_may_be_several_labels_in_a_cell_is_told(tmp_path, cells, told):
     rows = [f'{row}\t"{cell}"' for row, cell in enumerate(cells.split())]
@@ -420,6 +429,9 @@ def test_one_line_of_json_is_one_row(tmp_path):
         ('{"0": "a"', "is no JSON"), ('{"0": "a"}\n{', "no JSON(.|\\n)*in line 2"), ("[" * 100_000, "is no JSON"),
         ('[["0", ["a", "b"]], ["1", "a"], ["1", "b"]]', "row 3 .* labels '1' again"),
         ('[["0", ["a", "b"]], ["1", "a"], ["2", "b"]]', "several labels in 1 of 3 cells"),
+        ('{"0": ["a", "b"], "1": ["c"], "2": []}', "several labels in 1 of 2 cells(.|\\n)*a list of 2\\n.*such as 'a'"),
+        ('[{"file": 0, "label": [1, 2, null]}, {"file": 1, "label": 3}]', "a list of 3"),
+        ('{"file": "0", "label": {"name": "1"}}\n{"file": "1", "label": {"name": "2"}}', "an object.*\n.*\n.*'name'"),
         ('[["9", "a"]]', "row 1 of labels.json labels '9', which set does not have"),
     ],
 )  # fmt: skip

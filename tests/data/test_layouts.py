@@ -463,7 +463,7 @@ def test_names_that_may_be_of_several_parts_are_refused(tmp_path, files, table, 
     [
         (BOTH, "split,file,label train,0,a train,1,b test,0,b test,1,a", {}, "train/0:a train/1:b", "", "2 rows of"),
         (BOTH, "file,label,is_train 0,a,True 1,b,True 0,b,False", {"split": "test"}, "test/0:b", "test/1", "is_train"),
-        ("0 1 2 3", "file,label,set 0,a,training 1,b,val 2,a,test", {"split": "test"}, "2:a", "", "1 images that it gives no part"),
+        ("0 1 2 3", "file,label,set 0,a,training 1,b,val 2,a,test", {"split": "test"}, "2:a", "", "1 images that"),
         ("0 1 2", "file,subset,class 0,train,a 1,test,b 2,,a", {}, "0:a", "", "1 images that it gives no part"),
         ("0 1 2 3", "file,set,label 0,train,a 1,test,b 2,,a", {"split": "test"}, "1:b", "", "2 images that"),
         ("0 1", "file,label,split 0,a,dev 1,b,dev", {}, "0:a 1:b", "", "the val part only"),
