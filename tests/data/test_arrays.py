@@ -1150,12 +1150,27 @@ def test_a_column_of_several_labels_is_named_by_the_line_that_takes_it(tmp_path,
 @pytest.mark.parametrize(
     ("labels", "remedy"),
     [([1, 2, 3], "count from 1"), ([0, 1, 3], "give 4 names"), ([0, 4, 5], "give 6 names"), ([2, 3, 3], "give 4 names"),
-     ([0, 1, 255], "means no label: `no_label` 255")],
+     ([0, 1, 255], "means no label: `no_label` 255"), ([1, 4, 8, 9], "give a name to each of its 4 numbers")],
 )  # fmt: skip
 def test_numbers_without_names_are_refused_with_the_way_on_that_fits_them(labels, remedy):
     with pytest.raises(DataError, match="which has no name in class_names") as caught:
         encode_labels(np.array(labels), np.array(["a", "b", "c"]), "set")
     assert remedy in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("numbers", [[1, 4, 8], [2, 5, 7], [10, 20, 30], [0, 1, 7]])
+def test_names_of_the_values_in_turn_are_told_with_the_call_and_names_that_are_the_values_are_taken(numbers):
+    labels = np.array([*numbers, numbers[0]])
+    with pytest.raises(DataError, match=rf"in turn, {numbers[0]} a, {numbers[1]} b, {numbers[2]} c") as caught:
+        encode_labels(labels, np.array(["a", "b", "c"]), "set")
+    line = caught.value.remedy.split("labels = ")[1].split(";")[0]
+    made = eval(line, {"numpy": np, "labels": labels})
+    assert encode_labels(made, np.array(["a", "b", "c"]), "set")[0].texts.tolist() == ["a", "b", "c", "a"]
+    for names in (np.array(numbers)[::-1], np.array(numbers).astype(str)):
+        found, notes = encode_labels(np.append(labels, -1), names, "set")
+        assert found.texts.tolist() == [*map(str, [*numbers, numbers[0]]), ""]
+        assert found.names == tuple(map(str, names))
+        assert "the names in class_names themselves" in notes[0]
 
 
 @pytest.mark.parametrize("names", [
