@@ -106,16 +106,20 @@ def columns_of(table: Table, name: str, images: ImageSet) -> tuple[int | None, i
 
 def _column_of_files(table: Table, images: ImageSet) -> int | None:
     """The column of a table without a header that names most images in its rows, and one in the first; or None."""
-    stems = (
-        {_stem(file) for file in images.files or ()} if images.files is not None else {*map(str, range(len(images)))}
-    )
+    stems = stems_of(images)
     rows = [table.header, *(cells for _, cells in table.rows)]
-    columns = [[_stem(cells[column]) for cells in rows if len(cells) > column] for column in range(len(table.header))]
+    columns = [[stem(cells[column]) for cells in rows if len(cells) > column] for column in range(len(table.header))]
     counts = [len(stems.intersection(cells)) if cells[0] in stems else 0 for cells in columns]
     return counts.index(max(counts)) if any(counts) else None
 
 
-def _stem(file: str) -> str:
+def stems_of(images: ImageSet) -> set[str]:
+    """What ``stem`` makes of the files of images, or else the numbers of their rows."""
+    return {*map(str, range(len(images)))} if images.files is None else {*map(stem, images.files)}
+
+
+def stem(file: str) -> str:
+    """The name of a file without folders and suffix, in lower case."""
     return PurePosixPath(file.strip().replace("\\", "/").casefold()).stem
 
 

@@ -21,6 +21,8 @@ from latentcli.data.label_columns import (
     of_columns_a_class,
     parts_of_rows,
     rows_of_other_parts,
+    stem,
+    stems_of,
 )
 from latentcli.data.several_labels import several_in_one
 from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
@@ -82,7 +84,7 @@ def with_labels(
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
-        every = list(_named(rows, file_column, label_column, table, str(path)))
+        every = list(_named(rows, file_column, label_column, table, str(path), images))
         named = [each for each in every if each[0] not in other_parts]
         of_files = _files_of_pages(images)
         by_path = images.files is not None
@@ -95,7 +97,7 @@ def with_labels(
             folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
         ):
             every_joined = list(
-                _named(_joined(rows, folders, file_column), file_column, label_column, table, str(path))
+                _named(_joined(rows, folders, file_column), file_column, label_column, table, str(path), images)
             )
             joined = [each for each in every_joined if each[0] not in other_parts]
             find_joined, found_joined = _rows_by_path(images, of_files, joined, path, bool(parts))
@@ -177,8 +179,9 @@ _FOUND, _ELSEWHERE = -1, -2  # in place of a row: a file that could not be read,
 
 
 def _named(
-    rows: Iterable[tuple[int, list[str]]], file_column: int, label_column: int, table: Table, name: str
-) -> Iterator[tuple[int, str, str]]:
+    rows: Iterable[tuple[int, list[str]]], file_column: int, label_column: int, table: Table, name: str,
+    images: ImageSet,
+) -> Iterator[tuple[int, str, str]]:  # fmt: skip
     """Number, file and label of each row that has one of them and is no comment; rows may be as wide as the header."""
     width = len(table.header)
     for number, cells in rows:
@@ -188,20 +191,32 @@ def _named(
             continue
         if any(cell.strip() for cell in cells[width:]):
             found = f"expected {width}, as the header has, found {len(cells)}: {table.separator.join(cells)[:80]!r}"
-            raise DataError(f"row {number} of {name} has too many cells", found, _quoted(cells, file_column, table))
+            raise DataError(f"row {number} of {name} has too many cells", found,
+                            _quoted(cells, file_column, label_column, table, stems_of(images)))  # fmt: skip
         if len(cells) <= max(file_column, label_column) or not cells[file_column].strip():
             found = f"found {','.join(cells)[:80]!r}"
             raise DataError(f"row {number} of {name} lacks a file or the cell of its label", found)
         yield number, cells[file_column], cells[label_column].strip()
 
 
-def _quoted(cells: Sequence[str], file_column: int, table: Table) -> str:
-    """How to write a row that has too many cells, if it is the path of the file that is in several."""
-    mark, last = table.separator, file_column + len(cells) - len(table.header)
-    path = mark.join(cells[file_column : last + 1])
-    row = mark.join([*cells[:file_column], f'"{path}"', *cells[last + 1 :]])
+def _quoted(
+    cells: Sequence[str], file_column: int, label_column: int, table: Table, named: Collection[str]
+) -> str:  # fmt: skip
+    """How to write a row that has too many cells: as the file that it names tells which of two cells is in several.
+
+    Where there are more columns, and the file is whole, it may be any of the others.
+    """
+    mark, more = table.separator, len(cells) - len(table.header)
     called = {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(mark, repr(mark))
-    return f"if {called} is part of a cell, put double quotes around that cell: {row[:120]}"
+    told = f"if {called} is part of a cell, put double quotes around that cell"
+    column = file_column
+    if stem(cells[file_column + (more if label_column < file_column else 0)]) in named:
+        if len(table.header) > 2:
+            return told
+        column = label_column
+    whole = mark.join(cells[column : column + more + 1]).strip()
+    row = mark.join([*cells[:column], f'"{whole}"', *cells[column + more + 1 :]])
+    return f"{told}: {row[:120]}"
 
 
 def _folder_columns(table: Table) -> list[int]:

@@ -74,13 +74,33 @@ def test_columns_that_are_the_path_together_are_read_so(tmp_path, table, told):
         ("id\tfile\tclass\n0\ta\tb\tc.png\tcat\n", '0\t"a\tb\tc.png"\tcat'),
     ],
 )  # fmt: skip
-def test_a_row_of_too_many_cells_is_shown_as_it_is_to_be_written(tmp_path, table, row):
+def test_a_row_whose_path_is_in_too_many_cells_is_shown_as_it_is_to_be_written(tmp_path, table, row):
     files = ("a,b.png", "a;b.png", "a\tb\tc.png")
     with pytest.raises(DataError, match="too many cells") as caught:
         with_labels(images(3, files=files), written(tmp_path, table))
     assert str(caught.value.remedy).endswith(f"double quotes around that cell: {row}")
     header, _, _ = table.partition("\n")
     assert with_labels(images(3, files=files), written(tmp_path, f"{header}\n{row}\n")).labels.any
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "label"),
+    [
+        ("file,label\n1.png,a, b\n", '1.png,"a, b"', "a, b"), ("file,label\n1.png,1,000\n", '1.png,"1,000"', "1,000"),
+        ("class;file\nx;y;z;2.PNG\n", '"x;y;z";2.PNG', "x;y;z"), ("id,label\n0002,a,b\n", '0002,"a,b"', "a,b"),
+    ],
+)  # fmt: skip
+def test_a_row_whose_label_is_in_too_many_cells_is_shown_with_quotes_around_it(tmp_path, table, row, label):
+    files = ("a/1.png", "a/2.png", "0002.png")
+    with pytest.raises(DataError, match="too many cells") as caught:
+        with_labels(images(3, files=files), written(tmp_path, table))
+    assert str(caught.value.remedy).endswith(f"double quotes around that cell: {row}")
+    header, _, _ = table.partition("\n")
+    found = with_labels(images(3, files=files), written(tmp_path, f"{header}\n{row}\n"))
+    assert found.class_names == (label,)
+    with pytest.raises(DataError) as caught:
+        with_labels(images(3, files=files), written(tmp_path, "file,label,note\n1.png,x,y, z\n"))
+    assert str(caught.value.remedy).endswith("around that cell")  # which of two, nobody can tell
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
