@@ -1,6 +1,7 @@
 """Which arrays of an archive are the images, their labels and the names of the classes, by whatever names they have."""
 
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -369,7 +370,8 @@ def _several_columns(content: Content, count: int, again: SavedAgain) -> list[st
             continue
         if is_called(key, SOFT_LABELS) and array.dtype.kind == "f":
             likeliest = _like(key, again).changed(".argmax(axis=1)", "likeliest")
-            return [f"{again.name}: from {key} train-cnn learns by `hybrids`; the likeliest class of each: {likeliest}"]
+            learns = f"train-cnn DATA --hybrids {shlex.quote(again.name)} learns from {key}"
+            return [f"{again.name}: {learns}; the likeliest class of each: {likeliest}"]
         if array.dtype.kind in "iuUS" and array.shape[1] <= _MOST_COLUMNS:
             values = array.read()
             if (column := column_of_classes(values)) is not None:

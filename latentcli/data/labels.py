@@ -83,6 +83,7 @@ def with_labels(
             raise DataError(f"{path} has labels alone, and not as many as there are images", found,
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
+        notes += _in_turn(images, path)
     else:
         every = list(_named(rows, file_column, label_column, table, str(path), images))
         named = [each for each in every if each[0] not in other_parts]
@@ -167,7 +168,16 @@ def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) ->
             "give one label per image, in order",
         )  # fmt: skip
     labels, notes = encode_labels(values, None, str(path), no_label)
+    notes = (*_in_turn(images, path), *notes)
     return replace(images, labels=labels, notes=(*images.notes, *notes))
+
+
+def _in_turn(images: ImageSet, path: Path) -> list[str]:
+    """A note that labels without names of files are those of the files of a folder in their order; none of arrays."""
+    if not images.files:
+        return []
+    ends = f"{images.files[0]!r} to {images.files[-1]!r}"
+    return [f"{path} names no files: its labels are taken for those of {images.name} in turn, {ends}"]
 
 
 _NO_TABLES = (".npy", ".npz", ".gz")

@@ -780,7 +780,7 @@ def test_what_cannot_be_labels_is_refused_with_a_hint_that_fits(tmp_path, labels
         ("latents_classes", np.c_[np.zeros(5, int), KINDS, np.arange(5)], "where one holds the classes", "01201"),
         ("attributes", SEVERAL, "column, such as 0, which has 2 ones", "10010"),
         ("kinds", np.c_[np.arange(5).astype(str), TEXTS], "column, such as 1", TEXTS),
-        ("soft_labels", SOFT, "train-cnn learns by `hybrids`", "10200"),
+        ("soft_labels", SOFT, "train-cnn DATA --hybrids ", "10200"),
         ("probabilities", SOFT.astype("f4"), "the likeliest class of each", "10200"),
     ],
 )

@@ -84,6 +84,21 @@ def test_a_row_whose_path_is_in_too_many_cells_is_shown_as_it_is_to_be_written(t
 
 
 @pytest.mark.parametrize(
+    "table",
+    [
+        "file,cat,dog\na.png,0.9,0.1\nb.png,0.2,0.8\n", "# of a CNN\nid; cat ; dog; fox\n\na;70;20;10\nb;1;98.5;0.5\n",
+        "cat\tdog\tpath\n0.501\t0.5\tset/a.png\n0\t1.0\tset/b.png\n",
+    ],
+)  # fmt: skip
+def test_soft_labels_in_a_table_are_refused_with_the_python_that_takes_the_likeliest(tmp_path, table):
+    known = images(2, files=("a.png", "b.png"))
+    with pytest.raises(DataError, match="holds soft labels") as caught:
+        with_labels(known, written(tmp_path, table))
+    exec(caught.value.remedy.split("labels_likeliest.csv: ")[1], {})
+    assert with_labels(known, tmp_path / "labels_likeliest.csv").labels.texts.tolist() == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
     ("table", "row", "label"),
     [
         ("file,label\n1.png,a, b\n", '1.png,"a, b"', "a, b"), ("file,label\n1.png,1,000\n", '1.png,"1,000"', "1,000"),
@@ -157,6 +172,7 @@ def test_unreadable_files_of_labels(tmp_path):
 
 
 PHOTOS = ("day 1/001.png", "day 1/002.png", "day 2/010.png", "day 2/Café.jpeg", "x.PNG")
+TURN = "'day 1/001.png' to 'day 1/002.png'"
 TWO = {"day 1/002.png": "cat", "day 2/010.png": "dog"}
 
 
@@ -427,6 +443,15 @@ def test_labels_in_json(tmp_path, case, suffix):
     path.write_text(IN_JSON[case], encoding="utf-8-sig")
     found = with_labels(images(5, files=PHOTOS), path)
     assert found.labels.texts.tolist() == ["cat", "", "", "", "dog"]
+
+
+@pytest.mark.parametrize("table", ["labels.json", "labels.csv", "labels.npy"])
+def test_labels_that_name_no_files_are_told_to_be_those_of_files_in_turn(tmp_path, table):
+    (tmp_path / "labels.json").write_text('["b", "a"]')
+    (tmp_path / "labels.csv").write_text("Label\nb\na\n")
+    np.save(tmp_path / "labels.npy", ["b", "a"])
+    told = [with_labels(images(2, files=files), tmp_path / table).notes for files in (PHOTOS[:2], None)]
+    assert told == [(f"{table} names no files: its labels are taken for those of set in turn, {TURN}",), ()]
 
 
 def test_numbers_and_marks_of_formulas_in_json_are_what_they_are(tmp_path):
