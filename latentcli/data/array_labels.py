@@ -257,7 +257,11 @@ def _check_named(numbers: Sequence[str], names: Sequence[str], name: str, key: s
         remedies.append(f"give {most + 1} names, one for each number from 0 to {most}")
     elif len(too_large) == 1:
         remedies.append(f"if it means no label: `no_label` {most}")
-    remedy = "; ".join(remedies) or f"give a name to each of its {len(found)} numbers, in rising order"
+    remedy = (
+        _split_names(names)
+        or "; ".join(remedies)
+        or f"give a name to each of its {len(found)} numbers, in rising order"
+    )
     problem = f"{name} holds the label '{too_large[0]}', which has no name in {key}"
     raise DataError(problem, f"expected 0 to {count - 1}, found {least} to {most}", remedy)
 
@@ -329,4 +333,18 @@ def _given_names(class_names: np.ndarray, problem: str) -> tuple[str, ...]:
     found = f"{class_names.dtype} of shape {class_names.shape}"
     if of_one_axis and texts:
         found = "an empty name" if twice is None or not twice else f"{twice!r} {texts.count(twice)} times"
-    raise DataError(f"{problem} that cannot name classes", f"expected (K,) strings that all differ, found {found}")
+    remedy = _split_names(texts) or "give (K,) texts: numpy.array(['cat', 'dog'])"
+    if of_one_axis and (twice is not None or "" in texts):
+        others = [f"{text}_{row}" if texts.count(text) > 1 or not text else text for row, text in enumerate(texts)]
+        remedy = f"give each a name of its own, such as numpy.array({others[:12]}{' …' * (len(others) > 12)})"
+    problem = f"{problem} that cannot name classes"
+    raise DataError(problem, f"expected (K,) strings that all differ, found {found}", remedy)
+
+
+def _split_names(texts: Sequence[str]) -> str | None:
+    """The call that makes names of a single text that may hold several; None where there is none."""
+    mark = next((mark for mark in ",;|\n\t " if len(texts) == 1 and mark in texts[0].strip()), None)
+    if mark is None:
+        return None
+    call = f"[text.strip() for text in class_names.item().split({mark!r})]"
+    return f"if it holds the names of {texts[0].count(mark) + 1} classes: class_names = {call}"

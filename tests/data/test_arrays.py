@@ -1158,6 +1158,32 @@ def test_numbers_without_names_are_refused_with_the_way_on_that_fits_them(labels
     assert remedy in str(caught.value.remedy)
 
 
+@pytest.mark.parametrize(("pixels", "axes"), [(784, "-1, 28, 28"), (4096, "-1, 64, 64"), (192, "-1, 3, 8, 8")])
+@pytest.mark.parametrize("labels", [True, False])
+def test_an_image_a_column_is_told_with_the_call(tmp_path, pixels, axes, labels):
+    path = saved(tmp_path, data=np.zeros((pixels, 120), np.uint8), **({"labels": np.arange(120) % 3} if labels else {}))
+    with pytest.raises(DataError, match="not images") as caught:
+        load(path)
+    assert f"a column per image? reshape it: data.T.reshape({axes})" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (np.array("cat, dog,fox"), "cat dog fox"), (np.array(["cat;dog;fox"]), "cat dog fox"),
+        (np.array("cat dog fox"), "cat dog fox"), (np.array([["cat\ndog\nfox"]]), "cat dog fox"),
+        (np.array(["a", "b", "a"]), "a_0 b a_2"), (np.array(["a", "", "b"]), "a _1 b"),
+    ],
+)  # fmt: skip
+def test_one_text_and_names_that_do_not_differ_are_refused_with_the_call_that_makes_names(names, expected):
+    with pytest.raises(DataError, match="class_names") as caught:
+        encode_labels(np.arange(3), names, "set")
+    line = re.split("class_names = |such as ", caught.value.remedy)[1]
+    made = np.array(eval(line, {"numpy": np, "class_names": names}))
+    assert encode_labels(np.arange(3), made, "set")[0].texts.tolist() == expected.split()
+    assert encode_labels(np.zeros(3, int), np.array(["polar bear"]), "set")[0].names == ("polar bear",)
+
+
 @pytest.mark.parametrize("numbers", [[1, 4, 8], [2, 5, 7], [10, 20, 30], [0, 1, 7]])
 def test_names_of_the_values_in_turn_are_told_with_the_call_and_names_that_are_the_values_are_taken(numbers):
     labels = np.array([*numbers, numbers[0]])
