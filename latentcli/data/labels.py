@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from latentcli.core.errors import DataError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
 from latentcli.data import splits
@@ -25,6 +25,7 @@ from latentcli.data.label_columns import (
     stems_of,
 )
 from latentcli.data.several_labels import several_in_one
+from latentcli.formats import own_files
 from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
 from latentcli.formats.json_tables import read_json_table
@@ -56,6 +57,7 @@ def with_labels(
             what has no row, or none that tells its part, is in no part; None: for training.
 
     Raises:
+        UsageError: it is a file that latentcli wrote for something else, such as a model.
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
             otherwise, or more than one; or no row names any image; or a cell has several labels that others have alone.
             The message counts rows like a spreadsheet.
@@ -74,7 +76,11 @@ def with_labels(
     notes = [*told, *notes, *of_table]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
-        notes.append(f"{path} is not UTF-8 text and was read as Windows-1252")
+        letters = next((cell for _, cells in rows for cell in cells if not cell.isascii()), "")
+        such_as = f", such as {letters[:40]!r}" if letters else ""
+        notes.append(
+            f"{path} is not UTF-8 text and was read as Windows-1252{such_as}; if that is wrong, save it as UTF-8"
+        )
     if file_column is None:
         while rows and not rows[-1][1] and len(rows) > len(images):
             rows.pop()
@@ -136,6 +142,10 @@ def tells_parts(path: Path) -> bool:
 
 
 def _table(path: Path) -> Table:
+    found = own_files.kind_of(path)
+    if found not in (None, own_files.ARRAYS):
+        problem = f"{path} is a {found}, and stands where labels belong"
+        raise UsageError(problem, "expected a table such as labels.csv", "name one, or leave out `labels`")
     return (read_json_table if path.suffix.lower() in JSON_SUFFIXES else read_table)(path, is_header)
 
 
@@ -421,6 +431,16 @@ def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, na
     if not stale:
         return []
     number, file = stale[0]
+    named = total - len(stale)
+    if images.files and named < len(stale) and all(_number(file) is not None for _, file in stale):
+        numbers = [int(_number(file) or 0) for _, file in stale]
+        if numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
+            raise DataError(
+                f"{name} numbers its rows, and {images.name} has files",
+                f"found {stale[0][1]!r} to {stale[-1][1]!r}, and such as {images.files[0]!r}",
+                "name files by their path within the folder; or if it has a row for each file in their order, leave "
+                "out the numbers: a column Label alone",
+            )  # fmt: skip
     what = f"{len(stale)} of {total} rows of {name} name no image of {images.name}"
     first = f"{file!r} in row {number}"
     if not strict and len(stale) < total:

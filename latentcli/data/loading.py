@@ -95,6 +95,8 @@ def load(
         if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
             no_label = [name for name in meant if name not in classes]
     _check_colour(background)
+    if labels is not None and Path(labels) == Path():
+        raise UsageError("`labels` names no file", "expected a table such as labels.csv", "name one, or leave it out")
     if labels is not None and wanted.asked:
         from latentcli.data.labels import tells_parts
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from latentcli.artifacts.tables import write_labels
-from latentcli.core.errors import DataError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.core.labels import UNLABELLED
 from latentcli.data import ImageSet, Labels, load
 from latentcli.data.labels import with_labels
@@ -155,7 +155,10 @@ def test_a_header_is_required(tmp_path, text):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"PK\x03\x04" + bytes(50), "workbook"), (b"\xff\xfeF", "not utf-16 text"), (b"File,La\0bel\n", "null"),
+        (b"PK\x03\x04" + bytes(50), "an archive\n  unpack it"), (b"PK\x03\x04...[Content_Types].xml", "workbook"),
+        (b'File,Label\n"a.png,1\nb.png,2\n', "row 2 .* not CSV.*\n.*none behind it"),
+        (b'File,Label\n"a"b.png,1\n', "row 2 .* not CSV.*\n.*written twice"),
+        (b"\xff\xfeF", "not utf-16 text"), (b"File,La\0bel\n", "null"),
         (b'"File,Label\n0,a\n', "row 1 .* not CSV"),
     ],
 )  # fmt: skip
@@ -163,6 +166,49 @@ def test_what_is_no_table_is_refused(tmp_path, content, complaint):
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(DataError, match=complaint):
         with_labels(images(2), tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"File" , "Label"\n"0" , "a, b"\n"1", "say ""hi"" , you" \n',
+        ' "File";"Label"  \r\n "0" ;"a, b"\r\n "1";"say ""hi"" , you"',
+        '"File"\t"Label"\n"0"\t"a, b"\n"1"\t"say ""hi"" , you"\n',
+    ],
+)
+def test_blanks_around_quotes_are_no_part_of_cells(tmp_path, text):
+    found = with_labels(images(2), written(tmp_path, text))
+    assert found.labels.texts.tolist() == ["a, b", 'say "hi" , you']
+    with pytest.raises(DataError, match=r"begin it with the line File.Label"):
+        with_labels(images(2), written(tmp_path, text.split("\n", 1)[1]))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "files"),
+    [(range(1, 25), "{:04}"), (range(24), "IMG_{}"), (range(2, 26), "photo{}"), (range(100, 124), "{}")],
+)
+def test_numbers_of_rows_for_files_are_refused(tmp_path, numbers, files):
+    known = images(24, files=tuple(f"{files.format(row)}.png" for row in [1, *range(900, 923)]))
+    table = written(tmp_path, "id,label\n" + "".join(f"{number},{number % 2}\n" for number in numbers))
+    with pytest.raises(DataError, match=r"numbers its rows.*\n.*\n.*Label alone"):
+        with_labels(known, table)
+    some = written(tmp_path, "id,label\n" + "".join(f"{number},{number % 2}\n" for number in range(900, 930)))
+    if files == "{}":
+        assert with_labels(known, some).labels.known.sum() == 23
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "gbk", "cp1251"])
+def test_letters_that_may_be_of_another_encoding_are_shown(tmp_path, encoding):
+    text = "File,Label\n0,{}\n".format({"cp932": "\u732b", "gbk": "\u72d7", "cp1251": "\u043a\u043e\u0442"}[encoding])
+    (note,) = with_labels(images(1), written(tmp_path, text, encoding)).notes
+    assert re.search(r"read as Windows-1252, such as '.+'; if that is wrong, save it as UTF-8", note)
+
+
+def test_a_file_of_latentcli_is_no_table_of_labels(tmp_path):
+    np.savez("graph.npz", points=1, probabilities=2)
+    (tmp_path / "graph.npz").rename("graph.csv")
+    with pytest.raises(UsageError, match=r"graph.csv is a graph, and stands where labels belong"):
+        with_labels(images(2), tmp_path / "graph.csv")
 
 
 def test_unreadable_files_of_labels(tmp_path):
