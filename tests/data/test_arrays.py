@@ -1158,6 +1158,32 @@ def test_numbers_without_names_are_refused_with_the_way_on_that_fits_them(labels
     assert remedy in str(caught.value.remedy)
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "told"),
+    [
+        ("a69.npy", "a69_labels.npy", True), ("X_train.npy", "y_train.npy", True), ("images.npz", "targets.npy", True),
+        ("data.npy", "labels.csv", True), ("x_test.npy", "y_train.npy", False), ("a.npy", "b_labels.npy", False),
+        ("a.npy", "a_two.npy", False), ("x.npy", "y.txt", False),
+    ],
+)  # fmt: skip
+def test_a_file_that_may_be_the_labels_of_an_array_file_is_told(tmp_path, images, labels, told):
+    x = pixels(5, 8, 8)
+    np.savez(images, data=x) if images.endswith("npz") else np.save(images, x)
+    if labels.endswith("npy"):
+        np.save(labels, KINDS)
+    else:
+        (tmp_path / labels).write_text("Label\n" + "\n".join(map(str, KINDS)))
+    found = load(images)
+    assert ([labels in note for note in found.notes] == [True]) == told
+    if told:
+        again = load(images, labels=found.notes[0].split("`labels` ")[1])
+        assert again.labels.texts.tolist() == [str(kind) for kind in KINDS]
+        assert not again.notes
+        assert not load(images, no_classes=True).notes
+    np.save(labels, KINDS[:4]) if labels.endswith("npy") else (tmp_path / labels).unlink()
+    assert not load(images).notes
+
+
 @pytest.mark.parametrize(("pixels", "axes"), [(784, "-1, 28, 28"), (4096, "-1, 64, 64"), (192, "-1, 3, 8, 8")])
 @pytest.mark.parametrize("labels", [True, False])
 def test_an_image_a_column_is_told_with_the_call(tmp_path, pixels, axes, labels):
