@@ -16,7 +16,8 @@ from latentcli.data.array_labels import (
     texts_of,
     unpacked_names,
 )
-from latentcli.data.splits import OF_EACH, PART_OF, PARTS, part_of
+from latentcli.data.splits import PART_OF, PARTS, part_of
+from latentcli.formats.csv_text import PART_COLUMNS
 from latentcli.formats.npz_reader import UnreadArray
 
 IMAGES = ("data", "images", "x", "image", "imgs", "img", "pictures", "picture", "pixels", "inputs", "input", "samples")
@@ -143,7 +144,7 @@ def parts_by_image(content: Content, count: int, again: SavedAgain) -> PartsByIm
     for testing, and for training where that part is not. Numbers in ``split`` are told, and never guessed at.
     """
     notes = []
-    each = [key for key, array in content.items() if is_called(key, OF_EACH) and _one_each(array, count)]
+    each = [key for key, array in content.items() if is_called(key, PART_COLUMNS) and _one_each(array, count)]
     for key in each:
         values = content[key].read().reshape(-1)
         of_each = [part_of(str(text)) for text in values.astype(str).tolist()] if values.dtype.kind in "US" else [None]

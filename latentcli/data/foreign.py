@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from latentcli.core.errors import DataError
+from latentcli.formats.csv_text import PART_COLUMNS
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.regular_files import open_regular
@@ -217,11 +218,9 @@ def _of_table(path: Path) -> DataError:
 
 def _of_cells(path: Path, mark: str, header: Sequence[str], row: Sequence[str], cell: int) -> DataError:
     """A table that has the pixels of an image in one cell, such as FER2013's, is told with the columns beside it."""
-    from latentcli.data.splits import OF_EACH
-
     pixels = len(re.findall(_NUMBER, row[cell]))
     others = {number: name.casefold() for number, name in enumerate(header) if number != cell}
-    parts = [number for number, name in others.items() if name in OF_EACH]
+    parts = [number for number, name in others.items() if name in PART_COLUMNS]
     rest = [number for number in range(len(row)) if number not in (cell, *parts)]
     labels = [number for number in rest if others.get(number) in _LABELS] or rest
     reading = (

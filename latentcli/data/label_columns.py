@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.data import splits
-from latentcli.formats.csv_text import FILE_COLUMNS, Table, columns_called
+from latentcli.formats.csv_text import FILE_COLUMNS, PART_COLUMNS, Table, columns_called
 
 LABEL_COLUMNS = (
     "label", "labels", "class", "classname", "labelname", "category", "target", "predictedlabel", "classes", "targets",
@@ -204,7 +204,7 @@ def parts_of_rows(table: Table, name: str) -> tuple[int, dict[str, list[int]], l
     plain = [re.sub(r"[\s_-]+", "", cell.casefold()) for cell in table.header]
     of_truth = {column: splits.part_of(cell[2:]) for column, cell in enumerate(plain) if cell.startswith("is")}
     for column in (
-        *columns_called(table.header, splits.OF_EACH),
+        *columns_called(table.header, PART_COLUMNS),
         *(column for column, part in of_truth.items() if part),
     ):
         cells = {number: cells[column].strip() for number, cells in table.rows if len(cells) > column}

@@ -38,6 +38,9 @@ FILE_COLUMNS = (
 )  # fmt: skip
 """Names of the column of files or rows, the likeliest first, in any case and without spaces, _ and -."""
 
+PART_COLUMNS = ("split", "splits", "partition", "subset", "part", "fold", "set", "usage")
+"""Names of a column, or of an array, that tells the part of each image."""
+
 
 @dataclass(frozen=True)
 class Table:
