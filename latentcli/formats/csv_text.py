@@ -7,6 +7,7 @@ import math
 import re
 import shlex
 import string
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,7 +23,7 @@ _TO_QUOTE = frozenset(',"\r\n')
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 _LONGEST_FILE = 2**28  # bytes of a table: several million rows
-_ARCHIVE, _OF_WORKBOOKS = b"PK\3\4", (b"[Content_Types].xml", b"mimetypeapplication")
+_OF_WORKBOOKS = {"[Content_Types].xml", "mimetype"}
 _BEFORE_HEADER = 64  # rows of comments that may stand before it
 _SEPARATORS = ",;\t|"
 _MARKS = (
@@ -115,10 +116,11 @@ def text_of(path: Path) -> tuple[str, str]:
             data = file.read()
     except OSError as error:
         raise DataError(f"cannot read the table {path}", reason(error)) from error
-    if data.startswith(_ARCHIVE) and not any(member in data for member in _OF_WORKBOOKS):
+    members = _members(data)
+    if members and not members & _OF_WORKBOOKS:
         unpacked = f"unpack it, and name the table in it: unzip {shlex.quote(str(path))}"
         raise DataError(f"{path} is no CSV text", "found an archive", unpacked)
-    if data.startswith((_ARCHIVE, b"\xd0\xcf\x11\xe0")):
+    if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
         raise DataError(f"{path} is no CSV text", "found a workbook of a spreadsheet", "save it there as CSV (UTF-8)")
     encodings = [name for mark, name in _MARKS if data.startswith(mark)][:1] or ["utf-8", "cp1252", "latin-1"]
     if b"\0" in data[:2] and len(encodings) > 1:  # without a mark
@@ -133,6 +135,17 @@ def text_of(path: Path) -> tuple[str, str]:
             raise DataError(f"{path} is no CSV text", "found a null character", "save it as CSV (UTF-8)")
         return text, encoding
     raise DataError(f"{path} is not {encodings[-1]} text", wrong, "save it as CSV (UTF-8)")
+
+
+def _members(data: bytes) -> set[str]:
+    """The names in a zip archive; none of anything else, or where it is damaged."""
+    if not data.startswith(b"PK\3\4"):
+        return set()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {*archive.namelist()}
+    except Exception:  # the parser of damaged archives raises errors of any class
+        return set()
 
 
 def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:

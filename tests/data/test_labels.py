@@ -1,7 +1,9 @@
 """Labels beside the images."""
 
+import io
 import json
 import re
+import zipfile
 from contextlib import nullcontext
 
 import numpy as np
@@ -22,6 +24,13 @@ def written(tmp_path, text, encoding="utf-8"):
     path = tmp_path / "labels.csv"
     path.write_bytes(text.encode(encoding))
     return path
+
+
+def zipped(name):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, "File,Label\n0,a\n")
+    return packed.getvalue()
 
 
 def test_rows_of_arrays_are_named_by_number(tmp_path):
@@ -155,7 +164,8 @@ def test_a_header_is_required(tmp_path, text):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"PK\x03\x04" + bytes(50), "an archive\n  unpack it"), (b"PK\x03\x04...[Content_Types].xml", "workbook"),
+        (b"PK\x03\x04" + bytes(50), "workbook"), (zipped("labels.csv"), "an archive\n  unpack it"),
+        (zipped("[Content_Types].xml"), "workbook"),
         (b'File,Label\n"a.png,1\nb.png,2\n', "row 2 .* not CSV.*\n.*none behind it"),
         (b'File,Label\n"a"b.png,1\n', "row 2 .* not CSV.*\n.*written twice"),
         (b"\xff\xfeF", "not utf-16 text"), (b"File,La\0bel\n", "null"),
