@@ -24,7 +24,7 @@ from latentcli.data.label_columns import (
     stem,
     stems_of,
 )
-from latentcli.data.several_labels import several_in_one
+from latentcli.data.several_labels import out_of_list, several_in_one
 from latentcli.formats import own_files
 from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
@@ -125,6 +125,11 @@ def with_labels(
             if without := len(left - elsewhere):
                 notes.append(f"{path}: {without} images that it gives no part were left out")
         notes += [*of_parts, *_left_out(stale, len(named), images, str(path), strict)]
+    in_lists = {label: one for label in chosen.values() if (one := out_of_list(label)) != label}
+    if in_lists:
+        label, one = min(in_lists.items())
+        notes.append(f"{path}: labels in lists of one are read without brackets, such as {label!r} as {one!r}")
+        chosen = {row: in_lists.get(label, label) for row, label in chosen.items()}
     notes += several_in_one(chosen.values(), str(path))
     chosen = _whole_numbers(chosen, str(path), notes)
     texts, none = read_labels(list(chosen.values()), str(path), no_label)

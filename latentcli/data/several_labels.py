@@ -67,18 +67,25 @@ def several_in_one(
     return [f"{name}: {count} {where} such as {min(may_be)!r} may be several labels, and were read as one class each"]
 
 
+def out_of_list(label: str) -> str:
+    """The one label of a text that is a list of one, as JSON or Python writes it, or of none; any other as it is."""
+    value = _read(label)
+    return str(next(iter(value), "")) if isinstance(value, list | tuple | set) and len(value) < 2 else label
+
+
 def _value(label: str) -> Any:
-    """The list of several, or the object, that a text is as JSON or Python writes it; None of any other text."""
+    """The list of several, or the object, that a text is; None of any other text."""
+    value = _read(label)
+    if isinstance(value, list | tuple | set) and len(value) > 1:
+        return [*value] if not isinstance(value, set) else sorted(map(str, value))
+    return value if isinstance(value, dict) else None
+
+
+def _read(label: str) -> Any:
+    """What a text in brackets is as JSON or Python writes it; None of any other text."""
     if len(label) > _LONGEST or not label.startswith(("[", "(", "{")) or not label.endswith(("]", ")", "}")):
         return None
     try:
-        value = ast.literal_eval(re.sub(r"\bnull\b", "None", label))
+        return ast.literal_eval(re.sub(r"\bnull\b", "None", label))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    if isinstance(value, dict):
-        return value
-    return (
-        sorted(map(str, value))
-        if isinstance(value, set) and len(value) > 1
-        else ([*value] if isinstance(value, list | tuple) and len(value) > 1 else None)
-    )

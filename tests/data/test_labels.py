@@ -26,6 +26,16 @@ def written(tmp_path, text, encoding="utf-8"):
     return path
 
 
+@pytest.mark.parametrize(
+    "cells", ["['cat'] [\"dog\"] []", "('cat',) {'dog'} ()", '["cat"] dog unknown', "cat ['dog'] ['']"]
+)
+def test_lists_of_one_label_are_that_label(tmp_path, cells):
+    rows = "".join(f"{row};{cell}\n" for row, cell in enumerate(cells.split()))
+    found = with_labels(images(3), written(tmp_path, f"id;label\n{rows}"))
+    assert found.labels.texts.tolist() == ["cat", "dog", ""]
+    assert "lists of one are read without brackets" in found.notes[0]
+
+
 def zipped(name):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
