@@ -145,7 +145,7 @@ def latents(
 
     if holds_latents(Path(data)):
         for name in ("split", "labels", "strict", "no_label", "classes", "no_classes", "pages", "resize"):
-            if getattr(reading, name):
+            if getattr(reading, name) not in (None, False):
                 option = name.replace("_", "-")
                 raise UsageError(
                     f"--{option} is of images, and {data} holds latents",

@@ -166,5 +166,5 @@ def confusion(
     result = classify(images, model, load_classifier(gmm, model), progress=console.progress).scores()
     if not result:
         problem = f"{images.name} has no labels to compare the predictions with"
-        raise DataError(problem, images.labels_looked_for, "give some: `labels` names a CSV file of them")
+        raise DataError(problem, images.labels_looked_for, "give some: `labels` names a table or an .npy file of them")
     console.result(result, as_json=False, written=[pictures.confusion(output, result)])

@@ -87,8 +87,10 @@ def hint_for_shape(shape: tuple[int, ...], otherwise: str, count: int | None = N
     if len(shape) == 1:
         return "if these are labels, name the images, and give these as `labels`"
     if len(shape) == 2:
-        turned = shape[1] == count != shape[0]
-        pixels, data, each = (shape[0], "data.T", "column") if turned else (shape[1], "data", "row")
+        rows_and_columns = (shape[1], "data", "row"), (shape[0], "data.T", "column")
+        pixels, data, each = rows_and_columns[shape[1] == count != shape[0]]
+        if count not in shape and not _is_square(pixels) and _is_square(shape[0]):
+            pixels, data, each = rows_and_columns[1]
         for channels in (1, 3):
             side = math.isqrt(pixels // channels)
             if side * side * channels == pixels and side >= SMALLEST:
@@ -109,6 +111,12 @@ def hint_for_shape(shape: tuple[int, ...], otherwise: str, count: int | None = N
     if len(shape) > 4 and len(kept := [size for size in shape[1:] if size != 1]) in (2, 3):
         return f"leave out axes of 1: data.reshape({', '.join(map(str, (-1, *kept)))})"
     return otherwise
+
+
+def _is_square(pixels: int) -> bool:
+    """Whether so many pixels make a square image, grey or in colour, of a size that is read."""
+    sides = [math.isqrt(pixels // channels) for channels in CHANNELS if pixels % channels == 0]
+    return any(side >= SMALLEST and pixels % side**2 == 0 and pixels // side**2 in CHANNELS for side in sides)
 
 
 def _call_for_rows(pixels: int, data: str = "data") -> str:

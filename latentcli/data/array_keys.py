@@ -1,6 +1,7 @@
 """Which arrays of an archive are the images, their labels and the names of the classes, by whatever names they have."""
 
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +16,8 @@ from latentcli.data.array_labels import (
     texts_of,
     unpacked_names,
 )
-from latentcli.data.splits import OF_EACH, PART_OF, PARTS, part_of
+from latentcli.data.splits import PART_OF, PARTS, part_of
+from latentcli.formats.csv_text import PART_COLUMNS
 from latentcli.formats.npz_reader import UnreadArray
 
 IMAGES = ("data", "images", "x", "image", "imgs", "img", "pictures", "picture", "pixels", "inputs", "input", "samples")
@@ -142,7 +144,7 @@ def parts_by_image(content: Content, count: int, again: SavedAgain) -> PartsByIm
     for testing, and for training where that part is not. Numbers in ``split`` are told, and never guessed at.
     """
     notes = []
-    each = [key for key, array in content.items() if is_called(key, OF_EACH) and _one_each(array, count)]
+    each = [key for key, array in content.items() if is_called(key, PART_COLUMNS) and _one_each(array, count)]
     for key in each:
         values = content[key].read().reshape(-1)
         of_each = [part_of(str(text)) for text in values.astype(str).tolist()] if values.dtype.kind in "US" else [None]
@@ -369,7 +371,8 @@ def _several_columns(content: Content, count: int, again: SavedAgain) -> list[st
             continue
         if is_called(key, SOFT_LABELS) and array.dtype.kind == "f":
             likeliest = _like(key, again).changed(".argmax(axis=1)", "likeliest")
-            return [f"{again.name}: from {key} train-cnn learns by `hybrids`; the likeliest class of each: {likeliest}"]
+            learns = f"train-cnn DATA --hybrids {shlex.quote(again.name)} learns from {key}"
+            return [f"{again.name}: {learns}; the likeliest class of each: {likeliest}"]
         if array.dtype.kind in "iuUS" and array.shape[1] <= _MOST_COLUMNS:
             values = array.read()
             if (column := column_of_classes(values)) is not None:

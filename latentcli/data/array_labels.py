@@ -26,7 +26,8 @@ def encode_labels(
     Args:
         values: (N,) whole numbers of any type, NaN among floats for no label, or strings, blanks around them left
             out. With ``class_names``, numbers are indices into them; without, the number is the name.
-        class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``.
+        class_names: (K,) strings or integers; None to take the names that occur, in ``class_order``. Numbers that are
+            all among them, and some of them too large for indices, are the names.
         name: of the source, for messages.
         no_label: the names that mean no label, as for ``read_labels``; None: -100 as well, beside ``class_names``.
         key: of these, for messages.
@@ -43,7 +44,7 @@ def encode_labels(
     texts = _numbers(distinct, class_names, name) if numbers else texts_of(distinct)
     padded = [text for text in texts if text != text.strip() != ""]
     texts = [text.strip() for text in texts]
-    names = None
+    names, told_of_names = None, tuple[str, ...]()
     if class_names is not None:
         if numbers and no_label is None:
             no_label = (*NO_LABEL, _IGNORED)
@@ -51,8 +52,12 @@ def encode_labels(
         names = [text for text in read_labels(given, name, no_label)[0] if text]
         if numbers:
             without = {"", *(NO_LABEL if no_label is None else no_label)}
-            _check_named([text for text in texts if text not in without], len(given), name, key)
-            texts = [text if text in without or text.startswith("-") else given[int(text)] for text in texts]
+            found = [text for text in texts if text not in without and not text.startswith("-")]
+            if {*found} <= {*given} and max(map(int, found), default=0) >= len(given):
+                told_of_names = (f"{name}: its labels are the names in {key} themselves, such as {found[-1]}",)
+            else:
+                _check_named(found, given, name, key)
+                texts = [given[int(text)] if text in found else text for text in texts]
     of_distinct, _ = read_labels(texts, name, no_label)
     several = []
     if not numbers:
@@ -67,7 +72,7 @@ def encode_labels(
             *notes,
             f"{name}: {largest} is what -1 becomes in {values.dtype}; if it means so: `no_label` {largest}",
         )
-    notes = (*several, *notes)
+    notes = (*told_of_names, *several, *notes)
     if padded:
         notes = (f"{name}: blanks around its labels are left out, such as those of {padded[0]!r}", *notes)
     return codes.take(inverse.reshape(-1)), notes
@@ -235,20 +240,29 @@ def _numbers(distinct: np.ndarray, class_names: np.ndarray | None, name: str) ->
     return ["" if text in nan_as_integer else text for text in texts]
 
 
-def _check_named(numbers: Sequence[str], count: int, name: str, key: str) -> None:
-    """Raise a DataError unless numbers have one of so many names; what is negative may mean no label."""
-    found = [int(text) for text in numbers if not text.startswith("-")]
-    if not found or max(found) < count:
+def _check_named(numbers: Sequence[str], names: Sequence[str], name: str, key: str) -> None:
+    """Raise a DataError unless all numbers, in rising order and none below zero, are indices into names."""
+    found, count = [int(text) for text in numbers], len(names)
+    too_large = [number for number in found if number >= count]
+    if not too_large:
         return
-    least, most = min(found), max(found)
-    remedy = None
+    least, most, remedies = found[0], found[-1], list[str]()
+    if len(found) == count:
+        pairs = ", ".join(f"{number} {text}" for number, text in zip(found[:3], names, strict=False))
+        told = f"if they name these in turn, {pairs}{' …' * (count > 3)}"
+        remedies = [f"{told}: labels = numpy.unique(labels, return_inverse=True)[1]"]
     if least == 1 and most == count:
-        remedy = "if they count from 1: labels - 1"
+        remedies = ["if they count from 1: labels - 1"]
     elif most < 2 * count:
-        remedy = f"give {most + 1} names, one for each number from 0 to {most}"
-    without = min(number for number in found if number >= count)
-    remedy = remedy or f"if it means no label: `no_label` {without}"
-    problem = f"{name} holds the label '{without}', which has no name in {key}"
+        remedies.append(f"give {most + 1} names, one for each number from 0 to {most}")
+    elif len(too_large) == 1:
+        remedies.append(f"if it means no label: `no_label` {most}")
+    remedy = (
+        _split_names(names)
+        or "; ".join(remedies)
+        or f"give a name to each of its {len(found)} numbers, in rising order"
+    )
+    problem = f"{name} holds the label '{too_large[0]}', which has no name in {key}"
     raise DataError(problem, f"expected 0 to {count - 1}, found {least} to {most}", remedy)
 
 
@@ -319,4 +333,18 @@ def _given_names(class_names: np.ndarray, problem: str) -> tuple[str, ...]:
     found = f"{class_names.dtype} of shape {class_names.shape}"
     if of_one_axis and texts:
         found = "an empty name" if twice is None or not twice else f"{twice!r} {texts.count(twice)} times"
-    raise DataError(f"{problem} that cannot name classes", f"expected (K,) strings that all differ, found {found}")
+    remedy = _split_names(texts) or "give (K,) texts: numpy.array(['cat', 'dog'])"
+    if of_one_axis and (twice is not None or "" in texts):
+        others = [f"{text}_{row}" if texts.count(text) > 1 or not text else text for row, text in enumerate(texts)]
+        remedy = f"give each a name of its own, such as numpy.array({others[:12]}{' …' * (len(others) > 12)})"
+    problem = f"{problem} that cannot name classes"
+    raise DataError(problem, f"expected (K,) strings that all differ, found {found}", remedy)
+
+
+def _split_names(texts: Sequence[str]) -> str | None:
+    """The call that makes names of a single text that may hold several; None where there is none."""
+    mark = next((mark for mark in ",;|\n\t " if len(texts) == 1 and mark in texts[0].strip()), None)
+    if mark is None:
+        return None
+    call = f"[text.strip() for text in class_names.item().split({mark!r})]"
+    return f"if it holds the names of {texts[0].count(mark) + 1} classes: class_names = {call}"

@@ -2,8 +2,10 @@
 
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,8 @@ from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import kind
 
 SUFFIXES = (".npz", ".npy")
+_OF_LABELS = (".npy", ".csv", ".tsv", ".json")
+_MOST_BESIDE = 10_000  # files of a folder that are looked at
 
 _SHAPES = "(N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, or 2 or 4 with alpha"
 
@@ -51,9 +55,13 @@ def load(
         if path.suffix.lower() == ".npy":
             wanted.check_whole(name, "expected an .npz file with arrays such as x_train and x_test")
             array, turned, numpy = oriented(read_npy(path, mmap=True), None, name)
-            return to_images(array, name, rules, numpy).as_set(name, turned)
-        with open_npz(path) as archive:
-            return _of_archive(archive, path, wanted, no_label, labelled, rules)
+            found = to_images(array, name, rules, numpy).as_set(name, turned)
+        else:
+            with open_npz(path) as archive:
+                found = _of_archive(archive, path, wanted, no_label, labelled, rules)
+        if labelled and not found.labels.any:
+            found = replace(found, notes=(*found.notes, *_labels_beside(path, len(found))))
+        return found
     except UnreadType as error:
         raise _unread_images(name, str(error)) from error
     except UnsafeArrays as error:
@@ -108,6 +116,30 @@ def _of_archive(
         rows, note = splits.chosen(f"{name} (by its {told_by})", by_image.rows, wanted, beside)
         found, notes = replace(found.take(rows), parts=tuple(by_image.rows)), [note, *notes]
     return replace(found, notes=tuple(notes))
+
+
+def _labels_beside(path: Path, count: int) -> list[str]:
+    """What to tell of a file beside this one that may be its labels, by its name: ``y_train.npy`` of ``x_train.npy``.
+
+    An ``.npy`` file has to have a label for each of ``count`` images. At most one note.
+    """
+    part, rest = keys.words(path.stem)
+    stem = [word for word in rest.split() if word not in keys.IMAGES]
+    for each in sorted(islice(path.parent.glob("*"), _MOST_BESIDE)):
+        other_part, other = keys.words(each.stem)
+        without = [word for word in other.split() if word not in keys.LABELS]
+        of_labels = other_part == part and without == stem and len(without) < len(other.split())
+        if each.suffix.lower() not in _OF_LABELS or not of_labels:
+            continue
+        if each.suffix.lower() == ".npy":
+            try:
+                values = read_npy(each)
+            except UnsafeArrays:
+                continue
+            if one_per_image(values, count) is None:
+                continue
+        return [f"{path} has no labels; if {each} holds them: `labels` {shlex.quote(str(each))}"]
+    return []
 
 
 class Pixels(NamedTuple):

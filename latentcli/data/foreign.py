@@ -1,13 +1,19 @@
 """Files that hold images and are not read: what is refused comes with the Python that makes of it what is read."""
 
 import csv
+import json
 import math
+import re
 import shlex
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
 
 from latentcli.core.errors import DataError
+from latentcli.formats.csv_text import PART_COLUMNS
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
 from latentcli.formats.npz_reader import UnsafeArrays, read_npy
 from latentcli.formats.regular_files import open_regular
@@ -15,6 +21,9 @@ from latentcli.formats.regular_files import open_regular
 _ROW = 2**20  # bytes of a row of a CSV file
 _LABELS = ("label", "labels", "class", "target", "y")
 _FEWEST_PIXELS = 64
+_NUMBER = r"[0-9.]+"
+_PIXELS = re.compile(rf"\[?\s*({_NUMBER}[\s,;]+){{{_FEWEST_PIXELS - 1},}}{_NUMBER}\s*\]?")
+_MOST_JSON = 2**26  # bytes of a JSON file that is looked at
 _COLOURS = ((1,), (3,), (4,))
 _MOST_SHAPES = 64  # array files of a folder that are looked at
 
@@ -147,8 +156,7 @@ def refusal(path: Path) -> DataError | None:
     if suffix in (".csv", ".tsv"):
         return _of_table(path)
     if suffix in JSON_SUFFIXES:
-        remedy = f"labels of images are given beside them: DATA `labels` {path}"
-        return DataError(f"{path} is JSON, not images", None, remedy)
+        return _of_json(path)
     if suffix in (".pkl", ".pickle"):  # no lines that read it: they would run what is in it
         remedy = "have the program that made it write an .npz file: numpy.savez(file, data=images, labels=labels)"
         return DataError(f"{path} is a pickle, which can run any program, not images", None, remedy)
@@ -181,8 +189,12 @@ def _of_table(path: Path) -> DataError:
             lines = [file.readline(_ROW).decode("utf-8-sig", "replace").rstrip("\r\n") for _ in range(2)]
     except OSError:
         lines = ["", ""]
+    csv.field_size_limit(max(csv.field_size_limit(), _ROW))
     mark = max(",;\t", key=lines[0].count)
     header, row = ([cell.strip() for cell in next(csv.reader([line], delimiter=mark), [])] for line in lines)
+    for cells, named in ((header, ()), (row, header)):
+        if (cell := next((number for number, each in enumerate(cells) if _PIXELS.fullmatch(each)), None)) is not None:
+            return _of_cells(path, mark, named if len(named) == len(cells) else (), cells, cell)
     headless = all(map(_is_number, header))
     column = next((number for number, cell in enumerate(header) if cell.casefold() in _LABELS), None)
     if column is None and _shape(len(header)) is None:
@@ -202,6 +214,64 @@ def _of_table(path: Path) -> DataError:
     label = "" if column is None else f", labels=t[:, {column}]{'.astype(int)' if dtype == 'float' else ''}"
     arrays = f"data={kept}{pixel}.reshape({shape}){label}"
     return _refused(path, "a table", f"found {pixels:,} columns of pixels", reading, arrays)
+
+
+def _of_cells(path: Path, mark: str, header: Sequence[str], row: Sequence[str], cell: int) -> DataError:
+    """A table that has the pixels of an image in one cell, such as FER2013's, is told with the columns beside it."""
+    pixels = len(re.findall(_NUMBER, row[cell]))
+    others = {number: name.casefold() for number, name in enumerate(header) if number != cell}
+    parts = [number for number, name in others.items() if name in PART_COLUMNS]
+    rest = [number for number in range(len(row)) if number not in (cell, *parts)]
+    labels = [number for number in rest if others.get(number) in _LABELS] or rest
+    reading = (
+        f"import csv, numpy, re; csv.field_size_limit(2**30); r = [i for i in csv.reader(open({str(path)!r}, "
+        f"newline='', encoding='utf-8-sig'), delimiter={mark!r}) if i]{'[1:]' if header else ''}"
+    )
+    whole = "." not in row[cell]
+    pixel = f"numpy.array([re.findall({_NUMBER!r}, i[{cell}]) for i in r]).astype({'uint8' if whole else 'float'!r})"
+    arrays = f"data={pixel}.reshape({_shape(pixels) or '-1, HEIGHT, WIDTH'})"
+    for name, columns in (("labels", labels), ("split", parts)):
+        arrays += f", {name}=[i[{columns[0]}] for i in r]" if columns else ""
+    return _refused(path, "a table", f"found {pixels:,} pixels in each cell of a column", reading, arrays)
+
+
+def _of_json(path: Path) -> DataError:
+    """JSON of pixels is told apart from that of labels by its numbers, where it is not too long to look at."""
+    labels = DataError(
+        f"{path} is JSON, not images", None, f"labels of images are given beside them: DATA `labels` {path}"
+    )
+    try:
+        file, size = open_regular(path)
+        with file:
+            value = json.loads(file.read() if size <= _MOST_JSON else b"")
+    except (OSError, ValueError, RecursionError):
+        return labels
+    found = {"d": value}
+    if isinstance(value, dict):
+        found = {f"d[{key!r}]": each for key, each in value.items()}
+    elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        found = {f"[i[{key!r}] for i in d]": [each.get(key) for each in value] for key in value[0]}
+    for made, values in found.items():
+        try:
+            array = np.array(values, dtype=float)
+        except (ValueError, TypeError, OverflowError):
+            continue
+        pixels = math.prod(array.shape[1:])
+        if array.ndim < 2 or pixels < _FEWEST_PIXELS or not array.size:
+            continue
+        as_bytes = ".astype('uint8')" if array.min() >= 0 and 1 < array.max() <= 255 and not (array % 1).any() else ""
+        axes = f".reshape({_shape(pixels) or '-1, HEIGHT, WIDTH'})" if array.ndim == 2 else ""
+        arrays = f"data=numpy.array({made}){as_bytes}{axes}"
+        if (other := next((each for each, of in found.items() if _one_each(of, len(array))), None)) is not None:
+            arrays += f", labels={other}"
+        reading = f"import json, numpy; d = json.load(open({str(path)!r}, encoding='utf-8-sig'))"
+        return _refused(path, "JSON", f"found {pixels:,} numbers for each image", reading, arrays)
+    return labels
+
+
+def _one_each(values: Any, count: int) -> bool:
+    """Whether a value is a list of so many texts or whole numbers."""
+    return isinstance(values, list) and len(values) == count and all(isinstance(each, str | int) for each in values)
 
 
 def _is_number(cell: str) -> bool:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.data import splits
-from latentcli.formats.csv_text import FILE_COLUMNS, Table, columns_called
+from latentcli.formats.csv_text import FILE_COLUMNS, PART_COLUMNS, Table, columns_called
 
 LABEL_COLUMNS = (
     "label", "labels", "class", "classname", "labelname", "category", "target", "predictedlabel", "classes", "targets",
@@ -24,7 +24,9 @@ FOLDER_COLUMNS = (
 """Names of columns that may hold the folder of a file whose name another column has."""
 
 _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_TRUTH_NUMBER = re.compile(r"[01](\.0*)?")
 _HEADER = ("File", "Label")
+_ROUNDED = 0.02  # by how much the sum of numbers of a few digits may be off
 
 
 def is_header(header: Sequence[str]) -> bool:
@@ -34,16 +36,24 @@ def is_header(header: Sequence[str]) -> bool:
 
 
 def of_columns_a_class(table: Table, name: str) -> tuple[Table, list[str]]:
-    """A table that has a column of 0 and 1 for each class, with a column of labels instead; others as they are."""
+    """A table that has a column of 0 and 1 for each class, with a column of labels instead; others as they are.
+
+    Raises:
+        DataError: a row has no 1 or several, or all have the probabilities of classes, which are soft labels.
+    """
     files = columns_called(table.header, FILE_COLUMNS)[:1]
     of_class = [column for column in range(len(table.header)) if column not in files]
     filled = [(number, cells) for number, cells in table.rows if any(cell.strip() for cell in cells)]
     if is_header(table.header) or not files or len(of_class) < 2 or not filled:
         return table, []
+    if all(_is_soft(cells, of_class, len(table.header)) for _, cells in filled) and not all(
+        _TRUTH_NUMBER.fullmatch(cells[column].strip()) for _, cells in filled for column in of_class
+    ):
+        raise _soft_labels(table, name, files[0], of_class)
     rows = []
     for number, cells in filled:
         values = [cells[column].strip() if column < len(cells) else "" for column in of_class]
-        if len(cells) != len(table.header) or not all(re.fullmatch(r"[01](\.0*)?", value) for value in values):
+        if len(cells) != len(table.header) or not all(_TRUTH_NUMBER.fullmatch(value) for value in values):
             return table, []
         ones = [table.header[column] for column, value in zip(of_class, values, strict=True) if value[0] == "1"]
         rows.append((number, cells[files[0]], ones))
@@ -59,6 +69,32 @@ def of_columns_a_class(table: Table, name: str) -> tuple[Table, list[str]]:
     return replace(table, header=[*_HEADER], rows=labels), [
         f"{name}: {names} are classes: each row has a 1 in its own column"
     ]
+
+
+def _is_soft(cells: Sequence[str], of_class: Sequence[int], width: int) -> bool:
+    """Whether a row has a number for each class that is not below 0, of the sum 1 or 100."""
+    try:
+        values = [float(cells[column]) for column in of_class] if len(cells) == width else [-1.0]
+    except ValueError:
+        return False
+    return min(values) >= 0 and any(abs(sum(values) / whole - 1) <= _ROUNDED for whole in (1, 100))
+
+
+def _soft_labels(table: Table, name: str, files: int, of_class: Sequence[int]) -> DataError:
+    """The error that a table is of soft labels, with the Python that makes of it a table of the likeliest classes."""
+    path = Path(name)
+    made = str(path.with_name(f"{path.stem}_likeliest.csv"))
+    read = f"r = [*csv.reader(open({name!r}, newline='', encoding={table.encoding!r}), delimiter={table.separator!r})]"
+    of_each = f"r[0][max({[*of_class]}, key=lambda k: float(i[k]))].strip()"
+    rows = f"[{_HEADER}] + [(i[{files}], {of_each}) for i in r[1:] if any(i)]"
+    remedy = (
+        f"take the likeliest class of each, and name {made}: import csv; {read}[{table.header_row - 1}:]; "
+        f"t = open({made!r}, 'w', newline='', encoding='utf-8'); csv.writer(t).writerows({rows}); t.close()"
+    )
+    if not table.header_row:  # of JSON
+        remedy = f"write the likeliest class of each file in a table {','.join(_HEADER)}"
+    found = f"found numbers of {', '.join(table.header[column] for column in of_class[:8])} that add up in each row"
+    return DataError(f"{name} holds soft labels", f"expected one label per image, {found}", remedy)
 
 
 def columns_of(table: Table, name: str, images: ImageSet) -> tuple[int | None, int, list[str]]:
@@ -106,16 +142,20 @@ def columns_of(table: Table, name: str, images: ImageSet) -> tuple[int | None, i
 
 def _column_of_files(table: Table, images: ImageSet) -> int | None:
     """The column of a table without a header that names most images in its rows, and one in the first; or None."""
-    stems = (
-        {_stem(file) for file in images.files or ()} if images.files is not None else {*map(str, range(len(images)))}
-    )
+    stems = stems_of(images)
     rows = [table.header, *(cells for _, cells in table.rows)]
-    columns = [[_stem(cells[column]) for cells in rows if len(cells) > column] for column in range(len(table.header))]
+    columns = [[stem(cells[column]) for cells in rows if len(cells) > column] for column in range(len(table.header))]
     counts = [len(stems.intersection(cells)) if cells[0] in stems else 0 for cells in columns]
     return counts.index(max(counts)) if any(counts) else None
 
 
-def _stem(file: str) -> str:
+def stems_of(images: ImageSet) -> set[str]:
+    """What ``stem`` makes of the files of images, or else the numbers of their rows."""
+    return {*map(str, range(len(images)))} if images.files is None else {*map(stem, images.files)}
+
+
+def stem(file: str) -> str:
+    """The name of a file without folders and suffix, in lower case."""
     return PurePosixPath(file.strip().replace("\\", "/").casefold()).stem
 
 
@@ -140,21 +180,22 @@ def _is_number(text: str) -> bool:
 
 def rows_of_other_parts(
     table: Table, images: ImageSet, name: str, wanted: splits.Wanted | None
-) -> tuple[frozenset[int], tuple[str, ...], list[str]]:
-    """Numbers of the rows of other parts than the one that is read; the parts of the table; and notes."""
+) -> tuple[frozenset[int], frozenset[int], tuple[str, ...], list[str]]:
+    """Numbers of the rows of other parts than the one that is read, and of none; the parts of the table; and notes.
+
+    Of rows of no part there are none where the images are of a part by themselves.
+    """
     column, parts, notes = parts_of_rows(table, name)
     if not parts:
-        return frozenset(), (), notes
+        return frozenset(), frozenset(), (), notes
     wanted = wanted or splits.Wanted()
     if images.elsewhere:  # the part that is read is known, and the rows of no other will do
         wanted = splits.Wanted(next(each for each in images.parts if each not in images.elsewhere), asked=True)
     read, note = splits.chosen(f"{name} (by its column {table.header[column]!r})", parts, wanted)
     others = frozenset(number for of in parts.values() if of is not read for number in of)
-    return (
-        others,
-        tuple(parts),
-        [note, *([f"{name}: {len(others)} rows of other parts were left out"] if others else [])],
-    )
+    of_none = frozenset(number for number, _ in table.rows) - others - {*read} if not images.parts else frozenset()
+    told = [f"{name}: {len(others)} rows of other parts were left out"] if others else []
+    return others, of_none, tuple(parts), [note, *told]
 
 
 def parts_of_rows(table: Table, name: str) -> tuple[int, dict[str, list[int]], list[str]]:
@@ -163,7 +204,7 @@ def parts_of_rows(table: Table, name: str) -> tuple[int, dict[str, list[int]], l
     plain = [re.sub(r"[\s_-]+", "", cell.casefold()) for cell in table.header]
     of_truth = {column: splits.part_of(cell[2:]) for column, cell in enumerate(plain) if cell.startswith("is")}
     for column in (
-        *columns_called(table.header, splits.OF_EACH),
+        *columns_called(table.header, PART_COLUMNS),
         *(column for column, part in of_truth.items() if part),
     ):
         cells = {number: cells[column].strip() for number, cells in table.rows if len(cells) > column}

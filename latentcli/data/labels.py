@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from latentcli.core.errors import DataError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
 from latentcli.data import splits
@@ -21,8 +21,11 @@ from latentcli.data.label_columns import (
     of_columns_a_class,
     parts_of_rows,
     rows_of_other_parts,
+    stem,
+    stems_of,
 )
-from latentcli.data.several_labels import several_in_one
+from latentcli.data.several_labels import out_of_list, several_in_one
+from latentcli.formats import own_files
 from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
 from latentcli.formats.json_tables import read_json_table
@@ -50,9 +53,11 @@ def with_labels(
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
         wanted: the part to read, where a column tells the part of each row, such as ``split`` or ``is_train``: rows of
-            other parts are left out, and images that these name, if the images are of no part; None: for training.
+            other parts are left out, and, if the images are of no part by themselves, all images but those of this one:
+            what has no row, or none that tells its part, is in no part; None: for training.
 
     Raises:
+        UsageError: it is a file that latentcli wrote for something else, such as a model.
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
             otherwise, or more than one; or no row names any image; or a cell has several labels that others have alone.
             The message counts rows like a spreadsheet.
@@ -65,12 +70,17 @@ def with_labels(
         raise _in_archive(path)
     table, told = of_columns_a_class(_table(path), str(path))
     file_column, label_column, notes = columns_of(table, str(path), images)
-    left: set[int | None] = set()
-    other_parts, parts, of_table = rows_of_other_parts(table, images, str(path), wanted)
+    left: set[int] = set()
+    of_others, of_none, parts, of_table = rows_of_other_parts(table, images, str(path), wanted)
+    other_parts = of_others | of_none
     notes = [*told, *notes, *of_table]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
-        notes.append(f"{path} is not UTF-8 text and was read as Windows-1252")
+        letters = next((cell for _, cells in rows for cell in cells if not cell.isascii()), "")
+        such_as = f", such as {letters[:40]!r}" if letters else ""
+        notes.append(
+            f"{path} is not UTF-8 text and was read as Windows-1252{such_as}; if that is wrong, save it as UTF-8"
+        )
     if file_column is None:
         while rows and not rows[-1][1] and len(rows) > len(images):
             rows.pop()
@@ -79,8 +89,9 @@ def with_labels(
             raise DataError(f"{path} has labels alone, and not as many as there are images", found,
                             "name the images in a column File")  # fmt: skip
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
+        notes += _in_turn(images, path)
     else:
-        every = list(_named(rows, file_column, label_column, table, str(path)))
+        every = list(_named(rows, file_column, label_column, table, str(path), images))
         named = [each for each in every if each[0] not in other_parts]
         of_files = _files_of_pages(images)
         by_path = images.files is not None
@@ -93,7 +104,7 @@ def with_labels(
             folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
         ):
             every_joined = list(
-                _named(_joined(rows, folders, file_column), file_column, label_column, table, str(path))
+                _named(_joined(rows, folders, file_column), file_column, label_column, table, str(path), images)
             )
             joined = [each for each in every_joined if each[0] not in other_parts]
             find_joined, found_joined = _rows_by_path(images, of_files, joined, path, bool(parts))
@@ -102,14 +113,23 @@ def with_labels(
                 columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
                 notes.append(f"{path}: took {columns} together for the path of each file")
         chosen, stale = _chosen(named, find, str(path))
-        others = [each for each in every if each[0] in other_parts] if not images.parts else []
+        others = [each for each in every if each[0] in of_others] if not images.parts else []
         find_other = _rows_by_path(images, of_files, others, path)[0] if by_path else find
-        left = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others} - chosen.keys()
+        elsewhere = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others}
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
-            left |= {*rows_of_file} if number in left else set()
+            elsewhere |= {*rows_of_file} if number in elsewhere else set()
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
+        if parts and not images.parts:
+            left = {*range(len(images))} - chosen.keys()
+            if without := len(left - elsewhere):
+                notes.append(f"{path}: {without} images that it gives no part were left out")
         notes += [*of_parts, *_left_out(stale, len(named), images, str(path), strict)]
+    in_lists = {label: one for label in chosen.values() if (one := out_of_list(label)) != label}
+    if in_lists:
+        label, one = min(in_lists.items())
+        notes.append(f"{path}: labels in lists of one are read without brackets, such as {label!r} as {one!r}")
+        chosen = {row: in_lists.get(label, label) for row, label in chosen.items()}
     notes += several_in_one(chosen.values(), str(path))
     chosen = _whole_numbers(chosen, str(path), notes)
     texts, none = read_labels(list(chosen.values()), str(path), no_label)
@@ -127,6 +147,10 @@ def tells_parts(path: Path) -> bool:
 
 
 def _table(path: Path) -> Table:
+    found = own_files.kind_of(path)
+    if found not in (None, own_files.ARRAYS):
+        problem = f"{path} is a {found}, and stands where labels belong"
+        raise UsageError(problem, "expected a table such as labels.csv", "name one, or leave out `labels`")
     return (read_json_table if path.suffix.lower() in JSON_SUFFIXES else read_table)(path, is_header)
 
 
@@ -159,7 +183,16 @@ def _with_array(images: ImageSet, path: Path, no_label: Sequence[str] | None) ->
             "give one label per image, in order",
         )  # fmt: skip
     labels, notes = encode_labels(values, None, str(path), no_label)
+    notes = (*_in_turn(images, path), *notes)
     return replace(images, labels=labels, notes=(*images.notes, *notes))
+
+
+def _in_turn(images: ImageSet, path: Path) -> list[str]:
+    """A note that labels without names of files are those of the files of a folder in their order; none of arrays."""
+    if not images.files:
+        return []
+    ends = f"{images.files[0]!r} to {images.files[-1]!r}"
+    return [f"{path} names no files: its labels are taken for those of {images.name} in turn, {ends}"]
 
 
 _NO_TABLES = (".npy", ".npz", ".gz")
@@ -171,8 +204,9 @@ _FOUND, _ELSEWHERE = -1, -2  # in place of a row: a file that could not be read,
 
 
 def _named(
-    rows: Iterable[tuple[int, list[str]]], file_column: int, label_column: int, table: Table, name: str
-) -> Iterator[tuple[int, str, str]]:
+    rows: Iterable[tuple[int, list[str]]], file_column: int, label_column: int, table: Table, name: str,
+    images: ImageSet,
+) -> Iterator[tuple[int, str, str]]:  # fmt: skip
     """Number, file and label of each row that has one of them and is no comment; rows may be as wide as the header."""
     width = len(table.header)
     for number, cells in rows:
@@ -182,20 +216,32 @@ def _named(
             continue
         if any(cell.strip() for cell in cells[width:]):
             found = f"expected {width}, as the header has, found {len(cells)}: {table.separator.join(cells)[:80]!r}"
-            raise DataError(f"row {number} of {name} has too many cells", found, _quoted(cells, file_column, table))
+            raise DataError(f"row {number} of {name} has too many cells", found,
+                            _quoted(cells, file_column, label_column, table, stems_of(images)))  # fmt: skip
         if len(cells) <= max(file_column, label_column) or not cells[file_column].strip():
             found = f"found {','.join(cells)[:80]!r}"
             raise DataError(f"row {number} of {name} lacks a file or the cell of its label", found)
         yield number, cells[file_column], cells[label_column].strip()
 
 
-def _quoted(cells: Sequence[str], file_column: int, table: Table) -> str:
-    """How to write a row that has too many cells, if it is the path of the file that is in several."""
-    mark, last = table.separator, file_column + len(cells) - len(table.header)
-    path = mark.join(cells[file_column : last + 1])
-    row = mark.join([*cells[:file_column], f'"{path}"', *cells[last + 1 :]])
+def _quoted(
+    cells: Sequence[str], file_column: int, label_column: int, table: Table, named: Collection[str]
+) -> str:  # fmt: skip
+    """How to write a row that has too many cells: as the file that it names tells which of two cells is in several.
+
+    Where there are more columns, and the file is whole, it may be any of the others.
+    """
+    mark, more = table.separator, len(cells) - len(table.header)
     called = {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(mark, repr(mark))
-    return f"if {called} is part of a cell, put double quotes around that cell: {row[:120]}"
+    told = f"if {called} is part of a cell, put double quotes around that cell"
+    column = file_column
+    if stem(cells[file_column + (more if label_column < file_column else 0)]) in named:
+        if len(table.header) > 2:
+            return told
+        column = label_column
+    whole = mark.join(cells[column : column + more + 1]).strip()
+    row = mark.join([*cells[:column], f'"{whole}"', *cells[column + more + 1 :]])
+    return f"{told}: {row[:120]}"
 
 
 def _folder_columns(table: Table) -> list[int]:
@@ -390,6 +436,16 @@ def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, na
     if not stale:
         return []
     number, file = stale[0]
+    named = total - len(stale)
+    if images.files and named < len(stale) and all(_number(file) is not None for _, file in stale):
+        numbers = [int(_number(file) or 0) for _, file in stale]
+        if numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
+            raise DataError(
+                f"{name} numbers its rows, and {images.name} has files",
+                f"found {stale[0][1]!r} to {stale[-1][1]!r}, and such as {images.files[0]!r}",
+                "name files by their path within the folder; or if it has a row for each file in their order, leave "
+                "out the numbers: a column Label alone",
+            )  # fmt: skip
     what = f"{len(stale)} of {total} rows of {name} name no image of {images.name}"
     first = f"{file!r} in row {number}"
     if not strict and len(stale) < total:

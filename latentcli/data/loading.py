@@ -90,9 +90,13 @@ def load(
         raise UsageError("`no_classes` leaves no classes to choose by `classes`", remedy="leave one of them out")
     if classes is not None:
         classes = [composed(name) for name in classes]
+        if not any(name.strip() for name in classes):
+            raise UsageError("`classes` names no class", None, "name some, such as cat,dog, or leave it out")
         if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
             no_label = [name for name in meant if name not in classes]
     _check_colour(background)
+    if labels is not None and Path(labels) == Path():
+        raise UsageError("`labels` names no file", "expected a table such as labels.csv", "name one, or leave it out")
     if labels is not None and wanted.asked:
         from latentcli.data.labels import tells_parts
 

@@ -20,8 +20,6 @@ PARTS = {
 """Each part with the names that people give it, in any case."""
 
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
-OF_EACH = ("split", "splits", "partition", "subset", "part", "fold", "set", "usage")
-"""Names of an array, or of a column, that tells the part of each image."""
 _NAME = re.compile(
     rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?"
     r"(?:[_\-. ]?\d+k?)?(?:[_\-. ](?P<after>.+))?",

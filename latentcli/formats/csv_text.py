@@ -5,7 +5,9 @@ import csv
 import io
 import math
 import re
+import shlex
 import string
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,11 +17,13 @@ from latentcli.core.errors import DataError
 from latentcli.formats.regular_files import open_regular, reason
 
 _QUOTE = '"'
+_QUOTED = '"[^"]*(?:""[^"]*)*"'
 _EMPTY = 2 * _QUOTE  # a row with one empty cell: an empty line would not be read as a row
 _TO_QUOTE = frozenset(',"\r\n')
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 _LONGEST_FILE = 2**28  # bytes of a table: several million rows
+_OF_WORKBOOKS = {"[Content_Types].xml", "mimetype"}
 _BEFORE_HEADER = 64  # rows of comments that may stand before it
 _SEPARATORS = ",;\t|"
 _MARKS = (
@@ -34,6 +38,9 @@ FILE_COLUMNS = (
     "imageid", "imgid", "id", "name", "row", "index", "",
 )  # fmt: skip
 """Names of the column of files or rows, the likeliest first, in any case and without spaces, _ and -."""
+
+PART_COLUMNS = ("split", "splits", "partition", "subset", "part", "fold", "set", "usage")
+"""Names of a column, or of an array, that tells the part of each image."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +87,17 @@ def read_table(path: Path, is_header: Callable[[Sequence[str]], bool]) -> Table:
     told = lines[0].strip().strip(_QUOTE) if lines[0].strip().casefold().startswith(("sep=", '"sep=')) else ""
     separators = told[4:5] if len(told) == 5 else "\t" if told else _SEPARATORS  # the strip took a tab away
     reading: list[tuple[bool, int, int, str, int, list[str]]] = []
+    broken: list[DataError] = []
     for separator in separators:
-        number, header = _header(path, text, separator, is_header)
+        try:
+            number, header = _header(path, text, separator, is_header)
+        except DataError as error:
+            broken.append(error)
+            continue
         reading.append((not is_header(header), -len(header), len(reading), separator, number, header))
-    _, _, _, separator, number, header = min(reading)
+    without, _, _, separator, number, header = min(reading, default=(True, 0, 0, "", 0, []))
+    if without and broken and len(header) < 2:
+        raise broken[0]
     rows = [(row, cells) for row, cells in _rows(path, text, separator) if row > number]
     return Table(header, number, rows, separator, encoding)
 
@@ -102,6 +116,10 @@ def text_of(path: Path) -> tuple[str, str]:
             data = file.read()
     except OSError as error:
         raise DataError(f"cannot read the table {path}", reason(error)) from error
+    members = _members(data)
+    if members and not members & _OF_WORKBOOKS:
+        unpacked = f"unpack it, and name the table in it: unzip {shlex.quote(str(path))}"
+        raise DataError(f"{path} is no CSV text", "found an archive", unpacked)
     if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
         raise DataError(f"{path} is no CSV text", "found a workbook of a spreadsheet", "save it there as CSV (UTF-8)")
     encodings = [name for mark, name in _MARKS if data.startswith(mark)][:1] or ["utf-8", "cp1252", "latin-1"]
@@ -119,37 +137,49 @@ def text_of(path: Path) -> tuple[str, str]:
     raise DataError(f"{path} is not {encodings[-1]} text", wrong, "save it as CSV (UTF-8)")
 
 
+def _members(data: bytes) -> set[str]:
+    """The names in a zip archive; none of anything else, or where it is damaged."""
+    if not data.startswith(b"PK\3\4"):
+        return set()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return {*archive.namelist()}
+    except Exception:  # the parser of damaged archives raises errors of any class
+        return set()
+
+
 def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of each row."""
-    spaced = f'{separator} "' in text and separator != "\t"
+    spaced = separator != "\t" and (f'{separator} "' in text or '\n "' in text or text.startswith(' "'))
+    if separator != "\t" and re.search(rf'" +([{re.escape(separator)}\r\n]|$)', text):
+        text = re.sub(rf"({_QUOTED})(?: +(?=[{re.escape(separator)}\r\n]|$))?", r"\1", text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaced, strict=True)
     number = 0
     try:
         for number, row in enumerate(reader, 1):
             yield number, row
     except csv.Error as error:
-        raise DataError(f"row {number + 1} of {path} is not CSV: {error}") from error
+        remedy = "a quote within a cell that has quotes around it is written twice"
+        if "end of data" in str(error):
+            remedy = f"a cell that begins there has a quote before it and none behind it; {remedy}"
+        raise DataError(f"row {number + 1} of {path} is not CSV: {error}", None, remedy) from error
 
 
 def _header(path: Path, text: str, separator: str, is_header: Callable[[Sequence[str]], bool]) -> tuple[int, list[str]]:
     """Number and cells of the header; of the first row that is no comment where there is none; (0, []) without rows."""
     first: tuple[int, list[str]] = (0, [])
-    try:
-        for number, row in islice(_rows(path, text, separator), _BEFORE_HEADER):
-            comment = bool(row) and row[0].lstrip().startswith("#")
-            cells = [cell.strip() for cell in row]
-            if comment:
-                cells[0] = cells[0].lstrip("# ")
-            if number == 1 and cells and cells[0].casefold().startswith("sep="):
-                continue
-            if is_header(cells):
-                return number, cells
-            if any(cells) and not comment:
-                first = number, cells
-                break
-    except DataError:
-        if separator == _SEPARATORS[0]:
-            raise
+    for number, row in islice(_rows(path, text, separator), _BEFORE_HEADER):
+        comment = bool(row) and row[0].lstrip().startswith("#")
+        cells = [cell.strip() for cell in row]
+        if comment:
+            cells[0] = cells[0].lstrip("# ")
+        if number == 1 and cells and cells[0].casefold().startswith("sep="):
+            continue
+        if is_header(cells):
+            return number, cells
+        if any(cells) and not comment:
+            first = number, cells
+            break
     return first
 
 

@@ -108,9 +108,9 @@ def _of_list(value: Any) -> tuple[list[str], list[Any]]:
 
 
 def _cell(value: Any) -> str:
-    """A value as the cell of a table; that of a list of one is the one."""
-    if isinstance(value, list) and len(value) == 1:
-        return _cell(value[0])
+    """A value as the cell of a table; that of a list of one is the one, that of an empty one is empty."""
+    if isinstance(value, list) and len(value) < 2:
+        return _cell(value[0] if value else None)
     return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

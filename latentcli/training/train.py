@@ -412,7 +412,9 @@ def check_named(images: ImageSet, asked: str = "") -> None:
     if not images.labels.any:
         problem = f"{images.name} has no labels to name the clusters with"
         needed = f", which {asked} needs" if asked else ""
-        raise DataError(problem, f"{images.labels_looked_for}{needed}", "give some: `labels` names a CSV file of them")
+        raise DataError(
+            problem, f"{images.labels_looked_for}{needed}", "give some: `labels` names a table or an .npy file of them"
+        )
     if len(images.labels.occurring) < 2:
         found = f"found {images.labels.occurring[0]!r} alone; a mixture tells two or more apart"
         way_on = "" if "VAL" in asked else ", or train without labels: `no_classes`"

@@ -62,7 +62,7 @@ def test_latents_of_the_images_serve_as_well_as_the_images(call, trained):
     assert set(made[0]["soft_labels"].argmax(axis=1)) == {1, 2}
 
 
-@pytest.mark.parametrize("option", [["--labels", "labels.csv"], ["--resize"], ["--split", "test"]])
+@pytest.mark.parametrize("option", [["--labels", "labels.csv"], ["--resize"], ["--split", "test"], ["--no-label", ""]])
 def test_latents_have_no_use_for_what_is_said_of_images(call, trained, option):
     assert call("encode", trained.train, trained.vae, "-o", "latents.npz").code == 0
     done = call("hybridize", trained.vae, trained.gmm, "--near", "latents.npz", *option)

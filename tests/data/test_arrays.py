@@ -780,7 +780,7 @@ def test_what_cannot_be_labels_is_refused_with_a_hint_that_fits(tmp_path, labels
         ("latents_classes", np.c_[np.zeros(5, int), KINDS, np.arange(5)], "where one holds the classes", "01201"),
         ("attributes", SEVERAL, "column, such as 0, which has 2 ones", "10010"),
         ("kinds", np.c_[np.arange(5).astype(str), TEXTS], "column, such as 1", TEXTS),
-        ("soft_labels", SOFT, "train-cnn learns by `hybrids`", "10200"),
+        ("soft_labels", SOFT, "train-cnn DATA --hybrids ", "10200"),
         ("probabilities", SOFT.astype("f4"), "the likeliest class of each", "10200"),
     ],
 )
@@ -1150,12 +1150,79 @@ def test_a_column_of_several_labels_is_named_by_the_line_that_takes_it(tmp_path,
 @pytest.mark.parametrize(
     ("labels", "remedy"),
     [([1, 2, 3], "count from 1"), ([0, 1, 3], "give 4 names"), ([0, 4, 5], "give 6 names"), ([2, 3, 3], "give 4 names"),
-     ([0, 1, 255], "means no label: `no_label` 255")],
+     ([0, 1, 255], "means no label: `no_label` 255"), ([1, 4, 8, 9], "give a name to each of its 4 numbers")],
 )  # fmt: skip
 def test_numbers_without_names_are_refused_with_the_way_on_that_fits_them(labels, remedy):
     with pytest.raises(DataError, match="which has no name in class_names") as caught:
         encode_labels(np.array(labels), np.array(["a", "b", "c"]), "set")
     assert remedy in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "told"),
+    [
+        ("a69.npy", "a69_labels.npy", True), ("X_train.npy", "y_train.npy", True), ("images.npz", "targets.npy", True),
+        ("data.npy", "labels.csv", True), ("x_test.npy", "y_train.npy", False), ("a.npy", "b_labels.npy", False),
+        ("a.npy", "a_two.npy", False), ("x.npy", "y.txt", False),
+    ],
+)  # fmt: skip
+def test_a_file_that_may_be_the_labels_of_an_array_file_is_told(tmp_path, images, labels, told):
+    x = pixels(5, 8, 8)
+    np.savez(images, data=x) if images.endswith("npz") else np.save(images, x)
+    if labels.endswith("npy"):
+        np.save(labels, KINDS)
+    else:
+        (tmp_path / labels).write_text("Label\n" + "\n".join(map(str, KINDS)))
+    found = load(images)
+    assert ([labels in note for note in found.notes] == [True]) == told
+    if told:
+        again = load(images, labels=found.notes[0].split("`labels` ")[1])
+        assert again.labels.texts.tolist() == [str(kind) for kind in KINDS]
+        assert not again.notes
+        assert not load(images, no_classes=True).notes
+    np.save(labels, KINDS[:4]) if labels.endswith("npy") else (tmp_path / labels).unlink()
+    assert not load(images).notes
+
+
+@pytest.mark.parametrize(("pixels", "axes"), [(784, "-1, 28, 28"), (4096, "-1, 64, 64"), (192, "-1, 3, 8, 8")])
+@pytest.mark.parametrize("labels", [True, False])
+def test_an_image_a_column_is_told_with_the_call(tmp_path, pixels, axes, labels):
+    path = saved(tmp_path, data=np.zeros((pixels, 120), np.uint8), **({"labels": np.arange(120) % 3} if labels else {}))
+    with pytest.raises(DataError, match="not images") as caught:
+        load(path)
+    assert f"a column per image? reshape it: data.T.reshape({axes})" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (np.array("cat, dog,fox"), "cat dog fox"), (np.array(["cat;dog;fox"]), "cat dog fox"),
+        (np.array("cat dog fox"), "cat dog fox"), (np.array([["cat\ndog\nfox"]]), "cat dog fox"),
+        (np.array(["a", "b", "a"]), "a_0 b a_2"), (np.array(["a", "", "b"]), "a _1 b"),
+    ],
+)  # fmt: skip
+def test_one_text_and_names_that_do_not_differ_are_refused_with_the_call_that_makes_names(names, expected):
+    with pytest.raises(DataError, match="class_names") as caught:
+        encode_labels(np.arange(3), names, "set")
+    line = re.split("class_names = |such as ", caught.value.remedy)[1]
+    made = np.array(eval(line, {"numpy": np, "class_names": names}))
+    assert encode_labels(np.arange(3), made, "set")[0].texts.tolist() == expected.split()
+    assert encode_labels(np.zeros(3, int), np.array(["polar bear"]), "set")[0].names == ("polar bear",)
+
+
+@pytest.mark.parametrize("numbers", [[1, 4, 8], [2, 5, 7], [10, 20, 30], [0, 1, 7]])
+def test_names_of_the_values_in_turn_are_told_with_the_call_and_names_that_are_the_values_are_taken(numbers):
+    labels = np.array([*numbers, numbers[0]])
+    with pytest.raises(DataError, match=rf"in turn, {numbers[0]} a, {numbers[1]} b, {numbers[2]} c") as caught:
+        encode_labels(labels, np.array(["a", "b", "c"]), "set")
+    line = caught.value.remedy.split("labels = ")[1].split(";")[0]
+    made = eval(line, {"numpy": np, "labels": labels})
+    assert encode_labels(made, np.array(["a", "b", "c"]), "set")[0].texts.tolist() == ["a", "b", "c", "a"]
+    for names in (np.array(numbers)[::-1], np.array(numbers).astype(str)):
+        found, notes = encode_labels(np.append(labels, -1), names, "set")
+        assert found.texts.tolist() == [*map(str, [*numbers, numbers[0]]), ""]
+        assert found.names == tuple(map(str, names))
+        assert "the names in class_names themselves" in notes[0]
 
 
 @pytest.mark.parametrize("names", [

@@ -1,7 +1,9 @@
 """What is no image file that is read, and the way to one that is."""
 
+import json
 import shlex
 
+import numpy as np
 import pytest
 
 from latentcli.core.errors import DataError
@@ -25,3 +27,48 @@ def test_an_address_is_not_downloaded_and_shown_as_it_was_given(address):
     with pytest.raises(DataError, match=f"{address.rstrip('/')} is an address") as refused:
         load(address)
     assert "download it" in refused.value.remedy
+
+
+X = np.random.default_rng(0).integers(0, 256, (4, 8, 8))
+Y = ["sad", "glad", "sad", "glad"]
+
+
+def joined(separator, images=X):
+    return [separator.join(map(str, image.ravel().tolist())) for image in images]
+
+
+PIXELS = {
+    "FER2013": ("f.csv", "emotion,pixels,Usage\n" + "".join(
+        f"{y},{x},{u}\n" for x, y, u in zip(joined(" "), Y, ["Training", "Training", "Test", "Test"], strict=True))),
+    "lists in quotes": ("f.csv", "id;class;image\n" + "".join(
+        f'{n};{y};"[{x}]"\n' for n, (x, y) in enumerate(zip(joined(", "), Y, strict=True)))),
+    "no header": ("f.tsv", "".join(f"{x}\t{y}\n" for x, y in zip(joined(" "), Y, strict=True))),
+    "long cells": ("f.csv", "pixels,y\n" + "".join(
+        f"{x},{y}\n" for x, y in zip(joined(" ", X.repeat(32, 1).repeat(32, 2)), Y, strict=True))),
+    "rows": ("f.json", json.dumps({"y": Y, "x": X.reshape(4, 64).tolist()})),
+    "images": ("f.json", json.dumps(X.tolist())),
+    "objects": ("f.json", json.dumps([{"n": n / 2, "image": x.tolist(), "label": y}
+                                      for n, (x, y) in enumerate(zip(X / 255, Y, strict=True))])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PIXELS)
+def test_pixels_in_text_are_refused_with_the_python_that_makes_an_array_file_of_them(tmp_path, case):
+    name, text = PIXELS[case]
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=r"not images\n  found [\d,]+ (pixels|numbers)") as refused:
+        load(tmp_path / name)
+    exec(refused.value.remedy.split("in Python: ")[1], {})
+    found = load((tmp_path / name).with_suffix(".npz"))
+    expected, labels = (X[:2], Y[:2]) if case == "FER2013" else (X, Y if "images" not in case else [""] * 4)
+    assert np.array_equal(found.images[:, 0, :: found.images.shape[2] // 8, :: found.images.shape[3] // 8], expected)
+    assert found.labels.texts.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a.png": "cat"}', "[1, 2]", "{", '[["a.png", "cat"]]', "[[1, 2], [3]]", "[[[[" * 9**5]
+)
+def test_other_json_may_be_labels(tmp_path, text):
+    (tmp_path / "f.json").write_text(text)
+    with pytest.raises(DataError, match="labels of images are given beside them"):
+        load(tmp_path / "f.json")

@@ -1,14 +1,16 @@
 """Labels beside the images."""
 
+import io
 import json
 import re
+import zipfile
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from latentcli.artifacts.tables import write_labels
-from latentcli.core.errors import DataError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.core.labels import UNLABELLED
 from latentcli.data import ImageSet, Labels, load
 from latentcli.data.labels import with_labels
@@ -22,6 +24,23 @@ def written(tmp_path, text, encoding="utf-8"):
     path = tmp_path / "labels.csv"
     path.write_bytes(text.encode(encoding))
     return path
+
+
+@pytest.mark.parametrize(
+    "cells", ["['cat'] [\"dog\"] []", "('cat',) {'dog'} ()", '["cat"] dog unknown', "cat ['dog'] ['']"]
+)
+def test_lists_of_one_label_are_that_label(tmp_path, cells):
+    rows = "".join(f"{row};{cell}\n" for row, cell in enumerate(cells.split()))
+    found = with_labels(images(3), written(tmp_path, f"id;label\n{rows}"))
+    assert found.labels.texts.tolist() == ["cat", "dog", ""]
+    assert "lists of one are read without brackets" in found.notes[0]
+
+
+def zipped(name):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, "File,Label\n0,a\n")
+    return packed.getvalue()
 
 
 def test_rows_of_arrays_are_named_by_number(tmp_path):
@@ -74,13 +93,48 @@ def test_columns_that_are_the_path_together_are_read_so(tmp_path, table, told):
         ("id\tfile\tclass\n0\ta\tb\tc.png\tcat\n", '0\t"a\tb\tc.png"\tcat'),
     ],
 )  # fmt: skip
-def test_a_row_of_too_many_cells_is_shown_as_it_is_to_be_written(tmp_path, table, row):
+def test_a_row_whose_path_is_in_too_many_cells_is_shown_as_it_is_to_be_written(tmp_path, table, row):
     files = ("a,b.png", "a;b.png", "a\tb\tc.png")
     with pytest.raises(DataError, match="too many cells") as caught:
         with_labels(images(3, files=files), written(tmp_path, table))
     assert str(caught.value.remedy).endswith(f"double quotes around that cell: {row}")
     header, _, _ = table.partition("\n")
     assert with_labels(images(3, files=files), written(tmp_path, f"{header}\n{row}\n")).labels.any
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "file,cat,dog\na.png,0.9,0.1\nb.png,0.2,0.8\n", "# of a CNN\nid; cat ; dog; fox\n\na;70;20;10\nb;1;98.5;0.5\n",
+        "cat\tdog\tpath\n0.501\t0.5\tset/a.png\n0\t1.0\tset/b.png\n",
+    ],
+)  # fmt: skip
+def test_soft_labels_in_a_table_are_refused_with_the_python_that_takes_the_likeliest(tmp_path, table):
+    known = images(2, files=("a.png", "b.png"))
+    with pytest.raises(DataError, match="holds soft labels") as caught:
+        with_labels(known, written(tmp_path, table))
+    exec(caught.value.remedy.split("labels_likeliest.csv: ")[1], {})
+    assert with_labels(known, tmp_path / "labels_likeliest.csv").labels.texts.tolist() == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "label"),
+    [
+        ("file,label\n1.png,a, b\n", '1.png,"a, b"', "a, b"), ("file,label\n1.png,1,000\n", '1.png,"1,000"', "1,000"),
+        ("class;file\nx;y;z;2.PNG\n", '"x;y;z";2.PNG', "x;y;z"), ("id,label\n0002,a,b\n", '0002,"a,b"', "a,b"),
+    ],
+)  # fmt: skip
+def test_a_row_whose_label_is_in_too_many_cells_is_shown_with_quotes_around_it(tmp_path, table, row, label):
+    files = ("a/1.png", "a/2.png", "0002.png")
+    with pytest.raises(DataError, match="too many cells") as caught:
+        with_labels(images(3, files=files), written(tmp_path, table))
+    assert str(caught.value.remedy).endswith(f"double quotes around that cell: {row}")
+    header, _, _ = table.partition("\n")
+    found = with_labels(images(3, files=files), written(tmp_path, f"{header}\n{row}\n"))
+    assert found.class_names == (label,)
+    with pytest.raises(DataError) as caught:
+        with_labels(images(3, files=files), written(tmp_path, "file,label,note\n1.png,x,y, z\n"))
+    assert str(caught.value.remedy).endswith("around that cell")  # which of two, nobody can tell
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -120,7 +174,11 @@ def test_a_header_is_required(tmp_path, text):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"PK\x03\x04" + bytes(50), "workbook"), (b"\xff\xfeF", "not utf-16 text"), (b"File,La\0bel\n", "null"),
+        (b"PK\x03\x04" + bytes(50), "workbook"), (zipped("labels.csv"), "an archive\n  unpack it"),
+        (zipped("[Content_Types].xml"), "workbook"),
+        (b'File,Label\n"a.png,1\nb.png,2\n', "row 2 .* not CSV.*\n.*none behind it"),
+        (b'File,Label\n"a"b.png,1\n', "row 2 .* not CSV.*\n.*written twice"),
+        (b"\xff\xfeF", "not utf-16 text"), (b"File,La\0bel\n", "null"),
         (b'"File,Label\n0,a\n', "row 1 .* not CSV"),
     ],
 )  # fmt: skip
@@ -130,6 +188,49 @@ def test_what_is_no_table_is_refused(tmp_path, content, complaint):
         with_labels(images(2), tmp_path / "labels.csv")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"File" , "Label"\n"0" , "a, b"\n"1", "say ""hi"" , you" \n',
+        ' "File";"Label"  \r\n "0" ;"a, b"\r\n "1";"say ""hi"" , you"',
+        '"File"\t"Label"\n"0"\t"a, b"\n"1"\t"say ""hi"" , you"\n',
+    ],
+)
+def test_blanks_around_quotes_are_no_part_of_cells(tmp_path, text):
+    found = with_labels(images(2), written(tmp_path, text))
+    assert found.labels.texts.tolist() == ["a, b", 'say "hi" , you']
+    with pytest.raises(DataError, match=r"begin it with the line File.+Label"):
+        with_labels(images(2), written(tmp_path, text.split("\n", 1)[1]))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "files"),
+    [(range(1, 25), "{:04}"), (range(24), "IMG_{}"), (range(2, 26), "photo{}"), (range(100, 124), "{}")],
+)
+def test_numbers_of_rows_for_files_are_refused(tmp_path, numbers, files):
+    known = images(24, files=tuple(f"{files.format(row)}.png" for row in [1, *range(900, 923)]))
+    table = written(tmp_path, "id,label\n" + "".join(f"{number},{number % 2}\n" for number in numbers))
+    with pytest.raises(DataError, match=r"numbers its rows.*\n.*\n.*Label alone"):
+        with_labels(known, table)
+    some = written(tmp_path, "id,label\n" + "".join(f"{number},{number % 2}\n" for number in range(900, 930)))
+    if files == "{}":
+        assert with_labels(known, some).labels.known.sum() == 23
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "gbk", "cp1251"])
+def test_letters_that_may_be_of_another_encoding_are_shown(tmp_path, encoding):
+    text = "File,Label\n0,{}\n".format({"cp932": "\u732b", "gbk": "\u72d7", "cp1251": "\u043a\u043e\u0442"}[encoding])
+    (note,) = with_labels(images(1), written(tmp_path, text, encoding)).notes
+    assert re.search(r"read as Windows-1252, such as '.+'; if that is wrong, save it as UTF-8", note)
+
+
+def test_a_file_of_latentcli_is_no_table_of_labels(tmp_path):
+    np.savez("graph.npz", points=1, probabilities=2)
+    (tmp_path / "graph.npz").rename("graph.csv")
+    with pytest.raises(UsageError, match=r"graph.csv is a graph, and stands where labels belong"):
+        with_labels(images(2), tmp_path / "graph.csv")
+
+
 def test_unreadable_files_of_labels(tmp_path):
     for path in (tmp_path, tmp_path / "none.csv"):
         with pytest.raises(DataError, match="cannot read the table"):
@@ -137,6 +238,7 @@ def test_unreadable_files_of_labels(tmp_path):
 
 
 PHOTOS = ("day 1/001.png", "day 1/002.png", "day 2/010.png", "day 2/Café.jpeg", "x.PNG")
+TURN = "'day 1/001.png' to 'day 1/002.png'"
 TWO = {"day 1/002.png": "cat", "day 2/010.png": "dog"}
 
 
@@ -253,7 +355,7 @@ def test_several_classes_or_none_in_the_columns_of_a_row_are_refused(tmp_path, r
     ("text", "remedy"),
     [
         ("photo;kind\nx;cat\n", "call the columns .* File;Label"),
-        ("a.png;cat\n", "begin it with the line File;Label"),
+        ("a.png;cat\n", "begin it with the line File.+Label"),
         ("a,b,c\nx.PNG,1,cat\n", "call the columns .* File,Label"),
         ("img_0.png 0\nimg_1.png 1\n", "commas between the cells"),
         ("File,Label\n0,cat,dog\n", "quotes"),
@@ -296,7 +398,7 @@ def test_of_columns_of_labels_names_go_before_the_numbers_that_they_name(tmp_pat
     ("cells", "several"),
     [
         ("cat dog cat|dog", "'cat|dog', and 'cat' and 'dog' alone elsewhere"), ("dog dog;fox fox", "'dog;fox'"),
-        ("1 2 1,2", "'1,2'"), ("a b ['a','b']", "and 'a' and 'b' alone"), ("b/a b a", "'b/a'"),
+        ("1 2 1,2", "'1,2'"), ("a b ['a','b']", "a list of 2"), ("b/a b a", "'b/a'"), ("a b ('c',1)", "a list of 2"),
     ],
 )  # fmt: skip
 def test_several_labels_in_a_cell_are_refused(tmp_path, cells, several):
@@ -342,7 +444,16 @@ def test_names_of_classes_are_one_label_each(tmp_path, labels, names, refused):
 
 
 @pytest.mark.parametrize(
-    ("cells", "told"), [("a|b a c|b", True), ("a;b b;c c;a", True), ("x;y z w", False), ("km/h mph m/s", False)]
+    ("cells", "told"),
+    [
+        ("a|b a c|b", True),
+        ("a;b b;c c;a", True),
+        ("x;y z w", False),
+        ("km/h mph m/s", False),
+        ("a;b a;b a;b", True),
+        ("a|1 b|2 c|3", True),
+        ("(a) [b] {c}", False),
+    ],
 )
 def test_what_may_be_several_labels_in_a_cell_is_told(tmp_path, cells, told):
     rows = [f'{row}\t"{cell}"' for row, cell in enumerate(cells.split())]
@@ -400,6 +511,15 @@ def test_labels_in_json(tmp_path, case, suffix):
     assert found.labels.texts.tolist() == ["cat", "", "", "", "dog"]
 
 
+@pytest.mark.parametrize("table", ["labels.json", "labels.csv", "labels.npy"])
+def test_labels_that_name_no_files_are_told_to_be_those_of_files_in_turn(tmp_path, table):
+    (tmp_path / "labels.json").write_text('["b", "a"]')
+    (tmp_path / "labels.csv").write_text("Label\nb\na\n")
+    np.save(tmp_path / "labels.npy", ["b", "a"])
+    told = [with_labels(images(2, files=files), tmp_path / table).notes for files in (PHOTOS[:2], None)]
+    assert told == [(f"{table} names no files: its labels are taken for those of set in turn, {TURN}",), ()]
+
+
 def test_numbers_and_marks_of_formulas_in_json_are_what_they_are(tmp_path):
     path = tmp_path / "labels.json"
     path.write_text('{"0": "=a", "1": "\'+b", "2": 7, "3": -1, "4": 2.0, "5": true, "6": "\\u00e9"}')
@@ -420,6 +540,9 @@ def test_one_line_of_json_is_one_row(tmp_path):
         ('{"0": "a"', "is no JSON"), ('{"0": "a"}\n{', "no JSON(.|\\n)*in line 2"), ("[" * 100_000, "is no JSON"),
         ('[["0", ["a", "b"]], ["1", "a"], ["1", "b"]]', "row 3 .* labels '1' again"),
         ('[["0", ["a", "b"]], ["1", "a"], ["2", "b"]]', "several labels in 1 of 3 cells"),
+        ('{"0": ["a", "b"], "1": ["c"], "2": []}', "several labels in 1 of 2 cells(.|\\n)*a list of 2\\n.*such as 'a'"),
+        ('[{"file": 0, "label": [1, 2, null]}, {"file": 1, "label": 3}]', "a list of 3"),
+        ('{"file": "0", "label": {"name": "1"}}\n{"file": "1", "label": {"name": "2"}}', "an object.*\n.*\n.*'name'"),
         ('[["9", "a"]]', "row 1 of labels.json labels '9', which set does not have"),
     ],
 )  # fmt: skip

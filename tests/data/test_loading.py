@@ -113,6 +113,12 @@ def test_arguments_out_of_range():
         load("digits", split="val")
     with pytest.raises(UsageError, match="leaves no classes"):
         load("digits", classes=["1"], no_classes=True)
+    for labels in ("", ".", Path()):
+        with pytest.raises(UsageError, match="`labels` names no file"):
+            load("digits", labels=labels)
+    for none in ([], [""], [" "]):
+        with pytest.raises(UsageError, match=r"`classes` names no class\n.*leave it out"):
+            load("digits", classes=none)
     for size in (0, 7, 257):
         with pytest.raises(UsageError, match="image size"):
             load("digits", image_size=size)
