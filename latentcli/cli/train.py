@@ -94,6 +94,8 @@ def train(
         if labels_per_class is not None:  # refused now, not after hours of training
             labelled_per_class(naming, labels_per_class, training.seed)
     ended = training_progress.finished(output, state, device) if training.resume else None
+    if named and ended is None:
+        inputs.tell_replaced(gmm, "--gmm", replaced=output)
     with training_progress.TrainingProgress() as listener:
         trained = train_model(
             images, model=model, continue_from=begun, classes=len(naming.class_names) if named else 0, device=device,

@@ -22,7 +22,7 @@ from latentcli.data.decoding import Decoded, decode_all
 from latentcli.data.foreign import converting, reading_arrays, suffix_of
 from latentcli.data.paired_folders import paired
 from latentcli.formats.pixel_values import PixelRules, pixels_of
-from latentcli.formats.regular_files import reason
+from latentcli.formats.regular_files import kind, reason
 from latentcli.formats.spelled_paths import of_page
 
 SYSTEM = (
@@ -239,13 +239,15 @@ class _Folder:
 class Entries:
     """What a folder holds; paths are within it, with slashes, and sorted.
 
-    A FIFO or a broken link with the suffix of an image is among the images: it will be listed as unreadable.
+    A FIFO or a broken link with the suffix of an image is among the images: it will be listed as unreadable. A broken
+    link without a suffix may have led to a folder.
 
     Attributes:
         images: paths of all entries with the suffix of an image.
         others: paths of the files with other suffixes, or none.
         hidden: paths of files and folders with a leading dot, and of those that are a system's.
         again: paths of links to folders that are read under another path.
+        broken: paths of other links that lead to nothing.
         folders: paths of the folders directly within.
     """
 
@@ -253,6 +255,7 @@ class Entries:
     others: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
 
     @classmethod
@@ -299,6 +302,8 @@ class Entries:
                     self._enter(inner, links, seen)
             elif is_image(folder.path / entry.name):
                 self.images.append(path)
+            elif entry.is_symlink() and kind(Path(entry.path)) is None:
+                self.broken.append(path)
             else:
                 self.others.append(path)
 
@@ -343,10 +348,15 @@ class Entries:
             lines.append(f"{name}: {medical}")
         if self.again:
             lines.append(f"{name}: each folder is read once; passed over further links: {_some(self.again)}")
+        lines += self.note_of_broken(name)
         full = {path.split("/")[0] for path in self.images}
         if empty := [each for each in self.folders if each not in full]:
             lines.append(f"{name}: no images in {_some(empty)}")
         return lines
+
+    def note_of_broken(self, name: str) -> tuple[str, ...]:
+        """A line for links that lead to nothing, where there are some."""
+        return (f"{name}: passed over links to what is not there: {_some(self.broken)}",) if self.broken else ()
 
 
 def is_hidden(name: str) -> bool:
@@ -392,7 +402,8 @@ def _checked(
     depths = {path.count("/") for path in paths}
     if not paths:
         kinds = sorted({suffix_of(path) or "no suffix" for path in entries.others})
-        found = ", ".join([*kinds[:8], *entries.of_system]) or "nothing"
+        nowhere = [f"links to what is not there ({_some(entries.broken)})"] if entries.broken else []
+        found = ", ".join([*kinds[:8], *nowhere, *entries.of_system]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         archives = [path for path in entries.others if is_archive(Path(path))]
         way = f"archives are read one at a time: name {archives[0]} itself" if archives else ""
@@ -402,15 +413,19 @@ def _checked(
         raise DataError(f"{folder} holds no images", expected, way or "name another folder")
     if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
-        top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))
+        top, inner = (next(path for path in paths if ("/" in path) == deep) for deep in (False, True))
         remedy = f"move {top} and the like into sub-folders, one per class, or unlabelled; or give `labels`"
+        if 1 not in depths and all(path.startswith(f"{inner.split('/')[0]}/") for path in paths if "/" in path):
+            remedy = (
+                f"if {top} is not meant, name the folder of the others: {folder / inner.split('/')[0]}; or {remedy}"
+            )
         raise DataError(problem, f"found {top} and {inner}", remedy)
     if classes_from_folders and classes is None and entries.paired:
         pictures, drawn = entries.paired
         found = f"found {', '.join(pictures)} beside {', '.join(drawn)}"
         remedy = f"name one folder: {folder / pictures[0]}; if they are classes: `classes` {','.join(pictures + drawn)}"
         raise DataError(f"the sub-folders of {folder} look like images and what was drawn over them", found, remedy)
-    if classes_from_folders and depths == {1}:
+    if classes_from_folders and 0 not in depths:
         _check_lost(folder, entries, classes)
     return paths
 
@@ -424,10 +439,17 @@ def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -
     full = {path.split("/")[0] for path in entries.images}
     wanted = [name for name in entries.folders if name not in full and (classes is None or name in classes)]
     doubled = [path for path in entries.again if "/" not in path and (classes is None or path in classes)]
-    for name in (*wanted, *doubled):
+    broken = [path for path in entries.broken if "/" not in path and not suffix_of(path)]
+    broken = [path for path in broken if classes is None or path in classes]
+    for name in (*wanted, *doubled, *broken):
         lost = [path for path in entries.others if path.startswith(f"{name}/") and not path.lower().endswith(TEXTS)]
+        nowhere = [path for path in entries.broken if path.startswith(f"{name}/")]
         if name in doubled:
             found, way = "it is a link to a folder that is read under another name", ""
+        elif name in broken or (nowhere and not lost):
+            of_class = name if name in broken else nowhere[0]
+            found = f"{of_class} is a link to what is not there: {os.path.realpath(folder / of_class)}"
+            way = f"put it right, or {_leave_out(full)}"
         elif lost:
             kinds = sorted({suffix_of(path) or "no suffix" for path in lost})
             found = f"found {len(lost)} files with {', '.join(kinds[:8])}, such as {lost[0]}"

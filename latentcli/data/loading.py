@@ -11,7 +11,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
-from latentcli.core.labels import NO_LABEL, Labels, composed
+from latentcli.core.labels import NO_LABEL, Labels, check_some, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
 from latentcli.data import SOURCES, sizing, splits
@@ -89,6 +89,7 @@ def load(
     if no_classes and classes is not None and labels is None:
         raise UsageError("`no_classes` leaves no classes to choose by `classes`", remedy="leave one of them out")
     if classes is not None:
+        check_some(classes)
         classes = [composed(name) for name in classes]
         if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
             no_label = [name for name in meant if name not in classes]
@@ -265,6 +266,8 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
     prefix = f"{inner.relative_to(path).as_posix()}/" if inner != path else ""
     if prefix and not parts:
         notes = (f"{name} holds nothing but {prefix}, which is read",)
+    if prefix:
+        notes = (*notes, *folders.Entries.of(path, deepest=-1).note_of_broken(name))
     images = folders.load(
         inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
         how.progress, how.no_label, how.rules, below,

@@ -62,7 +62,7 @@ def test_latents_of_the_images_serve_as_well_as_the_images(call, trained):
     assert set(made[0]["soft_labels"].argmax(axis=1)) == {1, 2}
 
 
-@pytest.mark.parametrize("option", [["--labels", "labels.csv"], ["--resize"], ["--split", "test"]])
+@pytest.mark.parametrize("option", [["--labels", "labels.csv"], ["--no-label", ""], ["--resize"], ["--split", "test"]])
 def test_latents_have_no_use_for_what_is_said_of_images(call, trained, option):
     assert call("encode", trained.train, trained.vae, "-o", "latents.npz").code == 0
     done = call("hybridize", trained.vae, trained.gmm, "--near", "latents.npz", *option)
@@ -135,7 +135,7 @@ def test_images_that_nothing_uses_are_refused(call, trained):
         (2, "--resize is of images", ["--resize"]),
         (3, "nowhere.npz", ["--strategy", "between", "--near", "nowhere.npz"]),
         (3, "is empty", ["--strategy", "between", "--near", ""]),
-        (2, "found none", ["--classes", ""]),
+        (2, "names no class", ["--classes", ""]),
         (2, "from 0 to 0.999999", ["--min-confidence", "1"]),
         (6, "is not a folder", ["--folder", "full/file"]),
         (3, "nowhere.npz", ["--strategy", "posterior", "--near", "nowhere.npz"]),
