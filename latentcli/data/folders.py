@@ -20,7 +20,7 @@ from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
 from latentcli.data.foreign import converting, reading_arrays, suffix_of
-from latentcli.data.paired_folders import paired
+from latentcli.data.paired_folders import drawn_over, paired
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import kind, reason
 from latentcli.formats.spelled_paths import of_page
@@ -86,7 +86,8 @@ def load(
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
     nested = _note_of_nested(decoded.files, name, 0 if below is None else 1, folder) if labelled else ()
     tables = _note_of_tables(name, entries.others) if classes_from_folders and len(class_names) < 2 else ()
-    notes = (*entries.notes(name), *_note_of_paired(folder, entries, classes_from_folders), *tables, *nested)
+    of_pairs = (*_note_of_paired(folder, entries, classes_from_folders), *_note_of_drawn(folder, files))
+    notes = (*entries.notes(name), *of_pairs, *tables, *nested)
     return _as_set(decoded, labels, name, notes, of_labels, rules or PixelRules())
 
 
@@ -143,6 +144,20 @@ def _note_of_paired(folder: Path, entries: "Entries", classes_from_folders: bool
     pictures, drawn = entries.paired
     what = f"{', '.join(pictures)} and {', '.join(drawn)} are read together"
     return (f"{called(folder)}: {what}; to leave out what was drawn over images, name {folder / pictures[0]}",)
+
+
+def _note_of_drawn(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
+    """A note where files such as ``1_mask.png`` lie beside ``1.png``, with the line that leaves them out."""
+    over, patterns = drawn_over(files)
+    if not over:
+        return ()
+    first = next(iter(over))
+    what = f"{len(over)} images are called as what was drawn over others, such as {first} over {over[first]}"
+    if not patterns:
+        return (f"{called(folder)}: {what}: to leave them out, move them elsewhere",)
+    ignored = f"ignore=shutil.ignore_patterns({', '.join(map(repr, patterns))})"
+    copied = f"import shutil; shutil.copytree({str(folder)!r}, {f'{folder}_images'!r}, {ignored})"
+    return (f"{called(folder)}: {what}: to leave them out, name {folder}_images after, in Python: {copied}",)
 
 
 def _note_of_nested(files: Sequence[str], name: str, level: int, folder: Path) -> tuple[str, ...]:

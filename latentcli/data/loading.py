@@ -272,6 +272,10 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
         how.progress, how.no_label, how.rules, below,
     )  # fmt: skip
+    if not parts and how.classes is None and (seeming := splits.seem_parts(images.labels.occurring)):
+        others = ",".join(each for each in images.class_names if each not in seeming)
+        way = f"if so, leave it out: `classes` {others}, or move the others to a folder train beside it"
+        notes = (*notes, f"{name}: {', '.join(seeming)} is called as a part is, and was read as a class; {way}")
     return replace(
         images, name=name, parts=tuple(parts), notes=(*notes, *images.notes), elsewhere=elsewhere,
         files=tuple(prefix + file for file in images.files or ()),

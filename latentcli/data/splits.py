@@ -24,7 +24,7 @@ OF_EACH = ("split", "splits", "partition", "subset", "part", "fold", "set", "usa
 """Names of an array, or of a column, that tells the part of each image."""
 _NAME = re.compile(
     rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?"
-    r"(?:[_\-. ]?\d+k?)?(?:[_\-. ](?P<after>.+))?",
+    r"(?:[_\-. ]?\d+k?)?(?:[_\-. ](?P<after>.+)|(?-i:(?P<domain>[A-Z])))?",
     re.IGNORECASE,
 )
 _DEEPEST = 16  # folders that hold nothing but one other
@@ -61,7 +61,7 @@ class Wanted:
 def part_of(name: str) -> str | None:
     """The part that a folder of this name holds, such as "val" of ``Validation_set`` and ``val2017``, or None."""
     found = _NAME.fullmatch(name.strip())
-    return None if found is None or found["after"] else PART_OF[found["part"].lower()]
+    return None if found is None or found["after"] or found["domain"] else PART_OF[found["part"].lower()]
 
 
 def _called_as(part: str, source: Path) -> Path | None:
@@ -85,8 +85,15 @@ def _called_as(part: str, source: Path) -> Path | None:
 
 
 def _around(name: re.Match[str]) -> tuple[str, str]:
-    """The text before and behind the part in a name, in lower case."""
-    return (name["before"] or "").casefold(), (name["after"] or "").casefold()
+    """The text before and behind the part in a name, in lower case, but for what numbers the parts: ``01_train``."""
+    before = re.sub(r"^\d{1,2}$", "", name["before"] or "")
+    return before.casefold(), (name["after"] or name["domain"] or "").casefold()
+
+
+def seem_parts(classes: Sequence[str]) -> list[str]:
+    """Those of several classes that are called as parts are, but ``train``, which is a vehicle, too."""
+    alone = [name for name in classes if (found := _NAME.fullmatch(name)) is not None and _around(found) == ("", "")]
+    return [name for name in alone if part_of(name) != "train"] if len(classes) > len(alone) else []
 
 
 Part = Path | Mapping[str, str]

@@ -52,6 +52,13 @@ LAYOUTS = [
     ("bus_station/1 train_station/2", {}, "bus_station/1 train_station/2", "bus_station train_station", None),
     ("test_a/1 train_b/2", {}, "test_a/1 train_b/2", "test_a train_b", None),
     ("train/a/1 test/2", {"split": "test"}, "test/2", "", "test is read"),
+    ("01_train/a/1 01_train/b/2 02_val/a/3 03_test/b/4", {"split": "test"}, "03_test/b/4", "b", "test is read"),
+    ("1-train/a/1 2-test/a/2", {}, "1-train/a/1", "a", "train is read"),
+    ("with/1 without/2 test/3", {}, "test/3 with/1 without/2", "test with without", "leave it out: `classes` with,wi"),
+    ("cat/1 dog/2 val_images/3", {}, "cat/1 dog/2 val_images/3", "cat dog val_images", "val_images is called as a pa"),
+    ("cat/1 pregnancy_test/2", {}, "cat/1 pregnancy_test/2", "cat pregnancy_test", None),
+    ("trainA/1 trainZ/2", {}, "trainA/1 trainZ/2", "trainA trainZ", None),
+    ("trainA/a/1 testA/a/2", {"split": "test"}, "testA/a/2", "a", "test is read"),
     ("train/1 bus/2 tram/3", {}, "bus/2 train/1 tram/3", "bus train tram", None),
     ("dataset/a/1 dataset/b/2", {}, "dataset/a/1 dataset/b/2", "ab", "nothing but dataset/"),
     ("a/1 a/left/2 a/left/far/3 b/4", {}, "a/1 a/left/2 a/left/far/3 b/4", "ab", "belong to the class"),
@@ -288,6 +295,9 @@ def test_parts_that_are_not_there_or_there_twice(tmp_path):
     (tmp_path / "joined/test_dog").rename(tmp_path / "joined/dog")
     with pytest.raises(DataError, match=r"several sets of parts\n  found .*train_cat, .*train_dog"):
         load(tmp_path / "joined")
+    put(tmp_path / "domains", *(f"{part}{each}/1.png" for part in ("train", "test") for each in "AB"))
+    with pytest.raises(DataError, match=r"several sets of parts\n  found trainA, testA, trainB, testB\n  name one of"):
+        load(tmp_path / "domains")
     put(tmp_path / "other", "val/a/1.png", "test/a/2.png")
     with pytest.raises(DataError, match=r"no train part\n  found val and test\n  choose one: `split` val"):
         load(tmp_path / "other")
