@@ -182,8 +182,9 @@ def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
         return {}
     others = {around: of for around, of in groups.items() if of is not parts}
     if more := [of for around, of in others.items() if chosen_around[1] or (around[1] and len(of) > 1)]:
+        first = next(parts[part][0] for part in PARTS if part in parts)
         found_names = ", ".join(name for of in (parts, *more) for several in of.values() for name in several)
-        remedy = f"name one of them: {folder / parts[next(iter(parts))][0]}; if they are classes, make folders train/…"
+        remedy = f"name one of them: {folder / first}; if they are classes, make folders train/…"
         raise DataError(f"{folder} has several sets of parts", f"found {found_names}", remedy)
     for part, several in parts.items():
         if len(several) > 1:

@@ -296,7 +296,7 @@ def test_parts_that_are_not_there_or_there_twice(tmp_path):
     with pytest.raises(DataError, match=r"several sets of parts\n  found .*train_cat, .*train_dog"):
         load(tmp_path / "joined")
     put(tmp_path / "domains", *(f"{part}{each}/1.png" for part in ("train", "test") for each in "AB"))
-    with pytest.raises(DataError, match=r"several sets of parts\n  found trainA, testA, trainB, testB\n  name one of"):
+    with pytest.raises(DataError, match=r"several sets of parts\n  found testA, trainA, testB, trainB\n  name one of"):
         load(tmp_path / "domains")
     put(tmp_path / "other", "val/a/1.png", "test/a/2.png")
     with pytest.raises(DataError, match=r"no train part\n  found val and test\n  choose one: `split` val"):
