@@ -140,18 +140,24 @@ def _is_number(text: str) -> bool:
 
 def rows_of_other_parts(
     table: Table, images: ImageSet, name: str, wanted: splits.Wanted | None
-) -> tuple[frozenset[int], tuple[str, ...], list[str]]:
-    """Numbers of the rows of other parts than the one that is read; the parts of the table; and notes."""
+) -> tuple[frozenset[int], frozenset[int], tuple[str, ...], list[str]]:
+    """Numbers of the rows of other parts than the one that is read; of those of none; the table's parts; and notes.
+
+    Where images are of a part themselves, rows of no part are of this one.
+    """
     column, parts, notes = parts_of_rows(table, name)
     if not parts:
-        return frozenset(), (), notes
+        return frozenset(), frozenset(), (), notes
     wanted = wanted or splits.Wanted()
     if images.elsewhere:  # the part that is read is known, and the rows of no other will do
         wanted = splits.Wanted(next(each for each in images.parts if each not in images.elsewhere), asked=True)
     read, note = splits.chosen(f"{name} (by its column {table.header[column]!r})", parts, wanted)
     others = frozenset(number for of in parts.values() if of is not read for number in of)
+    of_some = {number for of in parts.values() for number in of}
+    of_none = frozenset(number for number, _ in table.rows if number not in of_some and not images.parts)
     return (
         others,
+        of_none,
         tuple(parts),
         [note, *([f"{name}: {len(others)} rows of other parts were left out"] if others else [])],
     )

@@ -50,7 +50,8 @@ def with_labels(
         strict: whether rows that name no file of the folder are refused, and not only counted in the notes.
         no_label: names that mean no label, as for ``read_labels``.
         wanted: the part to read, where a column tells the part of each row, such as ``split`` or ``is_train``: rows of
-            other parts are left out, and images that these name, if the images are of no part; None: for training.
+            other parts are left out, and images that no row of this part names, if the images are of no part; None: for
+            training.
 
     Raises:
         DataError: the file cannot be read, or a row of it names no file or row, or one that another row labels
@@ -65,8 +66,8 @@ def with_labels(
         raise _in_archive(path)
     table, told = of_columns_a_class(_table(path), str(path))
     file_column, label_column, notes = columns_of(table, str(path), images)
-    left: set[int | None] = set()
-    other_parts, parts, of_table = rows_of_other_parts(table, images, str(path), wanted)
+    left: set[int] = set()
+    other_parts, no_part, parts, of_table = rows_of_other_parts(table, images, str(path), wanted)
     notes = [*told, *notes, *of_table]
     rows = [(number, [*map(unescape_formula, cells)]) for number, cells in table.rows]
     if table.encoding in ("cp1252", "latin-1"):
@@ -81,7 +82,7 @@ def with_labels(
         chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
     else:
         every = list(_named(rows, file_column, label_column, table, str(path)))
-        named = [each for each in every if each[0] not in other_parts]
+        named = [each for each in every if each[0] not in other_parts | no_part]
         of_files = _files_of_pages(images)
         by_path = images.files is not None
         find, of_parts = (
@@ -95,7 +96,7 @@ def with_labels(
             every_joined = list(
                 _named(_joined(rows, folders, file_column), file_column, label_column, table, str(path))
             )
-            joined = [each for each in every_joined if each[0] not in other_parts]
+            joined = [each for each in every_joined if each[0] not in other_parts | no_part]
             find_joined, found_joined = _rows_by_path(images, of_files, joined, path, bool(parts))
             if any(find_joined(number, file, f"row {number} of {path}") is not None for number, file, _ in joined):
                 every, named, find, of_parts = every_joined, joined, find_joined, found_joined
@@ -104,11 +105,15 @@ def with_labels(
         chosen, stale = _chosen(named, find, str(path))
         others = [each for each in every if each[0] in other_parts] if not images.parts else []
         find_other = _rows_by_path(images, of_files, others, path)[0] if by_path else find
-        left = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others} - chosen.keys()
+        of_others = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others}
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
-            left |= {*rows_of_file} if number in left else set()
+            of_others |= {*rows_of_file} if number in of_others else set()
             if (of_all := chosen.pop(number, None)) is not None:
                 chosen = dict.fromkeys(rows_of_file, of_all) | chosen
+        if parts and not images.parts:
+            left = {*range(len(images))} - chosen.keys()
+            if of_none := left - of_others:
+                notes.append(f"{path}: {len(of_none)} images of no part left out, for which it names none")
         notes += [*of_parts, *_left_out(stale, len(named), images, str(path), strict)]
     notes += several_in_one(chosen.values(), str(path))
     chosen = _whole_numbers(chosen, str(path), notes)

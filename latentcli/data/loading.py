@@ -273,8 +273,8 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
         how.progress, how.no_label, how.rules, below,
     )  # fmt: skip
     if not parts and how.classes is None and (seeming := splits.seem_parts(images.labels.occurring)):
-        others = ",".join(each for each in images.class_names if each not in seeming)
-        way = f"if so, leave it out: `classes` {others}, or move the others to a folder train beside it"
+        kept = ",".join(each for each in images.class_names if each not in seeming)
+        way = f"if so, leave it out: `classes` {kept}, or move the others to a folder train beside it"
         notes = (*notes, f"{name}: {', '.join(seeming)} is called as a part is, and was read as a class; {way}")
     return replace(
         images, name=name, parts=tuple(parts), notes=(*notes, *images.notes), elsewhere=elsewhere,

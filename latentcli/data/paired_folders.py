@@ -60,18 +60,17 @@ def drawn_over(files: Sequence[str]) -> tuple[dict[str, str], list[str]]:
             rest = _rest(name)
             for words in range(len(rest), 0 if rest else -1, -1):
                 pictures.setdefault((folder, rest[:words]), path)
-    found: dict[str, str] = {}
+    over: dict[str, str] = {}
     for path in drawn_words:
         folder, _, name = path.rpartition("/")
         rest = _rest(name)
         unnumbered = rest[:-1] if len(rest) > 1 and rest[-1].isdecimal() else rest
-        over = pictures.get((folder, rest)) or pictures.get((folder, unnumbered))
-        if over is not None:
-            found[path] = over
-    patterns = sorted({drawn_words[path] for path in found})
-    kept = {part for path in files for part in (path.split("/") if path not in found else path.split("/")[:-1])}
+        if picture := pictures.get((folder, rest)) or pictures.get((folder, unnumbered)):
+            over[path] = picture
+    patterns = sorted({drawn_words[path] for path in over})
+    kept = {part for path in files for part in (path.split("/") if path not in over else path.split("/")[:-1])}
     clear = not any(fnmatchcase(part, pattern) for part in kept for pattern in patterns)
-    return found, patterns if clear else []
+    return over, patterns if clear else []
 
 
 def _apart(name: str) -> str:
