@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Verbosity:
-    """How much a run says, and what it calls the arguments of the library; set once per command."""
+    """How much a run says, what it calls the arguments of the library, and its line as typed; set once per command."""
 
     quiet: bool = False
     verbose: bool = False
     started: float = field(default_factory=time.monotonic)
     spelled: Mapping[str, str] = field(default_factory=dict)
+    line: Sequence[str] = ()
 
 
 verbosity = Verbosity()

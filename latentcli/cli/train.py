@@ -68,6 +68,7 @@ def train(
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core.errors import FitError
     from latentcli.core.labels import labelled_per_class
+    from latentcli.formats import own_files
     from latentcli.training.train import check_named
     from latentcli.training.train import train as train_model
 
@@ -77,6 +78,8 @@ def train(
     of_labels = {"VAL": val, "--gmm": gmm, "--labels-per-class": labels_per_class}
     asked = [name for name, value in of_labels.items() if value is not None]
     gmm = gmm or Path("gmm_params.pkl")
+    if continue_from:
+        own_files.check_place(continue_from, own_files.MODEL)  # before it is taken for an input that is replaced
     read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
     begun = load_model(continue_from, device) if continue_from else None

@@ -19,7 +19,7 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
-from latentcli.data.foreign import converting, reading_arrays, suffix_of
+from latentcli.data.foreign import converting, reading_arrays, suffix_of, unpacking
 from latentcli.data.paired_folders import drawn_over, paired
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import kind, reason
@@ -70,7 +70,9 @@ def load(
         entries = entries.below(below)
     files = _checked(folder, entries, classes, classes_from_folders)
     labelled = classes_from_folders and "/" in files[0]
-    texts, of_labels = read_labels([file.split("/")[0] for file in files], name, no_label) if labelled else ([], ())
+    holder = _holder_of_classes(files, no_label) if labelled else ""
+    firsts = [file.removeprefix(holder).split("/")[0] for file in files]
+    texts, of_labels = read_labels(firsts, name, no_label) if labelled else ([], ())
     names = dict(zip(files, texts, strict=False))
     class_names = class_order(set(texts) - {""})
     if classes is not None:
@@ -84,7 +86,10 @@ def load(
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     _check_seen(decoded, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
-    nested = _note_of_nested(decoded.files, name, 0 if below is None else 1, folder) if labelled else ()
+    level = 0 if below is None else 1
+    nested = _note_of_nested(decoded.files, name, level, folder) if labelled and not holder else ()
+    if holder:
+        nested = (f"{name}: the classes are the folders within {holder}; what lies beside it has no label",)
     tables = _note_of_tables(name, entries.others) if classes_from_folders and len(class_names) < 2 else ()
     of_pairs = (*_note_of_paired(folder, entries, classes_from_folders), *_note_of_drawn(folder, files))
     notes = (*entries.notes(name), *of_pairs, *tables, *nested)
@@ -129,6 +134,17 @@ def called(folder: Path) -> str:
 def holds_images(folder: Path, deepest: int | None = None) -> bool:
     """Whether there is an image file in a folder, or in its sub-folders as deep as this."""
     return bool(Entries.of(folder, _DEEPEST if deepest is None else deepest).images)
+
+
+def _holder_of_classes(files: Sequence[str], no_label: Sequence[str] | None) -> str:
+    """The one folder, and a slash, beside folders that mean no label, where it holds folders alone: or ""."""
+    firsts = sorted({file.split("/")[0] for file in files})
+    named = [first for first, text in zip(firsts, read_labels(firsts, "", no_label)[0], strict=True) if text]
+    if len(named) != 1 or len(firsts) < 2:
+        return ""
+    within = [file.split("/")[1:] for file in files if file.startswith(f"{named[0]}/")]
+    several = all(len(parts) > 1 for parts in within) and len({parts[0] for parts in within}) > 1
+    return f"{named[0]}/" if several else ""
 
 
 def _note_of_tables(name: str, others: Sequence[str]) -> tuple[str, ...]:
@@ -421,7 +437,7 @@ def _checked(
         found = ", ".join([*kinds[:8], *nowhere, *entries.of_system]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         archives = [path for path in entries.others if is_archive(Path(path))]
-        way = f"archives are read one at a time: name {archives[0]} itself" if archives else ""
+        way = unpacking(folder, archives)
         way = way or _way_on(folder, entries.others) or reading_arrays(folder, entries.others)
         if not way and (inner := next((path for path in entries.hidden if _has_images(folder / path)), "")):
             way = f"its {inner} is passed over by its name; if its images are meant, name it: {folder / inner}"

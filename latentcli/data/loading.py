@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -255,6 +256,11 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
                     part: tuple((start / file).as_posix() for file in splits.files_of(inner, each))
                     for part, each in others.items()
                 }
+            apart = [each for each in beside if each.casefold() in NO_LABEL]
+            if apart and of_part is parts.get("train") and isinstance(of_part, Path) and how.own_labels:
+                move = shlex.join(["mv", str(inner / apart[0]), str(of_part)])
+                if not folders.holds_images(of_part, deepest=0):
+                    notes = (note, f"{name}: to learn from {apart[0]}, too, put it beside the classes: {move}")
             if isinstance(of_part, Path):
                 inner = splits.within(of_part)[0]
             else:

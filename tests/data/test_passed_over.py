@@ -364,8 +364,25 @@ def test_what_lies_below_each_class_is_named(tmp_path, case):
 
 def test_archives_in_a_folder_are_to_be_named_themselves(tmp_path):
     shutil.make_archive(str(tmp_path / "set" / "train"), "zip", tmp_path)
-    with pytest.raises(DataError, match=r"name train\.zip itself"):
+    with pytest.raises(DataError, match=r"name .*set/train\.zip$"):
         load(tmp_path / "set")
+    packed = shutil.make_archive("packed", "zip", tmp_path / "set")
+    with pytest.raises(DataError, match=r"unpack it, and where its files are now: .* name .*packed\.zip/train\.zip$"):
+        load(packed)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+@pytest.mark.parametrize("names", [("cat", "dog"), ("train", "test")])
+def test_archives_of_a_folder_are_unpacked_by_the_line_that_is_told(folder, kind, names):
+    for name, source in zip(names, ("cat", "dog"), strict=True):
+        shutil.make_archive(str(folder.parent / "packed" / name), kind, folder / source)
+    with pytest.raises(DataError, match="archives are read one at a time") as caught:
+        load(folder.parent / "packed")
+    exec(str(caught.value).partition("in Python: ")[2], {})
+    assert load(folder.parent / "packed", **({} if "cat" in names else {"split": "test"})).files == tuple(
+        f"{name}/{number}.png" for name, first in zip(names, (0, 1), strict=True) for number in range(first, 6, 2)
+        if name != "train"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
