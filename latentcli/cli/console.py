@@ -87,7 +87,7 @@ def in_options(message: str) -> str:
 def notes(texts: Iterable[str]) -> None:
     """Notes of the library, a line each."""
     for text in texts:
-        note(in_options(text))
+        note(in_options(errors.printable(text)))
 
 
 def warned(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

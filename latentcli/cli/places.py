@@ -10,7 +10,6 @@ from typing import Any
 import typer
 
 from latentcli.core.errors import LatentError, UsageError
-from latentcli.formats.regular_files import kind
 
 _RANKS = {"DATA": 0, "VAL": 0, "VAE.PTH": 1, "GMM_PARAMS": 2}
 """By how arguments begin: which of ``own_files.PLACES`` theirs is."""
@@ -82,6 +81,8 @@ def list_apart(line: Sequence[str]) -> UsageError | None:
 
 
 def _is_there(text: str) -> bool:
+    from latentcli.formats.regular_files import kind
+
     return kind(Path(text)) is not None
 
 

@@ -19,7 +19,7 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
-from latentcli.data.foreign import converting, reading_arrays, suffix_of, unpacking
+from latentcli.data.foreign import converting, converting_more, reading_arrays, suffix_of, unpacking
 from latentcli.data.paired_folders import drawn_over, paired
 from latentcli.formats.pixel_values import PixelRules, pixels_of
 from latentcli.formats.regular_files import kind, reason
@@ -520,7 +520,7 @@ def _way_on(folder: Path, paths: Sequence[str]) -> str:
     for name, suffixes in _FORMATS_OF_OTHERS.items():
         if any(path.lower().endswith(suffixes) for path in paths):
             return f"{name} files are not read: convert them to PNG"
-    if way := converting(folder, paths):
+    if way := converting(folder, paths) or converting_more(folder, paths):
         return way
     if any(not PurePosixPath(path).suffix for path in paths):
         return "an image is known by its suffix: rename files without one, such as to .png or .jpg"

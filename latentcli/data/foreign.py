@@ -80,6 +80,38 @@ def converting(folder: Path, paths: Sequence[str]) -> str:
     return f"{what} in Python: import pathlib, PIL.Image; {first}{saved}"
 
 
+_VOLUMES = (".mgz", ".mgh", ".hdr", ".img.gz", ".mnc", ".par")
+
+
+def converting_more(folder: Path, paths: Sequence[str]) -> str:
+    """As ``converting``, of other files: volumes that nibabel opens, CIFAR's batches, PDF and tables; or nothing."""
+    volumes = sorted({suffix for path in paths if (suffix := suffix_of(path)) in _VOLUMES})
+    if volumes:
+        files = f"for f in pathlib.Path({str(folder)!r}).rglob('*') if f.name.lower().endswith({tuple(volumes)})"
+        saved = f"nibabel.save(nibabel.Nifti1Image.from_image(nibabel.load(f)), f'{{f}}.nii.gz') {files}"
+        what = f"{', '.join(volumes)} files are not read: convert them to NIfTI"
+        return f"{what} in Python: import nibabel, pathlib; [{saved}]"
+    if batch := next((path for path in paths if PurePosixPath(path).name in _BATCHES), ""):
+        return _of_cifar(folder / batch)
+    if pdf := next((path for path in paths if path.lower().endswith(".pdf")), ""):
+        made = shlex.join(["pdftoppm", "-png", str(folder / pdf), str(folder / pdf)])
+        return f"PDF files are not read: make pictures of each, such as: {made}"
+    if table := next((path for path in paths if path.lower().endswith((".csv", ".tsv"))), ""):
+        return f"tables are no images; if one holds pixels, name it, and it is told how it is read: {folder / table}"
+    return ""
+
+
+_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+
+
+def _of_cifar(path: Path) -> str:
+    """How the batches of CIFAR-10 are read."""
+    folder = "cifar-10-batches-py"
+    root = path.resolve().parent.parent if path.resolve().parent.name == folder else None
+    put = "" if root else f"put its files into a folder {folder}, and "
+    return f"these are CIFAR-10's own: {put}name the set: cifar10 `data_root` {root or 'the folder above'}"
+
+
 def unpacking(folder: Path, archives: Sequence[str]) -> str:
     """What to do with a folder that holds these archives and no images; nothing where there are none."""
     if not archives:
@@ -172,6 +204,8 @@ def refusal(path: Path) -> DataError | None:
         return DataError(f"{path} is a {kind} file, and {PACKAGES[kind]} is not there to read it", None, INSTALL)
     if suffix in (".csv", ".tsv"):
         return _of_table(path)
+    if path.name in _BATCHES:
+        return DataError(f"{path} is a part of a set", None, _of_cifar(path))
     if suffix in JSON_SUFFIXES:
         remedy = f"labels of images are given beside them: DATA `labels` {path}"
         return DataError(f"{path} is JSON, not images", None, remedy)

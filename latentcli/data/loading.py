@@ -95,6 +95,8 @@ def load(
         if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
             no_label = [name for name in meant if name not in classes]
     _check_colour(background)
+    if labels is not None:
+        _check_no_pipe(Path(labels))
     if labels is not None and wanted.asked:
         from latentcli.data.labels import tells_parts
 
@@ -180,6 +182,7 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
 
     if kind(path) == stat.S_IFDIR:
         return _from_folder(path, how)
+    _check_no_pipe(path)
     _check_local(path)
     own_files.check_place(path, own_files.IMAGES)
     if path.suffix.lower() in arrays.SUFFIXES:
@@ -201,6 +204,13 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
     what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
     remedy = "name one of them, a .npz or .npy file, a folder of images, an archive of one, or a folder of IDX files"
     raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)
+
+
+def _check_no_pipe(path: Path) -> None:
+    """Raise a DataError for a pipe or a device: files are read more than once, and not in their order alone."""
+    if kind(path) not in (None, stat.S_IFREG, stat.S_IFDIR):
+        remedy = "write what comes out of it to a file first, and name that"
+        raise DataError(f"{path} is a pipe or a device, and no file", None, remedy)
 
 
 def _check_local(path: Path) -> None:
