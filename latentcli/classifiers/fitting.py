@@ -161,6 +161,11 @@ def labelled(latents: Latents, val: Latents | None, labels_per_class: int | None
     if not latents.labels.any:
         problem, remedy = "there are no labels to learn the classes from", "give labelled images (`val`), or `labels`"
         raise DataError(problem, "expected some labelled images", remedy)
+    points, classes = features_of(latents, None), latents.labels.occurring
+    known = points[latents.labels.known]
+    if len(classes) > 1 and (known == known[0]).all() and (points != known[0]).any():  # else the model is to blame
+        problem = f"the labelled images, of {len(classes)} classes, all have the same latents"
+        raise DataError(problem, f"found no difference among {len(known)}", "name labelled images that differ")
     return latents if labels_per_class is None else labelled_per_class(latents, labels_per_class, seed)
 
 

@@ -91,6 +91,8 @@ def command(
                 try:
                     function(**arguments)
                 except LatentError as problem:
+                    if (apart := places.list_apart(console.verbosity.line)) is not None:
+                        raise apart from problem
                     raise places.put_right(problem, line, parameters, typed, spelled) from problem
 
             with warnings.catch_warnings(), timed() as seconds:
@@ -136,6 +138,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: without the program's name; None takes the process's own.
     """
     console.open_streams()
+    console.verbosity.line = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(args=arguments, standalone_mode=False)
     except Exception as problem:
@@ -145,7 +148,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         context = getattr(problem, "ctx", None)
         command = context.command_path if context is not None else "latentcli"
-        if message := problem.format_message():  # empty where no arguments were given, and the help was printed
+        if (apart := places.list_apart(console.verbosity.line)) is not None:
+            console.error(str(apart))
+        elif message := problem.format_message():  # empty where no arguments were given, and the help was printed
             console.error(str(UsageError(message.splitlines()[0], remedy=f"see: {command} --help")))
         sys.exit(UsageError.exit_code)
     except SystemExit:  # how rich leaves when nobody reads the help any more

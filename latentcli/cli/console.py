@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Verbosity:
-    """How much a run says, and what it calls the arguments of the library; set once per command."""
+    """How much a run says, what it calls the arguments of the library, and its line as typed; set once per command."""
 
     quiet: bool = False
     verbose: bool = False
     started: float = field(default_factory=time.monotonic)
     spelled: Mapping[str, str] = field(default_factory=dict)
+    line: Sequence[str] = ()
 
 
 verbosity = Verbosity()
@@ -86,7 +87,7 @@ def in_options(message: str) -> str:
 def notes(texts: Iterable[str]) -> None:
     """Notes of the library, a line each."""
     for text in texts:
-        note(in_options(text))
+        note(in_options(errors.printable(text)))
 
 
 def warned(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

@@ -40,6 +40,7 @@ def fit_gmm(
     if val is not None:
         of_val = inputs.latents(val, vae, device, reading.of_val(), output, bad_files="bad_files_val.csv")
         latents = latents.unlabelled().followed_by(of_val)
+    inputs.tell_replaced(output, "-o", latents.checkpoint)
     latents = labelled(latents, None, labels_per_class, seed)
     mixture = fit_mixture(latents, components=components, covariance=covariance, seed=seed, device=device)
     write_classifier(output, mixture.to_params())

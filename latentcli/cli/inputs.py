@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.errors import LatentError, ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from latentcli.cli.options import TrainReading
@@ -216,6 +216,27 @@ def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], fol
         raise UsageError("two outputs have the same name", f"found {', '.join(map(str, paths))}", "name them apart")
     if folder is not None:
         check_folder(folder)
+
+
+def tell_replaced(classifier: Path, option: str, checkpoint: str = "", replaced: Path | None = None) -> None:
+    """Tell that a classifier that is to be written replaces one that another model needs.
+
+    Args:
+        classifier: the output.
+        option: that names it.
+        checkpoint: fingerprint of the model that it is fitted on; "" where that is not known yet.
+        replaced: checkpoint that is replaced, too, with whatever was fitted on it.
+    """
+    from latentcli.artifacts.models import load_classifier, load_model
+    from latentcli.cli import console
+
+    try:
+        others = load_classifier(classifier).fitted_on_ if classifier.exists() else ""
+        if others not in ("", checkpoint) and not (replaced and replaced.exists()
+                                                   and load_model(replaced, "cpu").fingerprint == others):  # fmt: skip
+            console.note(f"{classifier} was fitted on another model, and will be replaced: {option} names another file")
+    except LatentError:  # nothing that another model could use
+        return
 
 
 def _replaces(path: Path, read: Path) -> bool:

@@ -13,6 +13,7 @@ from latentcli.core.errors import LatentError, UsageError
 
 _RANKS = {"DATA": 0, "VAL": 0, "VAE.PTH": 1, "GMM_PARAMS": 2}
 """By how arguments begin: which of ``own_files.PLACES`` theirs is."""
+_LISTS = ("--classes", "--digits", "--no-label")
 _GO_ON = ("--continue-from", "--from")
 
 
@@ -57,6 +58,32 @@ def put_right(
         return UsageError(error.problem, None, f"to go on from it: {option} {shlex.quote(name)}")
     right = " ".join([command, *placed, *_options(parameters, arguments, spelled)])
     return UsageError(error.problem, None, right)
+
+
+def list_apart(line: Sequence[str]) -> UsageError | None:
+    """The error that a list has spaces where commas belong, such as ``--digits 1 4 8``; None where it has none.
+
+    Args:
+        line: of a failed call, as it was typed.
+    """
+    from latentcli.data import SOURCES
+
+    for place, option in enumerate(line[:-2]):
+        if option in _LISTS:
+            rest = [*line[place + 2 :], "-"]
+            end = next(row for row, text in enumerate(rest) if text[:1] == "-" or text in SOURCES or _is_there(text))
+            more = [text for text in rest[:end] if not Path(text).suffix]
+            if more and more == rest[:end]:
+                problem = f"{' '.join(more)} behind {option} {line[place + 1]} {'is' if end == 1 else 'are'} no file"
+                listed = shlex.quote(",".join([line[place + 1], *more]))
+                return UsageError(problem, None, f"a list has commas: {option} {listed}")
+    return None
+
+
+def _is_there(text: str) -> bool:
+    from latentcli.formats.regular_files import kind
+
+    return kind(Path(text)) is not None
 
 
 def _in_places(

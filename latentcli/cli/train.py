@@ -68,6 +68,7 @@ def train(
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core.errors import FitError
     from latentcli.core.labels import labelled_per_class
+    from latentcli.formats import own_files
     from latentcli.training.train import check_named
     from latentcli.training.train import train as train_model
 
@@ -77,6 +78,8 @@ def train(
     of_labels = {"VAL": val, "--gmm": gmm, "--labels-per-class": labels_per_class}
     asked = [name for name, value in of_labels.items() if value is not None]
     gmm = gmm or Path("gmm_params.pkl")
+    if continue_from:
+        own_files.check_place(continue_from, own_files.MODEL)  # before it is taken for an input that is replaced
     read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
     begun = load_model(continue_from, device) if continue_from else None
@@ -94,6 +97,8 @@ def train(
         if labels_per_class is not None:  # refused now, not after hours of training
             labelled_per_class(naming, labels_per_class, training.seed)
     ended = training_progress.finished(output, state, device) if training.resume else None
+    if named and ended is None:
+        inputs.tell_replaced(gmm, "--gmm", replaced=output)
     with training_progress.TrainingProgress() as listener:
         trained = train_model(
             images, model=model, continue_from=begun, classes=len(naming.class_names) if named else 0, device=device,

@@ -38,6 +38,9 @@ class TrainingProgress(Listener):
     def nothing_to_resume(self, state: Path) -> None:
         console.note(f"nothing to resume: there is no {state}; training starts at the beginning")
 
+    def starting_over(self, state: Path) -> None:
+        console.note(f"{state} is of a run that has not ended, and will be replaced: --resume would go on from there")
+
     @contextmanager
     def preparing(self, doing: str, total: int) -> Iterator[Advance]:
         if self.bar is None:

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from latentcli.core.errors import DataError
+from latentcli.core.errors import DataError, UsageError
 
 UNLABELLED = -1
 """The code of an image without a label; its text is empty."""
@@ -192,8 +192,15 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(unique))
 
 
+def check_some(classes: Sequence[str]) -> None:
+    """Raise a UsageError for a choice of classes that names none, as where a variable of a script is not set."""
+    if not any(str(name).strip() for name in classes):
+        raise UsageError("`classes` names no class", None, "name some, such as `classes` cat,dog; or leave it out")
+
+
 def check_classes(classes: Sequence[str], known: Sequence[str], of: str) -> None:
     """Raise a DataError unless all these classes are among the known ones of the images called ``of``."""
+    check_some(classes)
     if unknown := [repr(name) for name in classes if name not in known]:
         raise DataError(f"{of} has no class {', '.join(unknown)}", f"expected some of: {', '.join(known)}")
 

@@ -48,6 +48,9 @@ class Listener:
     def nothing_to_resume(self, state: Path) -> None:
         """The file to resume from does not exist: training starts at the beginning."""
 
+    def starting_over(self, state: Path) -> None:
+        """The file is the state of a run that has not ended, and this new run will replace it."""
+
     def preparing(self, doing: str, total: int) -> AbstractContextManager[Advance]:
         """The model prepares itself before training starts: a ``Progress``."""
         return silent(doing, total)

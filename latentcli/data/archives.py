@@ -28,6 +28,7 @@ _FREE_BYTES = 256 * 2**20
 _MAX_RATIO = 100  # bytes that a byte of an archive may inflate to; images are compressed already
 _SPARE_BYTES = 256 * 2**20  # left free on the disk
 _CHUNK = 2**20
+_ENCRYPTED = 1  # of the flags of a member of a .zip file
 _WITH_LINKED = "for what links lead to, pack it again with tar -h, or zip without -y"
 
 
@@ -68,7 +69,7 @@ def _unpack(path: Path, folder: Path) -> str:
         file, size = open_regular(path)
         with file:
             room = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)
-            left = _Allowance(path, min(room, _FREE_BYTES + _MAX_RATIO * size))
+            left = _Allowance(path, min(room, _FREE_BYTES + _MAX_RATIO * size), folder)
             links = (_unpack_zip if path.suffix.lower() == ".zip" else _unpack_tar)(file, path, folder, left)
     except DataError:
         raise
@@ -85,19 +86,19 @@ def _unpack(path: Path, folder: Path) -> str:
 class _Allowance:
     """Counts the files and bytes of an archive, and refuses more than there may be."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path, self.bytes, self._left, self._files = path, size, size, 0
+    def __init__(self, path: Path, size: int, folder: Path = Path()) -> None:
+        self.path, self.bytes, self.folder, self._left, self._files = path, size, folder, size, 0
 
     def take(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
             found = f"it inflates to more than the {self.bytes:,} bytes there may be"
-            raise DataError(f"{self._path} cannot be unpacked", found, "unpack it, and name the folder")
+            raise DataError(f"{self.path} cannot be unpacked", found, "unpack it, and name the folder")
 
     def file(self) -> None:
         self._files += 1
         if self._files > _MAX_FILES:
-            raise DataError(f"{self._path} cannot be unpacked", f"it holds more than {_MAX_FILES:,} files")
+            raise DataError(f"{self.path} cannot be unpacked", f"it holds more than {_MAX_FILES:,} files")
 
 
 def _unpack_zip(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> list[str]:
@@ -111,6 +112,8 @@ def _unpack_zip(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> 
                 others.append(member.filename)
                 continue
             target = _target(folder, member.filename, path)
+            if member.flag_bits & _ENCRYPTED:
+                raise DataError(f"{path} is encrypted", None, "unpack it with its password, and name the folder")
             with archive.open(member) as content:
                 _write(content, target, left)
     return others
@@ -163,7 +166,11 @@ def _target(folder: Path, name: str, path: Path) -> Path:
 
 def _write(content: IO[bytes], target: Path, left: _Allowance) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:  # a path that is named twice is an error
+    if target.exists():
+        parts = target.relative_to(left.folder).as_posix()
+        found, remedy = f"found {parts!r}", "pack it again with each name once, or unpack it, and name the folder"
+        raise DataError(f"{left.path} has one name twice", found, remedy)
+    with target.open("xb") as file:
         while chunk := content.read(_CHUNK):
             left.take(len(chunk))
             file.write(chunk)

@@ -21,6 +21,7 @@ from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, crow
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 MOST = 0.75  # the share of files whose size is taken, where it is one
 
+_IN_GREY = "PIL.Image.open(file).convert('L').save(file)"
 _AT_ONCE = 64  # decoded images of a thread that may wait to be stored
 
 
@@ -83,7 +84,7 @@ def decode_all(
 
     from latentcli.formats import image_files
 
-    height, width, note = (*shape[1:], None) if shape is not None else _size(folder, files, size, name)
+    height, width, note = (*shape[1:], None) if shape is not None else _size(folder, files, size, name, rules.pages)
     channels = None if shape is None else shape[0]
     threads = cpu_count()  # of the container, where it has fewer than the machine
 
@@ -120,6 +121,7 @@ def decode_all(
         wanted = replace(wanted, sample=ENOUGH // max(1, total))
         block = ImageBlock(total, channels, height, width)
         done = Decoded(block.images, notes=[] if note is None else [note], total=total)
+        coloured: list[str] = []
         step = threads if rules.pages else threads * _AT_ONCE
         with progress("reading images", total) as advance:
             for start in range(0, len(pieces), step):
@@ -130,6 +132,7 @@ def decode_all(
                             done.bad.append((image, result))
                         else:
                             block.append(result)
+                            coloured += [image] * (len(result) > 1)
                         advance(1)
         done.images = block.images
         if rules.span is None:
@@ -138,6 +141,9 @@ def decode_all(
                 return decode(piece, replace(wanted, span=span), again=True)
 
             _again_in_span(done, pieces, in_span, rules, name)
+    if channels is None and 0 < 2 * len(coloured) < len(done.images):
+        told = f"{len(coloured)} of {len(done.images)} images are in colour, such as {coloured[0]}, and all are read so"
+        done.notes.append(f"{name}: {told}; if they need not be, save them in grey: {_IN_GREY}")
     kinds = {found[0] for found in done.deep.values()}
     if rules.span is not None:
         done.spans = dict.fromkeys(sorted(kinds), rules.span)
@@ -221,8 +227,10 @@ def _again_in_span(
         done.spans[kind] = span
 
 
-def _size(folder: Path, files: Sequence[str], size: int | None, name: str) -> tuple[int, int, str | None]:
-    """The height and width asked for; else those of ``MOST`` files, if models take them; else 64×64; what is told."""
+def _size(
+    folder: Path, files: Sequence[str], size: int | None, name: str, pages: bool
+) -> tuple[int, int, str | None]:  # fmt: skip
+    """The height and width asked for; else those of ``MOST`` images, if models take them; else 64×64; what is told."""
     from latentcli.formats import image_files
 
     if size is not None:
@@ -234,13 +242,15 @@ def _size(folder: Path, files: Sequence[str], size: int | None, name: str) -> tu
         for file in files:
             left -= 1
             try:
-                measured = image_files.measure(folder / file)
+                of_file = image_files.measure_pages if pages else image_files.measure
+                found = of_file(folder / file)
             except image_files.UnreadableImage:
                 continue
-            counts[measured] += 1
-            example.setdefault(measured, file)
-            most = max(most, counts[measured])
-            if most + left < MOST * (counts.total() + left):  # no size can be that of most any more
+            for measured in found if isinstance(found, list) else [found]:
+                counts[measured] += 1
+                example.setdefault(measured, file)
+                most = max(most, counts[measured])
+            if not pages and most + left < MOST * (counts.total() + left):  # no size can be that of most any more
                 break
     if not counts:
         return SIZE_OF_MIXED, SIZE_OF_MIXED, None

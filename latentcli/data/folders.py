@@ -19,10 +19,10 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.decoding import Decoded, decode_all
-from latentcli.data.foreign import converting, reading_arrays, suffix_of
-from latentcli.data.paired_folders import paired
+from latentcli.data.foreign import converting, converting_more, reading_arrays, suffix_of, unpacking
+from latentcli.data.paired_folders import drawn_over, paired
 from latentcli.formats.pixel_values import PixelRules, pixels_of
-from latentcli.formats.regular_files import reason
+from latentcli.formats.regular_files import kind, reason
 from latentcli.formats.spelled_paths import of_page
 
 SYSTEM = (
@@ -70,7 +70,9 @@ def load(
         entries = entries.below(below)
     files = _checked(folder, entries, classes, classes_from_folders)
     labelled = classes_from_folders and "/" in files[0]
-    texts, of_labels = read_labels([file.split("/")[0] for file in files], name, no_label) if labelled else ([], ())
+    holder = _holder_of_classes(files, no_label) if labelled else ""
+    firsts = [file.removeprefix(holder).split("/")[0] for file in files]
+    texts, of_labels = read_labels(firsts, name, no_label) if labelled else ([], ())
     names = dict(zip(files, texts, strict=False))
     class_names = class_order(set(texts) - {""})
     if classes is not None:
@@ -84,9 +86,13 @@ def load(
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     _check_seen(decoded, name)
     labels = Labels.of([names.get(file, "") for file in decoded.sources], class_names)
-    nested = _note_of_nested(decoded.files, name, 0 if below is None else 1, folder) if labelled else ()
+    level = 0 if below is None else 1
+    nested = _note_of_nested(decoded.files, name, level, folder) if labelled and not holder else ()
+    if holder:
+        nested = (f"{name}: the classes are the folders within {holder}; what lies beside it has no label",)
     tables = _note_of_tables(name, entries.others) if classes_from_folders and len(class_names) < 2 else ()
-    notes = (*entries.notes(name), *_note_of_paired(folder, entries, classes_from_folders), *tables, *nested)
+    of_pairs = (*_note_of_paired(folder, entries, classes_from_folders), *_note_of_drawn(folder, files))
+    notes = (*entries.notes(name), *of_pairs, *tables, *nested)
     return _as_set(decoded, labels, name, notes, of_labels, rules or PixelRules())
 
 
@@ -130,6 +136,17 @@ def holds_images(folder: Path, deepest: int | None = None) -> bool:
     return bool(Entries.of(folder, _DEEPEST if deepest is None else deepest).images)
 
 
+def _holder_of_classes(files: Sequence[str], no_label: Sequence[str] | None) -> str:
+    """The one folder, and a slash, beside folders that mean no label, where it holds folders alone: or ""."""
+    firsts = sorted({file.split("/")[0] for file in files})
+    named = [first for first, text in zip(firsts, read_labels(firsts, "", no_label)[0], strict=True) if text]
+    if len(named) != 1 or len(firsts) < 2:
+        return ""
+    within = [file.split("/")[1:] for file in files if file.startswith(f"{named[0]}/")]
+    several = all(len(parts) > 1 for parts in within) and len({parts[0] for parts in within}) > 1
+    return f"{named[0]}/" if several else ""
+
+
 def _note_of_tables(name: str, others: Sequence[str]) -> tuple[str, ...]:
     """A note where a table lies beside images that have no classes of their own: it may hold their labels."""
     tables = [path for path in others if path.lower().endswith((".csv", ".tsv", ".jsonl"))]
@@ -143,6 +160,20 @@ def _note_of_paired(folder: Path, entries: "Entries", classes_from_folders: bool
     pictures, drawn = entries.paired
     what = f"{', '.join(pictures)} and {', '.join(drawn)} are read together"
     return (f"{called(folder)}: {what}; to leave out what was drawn over images, name {folder / pictures[0]}",)
+
+
+def _note_of_drawn(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
+    """A note where files such as ``1_mask.png`` lie beside ``1.png``, with the line that leaves them out."""
+    over, patterns = drawn_over(files)
+    if not over:
+        return ()
+    first = next(iter(over))
+    what = f"{len(over)} images are called as what was drawn over others, such as {first} over {over[first]}"
+    if not patterns:
+        return (f"{called(folder)}: {what}: to leave them out, move them elsewhere",)
+    ignored = f"ignore=shutil.ignore_patterns({', '.join(map(repr, patterns))})"
+    copied = f"import shutil; shutil.copytree({str(folder)!r}, {f'{folder}_images'!r}, {ignored})"
+    return (f"{called(folder)}: {what}: to leave them out, name {folder}_images after, in Python: {copied}",)
 
 
 def _note_of_nested(files: Sequence[str], name: str, level: int, folder: Path) -> tuple[str, ...]:
@@ -239,13 +270,15 @@ class _Folder:
 class Entries:
     """What a folder holds; paths are within it, with slashes, and sorted.
 
-    A FIFO or a broken link with the suffix of an image is among the images: it will be listed as unreadable.
+    A FIFO or a broken link with the suffix of an image is among the images: it will be listed as unreadable. A broken
+    link without a suffix may have led to a folder.
 
     Attributes:
         images: paths of all entries with the suffix of an image.
         others: paths of the files with other suffixes, or none.
         hidden: paths of files and folders with a leading dot, and of those that are a system's.
         again: paths of links to folders that are read under another path.
+        broken: paths of other links that lead to nothing.
         folders: paths of the folders directly within.
     """
 
@@ -253,6 +286,7 @@ class Entries:
     others: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
 
     @classmethod
@@ -299,6 +333,8 @@ class Entries:
                     self._enter(inner, links, seen)
             elif is_image(folder.path / entry.name):
                 self.images.append(path)
+            elif entry.is_symlink() and kind(Path(entry.path)) is None:
+                self.broken.append(path)
             else:
                 self.others.append(path)
 
@@ -343,10 +379,15 @@ class Entries:
             lines.append(f"{name}: {medical}")
         if self.again:
             lines.append(f"{name}: each folder is read once; passed over further links: {_some(self.again)}")
+        lines += self.note_of_broken(name)
         full = {path.split("/")[0] for path in self.images}
         if empty := [each for each in self.folders if each not in full]:
             lines.append(f"{name}: no images in {_some(empty)}")
         return lines
+
+    def note_of_broken(self, name: str) -> tuple[str, ...]:
+        """A line for links that lead to nothing, where there are some."""
+        return (f"{name}: passed over links to what is not there: {_some(self.broken)}",) if self.broken else ()
 
 
 def is_hidden(name: str) -> bool:
@@ -392,25 +433,30 @@ def _checked(
     depths = {path.count("/") for path in paths}
     if not paths:
         kinds = sorted({suffix_of(path) or "no suffix" for path in entries.others})
-        found = ", ".join([*kinds[:8], *entries.of_system]) or "nothing"
+        nowhere = [f"links to what is not there ({_some(entries.broken)})"] if entries.broken else []
+        found = ", ".join([*kinds[:8], *nowhere, *entries.of_system]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         archives = [path for path in entries.others if is_archive(Path(path))]
-        way = f"archives are read one at a time: name {archives[0]} itself" if archives else ""
+        way = unpacking(folder, archives)
         way = way or _way_on(folder, entries.others) or reading_arrays(folder, entries.others)
         if not way and (inner := next((path for path in entries.hidden if _has_images(folder / path)), "")):
             way = f"its {inner} is passed over by its name; if its images are meant, name it: {folder / inner}"
         raise DataError(f"{folder} holds no images", expected, way or "name another folder")
     if classes_from_folders and 0 in depths and len(depths) > 1:
         problem = f"{folder} holds images both directly and in sub-folders, which leaves their classes unclear"
-        top, inner = (next(path for path in paths if path.count("/") == depth) for depth in (0, 1))
+        top, inner = (next(path for path in paths if ("/" in path) == deep) for deep in (False, True))
         remedy = f"move {top} and the like into sub-folders, one per class, or unlabelled; or give `labels`"
+        if 1 not in depths and all(path.startswith(f"{inner.split('/')[0]}/") for path in paths if "/" in path):
+            remedy = (
+                f"if {top} is not meant, name the folder of the others: {folder / inner.split('/')[0]}; or {remedy}"
+            )
         raise DataError(problem, f"found {top} and {inner}", remedy)
     if classes_from_folders and classes is None and entries.paired:
         pictures, drawn = entries.paired
         found = f"found {', '.join(pictures)} beside {', '.join(drawn)}"
         remedy = f"name one folder: {folder / pictures[0]}; if they are classes: `classes` {','.join(pictures + drawn)}"
         raise DataError(f"the sub-folders of {folder} look like images and what was drawn over them", found, remedy)
-    if classes_from_folders and depths == {1}:
+    if classes_from_folders and 0 not in depths:
         _check_lost(folder, entries, classes)
     return paths
 
@@ -424,10 +470,17 @@ def _check_lost(folder: Path, entries: Entries, classes: Sequence[str] | None) -
     full = {path.split("/")[0] for path in entries.images}
     wanted = [name for name in entries.folders if name not in full and (classes is None or name in classes)]
     doubled = [path for path in entries.again if "/" not in path and (classes is None or path in classes)]
-    for name in (*wanted, *doubled):
+    broken = [path for path in entries.broken if "/" not in path and not suffix_of(path)]
+    broken = [path for path in broken if classes is None or path in classes]
+    for name in (*wanted, *doubled, *broken):
         lost = [path for path in entries.others if path.startswith(f"{name}/") and not path.lower().endswith(TEXTS)]
+        nowhere = [path for path in entries.broken if path.startswith(f"{name}/")]
         if name in doubled:
             found, way = "it is a link to a folder that is read under another name", ""
+        elif name in broken or (nowhere and not lost):
+            of_class = name if name in broken else nowhere[0]
+            found = f"{of_class} is a link to what is not there: {os.path.realpath(folder / of_class)}"
+            way = f"put it right, or {_leave_out(full)}"
         elif lost:
             kinds = sorted({suffix_of(path) or "no suffix" for path in lost})
             found = f"found {len(lost)} files with {', '.join(kinds[:8])}, such as {lost[0]}"
@@ -467,7 +520,7 @@ def _way_on(folder: Path, paths: Sequence[str]) -> str:
     for name, suffixes in _FORMATS_OF_OTHERS.items():
         if any(path.lower().endswith(suffixes) for path in paths):
             return f"{name} files are not read: convert them to PNG"
-    if way := converting(folder, paths):
+    if way := converting(folder, paths) or converting_more(folder, paths):
         return way
     if any(not PurePosixPath(path).suffix for path in paths):
         return "an image is known by its suffix: rename files without one, such as to .png or .jpg"

@@ -15,7 +15,7 @@ import numpy as np
 from latentcli.core.errors import DataError
 from latentcli.formats.csv_text import PART_COLUMNS
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
-from latentcli.formats.npz_reader import UnsafeArrays, read_npy
+from latentcli.formats.npz_reader import UnsafeArrays, open_npz, read_npy
 from latentcli.formats.regular_files import open_regular
 
 _ROW = 2**20  # bytes of a row of a CSV file
@@ -89,25 +89,83 @@ def converting(folder: Path, paths: Sequence[str]) -> str:
     return f"{what} in Python: import pathlib, PIL.Image; {first}{saved}"
 
 
+_VOLUMES = (".mgz", ".mgh", ".hdr", ".img.gz", ".mnc", ".par")
+
+
+def converting_more(folder: Path, paths: Sequence[str]) -> str:
+    """As ``converting``, of other files: volumes that nibabel opens, CIFAR's batches, PDF and tables; or nothing."""
+    volumes = sorted({suffix for path in paths if (suffix := suffix_of(path)) in _VOLUMES})
+    if volumes:
+        files = f"for f in pathlib.Path({str(folder)!r}).rglob('*') if f.name.lower().endswith({tuple(volumes)})"
+        saved = f"nibabel.save(nibabel.Nifti1Image.from_image(nibabel.load(f)), f'{{f}}.nii.gz') {files}"
+        what = f"{', '.join(volumes)} files are not read: convert them to NIfTI"
+        return f"{what} in Python: import nibabel, pathlib; [{saved}]"
+    if batch := next((path for path in paths if PurePosixPath(path).name in _BATCHES), ""):
+        return _of_cifar(folder / batch)
+    if pdf := next((path for path in paths if path.lower().endswith(".pdf")), ""):
+        made = shlex.join(["pdftoppm", "-png", str(folder / pdf), str(folder / pdf)])
+        return f"PDF files are not read: make pictures of each, such as: {made}"
+    if table := next((path for path in paths if path.lower().endswith((".csv", ".tsv"))), ""):
+        return f"tables are no images; if one holds pixels, name it, and it is told how it is read: {folder / table}"
+    return ""
+
+
+_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+
+
+def _of_cifar(path: Path) -> str:
+    """How the batches of CIFAR-10 are read."""
+    folder = "cifar-10-batches-py"
+    root = path.resolve().parent.parent if path.resolve().parent.name == folder else None
+    put = "" if root else f"put its files into a folder {folder}, and "
+    return f"these are CIFAR-10's own: {put}name the set: cifar10 `data_root` {root or 'the folder above'}"
+
+
+def unpacking(folder: Path, archives: Sequence[str]) -> str:
+    """What to do with a folder that holds these archives and no images; nothing where there are none."""
+    if not archives:
+        return ""
+    first = f"archives are read one at a time: name {folder / archives[0]}"
+    if len(archives) == 1:
+        return first
+    suffix = suffix_of(archives[0])
+    safely = "" if suffix == ".zip" else ", filter='data'"
+    files = f"for f in pathlib.Path({str(folder)!r}).rglob('*{suffix}')"
+    unpacked = f"[shutil.unpack_archive(f, str(f).removesuffix('{suffix}'){safely}) {files}]"
+    return f"{first}; or unpack each to a folder beside it, in Python: import pathlib, shutil; {unpacked}"
+
+
 def reading_arrays(folder: Path, paths: Sequence[str]) -> str:
     """What to do with a folder that holds array files at these paths and no images; nothing where it holds none."""
     arrays = sorted(path for path in paths if path.lower().endswith((".npz", ".npy")))
     if not arrays:
         return ""
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(arrays[:_MOST_SHAPES], ())
+    keys = {""}  # of arrays that are alone in their files
     for path in shapes:
-        if path.lower().endswith(".npy"):
-            with suppress(UnsafeArrays):
+        with suppress(UnsafeArrays):
+            if path.lower().endswith(".npy"):
                 shapes[path] = read_npy(folder / path, mmap=True).shape
+                continue
+            with open_npz(folder / path) as archive:
+                if len(archive.arrays) == 1:
+                    ((key, array),) = archive.arrays.items()
+                    keys, shapes[path] = (keys - {""}) | {key}, array.shape
     unlike = {*shapes.values()}
-    if len(arrays) > 1 and all(len(shape) == 2 or shape[2:] in _COLOURS or shape[:-2] == (3,) for shape in unlike):
-        files = f"f = sorted(pathlib.Path({str(folder)!r}).rglob('*.npy'))"
+    suffix, one = (".npz", f"[{next(iter(keys))!r}]") if keys != {""} else (".npy", "")
+    alike = len(keys) == 1 and all(path.lower().endswith(suffix) for path in arrays)
+    if (
+        alike
+        and len(arrays) > 1
+        and all(len(shape) == 2 or shape[2:] in _COLOURS or shape[:-2] == (3,) for shape in unlike)
+    ):
+        files = f"f = sorted(pathlib.Path({str(folder)!r}).rglob('*{suffix}'))"
         labels = ", labels=[i.parent.name for i in f]" if any("/" in path for path in arrays) else ""
         made, of = "one .npz file", "numpy, pathlib"
-        saved = f"numpy.savez({f'{folder}.npz'!r}, data=numpy.stack([numpy.load(i) for i in f]){labels})"
+        saved = f"numpy.savez({f'{folder}.npz'!r}, data=numpy.stack([numpy.load(i){one} for i in f]){labels})"
         if len(unlike) > 1:
             made, of = "TIFF files", "numpy, pathlib, PIL.Image"
-            saved = "[PIL.Image.fromarray(numpy.load(i)).save(f'{i}.tif') for i in f]"
+            saved = f"[PIL.Image.fromarray(numpy.load(i){one}).save(f'{{i}}.tif') for i in f]"
         return f"an image each? make {made} of them in Python: import {of}; {files}; {saved}"
     first = max(shapes, key=lambda path: (path.lower().endswith(".npz"), len(shapes[path])))
     other = next((path for path in shapes if len(shapes[path]) == 1), None)
@@ -155,6 +213,8 @@ def refusal(path: Path) -> DataError | None:
         return DataError(f"{path} is a {kind} file, and {PACKAGES[kind]} is not there to read it", None, INSTALL)
     if suffix in (".csv", ".tsv"):
         return _of_table(path)
+    if path.name in _BATCHES:
+        return DataError(f"{path} is a part of a set", None, _of_cifar(path))
     if suffix in JSON_SUFFIXES:
         return _of_json(path)
     if suffix in (".pkl", ".pickle"):  # no lines that read it: they would run what is in it

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
-from latentcli.core.labels import NO_LABEL, Labels, composed
+from latentcli.core.labels import NO_LABEL, Labels, check_some, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
 from latentcli.data import SOURCES, sizing, splits
@@ -89,14 +90,15 @@ def load(
     if no_classes and classes is not None and labels is None:
         raise UsageError("`no_classes` leaves no classes to choose by `classes`", remedy="leave one of them out")
     if classes is not None:
+        check_some(classes)
         classes = [composed(name) for name in classes]
-        if not any(name.strip() for name in classes):
-            raise UsageError("`classes` names no class", None, "name some, such as cat,dog, or leave it out")
         if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
             no_label = [name for name in meant if name not in classes]
     _check_colour(background)
     if labels is not None and Path(labels) == Path():
         raise UsageError("`labels` names no file", "expected a table such as labels.csv", "name one, or leave it out")
+    if labels is not None:
+        _check_no_pipe(Path(labels))
     if labels is not None and wanted.asked:
         from latentcli.data.labels import tells_parts
 
@@ -182,6 +184,7 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
 
     if kind(path) == stat.S_IFDIR:
         return _from_folder(path, how)
+    _check_no_pipe(path)
     _check_local(path)
     own_files.check_place(path, own_files.IMAGES)
     if path.suffix.lower() in arrays.SUFFIXES:
@@ -203,6 +206,13 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
     what = "is neither a .npz or .npy file nor a folder" if kind(path) is not None else "is no file, folder or data set"
     remedy = "name one of them, a .npz or .npy file, a folder of images, an archive of one, or a folder of IDX files"
     raise DataError(f"{path} {what}", f"the named data sets are: {', '.join(SOURCES)}", remedy)
+
+
+def _check_no_pipe(path: Path) -> None:
+    """Raise a DataError for a pipe or a device: files are read more than once, and not in their order alone."""
+    if kind(path) not in (None, stat.S_IFREG, stat.S_IFDIR):
+        remedy = "write what comes out of it to a file first, and name that"
+        raise DataError(f"{path} is a pipe or a device, and no file", None, remedy)
 
 
 def _check_local(path: Path) -> None:
@@ -258,6 +268,11 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
                     part: tuple((start / file).as_posix() for file in splits.files_of(inner, each))
                     for part, each in others.items()
                 }
+            apart = [each for each in beside if each.casefold() in NO_LABEL]
+            if apart and of_part is parts.get("train") and isinstance(of_part, Path) and how.own_labels:
+                move = shlex.join(["mv", str(inner / apart[0]), str(of_part)])
+                if not folders.holds_images(of_part, deepest=0):
+                    notes = (note, f"{name}: to learn from {apart[0]}, too, put it beside the classes: {move}")
             if isinstance(of_part, Path):
                 inner = splits.within(of_part)[0]
             else:
@@ -269,10 +284,16 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
     prefix = f"{inner.relative_to(path).as_posix()}/" if inner != path else ""
     if prefix and not parts:
         notes = (f"{name} holds nothing but {prefix}, which is read",)
+    if prefix:
+        notes = (*notes, *folders.Entries.of(path, deepest=-1).note_of_broken(name))
     images = folders.load(
         inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
         how.progress, how.no_label, how.rules, below,
     )  # fmt: skip
+    if not parts and how.classes is None and (seeming := splits.seem_parts(images.labels.occurring)):
+        kept = ",".join(each for each in images.class_names if each not in seeming)
+        way = f"if so, leave it out: `classes` {kept}, or move the others to a folder train beside it"
+        notes = (*notes, f"{name}: {', '.join(seeming)} is called as a part is, and was read as a class; {way}")
     return replace(
         images, name=name, parts=tuple(parts), notes=(*notes, *images.notes), elsewhere=elsewhere,
         files=tuple(prefix + file for file in images.files or ()),

@@ -22,7 +22,7 @@ PARTS = {
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
 _NAME = re.compile(
     rf"(?:(?P<before>.+)[_\-. ])?(?P<part>{'|'.join(PART_OF)})(?:[_\-. ]?(?:set|split|data|images?|imgs?|pictures))?"
-    r"(?:[_\-. ]?\d+k?)?(?:[_\-. ](?P<after>.+))?",
+    r"(?:[_\-. ]?\d+k?)?(?:[_\-. ](?P<after>.+)|(?-i:(?P<domain>[A-Z])))?",
     re.IGNORECASE,
 )
 _DEEPEST = 16  # folders that hold nothing but one other
@@ -59,7 +59,7 @@ class Wanted:
 def part_of(name: str) -> str | None:
     """The part that a folder of this name holds, such as "val" of ``Validation_set`` and ``val2017``, or None."""
     found = _NAME.fullmatch(name.strip())
-    return None if found is None or found["after"] else PART_OF[found["part"].lower()]
+    return None if found is None or found["after"] or found["domain"] else PART_OF[found["part"].lower()]
 
 
 def _called_as(part: str, source: Path) -> Path | None:
@@ -83,8 +83,15 @@ def _called_as(part: str, source: Path) -> Path | None:
 
 
 def _around(name: re.Match[str]) -> tuple[str, str]:
-    """The text before and behind the part in a name, in lower case."""
-    return (name["before"] or "").casefold(), (name["after"] or "").casefold()
+    """The text before and behind the part in a name, in lower case, but for what numbers the parts: ``01_train``."""
+    before = re.sub(r"^\d{1,2}$", "", name["before"] or "")
+    return before.casefold(), (name["after"] or name["domain"] or "").casefold()
+
+
+def seem_parts(classes: Sequence[str]) -> list[str]:
+    """Those of several classes that are called as parts are, but ``train``, which is a vehicle, too."""
+    alone = [name for name in classes if (found := _NAME.fullmatch(name)) is not None and _around(found) == ("", "")]
+    return [name for name in alone if part_of(name) != "train"] if len(classes) > len(alone) else []
 
 
 Part = Path | Mapping[str, str]
@@ -173,8 +180,9 @@ def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:
         return {}
     others = {around: of for around, of in groups.items() if of is not parts}
     if more := [of for around, of in others.items() if chosen_around[1] or (around[1] and len(of) > 1)]:
+        first = next(parts[part][0] for part in PARTS if part in parts)
         found_names = ", ".join(name for of in (parts, *more) for several in of.values() for name in several)
-        remedy = f"name one of them: {folder / parts[next(iter(parts))][0]}; if they are classes, make folders train/…"
+        remedy = f"name one of them: {folder / first}; if they are classes, make folders train/…"
         raise DataError(f"{folder} has several sets of parts", f"found {found_names}", remedy)
     for part, several in parts.items():
         if len(several) > 1:

@@ -24,6 +24,9 @@ def check_writable(path: Path) -> None:
         return
     folder, problem = path.parent, f"cannot write {path}"
     if not folder.is_dir():
+        there = next(each for each in (folder, *folder.parents) if kind(each) is not None or each == each.parent)
+        if kind(there) not in (None, stat.S_IFDIR):
+            raise OutputError(problem, f"{there} is a file, and no folder", "name an output elsewhere")
         raise OutputError(problem, f"there is no folder {folder}", f"make it first: mkdir -p {folder}")
     if path.is_symlink():
         raise OutputError(problem, "it is a symbolic link", "remove it, or name the file it points to")

@@ -306,6 +306,28 @@ def measure(path: Path) -> tuple[int, int]:
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
+def measure_pages(path: Path) -> list[tuple[int, int]]:
+    """Height and width of each of the ``pages`` of a file, of which only those of a TIFF may differ.
+
+    Raises:
+        UnreadableImage: as for ``pages``.
+    """
+    numbers, first = pages(path), measure(path)
+    if len(numbers) == 1:
+        return [first]
+    with _volume(path) as volume:
+        if volume is not None:
+            return [first] * len(numbers)
+    with opened(path) as image:
+        if image.format != "TIFF":
+            return [first] * len(numbers)
+        found = []
+        for number in numbers:
+            image.seek(number)
+            found.append((image.height, image.width))
+    return found
+
+
 def _several(image: Image.Image) -> str | None:
     """The format of a file that has more than one image; a TIFF's thumbnails and masks do not count."""
     try:

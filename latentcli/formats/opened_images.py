@@ -20,6 +20,11 @@ SUFFIXES = (
 
 BITS, PHOTOMETRIC, _SAMPLES, SAMPLE_FORMAT = 258, 262, 277, 339  # of a TIFF's pixels
 UNSIGNED, SIGNED = 1, 2
+_POINTER = b"version https://git-lfs"
+_SMALLER = (
+    "make them smaller, in Python: import PIL.Image; PIL.Image.MAX_IMAGE_PIXELS = None; i = PIL.Image.open(file); "
+    "i.thumbnail((4096, 4096)); i.save(file)"
+)
 _MOST_CHANNELS = 4  # that mean colours and alpha
 _TYPES = {UNSIGNED: "unsigned", SIGNED: "signed", 3: "floating-point", 5: "complex whole", 6: "complex"}
 UNREAD_TYPE = "a TIFF of {}, which is not read: save it as bytes, as uint16, or as float32 in one channel"
@@ -43,7 +48,7 @@ def reasons() -> Iterator[None]:
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, which is higher
-        raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed") from error
+        raise UnreadableImage(f"more than the {MAX_PIXELS:,} pixels allowed; {_SMALLER}") from error
     except OSError as error:
         raise UnreadableImage(reason(error) if error.errno else f"damaged: {str(error)[:100]}") from error
     except Exception as error:  # the parsers of damaged files raise errors of any class
@@ -53,13 +58,18 @@ def reasons() -> Iterator[None]:
 def check_size(image: Image.Image) -> None:
     """Refuse a page of more than ``MAX_PIXELS``; its pixels have not been read."""
     if image.width * image.height > MAX_PIXELS:
-        raise UnreadableImage(f"{image.width:,}×{image.height:,}, more than the {MAX_PIXELS:,} pixels allowed")
+        raise UnreadableImage(
+            f"{image.width:,}×{image.height:,}, more than the {MAX_PIXELS:,} pixels allowed; {_SMALLER}"
+        )
 
 
 def _opened(file: IO[bytes]) -> Image.Image:
     try:
         return Image.open(file, formats=FORMATS)
     except Image.UnidentifiedImageError as error:
+        file.seek(0)
+        if file.read(len(_POINTER)) == _POINTER:
+            raise UnreadableImage("a pointer of Git LFS, not the image; fetch the images: git lfs pull") from error
         unread = _type_of_tiff(file) or f"not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} image"
         raise UnreadableImage(unread) from error
 

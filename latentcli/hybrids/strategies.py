@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from latentcli.core.errors import UsageError
-from latentcli.core.labels import UNLABELLED
+from latentcli.core.labels import UNLABELLED, check_some
 from latentcli.hybrids.likelihoods import WITH_IMAGES, LogLikelihood
 from latentcli.hybrids.posteriors import Posteriors
 
@@ -240,8 +240,10 @@ def class_weights(classifier: "DensityClassifier") -> np.ndarray:
 
 
 def classes_of(classifier: "DensityClassifier", names: Sequence[str] | None) -> np.ndarray:
-    """Indices of classes by name, each once and in this order, all for None; a ``UsageError`` for an unknown one."""
+    """Indices of classes by name, each once and in this order, all for None; a ``UsageError`` for unknown or none."""
     known = [str(name) for name in classifier.classes_]
+    if names is not None:
+        check_some(names)
     wanted = known if names is None else list(dict.fromkeys(names))
     for name in wanted:
         if name not in known:

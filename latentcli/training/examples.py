@@ -71,23 +71,39 @@ def check_teachable(images: ImageSet) -> None:
     Raises:
         DataError: they are.
     """
-    pages = f"; {_OTHER_PAGES}" if any(_PAGES in note for note in images.notes) else ""
     if len(images) < 2:
-        remedy = f"give more images{pages}"
+        remedy = f"give more images{_pages_of(images)}"
         raise DataError(f"{images.name} holds one image, too few to train on", "expected two or more", remedy)
-    least = most = np.asarray(images.images[0])
-    for start in range(0, len(images), _ROWS):
-        rows = images.images[start : start + _ROWS]
+    check_varied(images)
+
+
+def _pages_of(images: ImageSet) -> str:
+    return f"; {_OTHER_PAGES}" if any(_PAGES in note for note in images.notes) else ""
+
+
+def check_varied(images: ImageSet, among: np.ndarray | None = None) -> None:
+    """Raise a ``DataError`` for images that are the same to within a level of 255.
+
+    Args:
+        images: two or more.
+        among: (N,) bool, those that count; None: all.
+    """
+    counted = np.arange(len(images)) if among is None else np.flatnonzero(among)
+    pages = _pages_of(images)
+    least = most = np.asarray(images.images[counted[0]])
+    for start in range(0, len(counted), _ROWS):
+        rows = images.images[counted[start : start + _ROWS]]
         least, most = np.minimum(least, rows.min(axis=0)), np.maximum(most, rows.max(axis=0))
         if (most - least).max() > 1:  # uint8, but never negative
             return
+    what = f"all {len(images)} images" if len(counted) == len(images) else f"all {len(counted)} labelled images"
     shown = {(0, 0): ", all black", (255, 255): ", all white"}.get((int(least.min()), int(most.max())), "")
     found = f"found values from {int(least.min())} to {int(most.max())} of 255{shown}"
     ways = ["`background`"] * any("laid on" in note for note in images.notes)
     ways += ["`range`"] * bool((most - least).max() or any(mark in note for note in images.notes for mark in _SPREAD))
     means = f"; if these should, say what their pixels mean: {' or '.join(ways)}" if ways else ""
     remedy = f"name images that differ{pages}{means}"
-    raise DataError(f"all {len(images)} images of {images.name} are the same: nothing can be learned", found, remedy)
+    raise DataError(f"{what} of {images.name} are the same: nothing can be learned", found, remedy)
 
 
 def split(count: int, config: TrainingConfig) -> tuple[np.ndarray, np.ndarray]:

@@ -57,6 +57,8 @@ def fit(
         check_writable(log)
     with locks.exclusive(state) if state is not None else nullcontext():
         saved = None
+        if state is not None and not resume and state.exists():
+            listener.starting_over(state)
         if state is not None and resume:
             if state.exists():
                 content = TRAINING_STATE.read(state, "start again without `resume`")["state"]

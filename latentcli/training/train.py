@@ -29,7 +29,7 @@ from latentcli.training.config import (
     ClassifierTrainingConfig,
     TrainingConfig,
 )
-from latentcli.training.examples import Examples, check_teachable
+from latentcli.training.examples import Examples, check_teachable, check_varied
 from latentcli.training.identity import check_same, identity, identity_of, provenance
 from latentcli.training.resumable import fit
 
@@ -249,6 +249,8 @@ def train_cnn(
         )  # fmt: skip
     if hybrids is None:
         check_teachable(labelled)
+    if val is not None and len(val) > 1:
+        check_varied(val)
     network_config, loop_config = configure(config, ClassifierTrainingConfig, images.shape, len(names), settings)
     if start is not None and start.family == "cnn":
         network_config = start.config
@@ -403,7 +405,8 @@ def configure(
 
 
 def check_named(images: ImageSet, asked: str = "") -> None:
-    """Raise a ``DataError`` for labels that cannot name clusters: none, or all of one class; before a long training.
+    """Raise a ``DataError`` for labels that cannot name clusters: none, all of one class, or of images
+    that are the same; before a long training.
 
     Args:
         images: that have, or lack, the labels.
@@ -421,3 +424,4 @@ def check_named(images: ImageSet, asked: str = "") -> None:
         raise DataError(
             f"all labels of {images.name} are of one class", found, f"label images of another class{way_on}"
         )
+    check_varied(images, images.labels.known)

@@ -38,6 +38,14 @@ def test_a_classifier_says_whose_latents_it_reads_and_keeps_the_order_of_the_cla
 
 
 @fits
+def test_labelled_images_of_several_classes_that_are_all_the_same_are_refused(fit):
+    val = latents(6)
+    same = Latents({"mu": np.repeat(val.flat[:1], 6, 0)}, val.checkpoint, val.labels)
+    with pytest.raises(DataError, match="of 3 classes, all have the same latents"):
+        fit(latents(), same)
+
+
+@fits
 def test_latents_of_another_checkpoint_never_name_the_clusters(fit):
     with pytest.raises(ModelFileError, match="made by different checkpoints") as caught:
         fit(latents(), latents(9, checkpoint="b" * 64))

@@ -851,7 +851,13 @@ CALLS: dict[str, tuple[Make, list[tuple[str, int, tuple[str, ...]]]]] = {
         made(npz(), lambda: shutil.copy("set.npz", "moved.npz")),
         [(TRAIN, 0, ()), (f"{TRAIN} --resume".replace("set.npz", "moved.npz"), 0, ("has ended",))],
     ),
-    "28 more epochs": (npz(), [(TRAIN, 0, ()), (f"{TRAIN} --epochs 2 --continue-from vae.pth -o more.pth", 0, ())]),
+    "28 more epochs": (
+        npz(),
+        [
+            (TRAIN, 0, ()),
+            (f"{TRAIN} --epochs 2 --continue-from vae.pth -o more.pth", 0, ("gmm_params.pkl was", "--gmm")),
+        ],
+    ),
     "34 four points": (
         npz(data=X[:4], labels=["a", "a", "b", "b"]),
         [(TRAIN, 0, ()), ("plot tsne set.npz vae.pth", 0, ())],

@@ -135,7 +135,7 @@ def test_images_that_nothing_uses_are_refused(call, trained):
         (2, "--resize is of images", ["--resize"]),
         (3, "nowhere.npz", ["--strategy", "between", "--near", "nowhere.npz"]),
         (3, "is empty", ["--strategy", "between", "--near", ""]),
-        (2, "found none", ["--classes", ""]),
+        (2, "names no class", ["--classes", ""]),
         (2, "from 0 to 0.999999", ["--min-confidence", "1"]),
         (6, "is not a folder", ["--folder", "full/file"]),
         (3, "nowhere.npz", ["--strategy", "posterior", "--near", "nowhere.npz"]),

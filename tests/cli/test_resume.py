@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,38 @@ def test_a_run_is_not_resumed_under_other_settings(tmp_path, call, interrupted_a
         assert (again.code, said in again.err) == (2, True), again.err
         assert len(again.err.splitlines()) <= 3
         assert (tmp_path / "vae.pth.partial").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["train", "train-cnn"])
+def test_a_new_run_tells_that_it_replaces_the_state_of_one_that_has_not_ended(
+    tmp_path, call, trained, interrupted_after, command
+):  # fmt: skip
+    arguments = [command, trained.train, "--set", "width=16", "--set", "min_steps=0", "--epochs", 2]
+    arguments += ["--labels-per-class", 2]
+    with interrupted_after(2):
+        assert call(*arguments).code == 130
+    (state,) = tmp_path.glob("*.partial")
+    kept = state.read_bytes()
+    again = call(*arguments)
+    assert again.code == 0, again.err
+    assert f"{state.name} is of a run that has not ended, and will be replaced: --resume" in again.err
+    state.write_bytes(kept)
+    assert "will be replaced" not in call(*arguments, "--resume").err
+
+
+def test_a_classifier_of_another_model_is_not_replaced_without_a_word(call, trained, tiny):
+    told = "was fitted on another model, and will be replaced"
+    shutil.copy(trained.gmm, "gmm_params.pkl")
+    for expected in (True, False):
+        done = call("train", trained.train, *tiny[:-1], "--labels-per-class", 2, "-o", "second.pth")
+        assert (done.code, f"gmm_params.pkl {told}: --gmm names another file" in done.err) == (0, expected), done.err
+    for expected in (True, False):
+        done = call("fit-gmm", trained.train, trained.vae)
+        assert (done.code, f"gmm_params.pkl {told}: -o names another file" in done.err) == (0, expected), done.err
+    for command, output in (["fit-graph"], "graph.npz"), (["fit-probe", "--probe", "knn"], "probe.pth"):
+        for vae in ("second.pth", trained.vae):
+            done = call(*command, trained.train, vae)
+            assert (done.code, f"{output} {told}: -o" in done.err) == (0, vae != "second.pth"), done.err
 
 
 def files(folder: Path) -> dict[str, bytes]:

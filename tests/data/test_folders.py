@@ -64,6 +64,22 @@ def test_layouts_that_leave_the_classes_unclear_are_refused(tmp_path):
         load(tmp_path / "mixed")
 
 
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [("logo x/a/1 x/b/2", "x"), ("logo x/a/1 x/a/far/2 x/b/3", "x"), ("logo x/y/a/1 x/y/b/2", "x"),
+     ("logo x/a/1 z/b/2", None), ("logo a/1 b/2", None)],
+)  # fmt: skip
+def test_a_picture_beside_the_folder_of_all_others_is_refused_with_that_folder(tmp_path, files, named):
+    for name in files.split():
+        put(tmp_path / "set" / f"{name}.png")
+    with pytest.raises(DataError, match=r"found logo\.png and \w+/(.|\n)*into sub-folders") as caught:
+        load(tmp_path / "set")
+    assert ("name the folder of the others" in str(caught.value)) == (named is not None)
+    if named:
+        assert f"others: {tmp_path / 'set' / named};" in str(caught.value)
+        assert load(tmp_path / "set" / named).class_names == ("a", "b")
+
+
 def test_with_labels_any_layout_is_just_files(tmp_path):
     for name in ("set/1.png", "set/a/2.png", "set/a/b/c/3.png"):
         put(tmp_path / name)

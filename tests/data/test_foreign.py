@@ -1,10 +1,14 @@
 """What is no image file that is read, and the way to one that is."""
 
 import json
+import os
+import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
@@ -72,3 +76,47 @@ def test_other_json_may_be_labels(tmp_path, text):
     (tmp_path / "f.json").write_text(text)
     with pytest.raises(DataError, match="labels of images are given beside them"):
         load(tmp_path / "f.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("1.mgz", "nibabel"), ("1.hdr", "nibabel"), ("a/b.pdf", "pdftoppm -png set/a/b.pdf"), ("1.csv", "name it, and"),
+     ("data_batch_1", "into a folder cifar-10-batches-py, and name the set: cifar10 `data_root`")],
+)  # fmt: skip
+def test_a_folder_of_what_is_not_read_comes_with_a_way_on(tmp_path, monkeypatch, name, way):
+    monkeypatch.chdir(tmp_path)
+    path = Path("set", name)
+    path.parent.mkdir(parents=True)
+    path.write_text("x,y\n1,2\n")
+    with pytest.raises(DataError, match=re.escape(way)):
+        load("set")
+
+
+def test_a_batch_of_cifar_is_told_to_be_read_as_the_set(tmp_path):
+    path = tmp_path / "root" / "cifar-10-batches-py" / "data_batch_1"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    for data in (path, path.parent):
+        with pytest.raises(DataError, match=r"cifar10 `data_root` .*root$"):
+            load(data)
+
+
+@pytest.mark.parametrize("place", ["data", "labels"])
+def test_a_pipe_is_refused_and_never_opened(tmp_path, place):
+    os.mkfifo(tmp_path / "pipe")
+    call = {"source": tmp_path / "pipe"} if place == "data" else {"source": "digits", "labels": tmp_path / "pipe"}
+    with pytest.raises(DataError, match=r"is a pipe or a device, and no file\n  write what comes"):
+        load(**call)
+
+
+def test_pointers_of_git_lfs_and_pictures_that_are_too_large_come_with_a_way_on(tmp_path):
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match=r"a pointer of Git LFS, not the image\n  fetch the images: git lfs pull$"):
+        load(tmp_path)
+    (tmp_path / "large").mkdir()
+    Image.new("1", (9000, 8000)).save(tmp_path / "large" / "1.png")
+    with pytest.raises(DataError, match=r"9,000×8,000, more than(.|\n)*in Python: ") as caught:
+        load(tmp_path / "large")
+    exec(str(caught.value).partition("in Python: ")[2], {"file": tmp_path / "large" / "1.png"})
+    assert len(load(tmp_path / "large")) == 1

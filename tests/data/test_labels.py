@@ -12,7 +12,7 @@ import pytest
 from latentcli.artifacts.tables import write_labels
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.labels import UNLABELLED
-from latentcli.data import ImageSet, Labels, load
+from latentcli.data import ImageSet, Labels, load, splits
 from latentcli.data.labels import with_labels
 
 
@@ -566,3 +566,24 @@ def test_the_line_that_makes_a_table_of_coco_or_an_array_of_an_archive_works(tmp
         exec(re.split("of it(?: in Python)?: ", caught.value.remedy)[1], {"numpy": np})
         found = with_labels(images(5, files=PHOTOS), tmp_path / made)
         assert found.labels.texts.tolist() == ["cat", "", "", "", "dog"]
+
+
+PARTS = [  # the table; the rows of images that each part reads; how many are of none
+    ("File,Label,Split\n0,a,train\n1,b,train\n2,a,test\n3,b,\n", ([0, 1], [2]), 2),
+    ("File,Label,is_train\n0,a,1\n1,b,\n2,b,0\n3,a,0\n4,,0\n", ([0], [2, 3, 4]), 1),
+    ("File;Label;usage\n4;a;Training\n3;b;Testing\n", ([4], [3]), 3),
+    ("File,Label,Split\n0,a,train\n1,b,train\n2,,train\n3,b,test\n4,a,test\n", ([0, 1, 2], [3, 4]), 0),
+    ("File,Label,Split\n0,a,train\n1,b,\n", ([0], [0]), 4),
+]
+
+
+@pytest.mark.parametrize(("table", "read", "of_none"), PARTS)
+@pytest.mark.parametrize("files", [None, tuple(f"{row}.png" for row in range(5))])
+def test_images_of_no_part_are_in_none_and_told(tmp_path, table, read, of_none, files):
+    known = images(5, files=files)
+    known = ImageSet(known.images + np.arange(5, dtype=np.uint8)[:, None, None, None], name="set", files=files)
+    for part, rows in zip(("train", "test"), read, strict=True):
+        found = with_labels(known, written(tmp_path, table), wanted=splits.Wanted(part))
+        assert found.images[:, 0, 0, 0].tolist() == rows
+        told = [note for note in found.notes if "gives no part" in note]
+        assert [note.split(": ")[1].split()[0] for note in told] == [str(of_none)] * (of_none > 0)

@@ -52,6 +52,19 @@ LAYOUTS = [
     ("bus_station/1 train_station/2", {}, "bus_station/1 train_station/2", "bus_station train_station", None),
     ("test_a/1 train_b/2", {}, "test_a/1 train_b/2", "test_a train_b", None),
     ("train/a/1 test/2", {"split": "test"}, "test/2", "", "test is read"),
+    ("labeled/a/1 labeled/b/2 unlabeled/3", {}, "labeled/a/1 labeled/b/2 unlabeled/3", "ab", "folders within labeled/"),
+    ("x/a/1 x/a/far/2 x/b/3 Unknown/y/4", {}, "Unknown/y/4 x/a/1 x/a/far/2 x/b/3", "ab", "1 of 4 labels"),
+    ("train/labeled/a/1 train/labeled/b/2 train/unlabelled/3 test/a/4", {},
+     "train/labeled/a/1 train/labeled/b/2 train/unlabelled/3", "ab", "within labeled/"),
+    ("c/1 c/x/2 unlabeled/3", {}, "c/1 c/x/2 unlabeled/3", "c", "belong to the class"),
+    ("train/a/1 train/b/2 test/a/3 unlabeled/4", {}, "train/a/1 train/b/2", "ab", "put it beside the classes: mv "),
+    ("01_train/a/1 01_train/b/2 02_val/a/3 03_test/b/4", {"split": "test"}, "03_test/b/4", "b", "test is read"),
+    ("1-train/a/1 2-test/a/2", {}, "1-train/a/1", "a", "train is read"),
+    ("with/1 without/2 test/3", {}, "test/3 with/1 without/2", "test with without", "leave it out: `classes` with,wi"),
+    ("cat/1 dog/2 val_images/3", {}, "cat/1 dog/2 val_images/3", "cat dog val_images", "val_images is called as a pa"),
+    ("cat/1 pregnancy_test/2", {}, "cat/1 pregnancy_test/2", "cat pregnancy_test", None),
+    ("trainA/1 trainZ/2", {}, "trainA/1 trainZ/2", "trainA trainZ", None),
+    ("trainA/a/1 testA/a/2", {"split": "test"}, "testA/a/2", "a", "test is read"),
     ("train/1 bus/2 tram/3", {}, "bus/2 train/1 tram/3", "bus train tram", None),
     ("dataset/a/1 dataset/b/2", {}, "dataset/a/1 dataset/b/2", "ab", "nothing but dataset/"),
     ("a/1 a/left/2 a/left/far/3 b/4", {}, "a/1 a/left/2 a/left/far/3 b/4", "ab", "belong to the class"),
@@ -80,7 +93,7 @@ def check(found, read: str, classes: str, note: str | None):
     assert found.class_names == tuple(classes.split() if " " in classes else classes)
     if classes:
         assert all(
-            found.class_names[code] in name.split("/")
+            code < 0 or found.class_names[code] in name.split("/")
             for code, name in zip(found.labels.codes, found.files, strict=True)
         )
     assert (note is None and not found.notes) or any(note in told for told in found.notes)
@@ -169,13 +182,15 @@ def test_a_second_name_of_a_file_in_an_archive_is_read(tmp_path):
 
 
 ARRAYS = {  # the arrays of a folder, whose suffix is in their names, and what follows from the advice
+    "an npz each": ({"a/1.npz": (8, 8), "b/2.npz": (8, 8)}, 2, "ab"), "npz in unlike sizes": ({
+        "a/1.npz": (8, 9), "b/2.npz": (12, 10)}, 2, "ab"), "one npz": ({"a/1.npz": (5, 8, 8)}, 5, ""),
     "one file": ({"set.npz": (5, 8, 8)}, 5, ""), "an image each": ({"1.npy": (8, 8), "2.npy": (8, 8)}, 2, ""),
     "in classes": ({"a/1.npy": (8, 8, 3), "b/2.npy": (8, 8, 3), "b/3.npy": (8, 8, 3)}, 3, "ab"),
     "labels beside": ({"x.npy": (4, 8, 8), "y.npy": (4,)}, 4, "01"),
     "unlike sizes": ({"a/1.npy": (8, 9), "b/2.npy": (12, 10), "b/3.npy": (8, 9, 3)}, 3, "ab"),
     "two sets": ({"x.npy": (4, 8, 8), "z.npy": (3, 8, 8)}, 4, ""),
     "two sets of one size": ({"x.npy": (4, 8, 8), "z.npy": (4, 8, 8)}, 4, ""),
-    "parts": ({"b.npz": (5, 8, 8), "a.npy": (5,)}, 5, ""),
+    "an npz beside labels": ({"b.npz": (5, 8, 8), "a.npy": (5,)}, 5, "01"),
 }  # fmt: skip
 
 
@@ -217,7 +232,17 @@ def test_archives_that_are_damaged_or_too_large_are_refused(tmp_path, monkeypatc
         assert str(tmp_path / name) in str(caught.value)
         assert "latentcli-" not in str(caught.value)
     with pytest.raises(DataError, match="cannot unpack"):
-        load(zipped(tmp_path / "twice.zip", "a.png", "a.png/b.png"))
+        load(zipped(tmp_path / "within.zip", "a.png", "a.png/b.png"))
+    with pytest.warns(UserWarning, match="Duplicate"):
+        zipped(tmp_path / "twice.zip", "x/a.png", "x/b.png", "x/a.png")
+    with pytest.raises(DataError, match=r"twice\.zip has one name twice\n  found 'x/a\.png'\n  pack it again"):
+        load(tmp_path / "twice.zip")
+    locked = bytearray(zipped(tmp_path / "locked.zip", "a.png").read_bytes())
+    locked[6] |= 1  # of the member, and of the directory
+    locked[locked.index(b"PK\1\2") + 8] |= 1
+    (tmp_path / "locked.zip").write_bytes(locked)
+    with pytest.raises(DataError, match=r"locked\.zip is encrypted\n  unpack it with its password"):
+        load(tmp_path / "locked.zip")
     monkeypatch.setattr("latentcli.data.archives._FREE_BYTES", 2**20)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(2**26))
@@ -288,6 +313,9 @@ def test_parts_that_are_not_there_or_there_twice(tmp_path):
     (tmp_path / "joined/test_dog").rename(tmp_path / "joined/dog")
     with pytest.raises(DataError, match=r"several sets of parts\n  found .*train_cat, .*train_dog"):
         load(tmp_path / "joined")
+    put(tmp_path / "domains", *(f"{part}{each}/1.png" for part in ("train", "test") for each in "AB"))
+    with pytest.raises(DataError, match=r"several sets of parts\n  found testA, trainA, testB, trainB\n  name one of"):
+        load(tmp_path / "domains")
     put(tmp_path / "other", "val/a/1.png", "test/a/2.png")
     with pytest.raises(DataError, match=r"no train part\n  found val and test\n  choose one: `split` val"):
         load(tmp_path / "other")

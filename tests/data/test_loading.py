@@ -199,3 +199,14 @@ def test_messages_name_files_by_what_the_user_typed(tmp_path, monkeypatch, sourc
     except DataError as error:
         told = (str(error),)
     assert any(str(Path(table)) in note and str(Path(source)) in note for note in told), told
+
+
+@pytest.mark.parametrize("source", ["digits", "flat", "folder", "arrays.npz"])
+def test_a_choice_of_no_class_is_refused_whatever_the_source(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    for name in ("flat/1.png", "folder/a/1.png"):
+        Path(name).parent.mkdir(parents=True)
+        Image.new("L", (8, 8)).save(name)
+    np.savez("arrays.npz", data=np.zeros((2, 8, 8), np.uint8), labels=["a", "b"])
+    with pytest.raises(UsageError, match="`classes` names no class"):
+        load(source, classes=[])

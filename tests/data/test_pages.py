@@ -161,3 +161,31 @@ def test_a_table_of_pages_without_pages_says_which_option_reads_them(tmp_path):
     (tmp_path / "labels.csv").write_text("File,Label\nscan.tif[0],a\nscan.tif[1],b\n")
     with pytest.raises(DataError, match=r"the rows name pages.*`pages`"):
         load(tmp_path, labels=tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("small", "size", "said"),
+    [(1, 28, "12 of 14 images have 28×28 pixels, and all are read in that size"), (12, 64, "of unlike sizes")],
+)
+def test_the_size_of_pages_is_that_of_most_of_them_and_told(tmp_path, small, size, said):
+    grey = [Image.fromarray(np.full((28, 28), 9 * level, np.uint8)) for level in range(6)]
+    for name in ("a", "b"):
+        first, *rest = [*grey, *[grey[1].resize((14, 14))] * small]
+        first.save(tmp_path / f"{name}.tif", save_all=True, append_images=rest)
+    found = load(tmp_path, pages=True)
+    assert (found.shape[1:], len(found)) == ((size, size), 12 + 2 * small)
+    (note,) = found.notes
+    assert said in note
+
+
+@pytest.mark.parametrize(("coloured", "told"), [(1, True), (4, True), (5, False), (11, False), (0, False)])
+def test_a_few_images_in_colour_among_grey_ones_are_told(tmp_path, coloured, told):
+    for row in range(10):
+        mode = "RGB" if row < coloured else "L"
+        Image.fromarray(LEVELS[row]).convert(mode).save(tmp_path / f"{row}.png")
+        if mode == "RGB":
+            Image.merge("RGB", [Image.fromarray(LEVELS[row + each]) for each in range(3)]).save(tmp_path / f"{row}.png")
+    found = load(tmp_path, image_size=12)
+    assert found.shape[0] == (3 if coloured else 1)
+    assert [f"{coloured} of 10 images are in colour, such as 0.png" in note for note in found.notes] == [True] * told
+    assert load(tmp_path, image_shape=(3, 12, 10)).notes == ()

@@ -84,3 +84,37 @@ def test_masks_within_each_class_are_told_with_the_line_that_leaves_them_out(tmp
     assert load(tmp_path / f"set_{kept}").files == tuple(
         f"{name.replace(f'/{kept}/', '/')}.png" for name in files.split() if f"/{kept}/" in name
     )
+
+
+DRAWN = {  # files; those of them that were drawn over others
+    "behind": ("a/1 a/1_mask b/2 b/2_mask", "a/1_mask b/2_mask"),
+    "numbered": ("a/x_(1) a/x_(1)_mask a/x_(1)_mask_1", "a/x_(1)_mask a/x_(1)_mask_1"),
+    "a folder a case": ("c/img c/seg d/img d/seg", "c/seg d/seg"),
+    "before": ("img_1 mask_1 img_2 mask_2", "mask_1 mask_2"),
+    "of a patient": ("a/p0_t1 a/p0_t2 a/p0_seg", "a/p0_seg"),
+    "two words": ("a/1 a/1_ground_truth b/2 b/2-GroundTruth", "a/1_ground_truth b/2-GroundTruth"),
+    "in a class called so": ("no_mask/1 no_mask/1_mask mask/2", "no_mask/1_mask"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DRAWN)
+def test_masks_beside_their_images_are_told_with_the_line_that_leaves_them_out(tmp_path, case):
+    files, drawn = (text.split() for text in DRAWN[case])
+    folder = put(tmp_path / "set", *files)
+    (note,) = [note for note in load(folder).notes if "drawn over others" in note]
+    assert f"set: {len(drawn)} images are called as" in note
+    if case == "in a class called so":
+        assert note.endswith("move them elsewhere")
+        return
+    exec(note.split("in Python: ")[1], {})
+    left = load(tmp_path / "set_images")
+    assert {*left.files} == {f"{name}.png" for name in files} - {f"{name}.png" for name in drawn}
+    assert left.notes == ()
+
+
+@pytest.mark.parametrize(
+    "files",
+    ["a/mask b/hat", "a/mask a/hat", "a/target_1 a/target_2", "a/1 b/1_mask", "a/1 a/12_mask", "a/1 a/unmasked"],
+)
+def test_pictures_of_masks_are_no_pairs(tmp_path, files):
+    assert not any("drawn over" in note for note in load(put(tmp_path / "set", *files.split())).notes)

@@ -49,6 +49,7 @@ def links(**targets: str) -> Fill:
         put(folder.parent / "elsewhere" / "owl" / "1.png")
         for name, target in targets.items():
             path = folder / name.replace("__", "/")
+            path.parent.mkdir(exist_ok=True)
             path.symlink_to((folder.parent / target).absolute(), target_is_directory=True)
 
     return fill
@@ -70,6 +71,8 @@ TOLD: dict[str, tuple[Fill, str]] = {
     "notes beside": (text("README.md", "LICENSE"), "1 without a suffix, 1 .md"),
     "an empty class": (lambda folder: (folder / "owl").mkdir(), "no images in owl"),
     "a class of notes": (text("owl/readme.txt"), "1 .txt(.|\n)*no images in owl"),
+    "links to nothing": (links(cat__more="no", dog__old="no/1"), "links to what is not there: cat/more, dog/old"),
+    "a table that is gone": (links(**{"labels.csv": "no.csv"}), r"links to what is not there: labels\.csv"),
     "a folder of annotations": (text("annotations/0.xml", "annotations/1.json"), "no images in annotations"),
 }
 
@@ -106,6 +109,8 @@ LOST: dict[str, tuple[Fill, str]] = {
     "no suffix": (images("owl/1", "owl/2"), "no suffix, such as owl/1(.|\n)*rename"),
     "a telephone's": (text("owl/1.HEIC"), "HEIC"),
     "archives": (text("owl/1.zip"), r"found 1 files with .zip(.|\n)*leave it out: `classes` cat,dog"),
+    "a link to nothing": (links(owl="no/owl"), r"class owl(.|\n)*owl is a link to what is not there: .*no/owl"),
+    "links of a lost disk": (links(**{"owl/a": "no/a", "owl/b": "no/b"}), "class owl(.|\n)*owl/a is a link to what"),
     "two links to one": (links(owl="elsewhere/owl", owls="elsewhere/owl"), "class owls(.|\n)*under another name"),
 }
 
@@ -123,6 +128,19 @@ def _move_away(folder: Path) -> None:
     for name in ("cat", "dog"):
         shutil.move(folder / name, folder.parent / f"real-{name}")
         (folder / name).symlink_to((folder.parent / f"real-{name}").absolute())
+
+
+@pytest.mark.parametrize("beside", [("train/a/1.png",), ("train/a/1.png", "val/a/2.png")])
+def test_a_part_that_is_a_link_to_nothing_is_told(tmp_path, beside):
+    images(*beside)(tmp_path / "set")
+    (tmp_path / "set" / "test").symlink_to("nowhere")
+    found = load(tmp_path / "set")
+    assert found.files == ("train/a/1.png",)
+    assert "set: passed over links to what is not there: test" in [note.rpartition("/")[2] for note in found.notes]
+    shutil.rmtree(tmp_path / "set" / "train")
+    shutil.rmtree(tmp_path / "set" / "val", ignore_errors=True)
+    with pytest.raises(DataError, match=r"found links to what is not there \(test\)"):
+        load(tmp_path / "set")
 
 
 LINKED: dict[str, tuple[Fill, tuple[str, ...]]] = {
@@ -346,8 +364,25 @@ def test_what_lies_below_each_class_is_named(tmp_path, case):
 
 def test_archives_in_a_folder_are_to_be_named_themselves(tmp_path):
     shutil.make_archive(str(tmp_path / "set" / "train"), "zip", tmp_path)
-    with pytest.raises(DataError, match=r"name train\.zip itself"):
+    with pytest.raises(DataError, match=r"name .*set/train\.zip$"):
         load(tmp_path / "set")
+    packed = shutil.make_archive("packed", "zip", tmp_path / "set")
+    with pytest.raises(DataError, match=r"unpack it, and where its files are now: .* name .*packed\.zip/train\.zip$"):
+        load(packed)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+@pytest.mark.parametrize("names", [("cat", "dog"), ("train", "test")])
+def test_archives_of_a_folder_are_unpacked_by_the_line_that_is_told(folder, kind, names):
+    for name, source in zip(names, ("cat", "dog"), strict=True):
+        shutil.make_archive(str(folder.parent / "packed" / name), kind, folder / source)
+    with pytest.raises(DataError, match="archives are read one at a time") as caught:
+        load(folder.parent / "packed")
+    exec(str(caught.value).partition("in Python: ")[2], {})
+    assert load(folder.parent / "packed", **({} if "cat" in names else {"split": "test"})).files == tuple(
+        f"{name}/{number}.png" for name, first in zip(names, (0, 1), strict=True) for number in range(first, 6, 2)
+        if name != "train"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -271,3 +271,10 @@ def test_a_folder_that_takes_no_files_is_called_so(name):
         atomic.atomic_write(Path(name)),
     ):
         pass
+
+
+@pytest.mark.parametrize("name", ["plain/vae.pth", "plain/deep/vae.pth"])
+def test_a_file_in_the_place_of_a_folder_is_called_so(tmp_path, name):
+    (tmp_path / "plain").write_bytes(b"")
+    with pytest.raises(OutputError, match=r"plain is a file, and no folder\n  name an output elsewhere"):
+        atomic.check_writable(tmp_path / name)

@@ -405,7 +405,7 @@ def test_where_nothing_passes_the_search_ends(mixture):
         ({"classes": ("a",)}, "between classes"),
         ({"classes": ("a", "a")}, "between classes"),
         ({"classes": ("a", "x")}, "'x'"),
-        ({"classes": ()}, "between classes"),
+        ({"classes": ()}, "names no class"),
         ({"classes": (), "strategy": "mixture"}, "no class"),
         ({"strategy": "nowhere"}, "unknown strategy"),
         ({"likelihood": "none"}, "unknown likelihood"),

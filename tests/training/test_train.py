@@ -1,5 +1,7 @@
 """From images to a trained model in one call: settings, seeds, and what is refused before anything is trained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -191,6 +193,19 @@ def test_images_that_cannot_teach_are_refused_before_training(case, learn):
         expected = "one class"
     with pytest.raises(DataError, match=expected):
         learn(ImageSet(pixels, labels, name="set"), **SMALL)
+
+
+def test_labelled_images_that_are_the_same_are_refused_before_training():
+    labels = Labels(np.arange(30) % 2, ("b", "a"))
+    blank = ImageSet(np.zeros((30, 1, 8, 8), np.uint8), labels, name="val")
+    with pytest.raises(DataError, match=r"all 30 images of val are the same(.|\n)*all black"):
+        check_named(blank, "VAL")
+    with pytest.raises(DataError, match="all 30 images of val are the same"):
+        train_cnn(images(), blank, **SMALL)
+    few = images(30)
+    same = replace(few, images=np.where(np.arange(30)[:, None, None, None] < 4, GROUND, few.images))
+    with pytest.raises(DataError, match=r"all 4 labelled images of .* are the same"):
+        check_named(replace(same, labels=Labels(np.where(np.arange(30) < 4, np.arange(30) % 2, -1), ("b", "a"))))
 
 
 ADVISED = {  # what is known of images that are all the same, and the options that could show that they differ
