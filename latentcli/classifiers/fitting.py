@@ -99,7 +99,7 @@ def fit_graph(
         ((431, 3), 'poisson')
     """
     check_number("seed", seed, 0, 2**63 - 1)
-    latents = labelled(latents, val, labels_per_class, seed)
+    latents = labelled(latents, val, labels_per_class, seed, features)
     how = {"method": method, "alpha": alpha, "class_sizes": class_sizes, "features": features, "random_state": seed}
     points = features_of(latents, features)
     if points.dtype.kind != "f":
@@ -146,7 +146,7 @@ def fit_probe(
     """
     check_known(settings, [each.name for each in PROBES[probe].described_settings()])
     check_number("seed", seed, 0, 2**63 - 1)
-    latents = labelled(latents, val, labels_per_class, seed)
+    latents = labelled(latents, val, labels_per_class, seed, features)
     settings |= {"features": features, "shape": latents.feature_shape(features), "random_state": seed}
     learner: Probe = PROBES[probe](device=device, **settings)
     learner.fit(features_of(latents, features), latents.labels.texts, on_epoch, classes=latents.labels.names)
@@ -154,17 +154,22 @@ def fit_probe(
     return learner
 
 
-def labelled(latents: Latents, val: Latents | None, labels_per_class: int | None, seed: int) -> Latents:
-    """These latents and those of ``val``, with the labels that a classifier learns from, as for ``fit_mixture``."""
+def labelled(
+    latents: Latents, val: Latents | None, labels_per_class: int | None, seed: int, features: str | None = None
+) -> Latents:
+    """These latents and those of ``val``, with the labels that a classifier of ``features`` learns from.
+
+    Arguments and errors are those of ``fit_mixture``.
+    """
     if val is not None:
         latents = latents.unlabelled().followed_by(val)
     if not latents.labels.any:
         problem, remedy = "there are no labels to learn the classes from", "give labelled images (`val`), or `labels`"
         raise DataError(problem, "expected some labelled images", remedy)
-    points, classes = features_of(latents, None), latents.labels.occurring
+    points, classes = features_of(latents, features), latents.labels.occurring
     known = points[latents.labels.known]
     if len(classes) > 1 and (known == known[0]).all() and (points != known[0]).any():  # else the model is to blame
-        problem = f"the labelled images, of {len(classes)} classes, all have the same latents"
+        problem = f"the labelled images, of {len(classes)} classes, all have the same {features or 'latents'}"
         raise DataError(problem, f"found no difference among {len(known)}", "name labelled images that differ")
     return latents if labels_per_class is None else labelled_per_class(latents, labels_per_class, seed)
 

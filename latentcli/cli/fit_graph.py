@@ -58,7 +58,7 @@ def fit_graph(
     if val is not None:
         of_val = inputs.latents(val, vae, device, reading.of_val(), output, features, "bad_files_val.csv")
     inputs.tell_replaced(output, "-o", latents.checkpoint)
-    latents = labelled(latents, of_val, labels_per_class, seed)
+    latents = labelled(latents, of_val, labels_per_class, seed, features)
     graph = fit_graph(
         latents, neighbours=neighbours, method=method, class_sizes=sizes, features=features, seed=seed,
         progress=console.progress, alpha=GraphClassifier.alpha if alpha is None else alpha,

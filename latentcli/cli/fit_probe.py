@@ -48,7 +48,7 @@ def fit_probe(
     if val is not None:
         of_val = inputs.latents(val, vae, device, reading.of_val(), output, features, "bad_files_val.csv")
     inputs.tell_replaced(output, "-o", latents.checkpoint)
-    latents = fitting.labelled(latents, of_val, labels_per_class, how["seed"])
+    latents = fitting.labelled(latents, of_val, labels_per_class, how["seed"], features)
     with training_progress.epochs(f"fitting {probe}") as on_epoch:
         learner = fitting.fit_probe(
             latents, probe=probe, features=features, device=device, on_epoch=on_epoch, **how

@@ -163,7 +163,8 @@ def test_only_labelled_images_are_learnt_from(call, trained):
 
 
 def test_images_to_validate_with_are_brought_to_the_size_that_is_asked_for(call, trained):
-    np.savez("large.npz", data=np.zeros((5, 16, 16), np.uint8), labels=np.array([1, 4, 8, 1, 4]))
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 16), dtype=np.uint8)
+    np.savez("large.npz", data=pixels, labels=np.array([1, 4, 8, 1, 4]))
     done = call("train-cnn", trained.train, "large.npz", "--image-size", 12, "--json", *SMALL)
     assert done.code == 0, done.err
     assert "val_loss" in done.json
