@@ -57,6 +57,10 @@ def encode_labels(
                 told_of_names = (f"{name}: its labels are the names in {key} themselves, such as {found[-1]}",)
             else:
                 _check_named(found, given, name, key)
+                if {*found} <= {*given} and (other := [text for text in found if given[int(text)] != text]):
+                    read = f"read as numbers from 0 into {key}, such as {other[0]} as {given[int(other[0])]!r}"
+                    way = "if they are the names themselves: labels.astype(str)"
+                    told_of_names = (f"{name}: its labels were {read}; {way}",)
                 texts = [given[int(text)] if text in found else text for text in texts]
     of_distinct, _ = read_labels(texts, name, no_label)
     several = []

@@ -587,3 +587,21 @@ def test_images_of_no_part_are_in_none_and_told(tmp_path, table, read, of_none, 
         assert found.images[:, 0, 0, 0].tolist() == rows
         told = [note for note in found.notes if "gives no part" in note]
         assert [note.split(": ")[1].split()[0] for note in told] == [str(of_none)] * (of_none > 0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "told"),
+    [
+        ([1, 2, 1], ["1", "2", "3"], "such as 1 as '2'"), ([3, 1], [3, 2, 1, 0], "such as 1 as '2'"),
+        ([0, 1, 2], ["2", "1", "0"], "such as 0 as '2'"), ([0, 2], ["0", "1", "2"], ""), ([0, 1], ["1", "4"], ""),
+        ([0, 1], ["cat", "dog"], ""),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_names_too_are_told_to_be_read_as_indices(tmp_path, labels, names, told):
+    pixels = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "set.npz", images=pixels, labels=labels, class_names=names)
+    found = load(tmp_path / "set.npz")
+    assert found.labels.texts.tolist() == [str(names[label]) for label in labels]
+    notes = [note for note in found.notes if "labels.astype(str)" in note]
+    assert len(notes) == bool(told)
+    assert all(told in note for note in notes)
