@@ -36,6 +36,15 @@ def resolve(name: str = "auto") -> "torch.device":
     return torch.device(name)
 
 
+def computing(name: str) -> str:
+    """``cpu``, where numpy computes, without loading torch; or a device of torch's that has float64. Errors as of
+    ``resolve``."""
+    if name in ("cpu", "mps"):
+        return "cpu"
+    device = resolve(name)
+    return "cpu" if device.type == "mps" else str(device)
+
+
 def start(name: str = "auto") -> "torch.device":
     """As ``resolve``; and CUDA, which takes a second or two to begin, does so on a thread, while images are read."""
     import torch
