@@ -2,6 +2,8 @@
 
 import shlex
 import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.stages import stage
-from latentcli.formats.checksummed_npz import read_arrays, write_arrays
+from latentcli.formats.checksummed_npz import arrays_writer, read_arrays, write_arrays
 from latentcli.formats.digests import is_digest
 
 
@@ -28,12 +30,52 @@ def write_latents(path: str | Path, latents: Latents) -> None:
         >>> lc.read_latents("latents.npz").flat.shape
         (431, 4)
     """
-    arrays = {**latents.arrays, "checkpoint": np.asarray(latents.checkpoint)}
-    if latents.class_names:
-        arrays |= {"labels": latents.labels.codes, "class_names": np.array(latents.class_names, dtype=str)}
-    if latents.files is not None:
-        arrays["files"] = np.array(latents.files, dtype=str)
-    write_arrays(Path(path), arrays)
+    write_arrays(Path(path), {**latents.arrays, **_known(latents.checkpoint, latents.labels, latents.files)})
+
+
+@contextmanager
+def latents_writer(
+    path: str | Path, checkpoint: str, labels: Labels, files: Sequence[str] | None = None
+) -> Iterator[Callable[[Mapping[str, np.ndarray]], None]]:
+    """Write ``latents.npz`` like ``write_latents``, but the next rows of its arrays at a time, and the same bytes.
+
+    In memory are 8 bytes an image, of the labels, and the names of the files; all arrays but the first in the order of
+    their names wait on the disk, beside the file, and need its room twice.
+
+    Args:
+        path: of the file, replaced whole when the block ends well.
+        checkpoint, labels, files: as of ``Latents``; of all images.
+
+    Yields:
+        a function that takes the next rows of each array; it must be given as many as there are labels.
+
+    Raises:
+        OutputError: the file cannot be written.
+        ValueError: there are more or fewer rows, or none.
+    """
+    with ExitStack() as opened:
+        writers: list[Callable[..., None]] = []
+
+        def write(arrays: Mapping[str, np.ndarray]) -> None:
+            if not writers:  # the first rows tell how long the arrays are
+                shapes = {name: (array.dtype, (len(labels), *array.shape[1:])) for name, array in arrays.items()}
+                known = _known(checkpoint, labels, files)
+                writers.append(opened.enter_context(arrays_writer(Path(path), shapes, known)))
+            writers[0](**arrays)
+
+        yield write
+        if not writers:
+            raise ValueError("there are no latents to write")
+
+
+def _known(checkpoint: str, labels: Labels, files: Sequence[str] | None) -> dict[str, np.ndarray]:
+    """The entries of ``latents.npz`` that are no latents."""
+    entries = {"checkpoint": np.asarray(checkpoint)}
+    if labels.names:
+        entries |= {"labels": labels.codes, "class_names": np.array(labels.names, dtype=str)}
+    if files is not None:
+        entries["files"] = np.array(files, dtype=str)
+    return entries
 
 
 def holds_latents(path: Path) -> bool:
