@@ -14,6 +14,9 @@ from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.stages import stage
 from latentcli.formats.checksummed_npz import arrays_writer, read_arrays, write_arrays
 from latentcli.formats.digests import is_digest
+from latentcli.numerics.blocks import slices
+
+_ROWS = 4_096
 
 
 def write_latents(path: str | Path, latents: Latents) -> None:
@@ -90,13 +93,15 @@ def holds_latents(path: Path) -> bool:
 
 
 @stage("reading latents")
-def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
+def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -> Latents:
     """Latents from a file that ``write_latents`` wrote.
 
     Args:
         path: of the file.
         strict: insist on all that ``write_latents`` writes. Otherwise the checkpoint may be missing ("" then), and
             codes alone are enough, which only the model turns into points.
+        mmap: leave latents that ``write_latents`` wrote on the disk, mapped and read-only; only the labels and names of
+            files are in memory.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
@@ -111,7 +116,7 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
         (True, ('1', '4', '8'))
     """
     path = Path(path)
-    arrays = read_arrays(path, strict=strict)
+    arrays = read_arrays(path, strict=strict, mmap=mmap)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)
 
@@ -126,7 +131,7 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
     check(len(set(rows.values())) == 1 and () not in rows.values(), "expected one row per image in each array")
     check((0,) not in rows.values(), "expected one image or more")
     check(all(array.dtype.kind in "fiu" and array.ndim >= 2 for array in arrays.values()), "expected rows of numbers")
-    check(all(np.isfinite(array).all() for array in arrays.values()), "found numbers that are not finite")
+    check(all(map(_finite, arrays.values())), "found numbers that are not finite")
     named = checkpoint is not None and is_digest(str(checkpoint))
     check(named or (checkpoint is None and not strict), "expected the SHA-256 of a checkpoint")
     count = next(iter(rows.values()))
@@ -140,3 +145,8 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
     known = Labels.none(*count) if labels is None else Labels(labels.astype(np.int64), tuple(class_names.tolist()))
     files = None if names is None else tuple(names.tolist())
     return Latents(arrays, "" if checkpoint is None else str(checkpoint), known, files)
+
+
+def _finite(array: np.ndarray) -> bool:
+    """Whether all numbers are, some thousand rows at a time."""
+    return all(bool(np.isfinite(array[rows]).all()) for rows in slices(len(array), _ROWS))

@@ -37,7 +37,7 @@ def reconstruct(
     shape = model.latent_model.config.image_shape
     targets = [grid] if grid else []
     if holds_latents(Path(data)):
-        latents = read_latents(Path(data), strict=False)
+        latents = read_latents(Path(data), strict=False, mmap=True)
         inputs.check_latents(data, latents, model)
         count, layout = len(latents), "NHW" if shape[0] == 1 else "NHWC"
         with reconstructions_writer(output, (count, *shape), layout) as write:
