@@ -21,8 +21,10 @@ from .experiments.latents import study_latents
 from .hybrids.hybridize import hybridize
 from .inference.classification import Predictions, classify, classify_latents
 from .inference.encoding import encode
-from .inference.evaluation import evaluate
+from .inference.evaluation import evaluate, measure
+from .inference.tally import Tally
 from .models.trained import TrainedModel
+from .streams import classify_latents_to, classify_to, encode_to, reconstruct_to
 from .training.distortion import augmented_copies
 from .training.settings import settings
 from .training.train import train, train_cnn
@@ -41,15 +43,19 @@ __all__ = [
     "ModelFileError",
     "OutputError",
     "Predictions",
+    "Tally",
     "TrainedModel",
     "UsageError",
     "VAETransformer",
     "augmented_copies",
     "classify",
     "classify_latents",
+    "classify_latents_to",
+    "classify_to",
     "compare_classifiers",
     "describe",
     "encode",
+    "encode_to",
     "evaluate",
     "fit_graph",
     "fit_mixture",
@@ -58,9 +64,11 @@ __all__ = [
     "load",
     "load_classifier",
     "load_model",
+    "measure",
     "pictures",
     "read_hybrids",
     "read_latents",
+    "reconstruct_to",
     "save_classifier",
     "save_model",
     "settings",

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from latentcli.classifiers.base import DensityClassifier, LatentClassifier
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.core.image_set import ImageSet
+    from latentcli.core.labels import Labels
     from latentcli.hybrids.likelihoods import LogLikelihood
-    from latentcli.inference.classification import Predictions
+    from latentcli.inference.tally import Tally
     from latentcli.models.trained import TrainedModel
 
 MANIFOLD_SIDE = 20
@@ -96,8 +97,15 @@ def reconstructions(path: Path, model: "TrainedModel", images: "ImageSet") -> Pa
     return draw("reconstructions", path, originals, decoded, metrics.ssim_per_image(originals, decoded))
 
 
-def codes(path: Path, model: "TrainedModel", images: "ImageSet", latents: Latents) -> Path:
+def codes(
+    path: Path, model: "TrainedModel", images: "ImageSet", latents: Latents, rows: np.ndarray | None = None
+) -> Path:  # fmt: skip
     """Images evenly drawn from the set, with reconstructions and code maps, and the codebook's use.
+
+    Args:
+        path, model, images: the picture, and what it is of.
+        latents: of all these images; or of the ``rows`` among them, which then are drawn from.
+        rows: their numbers, ascending.
 
     Raises:
         UsageError: the model has no codes.
@@ -111,12 +119,13 @@ def codes(path: Path, model: "TrainedModel", images: "ImageSet", latents: Latent
     if "codes" not in latents.arrays:
         families = [name for name in FAMILIES if "codes" in FAMILIES[name].FEATURES]
         raise UsageError(f"this model has no codes to draw; the families that have are {', '.join(families)}")
-    rows = _evenly(len(images), MOST_IMAGES)
+    some = _evenly(len(latents), MOST_IMAGES)
+    originals = images.images[some if rows is None else rows[some]]
     quantiser = cast(Quantiser, model.network.quantiser)
     vectors = quantiser.vectors_of(torch.arange(quantiser.size, device=model.device))
     numbers = latents.arrays["codes"]
     return draw(
-        "codes", path, images.images[rows], model.decode(latents.flat[rows]), numbers[rows], numbers,
+        "codes", path, originals, model.decode(latents.flat[some]), numbers[some], numbers,
         vectors.detach().cpu().numpy(),
     )  # fmt: skip
 
@@ -133,11 +142,10 @@ def confusion(path: Path, metrics: Mapping[str, Any]) -> Path:
     return draw("confusion", path, metrics["confusion_matrix"], metrics["classes"], title)
 
 
-def label_counts(path: Path, predictions: "Predictions") -> Path:
+def label_counts(path: Path, tally: "Tally") -> Path:
     """The number of images predicted for each class, beside the known numbers."""
-    names, known = predictions.labels.names, predictions.known
-    counts = {"known": known.among(names).counts.tolist()} if known.any else {}
-    return draw("labels", path, list(names), counts | {"predicted": predictions.labels.counts.tolist()})
+    counts = {"known": tally.known_counts} if tally.any_known else {}
+    return draw("labels", path, list(tally.names), counts | {"predicted": tally.predicted_counts})
 
 
 def of_training(
@@ -153,10 +161,19 @@ def of_training(
     return [*drawn, reconstructions(where / "reconstructions.png", model, images)]
 
 
-def of_encoding(where: Path, model: "TrainedModel", images: "ImageSet", latents: Latents) -> list[Path]:
-    """The latents by class and, if they are codes, the images with their maps."""
+def shown(labels: "Labels") -> np.ndarray:
+    """Numbers, ascending, of the images whose latents a picture shows: all, or 5,000 of more, labelled ones first."""
+    from latentcli.figures.latent import chosen
+
+    return np.sort(chosen(labels.codes))
+
+
+def of_encoding(
+    where: Path, model: "TrainedModel", images: "ImageSet", latents: Latents, rows: np.ndarray | None = None
+) -> list[Path]:  # fmt: skip
+    """The latents by class and, if they are codes, the images with their maps; arguments as of ``codes``."""
     drawn = [latent(folder(where) / "latent.png", latents)]
-    return drawn + ([codes(where / "codes.png", model, images, latents)] if "codes" in latents.arrays else [])
+    return drawn + ([codes(where / "codes.png", model, images, latents, rows)] if "codes" in latents.arrays else [])
 
 
 def of_fit(where: Path, latents: Latents, classifier: "LatentClassifier") -> list[Path]:
@@ -164,15 +181,13 @@ def of_fit(where: Path, latents: Latents, classifier: "LatentClassifier") -> lis
     return [latent(folder(where) / "latent.png", latents, classifier)]
 
 
-def of_predictions(
-    where: Path, predictions: "Predictions", classifier: "LatentClassifier | None" = None
-) -> list[Path]:  # fmt: skip
-    """Predicted latents, if they are flat; the labels' counts; and, if the truth is known, the confusion matrix."""
+def of_predictions(where: Path, tally: "Tally", classifier: "LatentClassifier | None" = None) -> list[Path]:
+    """Latents that were kept, if flat; the labels' counts; and, if the truth is known, the confusion matrix."""
     where, drawn = folder(where), []
-    if predictions.latents is not None and predictions.latents.is_flat:
-        drawn.append(latent(where / "predictions.png", predictions.latents, classifier))
-    drawn.append(label_counts(where / "labels.png", predictions))
-    scores = predictions.scores()
+    if tally.latents is not None and tally.latents.is_flat:
+        drawn.append(latent(where / "predictions.png", tally.latents, classifier))
+    drawn.append(label_counts(where / "labels.png", tally))
+    scores = tally.scores()
     return drawn + ([confusion(where / "confusion.png", scores)] if scores else [])
 
 

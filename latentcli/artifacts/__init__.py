@@ -3,9 +3,9 @@
 from latentcli.artifacts.hybrid_folders import hybrid_folder_writer
 from latentcli.artifacts.images import hybrids_writer, read_hybrids, reconstructions_writer
 from latentcli.artifacts.info import describe
-from latentcli.artifacts.latents import holds_latents, read_latents, write_latents
+from latentcli.artifacts.latents import holds_latents, latents_writer, read_latents, write_latents
 from latentcli.artifacts.parameters import read_classifier, write_classifier
-from latentcli.artifacts.tables import write_bad_files, write_predictions
+from latentcli.artifacts.tables import predictions_writer, write_bad_files, write_predictions
 from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "holds_latents",
     "hybrid_folder_writer",
     "hybrids_writer",
+    "latents_writer",
+    "predictions_writer",
     "read_arrays",
     "read_classifier",
     "read_hybrids",

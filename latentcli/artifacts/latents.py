@@ -2,6 +2,8 @@
 
 import shlex
 import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.stages import stage
-from latentcli.formats.checksummed_npz import read_arrays, write_arrays
+from latentcli.formats.checksummed_npz import arrays_writer, read_arrays, write_arrays
 from latentcli.formats.digests import is_digest
+from latentcli.numerics.blocks import slices
+
+_ROWS = 4_096
 
 
 def write_latents(path: str | Path, latents: Latents) -> None:
@@ -28,12 +33,52 @@ def write_latents(path: str | Path, latents: Latents) -> None:
         >>> lc.read_latents("latents.npz").flat.shape
         (431, 4)
     """
-    arrays = {**latents.arrays, "checkpoint": np.asarray(latents.checkpoint)}
-    if latents.class_names:
-        arrays |= {"labels": latents.labels.codes, "class_names": np.array(latents.class_names, dtype=str)}
-    if latents.files is not None:
-        arrays["files"] = np.array(latents.files, dtype=str)
-    write_arrays(Path(path), arrays)
+    write_arrays(Path(path), {**latents.arrays, **_known(latents.checkpoint, latents.labels, latents.files)})
+
+
+@contextmanager
+def latents_writer(
+    path: str | Path, checkpoint: str, labels: Labels, files: Sequence[str] | None = None
+) -> Iterator[Callable[[Mapping[str, np.ndarray]], None]]:
+    """Write ``latents.npz`` like ``write_latents``, but the next rows of its arrays at a time, and the same bytes.
+
+    In memory are 8 bytes an image, of the labels, and the names of the files; all arrays but the first in the order of
+    their names wait on the disk, beside the file, and need its room twice.
+
+    Args:
+        path: of the file, replaced whole when the block ends well.
+        checkpoint, labels, files: as of ``Latents``; of all images.
+
+    Yields:
+        a function that takes the next rows of each array; it must be given as many as there are labels.
+
+    Raises:
+        OutputError: the file cannot be written.
+        ValueError: there are more or fewer rows, or none.
+    """
+    with ExitStack() as opened:
+        writers: list[Callable[..., None]] = []
+
+        def write(arrays: Mapping[str, np.ndarray]) -> None:
+            if not writers:  # the first rows tell how long the arrays are
+                shapes = {name: (array.dtype, (len(labels), *array.shape[1:])) for name, array in arrays.items()}
+                known = _known(checkpoint, labels, files)
+                writers.append(opened.enter_context(arrays_writer(Path(path), shapes, known)))
+            writers[0](**arrays)
+
+        yield write
+        if not writers:
+            raise ValueError("there are no latents to write")
+
+
+def _known(checkpoint: str, labels: Labels, files: Sequence[str] | None) -> dict[str, np.ndarray]:
+    """The entries of ``latents.npz`` that are no latents."""
+    entries = {"checkpoint": np.asarray(checkpoint)}
+    if labels.names:
+        entries |= {"labels": labels.codes, "class_names": np.array(labels.names, dtype=str)}
+    if files is not None:
+        entries["files"] = np.array(files, dtype=str)
+    return entries
 
 
 def holds_latents(path: Path) -> bool:
@@ -48,13 +93,15 @@ def holds_latents(path: Path) -> bool:
 
 
 @stage("reading latents")
-def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
+def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -> Latents:
     """Latents from a file that ``write_latents`` wrote.
 
     Args:
         path: of the file.
         strict: insist on all that ``write_latents`` writes. Otherwise the checkpoint may be missing ("" then), and
             codes alone are enough, which only the model turns into points.
+        mmap: leave latents that ``write_latents`` wrote on the disk, mapped and read-only; only the labels and names of
+            files are in memory.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
@@ -69,7 +116,7 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
         (True, ('1', '4', '8'))
     """
     path = Path(path)
-    arrays = read_arrays(path, strict=strict)
+    arrays = read_arrays(path, strict=strict, mmap=mmap)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)
 
@@ -84,7 +131,7 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
     check(len(set(rows.values())) == 1 and () not in rows.values(), "expected one row per image in each array")
     check((0,) not in rows.values(), "expected one image or more")
     check(all(array.dtype.kind in "fiu" and array.ndim >= 2 for array in arrays.values()), "expected rows of numbers")
-    check(all(np.isfinite(array).all() for array in arrays.values()), "found numbers that are not finite")
+    check(all(map(_finite, arrays.values())), "found numbers that are not finite")
     named = checkpoint is not None and is_digest(str(checkpoint))
     check(named or (checkpoint is None and not strict), "expected the SHA-256 of a checkpoint")
     count = next(iter(rows.values()))
@@ -98,3 +145,8 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
     known = Labels.none(*count) if labels is None else Labels(labels.astype(np.int64), tuple(class_names.tolist()))
     files = None if names is None else tuple(names.tolist())
     return Latents(arrays, "" if checkpoint is None else str(checkpoint), known, files)
+
+
+def _finite(array: np.ndarray) -> bool:
+    """Whether all numbers are, some thousand rows at a time."""
+    return all(bool(np.isfinite(array[rows]).all()) for rows in slices(len(array), _ROWS))

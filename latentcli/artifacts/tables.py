@@ -1,9 +1,11 @@
 """CSV files: predicted labels, and the files that could not be read."""
 
-import heapq
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import IO, Protocol
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from latentcli.core.errors import printable
 from latentcli.core.labels import Labels
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.csv_text import as_csv
+
+_ROWS = 10_000  # that are text at a time
 
 
 class Labelling(Protocol):
@@ -29,7 +33,7 @@ class Labelling(Protocol):
     def bad_files(self) -> tuple[tuple[str, str], ...]: ...
 
 
-def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> None:
+def write_predictions(predictions: Labelling, target: str | Path | IO[str]) -> None:
     """Write ``vae.csv``: one row per image, with a row for each unreadable file as well.
 
     Args:
@@ -55,7 +59,7 @@ def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> No
 
 
 def write_labels(
-    target: Path | TextIO,
+    target: Path | IO[str],
     labels: Sequence[str | None] | np.ndarray,
     *,
     files: Sequence[str] | None = None,
@@ -74,17 +78,55 @@ def write_labels(
     Raises:
         OutputError: the file cannot be written.
     """
-    if files is None:
-        _write_csv(target, [["Predicted_Label"], *([label or ""] for label in labels)])
-        return
-    if probabilities is None:
+    if files is not None and probabilities is None:
         raise ValueError("images of a folder need probabilities")
-    good = [
-        [file, label or "", f"{value:.6g}"] for file, label, value in zip(files, labels, probabilities, strict=True)
-    ]
-    bad = sorted([file, "", ""] for file, _ in bad_files)
-    rows = heapq.merge(good, bad, key=lambda row: row[0])  # keeps the images' own order whatever it is
-    _write_csv(target, [["File", "Predicted_Label", "Probability"], *rows])
+    with labels_writer(target, files is not None, bad_files) as write:
+        write(labels, files, probabilities)
+
+
+@contextmanager
+def labels_writer(
+    target: Path | IO[str], named: bool, bad_files: Sequence[tuple[str, str]] = ()
+) -> Iterator[Callable[..., None]]:
+    """Write ``vae.csv`` like ``write_labels``, but the next rows at a time: nothing is kept but unreadable files.
+
+    Args:
+        target: a path, written whole or not at all, or a text stream.
+        named: whether the images have files.
+        bad_files: as for ``write_labels``.
+
+    Yields:
+        a function of the next labels, files and probabilities, as for ``write_labels``.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    bad = deque(sorted([file, "", ""] for file, _ in bad_files) if named else ())
+
+    def good(
+        labels: Sequence[str | None] | np.ndarray, files: Sequence[str] | None, probabilities: np.ndarray | None
+    ) -> Iterator[list[str]]:
+        if not named:
+            yield from ([label or ""] for label in labels)
+            return
+        for file, label, value in zip(files or (), labels, () if probabilities is None else probabilities, strict=True):
+            while bad and bad[0][0] < file:  # the images keep their own order whatever it is
+                yield bad.popleft()
+            yield [file, label or "", f"{value:.6g}"]
+
+    with _csv_writer(target) as write:
+        write([["File", "Predicted_Label", "Probability"] if named else ["Predicted_Label"]])
+        yield lambda labels, files=None, probabilities=None: write(good(labels, files, probabilities))
+        write(bad)
+
+
+@contextmanager
+def predictions_writer(
+    target: str | Path | IO[str], named: bool, bad_files: Sequence[tuple[str, str]] = ()
+) -> Iterator[Callable[[Labelling], None]]:
+    """``labels_writer`` of the predictions of the next images, whose own ``bad_files`` do not count."""
+    with labels_writer(Path(target) if isinstance(target, str) else target, named, bad_files) as write:
+        yield lambda found: write(found.labels.texts, found.files, found.confidences)
 
 
 def write_bad_files(path: Path, bad_files: Sequence[tuple[str, str]]) -> None:
@@ -93,17 +135,27 @@ def write_bad_files(path: Path, bad_files: Sequence[tuple[str, str]]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    _write_csv(path, [["File", "Reason"], *map(list, bad_files)])
+    with _csv_writer(path) as write:
+        write([["File", "Reason"], *map(list, bad_files)])
 
 
-def _write_csv(target: Path | TextIO, rows: Sequence[Sequence[str]]) -> None:
-    """Rows as UTF-8; bytes of file names that are no UTF-8 appear as ``\\udcNN``."""
-    data = as_csv(rows).encode("utf-8", "backslashreplace")
+@contextmanager
+def _csv_writer(target: Path | IO[str]) -> Iterator[Callable[[Iterable[Sequence[str]]], None]]:
+    """A function that writes the next rows as UTF-8; bytes of file names that are no UTF-8 appear as ``\\udcNN``."""
     if isinstance(target, Path):
         with atomic_write(target) as file:
-            file.write(data)
+            yield lambda rows: _in_pieces(rows, lambda data: file.write(data))
         return
-    text = data.decode()
-    if target.isatty():  # a file name may hold the escapes that program a terminal
-        text = printable(text, keep="\n")
-    target.write(text)
+    on_terminal = target.isatty()  # a file name may hold the escapes that program a terminal
+
+    def show(data: bytes) -> None:
+        text = data.decode()
+        target.write(printable(text, keep="\n") if on_terminal else text)
+
+    yield lambda rows: _in_pieces(rows, show)
+
+
+def _in_pieces(rows: Iterable[Sequence[str]], write: Callable[[bytes], object]) -> None:
+    rows = iter(rows)
+    while some := list(islice(rows, _ROWS)):
+        write(as_csv(some).encode("utf-8", "backslashreplace"))

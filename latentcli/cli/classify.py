@@ -1,6 +1,5 @@
 """``latentcli classify``: images → latents → labels, or images → labels."""
 
-import io
 from pathlib import Path
 from typing import Annotated
 
@@ -42,8 +41,8 @@ def classify(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Label every image of DATA with a classifier fitted in the latent space, or with one that reads pixels."""
-    from latentcli import pictures
-    from latentcli.artifacts import holds_latents, write_predictions
+    from latentcli import pictures, streams
+    from latentcli.artifacts import holds_latents
     from latentcli.artifacts.models import load_classifier, load_model
     from latentcli.cli import console, inputs
     from latentcli.inference import classification
@@ -56,22 +55,24 @@ def classify(
             f"-o {output} and --json both want standard output", remedy="write the table to a file: -o vae.csv"
         )
     inputs.check_outputs(target, given=[*given, vae, classifier, reading.labels], folder=figures)
-    if classifier is None and len(given) == 1 and holds_latents(Path(data)):
-        reader = load_classifier(vae)
-        found = classification.classify_latents(inputs.latents(data, None, device, reading, vae), reader, reject_below)
-    else:
-        model = load_model(vae, device)
-        reader = load_classifier(classifier, model) if classifier else None
-        classification.check_reader(model, reader, reject_below)
-        images = inputs.images(data if len(given) == 1 else given, reading, target, **model.load_options)
-        found = classification.classify(images, model, reader, reject_below=reject_below, progress=console.progress)
+    with console.table(target) as table:
+        if classifier is None and len(given) == 1 and holds_latents(Path(data)):
+            reader = load_classifier(vae)
+            latents = inputs.latents(data, None, device, reading, vae)
+            kept = pictures.shown(latents.labels) if figures else None
+            found = streams.classify_latents_to(table, latents, reader, reject_below, kept)
+        else:
+            model = load_model(vae, device)
+            reader = load_classifier(classifier, model) if classifier else None
+            classification.check_reader(model, reader, reject_below)
+            images = inputs.images(data if len(given) == 1 else given, reading, target, **model.load_options)
+            kept = pictures.shown(images.labels) if figures else None
+            found = streams.classify_to(
+                table, images, model, reader, reject_below=reject_below, kept=kept, progress=console.progress
+            )
     console.notes(found.notes)
-    if figures and not found.known.any:
+    if figures and not found.any_known:
         console.note(f"{data} has no labels: there is no accuracy, and no picture of a confusion matrix")
-    table = io.StringIO()
-    write_predictions(found, target or table)
-    if target is None:
-        console.emit(table.getvalue(), table=True)
     drawn = pictures.of_predictions(figures, found, reader) if figures else []
     counts = {"images": len(found), "labelled": found.labelled, "rejected": found.rejected}
     result = counts | found.scores() | counts

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
 
 from latentcli.core import errors
 from latentcli.core.errors import GateError, OutputError, UsageError
@@ -171,6 +172,19 @@ def emit(text: str, table: bool = False) -> None:
     except OSError as problem:
         _drop_stdout()
         raise OutputError("cannot write to standard output", problem.strerror) from problem
+
+
+@contextmanager
+def table(target: Path | None) -> Iterator[Path | IO[str]]:
+    """Where a table is written: a file, or, for None, standard output, which gets it when the block ends well."""
+    if target is not None:
+        yield target
+        return
+    with TemporaryFile("w+", encoding="utf-8", newline="") as waiting:
+        yield waiting
+        waiting.seek(0)
+        while text := waiting.read(2**20):
+            emit(text, table=True)
 
 
 def _drop_stdout() -> None:

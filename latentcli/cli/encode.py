@@ -30,8 +30,7 @@ def encode(
 
     With --encoder instead of VAE.PTH they are the features of an encoder that is already trained.
     """
-    from latentcli import pictures
-    from latentcli.artifacts import write_latents
+    from latentcli import pictures, streams
     from latentcli.artifacts.models import load_latent_model
     from latentcli.cli import console, inputs
     from latentcli.inference import encoding
@@ -47,19 +46,19 @@ def encode(
         raise UsageError("--figures draws with a checkpoint", remedy="name one: latentcli encode DATA vae.pth")
     inputs.check_outputs(output, given=[data, vae, *inputs.encoder_files(encoder), reading.labels], folder=figures)
     gates = console.parse_gates(fail_under)
-    measures, drawn = {}, []
+    drawn: list[Path] = []
     if vae is not None:
         model = load_latent_model(vae, device)
         images = inputs.images(data, reading, output, **model.load_options)
-        latents = model.encode(images, progress=console.progress)
-        measures = model.measures(latents)
-        drawn = pictures.of_encoding(figures, model, images, latents) if figures else []
+        kept = pictures.shown(images.labels) if figures else None
+        found = streams.encode_to(output, images, model, kept=kept, progress=console.progress)
+        if figures and found.kept is not None:
+            drawn = pictures.of_encoding(figures, model, images, found.kept, kept)
     else:
-        found = encoding.find_encoder(str(encoder))
-        size = image_size or inputs.size_of_files(data, found.network.preprocessing.size)
+        network = encoding.find_encoder(str(encoder))
+        size = image_size or inputs.size_of_files(data, network.network.preprocessing.size)
         images = inputs.images(data, reading, output, image_size=size)
-        latents = encoding.encode(images, found, device=device, progress=console.progress)
-    write_latents(output, latents)
-    result = {"images": len(images), "dimensions": latents.flat.shape[1], **measures}
+        found = streams.encode_to(output, images, network, device=device, progress=console.progress)
+    result = {"images": found.images, "dimensions": found.dimensions, **found.measures}
     console.result(result, as_json=json, written=[output, *drawn])
     console.check_gates(result, gates)

@@ -24,22 +24,23 @@ def evaluate(
     from latentcli import pictures
     from latentcli.artifacts.models import load_classifier, load_latent_model
     from latentcli.cli import console, inputs
-    from latentcli.inference.evaluation import evaluate as measure
+    from latentcli.inference.evaluation import measure
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(given=[data, vae, classifier, reading.labels], folder=figures)
     model = load_latent_model(vae, device)
     reader = load_classifier(classifier, model) if classifier else None
     images = inputs.images(data, reading, None, **model.load_options)
-    result, predictions = measure(images, model, reader, progress=console.progress)
-    if predictions is not None:
-        console.notes(predictions.notes)
-        if not predictions.known.any:
+    kept = pictures.shown(images.labels) if figures and reader else None
+    result, tally = measure(images, model, reader, kept=kept, progress=console.progress)
+    if tally is not None:
+        console.notes(tally.notes)
+        if not tally.any_known:
             console.note(f"{images.name} has no labels: nothing tells how often {classifier} is right")
     drawn: list[Path] = []
     if figures is not None:
         drawn.append(pictures.reconstructions(pictures.folder(figures) / "reconstructions.png", model, images))
-        if predictions is not None:
-            drawn += pictures.of_predictions(figures, predictions, reader)
+        if tally is not None:
+            drawn += pictures.of_predictions(figures, tally, reader)
     console.result(result, as_json=json, written=drawn)
     console.check_gates(result, gates)

@@ -151,7 +151,7 @@ def latents(
                     f"--{option} is of images, and {data} holds latents",
                     remedy=f"give it where they are encoded: latentcli encode DATA vae.pth --{option} …",
                 )
-        found = read_latents(Path(data))
+        found = read_latents(Path(data), mmap=True)
         if vae is not None:
             check_latents(data, found, load_model(vae, "cpu"))
         if features is not None:

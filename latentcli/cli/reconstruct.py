@@ -25,11 +25,10 @@ def reconstruct(
     fail_under: options.FailUnder = None,
 ) -> None:
     """Send every image of DATA through the encoder and back, and measure what is lost; or decode latents."""
-    from latentcli import pictures
+    from latentcli import pictures, streams
     from latentcli.artifacts import holds_latents, read_latents, reconstructions_writer
     from latentcli.artifacts.models import load_model
     from latentcli.cli import console, inputs
-    from latentcli.numerics.metrics import ReconstructionScore
 
     gates = console.parse_gates(fail_under)
     inputs.check_picture(grid)
@@ -38,7 +37,7 @@ def reconstruct(
     shape = model.latent_model.config.image_shape
     targets = [grid] if grid else []
     if holds_latents(Path(data)):
-        latents = read_latents(Path(data), strict=False)
+        latents = read_latents(Path(data), strict=False, mmap=True)
         inputs.check_latents(data, latents, model)
         count, layout = len(latents), "NHW" if shape[0] == 1 else "NHWC"
         with reconstructions_writer(output, (count, *shape), layout) as write:
@@ -48,13 +47,10 @@ def reconstruct(
         drawn = pictures.of_decodings(targets, model, latents.arrays) if targets else []
         result: dict[str, Any] = {"images": count}
     else:
-        images, score = inputs.images(data, reading, output, **model.load_options), ReconstructionScore()
-        with reconstructions_writer(output, images.images.shape, images.layout) as write:
-            for rows, decoded in model.reconstructions(images, console.progress):
-                write(decoded)
-                score.add(images.images[rows], decoded)
+        images = inputs.images(data, reading, output, **model.load_options)
+        score = streams.reconstruct_to(output, images, model, progress=console.progress)
         targets += [pictures.folder(figures) / "reconstructions.png"] if figures else []
         drawn = [pictures.reconstructions(path, model, images) for path in targets]
-        result = {"images": len(images), **score.result()}
+        result = {"images": len(images), **score}
     console.result(result, as_json=json, written=[output, *drawn])
     console.check_gates(result, gates)

@@ -86,8 +86,8 @@ class Labels:
         """(K,) how many images each name labels."""
         return np.bincount(self.codes[self.known], minlength=len(self.names))
 
-    def take(self, rows: np.ndarray) -> Self:
-        """The labels of these rows (indices or a boolean mask)."""
+    def take(self, rows: np.ndarray | slice) -> Self:
+        """The labels of these rows (indices, a boolean mask or a slice)."""
         return replace(self, codes=self.codes[rows])
 
     def among(self, names: Sequence[str]) -> Self:

@@ -25,10 +25,11 @@ Member = Callable[[str, np.dtype, Shape], AbstractContextManager[Write]]
 """Opens an array of a name, a dtype and a shape, to be written from its first byte to its last."""
 
 
-def read_arrays(path: Path, *, strict: bool = False) -> dict[str, np.ndarray]:
+def read_arrays(path: Path, *, strict: bool = False, mmap: bool = False) -> dict[str, np.ndarray]:
     """The arrays of an ``.npz``, without ``sha256``, which is checked where it is present.
 
     ``strict`` requires it: one flipped bit in an archive's directory can hide its last members, this one among them.
+    With ``mmap`` those of a file that has it stay on the disk, mapped read-only, where they can.
 
     Raises:
         DataError: the file is missing, damaged, unsafe, or changed after it was written.
@@ -37,7 +38,7 @@ def read_arrays(path: Path, *, strict: bool = False) -> dict[str, np.ndarray]:
     if kind(path) is None:
         raise DataError(f"there is no file {path}", remedy="give the path of one that latentcli wrote")
     try:
-        arrays = npz_reader.read_npz(path)
+        arrays = npz_reader.read_npz(path, mapped_beside=CHECKSUM if mmap else None)
     except npz_reader.UnsafeArrays as error:
         raise DataError(f"cannot read {path}", str(error), remedy) from error
     if strict and CHECKSUM not in arrays:

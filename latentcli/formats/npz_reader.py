@@ -27,6 +27,7 @@ _FREE_BYTES = 64 * 2**20
 _MAX_RATIO = 400  # images compress 2 to 20 times, drawings in black and white 115 (dSprites) to 300; deflate to 1032
 _MAX_HEADER = 16_384
 _MAX_HEADER_TEXT = 512  # without the padding; also keeps ast.literal_eval far from its own limits
+_LOCAL = struct.Struct("<26sHH")  # what stands before a member's bytes: the lengths of its name and extra field last
 _MAGIC = b"\x93NUMPY"
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError, struct.error, OSError)
 """What zipfile raises for damaged archives (NotImplementedError is a RuntimeError, UnicodeError a ValueError)."""
@@ -82,6 +83,27 @@ class NpzArchive:
         with _damage(".npz archive"):
             return _read_member(self.file, self._members[name])
 
+    def map(self, name: str) -> np.ndarray:
+        """The array of this name, read-only and left on the disk where it is stored there as memory would hold it.
+
+        It is then mapped, and its CRC not compared; other arrays are read. Numbers need not be aligned.
+
+        Raises:
+            UnsafeArrays: as of ``read``.
+        """
+        member = self._members[name]
+        with _damage(".npz archive"), self.file.open(member) as file:
+            dtype, shape, fortran, offset = _read_header(file, member.file_size)
+        plain = member.compress_type == zipfile.ZIP_STORED and dtype.isnative and not fortran
+        raw = self.file.fp
+        if not plain or dtype.kind not in "fiu" or 0 in shape or raw is None:
+            return self.read(name)
+        with _damage(".npz archive"):
+            raw.seek(member.header_offset)
+            local = raw.read(_LOCAL.size)
+            first = member.header_offset + len(local) + sum(_LOCAL.unpack(local)[1:]) + offset
+            return np.memmap(raw, dtype, "r", first, shape).view(np.ndarray)
+
     def check(self, names: Iterable[str]) -> None:
         """Refuse to read these arrays beside those that were read already, if that is too much.
 
@@ -107,8 +129,13 @@ def open_npz(path: Path) -> Iterator[NpzArchive]:
         yield archive
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an ``.npz`` file, in memory, in the file's order and this machine's byte order.
+def read_npz(path: Path, *, mapped_beside: str | None = None) -> dict[str, np.ndarray]:
+    """All arrays of an ``.npz`` file, in the file's order and this machine's byte order.
+
+    Args:
+        path: of the file.
+        mapped_beside: an array by which the caller checks all others: where there is one of this name, arrays are left
+            on the disk that can be, see ``NpzArchive.map``. None: all are read into memory.
 
     Raises:
         UnsafeArrays: as ``open_npz`` and ``NpzArchive.read``; or one array is of a type that is not read.
@@ -117,7 +144,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         for reason in archive.refused.values():
             raise UnsafeArrays(reason)
         archive.check(archive.arrays)
-        return {name: array.read() for name, array in archive.arrays.items()}
+        mapped = mapped_beside in archive.arrays
+        return {name: archive.map(name) if mapped else array.read() for name, array in archive.arrays.items()}
 
 
 def read_npy(path: Path, *, mmap: bool = False) -> np.ndarray:

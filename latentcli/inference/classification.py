@@ -1,7 +1,8 @@
 """Labels for images, by a classifier of latents or by one of pixels."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,15 @@ from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check_number
 from latentcli.core.stages import stage
-from latentcli.inference.class_names import compare_classes
+from latentcli.inference.tally import Tally
 from latentcli.models.trained import TrainedModel
-from latentcli.numerics import metrics
+from latentcli.numerics.blocks import Block, Kept, gathered, length, slices
 
 if TYPE_CHECKING:
     import pandas
+
+_CHUNK = 1_024
+_CODES = " labels"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,29 +66,35 @@ class Predictions:
         """(N,) the probability of each image's likeliest class."""
         return self.probabilities.max(axis=1)
 
+    @cached_property
+    def tally(self) -> Tally:
+        """How many images of each known class were given each label."""
+        tally = Tally(self.known.names, self.labels.names, self.rejects)
+        tally.add(self.known, self.labels)
+        tally.latents = self.latents
+        return tally
+
     @property
     def rejected(self) -> int | None:
         """How many images were rejected; None unless ``rejects``."""
-        return int((~self.labels.known).sum()) if self.rejects else None
+        return self.tally.rejected
 
     @property
     def labelled(self) -> int | None:
         """How many images the scores are of; None where they are of all, or there are none."""
-        return int(self.known.known.sum()) if self.known.any and not self.known.known.all() else None
+        return self.tally.labelled
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What to know before the scores are read: classes that only the data or only the classifier knows."""
-        return compare_classes(self.known.occurring, self.labels.names)
+        return self.tally.notes
 
     def scores(self) -> dict[str, Any]:
         """Accuracy, F1, precision, recall and the confusion matrix on the images whose label is known; {} without any.
 
         A rejected image counts as wrong.
         """
-        if not self.known.any:
-            return {}
-        return metrics.classification(self.known.texts, self.labels.texts, list(self.labels.names))
+        return self.tally.scores()
 
     def to_csv(self, path: str | Path) -> None:
         """Write a table such as ``vae.csv``, with a row for each image, and for each unreadable file.
@@ -142,10 +152,89 @@ def classify(
     check_reader(model, classifier, reject_below)
     if classifier is None:
         found = model.probabilities(images, progress)
-        labels = Labels(found.argmax(axis=1).astype(np.int64), _composed(model.class_names))
-        return Predictions(labels, found, images.labels.in_composed_names(), images.files, images.bad_files)
+        return _of_pixels(found, model, images.labels, images.files, images.bad_files)
     latents = model.encode(images, classifier.features, progress)
     return classify_latents(latents, classifier, reject_below, images.bad_files)
+
+
+def classifications(
+    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None = None, *,
+    reject_below: float | None = None, progress: Progress = silent,
+) -> Iterator[Predictions]:  # fmt: skip
+    """``classify``, some thousand images at a time, of which nothing is kept: their predictions, in their order.
+
+    Arguments and errors are those of ``classify``, and so are the labels and probabilities.
+    """
+    check_reader(model, classifier, reject_below)
+    if classifier is not None:
+        batches = (arrays for _, arrays in model.encodings(images, classifier.features, progress))
+        return classifications_of(in_blocks_of(batches, images, model, classifier), classifier, reject_below)
+    files = images.files
+
+    def of_pixels() -> Iterator[Predictions]:
+        for rows, found in model.classifications(images, progress):
+            here = slice(int(rows[0]), int(rows[-1]) + 1)
+            yield _of_pixels(found, model, images.labels.take(here), None if files is None else files[here])
+
+    return of_pixels()
+
+
+def classifications_of(
+    blocks: Iterable[Latents], classifier: LatentClassifier, reject_below: float | None = None
+) -> Iterator[Predictions]:  # fmt: skip
+    """``classify_latents`` of blocks of latents, one after another."""
+    return (classify_latents(latents, classifier, reject_below) for latents in blocks)
+
+
+def in_blocks_of(
+    batches: Iterable[Block], images: ImageSet, model: TrainedModel, classifier: LatentClassifier
+) -> Iterator[Latents]:  # fmt: skip
+    """The latents of all images, which a model made a batch at a time, as many at a time as suit a classifier."""
+    first = 0
+    for arrays in gathered(batches, rows_in_block(classifier)):
+        rows = slice(first, first + length(arrays))
+        yield model.latents(arrays, images, rows)
+        first = rows.stop
+
+
+def in_blocks(latents: Latents, classifier: LatentClassifier) -> Iterator[Latents]:
+    """Latents, as many at a time as suit a classifier."""
+    for rows in slices(len(latents), rows_in_block(classifier)):
+        files = None if latents.files is None else latents.files[rows]
+        arrays = {name: array[rows] for name, array in latents.arrays.items()}
+        yield replace(latents, arrays=arrays, labels=latents.labels.take(rows), files=files)
+
+
+def counted(blocks: Iterable[Predictions], kept: np.ndarray | None = None) -> Tally:
+    """How many images of each known class were given each label, of predictions that come in blocks, one or more.
+
+    Args:
+        blocks: of all images, in their order.
+        kept: numbers of images, ascending, whose latents the tally holds; None: of none.
+    """
+    tally: Tally | None = None
+    some, of_some = Kept(np.empty(0, int) if kept is None else kept), []
+    for found in blocks:
+        tally = tally or Tally(found.known.names, found.labels.names, found.rejects)
+        tally.add(found.known, found.labels)
+        if found.latents is not None:
+            some.add({**found.latents.arrays, _CODES: found.latents.labels.codes})
+            of_some = [found.latents]
+    assert tally is not None  # sets without images are refused where they are read
+    if of_some and len(some.rows):
+        arrays = dict(some.arrays)
+        labels = Labels(arrays.pop(_CODES), of_some[0].labels.names)
+        tally.latents = replace(of_some[0], arrays=arrays, labels=labels, files=None)
+    return tally
+
+
+def rows_in_block(classifier: LatentClassifier) -> int:
+    """How many images a classifier is given at a time: 10,240, or fewer of many features, 64 MiB of which it reads.
+
+    Classifiers work on chunks of 1,024 points, and a graph on ten of these: what they find for an image is the same to
+    the last bit however many images there are.
+    """
+    return _CHUNK * max(1, min(10, 2**24 // (_CHUNK * classifier.n_features_in_)))
 
 
 @stage("classifying")
@@ -174,12 +263,22 @@ def classify_latents(
             "encode the images with that model or encoder, or fit the classifier again",
         )
     features = features_for(classifier, latents)
-    found = classifier.predict_proba(features)
-    codes = found.argmax(axis=1).astype(np.int64)
-    if reject_below is not None and isinstance(classifier, DensityClassifier):
-        codes[classifier.typicality(features) < reject_below] = UNLABELLED
+    found, codes = np.empty((len(latents), len(classifier.classes_))), np.empty(len(latents), np.int64)
+    for rows in slices(len(latents), rows_in_block(classifier)):
+        found[rows] = classifier.predict_proba(features[rows])
+        codes[rows] = found[rows].argmax(axis=1)
+        if reject_below is not None and isinstance(classifier, DensityClassifier):
+            codes[rows][classifier.typicality(features[rows]) < reject_below] = UNLABELLED
     labels, known = Labels(codes, _composed(classifier.classes_)), latents.labels.in_composed_names()
     return Predictions(labels, found, known, latents.files, bad_files, latents, reject_below is not None)
+
+
+def _of_pixels(
+    found: np.ndarray, model: TrainedModel, known: Labels, files: tuple[str, ...] | None,
+    bad_files: tuple[tuple[str, str], ...] = (),
+) -> Predictions:  # fmt: skip
+    labels = Labels(found.argmax(axis=1).astype(np.int64), _composed(model.class_names))
+    return Predictions(labels, found, known.in_composed_names(), files, bad_files)
 
 
 def _composed(names: Iterable[str]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Images through an encoder that is already trained, without a model of our own."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -46,13 +48,23 @@ def encode(
         >>> latents = lc.encode(images, "efficientnet-lite0")  # doctest: +SKIP
         >>> probe = lc.fit_probe(latents, probe="knn", labels_per_class=5)  # doctest: +SKIP
     """
-    where = devices.resolve(device)
     found = encoder if isinstance(encoder, FoundEncoder) else find_encoder(encoder)
-    network, source = found.network.to(where), DeviceImages(images.images, where)
-    features = np.empty((len(images), network.features), np.float32)
-    size = batch_size(images.shape, where)
-    with memory_for(size), progress("encoding", len(images)) as advance, torch.inference_mode():
-        for rows in batches(len(images), size):
-            features[rows] = torch.nn.functional.normalize(network(source[rows]), dim=1).cpu().numpy()
-            advance(len(rows))
+    features = np.empty((len(images), found.network.features), np.float32)
+    for rows, arrays in encodings(images, found, device=device, progress=progress):
+        features[rows] = arrays["mu"]
     return Latents({"mu": features}, found.sha256, images.labels, images.files)
+
+
+def encodings(
+    images: ImageSet, encoder: FoundEncoder, *, device: str = "auto", progress: Progress = silent
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Row numbers and the arrays of ``encode``, a batch at a time: arguments and errors are those of it."""
+    where = devices.resolve(device)
+    network, source = encoder.network.to(where), DeviceImages(images.images, where)
+    size = batch_size(images.shape, where)
+    with memory_for(size), progress("encoding", len(images)) as advance:
+        for rows in batches(len(images), size):
+            with torch.inference_mode():
+                features = torch.nn.functional.normalize(network(source[rows]), dim=1).cpu().numpy()
+            yield rows, {"mu": features}
+            advance(len(rows))

@@ -1,5 +1,6 @@
 """All metrics of a model, and of a classifier of its latents, on a set of images."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,20 @@ from latentcli.classifiers import PROBES
 from latentcli.classifiers.base import DensityClassifier, LatentClassifier
 from latentcli.classifiers.fitting import features_for
 from latentcli.core.image_set import ImageSet
+from latentcli.core.latents import ARRAYS_OF_FEATURES
 from latentcli.core.progress import Progress, silent
-from latentcli.inference.classification import Predictions, check_reader, classify_latents
+from latentcli.inference.classification import (
+    Predictions,
+    check_reader,
+    classifications_of,
+    classify_latents,
+    counted,
+    in_blocks_of,
+)
+from latentcli.inference.tally import Tally
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
+from latentcli.numerics.blocks import Block
 
 SIMPLE = {"nearest_neighbours_accuracy": "knn", "logistic_regression_accuracy": "linear"}
 """Metrics of probes, fitted to the labelled points that a classifier learned from: what it is worth beside them."""
@@ -59,19 +70,98 @@ def evaluate(
     if predictions is not None and predictions.labelled is not None:
         scores["labelled"] = predictions.labelled
     if scores and predictions is not None and isinstance(classifier, DensityClassifier):
-        scores |= of_simple_classifiers(classifier, predictions)
+        simple = SimpleClassifiers(classifier)
+        simple.add(predictions)
+        scores |= simple.result()
     return {**score.result(), **model.measures(latents), **scores, "images": len(images)}, predictions
 
 
-def of_simple_classifiers(classifier: DensityClassifier, predictions: Predictions) -> dict[str, float]:
-    """The ``SIMPLE`` metrics, on the images whose label is known; {} where no labelled points were kept."""
-    if classifier.learned_from is None or predictions.latents is None:
-        return {}
-    points, labels = classifier.learned_from
-    known = predictions.known.known
-    features = classifier.coordinates(features_for(classifier, predictions.latents)[known])
-    truth, names = predictions.known.texts[known], np.array(predictions.labels.names)
-    return {
-        metric: float((PROBES[kind]().fit(points, names[labels]).predict(features) == truth).mean())
-        for metric, kind in SIMPLE.items()
-    }
+def measure(
+    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None = None, *,
+    kept: np.ndarray | None = None, progress: Progress = silent,
+) -> tuple[dict[str, Any], Tally | None]:  # fmt: skip
+    """``evaluate`` in memory that does not grow with the number of images, but for their labels, 8 bytes an image.
+
+    Args:
+        images, model, classifier, progress: as of ``evaluate``.
+        kept: numbers of images, ascending, whose latents are given back; None: of none.
+
+    Returns:
+        the metrics of ``evaluate``; and what was counted of the predictions, None without a classifier.
+
+    Raises:
+        ModelFileError: as of ``evaluate``.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", split="test")
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> lc.measure(images, vae)[0] == lc.evaluate(images, vae)[0]
+        True
+    """
+    measuring, tally, simple = model.measuring(), None, None
+
+    def measured(features: str | None) -> Iterator[Block]:
+        for _, arrays in model.encodings(images, features, progress):
+            if features in (None, *ARRAYS_OF_FEATURES):
+                measuring.add(arrays)
+            yield arrays
+
+    if classifier is not None:
+        check_reader(model, classifier)
+        blocks = classifications_of(in_blocks_of(measured(classifier.features), images, model, classifier), classifier)
+        if isinstance(classifier, DensityClassifier) and images.labels.any:
+            simple = SimpleClassifiers(classifier)
+            blocks = simple.seeing(blocks)
+        tally = counted(blocks, kept)
+    if classifier is None or classifier.features not in (None, *ARRAYS_OF_FEATURES):
+        for _ in measured(None):
+            pass
+    score = metrics.ReconstructionScore()
+    for rows, decoded in model.reconstructions(images, progress):
+        score.add(images.images[rows], decoded)
+    scores: dict[str, Any] = {} if tally is None else tally.scores()
+    if tally is not None and tally.labelled is not None:
+        scores["labelled"] = tally.labelled
+    if scores and simple is not None:
+        scores |= simple.result()
+    return {**score.result(), **measuring.result(), **scores, "images": len(images)}, tally
+
+
+class SimpleClassifiers:
+    """The ``SIMPLE`` metrics of predictions, which may come in blocks, on the images whose label is known.
+
+    Args:
+        classifier: whose labelled points they learn from; where it kept none, there are no metrics.
+    """
+
+    def __init__(self, classifier: DensityClassifier) -> None:
+        self._classifier = classifier
+        self._fitted: dict[str, Any] = {}
+        self._right = dict.fromkeys(SIMPLE, 0)
+        self._images = 0
+
+    def add(self, predictions: Predictions) -> None:
+        """Take in the next images: their latents, and the labels that came with them."""
+        known = predictions.known.known
+        if self._classifier.learned_from is None or predictions.latents is None or not known.any():
+            return
+        if not self._fitted:
+            points, labels = self._classifier.learned_from
+            names = np.array(predictions.labels.names)[labels]
+            self._fitted = {metric: PROBES[kind]().fit(points, names) for metric, kind in SIMPLE.items()}
+        features = self._classifier.coordinates(features_for(self._classifier, predictions.latents)[known])
+        truth = predictions.known.texts[known]
+        self._images += len(truth)
+        for metric, probe in self._fitted.items():
+            self._right[metric] += int((probe.predict(features) == truth).sum())
+
+    def seeing(self, blocks: Iterable[Predictions]) -> Iterator[Predictions]:
+        """The same blocks, each of which is taken in."""
+        for found in blocks:
+            self.add(found)
+            yield found
+
+    def result(self) -> dict[str, float]:
+        """The metrics, fractions of the images of known label; {} where there are none."""
+        return {metric: self._right[metric] / self._images for metric in self._fitted}

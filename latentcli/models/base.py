@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -167,6 +167,31 @@ class Model(nn.Module, ABC):
         """
 
 
+class Measuring(Protocol):
+    """Metrics of latents that come in blocks."""
+
+    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take in the next rows of the arrays of ``encode``."""
+
+    def result(self) -> dict[str, Any]:
+        """The metrics of all of them, as ``LatentModel.measures``."""
+
+
+class Collecting:
+    """``Measuring`` for a family that measures all latents at once."""
+
+    def __init__(self, model: "LatentModel") -> None:
+        self._model = model
+        self._blocks: list[Mapping[str, np.ndarray]] = []
+
+    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._blocks.append(arrays)
+
+    def result(self) -> dict[str, Any]:
+        names = self._blocks[0]
+        return self._model.measures({name: np.concatenate([block[name] for block in self._blocks]) for name in names})
+
+
 class LatentModel(Model):
     """Images (N, C, H, W) float in [0, 1] to latents and back, deterministically; only ``loss`` and ``draw`` sample."""
 
@@ -241,6 +266,10 @@ class LatentModel(Model):
     @abstractmethod
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Metrics of the latents of a set of images, given as the arrays of ``encode``, all batches together."""
+
+    def measuring(self) -> "Measuring":
+        """``measures`` of latents that go by; here they are kept, which a family with sums of its own need not do."""
+        return Collecting(self)
 
 
 class PixelClassifier(Model):

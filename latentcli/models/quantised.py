@@ -14,7 +14,7 @@ from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
 from latentcli.models.agreement import Projection, ViewsConfig, disagreement, with_views
-from latentcli.models.base import Encoding, LatentModel, LossTerms
+from latentcli.models.base import Encoding, LatentModel, LossTerms, Measuring
 from latentcli.models.layers import NORMS, pooled, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale, usual_stages
 from latentcli.models.quantiser import Quantiser, perplexity
@@ -151,10 +151,12 @@ class QuantisedAutoencoder(LatentModel):
         return math.prod(self.config.grid) * self.quantiser.dimensions
 
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        bits = math.prod(self.config.grid) * math.log2(self.quantiser.size)
-        compression = 8 * math.prod(self.config.image_shape) / bits
-        used = metrics.codes(arrays["codes"], self.quantiser.size)
-        return {**used, "bits_per_image": bits, "compression": compression}
+        measuring = self.measuring()
+        measuring.add(arrays)
+        return measuring.result()
+
+    def measuring(self) -> Measuring:
+        return _Measuring(self)
 
     def phase(self, progress: float) -> Hashable:
         return self.quantiser.phase(progress)
@@ -187,3 +189,19 @@ class QuantisedAutoencoder(LatentModel):
         spread, used = perplexity(quantised.codes, self.quantiser.size)
         terms = {"reconstruction": reconstruction, **quantised.terms, "perplexity": spread, "codes_used": used}
         return LossTerms(total, terms)
+
+
+class _Measuring:
+    """The metrics of codes that go by, from how often each occurs."""
+
+    def __init__(self, model: QuantisedAutoencoder) -> None:
+        self._shape, self._grid, self._size = model.config.image_shape, model.config.grid, model.quantiser.size
+        self._counts = np.zeros(self._size, np.int64)
+
+    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._counts += np.bincount(arrays["codes"].ravel(), minlength=self._size)
+
+    def result(self) -> dict[str, Any]:
+        bits = math.prod(self._grid) * math.log2(self._size)
+        compression = 8 * math.prod(self._shape) / bits
+        return {**metrics.codes_of_counts(self._counts), "bits_per_image": bits, "compression": compression}

@@ -17,8 +17,9 @@ from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
-from latentcli.models.base import LatentModel, Model, ModelConfig, PixelClassifier
+from latentcli.models.base import LatentModel, Measuring, Model, ModelConfig, PixelClassifier
 from latentcli.numerics.batches import DeviceImages
+from latentcli.numerics.blocks import slices
 from latentcli.numerics.fusing import fused
 from latentcli.numerics.linear import FastLinear
 
@@ -193,8 +194,20 @@ class TrainedModel:
             UsageError: the family has no such features.
             DataError: the images are of another shape than the model's.
         """
-        self.check_features(features)
         images = images if isinstance(images, ImageSet) else ImageSet(images)
+        arrays: dict[str, np.ndarray] = {}
+        for rows, parts in self.encodings(images, features, progress):
+            for name, part in parts.items():
+                if name not in arrays:  # maps of vectors are large: never held twice
+                    arrays[name] = np.empty((len(images), *part.shape[1:]), part.dtype)
+                arrays[name][rows] = part
+        return self.latents(arrays, images)
+
+    def encodings(
+        self, images: ImageSet | np.ndarray, features: str | None = None, progress: Progress = silent
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """Row numbers and the arrays of ``encode``, a batch at a time: arguments and errors are those of it."""
+        self.check_features(features)
         network, source = self.latent_model, self._on_device(images)
         other = None if features in (None, *ARRAYS_OF_FEATURES) else features
 
@@ -203,14 +216,14 @@ class TrainedModel:
             found = network.encode(batch).arrays if other is None else {other: network.features(batch, other)}
             return {name: array.float() if array.is_floating_point() else array.int() for name, array in found.items()}
 
-        arrays: dict[str, np.ndarray] = {}
-        for rows, parts in self._batches("encoding", len(images), encoded, progress):
-            for name, part in parts.items():
-                if name not in arrays:  # maps of vectors are large: never held twice
-                    arrays[name] = np.empty((len(images), *part.shape[1:]), part.dtype)
-                arrays[name][rows] = part
+        return self._batches("encoding", len(images), encoded, progress)
+
+    def latents(self, arrays: Mapping[str, np.ndarray], images: ImageSet, rows: slice = slice(None)) -> Latents:
+        """The latents that such arrays hold, of all these images or of the rows, signed by the model."""
+        network = self.latent_model
         shapes = {name: shape for name in network.FEATURES if (shape := network.feature_shape(name)) is not None}
-        return Latents(arrays, self.fingerprint, images.labels, images.files, shapes)
+        files = None if images.files is None else images.files[rows]
+        return Latents(arrays, self.fingerprint, images.labels.take(rows), files, shapes)
 
     def decode(self, latents: Latents | np.ndarray, progress: Progress = silent) -> np.ndarray:
         """(N, C, H, W) float32 in [0, 1]: the images of latents, or of latent points (N, D).
@@ -278,17 +291,30 @@ class TrainedModel:
             UsageError: this is a model of latents.
             DataError: the images are of another shape than the model's.
         """
+        blocks = self.classifications(images, progress)
+        return _joined(blocks, (len(images), self.pixel_classifier.config.classes))
+
+    def classifications(
+        self, images: ImageSet | np.ndarray, progress: Progress = silent
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Row numbers and ``probabilities``, a batch at a time."""
         network, source = self.pixel_classifier, self._on_device(images)
 
         def classified(rows: np.ndarray) -> dict[str, Tensor]:
             return {"probabilities": network.predict_proba(source[rows])}
 
-        blocks = _only(self._batches("classifying", len(images), classified, progress))
-        return _joined(blocks, (len(images), network.config.classes))
+        return _only(self._batches("classifying", len(images), classified, progress))
 
     def measures(self, latents: Latents) -> dict[str, Any]:
         """The family's metrics of the latents of a set of images, by names that all commands share."""
-        return self.latent_model.measures(latents.arrays)
+        measuring = self.measuring()
+        for rows in slices(len(latents), batch_size(self.image_shape, self.device)):  # as ``encodings`` gives them
+            measuring.add({name: array[rows] for name, array in latents.arrays.items()})
+        return measuring.result()
+
+    def measuring(self) -> Measuring:
+        """``measures`` of the arrays of ``encodings`` as they come."""
+        return self.latent_model.measuring()
 
     @torch.inference_mode()
     def prior(self, count: int, random: np.random.Generator) -> np.ndarray:

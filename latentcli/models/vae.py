@@ -22,7 +22,7 @@ from latentcli.core.settings import setting
 from latentcli.models import backbones, losses
 from latentcli.models.agreement import Projection, ViewsConfig, disagreement, with_views
 from latentcli.models.augmentation import VIEWS
-from latentcli.models.base import Encoding, LatentModel, LossTerms
+from latentcli.models.base import Encoding, LatentModel, LossTerms, Measuring
 from latentcli.models.latent_memory import LatentMemory, NearestEntries
 from latentcli.models.layers import NORMS, pooled, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
@@ -276,13 +276,21 @@ class VAE(LatentModel):
 
     @torch.no_grad()
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        measuring = self.measuring()
+        measuring.add(arrays)
+        return measuring.result()
+
+    def measuring(self) -> Measuring:
+        return _Measuring(self)
+
+    def kl_of(self, arrays: Mapping[str, np.ndarray]) -> Tensor:
+        """(N,) nats: the divergence of each image's posterior from the prior, given the arrays of ``encode``."""
         device = self.mixture.means.device
         mean, log_variance = (torch.from_numpy(arrays[name]).to(device) for name in ("mu", "logvar"))
         if "details" in arrays:
             more = (torch.from_numpy(arrays[name]).to(device) for name in ("details", "details_logvar"))
             mean, log_variance = (torch.cat(pair, dim=1) for pair in zip((mean, log_variance), more, strict=True))
-        kl = float(self._kl(mean, log_variance).double().mean()) if len(mean) else 0.0
-        return {"kl": kl, "active_units": metrics.active_units(arrays["mu"])}
+        return self._kl(mean, log_variance)
 
     def _kl(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         """(N,) nats: divergence of posteriors, each (N, D), from the mixture, and of their details from N(0, I)."""
@@ -443,6 +451,23 @@ class LowDimensionalVAE(VAE):
 
     def load_training_state(self, state: Mapping[str, Tensor]) -> None:
         self.landmarks.load_training_state(state)
+
+
+class _Measuring:
+    """The metrics of posteriors that go by, from sums over images and dimensions."""
+
+    def __init__(self, model: VAE) -> None:
+        self._model, self._spread = model, metrics.Spread()
+        self._images, self._kl = 0, 0.0
+
+    @torch.no_grad()
+    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._images += len(arrays["mu"])
+        self._kl += float(self._model.kl_of(arrays).double().sum())
+        self._spread.add(arrays["mu"])
+
+    def result(self) -> dict[str, Any]:
+        return {"kl": self._kl / self._images, "active_units": self._spread.active_units}
 
 
 def _forget_search(model: LowDimensionalVAE, incompatible_keys: object) -> None:

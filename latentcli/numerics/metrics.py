@@ -3,7 +3,8 @@
 Arrays in, plain numbers out: what is returned can be written as JSON as it is. Fractions are 0…1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,22 +45,37 @@ def classification(
     """
     if len(truth) != len(predicted):
         raise ValueError(f"{len(truth)} true classes, but {len(predicted)} predictions")
+    pairs = zip(truth, predicted, strict=True)
+    return classification_of_counts(Counter((str(true), str(guess or "")) for true, guess in pairs if true), classes)
+
+
+def classification_of_counts(counts: Mapping[tuple[str, str], int], classes: Sequence[str]) -> dict[str, Any]:
+    """The same metrics from numbers of images, so that those of any set need no more than its classes squared.
+
+    Args:
+        counts: how many images of each known class got each predicted one, "" where there is no prediction.
+        classes: as for ``classification``.
+    """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    pairs = [(str(true), str(guess or "")) for true, guess in zip(truth, predicted, strict=True) if true]
-    if not pairs:
+    counts = {pair: count for pair, count in counts.items() if count}
+    if not counts:
         return {}
-    known, guesses = (list(column) for column in zip(*pairs, strict=True))
+    known, guesses = (list(column) for column in zip(*counts, strict=True))
+    images = np.array([*counts.values()])
     occurring = sorted({*known, *guesses} - {""})
     names = [str(name) for name in classes]
     names += [name for name in occurring if name not in names]
-    result = {"images": len(pairs), "accuracy": float(np.mean([true == guess for true, guess in pairs]))}
+    right = sum(count for (true, guess), count in counts.items() if true == guess)
+    result: dict[str, Any] = {"images": int(images.sum()), "accuracy": float(right / images.sum())}
     for average in ("macro", "micro"):
-        scores = precision_recall_fscore_support(known, guesses, labels=occurring, average=average, zero_division=0)
+        scores = precision_recall_fscore_support(
+            known, guesses, labels=occurring, average=average, zero_division=0, sample_weight=images
+        )
         keys = (f"{average}_{name}" for name in _SCORES)
         result |= dict(zip(keys, map(float, scores[:3]), strict=True))
-    matrix = confusion_matrix(known, guesses, labels=[*names, ""])[:-1, :-1]  # the last column holds the rejected
-    return {**result, "confusion_matrix": matrix.tolist(), "classes": names}
+    matrix = confusion_matrix(known, guesses, labels=[*names, ""], sample_weight=images)
+    return {**result, "confusion_matrix": matrix[:-1, :-1].tolist(), "classes": names}  # the last column: rejected
 
 
 class ReconstructionScore:
@@ -135,19 +151,51 @@ def _as_float(images: np.ndarray) -> np.ndarray:
     return images / 255.0 if images.dtype == np.uint8 else images.astype(np.float64)
 
 
+class Spread:
+    """The variance of each of D numbers over images that go by, in float64.
+
+    Source of the sums: Chan, Golub & LeVeque 1979, equation 2.1.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean: np.ndarray | float = 0.0
+        self._squares: np.ndarray | float = 0.0
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in the next values, (n, D)."""
+        count, values = len(values), values.astype(np.float64)
+        mean = values.mean(axis=0)
+        apart, total = mean - self._mean, self._count + count
+        self._squares += np.square(values - mean).sum(axis=0) + apart**2 * (self._count * count / total)
+        self._mean += apart * (count / total)
+        self._count = total
+
+    @property
+    def active_units(self) -> int:
+        """How many of the numbers vary more than ``ACTIVE_VARIANCE``; of one image or more."""
+        return int((np.asarray(self._squares) / self._count > ACTIVE_VARIANCE).sum())
+
+
 def active_units(mu: np.ndarray) -> int:
     """How many latent dimensions carry information: those whose posterior mean, of ``mu`` (N, D), varies over the data.
 
     Source: Burda, Grosse & Salakhutdinov 2016, section 5: variance of the mean above 0.01.
     """
-    return int((np.var(mu, axis=0, dtype=np.float64) > ACTIVE_VARIANCE).sum())
+    spread = Spread()
+    spread.add(mu)
+    return spread.active_units
 
 
 def codes(numbers: np.ndarray, size: int) -> dict[str, float]:
+    """``codes_of_counts`` of integers of any shape in 0 … size − 1."""
+    return codes_of_counts(np.bincount(numbers.ravel(), minlength=size))
+
+
+def codes_of_counts(counts: np.ndarray) -> dict[str, float]:
     """How evenly a codebook is used: ``perplexity``, the exponential of the entropy of its codes, and ``codes_used``.
 
-    ``numbers`` are integers of any shape in 0 … size − 1; ``codes_used`` is the fraction of these that occurs.
+    ``counts`` (K,) are how often each code occurs; ``codes_used`` is the fraction of these that does.
     """
-    counts = np.bincount(numbers.ravel(), minlength=size)
     shares = counts[counts > 0] / counts.sum()
     return {"perplexity": float(np.exp(-(shares * np.log(shares)).sum())), "codes_used": float((counts > 0).mean())}

@@ -172,6 +172,44 @@ def test_latents_whose_parts_do_not_fit_are_refused(tmp_path, changes):
         artifacts.read_latents(tmp_path / "latents.npz")
 
 
+def test_latents_that_are_mapped_are_those_that_are_read(tmp_path):
+    path = tmp_path / "latents.npz"
+    artifacts.write_latents(path, latents())
+    read, mapped = (artifacts.read_latents(path, mmap=mmap) for mmap in (False, True))
+    assert mapped.arrays.keys() == read.arrays.keys()
+    for name, array in mapped.arrays.items():
+        assert (array.dtype, array.tolist()) == (read.arrays[name].dtype, read.arrays[name].tolist())
+        assert not array.flags.writeable
+        assert not array.flags.owndata
+    assert (mapped.checkpoint, mapped.files, mapped.class_names) == (read.checkpoint, read.files, read.class_names)
+    assert mapped.labels.codes.tolist() == read.labels.codes.tolist()
+
+
+def test_a_damaged_file_of_latents_is_not_mapped(tmp_path):
+    path = tmp_path / "latents.npz"
+    artifacts.write_latents(path, latents())
+    whole, expected = path.read_bytes(), artifacts.read_latents(path)
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x40]) + whole[place + 1 :])
+        try:
+            found = artifacts.read_latents(path, mmap=True)
+        except DataError:
+            continue
+        for name, array in found.arrays.items():  # what was flipped is of the archive, such as a time
+            assert array.tolist() == expected.arrays[name].tolist()
+        assert found.labels.codes.tolist() == expected.labels.codes.tolist()
+    for length in range(0, len(whole), 97):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError):
+            artifacts.read_latents(path, mmap=True)
+
+
+def test_arrays_that_nothing_checks_are_read_and_not_mapped(tmp_path):
+    np.savez(tmp_path / "own.npz", codes=np.zeros((2, 3, 3), np.int64))
+    found = artifacts.read_latents(tmp_path / "own.npz", strict=False, mmap=True)
+    assert found.arrays["codes"].base is None or found.arrays["codes"].base.flags.owndata
+
+
 # Images
 
 
@@ -371,3 +409,4 @@ def test_what_cannot_be_written_is_an_output_error(tmp_path):
     ):
         with pytest.raises(OutputError):
             write()
+
