@@ -61,12 +61,16 @@ def import_weights(weights: str | Path, like: TrainedModel) -> TrainedModel:
     if infinite := [name for name, tensor in found.items() if not _is_finite(tensor)]:
         raise ModelFileError(f"{_shown(path)} holds numbers that are not finite", f"in {_some(infinite)}", again)
     if all(torch.equal(found[name], tensor) for name, tensor in own.items()):
-        return replace(like, state=None)
+        return _signed(replace(like, state=None))
     network = copy.deepcopy(like.network)
     network.load_state_dict(found, strict=True)
     source = {"file": path.name, "sha256": digest(found), "like": like.fingerprint}
     training = {name: like.training[name] for name in _KEPT if name in like.training} | {"imported": source}
-    model = replace(like, network=network.eval(), training=training, name=_shown(path), state=None)
+    return _signed(replace(like, network=network.eval(), training=training, name=_shown(path), state=None))
+
+
+def _signed(model: TrainedModel) -> TrainedModel:
+    """The model with the fingerprint that its file will have."""
     return replace(model, fingerprint=schemas.fingerprint(model.entries()))
 
 

@@ -13,6 +13,7 @@ from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.exports import base
 from latentcli.exports.importing import import_weights
 from latentcli.formats.safetensors_file import bytes_of
+from latentcli.formats.schemas import fingerprint
 from latentcli.formats.state_dict import digest
 
 
@@ -31,7 +32,8 @@ def refused(path, model) -> ModelFileError:
 def test_the_same_weights_are_the_same_model(golden, tmp_path, name):
     model = golden(name)
     found = import_weights(written(tmp_path / "weights", model.network.state_dict()), model)
-    assert found.fingerprint == model.fingerprint
+    assert found.fingerprint == fingerprint(model.entries())
+    assert found.history == model.history
     assert digest(found.network.state_dict()) == digest(model.network.state_dict())
 
 
