@@ -105,6 +105,8 @@ TWINS = {
     "distort": (lc.load, lc.augmented_copies),
     "info": (lc.describe,),
     "settings": (lc.settings,),
+    "list": (lc.cached,),
+    "clear": (lc.clear_cache,),
     "latents": (load_tasks, lc.study_latents, latents_study.StudyConfig),
     "hybrids": (load_tasks, lc.study_hybrids, hybrids_study.StudyConfig),
     "history": (lc.load_model, pictures.history),

@@ -18,10 +18,11 @@ from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.labels import Labels, check_classes, class_order, read_labels
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
+from latentcli.data.cache import Cache, Nowhere
 from latentcli.data.decoding import Decoded, decode_all
 from latentcli.data.foreign import converting, converting_more, reading_arrays, suffix_of, unpacking
 from latentcli.data.paired_folders import drawn_over, paired
-from latentcli.formats.pixel_values import PixelRules, pixels_of
+from latentcli.formats.pixel_values import PixelRules
 from latentcli.formats.regular_files import kind, reason
 from latentcli.formats.spelled_paths import of_page
 
@@ -45,7 +46,7 @@ _DEEPEST = 64  # folders within folders
 def load(
     folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
     max_bad: str, progress: Progress, no_label: Sequence[str] | None = None, rules: PixelRules | None = None,
-    below: Mapping[str, str] | None = None,
+    below: Mapping[str, str] | None = None, cache: Cache = Nowhere(),
 ) -> ImageSet:  # fmt: skip
     """All images of a folder, by the sorted order of their paths; what is not said here is as for ``loading.load``.
 
@@ -55,6 +56,7 @@ def load(
         classes_from_folders: whether sub-folders are classes; otherwise files at any depth are read, unlabelled.
         rules: what is said of the pixels; those of more than 8 bits span what all files of such have together.
         below: of each sub-folder the one within it that is read; None: all.
+        cache: where images are kept as decoded; by default nowhere.
 
     Raises:
         UsageError: ``max_bad`` is neither a number nor a percentage.
@@ -80,7 +82,8 @@ def load(
             raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
         check_classes(classes, class_names, name)
         files = [file for file in files if names[file] in classes]
-    decoded = decode_all(folder, files, shape, size, progress, rules or PixelRules(), name)
+    choice = (classes, classes_from_folders, None if below is None else dict(below))
+    decoded = decode_all(folder, files, shape, size, progress, rules or PixelRules(), name, cache, choice)
     if labelled and decoded.files:
         _check_left(names, decoded, name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
@@ -93,37 +96,31 @@ def load(
     tables = _note_of_tables(name, entries.others) if classes_from_folders and len(class_names) < 2 else ()
     of_pairs = (*_note_of_paired(folder, entries, classes_from_folders), *_note_of_drawn(folder, files))
     notes = (*entries.notes(name), *of_pairs, *tables, *nested)
-    return _as_set(decoded, labels, name, notes, of_labels, rules or PixelRules())
+    return _as_set(decoded, labels, name, notes, of_labels)
 
 
 def load_files(
     paths: Sequence[Path], shape: Shape | None, size: int | None, max_bad: str, progress: Progress,
-    rules: PixelRules | None = None,
+    rules: PixelRules | None = None, cache: Cache = Nowhere(),
 ) -> ImageSet:  # fmt: skip
     """Single image files, unlabelled, in the order given; else as ``load``."""
     parse_max_bad(max_bad, 1)
     name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} pictures"
     files = [path.as_posix() for path in paths]
-    decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
+    decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name, cache, files)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     _check_seen(decoded, name)
-    return _as_set(decoded, Labels.none(len(decoded.files)), name, (), (), rules or PixelRules())
+    return _as_set(decoded, Labels.none(len(decoded.files)), name)
 
 
 def _as_set(
-    decoded: Decoded, labels: Labels, name: str, first: Sequence[str], last: Sequence[str], rules: PixelRules
+    decoded: Decoded, labels: Labels, name: str, first: Sequence[str] = (), last: Sequence[str] = ()
 ) -> ImageSet:  # fmt: skip
-    in_bytes = None if decoded.spans else rules.span  # `range` of files of 8 bits
-    if in_bytes is not None and in_bytes.low >= 0 and in_bytes.high <= 255:
-        images, of_bits = in_bytes.bytes_of(decoded.images), list[str]()
-    elif decoded.spans:  # what there is of their numbers was told in their own units
-        images, of_bits = decoded.images, []
-    else:  # files of 8 bits may hold few values
-        images, of_bits, _ = pixels_of(decoded.images, name)
-    notes = (*first, *decoded.notes, *_remarks(decoded.remarks, name), *of_bits, *last)
-    layout = "NHW" if images.shape[1] == 1 else "NHWC"
+    told, of_bytes = ([f"{name}: {note}" for note in notes] for notes in (decoded.notes, decoded.of_bytes))
+    notes = (*first, *told, *_remarks(decoded.remarks, name), *of_bytes, *last)
+    layout = "NHW" if decoded.images.shape[1] == 1 else "NHWC"
     spans = {kind: (span.low, span.high) for kind, span in decoded.spans.items()}
-    return ImageSet(images, labels, decoded.files, name, layout, tuple(decoded.bad), notes, spans=spans)
+    return ImageSet(decoded.images, labels, decoded.files, name, layout, tuple(decoded.bad), notes, spans=spans)
 
 
 def called(folder: Path) -> str:
