@@ -121,7 +121,8 @@ def decode_all(
         cache: where they are kept as decoded, unless they are few; by default nowhere.
         choice: plain values that say which files of the folder these are: of each choice the newest files are kept.
     """
-    stamps = [stamp(folder / file) for file in files] if cache.keeps else []
+    start = "" if folder == Path() else f"{folder}{os.sep}"  # not as paths, of which there may be a million
+    stamps = [stamp(start + file) for file in files] if cache.keeps else []
     few = len(files) < LEAST_FILES and sum(bytes_of for bytes_of, _ in stamps) < LEAST_BYTES
 
     def parse(facts: Mapping[str, Any], images: np.ndarray) -> Decoded:

@@ -13,10 +13,10 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
+from latentcli.core import memory
 from latentcli.core.errors import DataError
 from latentcli.data.block import Events, ImageBlock, without
 from latentcli.formats.regular_files import open_regular, reason
-from latentcli.numerics import memory
 
 SPARE = 256 * 2**20
 """Bytes that are left free on the disk."""

@@ -130,6 +130,12 @@ def called(folder: Path) -> str:
 
 def holds_images(folder: Path, deepest: int | None = None) -> bool:
     """Whether there is an image file in a folder, or in its sub-folders as deep as this."""
+    usual = usual_suffixes()
+    with os.scandir(folder) as entries:  # mostly the first one is, and nothing need be sorted
+        if any(
+            each.name.lower().endswith(usual) and not is_hidden(each.name) and not is_folder(each) for each in entries
+        ):
+            return True
     return bool(Entries.of(folder, _DEEPEST if deepest is None else deepest).images)
 
 
@@ -313,13 +319,14 @@ class Entries:
 
     def _walk(self, folder: "_Folder", links: "list[_Folder]", seen: set[str]) -> None:
         """Take in a folder and those within it; links to folders are left for later, so that a folder is no link's."""
+        usual = usual_suffixes()
         with os.scandir(folder.path) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
         for entry in entries:
             path = folder.prefix + entry.name
             if is_hidden(entry.name):
                 self.hidden.append(path)
-            elif _is_folder(entry):
+            elif is_folder(entry):
                 real = os.path.realpath(entry.path)
                 if real in folder.above or Path(folder.above[-1]).is_relative_to(real):
                     raise _loop(folder.path / entry.name, real)
@@ -328,7 +335,7 @@ class Entries:
                     links.append(inner)
                 else:
                     self._enter(inner, links, seen)
-            elif is_image(folder.path / entry.name):
+            elif entry.name.lower().endswith(usual) or is_image(folder.path / entry.name):
                 self.images.append(path)
             elif entry.is_symlink() and kind(Path(entry.path)) is None:
                 self.broken.append(path)
@@ -399,6 +406,13 @@ def image_suffixes() -> tuple[str, ...]:
     return image_files.suffixes()
 
 
+def usual_suffixes() -> tuple[str, ...]:
+    """Those of files that are images by their names alone."""
+    from latentcli.formats import image_files
+
+    return image_files.SUFFIXES
+
+
 def is_image(path: Path) -> bool:
     """Whether a file is an image: by its suffix, or, of medical formats and without a suffix, by its content."""
     from latentcli.formats import image_files
@@ -415,7 +429,8 @@ def _loop(link: Path, real: str) -> DataError:
     return DataError(f"{link} is a link to a folder that holds it", f"found a link to {real}", remedy)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself

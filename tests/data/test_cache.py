@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 import latentcli as lc
+from latentcli.core import memory
 from latentcli.core.errors import DataError, UsageError
 from latentcli.data import cache, decoding, file_block, loading
 from latentcli.formats import image_files
-from latentcli.numerics import memory
 
 COUNT = 60
 
