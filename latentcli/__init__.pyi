@@ -14,6 +14,7 @@ from .core.image_set import ImageSet
 from .core.labels import Labels
 from .core.latents import Latents
 from .core.progress import Listener
+from .data.cache import cached, clear_cache
 from .data.loading import load
 from .estimators import LatentClassifier, VAETransformer
 from .experiments.hybrids import study_hybrids
@@ -50,10 +51,12 @@ __all__ = [
     "UsageError",
     "VAETransformer",
     "augmented_copies",
+    "cached",
     "classify",
     "classify_latents",
     "classify_latents_to",
     "classify_to",
+    "clear_cache",
     "compare_classifiers",
     "describe",
     "encode",

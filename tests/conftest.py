@@ -35,3 +35,9 @@ def real_data() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("no real data here: LATENTCLI_DATA does not name a folder")
     return Path(root)
+
+
+@pytest.fixture(autouse=True)
+def own_cache_of_images(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded images are kept in no user's cache folder, nor found there."""
+    monkeypatch.setenv("LATENTCLI_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -107,6 +107,8 @@ TWINS = {
     "import": (lc.load_model, lc.import_weights),
     "info": (lc.describe,),
     "settings": (lc.settings,),
+    "list": (lc.cached,),
+    "clear": (lc.clear_cache,),
     "latents": (load_tasks, lc.study_latents, latents_study.StudyConfig),
     "hybrids": (load_tasks, lc.study_hybrids, hybrids_study.StudyConfig),
     "history": (lc.load_model, pictures.history),

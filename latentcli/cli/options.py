@@ -69,6 +69,11 @@ DataRoot = Annotated[
     Path | None,
     Option(envvar="LATENTCLI_DATA", show_envvar=True, metavar="DIR", help="Where the named data sets lie."),
 ]
+CacheDir = Annotated[
+    Path | None,
+    Option(envvar="LATENTCLI_CACHE", show_envvar=True, metavar="DIR", help="Where decoded images are kept."),
+]
+NoCache = Annotated[bool, Option("--no-cache", help="Keep no decoded images, and read none that are kept.")]
 MaxBad = Annotated[str, Option(metavar="N|P%", help="How many unreadable files of a folder may be skipped.")]
 Range = Annotated[
     str | None, Option(metavar="HIGH|LOW,HIGH", help="Numbers of black and white, in arrays and image files.")
@@ -121,6 +126,8 @@ class TrainReading:
     background: Background = None
     resize: Resize = False
     pages: Pages = False
+    cache_dir: CacheDir = None
+    no_cache: NoCache = False
 
     prefer: ClassVar[str] = "train"
     """The part that is read where no other is asked for."""
@@ -137,7 +144,7 @@ class TrainReading:
             resize: whether its arrays are resized even where DATA's are not.
             split: the part of it that is read; None: the one for training, where it has parts.
         """
-        kept = ("classes", "no_label", "data_root", "max_bad", "range", "background", "pages")
+        kept = ("classes", "no_label", "data_root", "max_bad", "range", "background", "pages", "cache_dir", "no_cache")
         own: dict[str, Any] = {name: getattr(self, name) for name in kept}
         return TrainReading(split=split, resize=self.resize or resize, **own)
 

@@ -1,14 +1,47 @@
 """Memory for a set of images whose number of channels is known only when all are read."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from latentcli.core.errors import DataError
 
+Events = Mapping[str, Any]
+"""Plain values: what decoding some images met, besides their pixels."""
+
+_ROUND = 256  # images that are moved at a time
+
+
+class Block(Protocol):
+    """Images of one size, appended one by one, and changed when all are there.
+
+    Attributes:
+        done: the events of those that an earlier run, which was interrupted, has decoded.
+    """
+
+    done: list[Events]
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N, C, H, W) uint8: what was appended so far."""
+
+    def append(self, image: np.ndarray) -> None:
+        """Add (C, H, W), or (1, H, W), which is grey in any set."""
+
+    def commit(self, events: Events) -> None:
+        """Keep what was appended, and what was met with it, so that a later run need not decode it again."""
+
+    def changeable(self) -> np.ndarray:
+        """The ``images``, to be written to; nothing is appended any more."""
+
+    def drop(self, rows: list[int]) -> None:
+        """Remove images."""
+
 
 class ImageBlock:
-    """Images of one size, appended one by one: grey until the first one in colour comes.
+    """A block in memory: grey until the first image in colour comes.
 
     Memory is reserved for colour, but the system only provides the pages that are written. So a grey set takes what
     grey needs, nothing is decoded twice, and there are never two copies. At most ``count`` images can be appended;
@@ -23,6 +56,7 @@ class ImageBlock:
             raise DataError(problem, None, "take fewer, or a smaller `image_size`") from error
         self._fixed, self._shape = channels is not None, (channels or 1, height, width)
         self._count = 0
+        self.done: list[Events] = []
 
     @property
     def images(self) -> np.ndarray:
@@ -37,3 +71,23 @@ class ImageBlock:
                 self.images[row] = grey[row].copy()
         self._count += 1
         self.images[-1] = image
+
+    def commit(self, events: Events) -> None:
+        """Nothing: memory ends with the run."""
+
+    def changeable(self) -> np.ndarray:
+        """The images themselves."""
+        return self.images
+
+    def drop(self, rows: list[int]) -> None:
+        """Remove images."""
+        self._count = without(self.images, rows)
+
+
+def without(images: np.ndarray, rows: list[int]) -> int:
+    """Move all images but these to the front, in place; how many there are."""
+    kept = np.delete(np.arange(len(images)), rows)
+    for start in range(0, len(kept), _ROUND):  # each moves towards the front, or stays
+        moved = images[kept[start : start + _ROUND]]
+        images[start : start + len(moved)] = moved
+    return len(kept)

@@ -1,22 +1,35 @@
-"""Image files decoded once, in parallel, into one block of bytes."""
+"""Image files decoded in parallel, into one block of bytes, and once where that is kept: see ``cache``."""
 
+import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from latentcli.core.image_set import LARGEST, SMALLEST, Shape
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
-from latentcli.data.block import ImageBlock
+from latentcli.data.block import Block, Events
+from latentcli.data.cache import LEAST_BYTES, LEAST_FILES, Cache, Keeping, Nowhere, stamp
+from latentcli.data.facts import pairs, text, texts
 from latentcli.formats.found_numbers import ENOUGH, FoundNumbers, together
 from latentcli.formats.mixed_scales import mixed_files
-from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, crowded, hint, span_for, what_is_outside
+from latentcli.formats.pixel_values import (
+    PixelRules,
+    Span,
+    UnclearValues,
+    crowded,
+    hint,
+    pixels_of,
+    span_for,
+    what_is_outside,
+)
 
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 MOST = 0.75  # the share of files whose size is taken, where it is one
@@ -44,15 +57,15 @@ class Decoded:
     """What became of image files.
 
     Attributes:
-        images: (N, C, H, W) uint8 of the readable ones.
+        images: (N, C, H, W) uint8 of the readable ones, in memory or mapped.
         files: the N paths of these, with the number of the page behind where each page is an image.
         sources: the N files that they are of.
         total: how many images there were to decode.
         bad: (path, reason) of the others.
         remarks: (path, remark) of what is not taken as it stands, sorted.
-        notes: what is to be told of all of them.
+        notes: what is to be told of all of them, without their name.
+        of_bytes: the same of the bytes, where no file has more than 8 bits.
         spans: of the pixels of more than 8 bits, by ``kind_of`` their type.
-        deep: kind of the numbers of files of more than 8 bits, and what there is of them, by path.
     """
 
     images: np.ndarray
@@ -62,13 +75,39 @@ class Decoded:
     bad: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    of_bytes: list[str] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
-    deep: dict[str, tuple[str, FoundNumbers]] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """All but the images, as plain values; names only where they are not those of the files."""
+        spans = {kind: (span.low, span.high) for kind, span in self.spans.items()}
+        paged = self.files != self.sources
+        names = {"files": self.files, "sources": self.sources} if paged else {}
+        texts = {"notes": self.notes, "of_bytes": self.of_bytes}
+        return {"total": self.total, "bad": self.bad, "remarks": self.remarks, **texts, "spans": spans, **names}
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any], images: np.ndarray, files: Sequence[str]) -> "Decoded":
+        """What became of these files, of which ``facts`` tell.
+
+        Raises:
+            ValueError, KeyError, TypeError: they cannot be what was found.
+        """
+        bad, remarks, total = pairs(facts["bad"]), pairs(facts["remarks"]), facts["total"]
+        unreadable = {file for file, _ in bad}
+        names = sources = tuple(file for file in files if file not in unreadable)
+        if "files" in facts:
+            names, sources = texts(facts["files"]), texts(facts["sources"])
+        if not len(names) == len(sources) == len(images) == total - len(bad):
+            raise ValueError("names of other images")
+        notes, of_bytes = ([*texts(facts[each])] for each in ("notes", "of_bytes"))
+        spans = {text(kind): Span(float(low), float(high)) for kind, (low, high) in facts["spans"].items()}
+        return cls(images, names, sources, total, bad, remarks, notes, of_bytes, spans)
 
 
 def decode_all(
     folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
-    name: str,
+    name: str, cache: Cache = Nowhere(), choice: object = None,
 ) -> Decoded:  # fmt: skip
     """All files, those of more than 8 bits in the span given, or else in the one that they have together.
 
@@ -78,13 +117,92 @@ def decode_all(
         size: height and width where there is no model; None: those that most files have, or else 64×64.
         progress: told about each file.
         rules: what is said of the pixels.
-        name: of the files, for the notes.
+        name: of the files, for the cache's notes.
+        cache: where they are kept as decoded, unless they are few; by default nowhere.
+        choice: plain values that say which files of the folder these are: of each choice the newest files are kept.
     """
+    start = "" if folder == Path() else f"{folder}{os.sep}"  # not as paths, of which there may be a million
+    stamps = [stamp(start + file) for file in files] if cache.keeps else []
+    few = len(files) < LEAST_FILES and sum(bytes_of for bytes_of, _ in stamps) < LEAST_BYTES
+
+    def parse(facts: Mapping[str, Any], images: np.ndarray) -> Decoded:
+        return Decoded.of_facts(facts, images, files)
+
+    def build(keeping: Keeping) -> Decoded:
+        decoded = _decoded(folder, files, shape, size, progress, rules, keeping)
+        decoded.images = keeping.keep(decoded.facts(), decoded.images)
+        return decoded
+
+    content = [[*pair] for pair in zip(files, stamps, strict=bool(stamps))]
+    asked = repr((shape, size, rules, choice))
+    found, notes = (Nowhere() if few else cache).kept(os.path.realpath(folder), asked, content, name, parse, build)
+    found.notes += notes
+    return found
+
+
+@dataclass
+class _Met:
+    """What decoding some files met besides pixels.
+
+    Attributes:
+        pieces: how many were decoded.
+        bad, remarks: as of ``Decoded``.
+        deep: kind of the numbers of files of more than 8 bits, and what there is of them, by path.
+        coloured: paths of images in colour.
+    """
+
+    pieces: int = 0
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    remarks: list[tuple[str, str]] = field(default_factory=list)
+    deep: dict[str, tuple[str, FoundNumbers]] = field(default_factory=dict)
+    coloured: list[str] = field(default_factory=list)
+
+    def add(self, other: "_Met") -> None:
+        self.pieces += other.pieces
+        self.bad += other.bad
+        self.remarks += other.remarks
+        self.deep |= other.deep
+        self.coloured += other.coloured
+
+    def events(self) -> dict[str, Any]:
+        """The same as plain values."""
+        deep = {
+            image: [kind, {**vars(found), "dtype": found.dtype.str, "sample": found.sample.tolist()}]
+            for image, (kind, found) in self.deep.items()
+        }
+        return {**vars(self), "deep": deep}
+
+    @classmethod
+    def of_events(cls, events: Events) -> "_Met":
+        """What ``events`` wrote down.
+
+        Raises:
+            ValueError, KeyError, TypeError: they are none.
+        """
+        deep = {}
+        for image, (kind, found) in events["deep"].items():
+            sample, padding = np.array(found["sample"], np.float64), texts(found["padding"])
+            numbers = FoundNumbers(
+                np.dtype(text(found["dtype"])), float(found["low"]), float(found["high"]), sample, padding,
+                int(found["outside"]), int(found["count"]),
+            )  # fmt: skip
+            deep[text(image)] = (text(kind), numbers)
+        pieces, coloured = int(events["pieces"]), [*texts(events["coloured"])]
+        return cls(pieces, pairs(events["bad"]), pairs(events["remarks"]), deep, coloured)
+
+
+def _decoded(
+    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
+    keeping: Keeping,
+) -> Decoded:  # fmt: skip
+    """What ``decode_all`` finds, decoded into a block that ``keeping`` gives."""
     from joblib import cpu_count
 
     from latentcli.formats import image_files
 
-    height, width, note = (*shape[1:], None) if shape is not None else _size(folder, files, size, name, rules.pages)
+    height, width, note = _begun(keeping.begun) or (
+        (*shape[1:], None) if shape is not None else _size(folder, files, size, rules.pages)
+    )
     channels = None if shape is None else shape[0]
     threads = cpu_count()  # of the container, where it has fewer than the machine
 
@@ -92,16 +210,16 @@ def decode_all(
         height, width, channels, rules.background, rules.span, rules.spans.get("units"), strict=False
     )
 
-    def decode(piece: _Piece, wanted: image_files.Wanted, again: bool = False) -> list[np.ndarray | str]:
+    def decode(piece: _Piece, wanted: image_files.Wanted, heard: _Met | None = None) -> list[np.ndarray | str]:
         def hearing(number: int | None = None) -> image_files.Hearing:
             name = piece.file if number is None else f"{piece.file}[{number}]"
+            if heard is None:
+                return image_files.Hearing()
 
             def deep(kind: str, found: FoundNumbers) -> None:
-                done.deep[name] = kind, found
+                heard.deep[name] = kind, found
 
-            if again:
-                return image_files.Hearing()
-            return image_files.Hearing(lambda remark: done.remarks.append((name, remark)), deep)
+            return image_files.Hearing(lambda remark: heard.remarks.append((name, remark)), deep)
 
         if piece.refused is not None:
             return [piece.refused]
@@ -119,50 +237,84 @@ def decode_all(
         pieces = _pieces(folder, files, pool) if rules.pages else list(map(_Piece, files))
         total = sum(len(piece.names) for piece in pieces)
         wanted = replace(wanted, sample=ENOUGH // max(1, total))
-        block = ImageBlock(total, channels, height, width)
-        done = Decoded(block.images, notes=[] if note is None else [note], total=total)
-        coloured: list[str] = []
+        met = _Met()
+
+        def check(images: int, events: Events) -> None:
+            """Take over what an earlier run has met."""
+            earlier = _Met.of_events(events)
+            some = pieces[met.pieces : met.pieces + earlier.pieces]
+            if images + len(earlier.bad) != sum(len(piece.names) for piece in some):
+                raise ValueError("other images")
+            met.add(earlier)
+
+        block = keeping.block(total, channels, height, width, {"height": height, "width": width, "note": note}, check)
         step = threads if rules.pages else threads * _AT_ONCE
         with progress("reading images", total) as advance:
-            for start in range(0, len(pieces), step):
+            advance(sum(len(piece.names) for piece in pieces[: met.pieces]))
+            for start in range(met.pieces, len(pieces), step):
                 some = pieces[start : start + step]
-                for piece, results in zip(some, pool.map(partial(decode, wanted=wanted), some), strict=True):
+                now = _Met(len(some))
+                for piece, results in zip(some, pool.map(partial(decode, wanted=wanted, heard=now), some), strict=True):
                     for image, result in zip(piece.names, results, strict=True):
                         if isinstance(result, str):
-                            done.bad.append((image, result))
+                            now.bad.append((image, result))
                         else:
                             block.append(result)
-                            coloured += [image] * (len(result) > 1)
+                            now.coloured += [image] * (len(result) > 1)
                         advance(1)
-        done.images = block.images
+                block.commit(now.events())
+                met.add(now)
+        done = Decoded(block.images, total=total, notes=[] if note is None else [note])
+        done.bad, done.remarks = met.bad, met.remarks
         if rules.span is None:
 
             def in_span(piece: _Piece, span: Span) -> list[np.ndarray | str]:
-                return decode(piece, replace(wanted, span=span), again=True)
+                return decode(piece, replace(wanted, span=span))
 
-            _again_in_span(done, pieces, in_span, rules, name)
-    if channels is None and 0 < 2 * len(coloured) < len(done.images):
-        told = f"{len(coloured)} of {len(done.images)} images are in colour, such as {coloured[0]}, and all are read so"
-        done.notes.append(f"{name}: {told}; if they need not be, save them in grey: {_IN_GREY}")
-    kinds = {found[0] for found in done.deep.values()}
+            _again_in_span(done, met.deep, block, pieces, in_span, rules)
+    if channels is None and 0 < 2 * len(met.coloured) < len(block.images):
+        told = f"{len(met.coloured)} of {len(block.images)} images are in colour, such as {met.coloured[0]}, "
+        done.notes.append(f"{told}and all are read so; if they need not be, save them in grey: {_IN_GREY}")
+    kinds = {found[0] for found in met.deep.values()}
     if rules.span is not None:
         done.spans = dict.fromkeys(sorted(kinds), rules.span)
-        beyond = [found for _, found in done.deep.values() if found.outside]
+        beyond = [found for _, found in met.deep.values() if found.outside]
         if beyond:
-            numbers = sum(found.outside for found in beyond), sum(found.count for _, found in done.deep.values())
-            done.notes.append(f"{name}: {what_is_outside(*numbers, len(beyond), rules.span)}")
+            numbers = sum(found.outside for found in beyond), sum(found.count for _, found in met.deep.values())
+            done.notes.append(what_is_outside(*numbers, len(beyond), rules.span))
         if not kinds and 0 <= rules.span.low < rules.span.high <= 255:
-            done.notes.append(f"{name}: bytes are read as {rules.span}, and what lies outside is black or white")
+            done.notes.append(f"bytes are read as {rules.span}, and what lies outside is black or white")
         elif not kinds:
-            done.notes.append(f"{name}: no image of more than 8 bits, so `range` was not used")
+            done.notes.append("no image of more than 8 bits, so `range` was not used")
     elif "units" in kinds:
         done.spans["units"] = rules.spans["units"]
+    done.images = _meant(done, block, rules)
     done.bad.sort()
     done.remarks.sort()
     unreadable = dict(done.bad)
     kept = [(image, piece.file) for piece in pieces for image in piece.names if image not in unreadable]
     done.files, done.sources = tuple(image for image, _ in kept), tuple(file for _, file in kept)
     return done
+
+
+def _begun(about: Mapping[str, Any]) -> tuple[int, int, str | None] | None:
+    """The height, the width and what is told of them, of a decoding that was interrupted; None where there is none."""
+    height, width, note = about.get("height"), about.get("width"), about.get("note")
+    if type(height) is not int or type(width) is not int or not (note is None or isinstance(note, str)):
+        return None
+    return (height, width, note) if min(height, width) > 0 and max(height, width) <= LARGEST else None
+
+
+def _meant(done: Decoded, block: Block, rules: PixelRules) -> np.ndarray:
+    """The images as what their bytes mean, where no file has more than 8 bits: see ``pixel_values``."""
+    in_bytes = None if done.spans else rules.span  # `range` of files of 8 bits
+    if in_bytes is not None and in_bytes.low >= 0 and in_bytes.high <= 255 and len(block.images):
+        return in_bytes.bytes_of(block.images, block.changeable)
+    if done.spans or not len(block.images):  # what there is of their numbers was told in their own units
+        return block.images
+    images, told, _ = pixels_of(block.images, "", place=block.changeable)  # they may hold few values
+    done.of_bytes = [note.removeprefix(": ") for note in told]
+    return images
 
 
 def _pieces(folder: Path, files: Sequence[str], pool: ThreadPoolExecutor) -> list[_Piece]:
@@ -182,8 +334,8 @@ def _pieces(folder: Path, files: Sequence[str], pool: ThreadPoolExecutor) -> lis
 
 
 def _again_in_span(
-    done: Decoded, pieces: Sequence[_Piece], decode: Callable[[_Piece, Span], list[np.ndarray | str]],
-    rules: PixelRules, name: str,
+    done: Decoded, numbers: Mapping[str, tuple[str, FoundNumbers]], block: Block, pieces: Sequence[_Piece],
+    decode: Callable[[_Piece, Span], list[np.ndarray | str]], rules: PixelRules,
 ) -> None:  # fmt: skip
     """Decode files of more than 8 bits once more where all of them together show that they use less, or other numbers.
 
@@ -195,14 +347,14 @@ def _again_in_span(
     readable = [image for piece in pieces for image in piece.names if image not in unreadable]
     rows = {image: row for row, image in enumerate(readable)}
     for kind, plain in DEEP_SPANS.items():
-        deep = {image: found for image, (of_kind, found) in done.deep.items() if of_kind == kind and image in rows}
+        deep = {image: numbers[image][1] for image in rows if image in numbers and numbers[image][0] == kind}
         if not deep:
             continue
         found = together([*deep.values()])
         if found.nothing:  # but padding
             continue
         if mixed := mixed_files([*deep.values()], [*deep]):
-            done.notes.append(f"{name}: {mixed}")
+            done.notes.append(mixed)
         try:
             span, told = span_for(found, rules)
         except UnclearValues:
@@ -211,24 +363,24 @@ def _again_in_span(
             for image in bad:
                 each = deep[image]
                 done.bad.append((image, f"{each.dtype.name} from {each.low:g} to {each.high:g}: {way}"))
-            done.images = np.delete(done.images, [rows[image] for image in bad], axis=0)
+            block.drop([rows[image] for image in bad])
             rows = {image: row for row, image in enumerate(image for image in rows if image not in bad)}
             span = plain
         else:
             done.remarks += [(image, told) for image in deep if told]
             if kind not in rules.spans and (dense := crowded(found, span)):
-                done.notes.append(f"{name}: {dense}")
+                done.notes.append(dense)
             for piece in pieces if not span.same_as(plain) else ():
                 if deep.keys().isdisjoint(piece.names):
                     continue
                 for image, result in zip(piece.names, decode(piece, span), strict=True):
                     if image in deep and not isinstance(result, str):  # it was readable a moment ago
-                        done.images[rows[image]] = result
+                        block.changeable()[rows[image]] = result
         done.spans[kind] = span
 
 
 def _size(
-    folder: Path, files: Sequence[str], size: int | None, name: str, pages: bool
+    folder: Path, files: Sequence[str], size: int | None, pages: bool
 ) -> tuple[int, int, str | None]:  # fmt: skip
     """The height and width asked for; else those of ``MOST`` images, if models take them; else 64×64; what is told."""
     from latentcli.formats import image_files
@@ -258,11 +410,11 @@ def _size(
     odd = next(((file, each) for each, file in example.items() if each != (height, width)), None)
     others = "" if odd is None else f"{odd[0]} with {odd[1][0]}×{odd[1][1]}"
     if most >= MOST * (counts.total() + left) and sizing.in_range(height, width):
-        told = f"{name}: {most} of {counts.total()} images have {height}×{width} pixels, and all are read in that size"
+        told = f"{most} of {counts.total()} images have {height}×{width} pixels, and all are read in that size"
         return height, width, None if odd is None else f"{told}, {others} too; `image_size` chooses another"
     read = f"all are read as {SIZE_OF_MIXED}×{SIZE_OF_MIXED}; `image_size` chooses another"
     if most >= MOST * (counts.total() + left):
         beyond = f"images have {height}×{width} pixels, and models take {SMALLEST} to {LARGEST} a side"
-        return SIZE_OF_MIXED, SIZE_OF_MIXED, f"{name}: its {beyond}: {read}"
+        return SIZE_OF_MIXED, SIZE_OF_MIXED, f"its {beyond}: {read}"
     first = f"such as {height}×{width} and {others}"
-    return SIZE_OF_MIXED, SIZE_OF_MIXED, f"{name}: its images are of unlike sizes, {first}: {read}"
+    return SIZE_OF_MIXED, SIZE_OF_MIXED, f"its images are of unlike sizes, {first}: {read}"

@@ -18,10 +18,11 @@ from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.labels import Labels, check_classes, class_order, read_labels
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
+from latentcli.data.cache import Cache, Nowhere
 from latentcli.data.decoding import Decoded, decode_all
 from latentcli.data.foreign import converting, converting_more, reading_arrays, suffix_of, unpacking
 from latentcli.data.paired_folders import drawn_over, paired
-from latentcli.formats.pixel_values import PixelRules, pixels_of
+from latentcli.formats.pixel_values import PixelRules
 from latentcli.formats.regular_files import kind, reason
 from latentcli.formats.spelled_paths import of_page
 
@@ -45,7 +46,7 @@ _DEEPEST = 64  # folders within folders
 def load(
     folder: Path, shape: Shape | None, size: int | None, classes: Sequence[str] | None, classes_from_folders: bool,
     max_bad: str, progress: Progress, no_label: Sequence[str] | None = None, rules: PixelRules | None = None,
-    below: Mapping[str, str] | None = None,
+    below: Mapping[str, str] | None = None, cache: Cache = Nowhere(),
 ) -> ImageSet:  # fmt: skip
     """All images of a folder, by the sorted order of their paths; what is not said here is as for ``loading.load``.
 
@@ -55,6 +56,7 @@ def load(
         classes_from_folders: whether sub-folders are classes; otherwise files at any depth are read, unlabelled.
         rules: what is said of the pixels; those of more than 8 bits span what all files of such have together.
         below: of each sub-folder the one within it that is read; None: all.
+        cache: where images are kept as decoded; by default nowhere.
 
     Raises:
         UsageError: ``max_bad`` is neither a number nor a percentage.
@@ -80,7 +82,8 @@ def load(
             raise DataError(f"{name} has no sub-folders to choose the classes {', '.join(classes)} by")
         check_classes(classes, class_names, name)
         files = [file for file in files if names[file] in classes]
-    decoded = decode_all(folder, files, shape, size, progress, rules or PixelRules(), name)
+    choice = (classes, classes_from_folders, None if below is None else dict(below))
+    decoded = decode_all(folder, files, shape, size, progress, rules or PixelRules(), name, cache, choice)
     if labelled and decoded.files:
         _check_left(names, decoded, name)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
@@ -93,37 +96,31 @@ def load(
     tables = _note_of_tables(name, entries.others) if classes_from_folders and len(class_names) < 2 else ()
     of_pairs = (*_note_of_paired(folder, entries, classes_from_folders), *_note_of_drawn(folder, files))
     notes = (*entries.notes(name), *of_pairs, *tables, *nested)
-    return _as_set(decoded, labels, name, notes, of_labels, rules or PixelRules())
+    return _as_set(decoded, labels, name, notes, of_labels)
 
 
 def load_files(
     paths: Sequence[Path], shape: Shape | None, size: int | None, max_bad: str, progress: Progress,
-    rules: PixelRules | None = None,
+    rules: PixelRules | None = None, cache: Cache = Nowhere(),
 ) -> ImageSet:  # fmt: skip
     """Single image files, unlabelled, in the order given; else as ``load``."""
     parse_max_bad(max_bad, 1)
     name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} pictures"
     files = [path.as_posix() for path in paths]
-    decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name)
+    decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name, cache, files)
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     _check_seen(decoded, name)
-    return _as_set(decoded, Labels.none(len(decoded.files)), name, (), (), rules or PixelRules())
+    return _as_set(decoded, Labels.none(len(decoded.files)), name)
 
 
 def _as_set(
-    decoded: Decoded, labels: Labels, name: str, first: Sequence[str], last: Sequence[str], rules: PixelRules
+    decoded: Decoded, labels: Labels, name: str, first: Sequence[str] = (), last: Sequence[str] = ()
 ) -> ImageSet:  # fmt: skip
-    in_bytes = None if decoded.spans else rules.span  # `range` of files of 8 bits
-    if in_bytes is not None and in_bytes.low >= 0 and in_bytes.high <= 255:
-        images, of_bits = in_bytes.bytes_of(decoded.images), list[str]()
-    elif decoded.spans:  # what there is of their numbers was told in their own units
-        images, of_bits = decoded.images, []
-    else:  # files of 8 bits may hold few values
-        images, of_bits, _ = pixels_of(decoded.images, name)
-    notes = (*first, *decoded.notes, *_remarks(decoded.remarks, name), *of_bits, *last)
-    layout = "NHW" if images.shape[1] == 1 else "NHWC"
+    told, of_bytes = ([f"{name}: {note}" for note in notes] for notes in (decoded.notes, decoded.of_bytes))
+    notes = (*first, *told, *_remarks(decoded.remarks, name), *of_bytes, *last)
+    layout = "NHW" if decoded.images.shape[1] == 1 else "NHWC"
     spans = {kind: (span.low, span.high) for kind, span in decoded.spans.items()}
-    return ImageSet(images, labels, decoded.files, name, layout, tuple(decoded.bad), notes, spans=spans)
+    return ImageSet(decoded.images, labels, decoded.files, name, layout, tuple(decoded.bad), notes, spans=spans)
 
 
 def called(folder: Path) -> str:
@@ -133,6 +130,12 @@ def called(folder: Path) -> str:
 
 def holds_images(folder: Path, deepest: int | None = None) -> bool:
     """Whether there is an image file in a folder, or in its sub-folders as deep as this."""
+    usual = usual_suffixes()
+    with os.scandir(folder) as entries:  # mostly the first one is, and nothing need be sorted
+        if any(
+            each.name.lower().endswith(usual) and not is_hidden(each.name) and not is_folder(each) for each in entries
+        ):
+            return True
     return bool(Entries.of(folder, _DEEPEST if deepest is None else deepest).images)
 
 
@@ -316,13 +319,14 @@ class Entries:
 
     def _walk(self, folder: "_Folder", links: "list[_Folder]", seen: set[str]) -> None:
         """Take in a folder and those within it; links to folders are left for later, so that a folder is no link's."""
+        usual = usual_suffixes()
         with os.scandir(folder.path) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
         for entry in entries:
             path = folder.prefix + entry.name
             if is_hidden(entry.name):
                 self.hidden.append(path)
-            elif _is_folder(entry):
+            elif is_folder(entry):
                 real = os.path.realpath(entry.path)
                 if real in folder.above or Path(folder.above[-1]).is_relative_to(real):
                     raise _loop(folder.path / entry.name, real)
@@ -331,7 +335,7 @@ class Entries:
                     links.append(inner)
                 else:
                     self._enter(inner, links, seen)
-            elif is_image(folder.path / entry.name):
+            elif entry.name.lower().endswith(usual) or is_image(folder.path / entry.name):
                 self.images.append(path)
             elif entry.is_symlink() and kind(Path(entry.path)) is None:
                 self.broken.append(path)
@@ -402,6 +406,13 @@ def image_suffixes() -> tuple[str, ...]:
     return image_files.suffixes()
 
 
+def usual_suffixes() -> tuple[str, ...]:
+    """Those of files that are images by their names alone."""
+    from latentcli.formats import image_files
+
+    return image_files.SUFFIXES
+
+
 def is_image(path: Path) -> bool:
     """Whether a file is an image: by its suffix, or, of medical formats and without a suffix, by its content."""
     from latentcli.formats import image_files
@@ -418,7 +429,8 @@ def _loop(link: Path, real: str) -> DataError:
     return DataError(f"{link} is a link to a folder that holds it", f"found a link to {real}", remedy)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder, or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself

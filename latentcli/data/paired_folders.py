@@ -51,8 +51,17 @@ def drawn_over(files: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     Returns:
         these; and the patterns of ``fnmatch`` for their names, none where these are of other files or folders, too.
     """
+    text = "\n".join(files).lower()  # of a million files none may have such a word
+    occurring = [word for word in _DRAWN if word in text]
+    if not occurring:
+        return {}, []
     called = [(path, *path.rpartition("/")[::2]) for path in files]
-    drawn_words = {path: found for path, _, name in called if (found := _word_of_drawn(name)) is not None}
+    drawn_words = {
+        path: found for path, _, name in called
+        if any(word in name.lower() for word in occurring) and (found := _word_of_drawn(name)) is not None
+    }  # fmt: skip
+    if not drawn_words:
+        return {}, []
     folders = {path.rpartition("/")[0] for path in drawn_words}
     pictures: dict[tuple[str, tuple[str, ...]], str] = {}
     for path, folder, name in called:

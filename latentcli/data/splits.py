@@ -164,8 +164,8 @@ def _beside(folder: Path, of_classes: Mapping[str, Mapping[str, str]]) -> list[s
 
 def _folders_of_images(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not folders.is_hidden(entry.name))
-    return [name for name in names if kind(folder / name) == stat.S_IFDIR and folders.holds_images(folder / name)]
+        names = sorted(each.name for each in entries if not folders.is_hidden(each.name) and folders.is_folder(each))
+    return [name for name in names if folders.holds_images(folder / name)]
 
 
 def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:

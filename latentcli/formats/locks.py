@@ -1,11 +1,12 @@
 """One run at a time for each output."""
 
+import errno
 import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -49,6 +50,33 @@ def exclusive(path: Path) -> Iterator[None]:
         with suppress(OSError):
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def in_turn(lock: Path, waiting: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
+    """Run the block when no other block, of this or another process, holds the same lock file, which is never deleted.
+
+    Args:
+        lock: path of the file; its folder is made.
+        waiting: makes the context within which it waits, where it has to.
+
+    Raises:
+        OSError: there can be no lock there.
+    """
+    held = FileLock(lock)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            with waiting():
+                held.acquire()
+    except NotImplementedError as error:
+        raise OSError(errno.ENOLCK, "the file system knows no locks") from error
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _described(holder: Path) -> str | None:

@@ -17,7 +17,7 @@ learned from were, where their numbers lie within what those spanned: a dark set
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,11 +67,15 @@ class Span:
         """Whether black and white are the same."""
         return (self.low, self.high) == (other.low, other.high)
 
-    def bytes_of(self, values: np.ndarray) -> np.ndarray:
-        """Values of any shape as uint8 in 0…255, rounded to the nearest, NaN as 0; a few megabytes at a time."""
+    def bytes_of(self, values: np.ndarray, place: Callable[[], np.ndarray] | None = None) -> np.ndarray:
+        """Values of any shape as uint8 in 0…255, rounded to the nearest, NaN as 0; a few megabytes at a time.
+
+        Bytes that need no change are returned as they are. Others are written to what ``place`` gives, which may be
+        the values' own; None: to a new array.
+        """
         if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
             return values
-        result = np.empty(values.shape, dtype=np.uint8)
+        result = np.empty(values.shape, dtype=np.uint8) if place is None else place()
         step = max(1, _ROUND_BYTES // max(1, values[0].nbytes))
         for start in range(0, len(values), step):
             part = np.asarray(values[start : start + step]).astype(np.float64)
@@ -207,7 +211,7 @@ def what_is_outside(outside: int, count: int, images: int, span: Span) -> str:
 
 
 def pixels_of(
-    values: np.ndarray, name: str, rules: PixelRules | None = None
+    values: np.ndarray, name: str, rules: PixelRules | None = None, place: Callable[[], np.ndarray] | None = None
 ) -> tuple[np.ndarray, list[str], dict[str, Span]]:
     """Numbers of many images as uint8, the very array where they are that already.
 
@@ -215,6 +219,7 @@ def pixels_of(
         values: (N, …) truth values, whole numbers or floats.
         name: of the data, for messages.
         rules: what is said of them.
+        place: where bytes are written that are not the values' own, as for ``Span.bytes_of``.
 
     Returns:
         the bytes; what is to be told; and the span of the numbers, by ``kind_of`` their type.
@@ -246,7 +251,8 @@ def pixels_of(
         notes.append(crowded(found, span))
     elif asked is not None and found.outside:
         notes.append(what_is_outside(found.outside, found.count, images, asked))
-    return span.bytes_of(values), [f"{name}: {note}" for note in notes if note], {} if kind is None else {kind: span}
+    told_of = [f"{name}: {note}" for note in notes if note]
+    return span.bytes_of(values, place), told_of, {} if kind is None else {kind: span}
 
 
 def _as_numbers(values: np.ndarray) -> tuple[str, str | None]:

@@ -22,7 +22,7 @@ PANELS = {
     "Use what was learnt": {"encode", "classify", "reconstruct", "export", "import"},
     "Make data": {"distort", "hybridize"},
     "Measure and compare": {"evaluate", "study"},
-    "Look at files and settings": {"info", "settings", "plot"},
+    "Look at files and settings": {"info", "settings", "cache", "plot"},
 }
 COMMANDS = [*app.registered_commands, *study.registered_commands]
 

@@ -1,0 +1,55 @@
+"""Decoded images that are kept are told once, listed, and deleted."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentcli.data import decoding
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(decoding, "LEAST_FILES", 5)
+    (tmp_path / "my photos").mkdir()
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "my photos" / f"{number}.png")
+    return tmp_path / "my photos"
+
+
+TRAIN = ("train", "my photos", "--set", "width=16", "--latent-dim", "2", "--epochs", "1", "--backbone", "mlp")
+
+
+def test_it_is_told_once_where_they_are_and_how_they_are_deleted(call, photos):
+    first = call(*TRAIN)
+    assert first.code == 0, first.err
+    (line,) = [line for line in first.err.splitlines() if "kept as decoded" in line]
+    assert line.startswith("my photos: its 12 images are kept as decoded")
+    assert line.endswith("latentcli cache clear 'my photos'")
+    before = photos.parent.joinpath("vae.pth").read_bytes()
+    second = call(*TRAIN)
+    assert "kept" not in second.err
+    assert photos.parent.joinpath("vae.pth").read_bytes() == before
+    third = call(*TRAIN, "--no-cache")
+    assert "kept" not in third.err
+    assert photos.parent.joinpath("vae.pth").read_bytes() == before
+
+
+def test_list_and_clear(call, photos, tmp_path):
+    assert call("cache", "list").out == "kept 0 set(s), 0.0 MB\n"
+    call(*TRAIN, "--cache-dir", "here")
+    call(*TRAIN)
+    (listed,) = json.loads(call("cache", "list", "--json").out)["kept"]
+    assert (listed["source"], listed["images"], listed["shape"]) == (str(photos.resolve()), 12, [1, 8, 8])
+    lines = call("cache", "list", "--cache-dir", "here").out.splitlines()
+    assert len(lines) == 2
+    assert all(part in lines[0] for part in (str(photos.resolve()), "12 images", "1×8×8"))
+    assert json.loads(call("cache", "clear", "elsewhere", "--json").out)["deleted"] == []
+    assert call("cache", "clear", "my photos", "--older-than", "1").out == "deleted 0 set(s), 0.0 MB\n"
+    assert "deleted 1 set(s)" in call("cache", "clear", "my photos").out
+    assert "kept 0 set(s)" in call("cache", "list").out
+    assert "deleted 1 set(s)" in call("cache", "clear", "--cache-dir", "here").out
+    assert call("cache", "clear", "--older-than", "-1").code == 2
