@@ -21,7 +21,10 @@ def one_of(registry: str) -> str:
 
 
 SOURCES = one_of("data:SOURCES").replace("|", ", ")
-KINDS_OF_DATA = f"{SOURCES}; a .npz or .npy file; a folder of images or IDX files, or a .zip or .tar.gz of one."
+KINDS_OF_DATA = (
+    f"{SOURCES}; a .npz or .npy file; a folder of images or IDX files, or a .zip or .tar.gz of one; "
+    "or shards: 'shards/{00000..00999}.tar', *.parquet, here or at an address such as s3://bucket."
+)
 Data = Annotated[str, Argument(metavar="DATA", help=KINDS_OF_DATA)]
 DataOrLatents = Annotated[str, Argument(metavar="DATA|LATENTS.npz", help="Images, or what `latentcli encode` wrote.")]
 CheckpointOfImages = Annotated[Path | None, Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from latentcli.data.block import ImageBlock
 from latentcli.formats.found_numbers import ENOUGH, FoundNumbers, together
 from latentcli.formats.mixed_scales import mixed_files
 from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, crowded, hint, span_for, what_is_outside
+from latentcli.formats.regular_files import Files
 
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 MOST = 0.75  # the share of files whose size is taken, where it is one
@@ -67,7 +67,7 @@ class Decoded:
 
 
 def decode_all(
-    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
+    folder: Files, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
     name: str,
 ) -> Decoded:  # fmt: skip
     """All files, those of more than 8 bits in the span given, or else in the one that they have together.
@@ -165,7 +165,7 @@ def decode_all(
     return done
 
 
-def _pieces(folder: Path, files: Sequence[str], pool: ThreadPoolExecutor) -> list[_Piece]:
+def _pieces(folder: Files, files: Sequence[str], pool: ThreadPoolExecutor) -> list[_Piece]:
     """The pages of all files, a few of one file at a time; a file of one page is that page."""
     from latentcli.formats import image_files
 
@@ -228,7 +228,7 @@ def _again_in_span(
 
 
 def _size(
-    folder: Path, files: Sequence[str], size: int | None, name: str, pages: bool
+    folder: Files, files: Sequence[str], size: int | None, name: str, pages: bool
 ) -> tuple[int, int, str | None]:  # fmt: skip
     """The height and width asked for; else those of ``MOST`` images, if models take them; else 64×64; what is told."""
     from latentcli.formats import image_files
