@@ -23,6 +23,7 @@ from .inference.classification import Predictions, classify, classify_latents
 from .inference.encoding import encode
 from .inference.evaluation import evaluate
 from .models.trained import TrainedModel
+from .sharded import PartsDone, classify_shards, encode_shards
 from .training.distortion import augmented_copies
 from .training.settings import settings
 from .training.train import train, train_cnn
@@ -40,6 +41,7 @@ __all__ = [
     "Listener",
     "ModelFileError",
     "OutputError",
+    "PartsDone",
     "Predictions",
     "TrainedModel",
     "UsageError",
@@ -47,9 +49,11 @@ __all__ = [
     "augmented_copies",
     "classify",
     "classify_latents",
+    "classify_shards",
     "compare_classifiers",
     "describe",
     "encode",
+    "encode_shards",
     "evaluate",
     "fit_graph",
     "fit_mixture",

@@ -104,6 +104,12 @@ Settings = Annotated[
     list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any other setting: see `latentcli settings`.")
 ]
 Resume = Annotated[bool, Option("--resume", help="Go on from where an interrupted run stopped.")]
+Part = Annotated[
+    str | None, Option(metavar="I/N", help="Of shards and -o DIR: every N-th shard, from the I-th; I is 1 to N.")
+]
+RetryFailed = Annotated[
+    bool, Option("--retry-failed", help="Of shards and -o DIR: also what is done, where images could not be read.")
+]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
 Verbose = Annotated[bool, Option("--verbose", "-v", help="More notes on what is done, and where the time went.")]
 

@@ -60,6 +60,11 @@ class Shard:
     address: str
     name: str
 
+    @property
+    def origin(self) -> str:
+        """The address without what comes and goes: the query of a web address, such as a token."""
+        return _without_query(self.address)
+
 
 @dataclass(frozen=True)
 class Shards:

@@ -9,7 +9,8 @@ INSTALL = "pip install 'latentcli[scale]'"
 
 
 def parquet() -> tuple[Any, Any]:
-    """``pyarrow`` and ``pyarrow.parquet``; a ``UsageError`` where they are not there."""
+    """``pyarrow``, with its ``compute``, and ``pyarrow.parquet``; a ``UsageError`` where they are not there."""
+    _package("pyarrow.compute", "Parquet files")
     return _package("pyarrow", "Parquet files"), _package("pyarrow.parquet", "Parquet files")
 
 

@@ -22,8 +22,9 @@ _VALUES_AT_ONCE = 2**20  # pixels turned to float64 at a time: what bounds the m
 
 
 def classification(
-    truth: Sequence[str | None] | np.ndarray, predicted: Sequence[str | None] | np.ndarray, classes: Sequence[str]
-) -> dict[str, Any]:
+    truth: Sequence[str | None] | np.ndarray, predicted: Sequence[str | None] | np.ndarray, classes: Sequence[str],
+    counts: Sequence[int] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Accuracy, precision, recall, F1 and the confusion matrix of predicted class names.
 
     An image without a known class is left out. An image without a prediction (rejected, unreadable) is a miss of
@@ -34,6 +35,7 @@ def classification(
     Args:
         truth, predicted: (N,) class names; ``None`` or ``""`` where unknown, or where there is no prediction.
         classes: the order of the confusion matrix; names that occur and are not in it follow, sorted.
+        counts: (N,) how many images each pair stands for; None: one.
 
     Returns:
         ``images`` (those of known class), ``accuracy``, ``macro_`` and ``micro_`` ``f1``, ``precision`` and
@@ -46,19 +48,28 @@ def classification(
         raise ValueError(f"{len(truth)} true classes, but {len(predicted)} predictions")
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    pairs = [(str(true), str(guess or "")) for true, guess in zip(truth, predicted, strict=True) if true]
+    weights = [1] * len(truth) if counts is None else counts
+    pairs = [
+        (str(true), str(guess or ""), weight)
+        for true, guess, weight in zip(truth, predicted, weights, strict=True) if true
+    ]  # fmt: skip
     if not pairs:
         return {}
-    known, guesses = (list(column) for column in zip(*pairs, strict=True))
+    known, guesses, weight = ([*column] for column in zip(*pairs, strict=True))
+    of_pairs = None if counts is None else weight
     occurring = sorted({*known, *guesses} - {""})
     names = [str(name) for name in classes]
     names += [name for name in occurring if name not in names]
-    result = {"images": len(pairs), "accuracy": float(np.mean([true == guess for true, guess in pairs]))}
+    right = [true == guess for true, guess, _ in pairs]
+    result = {"images": sum(weight), "accuracy": float(np.average(right, weights=of_pairs))}
     for average in ("macro", "micro"):
-        scores = precision_recall_fscore_support(known, guesses, labels=occurring, average=average, zero_division=0)
+        scores = precision_recall_fscore_support(
+            known, guesses, labels=occurring, average=average, zero_division=0, sample_weight=of_pairs
+        )
         keys = (f"{average}_{name}" for name in _SCORES)
         result |= dict(zip(keys, map(float, scores[:3]), strict=True))
-    matrix = confusion_matrix(known, guesses, labels=[*names, ""])[:-1, :-1]  # the last column holds the rejected
+    matrix = confusion_matrix(known, guesses, labels=[*names, ""], sample_weight=of_pairs)
+    matrix = matrix[:-1, :-1]  # the last column holds the rejected
     return {**result, "confusion_matrix": matrix.tolist(), "classes": names}
 
 
