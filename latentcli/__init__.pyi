@@ -27,6 +27,7 @@ from .inference.encoding import encode
 from .inference.evaluation import evaluate, measure
 from .inference.tally import Tally
 from .models.trained import TrainedModel
+from .sharded import PartsDone, classify_shards, encode_shards
 from .streams import classify_latents_to, classify_to, encode_to, reconstruct_to
 from .training.distortion import augmented_copies
 from .training.settings import settings
@@ -45,6 +46,7 @@ __all__ = [
     "Listener",
     "ModelFileError",
     "OutputError",
+    "PartsDone",
     "Predictions",
     "Tally",
     "TrainedModel",
@@ -55,11 +57,13 @@ __all__ = [
     "classify",
     "classify_latents",
     "classify_latents_to",
+    "classify_shards",
     "classify_to",
     "clear_cache",
     "compare_classifiers",
     "describe",
     "encode",
+    "encode_shards",
     "encode_to",
     "evaluate",
     "export",

@@ -94,11 +94,11 @@ READ = (lc.load, lc.load_model)
 TWINS = {
     "train": (lc.load, lc.train, lc.fit_mixture, VAE, TrainingConfig),
     "train-cnn": (lc.load, lc.train_cnn, CNN.Config, ClassifierTrainingConfig),
-    "encode": (*READ, lc.TrainedModel.encode, lc.encode),
+    "encode": (*READ, lc.TrainedModel.encode, lc.encode, lc.encode_shards),
     "fit-gmm": (*READ, lc.fit_mixture),
     "fit-graph": (*READ, lc.fit_graph),
     "fit-probe": (*READ, lc.fit_probe),
-    "classify": (*READ, lc.load_classifier, lc.classify),
+    "classify": (*READ, lc.load_classifier, lc.classify, lc.classify_shards),
     "evaluate": (*READ, lc.load_classifier, lc.evaluate),
     "reconstruct": (*READ, lc.TrainedModel.reconstruct, lc.TrainedModel.decode),
     "hybridize": (*READ, lc.load_classifier, lc.hybridize),

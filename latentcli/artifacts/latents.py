@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latentcli.artifacts.parts import hold_latents, read_latent_parts
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
@@ -82,8 +83,10 @@ def _known(checkpoint: str, labels: Labels, files: Sequence[str] | None) -> dict
 
 
 def holds_latents(path: Path) -> bool:
-    """Whether this is an ``.npz`` with latents in it, by the names of its members."""
+    """Whether this is an ``.npz`` with latents in it, by the names of its members, or a folder of such parts."""
     try:
+        if path.is_dir():
+            return hold_latents(path)
         if not path.is_file():
             return False
         with zipfile.ZipFile(path) as archive:
@@ -94,10 +97,11 @@ def holds_latents(path: Path) -> bool:
 
 @stage("reading latents")
 def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -> Latents:
-    """Latents from a file that ``write_latents`` wrote.
+    """Latents from a file that ``write_latents`` wrote, or from a folder of the parts that ``encode_shards`` made.
 
     Args:
-        path: of the file.
+        path: of the file or the folder; of the latter's images those that could be read, and a warning where parts
+            are missing.
         strict: insist on all that ``write_latents`` writes. Otherwise the checkpoint may be missing ("" then), and
             codes alone are enough, which only the model turns into points.
         mmap: leave latents that ``write_latents`` wrote on the disk, mapped and read-only; only the labels and names of
@@ -116,6 +120,8 @@ def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -
         (True, ('1', '4', '8'))
     """
     path = Path(path)
+    if path.is_dir():
+        return read_latent_parts(path)
     arrays = read_arrays(path, strict=strict, mmap=mmap)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)

@@ -15,6 +15,7 @@ from latentcli.core.errors import UsageError
     "latentcli classify photos cnn.pth -o - | cut -d, -f1,2",
     "latentcli classify cat.png dog.png vae.pth gmm_params.pkl",
     "latentcli classify latents.npz probe.pth",
+    "latentcli classify 'shards/*.tar' vae.pth probe.pth -o labelled",
     "latentcli classify mnist vae.pth gmm_params.pkl --fail-under accuracy=0.95 --json",
 ])  # fmt: skip
 def classify(
@@ -35,16 +36,21 @@ def classify(
         Option(min=0.0, max=1.0, metavar="P", help=f"Leave images unlabelled that are {options.LESS_LIKELY}."),
     ] = None,
     reading: options.Reading = options.READ_TEST,
+    part: options.Part = None,
+    retry_failed: options.RetryFailed = False,
     figures: options.Figures = None,
     device: options.Device = "auto",
     json: options.Json = False,
     fail_under: options.FailUnder = None,
 ) -> None:
-    """Label every image of DATA with a classifier fitted in the latent space, or with one that reads pixels."""
-    from latentcli import pictures, streams
+    """Label every image of DATA with a classifier fitted in the latent space, or with one that reads pixels.
+
+    Where DATA is shards, and -o a folder, each shard becomes a part of it; the same call again does what is missing.
+    """
+    from latentcli import pictures, sharded, streams
     from latentcli.artifacts import holds_latents
     from latentcli.artifacts.models import load_classifier, load_model
-    from latentcli.cli import console, inputs
+    from latentcli.cli import console, inputs, parts
     from latentcli.inference import classification
 
     given, vae, classifier = inputs.pictures_before_files(data, vae, classifier, *more or ())
@@ -54,6 +60,14 @@ def classify(
         raise UsageError(
             f"-o {output} and --json both want standard output", remedy="write the table to a file: -o vae.csv"
         )
+    source = data if len(given) == 1 else given
+    if (folder := parts.folder_of(source, target, reading, part, retry_failed, figures)) is not None:
+        model = load_model(vae, device)
+        reader = load_classifier(classifier, model) if classifier else None
+        of_parts = parts.how(reading, part, retry_failed)
+        done = sharded.classify_shards(source, model, reader, folder, reject_below=reject_below, **of_parts)
+        parts.tell(done, json, gates)
+        return
     inputs.check_outputs(target, given=[*given, vae, classifier, reading.labels], folder=figures)
     with console.table(target) as table:
         if classifier is None and len(given) == 1 and holds_latents(Path(data)):
@@ -65,7 +79,7 @@ def classify(
             model = load_model(vae, device)
             reader = load_classifier(classifier, model) if classifier else None
             classification.check_reader(model, reader, reject_below)
-            images = inputs.images(data if len(given) == 1 else given, reading, target, **model.load_options)
+            images = inputs.images(source, reading, target, **model.load_options)
             kept = pictures.shown(images.labels) if figures else None
             found = streams.classify_to(
                 table, images, model, reader, reject_below=reject_below, kept=kept, progress=console.progress

@@ -47,16 +47,18 @@ def images(
 def pictures_before_files(
     data: str, file: Path, second: Path | None, *more: str
 ) -> tuple[list[str], Path, Path | None]:  # fmt: skip
-    """What a command is given where DATA may be several pictures: DATA, and the one or two files behind it.
+    """What a command is given where DATA may be several pictures or shards: DATA, and the one or two files behind it.
 
     Raises:
         UsageError: there are no files behind the pictures, or more than two.
     """
 
     from latentcli.data.folders import image_suffixes
+    from latentcli.data.shards import SUFFIXES
 
     given = [data, str(file), *([] if second is None else [str(second)]), *more]
-    first = next((row for row, name in enumerate(given) if not name.lower().endswith(image_suffixes())), len(given))
+    of_data = (*image_suffixes(), *SUFFIXES)
+    first = next((row for row, name in enumerate(given) if not name.lower().endswith(of_data)), len(given))
     files = given[max(1, first) :]
     if not 1 <= len(files) <= 2:
         found = f"found {' '.join(files) or 'no model file'}"
@@ -68,11 +70,13 @@ def pictures_before_files(
 def size_of_files(data: str, size: int) -> int | None:
     """The size at which the image files of DATA are best read for an encoder of this size; None for other sources."""
     from latentcli.core.image_set import LARGEST
-    from latentcli.data import SOURCES
+    from latentcli.data import SOURCES, shards
     from latentcli.data.archives import is_archive
     from latentcli.data.folders import is_image
 
     folder = Path(data)
+    if data not in SOURCES and shards.find(data) is not None:
+        return min(size, LARGEST)
     is_folder = data not in SOURCES and folder.is_dir() and not any(folder.glob("*-ubyte*"))
     is_of_files = is_folder or is_archive(folder) or is_image(folder)
     return min(size, LARGEST) if is_of_files else None

@@ -21,7 +21,10 @@ def one_of(registry: str) -> str:
 
 
 SOURCES = one_of("data:SOURCES").replace("|", ", ")
-KINDS_OF_DATA = f"{SOURCES}; a .npz or .npy file; a folder of images or IDX files, or a .zip or .tar.gz of one."
+KINDS_OF_DATA = (
+    f"{SOURCES}; a .npz or .npy file; a folder of images or IDX files, or a .zip or .tar.gz of one; "
+    "or shards: 'shards/{00000..00999}.tar', *.parquet, here or at an address such as s3://bucket."
+)
 Data = Annotated[str, Argument(metavar="DATA", help=KINDS_OF_DATA)]
 DataOrLatents = Annotated[str, Argument(metavar="DATA|LATENTS.npz", help="Images, or what `latentcli encode` wrote.")]
 CheckpointOfImages = Annotated[Path | None, Argument(metavar="VAE.PTH", help="The checkpoint that encodes images.")]
@@ -106,6 +109,12 @@ Settings = Annotated[
     list[str] | None, Option("--set", metavar="KEY=VALUE", help="Any other setting: see `latentcli settings`.")
 ]
 Resume = Annotated[bool, Option("--resume", help="Go on from where an interrupted run stopped.")]
+Part = Annotated[
+    str | None, Option(metavar="I/N", help="Of shards and -o DIR: every N-th shard, from the I-th; I is 1 to N.")
+]
+RetryFailed = Annotated[
+    bool, Option("--retry-failed", help="Of shards and -o DIR: also what is done, where images could not be read.")
+]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
 Verbose = Annotated[bool, Option("--verbose", "-v", help="More notes on what is done, and where the time went.")]
 

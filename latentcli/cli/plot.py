@@ -50,7 +50,7 @@ def history(vae: options.CheckpointFile, output: Picture = Path("history.png")) 
 
 @command(plot)
 def latent(
-    data: options.Data,
+    data: Annotated[str, Argument(metavar="DATA", help="Images, or the latents that `latentcli encode` wrote.")],
     vae: options.CheckpointFile,
     gmm: Ellipses = None,
     output: Picture = Path("latent.png"),
@@ -59,13 +59,15 @@ def latent(
 ) -> None:
     """Where DATA lies in the latent space, by class; beyond two dimensions on its principal plane."""
     from latentcli import pictures
-    from latentcli.artifacts.models import load_classifier
-    from latentcli.cli import console
+    from latentcli.artifacts.models import load_classifier, load_latent_model
+    from latentcli.cli import console, inputs
 
-    model, images = _model_and_images(data, vae, output, reading, device)
+    inputs.check_picture(output, given=[data, vae, reading.labels])
+    model = load_latent_model(vae, device)
     classifier = load_classifier(gmm, model) if gmm else None
-    drawn = pictures.latent(output, model.encode(images, progress=console.progress), classifier)
-    console.result({"images": len(images)}, as_json=False, written=[drawn])
+    latents = inputs.latents(data, vae, device, reading, output)
+    drawn = pictures.latent(output, latents, classifier)
+    console.result({"images": len(latents)}, as_json=False, written=[drawn])
 
 
 @command(plot)

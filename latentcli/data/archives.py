@@ -63,6 +63,21 @@ def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
             raise DataError(*told) from error
 
 
+def inflate(path: Path, target: Path, address: str) -> None:
+    """Write what a ``.gz`` file holds to a new file; errors, which call it ``address``, as of ``unpacked``."""
+    called = Path(address)
+    try:
+        file, size = open_regular(path)
+        room = max(0, shutil.disk_usage(target.parent).free - _SPARE_BYTES)
+        left = _Allowance(called, min(room, _FREE_BYTES + _MAX_RATIO * size), target.parent)
+        with file, GzipFile(fileobj=file) as content:
+            _write(content, target, left)
+    except (BadGzipFile, zlib.error, EOFError) as error:
+        raise _damaged(called, str(error) or type(error).__name__) from error
+    except OSError as error:
+        raise DataError(f"cannot unpack {address}", reason(error), "unpack it, and name what is in it") from error
+
+
 def _unpack(path: Path, folder: Path) -> str:
     """Write the files of an archive into a folder; what is to be told of members that are none, if anything."""
     try:
@@ -164,7 +179,7 @@ def _target(folder: Path, name: str, path: Path) -> Path:
     return folder.joinpath(*parts.parts)
 
 
-def _write(content: IO[bytes], target: Path, left: _Allowance) -> None:
+def _write(content: IO[bytes] | GzipFile, target: Path, left: _Allowance) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         parts = target.relative_to(left.folder).as_posix()

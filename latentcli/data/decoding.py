@@ -30,6 +30,7 @@ from latentcli.formats.pixel_values import (
     span_for,
     what_is_outside,
 )
+from latentcli.formats.regular_files import Files
 
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 MOST = 0.75  # the share of files whose size is taken, where it is one
@@ -106,7 +107,7 @@ class Decoded:
 
 
 def decode_all(
-    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
+    folder: Files, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
     name: str, cache: Cache = Nowhere(), choice: object = None,
 ) -> Decoded:  # fmt: skip
     """All files, those of more than 8 bits in the span given, or else in the one that they have together.
@@ -135,7 +136,8 @@ def decode_all(
 
     content = [[*pair] for pair in zip(files, stamps, strict=bool(stamps))]
     asked = repr((shape, size, rules, choice))
-    found, notes = (Nowhere() if few else cache).kept(os.path.realpath(folder), asked, content, name, parse, build)
+    source = os.path.realpath(folder) if isinstance(folder, Path) else name
+    found, notes = (Nowhere() if few else cache).kept(source, asked, content, name, parse, build)
     found.notes += notes
     return found
 
@@ -192,7 +194,7 @@ class _Met:
 
 
 def _decoded(
-    folder: Path, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
+    folder: Files, files: Sequence[str], shape: Shape | None, size: int | None, progress: Progress, rules: PixelRules,
     keeping: Keeping,
 ) -> Decoded:  # fmt: skip
     """What ``decode_all`` finds, decoded into a block that ``keeping`` gives."""
@@ -317,7 +319,7 @@ def _meant(done: Decoded, block: Block, rules: PixelRules) -> np.ndarray:
     return images
 
 
-def _pieces(folder: Path, files: Sequence[str], pool: ThreadPoolExecutor) -> list[_Piece]:
+def _pieces(folder: Files, files: Sequence[str], pool: ThreadPoolExecutor) -> list[_Piece]:
     """The pages of all files, a few of one file at a time; a file of one page is that page."""
     from latentcli.formats import image_files
 
@@ -380,7 +382,7 @@ def _again_in_span(
 
 
 def _size(
-    folder: Path, files: Sequence[str], size: int | None, pages: bool
+    folder: Files, files: Sequence[str], size: int | None, pages: bool
 ) -> tuple[int, int, str | None]:  # fmt: skip
     """The height and width asked for; else those of ``MOST`` images, if models take them; else 64×64; what is told."""
     from latentcli.formats import image_files

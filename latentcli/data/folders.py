@@ -23,7 +23,7 @@ from latentcli.data.decoding import Decoded, decode_all
 from latentcli.data.foreign import converting, converting_more, reading_arrays, suffix_of, unpacking
 from latentcli.data.paired_folders import drawn_over, paired
 from latentcli.formats.pixel_values import PixelRules
-from latentcli.formats.regular_files import kind, reason
+from latentcli.formats.regular_files import Files, kind, reason
 from latentcli.formats.spelled_paths import of_page
 
 SYSTEM = (
@@ -111,6 +111,38 @@ def load_files(
     _check_bad(decoded.bad, decoded.total, max_bad, name)
     _check_seen(decoded, name)
     return _as_set(decoded, Labels.none(len(decoded.files)), name)
+
+
+def load_held(
+    files: Files, labels: Mapping[str, str], unread: Sequence[tuple[str, str]], name: str, shape: Shape | None,
+    size: int | None, classes: Sequence[str] | None, max_bad: str, progress: Progress,
+    no_label: Sequence[str] | None = None, rules: PixelRules | None = None, notes: Sequence[str] = (),
+) -> ImageSet:  # fmt: skip
+    """Images that are held, as those of shards are, in the order given; what is not said here is as for ``load``.
+
+    Args:
+        files: finds them by their names.
+        labels: of each image to decode, by its name; "" where it has none.
+        unread: (name, reason) of others that cannot be read.
+        name: of all of them.
+        classes: images of other classes are not decoded.
+        notes: what is told before all else.
+    """
+    parse_max_bad(max_bad, 1)
+    texts, of_labels = read_labels([*labels.values()], name, no_label) if any(labels.values()) else ([], ())
+    names = dict(zip(labels, texts, strict=False)) or dict(labels)
+    class_names = class_order({*names.values()} - {""})
+    if classes is not None:
+        if not class_names:
+            raise DataError(f"{name} has no labels to choose the classes {', '.join(classes)} by")
+        check_classes(classes, class_names, name)
+        names = {file: text for file, text in names.items() if text in classes}
+    decoded = decode_all(files, [*names], shape, size, progress, rules or PixelRules(), name)
+    decoded.bad = sorted([*decoded.bad, *unread])
+    _check_bad(decoded.bad, decoded.total + len(unread), max_bad, name)
+    _check_seen(decoded, name)
+    of_images = Labels.of([names[file] for file in decoded.sources], class_names)
+    return _as_set(decoded, of_images, name, notes, of_labels)
 
 
 def _as_set(

@@ -42,12 +42,6 @@ _RECIPES = {
         "x, y = list(f.values() if isinstance(f, dict) else f)[:2]",
         "data=x.numpy(), labels=y.numpy()",
     ),
-    (".parquet",): (
-        "a Parquet file",
-        "import io, numpy, pandas; from PIL import Image; t = pandas.read_parquet({file!r}); "
-        "x = [Image.open(io.BytesIO(i['bytes'])).convert('RGB').resize((64, 64)) for i in t['image']]",
-        "data=numpy.stack(x), labels=t['label'].to_numpy()",
-    ),
 }  # fmt: skip
 """By suffixes: what such a file is, the lines that read it, and the arrays that are saved."""
 

@@ -16,7 +16,7 @@ from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.labels import NO_LABEL, Labels, check_some, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
-from latentcli.data import SOURCES, sizing, splits
+from latentcli.data import SOURCES, shards, sizing, splits
 from latentcli.data.cache import LEAST_ARCHIVE, Cache, CacheFolder, Keeping, Nowhere, Within, folder_of, stamp
 from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
@@ -41,7 +41,8 @@ def load(
 
     Args:
         source: the name of a data set (see ``SOURCES``; a name goes before a path of that name), a ``.npz`` or
-            ``.npy`` file, a folder of images, or of IDX files, an archive of such a folder, or image files.
+            ``.npy`` file, a folder of images, or of IDX files, an archive of such a folder, or image files; or shards,
+            see ``data.shards``: a pattern or an address of ``.tar`` or ``.parquet`` files, a folder of these, or files.
         split: "train", "val" or "test": the part to read. Folders have parts as sub-folders (see ``splits.PARTS``), IDX
             files by their names, ``.npz`` files by those of arrays. None: the one that is preferred, where there are
             parts, and all images of a source without parts.
@@ -115,10 +116,12 @@ def load(
         PixelRules(None if range is None else parse_range(range), spans_of(spans or {}), background, pages),
         progress, Nowhere() if no_cache else CacheFolder(folder_of(cache_dir), progress),
     )  # fmt: skip
-    if not isinstance(source, str | Path):
-        images = _from_files([Path(path) for path in source], how)
-    elif isinstance(source, str) and source in SOURCES:
+    if isinstance(source, str) and source in SOURCES:
         images = _named(source, wanted.part, data_root, progress)
+    elif (found := shards.find(source)) is not None:
+        images = _from_shards(found, how)
+    elif not isinstance(source, str | Path):
+        images = _from_files([Path(path) for path in source], how)
     else:
         images = _from_path(Path(source), how)
     if no_classes:
@@ -328,6 +331,14 @@ def _from_archive(path: Path, how: _Reading) -> ImageSet:
     cache = how.cache if count >= LEAST_ARCHIVE else Nowhere()
     images, told = cache.kept(os.path.realpath(path), repr(asked), [count, changed], str(path), parse, build)
     return replace(images, notes=(*images.notes, *(f"{path}: {note}" for note in told)))
+
+
+def _from_shards(found: shards.Shards, how: _Reading) -> ImageSet:
+    found = shards.of_part(found, how.wanted)
+    return shards.load(
+        found, how.image_shape, how.image_size, how.classes, how.own_labels, how.max_bad, how.progress, how.no_label,
+        how.rules,
+    )  # fmt: skip
 
 
 def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:

@@ -1,7 +1,6 @@
 """Pixels of more than 8 bits in image files, as the numbers that they are."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from PIL import Image
 
 from latentcli.formats.image_limits import UnreadableImage
 from latentcli.formats.opened_images import BITS, PHOTOMETRIC, SAMPLE_FORMAT, SIGNED, UNREAD_TYPE, UNSIGNED, opened, tag
+from latentcli.formats.regular_files import File
 
 _NOT_NATIVE = "B" if sys.byteorder == "little" else "L"
 _OTHER_BYTE = {
@@ -18,7 +18,7 @@ _OTHER_BYTE = {
 """By the way in which Pillow unpacks channels of 16 bits to their high bytes, the way that gives the low ones."""
 
 
-def deep_channels(path: Path, image: Image.Image) -> np.ndarray | None:
+def deep_channels(path: File, image: Image.Image) -> np.ndarray | None:
     """(H, W, C) uint16: the pixels of a file with several channels of 16 bits, of which Pillow gives the high bytes.
 
     Its decoder is called twice, with one way to unpack and with the other. None of any other file.

@@ -31,6 +31,7 @@ from latentcli.formats.found_numbers import FoundNumbers, found_in
 from latentcli.formats.image_limits import MAX_PAGES, UnreadableImage
 from latentcli.formats.opened_images import SUFFIXES, check_size, opened, reasons, tag
 from latentcli.formats.pixel_values import AS_PADDING, ROUNDING, Span, span_of
+from latentcli.formats.regular_files import File
 from latentcli.formats.transparency import Tell, in_8_bits, opaque
 
 if TYPE_CHECKING:
@@ -116,13 +117,13 @@ class Hearing:
 
 
 def decode(
-    path: Path, height: int, width: int, channels: int | None = None, tell: Tell = unheard
+    path: File, height: int, width: int, channels: int | None = None, tell: Tell = unheard
 ) -> np.ndarray:  # fmt: skip
     """(C, height, width) uint8: the first image of a file, as ``decode_as`` makes it."""
     return decode_as(path, Wanted(height, width, channels), Hearing(tell))
 
 
-def decode_as(path: Path, wanted: Wanted, hearing: Hearing = Hearing()) -> np.ndarray:
+def decode_as(path: File, wanted: Wanted, hearing: Hearing = Hearing()) -> np.ndarray:
     """(C, height, width) uint8: the first image of a file, or the slice in the middle, as wanted.
 
     Raises:
@@ -144,7 +145,7 @@ def decode_as(path: Path, wanted: Wanted, hearing: Hearing = Hearing()) -> np.nd
 
 
 def decode_pages(
-    path: Path, numbers: Sequence[int], wanted: Wanted, hearing: Callable[[int], Hearing]
+    path: File, numbers: Sequence[int], wanted: Wanted, hearing: Callable[[int], Hearing]
 ) -> list[np.ndarray | str]:
     """What ``decode_as`` makes of pages of one file, or why one of them cannot be read.
 
@@ -183,12 +184,12 @@ def _or_reason(decode: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray
         return str(error)
 
 
-def _page_at(path: Path, image: Image.Image, number: int, wanted: Wanted, hearing: Hearing) -> np.ndarray:
+def _page_at(path: File, image: Image.Image, number: int, wanted: Wanted, hearing: Hearing) -> np.ndarray:
     image.seek(number)
     return _page(path, image, wanted, hearing)
 
 
-def pages(path: Path) -> list[int]:
+def pages(path: File) -> list[int]:
     """The numbers of the images in a file, from 0: of all but a TIFF's thumbnails and masks.
 
     Raises:
@@ -230,7 +231,7 @@ def is_image(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) or medical_files.holds(path)
 
 
-def _page(path: Path, image: Image.Image, wanted: Wanted, hearing: Hearing) -> np.ndarray:
+def _page(path: File, image: Image.Image, wanted: Wanted, hearing: Hearing) -> np.ndarray:
     """The page of an open file that was sought; as of ``decode_as``."""
     check_size(image)
     with _alone(image):
@@ -277,12 +278,14 @@ def _negative(plain: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _volume(path: Path) -> Iterator["Volume | None"]:
-    """A file with slices, with its header read; None of any other."""
+def _volume(path: File) -> Iterator["Volume | None"]:
+    """A file with slices, with its header read; None of any other, and of any that is held."""
     from latentcli.formats import medical_files
 
-    name = path.name.lower()
-    kind = None if name.endswith(SUFFIXES) else medical_files.kind_of(path)
+    if not isinstance(path, Path) or path.name.lower().endswith(SUFFIXES):
+        yield None
+        return
+    kind = medical_files.kind_of(path)
     if kind is None:
         yield None
     elif not medical_files.installed(kind):
@@ -292,7 +295,7 @@ def _volume(path: Path) -> Iterator["Volume | None"]:
             yield volume
 
 
-def measure(path: Path) -> tuple[int, int]:
+def measure(path: File) -> tuple[int, int]:
     """Height and width of an image turned upright, from its header alone.
 
     Raises:
@@ -306,7 +309,7 @@ def measure(path: Path) -> tuple[int, int]:
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def measure_pages(path: Path) -> list[tuple[int, int]]:
+def measure_pages(path: File) -> list[tuple[int, int]]:
     """Height and width of each of the ``pages`` of a file, of which only those of a TIFF may differ.
 
     Raises:

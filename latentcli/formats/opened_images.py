@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image, TiffImagePlugin, features
 
 from latentcli.formats.image_limits import MAX_PIXELS, UnreadableImage
-from latentcli.formats.regular_files import open_regular, reason
+from latentcli.formats.regular_files import File, open_regular, reason
 
 HAS_AVIF = bool(features.check("avif"))
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM", *(("AVIF",) if HAS_AVIF else ()))
@@ -31,7 +30,7 @@ UNREAD_TYPE = "a TIFF of {}, which is not read: save it as bytes, as uint16, or 
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: File) -> Iterator[Image.Image]:
     """An image file with its header read; any error in the block becomes an UnreadableImage."""
     with reasons():
         file, _ = open_regular(path)

@@ -1,21 +1,77 @@
-"""Opening files of unknown origin, where a path may lead to a pipe that never ends."""
+"""Opening files of unknown origin, where a path may lead to a pipe that never ends, or that lie within others."""
 
 import errno
 import os
 import stat
-from io import BufferedIOBase
+from dataclasses import dataclass
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 
-def open_regular(path: Path) -> tuple[IO[bytes], int]:
-    """A regular file, or a symbolic link to one, opened for reading; and its size in bytes.
+class Held(Protocol):
+    """A file without a path: in memory, or within another file, such as a tar or a Parquet file."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, without folders."""
+
+    def open(self) -> tuple[IO[bytes], int]:
+        """Its content, and the number of bytes; an OSError where it cannot be read."""
+
+
+File = Path | Held
+"""What an image can be read from."""
+
+
+class Files(Protocol):
+    """A folder, or what finds held files by their names in the same way."""
+
+    def __truediv__(self, name: str, /) -> File: ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A file that is ``content``; a ``Held``."""
+
+    name: str
+    content: bytes
+
+    def open(self) -> tuple[IO[bytes], int]:
+        """Its bytes, and their number."""
+        return BytesIO(self.content), len(self.content)
+
+
+@dataclass(frozen=True)
+class Within:
+    """A file that is ``size`` bytes of a regular file from ``start`` on; a ``Held``."""
+
+    name: str
+    path: Path
+    start: int
+    size: int
+
+    def open(self) -> tuple[IO[bytes], int]:
+        """Its bytes, copied, and their number."""
+        file, _ = open_regular(self.path)
+        with file:
+            file.seek(self.start)
+            content = file.read(self.size)
+        if len(content) < self.size:
+            raise OSError(errno.EIO, "cut short")
+        return BytesIO(content), self.size
+
+
+def open_regular(path: File) -> tuple[IO[bytes], int]:
+    """A regular file, or a symbolic link to one, opened for reading; and its size in bytes. Or a held file.
 
     FIFOs, sockets and devices are not even opened: that alone may block forever, or have an effect.
 
     Raises:
         OSError: the file cannot be read, or is not a regular file.
     """
+    if not isinstance(path, Path):
+        return path.open()
     try:
         _check_regular(path.stat())
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

@@ -23,8 +23,8 @@ _VALUES_AT_ONCE = 2**20  # pixels turned to float64 at a time: what bounds the m
 
 
 def classification(
-    truth: Sequence[str | None] | np.ndarray, predicted: Sequence[str | None] | np.ndarray, classes: Sequence[str]
-) -> dict[str, Any]:
+    truth: Sequence[str | None] | np.ndarray, predicted: Sequence[str | None] | np.ndarray, classes: Sequence[str],
+) -> dict[str, Any]:  # fmt: skip
     """Accuracy, precision, recall, F1 and the confusion matrix of predicted class names.
 
     An image without a known class is left out. An image without a prediction (rejected, unreadable) is a miss of
@@ -58,7 +58,7 @@ def classification_of_counts(counts: Mapping[tuple[str, str], int], classes: Seq
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    counts = {pair: count for pair, count in counts.items() if count}
+    counts = {pair: count for pair, count in counts.items() if count and pair[0]}
     if not counts:
         return {}
     known, guesses = (list(column) for column in zip(*counts, strict=True))

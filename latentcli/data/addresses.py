@@ -1,0 +1,155 @@
+"""Files that lie elsewhere, at an address such as ``s3://bucket/00000.tar``: through fsspec, copied here to be read.
+
+A file is copied whole, a few megabytes at a time. Where reading fails it goes on from where it was, after a while that
+doubles each time; what is not there, or not permitted, is an error at once.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from latentcli.core.errors import DataError
+from latentcli.formats import scale
+
+TRIES = 6
+"""How often reading may fail in a row before it is given up."""
+WAIT = 0.5
+"""Seconds before the second try; twice as many before each further one."""
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters or more: one is a drive of Windows
+_AT_ONCE = 2**22  # bytes
+_SPARE_BYTES = 256 * 2**20  # left free on the disk
+
+Result = TypeVar("Result")
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address, and no path."""
+    return _ADDRESS.match(text) is not None
+
+
+def local(text: str) -> Path | None:
+    """The path of a file that is on this machine: a path, or a ``file://`` address; None of any other address."""
+    if not is_address(text):
+        return Path(text)
+    parts = urlsplit(text)
+    here = parts.scheme == "file" and parts.netloc in ("", "localhost") and "::" not in text
+    return Path(unquote(parts.path)) if here else None
+
+
+def matching(pattern: str) -> list[str]:
+    """The addresses that a pattern with ``*``, ``?`` or ``[`` means, sorted; as ``_system`` and ``_tried`` raise."""
+    system, path = _system(pattern)
+    return sorted(system.unstrip_protocol(each) for each in _tried(pattern, lambda: system.glob(path)))
+
+
+def within(folder: str) -> list[tuple[str, bool]]:
+    """The address of each entry of a folder, sorted, and whether it is a folder; errors as of ``matching``."""
+    system, path = _system(folder)
+    entries = _tried(folder, lambda: system.ls(path, detail=True))
+    inner = [each for each in entries if str(each["name"]).rstrip("/") != path.rstrip("/")]
+    return sorted((system.unstrip_protocol(each["name"]), each["type"] == "directory") for each in inner)
+
+
+def fetched(address: str, target: Path) -> None:
+    """Copy what is at an address to a new file.
+
+    Raises:
+        UsageError: fsspec is not installed.
+        DataError: there is nothing, or no way to it, or reading it fails again and again; or no room for it here.
+    """
+    system, path = _system(address)
+    size = _tried(address, lambda: system.info(path)).get("size")
+    if isinstance(size, int) and size > (room := shutil.disk_usage(target.parent).free - _SPARE_BYTES):
+        found = f"it has {size:,} bytes, and there is room for {max(0, room):,}"
+        raise DataError(f"{address} cannot be copied to {target.parent}", found, "free space, or set TMPDIR")
+    try:
+        with target.open("xb") as copy:
+            _copy(address, system, path, size, copy)
+    except OSError as error:  # of the copy alone
+        raise DataError(f"{address} cannot be copied to {target.parent}", error.strerror, "free space") from error
+
+
+def _copy(address: str, system: Any, path: str, size: Any, copy: Any) -> None:
+    """Copy a file from where the last try has come to."""
+    last = -1
+
+    def attempt() -> bool:
+        nonlocal last
+        last = copy.tell()
+        with system.open(path, "rb") as file:
+            if last:
+                file.seek(last)
+            while chunk := file.read(_AT_ONCE):
+                _written(copy, chunk)
+        if isinstance(size, int) and copy.tell() < size:
+            raise OSError(f"it ended after {copy.tell():,} of {size:,} bytes")
+        return True
+
+    _tried(address, attempt, lambda: copy.tell() > last)
+
+
+class _NotWritten(Exception):
+    """The copy cannot be written: nothing that another try would mend."""
+
+
+def _written(copy: Any, chunk: bytes) -> None:
+    try:
+        copy.write(chunk)
+    except OSError as error:
+        raise _NotWritten from error
+
+
+def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool] = lambda: False) -> Result:
+    """What ``work`` gives, tried again after a while where it fails; with all its tries anew where it ``came_on``.
+
+    Raises:
+        DataError: there is nothing at the address, it may not be read, or it fails ``TRIES`` times in a row.
+    """
+    failed = 0
+    while True:
+        try:
+            return work()
+        except _NotWritten as error:
+            raise error.__cause__ or error from None
+        except FileNotFoundError as error:
+            raise DataError(f"there is nothing at {address}", None, "look how it is spelled") from error
+        except PermissionError as error:
+            found = str(error)[:200] or "not permitted"
+            raise DataError(f"{address} may not be read", found, "give this machine the right to") from error
+        except ImportError as error:
+            raise _no_way(address, error) from error
+        except Exception as error:  # each file system has errors of its own
+            failed = 1 if came_on() else failed + 1
+            if failed >= TRIES:
+                found = f"tried {TRIES} times: {type(error).__name__}: {str(error)[:200]}"
+                raise DataError(f"{address} cannot be read", found, "try again later") from error
+        time.sleep(WAIT * 2 ** (failed - 1))
+
+
+def _system(address: str) -> tuple[Any, str]:
+    """The file system of an address, and the path in it.
+
+    Raises:
+        UsageError: fsspec is not installed.
+        DataError: there is no such kind of address, or a package for it is missing.
+    """
+    package = scale.fsspec()
+    try:
+        system, path = package.core.url_to_fs(address)
+    except ImportError as error:
+        raise _no_way(address, error) from error
+    except Exception as error:  # each file system has errors of its own
+        found = f"{type(error).__name__}: {str(error)[:200]}"
+        raise DataError(f"{address} is an address that cannot be read", found, "look how it is spelled") from error
+    return system, path
+
+
+def _no_way(address: str, error: ImportError) -> DataError:
+    way = "pip install 'latentcli[s3]'" if address.startswith("s3") else "install what it says"
+    return DataError(f"{address} is an address of a kind that is not read yet", str(error)[:200],
+                     f"{way}; or download it, and name the file")  # fmt: skip

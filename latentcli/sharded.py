@@ -1,0 +1,436 @@
+"""Shards in, parts out: images by the hundred million, which are never in memory together.
+
+Each shard becomes a part of a folder, see ``artifacts.parts``, by itself: one process or many, in any order, write the
+same bytes. A part is whole when its statistics are there; what is not whole is made again by the same call, and nothing
+else. So a run that is killed at any moment loses no more than the shard it was at, and doubles nothing.
+"""
+
+import re
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentcli.artifacts import parts
+from latentcli.classifiers.base import LatentClassifier
+from latentcli.core.errors import DataError, UsageError
+from latentcli.core.image_set import LARGEST, ImageSet, Shape
+from latentcli.core.labels import Labels, read_labels
+from latentcli.core.progress import Progress, silent
+from latentcli.data import addresses, shards, sizing, splits
+from latentcli.formats.atomic import check_folder, output_errors
+from latentcli.formats.digests import digest
+from latentcli.formats.image_files import Wanted
+from latentcli.formats.locks import exclusive
+from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
+from latentcli.inference import classification, encoding
+from latentcli.models.trained import TrainedModel
+from latentcli.numerics import metrics
+
+_BYTES = 2**25
+"""Of decoded images that are in memory at once, twice: those of a block, and those of the next one."""
+_ROWS = 1024  # of a block at most
+_KINDS = 32  # of failures in the statistics
+_NAMED = 3  # shards in a message
+_LEFT = re.compile(r"\.part-(\d{5,})\.(parquet|json)\.[0-9a-f]{16}\.tmp")
+
+
+@dataclass(frozen=True)
+class PartsDone:
+    """What became of shards.
+
+    Attributes:
+        folder: that holds the parts.
+        shards: how many there were to do, of this process's share.
+        before: how many of these were done before.
+        images: in the parts that are done now, with those that could not be read.
+        failures: how many images could not be read, by kind of reason.
+        unreadable: (address, error) of shards that could not be read as a whole.
+        scores: of predictions, where labels are known: as of ``Predictions.scores``.
+
+    Example:
+        >>> import latentcli as lc
+        >>> done = lc.PartsDone("parts", shards=8, before=7, images=8000, failures={"damaged": 2})
+        >>> done.failed, done.check() is None
+        (2, True)
+    """
+
+    folder: Path | str
+    shards: int
+    before: int
+    images: int
+    failures: Mapping[str, int] = field(default_factory=dict)
+    unreadable: Sequence[tuple[str, DataError]] = ()
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """How many images could not be read."""
+        return sum(self.failures.values())
+
+    def check(self) -> None:
+        """Raise a ``DataError`` where shards could not be read, which says which, and why."""
+        if not self.unreadable:
+            return
+        done = self.shards - len(self.unreadable)
+        first = self.unreadable[: 1 if len(self.unreadable) == 1 else _NAMED]
+        told = "; ".join(": ".join(filter(None, (error.problem, error.found))) for _, error in first)
+        more = f"; and {len(self.unreadable) - len(first):,} more" if len(self.unreadable) > len(first) else ""
+        of_one = first[0][1].remedy if len(self.unreadable) == 1 else None
+        raise DataError(
+            f"{len(self.unreadable):,} of {self.shards:,} shards cannot be read; {done:,} are done", told + more,
+            f"{of_one or 'mend them'}; then the same call does what is missing",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is made of images.
+
+    Attributes:
+        doing: a present participle.
+        columns: of the parts.
+        shape: of the images.
+        settings: all that has a say in the result, as plain values.
+        compute: the rows of images with labels, by the names of the columns; and the names of the classes predicted.
+    """
+
+    doing: str
+    columns: parts.Columns
+    shape: Shape
+    settings: Mapping[str, Any]
+    compute: Callable[[ImageSet], Mapping[str, np.ndarray]]
+    class_names: Sequence[str] = ()
+
+
+def encode_shards(
+    source: str | Path | Sequence[str | Path], encoder: "TrainedModel | str | encoding.FoundEncoder",
+    folder: str | Path, *, part: str | None = None, retry_failed: bool = False, split: str | None = None,
+    prefer: str = "test", no_label: Sequence[str] | None = None, no_classes: bool = False, range: str | None = None,
+    background: str | None = None, image_size: int | None = None, device: str = "auto", progress: Progress = silent,
+) -> PartsDone:  # fmt: skip
+    """Encode shards, each into a part of a folder; parts that are there are left as they are.
+
+    Memory holds two blocks of a shard's images (32 MiB of pixels each) and what is made of one, whatever the number of
+    images, and of a shard at an address a copy on the disk.
+
+    Args:
+        source: shards, see ``data.shards``.
+        encoder: a model of latents; or an encoder that is already trained, as for ``encode``.
+        folder: for ``part-00000.parquet`` (file, label, the arrays of ``Latents``, error) and ``part-00000.json``.
+        part: "i/n": every n-th shard from the i-th on, i from 1 to n; None: all.
+        retry_failed: also make parts again in which images could not be read.
+        split, prefer: as for ``load``, where the names of shards tell parts.
+        no_label, no_classes: as for ``load``.
+        range, background: as for ``load``; each image is read by itself, see ``data.shards.blocks``.
+        image_size: height and width for an encoder that is already trained; None: its own, at most 256.
+        device: for an encoder by its name.
+        progress: told about the shards.
+
+    Returns:
+        what became of the shards; ``check`` raises an error where some could not be read.
+
+    Raises:
+        UsageError: the source is no shards, ``part`` is none, an input would be replaced, the folder holds parts of
+            another model or made with other settings, or a package is not installed.
+        DataError: the shards cannot be listed, or have no such part.
+        ModelFileError: the model has no latents.
+        OutputError: the folder cannot be written to, or another run of this share is writing to it.
+
+    Example:
+        >>> import io, tarfile
+        >>> import latentcli as lc
+        >>> from PIL import Image
+        >>> with tarfile.open("0.tar", "w") as tar:
+        ...     for row, image in enumerate(lc.load("digits").images[:5, 0]):
+        ...         file = io.BytesIO()
+        ...         Image.fromarray(image).save(file, "png")
+        ...         member = tarfile.TarInfo(f"{row}.png")
+        ...         member.size = file.tell()
+        ...         tar.addfile(member, io.BytesIO(file.getvalue()))
+        >>> vae = lc.train(lc.load("digits"), backbone="mlp", width=32, latent_dim=4, epochs=1)
+        >>> done = lc.encode_shards(["0.tar"], vae, "parts")
+        >>> done.images, lc.read_latents("parts").flat.shape
+        (5, (5, 4))
+    """
+    if isinstance(encoder, TrainedModel):
+        work, spans = _of_model(encoder), encoder.load_options["spans"]
+        if image_size is not None:
+            raise UsageError("`image_size` is of an encoder that is already trained", None, "leave it out")
+    else:
+        work, spans = _of_encoder(encoder, image_size, device), {}
+    reading = _Reading(split, prefer, no_label, no_classes, range, background, spans)
+    return _run(source, Path(folder), work, reading, part, retry_failed, progress)
+
+
+def classify_shards(
+    source: str | Path | Sequence[str | Path], model: TrainedModel, classifier: LatentClassifier | None,
+    folder: str | Path, *, reject_below: float | None = None, part: str | None = None, retry_failed: bool = False,
+    split: str | None = None, prefer: str = "test", no_label: Sequence[str] | None = None, no_classes: bool = False,
+    range: str | None = None, background: str | None = None, progress: Progress = silent,
+) -> PartsDone:  # fmt: skip
+    """Label the images of shards, each shard in a part of a folder; what is not said here is as for ``encode_shards``.
+
+    Args:
+        model, classifier, reject_below: as for ``classify``.
+        folder: for ``part-00000.parquet`` (file, label, predicted, probability, ``p(class)`` of each class, error) and
+            ``part-00000.json``.
+
+    Raises:
+        UsageError: also as of ``classify``.
+        ModelFileError: as of ``classify``.
+
+    Example:
+        >>> import io, tarfile
+        >>> import latentcli as lc
+        >>> from PIL import Image
+        >>> images = lc.load("digits", classes=["1", "4", "8"])
+        >>> with tarfile.open("0.tar", "w") as tar:
+        ...     for row, image in enumerate(images.images[:5, 0]):
+        ...         file = io.BytesIO()
+        ...         Image.fromarray(image).save(file, "png")
+        ...         for name, content in {"png": file.getvalue(), "cls": images.labels.texts[row].encode()}.items():
+        ...             member = tarfile.TarInfo(f"{row}.{name}")
+        ...             member.size = len(content)
+        ...             tar.addfile(member, io.BytesIO(content))
+        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2)
+        >>> done = lc.classify_shards("0.tar", vae, lc.fit_mixture(vae.encode(images)), "labelled")
+        >>> done.images, "accuracy" in done.scores
+        (5, True)
+    """
+    work = _of_classifier(model, classifier, reject_below)
+    reading = _Reading(split, prefer, no_label, no_classes, range, background, model.load_options["spans"])
+    return _run(source, Path(folder), work, reading, part, retry_failed, progress)
+
+
+def _of_model(model: TrainedModel) -> _Work:
+    model.check_latents()
+    blank = model.encode(np.zeros((1, *model.image_shape), np.uint8)).arrays
+    arrays = {name: (array.dtype, array.shape[1:]) for name, array in blank.items()}
+    columns = parts.Columns(parts.LATENTS, arrays, model.fingerprint)
+    return _Work("encoding shards", columns, model.image_shape, {}, lambda images: model.encode(images).arrays)
+
+
+def _of_encoder(encoder: "str | encoding.FoundEncoder", image_size: int | None, device: str) -> _Work:
+    found = encoding.find_encoder(encoder) if isinstance(encoder, str) else encoder
+    size = min(found.network.preprocessing.size, LARGEST) if image_size is None else image_size
+    if not sizing.in_range(size, size):
+        raise UsageError(f"image size {size} is out of range", f"expected 8 to {LARGEST} pixels")
+    columns = parts.Columns(parts.LATENTS, {"mu": (np.dtype(np.float32), (found.network.features,))}, found.sha256)
+    return _Work(
+        "encoding shards", columns, (3, size, size), {"image_size": size},
+        lambda images: encoding.encode(images, found, device=device).arrays,
+    )  # fmt: skip
+
+
+def _of_classifier(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None) -> _Work:
+    classification.check_reader(model, classifier, reject_below)
+    blank = ImageSet(np.zeros((1, *model.image_shape), np.uint8))
+    names = classification.classify(blank, model, classifier, reject_below=reject_below).labels.names
+    number = np.dtype(np.float32)
+    arrays = {"predicted": (np.dtype("U"), ()), "probability": (number, ())}
+    arrays |= {f"p({name})": (number, ()) for name in names}
+
+    def compute(images: ImageSet) -> dict[str, np.ndarray]:
+        found = classification.classify(images, model, classifier, reject_below=reject_below)
+        each = {f"p({name})": found.probabilities[:, code] for code, name in enumerate(names)}
+        numbers = {"probability": found.confidences, **each}
+        return {"predicted": found.labels.texts, **{name: array.astype(number) for name, array in numbers.items()}}
+
+    settings = {
+        "classifier": None if classifier is None else digest(classifier.to_params()), "reject_below": reject_below,
+    }  # fmt: skip
+    columns = parts.Columns(parts.PREDICTIONS, arrays, model.fingerprint)
+    return _Work("classifying shards", columns, model.image_shape, settings, compute, names)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How shards are read; as of ``load``."""
+
+    split: str | None
+    prefer: str
+    no_label: Sequence[str] | None
+    no_classes: bool
+    range: str | None
+    background: str | None
+    spans: Mapping[str, tuple[float, float]]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        no_label = None if self.no_label is None else sorted(self.no_label)
+        return {
+            "no_label": no_label, "no_classes": self.no_classes, "range": self.range, "background": self.background,
+        }  # fmt: skip
+
+    @property
+    def rules(self) -> PixelRules:
+        span = None if self.range is None else parse_range(self.range)
+        return PixelRules(span, spans_of(self.spans), self.background)
+
+    def find(self, source: str | Path | Sequence[str | Path]) -> shards.Shards:
+        """The shards, or those of their part that is asked for.
+
+        Raises:
+            UsageError: they are none, or there is no such part of any set.
+        """
+        wanted = splits.Wanted(self.prefer if self.split is None else self.split, asked=self.split is not None)
+        if wanted.part not in splits.PARTS:
+            raise UsageError(f"unknown split {wanted.part!r}", f"expected one of: {', '.join(splits.PARTS)}")
+        if (found := shards.find(source)) is None:
+            expected = "expected such as 'shards/{00000..00999}.tar' or a folder of .parquet files"
+            raise UsageError(f"{source} are no shards, and a folder of parts is made of these", expected,
+                             "name a file for the output")  # fmt: skip
+        return shards.of_part(found, wanted)
+
+
+def share(part: str | None) -> tuple[int, int]:
+    """The i and n of "i/n"; 1 and 1 of None.
+
+    Raises:
+        UsageError: it is not of that form, or i is not among 1 … n.
+    """
+    if part is None:
+        return 1, 1
+    found = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", part)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"`part` {part!r} is no i/n with i from 1 to n", None, "such as 3/8, the third of eight")
+    return int(found[1]), int(found[2])
+
+
+def _run(
+    source: str | Path | Sequence[str | Path], folder: Path, work: _Work, reading: _Reading, part: str | None,
+    retry_failed: bool, progress: Progress,
+) -> PartsDone:  # fmt: skip
+    """Make the parts of a share of the shards that are not there yet."""
+    first, step = share(part)
+    found = reading.find(source)
+    settings = {**reading.settings, **work.settings}
+    _check_folder(folder, found)
+    known = parts.all_statistics(folder)
+    _check_alike(folder, found, known, {"holds": work.columns.holds, "checkpoint": work.columns.checkpoint}, settings)
+    mine = [*enumerate(found.all)][first - 1 :: step]
+    done = {number: known[number] for number, _ in mine if number in known}
+    if retry_failed:
+        done = {number: facts for number, facts in done.items() if not facts["failed"]}
+    before, unreadable = len(done), list[tuple[str, DataError]]()
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with (
+        exclusive(folder / f"share {first} of {step}"), warnings.catch_warnings(),
+        progress(work.doing, len(mine) - before) as advance,
+    ):  # fmt: skip
+        warnings.filterwarnings("ignore", module="PIL")  # about odd but readable files
+        todo = [(number, shard) for number, shard in mine if number not in done]
+        _clear(folder, {number for number, _ in todo})
+        for number, shard in todo:
+            try:
+                _make(folder, number, shard, work, reading, {"shards": len(found.all), "settings": settings})
+            except DataError as error:
+                unreadable.append((shard.address, error))
+            else:
+                done[number] = parts.statistics(folder, number) or {}
+            advance(1)
+    failures = Counter[str]()
+    confusion = Counter[tuple[str, str]]()
+    for facts in done.values():
+        failures.update(facts.get("failures", {}))
+        confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
+    images = sum(facts.get("images", 0) for facts in done.values())
+    scores = metrics.classification_of_counts(confusion, work.class_names)
+    return PartsDone(folder, len(mine), before, images, dict(failures), tuple(unreadable), scores)
+
+
+def _check_folder(folder: Path, found: shards.Shards) -> None:
+    check_folder(folder)
+    here = folder.resolve()
+    for shard in found.all:
+        path = addresses.local(shard.address)
+        if path is not None and path.resolve().parent == here:
+            raise UsageError(f"{folder} holds the shards that are read", "an input is never replaced",
+                             "name another folder: -o DIR")  # fmt: skip
+
+
+def _check_alike(
+    folder: Path, found: shards.Shards, known: Mapping[int, Mapping[str, Any]], made: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Refuse a folder with parts of another model, or of other shards, or made with other settings."""
+    origins = [shard.origin for shard in found.all]
+    for number, facts in known.items():
+        unlike = [f"{key} {facts.get(key)!r:.60}, not {value!r:.60}" for key, value in made.items()
+                  if facts.get(key) != value]  # fmt: skip
+        of_part = facts["settings"]
+        unlike += [
+            f"{key} {of_part.get(key)!r:.60}, not {settings.get(key)!r:.60}"
+            for key in sorted({*of_part, *settings}) if of_part.get(key) != settings.get(key)
+        ]  # fmt: skip
+        if number < len(origins) and facts["shard"] != origins[number]:
+            unlike.append(f"the shard {facts['shard']}, not {origins[number]}")
+        if unlike:
+            what = f"{parts.path_of(folder, number).name} was made with {unlike[0]}"
+            raise UsageError(f"{folder} holds parts that were made otherwise", what, "name another folder: -o DIR")
+
+
+def _clear(folder: Path, numbers: set[int]) -> None:
+    """Remove what a run that was killed has left of parts that are made now."""
+    for each in folder.iterdir():
+        left = _LEFT.fullmatch(each.name)
+        if left is not None and int(left[1]) in numbers:
+            with suppress(OSError):
+                each.unlink()
+
+
+def _make(
+    folder: Path, number: int, shard: shards.Shard, work: _Work, reading: _Reading, facts: Mapping[str, Any]
+) -> None:  # fmt: skip
+    """Make the part of one shard, and its statistics last.
+
+    Raises:
+        DataError: the shard cannot be read as a whole; nothing is written.
+        OutputError: it cannot be written.
+    """
+    began = time.monotonic()
+    parts.check_replaceable(folder, number)
+    path = parts.path_of(folder, number)
+    channels, height, width = work.shape
+    rows = max(1, min(_ROWS, _BYTES // (channels * height * width)))
+    images, failures, confusion = 0, Counter[str](), Counter[tuple[str, str]]()
+    with parts.part_writer(path, work.columns) as write:
+        for block in shards.blocks(shard, rows, Wanted(height, width, channels, reading.background), reading.rules):
+            texts = [""] * len(block.labels) if reading.no_classes else list(block.labels)
+            texts, _ = read_labels(texts, shard.name, reading.no_label)
+            good = [text for text, error in zip(texts, block.errors, strict=True) if not error]
+            arrays = work.compute(ImageSet(block.images, Labels.of(good))) if good else _none(work.columns)
+            write(block.files, texts, block.errors, arrays)
+            images += len(block.files)
+            failures.update(_kind(error) for error in block.errors if error)
+            if "predicted" in arrays:
+                pairs = zip(good, arrays["predicted"].tolist(), strict=True)
+                confusion.update((known, guess) for known, guess in pairs if known)
+        with output_errors(path):
+            path.with_suffix(".json").unlink(missing_ok=True)  # of the part whose place it takes
+    kinds = dict(sorted(failures.most_common(_KINDS)))
+    if left := failures.total() - sum(kinds.values()):
+        kinds["others"] = left
+    counted = [[known, guess, count] for (known, guess), count in sorted(confusion.items())]
+    parts.write_statistics(folder, number, {
+        "shard": shard.origin, "holds": work.columns.holds, "checkpoint": work.columns.checkpoint, **facts,
+        "images": images, "failed": failures.total(), "failures": kinds,
+        **({"confusion": counted} if work.class_names else {}), "seconds": round(time.monotonic() - began, 3),
+    })  # fmt: skip
+
+
+def _none(columns: parts.Columns) -> dict[str, np.ndarray]:
+    return {name: np.empty((0, *shape), dtype) for name, (dtype, shape) in columns.arrays.items()}
+
+
+def _kind(error: str) -> str:
+    """The kind of a reason: what stands before what is of one file alone."""
+    return re.split(r"[:;(]| from |, ", error)[0].strip() or "unknown"

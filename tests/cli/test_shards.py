@@ -1,0 +1,135 @@
+"""Shards on the command line: as DATA, and into folders of parts."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentcli.artifacts import read_latents
+
+pytest.importorskip("pyarrow")
+
+
+@pytest.fixture
+def digits(trained, tar, tmp_path):
+    """The test digits of ``trained`` as shards of thirty, each with its class."""
+    arrays = np.load(trained.test)
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for number in range(3):
+        members = []
+        for row in range(30 * number, 30 * (number + 1)):
+            Image.fromarray(arrays["data"][row]).save(folder / "0.png")
+            members.append((f"{row:09d}.png", (folder / "0.png").read_bytes()))
+            members.append((f"{row:09d}.json", json.dumps({"label": int(arrays["labels"][row])}).encode()))
+        tar(folder / f"{number:05d}.tar", members)
+    (folder / "0.png").unlink()
+    return folder
+
+
+SHARDS = "shards/{00000..00002}.tar"
+
+
+def test_shards_are_data_of_every_command(call, digits, trained, tiny):
+    done = call("classify", SHARDS, trained.vae, trained.gmm, "--json")
+    assert (done.code, done.json["images"], done.err) == (0, 90, "")
+    assert done.json["accuracy"] > 0.8
+    with Path("vae.csv").open(newline="") as table:
+        assert next(csv.DictReader(table))["File"] == "00000.tar/000000000.png"
+    two = call("classify", "shards/00000.tar", "shards/00002.tar", trained.vae, trained.gmm, "--json")
+    assert (two.code, two.json["images"]) == (0, 60)
+    assert call("train", SHARDS, *tiny).code == 0
+    assert call("fit-gmm", "shards", trained.vae, "-q").code == 0
+    assert call("evaluate", "shards/*.tar", trained.vae, "-q").code == 0
+    assert call("encode", SHARDS, trained.vae, "-q").code == 0
+    assert len(read_latents("latents.npz")) == 90
+
+
+def test_a_folder_of_encoded_parts_is_read_as_latents(call, digits, trained):
+    done = call("encode", SHARDS, trained.vae, "-o", "out/", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert done.json.items() >= {"images": 90, "failed": 0, "shards": 3, "shards_done_before": 0}.items()
+    assert done.json["written"] == ["out"]
+    again = call("encode", SHARDS, trained.vae, "-o", "out", "--json")
+    assert again.json["shards_done_before"] == 3
+    assert call("encode", SHARDS, trained.vae, "-q").code == 0
+    for command, more in {"fit-gmm": [], "fit-graph": [], "fit-probe": ["--probe", "knn"]}.items():
+        of_parts, of_file = (call(command, data, *more, "--json", "-q") for data in ("out", "latents.npz"))
+        assert (of_parts.code, of_parts.json["images"]) == (0, 90)
+        same = {"left_out_accuracy", "components", "dimensions"} & {*of_file.json}
+        assert {name: of_parts.json[name] for name in same} == {name: of_file.json[name] for name in same}
+    assert call("plot", "latent", "out", trained.vae, trained.gmm, "-q").code == 0
+    assert call("plot", "latent", "latents.npz", trained.vae, "-q").code == 0
+    assert call("classify", "out", "probe.pth", "--json").json["accuracy"] > 0.8
+    assert call("reconstruct", "out", trained.vae, "-q").code == 0
+    refused = call("fit-gmm", "out", "--classes", "1,4")
+    assert (refused.code, "--classes is of images" in refused.err) == (2, True)
+
+
+def test_classified_parts_are_scored(call, digits, trained):
+    whole = call("classify", SHARDS, trained.vae, trained.gmm, "--json").json
+    for share in ("1/2", "2/2"):
+        assert call("classify", SHARDS, trained.vae, trained.gmm, "-o", "out", "--part", share, "--json").code == 0
+    done = call("classify", SHARDS, trained.vae, trained.gmm, "-o", "out", "--json")
+    assert done.json["shards_done_before"] == 3
+    assert done.json["accuracy"] == pytest.approx(whole["accuracy"])
+    assert done.json["confusion_matrix"] == whole["confusion_matrix"]
+    gate = call("classify", SHARDS, trained.vae, trained.gmm, "-o", "out", "--fail-under", "accuracy=1.01")
+    assert gate.code == 7
+
+
+FAULTS = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:3000]), "empty": lambda path: path.write_bytes(b""),
+    "none": Path.unlink, "text": lambda path: path.write_text("no tar" * 999),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_shard_that_fails_is_told_in_three_lines_and_the_others_are_done(call, digits, trained, fault):
+    FAULTS[fault](digits / "00001.tar")
+    done = call("encode", SHARDS, trained.vae, "-o", "out", "--json")
+    assert (done.code, done.json["images"], done.json["shards_failed"]) == (3, 60, 1)
+    assert done.err.startswith("error: 1 of 3 shards cannot be read; 2 are done\n")
+    assert "shards/00001.tar" in done.err
+    assert len(done.err.splitlines()) == 3
+    assert sorted(path.name for path in Path("out").glob("*.json")) == ["part-00000.json", "part-00002.json"]
+
+
+def test_a_parquet_without_images_is_told_with_its_columns(call, digits, trained):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"picture_url": ["x"]}), "shards/00003.parquet")
+    done = call("encode", "shards", trained.vae, "-o", "out")
+    assert done.code == 3
+    assert "shards/00003.parquet has no column of images: expected" in done.err
+    assert "found picture_url (string)" in done.err
+    assert len(list(Path("out").glob("*.json"))) == 3
+
+
+def test_images_that_fail_are_told_by_kind(call, digits, trained, tar, png):
+    tar(digits / "00001.tar", [("1.png", png(0, 8)), ("2.png", b""), ("3.png", b"")])
+    done = call("encode", SHARDS, trained.vae, "-o", "out")
+    assert (done.code, done.err) == (0, "warning: 2 image(s) could not be read, and their rows say why: empty (2)\n")
+    tar(digits / "00001.tar", [(f"{number}.png", png(0, 8)) for number in (1, 2, 3)])
+    assert call("encode", SHARDS, trained.vae, "-o", "out", "--json").json["failed"] == 2
+    again = call("encode", SHARDS, trained.vae, "-o", "out", "--retry-failed", "--json")
+    assert (again.json["failed"], again.json["shards_done_before"]) == (0, 2)
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["--part", "1/2"], "--part is of shards that become a folder"),
+    (["--retry-failed"], "--retry-failed is of shards that become a folder"),
+    (["-o", "out", "--classes", "1"], "--classes is of images that are all read at once"),
+    (["-o", "out", "--figures", "x"], "--figures is of images"), (["-o", "out", "--max-bad", "2"], "--max-bad is of"),
+    (["-o", "out", "--part", "3/2"], "--part '3/2' is no i/n"),
+    (["-o", "shards"], "holds the shards that are read"),
+])  # fmt: skip
+def test_calls_that_make_no_sense_are_refused(call, digits, trained, arguments, told):
+    done = call("encode", SHARDS, trained.vae, *arguments)
+    assert (done.code, told in done.err) == (2, True), done.err
+    assert len(done.err.splitlines()) <= 3
+    assert not Path("out").exists()

