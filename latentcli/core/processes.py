@@ -12,8 +12,8 @@ Source: https://docs.pytorch.org/docs/stable/elastic/run.html and .../distribute
 import atexit
 import hashlib
 import os
+import time
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 PATIENCE = timedelta(minutes=30)
 """How long processes wait for one that has not ended and does not answer, as one that reads from a slower disk."""
 
-SILENCE = timedelta(seconds=3)
-"""How long the others give the first one to say why all of them end, before another does."""
+SILENCE = 3.0
+"""Seconds that the others give the first one to say why all of them end, before another does."""
 
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _meeting: Any = None  # torch.distributed.Store, once joined
@@ -64,8 +64,14 @@ def is_first() -> bool:
 
 
 def share(rows: int, of: int | None = None) -> slice:
-    """Which of so many rows are a process's (None: this one's): contiguous, and nearly as many as each other's."""
+    """Which of so many rows are a process's (None: this one's): contiguous, and nearly as many as each other's.
+
+    Raises:
+        UsageError: there are fewer rows than processes.
+    """
     number, processes = rank() if of is None else of, count()
+    if rows < processes:
+        raise UsageError(f"{rows} rows cannot be shared out to {processes} processes", None, f"start at most {rows}")
     return slice(rows * number // processes, rows * (number + 1) // processes)
 
 
@@ -138,9 +144,9 @@ def _is_to_speak() -> bool:
     if _meeting is None:  # what went wrong before they met went wrong in all
         return is_first()
     try:
-        if not is_first():
-            with suppress(RuntimeError):  # the first one has ended, or waits for this one
-                _meeting.wait(["spoken"], SILENCE)
+        end = time.monotonic() + (0.0 if is_first() else SILENCE)
+        while time.monotonic() < end and not _meeting.check(["spoken"]):
+            time.sleep(0.05)
         return bool(_meeting.add("spoken", 1) == 1)
     except RuntimeError:  # nobody knows who has spoken
         return True
