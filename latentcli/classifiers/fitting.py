@@ -16,6 +16,7 @@ from latentcli.core.stages import stage
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
     from latentcli.classifiers.graph.graph_classifier import GraphClassifier
+    from latentcli.classifiers.mixture.expectation_maximisation import Part
     from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
     from latentcli.classifiers.probes.probe import Probe
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @stage("fitting")
 def fit_mixture(
     latents: Latents, val: Latents | None = None, *, components: int | None = None, covariance: str | None = None,
-    labels_per_class: int | None = None, seed: int = 0, device: str = "cpu",
+    labels_per_class: int | None = None, seed: int = 0, device: str = "cpu", part: "Part | None" = None,
 ) -> "GaussianMixtureClassifier":  # fmt: skip
     """A Gaussian mixture of latents, whose components get their classes from the labelled ones.
 
@@ -35,6 +36,7 @@ def fit_mixture(
         covariance: "full", "tied", "diag" or "spherical"; None is "full".
         seed: of all draws.
         device: where expectation maximisation runs.
+        part: where processes share the fit out, which of all rows this one computes with; None: all.
 
     Returns:
         the fitted classifier, scikit-learn's contract, signed with the latents' checkpoint.
@@ -57,7 +59,9 @@ def fit_mixture(
     latents = labelled(latents, val, labels_per_class, seed)
     shape = {} if covariance is None else {"covariance_type": covariance}
     mixture: GaussianMixtureClassifier = CLASSIFIERS["gmm"](components, device=device, random_state=seed, **shape)
-    mixture.fit(latents.flat, latents.labels.texts, latents.posterior_variances, classes=latents.labels.names)
+    rows = slice(None) if part is None else part.rows
+    own = Latents({name: array[rows] for name, array in latents.arrays.items()}, latents.checkpoint)
+    mixture.fit(own.flat, latents.labels.texts, own.posterior_variances, classes=latents.labels.names, part=part)
     mixture.fitted_on_ = latents.checkpoint
     return mixture
 

@@ -59,6 +59,7 @@ def command(
     panel: str | None = None,
     examples: Sequence[str] = (),
     elsewhere: Mapping[str, str] | None = None,
+    shared: bool = False,
 ) -> Callable[[Command], Command]:
     """Register a function as a command, with ``-q``, ``-v``, its bundles of options laid out, and the guard.
 
@@ -68,18 +69,23 @@ def command(
         panel: of the help that it stands in.
         examples: calls that the help shows.
         elsewhere: arguments that messages may name and that other commands have, and what these call them.
+        shared: whether processes that ``torchrun`` starts share its work out; all other commands refuse them.
     """
 
     def register(function: Command) -> Command:
         bundles, parameters = _laid_out(inspect.signature(function))
         called_as = name or function.__name__.replace("_", "-")
+        if shared:
+            _sharing.append(called_as)
         line = f"latentcli {called_as}" if group is app else f"latentcli {group.info.name} {called_as}"
         spelled = {**(elsewhere or {}), **{parameter.name: _spelled(parameter) for parameter in parameters}}
 
         @functools.wraps(function)
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
+            from latentcli.core import processes
             from latentcli.numerics import allocator
 
+            quiet = quiet or not processes.is_first()
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
             console.verbosity.started, console.verbosity.spelled = time.monotonic(), spelled
             allocator.keep_freed()
@@ -89,6 +95,7 @@ def command(
 
             def called() -> None:
                 try:
+                    _meet(line, shared, str(typed.get("device")))
                     function(**arguments)
                 except LatentError as problem:
                     if (apart := places.list_apart(console.verbosity.line)) is not None:
@@ -112,6 +119,22 @@ def command(
         return function
 
     return register
+
+
+_sharing: list[str] = []
+"""Commands whose work processes share out."""
+
+
+def _meet(command: str, shared: bool, device: str) -> None:
+    """Have the processes meet that are to share a command's work out; a ``UsageError`` where it cannot be shared."""
+    from latentcli.core import processes
+
+    if processes.count() > 1 and not shared:
+        raise UsageError(
+            f"{command} does not share its work out to {processes.count()} processes",
+            f"torchrun is for: {', '.join(sorted(_sharing))}", f"call it once: {command}",
+        )  # fmt: skip
+    processes.join(device)
 
 
 def _laid_out(signature: inspect.Signature) -> tuple[dict[str, Any], list[inspect.Parameter]]:
@@ -165,6 +188,8 @@ def exit_code_of(run: Callable[[], None], output: Path | str | None = None) -> i
         run: the command.
         output: the file that it writes, of which the message says where it is an earlier run's.
     """
+    from latentcli.core import processes
+
     began = time.time()
     try:
         run()
@@ -173,7 +198,7 @@ def exit_code_of(run: Callable[[], None], output: Path | str | None = None) -> i
         console.error(console.in_options(str(problem)) + left)
         return problem.exit_code
     except KeyboardInterrupt as stop:
-        if str(stop):
+        if str(stop) and processes.speaks():
             console.note(console.in_options(str(stop)) + _left(output, began))
         return INTERRUPTED
     return 0

@@ -61,7 +61,11 @@ def printable(text: str) -> str:
 
 
 def error(message: str) -> None:
-    """An error, on stderr, in at most three lines."""
+    """An error, on stderr, in at most three lines; of several processes one tells it."""
+    from latentcli.core import processes
+
+    if not processes.speaks():
+        return
     with suppress(OSError):
         print(f"error: {printable(message)}", file=sys.stderr)
 

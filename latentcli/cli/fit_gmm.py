@@ -12,7 +12,7 @@ from latentcli.cli.app import LEARN, app, command
 @command(app, panel=LEARN, examples=[
     "latentcli fit-gmm latents.npz --labels-per-class 5",
     "latentcli fit-gmm photos vae.pth --labels labels.csv",
-])  # fmt: skip
+], shared=True)  # fmt: skip
 def fit_gmm(
     data: options.DataOrLatents,
     vae: options.CheckpointOfImages = None,
@@ -32,7 +32,9 @@ def fit_gmm(
     from latentcli import pictures
     from latentcli.artifacts.parameters import write_classifier
     from latentcli.classifiers.fitting import fit_mixture, labelled
+    from latentcli.classifiers.mixture.expectation_maximisation import Part
     from latentcli.cli import console, inputs
+    from latentcli.core import processes
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(output, given=[data, vae, val, reading.labels], folder=figures)
@@ -42,7 +44,10 @@ def fit_gmm(
         latents = latents.unlabelled().followed_by(of_val)
     inputs.tell_replaced(output, "-o", latents.checkpoint)
     latents = labelled(latents, None, labels_per_class, seed)
-    mixture = fit_mixture(latents, components=components, covariance=covariance, seed=seed, device=device)
+    part = Part(processes.share(len(latents)), processes.summed) if processes.count() > 1 else None
+    mixture = fit_mixture(latents, components=components, covariance=covariance, seed=seed, device=device, part=part)
+    if not processes.is_first():
+        return
     write_classifier(output, mixture.to_params())
     drawn = pictures.of_fit(figures, latents, mixture) if figures else []
     result = {"images": len(latents), **mixture.summary()}

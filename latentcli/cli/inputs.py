@@ -32,6 +32,7 @@ def images(
     """
     from latentcli.artifacts import write_bad_files
     from latentcli.cli import console
+    from latentcli.core import processes
     from latentcli.data import load
     from latentcli.formats.atomic import is_stream
 
@@ -39,7 +40,8 @@ def images(
     console.notes(loaded.notes)
     if loaded.bad_files:
         listed = (output.parent if output is not None and not is_stream(output) else Path()) / bad_files
-        write_bad_files(listed, loaded.bad_files)
+        if processes.is_first():
+            write_bad_files(listed, loaded.bad_files)
         console.note(f"warning: {len(loaded.bad_files)} file(s) could not be read and were skipped: see {listed}")
     return loaded
 

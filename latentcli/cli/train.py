@@ -18,7 +18,7 @@ FAMILYS_OWN = "By default what the model family takes."
     "latentcli train photos --image-size 224 --labels labels.csv --encoder efficientnet-lite0",
     "latentcli train mnist --model vqvae -o vqvae.pth --resume",
     "latentcli train photos --continue-from vae.pth --epochs 200 -o vae2.pth --gmm gmm2.pkl",
-], elsewhere={"covariance": "fit-gmm --covariance"})  # fmt: skip
+], elsewhere={"covariance": "fit-gmm --covariance"}, shared=True)  # fmt: skip
 def train(
     data: options.Data,
     val: options.Val = None,
@@ -67,6 +67,7 @@ def train(
     from latentcli.classifiers.mixture.semi_supervised import Collapsed
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core import device as devices
+    from latentcli.core import processes
     from latentcli.core.errors import FitError
     from latentcli.core.labels import labelled_per_class
     from latentcli.formats import own_files
@@ -106,6 +107,8 @@ def train(
             images, model=model, continue_from=begun, classes=len(naming.class_names) if named else 0, device=device,
             state=state, resume=training.resume, finished=ended, log=log, listener=listener, **settings,
         )  # fmt: skip
+    if not processes.is_first():
+        return
     written, mixture, latents, compared = [], None, None, {}
     if ended is None:
         training_progress.save(trained, output)

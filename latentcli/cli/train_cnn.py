@@ -14,7 +14,7 @@ from latentcli.cli.app import LEARN, app, command
     "latentcli train-cnn photos --labels labels.csv --hybrids hybrids.npz --labelled-fraction 0.25",
     "latentcli train-cnn photos --labels labels.csv --from vae.pth",
     "latentcli train-cnn photos --labels more.csv --continue-from cnn.pth -o cnn2.pth",
-])  # fmt: skip
+], shared=True)  # fmt: skip
 def train_cnn(
     data: options.Data,
     val: Annotated[
@@ -56,6 +56,7 @@ def train_cnn(
     from latentcli.artifacts.models import load_model
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core import device as devices
+    from latentcli.core import processes
     from latentcli.training import mixing
     from latentcli.training.train import train_cnn as train_classifier
 
@@ -80,6 +81,8 @@ def train_cnn(
             labels_per_class=labels_per_class, device=device, state=state, resume=training.resume, finished=ended,
             log=log, listener=listener, **settings,
         )  # fmt: skip
+    if not processes.is_first():
+        return
     if unseen := [name for name in trained.class_names if name not in labelled.labels.occurring]:
         console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")
     written: list[Path] = []

@@ -50,7 +50,7 @@ def start(name: str = "auto") -> "torch.device":
     import torch
 
     device = resolve(name)
-    if device.type == "cuda":
+    if device.type == "cuda" and not torch.cuda.is_initialized():
         threading.Thread(target=torch.zeros, args=(1,), kwargs={"device": device}, daemon=True).start()
     return device
 

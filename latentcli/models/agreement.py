@@ -10,6 +10,7 @@ from latentcli.core.settings import setting
 from latentcli.models.augmentation import MIRRORED, VIEWS, copies, distorted
 from latentcli.models.base import ModelConfig
 from latentcli.models.layers import dense
+from latentcli.numerics import shared_batches
 
 HIDDEN, OUTPUTS = 512, 128
 """Features of the projection's hidden layer and of its result."""
@@ -69,8 +70,13 @@ def disagreement(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
     Source: Chen et al. 2020 (SimCLR), equation 1.
     """
-    views = F.normalize(torch.cat([first, second]), dim=1)
-    logits = views @ views.T / temperature
-    logits = logits.masked_fill(torch.eye(len(views), dtype=torch.bool, device=views.device), -torch.inf)
-    partners = logits.diagonal(len(first))
+    own = F.normalize(torch.cat([first, second]), dim=1)
+    views, here = shared_batches.gathered(own), len(first)  # all 2N, of which ``own`` may be some
+    at, pairs = shared_batches.first(), shared_batches.whole(here)
+    logits = own @ views.T / temperature
+    themselves = torch.zeros(logits.shape, dtype=torch.bool, device=own.device)
+    themselves[:here].diagonal(at).fill_(True)
+    themselves[here:].diagonal(at + pairs).fill_(True)
+    logits = logits.masked_fill(themselves, -torch.inf)
+    partners = logits[:here].diagonal(at + pairs)
     return logits.logsumexp(dim=1).mean() - partners.mean()

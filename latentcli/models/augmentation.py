@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from latentcli.numerics.shared_batches import drawn
+
 CONTROL_POINTS = 4
 """A side of the grid whose displacements make the warp."""
 
@@ -115,8 +117,12 @@ def distorted(images: Tensor, how: Distortion, generator: torch.Generator, stren
     maps = affine_maps(images, how, generator, strength)
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)
     if how.warp:
-        shape = (len(images), 2, CONTROL_POINTS, CONTROL_POINTS)
-        control = torch.randn(shape, generator=generator, device=images.device)
+        control = drawn(
+            lambda rows: torch.randn(
+                rows, 2, CONTROL_POINTS, CONTROL_POINTS, generator=generator, device=images.device
+            ),
+            len(images),
+        )
         warp = F.interpolate(control, size=images.shape[2:], mode="bicubic", align_corners=True)
         grid = grid + strength * how.warp * warp.permute(0, 2, 3, 1)
     moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
@@ -143,7 +149,7 @@ def affine_maps(images: Tensor, how: Distortion, generator: torch.Generator, str
 
     As ``affine_grid`` takes them: rotation, scale, shear and shift, then a crop, then a mirror.
     """
-    count, device = len(images), images.device
+    count = len(images)
     uniform = _uniform(6, count, generator)  # rotation, 2 scales, shear, 2 shifts
     limits = (math.radians(how.rotation), how.scale, how.scale, how.shear, 2 * how.shift, 2 * how.shift)
     angle, log_x, log_y, shear, right, down = (
@@ -156,7 +162,7 @@ def affine_maps(images: Tensor, how: Distortion, generator: torch.Generator, str
     if how.area < 1:
         maps = maps @ _crops(count, how.area, generator)
     if how.flip is not None:
-        mirrored = torch.rand(count, generator=generator, device=device) < how.flip
+        mirrored = _chances(count, generator) < how.flip
         sign = torch.where(mirrored, -1.0, 1.0)
         maps = torch.stack([sign[:, None] * maps[:, 0], maps[:, 1]], dim=1)  # the first row maps to x
     return maps
@@ -175,8 +181,8 @@ def _crops(count: int, smallest: float, generator: torch.Generator) -> Tensor:
 
 def _recoloured(images: Tensor, how: Distortion, generator: torch.Generator, strength: float) -> Tensor:
     """Brightness, contrast, and of colour images saturation and hue, changed; within [0, 1]."""
-    count, device = len(images), images.device
-    on = (torch.rand(count, generator=generator, device=device) < JITTERED).to(images.dtype)
+    count = len(images)
+    on = (_chances(count, generator) < JITTERED).to(images.dtype)
     brightness, contrast, saturation, hue = (
         strength * (on * drawn)[:, None, None, None] for drawn in _uniform(4, count, generator)
     )
@@ -185,7 +191,7 @@ def _recoloured(images: Tensor, how: Distortion, generator: torch.Generator, str
     images = mean + (images - mean) * (1 + how.contrast * contrast)
     if images.shape[1] == 3:
         images = _turned(images, 2 * math.pi * how.hue * hue.flatten(), 1 + how.saturation * saturation.flatten())
-        losing = torch.rand(count, generator=generator, device=device) < how.grey
+        losing = _chances(count, generator) < how.grey
         images = torch.where(losing[:, None, None, None], _luma(images), images)
     return images.clamp(0, 1)
 
@@ -214,4 +220,9 @@ def _luma(images: Tensor) -> Tensor:
 
 def _uniform(rows: int, count: int, generator: torch.Generator) -> Tensor:
     """(rows, count) drawn evenly from [-1, 1]."""
-    return 2 * torch.rand(rows, count, generator=generator, device=generator.device) - 1
+    return 2 * drawn(lambda count: torch.rand(rows, count, generator=generator, device=generator.device), count, 1) - 1
+
+
+def _chances(count: int, generator: torch.Generator) -> Tensor:
+    """(count,) drawn evenly from [0, 1)."""
+    return drawn(lambda count: torch.rand(count, generator=generator, device=generator.device), count)

@@ -20,6 +20,7 @@ from latentcli.models.layers import NORMS, channels_last, pooled
 from latentcli.models.map_backbones import MAPS, ResidualBlock
 from latentcli.models.mixup import mixup
 from latentcli.models.pretrained import AROUND
+from latentcli.numerics.shared_batches import drawn
 
 OWN = "cnn"
 """The backbone that is no other model's."""
@@ -175,7 +176,12 @@ class CNN(PixelClassifier):
             images, targets = mixup(images, targets, config.mixup, generator)
         pooled = self.pooled(images)
         if self.training and config.dropout:
-            kept = torch.empty_like(pooled).bernoulli_(1 - config.dropout, generator=generator)
+            kept = drawn(
+                lambda rows: pooled.new_empty(rows, pooled.shape[1]).bernoulli_(
+                    1 - config.dropout, generator=generator
+                ),
+                len(pooled),
+            )
             pooled = pooled * kept / (1 - config.dropout)
         logits = self.last(pooled)
         accuracy = (logits.argmax(dim=1) == targets.argmax(dim=1)).float().mean()

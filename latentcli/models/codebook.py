@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from latentcli.models.layers import blocks
 from latentcli.models.quantiser import Quantised, Quantiser, counts_of, straight_through
 from latentcli.numerics.precision import widest_dtype
+from latentcli.numerics.shared_batches import picked, summed, whole
 
 LEARNING = ("ema", "gradient")
 """How the vectors learn: as moving averages of what is assigned to them, or by a loss of their own."""
@@ -97,15 +98,15 @@ class Codebook(Quantiser):
 
     @torch.no_grad()
     def _start(self, points: Tensor, generator: torch.Generator) -> None:
-        rows = torch.randperm(len(points), generator=generator, device=points.device)[: KMEANS_POINTS * self.size]
-        self.vectors.copy_(kmeans(points[rows], self.size, generator))
+        rows = torch.randperm(whole(len(points)), generator=generator, device=points.device)
+        self.vectors.copy_(kmeans(picked(points, rows[: KMEANS_POINTS * self.size]), self.size, generator))
         self.sums.copy_(self.vectors)
 
     @torch.no_grad()
     def _follow(self, points: Tensor, codes: Tensor, generator: torch.Generator, progress: float) -> None:
-        counts = counts_of(codes, self.size)
-        sums = torch.zeros_like(self.sums).index_add_(0, codes, points)
-        average = len(points) / self.size
+        counts = summed(counts_of(codes, self.size))
+        sums = summed(torch.zeros_like(self.sums).index_add_(0, codes, points))
+        average = whole(len(points)) / self.size
         done = self.updates.to(widest_dtype(points.device.type))
         rate = (1 - ((1 + done) / (10 + done)).clamp_max(self.decay)).to(
             points.dtype
@@ -116,7 +117,8 @@ class Codebook(Quantiser):
         if self.learning == "ema":
             self.vectors.copy_(self.sums / self.counts.clamp_min(1e-5)[:, None])
         if progress < REVIVAL_ENDS:
-            drawn = points[torch.randint(len(points), (self.size,), generator=generator, device=points.device)]
+            rows = torch.randint(whole(len(points)), (self.size,), generator=generator, device=points.device)
+            drawn = picked(points, rows)
             dead = self.counts < DEAD
             self.vectors.copy_(torch.where(dead[:, None], drawn, self.vectors))
             self.sums.copy_(torch.where(dead[:, None], drawn, self.sums))

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from latentcli.numerics.shared_batches import summed, whole
+
 LOG_VARIANCES = (-14.0, 10.0)
 """Bounds of log-variances, of posteriors and of priors, so that their exponentials are always finite."""
 
@@ -91,7 +93,7 @@ def mutual_information(first: Tensor, second: Tensor) -> Tensor:
 
     Source: Ji, Henriques & Vedaldi 2019 (invariant information clustering), equation 3.
     """
-    joint = first.T @ second / len(first)
+    joint = summed(first.T @ second) / whole(len(first))
     joint = ((joint + joint.T) / 2).clamp_min(1e-8)
     joint = joint / joint.sum()
     marginal = joint.sum(dim=1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from latentcli.numerics.shared_batches import summed, whole
+
 
 @dataclass(frozen=True)
 class Quantised:
@@ -76,6 +78,6 @@ def counts_of(codes: Tensor, size: int) -> Tensor:
 
 def perplexity(codes: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Two scalars: the exponential of the entropy of codes in 0 … K − 1, K = ``size``, and the fraction that occurs."""
-    frequencies = counts_of(codes.flatten(), size) / codes.numel()
+    frequencies = summed(counts_of(codes.flatten(), size)) / whole(codes.numel())
     entropy = torch.special.entr(frequencies).sum()
     return entropy.exp(), (frequencies > 0).float().mean()

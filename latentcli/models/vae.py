@@ -29,6 +29,7 @@ from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
 from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_information
 from latentcli.models.pretrained import AROUND
 from latentcli.numerics import metrics
+from latentcli.numerics.shared_batches import drawn, gathered
 
 LOW_DIMENSIONS = 4
 """Latent dimensions up to which the decoder has to vary sharply to reach all images: a ``LowDimensionalVAE``."""
@@ -309,7 +310,7 @@ class VAE(LatentModel):
         all_means, all_log_variances = self.posterior_of(batch)
         mean, log_variance = all_means[:count], all_log_variances[:count]
         deviation = (0.5 * log_variance).exp()
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = _noise_like(mean, generator)
         latents = mean + deviation * noise
         logits = self._logits_of_draws(self._blurred(latents, generator), deviation)
         nats = losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean()
@@ -322,7 +323,7 @@ class VAE(LatentModel):
             total = total - config.information * terms["information"]
         if agreeing:
             spread = (0.5 * all_log_variances[pair, :read]).exp()
-            noise = torch.randn(spread.shape, generator=generator, device=mean.device)
+            noise = _noise_like(spread, generator)
             first, second = self.run(all_means[pair, :read] + spread * noise, self.projection).chunk(2)
             terms["disagreement"] = disagreement(first, second, config.temperature)
             total = total + config.agreement * terms["disagreement"]
@@ -353,7 +354,10 @@ class VAE(LatentModel):
         """
         if not (self.training and self.config.details):
             return latents
-        chosen, strength = torch.rand(2, len(latents), 1, generator=generator, device=latents.device)
+        device = latents.device
+        chosen, strength = drawn(
+            lambda rows: torch.rand(2, rows, 1, generator=generator, device=device), len(latents), 1
+        )
         strength = torch.where(chosen < BLURRED, strength, 0.0)
         read, details = latents.split([self.config.read_dimensions, self.config.details], dim=1)
         return torch.cat([read, (1 - strength) * details], dim=1)
@@ -425,7 +429,7 @@ class LowDimensionalVAE(VAE):
         with torch.no_grad():
             kl = self._kl(latents, 2 * deviation.log()).mean()
         if self.training:
-            noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+            noise = _noise_like(latents, generator)
             latents = latents + MEMORY_NOISE * deviation * noise
         logits = self._logits_of_draws(latents, deviation)
         nats = losses.reconstruction(self.config.loss, logits, images, self.config.ssim_weight).mean()
@@ -434,7 +438,10 @@ class LowDimensionalVAE(VAE):
     def _logits_of_draws(self, latents: Tensor, deviation: Tensor) -> Tensor:
         logits = super()._logits_of_draws(latents, deviation)
         if self.training:
-            self._batch = (latents.detach(), deviation.detach(), torch.sigmoid(logits.detach()))
+            latents, deviation, images = (
+                gathered(each) for each in (latents.detach(), deviation.detach(), torch.sigmoid(logits.detach()))
+            )
+            self._batch = latents, deviation, images
         return logits
 
     def phase(self, progress: float) -> Hashable:
@@ -468,6 +475,13 @@ class _Measuring:
 
     def result(self) -> dict[str, Any]:
         return {"kl": self._kl / self._images, "active_units": self._spread.active_units}
+
+
+def _noise_like(latents: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise for latents (N, D)."""
+    return drawn(
+        lambda rows: torch.randn(rows, latents.shape[1], generator=generator, device=latents.device), len(latents)
+    )
 
 
 def _forget_search(model: LowDimensionalVAE, incompatible_keys: object) -> None:

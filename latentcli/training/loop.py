@@ -10,16 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from latentcli.core import processes
 from latentcli.core.device import memory_for
-from latentcli.core.errors import FitError, OutputError
+from latentcli.core.errors import FitError, OutputError, UsageError
 from latentcli.core.progress import Progress, silent
 from latentcli.models.base import Model
 from latentcli.numerics.batches import DeviceImages, to_device
 from latentcli.numerics.linear import FastLinear
 from latentcli.numerics.random import generator_for
+from latentcli.numerics.shared_batches import share_statistics
 from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.steps import Means, Steps, as_loss_takes_them
+from latentcli.training.whole_batch import averaged, shared_out
 
 State = dict[str, Any]
 """Plain values and tensors from which a run resumes as if it had never stopped."""
@@ -76,6 +79,9 @@ class Run:
     interrupted and resumed. On CUDA they do not: ``index_add_`` (the codebook's moving averages), bincount and the
     backward pass of cuDNN's convolutions add up in no fixed order.
 
+    Where there are several ``processes`` each has its rows of each batch, and all that the losses make of the batch as
+    a whole is made of all of it: the run is the same to rounding with any number of them.
+
     Args:
         model: on its device; its weights are trained in place, and end as the best by validation loss, or the last.
         examples: images alone, (N, C, H, W) uint8, N ≥ 2, of which the config says how many are held out; or with
@@ -100,6 +106,8 @@ class Run:
         self.epochs = config.epochs_for(self.images_per_epoch, math.prod(examples.images.shape[1:]))
         self.batch_size = config.batch_size_for(self.images_per_epoch)
         self.steps_per_epoch = config.steps_for(self.images_per_epoch)
+        if processes.count() > 1:
+            self._share_out()
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] | None = None
@@ -107,7 +115,18 @@ class Run:
             self._restore(state)
         targets = None if examples.targets is None else torch.from_numpy(examples.targets).to(self.device)
         known = model.prepare(self.images, fresh and state is None, progress)
+        processes.as_first(model.state_dict().values())
         self.beside = [rows for rows in (targets, known) if rows is not None]
+
+    def _share_out(self) -> None:
+        """Have the processes share out each batch; a ``UsageError`` if one would get none of it."""
+        smallest, count = self.images_per_epoch // self.steps_per_epoch, processes.count()
+        if smallest < count:
+            raise UsageError(
+                f"batches of {smallest} of {self.images_per_epoch} images cannot be shared out to {count} processes",
+                "expected one image or more for each", f"start at most {smallest}, or take a larger `batch_size`",
+            )  # fmt: skip
+        share_statistics(self.model)
 
     @property
     def total_steps(self) -> int:
@@ -129,6 +148,7 @@ class Run:
             FitError: the loss or its gradient is not finite; the state before that step was restored and saved.
             UsageError: the device's memory does not suffice for batches of this size.
             Interrupted: ``callbacks.interrupted`` said so; the state was saved.
+            ProcessLost: another process has ended; ``state`` is that before the step.
         """
         fewer = max(2, self.batch_size // 2)
         remedy = f"take a smaller `batch_size`, such as {fewer}, or the `device` cpu"
@@ -145,6 +165,8 @@ class Run:
         callbacks.on_start(self.epochs, self.images_per_epoch, done)
         saved_at = asked_at = time.monotonic()
         begun, unseen = self.step, 0
+        if self.step > len(self.history) * self.steps_per_epoch and self.step % self.steps_per_epoch == 0:
+            self._end_epoch(self.step // self.steps_per_epoch - 1)  # it was lost there, see ``processes.ProcessLost``
 
         def ask() -> None:
             seen = self.steps.seen()
@@ -205,7 +227,8 @@ class Run:
     def _take_step(self, rows: np.ndarray) -> None:
         """Take one step of the optimiser."""
         fraction, middle = self.step / self.total_steps, (self.step + 0.5) / self.total_steps
-        self.steps.take(self._batch(rows), self.step, learning_rate(self.config, middle), fraction)
+        with shared_out(len(rows)) as own:
+            self.steps.take(self._batch(rows[own]), self.step, learning_rate(self.config, middle), fraction)
         self.step += 1
 
     def _refuse_step(self, step: int, callbacks: Callbacks) -> None:
@@ -240,7 +263,9 @@ class Run:
         for start in range(0, len(held_out), size):
             rows = held_out[start : start + size]
             generator = generator_for(self.config.seed, "validation", start, self.device)
-            sums.add(self.model.loss(as_loss_takes_them(self._batch(rows)), generator, 1.0), len(rows))
+            with shared_out(len(rows)) as own:
+                losses = self.model.loss(as_loss_takes_them(self._batch(rows[own])), generator, 1.0)
+                sums.add(averaged(losses), len(rows))
         return sums.result()
 
     def _out_of_patience(self) -> bool:

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.core import processes
 from latentcli.core.errors import OutputError
+from latentcli.core.processes import ProcessLost
 from latentcli.core.progress import Listener
 from latentcli.core.stages import stage
 from latentcli.formats import locks
@@ -33,7 +35,9 @@ def fit(
 ) -> list[dict[str, float]]:  # fmt: skip
     """Train a network in place.
 
-    SIGINT and SIGTERM stop it between two steps, and what was trained so far is kept in ``state``.
+    SIGINT and SIGTERM stop it between two steps, and what was trained so far is kept in ``state``. Where there are
+    several processes, one of them that gets such a signal stops all, at the same step. The first one alone writes and
+    is listened to; it resumes with any number of processes. ``state`` is a file that all of them can read.
 
     Args:
         network, examples, config, fresh: as ``Run`` takes them.
@@ -51,11 +55,13 @@ def fit(
         UsageError: the state is that of a run with other settings or data.
         ModelFileError: the file of the state is damaged, unsafe, or of an unknown version.
         OutputError: the log cannot be written, nor the state of a run that stops; or another run is writing it.
+        ProcessLost: another process has ended.
     """
-    listener = listener or Listener()
+    first = processes.is_first()
+    listener, log = (listener or Listener(), log) if first else (Listener(), None)
     if log is not None:
         check_writable(log)
-    with locks.exclusive(state) if state is not None else nullcontext():
+    with locks.exclusive(state) if state is not None and first else nullcontext():
         saved = None
         if state is not None and not resume and state.exists():
             listener.starting_over(state)
@@ -68,18 +74,41 @@ def fit(
                 listener.nothing_to_resume(state)
 
         def save(values: dict[str, Any]) -> None:
-            if state is not None:
+            if state is not None and writes():
                 TRAINING_STATE.write(state, {"state": {"identity": dict(identity), "run": values}})
 
+        if processes.count() > 1:
+            device = next(network.parameters()).device.type
+            processes.check_alike(json.dumps([identity, saved and saved["step"], device], sort_keys=True, default=str))
+        writes = processes.is_first
         run = Run(network, examples, config, saved, fresh, listener.preparing)
         lines = _Log(log, run.history, listener)
         try:
             with stop_requests() as interrupted:
-                return run.fit(Callbacks(
-                    listener.started, lines.on_step, lines.on_epoch, save, listener.unwritten, interrupted
-                ))  # fmt: skip
+                try:
+                    return run.fit(Callbacks(
+                        listener.started, lines.on_step, lines.on_epoch, save, listener.unwritten,
+                        lambda: processes.any_of(interrupted()),
+                    ))  # fmt: skip
+                except ProcessLost as lost:
+                    if run.device.type == "cpu":  # CUDA still waits for it
+                        writes = processes.speaks
+                        save(run.state())
+                    raise _without(lost, run, state) from lost
         except Interrupted as stop:
+            processes.together()  # the state is written
             raise Interrupted(f"{stop}" + ("" if state is None else "; `resume` goes on from there")) from None
+
+
+def _without(lost: ProcessLost, run: Run, state: Path | None) -> ProcessLost:
+    """The error that ends a run that has lost a process."""
+    kept = "no state was asked for"
+    if state is not None and run.device.type == "cpu":
+        kept = f"the state after step {run.step} of {run.total_steps} was kept"
+    elif state is not None:
+        kept = f"the state was last kept within the {run.config.save_every:g} seconds before"
+    remedy = None if state is None else "go on with `resume`, and any number of processes"
+    return ProcessLost(lost.problem, kept, remedy)
 
 
 class _Log:

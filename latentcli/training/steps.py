@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from latentcli.core.processes import ProcessLost
 from latentcli.models.base import LossTerms, Model
 from latentcli.numerics.batches import as_floats
 from latentcli.numerics.linear import FastLinear
@@ -14,7 +15,9 @@ from latentcli.numerics.optimizer import AdamW
 from latentcli.numerics.precision import widest_dtype
 from latentcli.numerics.random import seed_of
 from latentcli.numerics.replay import Replayer
+from latentcli.numerics.shared_batches import is_shared, whole
 from latentcli.training.config import TrainingConfig
+from latentcli.training.whole_batch import backward
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Steps:
         """Take one step.
 
         Args:
-            batch: images (N, C, H, W) uint8, and what the loss needs besides them, if anything.
+            batch: images (N, C, H, W) uint8, and what the loss needs besides them, if anything; of a batch that is
+                shared out the rows at hand.
             number: of the step in the run, from 0: its randomness depends on it, and on the seed, alone.
             lr: the learning rate.
             fraction: of training that is done.
@@ -64,7 +68,7 @@ class Steps:
         def step(*batch: Tensor) -> None:
             self._step(batch, fraction)
 
-        self.replayer(step, batch, self.model.phase(fraction))
+        self.replayer(step, batch, None if is_shared() else self.model.phase(fraction))
 
     def seen(self) -> Seen:
         """How the steps went; waits for the device."""
@@ -73,10 +77,15 @@ class Steps:
 
     def _step(self, batch: Sequence[Tensor], fraction: float) -> None:
         before = [tensor.clone() for tensor in self.forward_buffers]
-        with FastLinear():
-            losses = self.model.loss(as_loss_takes_them(batch), self.generator, fraction)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()
+        try:
+            with FastLinear():
+                losses = self.model.loss(as_loss_takes_them(batch), self.generator, fraction)
+            self.optimizer.zero_grad(set_to_none=True)
+            losses = backward(losses, list(self.model.parameters()))
+        except ProcessLost:  # the step is not taken
+            for tensor, old in zip(self.forward_buffers, before, strict=True):
+                tensor.copy_(old)
+            raise
         with torch.no_grad():
             norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
             self.loss.copy_(losses.total)
@@ -86,7 +95,7 @@ class Steps:
             for tensor, old in zip(self.forward_buffers, before, strict=True):
                 torch.where(good, tensor, old, out=tensor)
             self.model.step_taken(good)
-            self.sums.add(losses, len(batch[0]), good)
+            self.sums.add(losses, whole(len(batch[0])), good)
             self.taken += good
 
     def _optimise(self, good: Tensor) -> None:

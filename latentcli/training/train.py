@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from latentcli.core import device as devices
+from latentcli.core import processes
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Listener
@@ -355,6 +356,7 @@ def trained(
         again += "`start`" if family in PIXEL_CLASSIFIERS else "`continue_from`"
         check_same(identity_of(finished), run, f"the run of {finished.name}, which has ended,", again, MAY_DIFFER)
         return finished
+    processes.join(device)
     state, log = (None if each is None else Path(each) for each in (state, log))
     listener = listener or Listener()
     network = create(family, network_config, loop_config.seed, devices.resolve(device))

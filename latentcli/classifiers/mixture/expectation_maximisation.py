@@ -3,7 +3,7 @@
 Only sums over the samples are kept: the sufficient statistics, and the log likelihood. The sums run on the CPU in
 numpy, which is faster there, chunks side by side on as many threads as numpy has; or on an accelerator in torch. They
 are added up in the order of the chunks, so that the number of threads does not change them. The maximisation step is
-small and always numpy.
+small and always numpy. Several processes may have some of the samples each, a ``Part``: then the sums are over all.
 
 Source: Dempster, Laird & Rubin 1977; Nigam, McCallum, Thrun & Mitchell 2000, section 5, for the labelled samples.
 """
@@ -31,49 +31,81 @@ class CollapsedComponent(Exception):
         self.component = component
 
 
+class Part(NamedTuple):
+    """The samples of one process, where several share them out.
+
+    Attributes:
+        rows: of all samples those of this process; each belongs to one of them.
+        add_up: the sum of an array over all processes, the same bytes in each.
+    """
+
+    rows: slice
+    add_up: Callable[[np.ndarray], np.ndarray]
+
+
 class Samples:
     """Points and labels, read a chunk at a time, float64, from the points' mean.
 
     Args:
-        points: (N, D) float; may be memory-mapped, and is never copied whole.
-        labels: (N,) int, indices of classes, or ``UNLABELLED``.
+        points: (N, D) float; may be memory-mapped, and is never copied whole. Of a ``part`` these, (n, D).
+        labels: (N,) int, indices of classes, or ``UNLABELLED``; those of all samples also where points are a part.
         chunk_size, device: points at a time; ``"cpu"``, where numpy computes, or a torch device's name.
+        part: which samples the points are of; None: all.
 
     Attributes:
-        origin, variances: (D,) of the points, origin being their mean.
+        own_labels: (n,) of the points.
+        origin, variances: (D,) of all points, origin being their mean.
         scale: (D,) the variances, a dead dimension's raised to a trace of the others', so that nothing divides by 0.
         finite: whether all coordinates are.
     """
 
-    def __init__(self, points: np.ndarray, labels: np.ndarray, chunk_size: int, device: str = "cpu") -> None:
+    def __init__(
+        self, points: np.ndarray, labels: np.ndarray, chunk_size: int, device: str = "cpu", part: Part | None = None
+    ) -> None:
+        self.rows, self.add_up = part or Part(slice(0, len(labels)), lambda array: array)
+        self.own_labels = labels[self.rows]
         self.points, self.labels, self.chunk_size, self.device = points, labels, chunk_size, device
         self.xp = _namespace(device)
         self._resident: list[tuple[Any, Any]] | None = None
         # The variance in a second pass, from the mean: a single pass over squares loses all digits far from 0.
         with np.errstate(over="ignore", invalid="ignore"):
             self.origin = np.zeros(points.shape[1])
-            self.origin = sum((chunk.sum(axis=0) for chunk, _ in self._read()), self.origin) / len(points)
+            total = sum((chunk.sum(axis=0) for chunk, _ in self._read()), self.origin)
+            self.origin = self.add_up(total) / len(self)
             squares = sum(((chunk**2).sum(axis=0) for chunk, _ in self._read()), np.zeros(points.shape[1]))
-            self.variances = squares / len(points)
+            self.variances = self.add_up(squares) / len(self)
         self.scale = np.maximum(self.variances, 1e-24 * self.variances.mean())
         self.finite = bool(np.isfinite(self.origin).all() and np.isfinite(self.variances).all())
 
     def __len__(self) -> int:
-        return len(self.points)
+        return len(self.labels)
+
+    def take(self, numbers: np.ndarray) -> np.ndarray:
+        """(n, D) float64: the points of the samples with these numbers (n,), whichever process has them."""
+        own = (numbers >= self.rows.start) & (numbers < self.rows.stop)
+        found = np.zeros((len(numbers), self.points.shape[1]))
+        found[own] = self.points[numbers[own] - self.rows.start]
+        return self.add_up(found)
+
+    def gathered(self, values: np.ndarray) -> np.ndarray:
+        """(N,) float64: of all samples what this process knows of its own, (n,)."""
+        found = np.zeros(len(self))
+        found[self.rows] = values
+        return self.add_up(found)
 
     def _read(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         yield from map(self._chunk, range(0, len(self.points), self.chunk_size))
 
     def _chunk(self, start: int) -> tuple[np.ndarray, np.ndarray | None]:
         rows = slice(start, start + self.chunk_size)
-        labels = self.labels[rows]
+        labels = self.own_labels[rows]
         points = np.asarray(self.points[rows], dtype=np.float64) - self.origin
         return points, labels if (labels != UNLABELLED).any() else None
 
     def each(self, compute: Callable[..., Result]) -> Iterator[Result]:
         """What ``compute`` makes of the points and labels of each of the ``chunks``, in their order."""
         if self.xp is np:
-            starts = range(0, len(self), self.chunk_size)
+            starts = range(0, len(self.points), self.chunk_size)
             return side_by_side(lambda start: compute(*self._chunk(start)), starts)
         return (compute(*chunk) for chunk in self.chunks())
 
@@ -138,7 +170,10 @@ def expectation(samples: Samples, mixture: Mixture, component_classes: np.ndarra
     statistics, shared, total = totals
     if xp is not np:
         statistics, shared = statistics.cpu().numpy(), shared.cpu().numpy()
-    return Expectation(statistics, float(total) / len(samples), shared)
+    sums = np.concatenate([statistics.ravel(), shared.ravel(), [float(total)]])
+    statistics, shared, total = np.split(samples.add_up(sums), [statistics.size, statistics.size + shared.size])
+    count = len(mixture.weights)
+    return Expectation(statistics.reshape(count, -1), float(total[0]) / len(samples), shared.reshape(count, count))
 
 
 @dataclass

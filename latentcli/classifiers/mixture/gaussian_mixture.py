@@ -15,7 +15,7 @@ from latentcli.classifiers.checks import InvalidSetting, NotConverged, check_fin
 from latentcli.classifiers.chunks import rows_at_once
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
-from latentcli.classifiers.mixture.expectation_maximisation import Samples
+from latentcli.classifiers.mixture.expectation_maximisation import Part, Samples
 from latentcli.classifiers.mixture.gaussians import ClassGaussians, Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.semi_supervised import Settings, check_samples, fit_best
 from latentcli.core.device import computing
@@ -62,7 +62,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
 
     def fit(
         self, X: np.ndarray, y: np.ndarray | None = None, posterior_variances: np.ndarray | None = None,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None, part: Part | None = None,
     ) -> Self:  # fmt: skip
         """Fit the mixture to points, some or all of which may carry a label.
 
@@ -72,6 +72,8 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
             posterior_variances: (N, D) of each point, where X are the means of distributions: ``class_gaussians_``
                 include these variances. None: the points have none.
             classes: the order that ``classes_`` is to have, as for ``encode_labels``.
+            part: where processes share the points out, which of them X, and ``posterior_variances``, are; y are all
+                labels. Each of the processes calls this, and each has the whole mixture in the end. None: all.
 
         Raises:
             UsageError: a setting is out of range.
@@ -80,30 +82,36 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         """
         settings, device = self._settings(), computing(self.device)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
-        names, labels = np.arange(0), np.full(len(X), UNLABELLED)
+        count = len(X)
+        if part is not None:
+            count = int(part.add_up(np.array(len(X))))
+        names, labels = np.arange(0), np.full(count, UNLABELLED)
         if y is not None:
-            names, labels = encode_labels(y, len(X), classes)
+            names, labels = encode_labels(y, count, classes)
         wide = X.shape[1] > settings.max_dimensions
         chunk_size = settings.chunk_size or (1024 if device == "cpu" else 65536)
-        samples = Samples(X, labels, rows_at_once(X.shape[1]) if wide else chunk_size, device)
+        samples = Samples(X, labels, rows_at_once(X.shape[1]) if wide else chunk_size, device, part)
         check_samples(samples, settings.n_components or max(len(names), 1), len(names))
         projection = None
         if wide:
             projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.random_state))
-            samples = Samples(projection.transform(X), labels, chunk_size, device)
+            samples = Samples(projection.transform(X), labels, chunk_size, device, part)
         fit = fit_best(samples, len(names), settings, names.tolist())
         components = fit.component_classes
         self._adopt(fit.mixture, projection, components, names if len(names) else np.arange(len(components)))
         self.fitted_on_, self.class_gaussians_, self._learned_from = "", None, None
         if len(names):
-            known = np.flatnonzero(labels != UNLABELLED)
+            known = np.flatnonzero(samples.own_labels != UNLABELLED)
             widths = None if posterior_variances is None else np.asarray(posterior_variances)[known]
             if widths is not None and projection is not None:
                 widths = widths @ projection.directions.T**2
+            self.class_gaussians_ = ClassGaussians.of(
+                samples.points[known], samples.own_labels[known], len(names), widths, samples.add_up
+            )
+            known = np.flatnonzero(labels != UNLABELLED)
             kept = known[first_of_each(labels[known])]
-            self._learned_from = np.asarray(samples.points[kept], np.float32), labels[kept]
-            self.class_gaussians_ = ClassGaussians.of(samples.points[known], labels[known], len(names), widths)
-        densities = self._of_reduced(samples.points, 0, log_sum)
+            self._learned_from = samples.take(kept).astype(np.float32), labels[kept]
+        densities = samples.gathered(self._of_reduced(samples.points, 0, log_sum))
         self.log_density_quantiles_ = np.quantile(densities, np.linspace(0, 1, mixture_params.QUANTILES))
         self.log_likelihoods_ = np.array(fit.log_likelihoods)
         self.lower_bound_ = fit.log_likelihoods[-1]

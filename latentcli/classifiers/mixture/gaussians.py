@@ -15,6 +15,7 @@ log densities right to 1e-9.
 Source: Bishop 2006, sections 2.4 and 9.2; Hastie, Tibshirani & Friedman 2009, section 4.3.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -154,16 +155,21 @@ class ClassGaussians:
 
     @classmethod
     def of(
-        cls, points: np.ndarray, labels: np.ndarray, count: int, posterior_variances: np.ndarray | None = None
-    ) -> "ClassGaussians":
+        cls, points: np.ndarray, labels: np.ndarray, count: int, posterior_variances: np.ndarray | None = None,
+        add_up: Callable[[np.ndarray], np.ndarray] = lambda array: array,
+    ) -> "ClassGaussians":  # fmt: skip
         """By the law of total variance: the mean of the posterior variances, plus the variance of the posterior means.
 
-        Each of the classes 0 … count − 1 is the label of one point (N, D) or more.
+        Each of the classes 0 … count − 1 is the label of one point (N, D) or more; ``add_up`` makes sums those over
+        all processes, where each has some of the points.
         """
         within = np.zeros_like(points, dtype=np.float64) if posterior_variances is None else posterior_variances
         members = [labels == label for label in range(count)]
-        means = np.array([points[rows].mean(axis=0, dtype=np.float64) for rows in members])
-        variances = np.array([within[rows].mean(0) + points[rows].var(0, dtype=np.float64) for rows in members])
+        sizes = add_up(np.array([rows.sum() for rows in members]))[:, None]
+        means = add_up(np.array([points[rows].sum(axis=0, dtype=np.float64) for rows in members])) / sizes
+        spread = [((points[rows] - mean) ** 2).sum(axis=0) for rows, mean in zip(members, means, strict=True)]
+        own = add_up(np.array([within[rows].sum(axis=0) for rows in members]))
+        variances = own / sizes.astype(own.dtype) + add_up(np.array(spread)) / sizes
         typical = np.maximum(variances.mean(axis=0), means.var(axis=0))
         floor = _MIN_VARIANCE * np.where(typical > 0, typical, max(float(typical.mean()), 1e-12))
         return cls(means, np.maximum(variances, floor))

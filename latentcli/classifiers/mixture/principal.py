@@ -46,17 +46,17 @@ def fit(samples: Samples, dimensions: int, generator: np.random.Generator) -> Pr
     The points are finite and not all the same; products are in their own precision. The first plane is drawn.
     """
     points, precision = samples.points, samples.points.dtype
-    count, width = points.shape
+    count, width = len(samples), points.shape[1]
     scale = precision.type(np.sqrt(samples.variances.sum()))  # so that no square leaves the range of float32
     origin = samples.origin.astype(precision)
 
     def through_covariance(plane: np.ndarray) -> np.ndarray:
         result = np.zeros(plane.shape)
         plane, step = plane.astype(precision), rows_at_once(width)
-        for first in range(0, count, step):
+        for first in range(0, len(points), step):
             some = (points[first : first + step] - origin) / scale
             result += some.T @ (some @ plane)
-        return result / count
+        return samples.add_up(result) / count
 
     plane = np.linalg.qr(generator.standard_normal((width, min(dimensions + _OVERSAMPLING, width))))[0]
     for _ in range(_ITERATIONS):

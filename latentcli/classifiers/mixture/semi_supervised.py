@@ -124,7 +124,7 @@ def _told(collapse: CollapsedComponent, samples: Samples, settings: Settings, na
         fewer = f"ask for fewer `components` than {components}, or " if components > 1 else ""
         found = f"found {count} images for {components} Gaussians of {samples.points.shape[1]} dimensions"
         return Collapsed(f"the mixture collapsed: {collapse}", found, f"{fewer}take `covariance` tied")
-    members = [samples.points[np.flatnonzero(samples.labels == label)] for label in range(len(names))]
+    members = [samples.take(np.flatnonzero(samples.labels == label)) for label in range(len(names))]
     alike = [label for label, own in enumerate(members) if (own == own[:1]).all()]
     remedy = "label more images of such a class, that differ, or take `covariance` tied, the same for all classes"
     if collapse.component not in alike:
@@ -152,7 +152,7 @@ def responsibilities(points: np.ndarray, mixture: Mixture, origin: np.ndarray) -
 
 def class_entropy(samples: Samples, fit: Fit, classes: int) -> float:
     """Nats: the entropy of p(class | z), mean over samples taken evenly from the data."""
-    points = samples.points[:: max(1, len(samples) // _JUDGED_ON)]
+    points = samples.take(np.arange(0, len(samples), max(1, len(samples) // _JUDGED_ON)))
     posterior = np.eye(classes)[:, fit.component_classes] @ responsibilities(points, fit.mixture, samples.origin)
     return float(-(posterior * np.log(np.maximum(posterior, 1e-300))).sum(axis=0).mean())
 
@@ -187,8 +187,10 @@ def _fit(samples: Samples, begin: Mixture, classes: int, settings: Settings) -> 
 def labelled_mass(samples: Samples, mixture: Mixture, classes: int) -> np.ndarray:
     """(K, classes) responsibilities, summed over the labelled samples of each class."""
     mass = np.zeros((len(mixture.weights), classes))
-    labelled = np.flatnonzero(samples.labels != UNLABELLED)
+    labelled = np.flatnonzero(samples.own_labels != UNLABELLED)
     for start_row in range(0, len(labelled), samples.chunk_size):
         rows = labelled[start_row : start_row + samples.chunk_size]
-        mass += responsibilities(samples.points[rows], mixture, samples.origin) @ np.eye(classes)[samples.labels[rows]]
-    return mass
+        mass += (
+            responsibilities(samples.points[rows], mixture, samples.origin) @ np.eye(classes)[samples.own_labels[rows]]
+        )
+    return samples.add_up(mass)

@@ -27,7 +27,7 @@ def start(
     """
     dimensions = samples.points.shape[1]
     rows = np.sort(generator.permutation(len(samples))[:_MAX_SUBSAMPLE])
-    points = np.asarray(samples.points[rows], dtype=np.float64)
+    points = samples.take(rows)
     overall = np.cov(points.T, bias=True).reshape(dimensions, dimensions) + np.diag(1e-6 * samples.scale)
     whiten = np.linalg.inv(np.linalg.cholesky(overall)).T
     means, covariance = np.empty((0, dimensions)), overall
@@ -65,6 +65,7 @@ def _within_classes(
         products += points.T @ points
     if xp is not np:
         counts, sums, products = (total.cpu().numpy() for total in (counts, sums, products))
+    counts, sums, products = map(samples.add_up, (counts, sums, products))
     means = sums / counts[:, None]
     scatter = products - (means * counts[:, None]).T @ means
     covariance = (scatter + dimensions * 0.1 * overall) / (counts.sum() - classes + dimensions)
@@ -77,7 +78,7 @@ def _prototypes(samples: Samples, classes: int, generator: np.random.Generator) 
     if len(rows) > _MAX_PROTOTYPES:
         rows, each = generator.permutation(rows), max(1, _MAX_PROTOTYPES // classes)
         rows = np.sort(np.concatenate([rows[samples.labels[rows] == one][:each] for one in range(classes)]))
-    return np.asarray(samples.points[rows], dtype=np.float64), samples.labels[rows]
+    return samples.take(rows), samples.labels[rows]
 
 
 def _spread(
