@@ -42,10 +42,8 @@ class ProcessLost(FitError):
 
 
 def _number(name: str, default: int) -> int:
-    text = os.environ.get(name, str(default))
-    if not text.isdecimal():
-        raise UsageError(f"{name} is {text!r} in the environment", "expected a number, as torchrun sets it")
-    return int(text)
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() else default
 
 
 def count() -> int:
@@ -85,6 +83,10 @@ def join(device: str = "auto") -> None:
         UsageError: they do not meet, or there are not enough devices.
     """
     global _meeting
+    for name in (*_NEEDED, "LOCAL_RANK") if all(each in os.environ for each in _NEEDED) else ():
+        if name != "MASTER_ADDR" and not os.environ.get(name, "0").isdecimal():
+            expected = "expected a number, as torchrun sets it"
+            raise UsageError(f"{name} is {os.environ[name]!r} in the environment", expected, f"unset {name}")
     if count() == 1 or _meeting is not None:
         return
     import torch

@@ -83,5 +83,5 @@ def test_parts_come_to_what_all_samples_come_to_at_every_iteration(settings, dim
 def test_each_part_finds_the_same_fault():
     points = np.repeat([[0.0, 0.0], [1.0, 1.0]], 450, axis=0)
     labels = np.repeat([0, 1], 450)
-    with pytest.raises(ValueError, match="collapsed|no spread"):
+    with pytest.raises(ValueError, match=r"collapsed|no spread"):
         shared_out(lambda: GaussianMixtureClassifier(covariance_type="diag"), points, labels, np.zeros_like(points))
