@@ -20,7 +20,7 @@ import pytest
 import torch
 
 import latentcli as lc
-from latentcli.core import processes
+from latentcli.core import device, processes
 from latentcli.core.errors import UsageError
 from latentcli.formats.schemas import TRAINING_STATE
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, family_of
@@ -246,6 +246,19 @@ def test_more_processes_than_images_of_a_batch_are_refused(one_of):
     assert refused.value.remedy == "start at most 6, or take a larger `batch_size`"
     with pytest.raises(UsageError, match="5 rows cannot be shared out to 8 processes"):
         processes.share(5)
+
+
+def test_each_process_of_a_machine_takes_a_gpu_of_its_own(one_of, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert str(device.resolve()) == "cuda"
+    one_of(4)
+    for local, expected in (("0", "cuda:0"), ("1", "cuda:1")):
+        monkeypatch.setenv("LOCAL_RANK", local)
+        assert [str(device.resolve(name)) for name in ("auto", "cuda", "cpu")] == [expected, expected, "cpu"]
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(UsageError, match="no device cuda:2"):
+        device.resolve()
 
 
 def test_an_environment_that_makes_no_sense_is_told(one_of, monkeypatch, capsys):
