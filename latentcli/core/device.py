@@ -1,5 +1,6 @@
 """The device that models run on, chosen in one place and passed down."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ NAMES = ("auto", "cpu", "cuda", "mps")
 def resolve(name: str = "auto") -> "torch.device":
     """The torch device of that name; ``auto`` takes CUDA, else Apple's MPS, else the CPU.
 
+    Of several processes on a machine, which torchrun numbers by ``LOCAL_RANK``, each takes a CUDA device of its own.
+
     Raises:
         UsageError: the name is unknown, or this machine has no such device.
     """
@@ -27,13 +30,14 @@ def resolve(name: str = "auto") -> "torch.device":
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if kind == "auto":
         kind = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])
-        return torch.device(kind)
     if not available[kind]:
         usable = ", ".join(candidate for candidate, there in available.items() if there)
         raise UsageError(f"no {kind} device on this machine", f"expected one of: auto, {usable}")
+    if kind == "cuda" and os.environ.get("WORLD_SIZE", "1") != "1":
+        index = index or os.environ.get("LOCAL_RANK", "0")
     if index and int(index) >= torch.cuda.device_count():
-        raise UsageError(f"no device {name}", f"this machine has {torch.cuda.device_count()} CUDA device(s)")
-    return torch.device(name)
+        raise UsageError(f"no device {kind}:{index}", f"this machine has {torch.cuda.device_count()} CUDA device(s)")
+    return torch.device(f"{kind}:{index}" if index else kind)
 
 
 def computing(name: str) -> str:

@@ -42,10 +42,8 @@ class ProcessLost(FitError):
 
 
 def _number(name: str, default: int) -> int:
-    text = os.environ.get(name, str(default))
-    if not text.isdecimal():
-        raise UsageError(f"{name} is {text!r} in the environment", "expected a number, as torchrun sets it")
-    return int(text)
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() else default
 
 
 def count() -> int:
@@ -85,6 +83,10 @@ def join(device: str = "auto") -> None:
         UsageError: they do not meet, or there are not enough devices.
     """
     global _meeting
+    for name in (*_NEEDED, "LOCAL_RANK") if all(each in os.environ for each in _NEEDED) else ():
+        if name != "MASTER_ADDR" and not os.environ.get(name, "0").isdecimal():
+            expected = "expected a number, as torchrun sets it"
+            raise UsageError(f"{name} is {os.environ[name]!r} in the environment", expected, f"unset {name}")
     if count() == 1 or _meeting is not None:
         return
     import torch
@@ -99,17 +101,17 @@ def join(device: str = "auto") -> None:
             raise UsageError(
                 f"`device` is {device}, and each of {count()} processes takes its own", None, f"leave out :{index}"
             )
-        own, local = devices.resolve(kind), _number("LOCAL_RANK", rank())
+        here, there = _number("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
+        if kind != "cpu" and 0 < there < here:
+            raise UsageError(
+                f"{here} processes on a machine with {there} CUDA device(s)", "each takes one of its own",
+                f"torchrun --nproc-per-node {there}, or the `device` cpu",
+            )  # fmt: skip
+        own = devices.resolve(kind)
         if own.type == "mps":
             raise UsageError("several processes cannot share Apple's MPS", None, "take the `device` cpu")
         if own.type == "cuda":
-            here, there = _number("LOCAL_WORLD_SIZE", local + 1), torch.cuda.device_count()
-            if here > there:
-                raise UsageError(
-                    f"{here} processes on a machine with {there} CUDA device(s)", "each takes one of its own",
-                    f"torchrun --nproc-per-node {there}",
-                )  # fmt: skip
-            torch.cuda.set_device(local)
+            torch.cuda.set_device(own)
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
         distributed.init_process_group(
             backend, store=distributed.PrefixStore("group", _meeting), rank=rank(), world_size=count(),
@@ -117,8 +119,6 @@ def join(device: str = "auto") -> None:
         )  # fmt: skip
         atexit.register(_part)
     except (RuntimeError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
         raise UsageError(problem, str(error).splitlines()[0], expected) from error
 
 

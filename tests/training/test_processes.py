@@ -5,15 +5,33 @@ Run as a script by torchrun this file is one of these processes.
 
 import json
 import os
+import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-ROOT = Path(__file__).parent.parent.parent
+import latentcli as lc
+from latentcli.core import device, processes
+from latentcli.core.errors import UsageError
+from latentcli.formats.schemas import TRAINING_STATE
+from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, family_of
+from latentcli.numerics import precision
+from latentcli.training.config import TrainingConfig
+from latentcli.training.examples import Examples
+from latentcli.training.loop import Callbacks, Interrupted, Run
+from latentcli.training.resumable import fit
+from latentcli.training.steps import Steps
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}
 IMAGES = 43
 """Of a training, so that batches and the rows of two processes are of unlike sizes."""
 
@@ -35,15 +53,6 @@ RUNS: dict[str, dict[str, Any]] = {
 
 def trained(name: str) -> dict[str, Any]:
     """The losses of each step of a run, its history, and how far apart the weights of its processes end."""
-    import torch
-
-    from latentcli.core import processes
-    from latentcli.models import PIXEL_CLASSIFIERS, create, family_of
-    from latentcli.numerics import precision
-    from latentcli.training.config import TrainingConfig
-    from latentcli.training.examples import Examples
-    from latentcli.training.loop import Callbacks, Run
-
     precision.AMX = False  # bfloat16 rounds coarsely
     settings = {"width": 32} | RUNS[name]
     family, channels = settings.pop("family"), settings.pop("channels", 1)
@@ -66,19 +75,71 @@ def trained(name: str) -> dict[str, Any]:
     return {"losses": losses, "history": history, "apart": float(np.ptp(others, axis=0).max())}
 
 
-def torchrun(*call: str | Path, processes: int = 2, cwd: Path | None = None, **environment: str) -> Any:
-    """What that many processes of this call come to."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--standalone"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run([*command, *map(str, call)], cwd=cwd, env=env, capture_output=True, text=True, timeout=200)
+def stopped(folder: Path) -> dict[str, Any]:
+    """A run of which the second process gets a SIGTERM in the fifth step, resumed by both; its state is kept."""
+    take, state = Steps.take, folder / "state"
+
+    def struck(self: Any, batch: Any, number: int, *rest: Any) -> None:
+        take(self, batch, number, *rest)
+        if number == 4 and processes.rank() == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Steps.take = struck  # type: ignore[method-assign]
+    with pytest.raises(Interrupted, match="interrupted at step 5 of 9"):
+        fitted(state)
+    Steps.take = take  # type: ignore[method-assign]
+    if processes.is_first():
+        shutil.copy(state, folder / "kept")
+    return {"resumed": fitted(state)}
+
+
+def fitted(state: Path) -> list[dict[str, float]]:
+    """The history of a run that keeps its state in a file, or resumes from it."""
+    images = np.random.default_rng(1).integers(0, 256, (IMAGES, 1, 8, 8), dtype=np.uint8)
+    model = create("vae", FAMILIES["vae"].Config((1, 8, 8), width=32, latent_dim=2, fourier=8), 3)
+    config = TrainingConfig(epochs=3, batch_size=13, held_out=0.25, seed=2)
+    return fit(model, images, config, identity={"this": "run"}, state=state)
+
+
+def called(*arguments: str | Path) -> int:
+    """The exit code of a call of the command line."""
+    from latentcli.cli import main
+
+    sys.argv = ["latentcli", *map(str, arguments)]
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def others_refused() -> bool:
+    """Whether processes that find unlike data do not go on together."""
+    processes.check_alike("the same")
+    with pytest.raises(UsageError, match="what number 1 found is not what number 0 found"):
+        processes.check_alike(f"data of process {processes.rank()}")
+    return True
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory) -> dict[str, dict[str, Any]]:
-    output = tmp_path_factory.mktemp("shared") / "runs.json"
-    done = torchrun(__file__, output)
+def folder(tmp_path_factory) -> Path:
+    """What two processes that torchrun started have written to it."""
+    folder = tmp_path_factory.mktemp("two")
+    random = np.random.default_rng(0)
+    classes = random.integers(0, 3, 301)
+    points = (4 * random.standard_normal((3, 4))[classes] + random.standard_normal((301, 4))).astype(np.float32)
+    labels = lc.Labels.of([str(label) if row < 20 else "" for row, label in enumerate(classes)])
+    lc.write_latents(
+        folder / "latents.npz", lc.Latents({"mu": points, "logvar": np.zeros_like(points)}, "0" * 64, labels)
+    )
+    call = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", __file__, folder]
+    done = subprocess.run(call, env=ENVIRONMENT, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
-    return json.loads(output.read_text())
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(folder) -> dict[str, Any]:
+    return json.loads((folder / "found.json").read_text())
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -86,16 +147,136 @@ def test_the_loss_of_each_step_is_that_of_one_process(shared, name):
     alone, two = trained(name), shared[name]
     assert len(alone["losses"]) == 9
     np.testing.assert_allclose(two["losses"], alone["losses"], rtol=2e-5)
-    assert [row.keys() for row in two["history"]] == [row.keys() for row in alone["history"]]
-    for mine, theirs in zip(alone["history"], two["history"], strict=True):
-        np.testing.assert_allclose([*theirs.values()], [*mine.values()], rtol=1e-3, atol=1e-4)
+    check_same(two["history"], alone["history"])
     assert two["apart"] == 0.0, "both processes have the same weights"
 
 
-if __name__ == "__main__":
-    from latentcli.core import processes
+def check_same(history: list[dict[str, float]], expected: list[dict[str, float]]) -> None:
+    assert [row.keys() for row in history] == [row.keys() for row in expected]
+    for mine, theirs in zip(history, expected, strict=True):
+        np.testing.assert_allclose([*mine.values()], [*theirs.values()], rtol=1e-3, atol=1e-4)
 
+
+def test_a_run_stopped_by_a_signal_to_one_process_goes_on_with_another_number(folder, shared, tmp_path):
+    alone = fitted(tmp_path / "state")
+    check_same(shared["stopped"]["resumed"], alone)
+    check_same(fitted(folder / "kept"), alone)
+
+
+def test_the_mixture_is_that_of_one_process(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert called("fit-gmm", folder / "latents.npz", "--components", 5, "-q") == 0
+    mine, theirs = (lc.load_classifier(path) for path in ("gmm_params.pkl", folder / "gmm_params.pkl"))
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_allclose(getattr(theirs, name), getattr(mine, name), rtol=1e-9, atol=1e-12)
+
+
+def test_the_first_process_alone_writes_and_tells(folder, shared):
+    assert shared["codes"] == [0, 0]
+    assert shared["refused"]
+    lines = (folder / "stdout").read_text().splitlines()
+    assert [json.loads(line)["written"][0] for line in lines] == ["gmm_params.pkl", "cnn.pth"]
+    written = {path.name for path in folder.iterdir()}
+    assert written == {
+        "latents.npz", "found.json", "stdout", "state", "kept", "gmm_params.pkl", "cnn.pth", "cnn.metrics.jsonl"
+    }  # fmt: skip
+    assert lc.load_model(folder / "cnn.pth").family == "cnn"
+
+
+def test_a_process_that_is_killed_ends_all_with_one_error_and_a_state(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        there = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    call = [sys.executable, "-m", "latentcli", "train", "digits", "--no-classes", "--latent-dim", "2", "--epochs", "99"]
+    call += ["--set", "width=64", "--set", "save_every=0"]
+    first, second = (
+        subprocess.Popen(
+            call, cwd=tmp_path, env={**ENVIRONMENT, **there, "RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in "01"
+    )  # fmt: skip
+    while not (tmp_path / "vae.pth.partial").exists():
+        assert first.poll() is None, first.stderr.read()
+        time.sleep(0.02)
+    second.kill()
+    told = [line for line in first.communicate(timeout=60)[1].splitlines() if not line.startswith("epoch")]
+    assert (first.returncode, second.wait()) == (5, -signal.SIGKILL)
+    assert len(told) == 3 + 1, told  # one note, that nothing names the clusters
+    assert told[1].startswith("error: one of 2 processes has ended, or cannot be reached")
+    kept = re.fullmatch(r"  the state after step (\d+) of \d+ was kept", told[2])
+    assert kept is not None
+    assert told[3] == "  go on with --resume, and any number of processes"
+    state = TRAINING_STATE.read(tmp_path / "vae.pth.partial", "")["state"]
+    assert state["run"]["step"] == int(kept[1])
+    assert second.communicate()[1] == "", "the others are silent"
+
+
+@pytest.fixture
+def one_of(monkeypatch):
+    """This process as one of many that have not met."""
+
+    def one_of(count: int, rank: int = 0) -> None:
+        for name, value in {"WORLD_SIZE": count, "RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}.items():
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setattr(processes, "_speaks", None)
+
+    return one_of
+
+
+def test_other_commands_refuse_to_do_the_same_work_many_times(one_of, capsys):
+    told = [
+        "error: latentcli classify does not share its work out to 3 processes",
+        "  torchrun is for: fit-gmm, train, train-cnn",
+        "  call it once: latentcli classify",
+    ]
+    for rank, expected in enumerate((told, [])):
+        one_of(3, rank)
+        assert called("classify", "digits", "vae.pth", "gmm_params.pkl") == 2
+        assert capsys.readouterr().err.splitlines() == expected
+
+
+def test_more_processes_than_images_of_a_batch_are_refused(one_of):
+
+    one_of(8)
+    images = np.zeros((20, 1, 8, 8), np.uint8)
+    model = create("fsq", FAMILIES["fsq"].Config((1, 8, 8), width=32), 3)
+    with pytest.raises(UsageError, match="batches of 6 of 20 images cannot be shared out to 8 processes") as refused:
+        Run(model, images, TrainingConfig(epochs=1, batch_size=7, held_out=0.0))
+    assert refused.value.remedy == "start at most 6, or take a larger `batch_size`"
+    with pytest.raises(UsageError, match="5 rows cannot be shared out to 8 processes"):
+        processes.share(5)
+
+
+def test_each_process_of_a_machine_takes_a_gpu_of_its_own(one_of, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert str(device.resolve()) == "cuda"
+    one_of(4)
+    for local, expected in (("0", "cuda:0"), ("1", "cuda:1")):
+        monkeypatch.setenv("LOCAL_RANK", local)
+        assert [str(device.resolve(name)) for name in ("auto", "cuda", "cpu")] == [expected, expected, "cpu"]
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(UsageError, match="no device cuda:2"):
+        device.resolve()
+
+
+def test_an_environment_that_makes_no_sense_is_told(one_of, monkeypatch, capsys):
+    one_of(2)
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    assert called("info", "vae.pth") == 2
+    assert "WORLD_SIZE is 'two' in the environment" in capsys.readouterr().err
+
+
+if __name__ == "__main__":
     processes.join("cpu")
-    found = {name: trained(name) for name in sys.argv[2:] or RUNS}
+    os.chdir(sys.argv[1])
+    found: dict[str, Any] = {name: trained(name) for name in RUNS}
+    found |= {"stopped": stopped(Path()), "refused": others_refused()}
+    short = ["--set", "width=16", "--set", "min_steps=0", "--labels-per-class", 3, "--epochs", 1, "--json", "-q"]
+    found["codes"] = [
+        called("fit-gmm", "latents.npz", "--components", 5, "--json", "-q"),
+        called("train-cnn", "digits", *short),
+    ]
     if processes.is_first():
-        Path(sys.argv[1]).write_text(json.dumps(found))
+        Path("found.json").write_text(json.dumps(found))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentcli.core import processes
 from latentcli.core.errors import ModelFileError
 from latentcli.core.progress import Progress
 from latentcli.models.layers import blocks, channels_last
@@ -102,13 +103,20 @@ class PretrainedEncoder(nn.Module, ABC):
         self, images: DeviceImages, rows: np.ndarray, progress: Progress,
         then: Callable[[Tensor], Tensor] = lambda features: features,
     ) -> Tensor:  # fmt: skip
-        """(n, F) float32: what ``then`` makes of the features of images by their row numbers (n,)."""
-        found = []
-        with progress("encoding the images", len(rows)) as advance:
-            for some in np.array_split(rows, -(-len(rows) // BLOCK)):
+        """(n, F) float32: what ``then`` makes of the features of images by their row numbers (n,).
+
+        Several processes share them out, and each gets all.
+        """
+        own, found = processes.share(len(rows)), []
+        with progress("encoding the images", own.stop - own.start) as advance:
+            for some in np.array_split(rows[own], -(-(own.stop - own.start) // BLOCK)):
                 found.append(then(self(images[some])))
                 advance(len(some))
-        return torch.cat(found)
+        if processes.count() == 1:
+            return torch.cat(found)
+        whole = torch.zeros(len(rows), found[0].shape[1], device=found[0].device)
+        whole[own] = torch.cat(found)
+        return processes.add_up(whole)
 
     def accept(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Published weights by this network's own names, without the layer that tells the classes apart."""
