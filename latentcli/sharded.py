@@ -10,7 +10,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -402,8 +402,12 @@ def _make(
     channels, height, width = work.shape
     rows = max(1, min(_ROWS, _BYTES // (channels * height * width)))
     images, failures, confusion = 0, Counter[str](), Counter[tuple[str, str]]()
-    with parts.part_writer(path, work.columns) as write:
-        for block in shards.blocks(shard, rows, Wanted(height, width, channels, reading.background), reading.rules):
+    wanted = Wanted(height, width, channels, reading.background)
+    with (
+        closing(shards.blocks(shard, rows, wanted, reading.rules)) as blocks,
+        parts.part_writer(path, work.columns) as write,
+    ):
+        for block in blocks:
             texts = [""] * len(block.labels) if reading.no_classes else list(block.labels)
             texts, _ = read_labels(texts, shard.name, reading.no_label)
             good = [text for text, error in zip(texts, block.errors, strict=True) if not error]

@@ -160,6 +160,16 @@ def test_images_that_cannot_be_read_keep_a_row_with_the_reason(here, vae, tar, p
     assert (again.before, again.failed, again.images) == (4, 0, 28)
 
 
+def test_names_in_any_bytes_and_letters_are_kept(here, vae, tar, png):
+    tar(Path("shards/00001.tar"), [("caf\udce9.png", png(0)), ("caf\udce9.cls", "é".encode()), ("日本.png", b"")])
+    Path("shards/00001.tar").rename(os.fsdecode(b"shards/\xe9.tar"))
+    lc.encode_shards(["shards/00000.tar", os.fsdecode(b"shards/\xe9.tar")], vae, "out")
+    rows = pq.read_table("out/part-00001.parquet").to_pylist()
+    assert [row["file"] for row in rows] == ["\\udce9.tar/caf\\udce9.png", "\\udce9.tar/日本.png"]
+    assert rows[0]["label"] == "é"
+    assert lc.encode_shards(["shards/00000.tar", os.fsdecode(b"shards/\xe9.tar")], vae, "out").before == 2
+
+
 def test_a_shard_without_any_image_that_can_be_read_has_a_part_of_the_same_columns(here, vae, tar):
     tar(Path("shards/00001.tar"), [("1.png", b"?"), ("2.png", b"?")])
     assert lc.encode_shards(SHARDS, vae, "out").failed == 2

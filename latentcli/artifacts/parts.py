@@ -97,7 +97,7 @@ def part_writer(path: Path, columns: Columns) -> Iterator[Write]:
                 if field.name in arrays and field.name in columns.arrays:
                     made.append(_column(arrow, field.type, good, arrays[field.name]))
                 else:
-                    made.append(arrow.array([text or None for text in texts[field.name]], field.type))
+                    made.append(arrow.array([*map(_text, texts[field.name])], field.type))
             writer.write_table(arrow.Table.from_arrays(made, schema=schema), row_group_size=max(1, len(files)))
 
         try:
@@ -123,7 +123,7 @@ def _column(arrow: Any, kind: Any, good: np.ndarray, rows: np.ndarray) -> Any:
     """The rows of images without an error, and nothing in between where there is one; texts that are empty, too."""
     if rows.dtype.kind == "U":
         texts = np.full(len(good), None, dtype=object)
-        texts[good] = [text or None for text in rows.tolist()]
+        texts[good] = [*map(_text, rows.tolist())]
         return arrow.array(texts, kind)
     whole = np.zeros((len(good), *rows.shape[1:]), rows.dtype)
     whole[good] = rows
@@ -131,6 +131,11 @@ def _column(arrow: Any, kind: Any, good: np.ndarray, rows: np.ndarray) -> Any:
         return arrow.array(whole, kind, mask=~good)
     values = arrow.array(whole.reshape(-1))
     return arrow.FixedSizeListArray.from_arrays(values, type=kind, mask=arrow.array(~good))
+
+
+def _text(text: str) -> str | None:
+    """A text as UTF-8 has it, in which bytes of names that are no UTF-8 appear as ``\\udcNN``; None where it is empty."""
+    return text.encode("utf-8", "backslashreplace").decode() or None
 
 
 def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> None:
@@ -141,10 +146,9 @@ def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> Non
     """
     part = path_of(folder, number)
     found = {"format": FORMAT, "version": VERSION, "part": part.name, "bytes": part.stat().st_size}
+    text = json.dumps({**found, "sha256": _sha256(part), **facts}, indent=1, ensure_ascii=False) + "\n"
     with atomic_write(part.with_suffix(".json")) as file:
-        file.write(
-            json.dumps({**found, "sha256": _sha256(part), **facts}, indent=1, ensure_ascii=False).encode() + b"\n"
-        )
+        file.write(text.encode("utf-8", "surrogatepass"))  # addresses may be paths in any bytes
 
 
 def _sha256(path: Path) -> str:

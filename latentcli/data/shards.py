@@ -15,7 +15,7 @@ folder; of a set that is not, ``blocks`` decodes one shard, a few images at a ti
 import glob
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -343,7 +343,7 @@ def load(
     return replace(images, parts=shards.parts)
 
 
-def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Iterator[Block]:
+def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Generator[Block, None, None]:
     """The images of a shard, ``rows`` at a time, decoded while the block before is in use.
 
     Each image is read by itself: numbers of more than 8 bits are those of a model (``rules.spans``) or of
