@@ -134,7 +134,7 @@ def _column(arrow: Any, kind: Any, good: np.ndarray, rows: np.ndarray) -> Any:
 
 
 def _text(text: str) -> str | None:
-    """A text as UTF-8 has it, in which bytes of names that are no UTF-8 appear as ``\\udcNN``; None where it is empty."""
+    """A text as UTF-8 has it, with bytes of names that are none as ``\\udcNN``; None where it is empty."""
     return text.encode("utf-8", "backslashreplace").decode() or None
 
 
