@@ -436,8 +436,8 @@ def _none(columns: parts.Columns) -> dict[str, np.ndarray]:
 
 
 def _kind(error: str) -> str:
-    """The kind of a reason: what stands before what is of one file alone."""
-    return re.split(r"[:;(]| from |, ", error)[0].strip() or "unknown"
+    """The kind of a reason: without its numbers, and without what stands behind it."""
+    return re.sub(r"\d[\d,.]*", "…", re.split(r"[;(]", error)[0]).strip() or "unknown"
 
 
 def _scores(confusion: Mapping[tuple[str, str], int], class_names: Sequence[str]) -> dict[str, Any]:

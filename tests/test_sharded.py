@@ -239,6 +239,28 @@ def test_rejected_images_have_no_class(here, vae):
     assert done.scores["accuracy"] == pytest.approx(1 / 30)  # the likeliest of all is none of the unlikely
 
 
+@pytest.mark.parametrize("change", [
+    {"images": -1}, {"bytes": "9"}, {"failures": [1]}, {"failures": {"a": "b"}}, {"confusion": [["a", 1]]},
+    {"sha256": "x"}, {"settings": None}, {"shard": 7}, {"format": "other"},
+])  # fmt: skip
+def test_statistics_that_are_none_are_not_believed(here, vae, change):
+    lc.encode_shards("shards/{00000..00001}.tar", vae, "out")
+    path = Path("out/part-00001.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert [*parts.all_statistics(Path("out"))] == [0]
+    with pytest.raises(OutputError, match=r"part-00001\.json is not latentcli's, or damaged"):
+        lc.encode_shards("shards/{00000..00001}.tar", vae, "out")
+
+
+def test_a_folder_of_parts_is_described_by_its_statistics(here, vae, tar):
+    tar(Path("shards/00001.tar"), [("1.png", b""), ("2.png", b"?")])
+    lc.encode_shards(SHARDS, vae, "out", part="1/2")
+    lc.encode_shards(SHARDS, vae, "out", part="2/2")
+    found = lc.describe("out")
+    assert (found["kind"], found["images"], found["failed"], found["parts"]) == ("latents", 26, 2, 5)
+    assert found["checkpoint"] == vae.fingerprint
+
+
 @pytest.mark.parametrize("damage", ["bytes", "cut", "others", "swapped"])
 def test_parts_that_were_changed_are_refused(here, vae, damage):
     lc.encode_shards(SHARDS, vae, "out")

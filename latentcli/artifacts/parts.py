@@ -179,7 +179,16 @@ def _statistics(path: Path) -> dict[str, Any] | None:
     texts = all(isinstance(found.get(key), str) for key in ("holds", "shard", "checkpoint"))
     numbers = [found.get(key) for key in ("bytes", "images", "failed", "shards")]
     whole = all(type(each) is int and each >= 0 for each in numbers) and isinstance(found.get("settings"), dict)
+    failures, confusion = found.get("failures"), found.get("confusion", [])
+    whole = whole and isinstance(failures, dict) and all(type(each) is int for each in failures.values())
+    whole = whole and isinstance(confusion, list) and all(map(_is_pair, confusion))
     return found if texts and whole and is_digest(found.get("sha256")) else None
+
+
+def _is_pair(counted: Any) -> bool:
+    """Whether this is how often images of a class got a prediction: two names and a number."""
+    kinds = [type(each) for each in counted] if isinstance(counted, list) else []
+    return kinds == [str, str, int]
 
 
 def all_statistics(folder: Path) -> dict[int, dict[str, Any]]:
