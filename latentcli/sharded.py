@@ -10,7 +10,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -402,8 +402,12 @@ def _make(
     channels, height, width = work.shape
     rows = max(1, min(_ROWS, _BYTES // (channels * height * width)))
     images, failures, confusion = 0, Counter[str](), Counter[tuple[str, str]]()
-    with parts.part_writer(path, work.columns) as write:
-        for block in shards.blocks(shard, rows, Wanted(height, width, channels, reading.background), reading.rules):
+    wanted = Wanted(height, width, channels, reading.background)
+    with (
+        closing(shards.blocks(shard, rows, wanted, reading.rules)) as blocks,
+        parts.part_writer(path, work.columns) as write,
+    ):
+        for block in blocks:
             texts = [""] * len(block.labels) if reading.no_classes else list(block.labels)
             texts, _ = read_labels(texts, shard.name, reading.no_label)
             good = [text for text, error in zip(texts, block.errors, strict=True) if not error]
@@ -432,5 +436,5 @@ def _none(columns: parts.Columns) -> dict[str, np.ndarray]:
 
 
 def _kind(error: str) -> str:
-    """The kind of a reason: what stands before what is of one file alone."""
-    return re.split(r"[:;(]| from |, ", error)[0].strip() or "unknown"
+    """The kind of a reason: without its numbers, and without what stands behind it."""
+    return re.sub(r"\\d[\\d,.]*", "…", re.split(r"[;(]", error)[0]).strip() or "unknown"

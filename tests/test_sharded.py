@@ -160,6 +160,16 @@ def test_images_that_cannot_be_read_keep_a_row_with_the_reason(here, vae, tar, p
     assert (again.before, again.failed, again.images) == (4, 0, 28)
 
 
+def test_names_in_any_bytes_and_letters_are_kept(here, vae, tar, png):
+    tar(Path("shards/00001.tar"), [("caf\udce9.png", png(0)), ("caf\udce9.cls", "é".encode()), ("日本.png", b"")])
+    Path("shards/00001.tar").rename(os.fsdecode(b"shards/\xe9.tar"))
+    lc.encode_shards(["shards/00000.tar", os.fsdecode(b"shards/\xe9.tar")], vae, "out")
+    rows = pq.read_table("out/part-00001.parquet").to_pylist()
+    assert [row["file"] for row in rows] == ["\\udce9.tar/caf\\udce9.png", "\\udce9.tar/日本.png"]
+    assert rows[0]["label"] == "é"
+    assert lc.encode_shards(["shards/00000.tar", os.fsdecode(b"shards/\xe9.tar")], vae, "out").before == 2
+
+
 def test_a_shard_without_any_image_that_can_be_read_has_a_part_of_the_same_columns(here, vae, tar):
     tar(Path("shards/00001.tar"), [("1.png", b"?"), ("2.png", b"?")])
     assert lc.encode_shards(SHARDS, vae, "out").failed == 2
@@ -227,6 +237,28 @@ def test_rejected_images_have_no_class(here, vae):
     done = lc.classify_shards(SHARDS, vae, mixture, "out", reject_below=1.0)
     assert set(pq.read_table("out/part-00000.parquet")["predicted"].to_pylist()) == {None}
     assert done.scores["accuracy"] == pytest.approx(1 / 30)  # the likeliest of all is none of the unlikely
+
+
+@pytest.mark.parametrize("change", [
+    {"images": -1}, {"bytes": "9"}, {"failures": [1]}, {"failures": {"a": "b"}}, {"confusion": [["a", 1]]},
+    {"sha256": "x"}, {"settings": None}, {"shard": 7}, {"format": "other"},
+])  # fmt: skip
+def test_statistics_that_are_none_are_not_believed(here, vae, change):
+    lc.encode_shards("shards/{00000..00001}.tar", vae, "out")
+    path = Path("out/part-00001.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert [*parts.all_statistics(Path("out"))] == [0]
+    with pytest.raises(OutputError, match=r"part-00001\.json is not latentcli's, or damaged"):
+        lc.encode_shards("shards/{00000..00001}.tar", vae, "out")
+
+
+def test_a_folder_of_parts_is_described_by_its_statistics(here, vae, tar):
+    tar(Path("shards/00001.tar"), [("1.png", b""), ("2.png", b"?")])
+    lc.encode_shards(SHARDS, vae, "out", part="1/2")
+    lc.encode_shards(SHARDS, vae, "out", part="2/2")
+    found = lc.describe("out")
+    assert (found["kind"], found["images"], found["failed"], found["parts"]) == ("latents", 26, 2, 5)
+    assert found["checkpoint"] == vae.fingerprint
 
 
 @pytest.mark.parametrize("damage", ["bytes", "cut", "others", "swapped"])

@@ -3,14 +3,15 @@
 import math
 import stat
 import zipfile
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from latentcli.artifacts import graphs
+from latentcli.artifacts import graphs, parts
 from latentcli.artifacts.hybrid_folders import SOFT_LABELS, HybridFolder
 from latentcli.artifacts.images import read_hybrids
 from latentcli.artifacts.latents import read_latents
@@ -23,7 +24,7 @@ from latentcli.numerics.history import kept
 
 KINDS = (
     "checkpoint of a latent model", "classifier of pixels", "state of a training", "mixture", "graph", "probe",
-    "latents", "hybrids",
+    "latents", "hybrids", "predictions",
 )  # fmt: skip
 """What ``describe`` knows, as the value of ``kind``."""
 
@@ -38,7 +39,7 @@ def describe(path: str | Path) -> Description:
     PyTorch is loaded only for the files of networks (``.pth`` and their ``.partial``).
 
     Args:
-        path: of a file of any of the ``KINDS``, or of a folder of hybrids.
+        path: of a file of any of the ``KINDS``, or of a folder of hybrids or of parts, whose statistics alone are read.
 
     Returns:
         ``kind``, and the facts about a file of that kind by name, as JSON can hold them. Numbers that are not finite
@@ -57,6 +58,8 @@ def describe(path: str | Path) -> Description:
     """
     path = Path(path)
     if kind(path) == stat.S_IFDIR:
+        if made := parts.all_statistics(path):
+            return _plain(_parts([*made.values()]))
         if not (path / SOFT_LABELS).exists():
             raise _unknown(path, f"found a folder without {SOFT_LABELS}")
         return _plain(_hybrid_folder(path))
@@ -189,6 +192,18 @@ def _latents(path: Path) -> Description:
         "arrays": {name: array.shape for name, array in sorted(latents.arrays.items())},
         "classes": latents.class_names, "labelled": int(latents.labels.known.sum()),
         "files": latents.files is not None, "checkpoint": latents.checkpoint,
+    }  # fmt: skip
+
+
+def _parts(made: Sequence[Mapping[str, Any]]) -> Description:
+    """Of a folder of parts, from their statistics."""
+    failures = Counter[str]()
+    for facts in made:
+        failures.update(facts.get("failures", {}))
+    return {
+        "kind": made[0]["holds"], "images": sum(facts["images"] for facts in made), "failed": failures.total(),
+        "failures": dict(failures.most_common()), "parts": len(made), "shards": max(facts["shards"] for facts in made),
+        "settings": made[0]["settings"], "checkpoint": made[0]["checkpoint"],
     }  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def part_writer(path: Path, columns: Columns) -> Iterator[Write]:
                 if field.name in arrays and field.name in columns.arrays:
                     made.append(_column(arrow, field.type, good, arrays[field.name]))
                 else:
-                    made.append(arrow.array([text or None for text in texts[field.name]], field.type))
+                    made.append(arrow.array([*map(_text, texts[field.name])], field.type))
             writer.write_table(arrow.Table.from_arrays(made, schema=schema), row_group_size=max(1, len(files)))
 
         try:
@@ -123,7 +123,7 @@ def _column(arrow: Any, kind: Any, good: np.ndarray, rows: np.ndarray) -> Any:
     """The rows of images without an error, and nothing in between where there is one; texts that are empty, too."""
     if rows.dtype.kind == "U":
         texts = np.full(len(good), None, dtype=object)
-        texts[good] = [text or None for text in rows.tolist()]
+        texts[good] = [*map(_text, rows.tolist())]
         return arrow.array(texts, kind)
     whole = np.zeros((len(good), *rows.shape[1:]), rows.dtype)
     whole[good] = rows
@@ -131,6 +131,11 @@ def _column(arrow: Any, kind: Any, good: np.ndarray, rows: np.ndarray) -> Any:
         return arrow.array(whole, kind, mask=~good)
     values = arrow.array(whole.reshape(-1))
     return arrow.FixedSizeListArray.from_arrays(values, type=kind, mask=arrow.array(~good))
+
+
+def _text(text: str) -> str | None:
+    """A text as UTF-8 has it, with bytes of names that are none as ``\\udcNN``; None where it is empty."""
+    return text.encode("utf-8", "backslashreplace").decode() or None
 
 
 def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> None:
@@ -141,10 +146,9 @@ def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> Non
     """
     part = path_of(folder, number)
     found = {"format": FORMAT, "version": VERSION, "part": part.name, "bytes": part.stat().st_size}
+    text = json.dumps({**found, "sha256": _sha256(part), **facts}, indent=1, ensure_ascii=False) + "\n"
     with atomic_write(part.with_suffix(".json")) as file:
-        file.write(
-            json.dumps({**found, "sha256": _sha256(part), **facts}, indent=1, ensure_ascii=False).encode() + b"\n"
-        )
+        file.write(text.encode("utf-8", "surrogatepass"))  # addresses may be paths in any bytes
 
 
 def _sha256(path: Path) -> str:
@@ -175,7 +179,16 @@ def _statistics(path: Path) -> dict[str, Any] | None:
     texts = all(isinstance(found.get(key), str) for key in ("holds", "shard", "checkpoint"))
     numbers = [found.get(key) for key in ("bytes", "images", "failed", "shards")]
     whole = all(type(each) is int and each >= 0 for each in numbers) and isinstance(found.get("settings"), dict)
+    failures, confusion = found.get("failures"), found.get("confusion", [])
+    whole = whole and isinstance(failures, dict) and all(type(each) is int for each in failures.values())
+    whole = whole and isinstance(confusion, list) and all(map(_is_pair, confusion))
     return found if texts and whole and is_digest(found.get("sha256")) else None
+
+
+def _is_pair(counted: Any) -> bool:
+    """Whether this is how often images of a class got a prediction: two names and a number."""
+    kinds = [type(each) for each in counted] if isinstance(counted, list) else []
+    return kinds == [str, str, int]
 
 
 def all_statistics(folder: Path) -> dict[int, dict[str, Any]]:

@@ -13,9 +13,10 @@ folder; of a set that is not, ``blocks`` decodes one shard, a few images at a ti
 """
 
 import glob
+import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -207,11 +208,16 @@ def _expanded(text: str) -> list[str]:
 
 def _in_folder(folder: Path) -> list[str] | None:
     """The shards of a folder that holds nothing else, or None."""
+    entries: list[tuple[str, bool]] = []
     try:
-        entries = [(str(each), each.is_dir()) for each in sorted(folder.iterdir())]
+        with os.scandir(folder) as scanned:
+            for each in scanned:  # in no order, and no further than the first of a million images
+                entries.append((str(folder / each.name), each.is_dir()))
+                if _is_other(*entries[-1]):
+                    return None
     except OSError:
         return None  # told where the folder is read
-    found = _among(entries)
+    found = _among(sorted(entries))
     tars = [each for each in found or () if each.lower().endswith(TARS)]
     if tars and not any(_layout(Path(each)) for each in tars[:_LOOKED_AT]):
         return None  # of folders: see ``foreign.unpacking``
@@ -230,14 +236,21 @@ def _at_address(folder: str) -> list[str]:
 
 def _among(entries: Sequence[tuple[str, bool]]) -> list[str] | None:
     """The shards among the entries of a folder, and whether each is a folder; None where there are others."""
-    seen = [(address, inner) for address, inner in entries if not folders.is_hidden(PurePosixPath(address).name)]
-    files = [address for address, inner in seen if not inner]
-    found = [address for address in files if _is_called_so(address)]
-    texts = [address for address in files if address.lower().endswith(folders.TEXTS)]
-    if not found or len(found) + len(texts) < len(seen):
+    found = [address for address, _ in entries if _is_called_so(address) and not _is_hidden(address)]
+    if not found or any(_is_other(*entry) for entry in entries):
         return None
     packed = {address.rpartition(".tar")[0] for address in found if address.lower().endswith(".tar")}
     return [each for each in found if not each.lower().endswith(PARQUET) or each[: -len(PARQUET)] not in packed]
+
+
+def _is_other(address: str, is_folder: bool) -> bool:
+    """Whether an entry of a folder means that it does not hold shards alone."""
+    known = not is_folder and (_is_called_so(address) or address.lower().endswith(folders.TEXTS))
+    return not known and not _is_hidden(address)
+
+
+def _is_hidden(address: str) -> bool:
+    return folders.is_hidden(address.rstrip("/").rpartition("/")[2])
 
 
 def _named(found: Sequence[str], name: str) -> tuple[Shard, ...]:
@@ -343,7 +356,7 @@ def load(
     return replace(images, parts=shards.parts)
 
 
-def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Iterator[Block]:
+def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Generator[Block, None, None]:
     """The images of a shard, ``rows`` at a time, decoded while the block before is in use.
 
     Each image is read by itself: numbers of more than 8 bits are those of a model (``rules.spans``) or of

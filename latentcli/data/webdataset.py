@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from latentcli.core.errors import DataError
-from latentcli.data.folders import is_hidden
+from latentcli.data.folders import TEXTS, is_hidden
 from latentcli.data.records import MAX_BYTES, TOO_LARGE, TWICE, Record
 from latentcli.formats.regular_files import Within, open_regular, reason
 
@@ -71,12 +71,15 @@ def records(path: Path, address: str) -> Iterator[Record]:
                 sample.twice.append(ending)
             else:
                 sample.members[ending] = member
-    if not samples:
+    files = {member.name: member for sample in samples.values() for member in sample.members.values()}
+    found = False
+    for sample in samples.values():
+        for record in _record(sample, path, files):
+            found = True
+            yield record
+    if not found:
         raise DataError(f"{address} holds no samples", "expected members such as 0001.jpg and 0001.cls, found none",
                         "make it again, or leave it out")  # fmt: skip
-    files = {member.name: member for sample in samples.values() for member in sample.members.values()}
-    for sample in samples.values():
-        yield from _record(sample, path, files)
 
 
 def is_webdataset(path: Path) -> bool:
@@ -176,11 +179,14 @@ def _record(sample: _Sample, path: Path, files: dict[str, tarfile.TarInfo]) -> I
     label, of_label = _label(sample, facts, path)
     ending = sample.image
     if ending is None:
-        if {"json", "cls"}.isdisjoint(sample.members):
-            return  # no sample: a file that belongs to none, such as a list of them
+        others = [each for each in sample.members if each not in ("json", "cls") and f".{each}" not in TEXTS]
+        if not others and {"json", "cls"}.isdisjoint(sample.members):
+            return  # a text that belongs to no image
         status = facts.get("error_message") or facts.get("status")
         why = f"no image beside it{f': {status}' if isinstance(status, str) else ''}"
-        yield Record(f"{sample.key}.{'json' if 'json' in sample.members else 'cls'}", None, label, why[:200])
+        why = f"a .{others[0]} file, which is not read" if others else why
+        first = others[0] if others else "json" if "json" in sample.members else "cls"
+        yield Record(f"{sample.key}.{first}", None, label, why[:200])
         return
     member = sample.members[ending]
     name = _called(member)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,23 @@ def test_classified_parts_are_scored(call, digits, trained):
     assert done.json["confusion_matrix"] == whole["confusion_matrix"]
     gate = call("classify", SHARDS, trained.vae, trained.gmm, "-o", "out", "--fail-under", "accuracy=1.01")
     assert gate.code == 7
+
+
+def test_the_commands_of_the_readme_run(call, digits, trained, fast):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    block = readme.partition("<!-- shards -->\n```sh\n")[2].partition("```")[0]
+    lines = [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+    assert [line[0] for line in lines] == ["train", *["encode"] * 3, "fit-probe", "classify"]
+    for line in lines:
+        few = [
+            text.replace("{00000..00009}", "{00000..00001}").replace("{00000..00999}", "{00000..00002}")
+            for text in line
+        ]
+        done = call(*few, *(fast if line[0] == "train" else ["--json"]))
+        assert done.code == 0, done.err
+    assert done.json["images"] == 90
+    assert done.json["accuracy"] > 0.8
+    assert len(list(Path("encoded").glob("part-*.json"))) == len(list(Path("labelled").glob("part-*.json"))) == 3
 
 
 FAULTS = {

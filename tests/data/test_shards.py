@@ -170,6 +170,18 @@ def test_an_image_of_a_block_is_read_by_itself(tmp_path, tar):
     assert asked.images[:, 0, 0, 0].tolist() == [255, 255, 128]
 
 
+def test_each_page_of_a_file_in_a_shard_may_be_an_image(tmp_path, tar):
+    from io import BytesIO
+
+    from PIL import Image
+
+    file, pages = BytesIO(), [Image.new("L", (16, 16), level) for level in (0, 255)]
+    pages[0].save(file, "tiff", save_all=True, append_images=pages[1:])
+    tar(tmp_path / "0.tar", [("a.tif", file.getvalue()), ("a.cls", b"scan")])
+    found = load("0.tar", pages=True)
+    assert (found.files, found.labels.texts.tolist()) == (("0.tar/a.tif[0]", "0.tar/a.tif[1]"), ["scan"] * 2)
+
+
 def test_parts_are_told_by_the_names_of_shards(tmp_path, png):
     pytest.importorskip("pyarrow")
     import pyarrow as pa

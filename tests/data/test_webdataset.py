@@ -20,10 +20,12 @@ def test_a_sample_is_its_members_wherever_they_stand(tmp_path, tar, png):
     path = tar(tmp_path / "a.tar", [
         ("./x/1.seg.png", png(9)), ("./x/1.PNG", png(1)), ("x/2.jpg", b"?"), ("1.cls", b" cat\n"), ("x/1.cls", b"3"),
         ("x/2.json", b'{"label": 7.0, "cls": "no"}'), ("readme.md", b""), ("__MACOSX/x/1.png", b""), ("._2.png", b""),
+        ("3.heic", b"?"),
     ])  # fmt: skip
     found = read(path)
     assert [(each.name, each.label, each.why) for each in found] == [
         ("x/1.PNG", "3", ""), ("x/2.jpg", "7", ""), ("1.cls", "cat", "no image beside it"),
+        ("3.heic", "", "a .heic file, which is not read"),
     ]  # fmt: skip
     assert found[0].content.open()[0].read() == png(1)
     assert is_webdataset(path)
