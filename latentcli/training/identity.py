@@ -10,6 +10,7 @@ import torch
 
 from latentcli import __version__
 from latentcli.core.errors import UsageError
+from latentcli.core.rows import Rows
 from latentcli.formats.digests import digest, short
 from latentcli.models.base import ModelConfig
 from latentcli.models.trained import TrainedModel
@@ -23,7 +24,12 @@ MOST_TOLD = 4
 
 
 def identity(
-    family: str, model: ModelConfig, training: TrainingConfig, name: str, arrays: Mapping[str, np.ndarray], **more: Any
+    family: str,
+    model: ModelConfig,
+    training: TrainingConfig,
+    name: str,
+    arrays: Mapping[str, np.ndarray | Rows],
+    **more: Any,
 ) -> dict[str, Any]:
     """The settings of a run, and the name and SHA-256 of its data. It has no paths and no times.
 
