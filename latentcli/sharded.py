@@ -437,4 +437,4 @@ def _none(columns: parts.Columns) -> dict[str, np.ndarray]:
 
 def _kind(error: str) -> str:
     """The kind of a reason: without its numbers, and without what stands behind it."""
-    return re.sub(r"\\d[\\d,.]*", "…", re.split(r"[;(]", error)[0]).strip() or "unknown"
+    return re.sub(r"\d[\d,.]*", "…", re.split(r"[;(]", error)[0]).strip() or "unknown"

@@ -7,6 +7,7 @@ import numpy as np
 
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labelled, Labels, check_classes
+from latentcli.core.rows import taken
 
 SMALLEST, LARGEST = 8, 256
 """Pixels a side, inclusive: the heights and widths that models take."""
@@ -20,7 +21,7 @@ class ImageSet(Labelled):
     """N images, and the labels and file names that came with them.
 
     Attributes:
-        images: (N, C, H, W) uint8, C is 1 or 3; in memory or memory-mapped, never changed.
+        images: (N, C, H, W) uint8, C is 1 or 3; in memory or memory-mapped, or ``Rows`` of what is; never changed.
         labels: of the N images; by default all are unlabelled.
         files: paths within the folder the images came from; None for arrays.
         name: how to call the data in messages: its path, as the user has it; checkpoints keep the last part of it.
@@ -70,10 +71,10 @@ class ImageSet(Labelled):
         return "expected an array of one label an image: labels, y, target or the like"
 
     def take(self, rows: np.ndarray) -> "ImageSet":
-        """The same set with only these rows (indices or a boolean mask)."""
+        """The same set with only these rows (indices or a boolean mask); many of mapped images stay on the disk."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
         files = None if self.files is None else tuple(self.files[row] for row in rows)
-        return replace(self, images=self.images[rows], labels=self.labels.take(rows), files=files)
+        return replace(self, images=taken(self.images, rows), labels=self.labels.take(rows), files=files)
 
     def only(self, classes: Sequence[str]) -> "ImageSet":
         """The images of these classes, with ``class_names`` in the order given.

@@ -33,6 +33,7 @@ from latentcli.core.progress import Progress, silent
 from latentcli.data.block import Block, Events, ImageBlock
 from latentcli.data.file_block import BYTES, CHANGED, JOURNAL, FileBlock, read_lines
 from latentcli.formats.atomic import atomic_write, output_errors
+from latentcli.formats.digests import DigestInParts, is_digest
 from latentcli.formats.locks import in_turn
 from latentcli.formats.regular_files import open_regular, reason
 
@@ -42,7 +43,8 @@ VERSION = 1
 LEAST_FILES, LEAST_BYTES, LEAST_ARCHIVE = 2_000, 32 * 2**20, 4 * 2**20
 """Sets of fewer files, of fewer bytes together, are decoded each time, and so are archives of fewer bytes.
 
-That takes a second or less: 2,000 small PNG files 1.0 s, 32 MiB of JPEG files 1.2 s, on one core.
+That takes less than a second: 2,000 PNG files of 28×28 pixels 0.6 s, 32 MiB of JPEG files of a million 0.7 s, on one
+core. What is kept takes no longer to make, and is mapped in hundredths of a second.
 """
 
 ENVIRONMENT = "LATENTCLI_CACHE"
@@ -208,6 +210,17 @@ def _not_kept(folder: Path, why: str) -> str:
     return f"decoded images are in memory, for they cannot be kept in {folder}: {why}; `cache_dir` names another"
 
 
+class KeptImages(np.memmap):
+    """The mapped images of a set.
+
+    Attributes:
+        sha256: ``digest`` of ``{"images": images}``, as the index has it, so that a training need not read all images
+            before it starts; None of every other array that is made of them.
+    """
+
+    sha256: str | None = None
+
+
 class _Set:
     """One set of images in a cache; ``notes`` are what is to be told of it, without its name."""
 
@@ -258,27 +271,28 @@ class _Set:
     def keep(self, facts: Mapping[str, Any], images: np.ndarray) -> np.ndarray:
         if self._block is None:
             return images
-        path, why = None, self._block.why
+        kept, why = None, self._block.why
         try:
-            path = self._block.finish()
-            if path is not None:
-                index = {"source": self.source, "ending": path.suffix, "shape": images.shape, **_seen(path)}
+            if (path := self._block.finish()) is not None:
+                index = {"source": self.source, "ending": path.suffix, "shape": images.shape, **_seen(path, images)}
                 content = json.dumps({**index, "facts": facts}).encode()
                 with atomic_write(self._path(_INDEX)) as file:
                     file.write(json.dumps({"sha256": hashlib.sha256(content).hexdigest()}).encode() + b"\n" + content)
-        except (OSError, OutputError) as error:
-            why = reason(error) if isinstance(error, OSError) else error.found or error.problem
+                kept = _read(self._path(_INDEX))[1]
+        except (OSError, OutputError, ValueError) as error:  # the last, where another program changes these files
+            why = reason(error) if isinstance(error, OSError) else str(error)
             images = np.array(images)
         if why:
-            self.notes.append(_not_kept(self.stem.parent, why))
-        if why or path is None:
+            self.notes.append(_not_kept(self.stem.parent, " ".join(why.split())))
+        if kept is None:
             self._block.discard()
+            _forget([self._path(_INDEX)])
             return images
         self._block.tidy()
         way = f"free it by: latentcli cache clear {shlex.quote(self.name)}"
-        what = f"its {len(images):,} images are kept as decoded, for the next time: {size(images.nbytes)} in {path}"
+        what = f"its {len(kept):,} images are kept as decoded, for the next time: {size(kept.nbytes)} in {path}"
         self.notes.append(f"{what}; {way}")
-        return np.memmap(path, np.uint8, "r", shape=images.shape)
+        return kept
 
     def forget_others(self) -> None:
         """Delete what is kept of the same view with another content, once this is kept."""
@@ -289,12 +303,19 @@ class _Set:
             )
 
 
-def _seen(path: Path) -> dict[str, Any]:
-    """What the index says of a file of bytes."""
+def _seen(path: Path, images: np.ndarray) -> dict[str, Any]:
+    """What the index says of a file of bytes, the first of which are those of the images."""
+    digest, left, checksums = DigestInParts(1), images.nbytes, []
+    digest.begin("images", images.dtype, images.shape)
     with path.open("rb") as file:
-        checksums = [zlib.crc32(part) for part in iter(lambda: file.read(_BLOCK), b"")]
+        while part := file.read(_BLOCK):
+            checksums.append(zlib.crc32(part))
+            digest.update(part[:left])
+            left -= min(left, len(part))
         status = os.fstat(file.fileno())
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "crc32": checksums}
+    return {
+        "size": status.st_size, "mtime_ns": status.st_mtime_ns, "crc32": checksums, "sha256": digest.hexdigest()
+    }  # fmt: skip
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], np.ndarray]:
@@ -319,7 +340,11 @@ def _read(path: Path) -> tuple[Mapping[str, Any], np.ndarray]:
             file.seek(block * _BLOCK)
             if zlib.crc32(file.read(_BLOCK)) != index["crc32"][block]:
                 raise ValueError("the bytes were changed")
-        return index, np.memmap(file, np.uint8, "r", shape=tuple(shape))
+        images = KeptImages(file, np.uint8, "r", shape=tuple(shape))
+    if not is_digest(index["sha256"]):
+        raise ValueError("no checksum of all")
+    images.sha256 = index["sha256"]
+    return index, images
 
 
 def _index(path: Path) -> dict[str, Any]:

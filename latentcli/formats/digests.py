@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.core.rows import Rows
+
 _BLOCK = 2**20  # bytes of an array that are copied at a time, where it is not in C order
 
 
@@ -44,9 +46,9 @@ class DigestInParts:
         self.sha256.update(_header(dtype, shape))
 
 
-def bytes_of(array: np.ndarray) -> Iterator[memoryview]:
+def bytes_of(array: np.ndarray | Rows) -> Iterator[memoryview]:
     """The bytes of an array in C order: all at once where it is in C order, otherwise copied a megabyte at a time."""
-    if array.flags.c_contiguous or array.nbytes <= _BLOCK:
+    if isinstance(array, np.ndarray) and (array.flags.c_contiguous or array.nbytes <= _BLOCK):
         if array.nbytes:
             yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
         return
@@ -69,7 +71,7 @@ def _absorb(sha256: Any, value: Any) -> None:
         sha256.update(b"[%d:" % len(value))
         for item in value:
             _absorb(sha256, item)
-    elif isinstance(value, np.ndarray):
+    elif isinstance(value, np.ndarray | Rows):
         sha256.update(_header(value.dtype, value.shape))
         for part in bytes_of(value):
             sha256.update(part)

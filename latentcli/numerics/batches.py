@@ -1,8 +1,12 @@
 """Batches of images as float tensors, made one at a time from bytes."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from latentcli.numerics.reading_ahead import ReadingAhead
 
 RESIDENT_SHARE = 0.25
 """Fraction of an accelerator's free memory up to which a set of images is kept there as bytes."""
@@ -13,13 +17,18 @@ class DeviceImages:
 
     On the CPU the array (N, C, H, W) stays where it is (memory or a mapped file). On CUDA it moves to the device once
     when it is small against the free memory; otherwise each batch is copied there.
+
+    Args:
+        images, device: the two.
+        ahead: whether images come from the disk, and those that follow are to be read while a batch is used.
     """
 
-    def __init__(self, images: np.ndarray, device: torch.device) -> None:
+    def __init__(self, images: np.ndarray, device: torch.device, ahead: bool = False) -> None:
         self.images, self.device = images, device
         self.resident: Tensor | None = None
         if device.type == "cuda" and images.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
             self.resident = torch.from_numpy(np.array(images)).to(device)
+        self.ahead = ReadingAhead(images) if ahead and self.resident is None else None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -32,7 +41,11 @@ class DeviceImages:
         """(len(rows), C, H, W) uint8; what the device still has to do before is not waited for."""
         if self.resident is not None:
             return self.resident.index_select(0, to_device(rows, self.device))
-        return to_device(self.images[rows], self.device)
+        return to_device(self.images[rows] if self.ahead is None else self.ahead.rows(rows), self.device)
+
+    def following(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The row numbers of each batch; a thread reads those that follow, where that was asked for."""
+        yield from batches if self.ahead is None else self.ahead.following(batches)
 
 
 def as_floats(images: Tensor) -> Tensor:

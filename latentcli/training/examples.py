@@ -5,12 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from latentcli.core import memory
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.numerics.random import generator_for
 from latentcli.training.config import TrainingConfig
 
 _ROWS = 256  # images that are compared at a time
+
+BLOCK_BYTES, TOGETHER = 2**21, 128
+"""Of images beyond the memory: bytes that are read as one run, and how many runs are shuffled into one another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +28,7 @@ class Examples:
         targets: (N, K) float32 soft labels, each row summing to 1; None where the loss takes images alone.
         final_rows: numbers of the rows that the final steps are trained on instead; None changes nothing for them.
         final_fraction: of all steps that are final ones, in [0, 1].
+        block: rows that are read together from the disk, see ``shuffled``; 0 where the order of reading costs nothing.
     """
 
     images: np.ndarray
@@ -32,21 +37,22 @@ class Examples:
     targets: np.ndarray | None = None
     final_rows: np.ndarray | None = None
     final_fraction: float = 0.0
+    block: int = 0
 
     def batches(self, epoch: int, epochs: int, steps: int, seed: int) -> list[np.ndarray]:
         """Row numbers of each of the ``steps`` of an epoch (0 … epochs − 1), in batches of nearly equal size.
 
         Their order depends on ``seed`` and ``epoch`` alone; ``epochs`` decides where the final steps begin.
         """
-        order = torch.randperm(len(self.train_rows), generator=generator_for(seed, "order", epoch)).numpy()
+        order = shuffled(len(self.train_rows), generator_for(seed, "order", epoch), self.block)
         batches = np.array_split(self.train_rows[order], steps)
         first_final = round((1 - self.final_fraction) * epochs * steps) - epoch * steps
         final = batches[max(0, first_final) :]
         if self.final_rows is not None and final:
             generator = generator_for(seed, "last", epoch)
-            shuffled = self.final_rows[torch.randperm(len(self.final_rows), generator=generator).numpy()]
-            rows = np.resize(shuffled, sum(map(len, final)))  # if there are too many, each epoch leaves out others
-            order = torch.randperm(len(rows), generator=generator).numpy()
+            own = self.final_rows[shuffled(len(self.final_rows), generator, self.block)]
+            rows = np.resize(own, sum(map(len, final)))  # if there are too many, each epoch leaves out others
+            order = np.arange(len(rows)) if self.block else torch.randperm(len(rows), generator=generator).numpy()
             batches[-len(final) :] = np.array_split(rows[order], len(final))
         return batches
 
@@ -56,6 +62,28 @@ class Examples:
         if len(images) < 2:
             raise DataError("one image is too few to train on", "expected two or more")
         return cls(images, *split(len(images), config))
+
+
+def shuffled(count: int, generator: torch.Generator, block: int = 0) -> np.ndarray:
+    """(count,) int64: the numbers 0 … count − 1 in a random order.
+
+    With a ``block``, runs of so many numbers are shuffled, and then, of each ``TOGETHER`` of these, the numbers: images
+    in that order are read in runs, a few hundred MB of the file at a time, and a batch still has some of many runs.
+    """
+    if not block:
+        return torch.randperm(count, generator=generator).numpy()
+    starts = block * torch.randperm(-(-count // block), generator=generator).numpy()
+    parts = []
+    for first in range(0, len(starts), TOGETHER):
+        runs = [np.arange(start, min(count, start + block)) for start in starts[first : first + TOGETHER]]
+        numbers = np.concatenate(runs)
+        parts.append(numbers[torch.randperm(len(numbers), generator=generator).numpy()])
+    return np.concatenate(parts) if parts else np.arange(0)
+
+
+def block_of(images: np.ndarray) -> int:
+    """Rows of a block of ``BLOCK_BYTES``, where images are mapped and too many for the memory; 0 for all others."""
+    return max(1, BLOCK_BYTES * len(images) // images.nbytes) if memory.is_beyond(images) else 0
 
 
 _SPREAD = ("spreads them", "makes it white", "lie outside `range`", "bytes are read as", "images of the model were")

@@ -10,6 +10,7 @@ import torch
 
 from latentcli import __version__
 from latentcli.core.errors import UsageError
+from latentcli.core.rows import Rows
 from latentcli.formats.digests import digest, short
 from latentcli.models.base import ModelConfig
 from latentcli.models.trained import TrainedModel
@@ -23,7 +24,12 @@ MOST_TOLD = 4
 
 
 def identity(
-    family: str, model: ModelConfig, training: TrainingConfig, name: str, arrays: Mapping[str, np.ndarray], **more: Any
+    family: str,
+    model: ModelConfig,
+    training: TrainingConfig,
+    name: str,
+    arrays: Mapping[str, np.ndarray | Rows],
+    **more: Any,
 ) -> dict[str, Any]:
     """The settings of a run, and the name and SHA-256 of its data. It has no paths and no times.
 
@@ -33,7 +39,9 @@ def identity(
         arrays: all that is learned from, ``images`` (N, C, H, W) among them.
         more: further facts about the data.
     """
-    data = {"name": PurePath(name).name, "images": len(arrays["images"]), **more, "sha256": digest(arrays)}
+    known = getattr(arrays["images"], "sha256", None) if len(arrays) == 1 else None  # of ``data.cache.KeptImages``
+    sha256 = digest(arrays) if known is None else known
+    data = {"name": PurePath(name).name, "images": len(arrays["images"]), **more, "sha256": sha256}
     return {"family": family, "data": data, "training": asdict(training), "model": asdict(model)}
 
 

@@ -3,14 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from latentcli.core import processes
+from latentcli.core import memory, processes
 from latentcli.core.device import memory_for
 from latentcli.core.errors import FitError, OutputError, UsageError
 from latentcli.core.progress import Progress, silent
@@ -20,7 +20,7 @@ from latentcli.numerics.linear import FastLinear
 from latentcli.numerics.random import generator_for
 from latentcli.numerics.shared_batches import share_statistics
 from latentcli.training.config import TrainingConfig
-from latentcli.training.examples import Examples
+from latentcli.training.examples import Examples, block_of
 from latentcli.training.steps import Means, Steps, as_loss_takes_them
 from latentcli.training.whole_batch import averaged, shared_out
 
@@ -77,7 +77,9 @@ class Run:
 
     On the CPU the same arguments give the same bytes for the same number of threads, whether or not the run was
     interrupted and resumed. On CUDA they do not: ``index_add_`` (the codebook's moving averages), bincount and the
-    backward pass of cuDNN's convolutions add up in no fixed order.
+    backward pass of cuDNN's convolutions add up in no fixed order. Mapped images that are too many for the memory are
+    shuffled in blocks, see ``examples.shuffled``: a machine with more memory takes them in another order, but goes on
+    in this one.
 
     Where there are several ``processes`` each has its rows of each batch, and all that the losses make of the batch as
     a whole is made of all of it: the run is the same to rounding with any number of them.
@@ -98,9 +100,10 @@ class Run:
     ) -> None:  # fmt: skip
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
-        examples = Examples.of_images(examples, config) if isinstance(examples, np.ndarray) else examples
+        examples = examples if isinstance(examples, Examples) else Examples.of_images(examples, config)
+        examples = replace(examples, block=block_of(examples.images) if state is None else state.get("block", 0))
         self.examples = examples
-        self.images = DeviceImages(examples.images, self.device)
+        self.images = DeviceImages(examples.images, self.device, memory.is_beyond(examples.images))
         self.steps = Steps(model, config)
         self.images_per_epoch = len(examples.train_rows)
         self.epochs = config.epochs_for(self.images_per_epoch, math.prod(examples.images.shape[1:]))
@@ -177,7 +180,7 @@ class Run:
         while self.step < self.total_steps and not self._out_of_patience():
             epoch, position = divmod(self.step, self.steps_per_epoch)
             self.model.train()
-            for rows in self.batches(epoch)[position:]:
+            for rows in self.images.following(self.batches(epoch)[position:]):
                 self._take_step(rows)
                 unseen += len(rows)
                 now, end_of_epoch = time.monotonic(), self.step % self.steps_per_epoch == 0
@@ -207,6 +210,7 @@ class Run:
             "settings": asdict(self.config), "step": self.step, "model": self.model.state_dict(),
             "training_state": dict(self.model.training_state()), **self.steps.state(),
             "history": self.history, "best": self.best,
+            **({"block": self.examples.block} if self.examples.block else {}),
         }  # fmt: skip
 
     def _restore(self, state: State) -> None:

@@ -10,6 +10,7 @@ import torch
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import labelled_per_class
+from latentcli.core.rows import stacked
 from latentcli.numerics.random import generator_for
 from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfig
 from latentcli.training.examples import Examples, split
@@ -94,13 +95,13 @@ def examples(
         parts.append(known.images)
         targets.append(one_hot(known, classes))
     if hybrids is None:
-        return Examples(np.concatenate(parts), rows, held_out, np.concatenate(targets))
+        return Examples(stacked(parts), rows, held_out, np.concatenate(targets))
     first = sum(map(len, parts))
     parts.append(pixels(hybrids, images))
     targets.append(soft_targets(hybrids, classes))
     mixed = repeated_rows(rows, first + np.arange(len(parts[-1])), share, config.seed)
     final = rows if config.finish else None
-    return Examples(np.concatenate(parts), mixed, held_out, np.concatenate(targets), final, config.finish)
+    return Examples(stacked(parts), mixed, held_out, np.concatenate(targets), final, config.finish)
 
 
 def repeated_rows(labelled: np.ndarray, hybrids: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from latentcli.core import processes
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Listener
+from latentcli.core.rows import Rows
 from latentcli.core.settings import check_known
 from latentcli.formats import state_dict
 from latentcli.formats.schemas import fingerprint
@@ -261,7 +262,7 @@ def train_cnn(
     counts: dict[str, Any] = {"labelled": len(labelled), "hybrids": 0 if hybrids is None else len(hybrids["images"])}
     if start is not None:
         counts["start"] = start.fingerprint
-    arrays = {name: array for name, array in vars(examples).items() if isinstance(array, np.ndarray)}
+    arrays = {name: array for name, array in vars(examples).items() if isinstance(array, np.ndarray | Rows)}
     run = identity("cnn", network_config, loop_config, images.name, arrays, **counts, labelled_fraction=fraction,
                    **_spans(images))  # fmt: skip
     run |= _facts_of_encoder(start)

@@ -24,6 +24,7 @@ from latentcli.core import memory
 from latentcli.core.errors import DataError, UsageError
 from latentcli.data import cache, decoding, file_block, loading
 from latentcli.formats import image_files
+from latentcli.formats.digests import digest
 
 COUNT = 60
 
@@ -140,6 +141,14 @@ def test_whatever_the_files_are_what_is_kept_is_what_was_decoded(tmp_path, kind,
     assert not files_of_cache(".journal")
 
 
+def test_the_checksum_of_all_is_kept_with_exactly_these_images(photos):
+    for _ in range(2):
+        images = lc.load(photos, max_bad="5%").images
+        assert images.sha256 == digest({"images": np.array(images)})
+        for other in (images[:], images[1:], images.reshape(-1), images.copy(), np.asarray(images), images[[0, 1]]):
+            assert getattr(other, "sha256", None) is None
+
+
 def test_pages_are_kept_too(tmp_path):
     frames = [Image.fromarray(np.full((8, 8), level, np.uint8)) for level in (10, 120, 230)]
     for number in range(6):
@@ -227,6 +236,7 @@ DAMAGES = {
     "no names": lambda bytes_of, index: altered(index, facts__notes="text"),
     "no pairs": lambda bytes_of, index: altered(index, facts__bad=[["a/010.png", 3]]),
     "no numbers": lambda bytes_of, index: altered(index, facts__spans={"whole": ["a", "b"]}),
+    "no checksum": lambda bytes_of, index: altered(index, sha256="text"),
     "no total": lambda bytes_of, index: altered(index, facts__total=None),
 }
 
@@ -398,7 +408,7 @@ def test_two_processes_decode_once(photos):
     with started(photos) as first, started(photos) as second:
         results = [process.communicate()[0].splitlines()[1] for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0]
-    assert all(result.startswith("memmap ") for result in results)
+    assert all(result.startswith("KeptImages ") for result in results)
     assert len({result.split()[1] for result in results}) == 1
     assert sum("kept as decoded" in result for result in results) == 1
 
@@ -580,5 +590,5 @@ def test_what_is_being_decoded_is_not_deleted(photos):
         while process.poll() is None and not files_of_cache(".journal"):
             time.sleep(0.005)
         assert lc.clear_cache() == []
-        assert process.communicate()[0].startswith("memmap")
+        assert process.communicate()[0].startswith("KeptImages")
     assert len(lc.clear_cache()) == 1
