@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latentcli.artifacts import latents_table
 from latentcli.artifacts.parts import hold_latents, read_latent_parts
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
@@ -21,10 +22,13 @@ _ROWS = 4_096
 
 
 def write_latents(path: str | Path, latents: Latents) -> None:
-    """Write ``latents.npz``: the arrays, ``checkpoint``, and ``labels``, ``class_names`` and ``files`` where known.
+    """Write ``latents.npz``, or a table ``latents.parquet``.
+
+    That is the arrays, ``checkpoint``, and ``labels``, ``class_names`` and ``files`` where known.
 
     Raises:
         OutputError: the file cannot be written.
+        UsageError: its name ends in ``.parquet``, and pyarrow is not installed.
 
     Example:
         >>> import latentcli as lc
@@ -34,6 +38,10 @@ def write_latents(path: str | Path, latents: Latents) -> None:
         >>> lc.read_latents("latents.npz").flat.shape
         (431, 4)
     """
+    if Path(path).suffix.lower() == latents_table.SUFFIX:
+        with latents_table.writer(Path(path), latents.checkpoint, latents.labels, latents.files) as write:
+            write(latents.arrays)
+        return
     write_arrays(Path(path), {**latents.arrays, **_known(latents.checkpoint, latents.labels, latents.files)})
 
 
@@ -57,6 +65,10 @@ def latents_writer(
         OutputError: the file cannot be written.
         ValueError: there are more or fewer rows, or none.
     """
+    if Path(path).suffix.lower() == latents_table.SUFFIX:
+        with latents_table.writer(Path(path), checkpoint, labels, files) as rows_of_table:
+            yield rows_of_table
+        return
     with ExitStack() as opened:
         writers: list[Callable[..., None]] = []
 
@@ -83,7 +95,10 @@ def _known(checkpoint: str, labels: Labels, files: Sequence[str] | None) -> dict
 
 
 def holds_latents(path: Path) -> bool:
-    """Whether this is an ``.npz`` with latents in it, by the names of its members, or a folder of such parts."""
+    """Whether this is an ``.npz`` with latents in it, by the names of its members, a Parquet file that says so, or a
+    folder of such parts."""
+    if latents_table.is_parquet(path):
+        return latents_table.holds(path)
     try:
         if path.is_dir():
             return hold_latents(path)
@@ -122,7 +137,8 @@ def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -
     path = Path(path)
     if path.is_dir():
         return read_latent_parts(path)
-    arrays = read_arrays(path, strict=strict, mmap=mmap)
+    table = latents_table.is_parquet(path)
+    arrays = latents_table.read(path) if table else read_arrays(path, strict=strict, mmap=mmap)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)
 

@@ -2,17 +2,19 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Protocol
 
 import numpy as np
 
+from latentcli.artifacts import predictions_table
 from latentcli.core.errors import printable
 from latentcli.core.labels import Labels
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.csv_text import as_csv
+from latentcli.formats.parquet_table import SUFFIX
 
 _ROWS = 10_000  # that are text at a time
 
@@ -34,7 +36,7 @@ class Labelling(Protocol):
 
 
 def write_predictions(predictions: Labelling, target: str | Path | IO[str]) -> None:
-    """Write ``vae.csv``: one row per image, with a row for each unreadable file as well.
+    """Write ``vae.csv``, or a table ``vae.parquet``: one row per image, with a row for each unreadable file as well.
 
     Args:
         predictions: of images.
@@ -42,6 +44,7 @@ def write_predictions(predictions: Labelling, target: str | Path | IO[str]) -> N
 
     Raises:
         OutputError: the file cannot be written.
+        UsageError: its name ends in ``.parquet``, and pyarrow is not installed.
 
     Example:
         >>> import latentcli as lc
@@ -52,10 +55,8 @@ def write_predictions(predictions: Labelling, target: str | Path | IO[str]) -> N
         ...     print(next(table), end="")
         Predicted_Label
     """
-    write_labels(
-        Path(target) if isinstance(target, str) else target, predictions.labels.texts, files=predictions.files,
-        probabilities=predictions.confidences, bad_files=predictions.bad_files,
-    )  # fmt: skip
+    with predictions_writer(target, predictions.files is not None, predictions.bad_files) as write:
+        write(predictions)
 
 
 def write_labels(
@@ -124,8 +125,23 @@ def labels_writer(
 def predictions_writer(
     target: str | Path | IO[str], named: bool, bad_files: Sequence[tuple[str, str]] = ()
 ) -> Iterator[Callable[[Labelling], None]]:
-    """``labels_writer`` of the predictions of the next images, whose own ``bad_files`` do not count."""
-    with labels_writer(Path(target) if isinstance(target, str) else target, named, bad_files) as write:
+    """Write what ``write_predictions`` writes, of the next images at a time, whose own ``bad_files`` do not count."""
+    target = Path(target) if isinstance(target, str) else target
+    if isinstance(target, Path) and target.suffix.lower() == SUFFIX:
+        with ExitStack() as opened:
+            writers: list[Callable[..., None]] = []
+
+            def write_rows(found: Labelling) -> None:
+                if not writers:  # the first images tell what encoded them
+                    latents = getattr(found, "latents", None)
+                    checkpoint = latents.checkpoint if latents else ""
+                    table = predictions_table.writer(target, named, bad_files, checkpoint)
+                    writers.append(opened.enter_context(table))
+                writers[0](found.labels, found.files, found.confidences)
+
+            yield write_rows
+        return
+    with labels_writer(target, named, bad_files) as write:
         yield lambda found: write(found.labels.texts, found.files, found.confidences)
 
 

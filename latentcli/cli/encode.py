@@ -19,7 +19,8 @@ def encode(
     data: options.Data,
     vae: Annotated[Path | None, Argument(metavar="VAE.PTH", help="A checkpoint that `latentcli train` wrote.")] = None,
     output: Annotated[
-        Path, Option("-o", "--output", help="The latents to write; of shards, a folder of parts.")
+        Path,
+        Option("-o", "--output", help="The latents to write; FILE.parquet is a table; of shards, a folder of parts."),
     ] = Path("latents.npz"),
     encoder: options.Encoder = None,
     image_size: options.ImageSize = None,
