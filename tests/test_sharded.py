@@ -14,6 +14,8 @@ import latentcli as lc
 from latentcli.artifacts import parts
 from latentcli.artifacts.parts import MissingParts
 from latentcli.core.errors import DataError, OutputError, UsageError
+from latentcli.data.shards import Shard, records
+from latentcli.formats.locks import exclusive
 
 pq = pytest.importorskip("pyarrow.parquet")
 
@@ -368,6 +370,27 @@ def test_shards_at_an_address_give_the_same_parts(here, vae):
     for path in Path("near").glob("*.parquet"):
         assert path.read_bytes() == (Path("far") / path.name).read_bytes()
     memory.rm("/encoded", recursive=True)
+
+
+def test_a_share_is_made_by_one_run_at_a_time(here, vae):
+    with exclusive(Path("out/share 1 of 1")), pytest.raises(OutputError, match="another run is writing"):
+        lc.encode_shards(SHARDS, vae, "out")
+
+
+def test_parquet_and_tars_give_the_same_latents(here, vae):
+    import pyarrow as pa
+
+    for tar_path in sorted(Path("shards").iterdir()):
+        found = [*records(Shard(str(tar_path), tar_path.name), tar_path)]
+        images = [{"bytes": each.content.open()[0].read(), "path": Path(each.name).name} for each in found]
+        table = pa.table({"image": images, "label": [int(each.label) for each in found]})
+        pq.write_table(table, tar_path.with_suffix(".parquet"), row_group_size=5)
+    lc.encode_shards(SHARDS, vae, "tars")
+    lc.encode_shards("shards/*.parquet", vae, "tables")
+    tars, tables = lc.read_latents("tars"), lc.read_latents("tables")
+    assert np.array_equal(tars.flat, tables.flat)
+    assert np.array_equal(tars.labels.codes, tables.labels.codes)
+    assert tables.files[0] == "00000.parquet/00000000-000000000.png"
 
 
 def test_features_of_a_trained_encoder_become_parts(here):

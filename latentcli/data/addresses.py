@@ -116,19 +116,26 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
             return work()
         except _NotWritten as error:
             raise error.__cause__ or error from None
-        except FileNotFoundError as error:
-            raise DataError(f"there is nothing at {address}", None, "look how it is spelled") from error
         except PermissionError as error:
             found = str(error)[:200] or "not permitted"
             raise DataError(f"{address} may not be read", found, "give this machine the right to") from error
         except ImportError as error:
             raise _no_way(address, error) from error
         except Exception as error:  # each file system has errors of its own
+            if _is_missing(error):
+                raise DataError(f"there is nothing at {address}", None, "look how it is spelled") from error
             failed = 1 if came_on() else failed + 1
             if failed >= TRIES:
                 found = f"tried {TRIES} times: {type(error).__name__}: {str(error)[:200]}"
                 raise DataError(f"{address} cannot be read", found, "try again later") from error
         time.sleep(WAIT * 2 ** (failed - 1))
+
+
+def _is_missing(error: Exception) -> bool:
+    """Whether there is no such file; fsspec says so of a web server, too, that cannot be reached: see its cause."""
+    cause = error.__cause__
+    unreached = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+    return isinstance(error, FileNotFoundError) and not unreached
 
 
 def _system(address: str) -> tuple[Any, str]:

@@ -88,6 +88,18 @@ def test_a_read_that_always_fails_is_given_up_after_longer_and_longer_waits(buck
     assert waits == [addresses.WAIT * 2**number for number in range(addresses.TRIES - 1)]
 
 
+def test_a_server_that_is_not_reached_is_tried_again(bucket, waits, monkeypatch):
+    """Though fsspec says of the web's servers that there is no such file."""
+
+    def info(self, path):
+        raise FileNotFoundError(path) from ConnectionRefusedError("refused")
+
+    monkeypatch.setattr(type(bucket), "info", info)
+    with pytest.raises(DataError, match="cannot be read\n  tried 6 times"):
+        load("memory://bucket/00000.tar")
+    assert len(waits) == 5
+
+
 def test_a_file_that_ends_too_early_is_not_taken_for_whole(bucket, waits, monkeypatch):
     real = type(bucket).open
     monkeypatch.setattr(type(bucket), "open", lambda self, path, mode: io.BytesIO(real(self, path, mode).read()[:1536]))
