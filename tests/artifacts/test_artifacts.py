@@ -409,4 +409,3 @@ def test_what_cannot_be_written_is_an_output_error(tmp_path):
     ):
         with pytest.raises(OutputError):
             write()
-
