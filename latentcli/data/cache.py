@@ -198,7 +198,10 @@ class CacheFolder:
             except OSError as error:
                 return build(InMemory()), [_not_kept(self.folder, reason(error))]
             if (found := kept.read(parse, mend=True)) is None:
-                found = build(kept)
+                try:
+                    found = build(kept)
+                except KeyboardInterrupt:
+                    raise KeyboardInterrupt(kept.interrupted()) from None
                 kept.forget_others()
         return found, kept.notes
 
@@ -293,6 +296,12 @@ class _Set:
         what = f"its {len(kept):,} images are kept as decoded, for the next time: {size(kept.nbytes)} in {path}"
         self.notes.append(f"{what}; {way}")
         return kept
+
+    def interrupted(self) -> str:
+        """What is to be told where decoding was interrupted."""
+        begun = self._path(JOURNAL).exists()
+        way = f"the same call goes on, and latentcli cache clear {shlex.quote(self.name)} frees it"
+        return f"interrupted: what was decoded is kept in {self.stem.parent}; {way}" if begun else ""
 
     def forget_others(self) -> None:
         """Delete what is kept of the same view with another content, once this is kept."""

@@ -8,6 +8,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -160,7 +161,9 @@ class FileBlock:
 
     def _move(self, why: str) -> None:
         """Move all there is into memory, for want of room on the disk."""
-        channels = max(self._most(), *map(len, self._waiting), 1)
+        channels = max([self._most(), *map(len, self._waiting)])
+        with suppress(OSError):
+            self._paths[CHANGED].unlink(missing_ok=True)
         if self._total * channels * math.prod(self._size) > memory.of_machine():
             raise DataError(
                 f"{self._total:,} images of {self._size[0]}×{self._size[1]} pixels do not fit into memory",
@@ -168,7 +171,7 @@ class FileBlock:
                 "free space there, and call again, which goes on where this stopped; or name a folder: `cache_dir`",
             )  # fmt: skip
         block = ImageBlock(self._total, self._channels, *self._size)
-        for image in (*self._written(), *self._waiting):
+        for image in chain(self._written(), self._waiting):
             block.append(image)
         self._waiting, self._memory, self.why = [], block, why
         self.discard()

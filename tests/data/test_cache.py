@@ -332,6 +332,23 @@ def decoding_threads():
     return cpu_count()
 
 
+def test_ctrl_c_is_told_how_it_goes_on(photos, monkeypatch):
+    honest, times = file_block._write, []
+
+    def write(file, content):
+        times.append(1)
+        if len(times) == 5:
+            raise KeyboardInterrupt
+        honest(file, content)
+
+    monkeypatch.setattr(file_block, "_write", write)
+    with pytest.raises(KeyboardInterrupt, match="the same call goes on"):
+        lc.load(photos, max_bad="5%")
+    decoded = count_decoding(monkeypatch)
+    lc.load(photos, max_bad="5%")
+    assert 0 < len(decoded) < COUNT
+
+
 @pytest.mark.parametrize("damage", ["a byte of an image", "a byte of a line", "half a line", "another head", "events"])
 def test_what_an_interrupted_decoding_has_left_is_checked(tmp_path, monkeypatch, damage):
     folder = tmp_path / "set"
