@@ -53,6 +53,7 @@ class PartsDone:
         failures: how many images could not be read, by kind of reason.
         unreadable: (address, error) of shards that could not be read as a whole.
         scores: of predictions, where labels are known: as of ``Predictions.scores``.
+        notes: what the user should know about how the shards were chosen, a line each.
 
     Example:
         >>> import latentcli as lc
@@ -68,6 +69,7 @@ class PartsDone:
     failures: Mapping[str, int] = field(default_factory=dict)
     unreadable: Sequence[tuple[str, DataError]] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def failed(self) -> int:
@@ -344,7 +346,7 @@ def _run(
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
     images = sum(facts.get("images", 0) for facts in done.values())
     scores = _scores(confusion, work.class_names)
-    return PartsDone(folder, len(mine), before, images, dict(failures), tuple(unreadable), scores)
+    return PartsDone(folder, len(mine), before, images, dict(failures), tuple(unreadable), scores, found.notes)
 
 
 def _check_folder(folder: Path, found: shards.Shards) -> None:
