@@ -351,12 +351,10 @@ def _run(
 
 def _check_folder(folder: Path, found: shards.Shards) -> None:
     check_folder(folder)
-    here = folder.resolve()
-    for shard in found.all:
-        path = addresses.local(shard.address)
-        if path is not None and path.resolve().parent == here:
-            raise UsageError(f"{folder} holds the shards that are read", "an input is never replaced",
-                             "name another folder: -o DIR")  # fmt: skip
+    local = {path.parent for shard in found.all if (path := addresses.local(shard.address)) is not None}
+    if folder.resolve() in {each.resolve() for each in local}:
+        raise UsageError(f"{folder} holds the shards that are read", "an input is never replaced",
+                         "name another folder: -o DIR")  # fmt: skip
 
 
 def _check_alike(
