@@ -53,6 +53,7 @@ class PartsDone:
         failures: how many images could not be read, by kind of reason.
         unreadable: (address, error) of shards that could not be read as a whole.
         scores: of predictions, where labels are known: as of ``Predictions.scores``.
+        notes: what the user should know about how the shards were chosen, a line each.
 
     Example:
         >>> import latentcli as lc
@@ -68,6 +69,7 @@ class PartsDone:
     failures: Mapping[str, int] = field(default_factory=dict)
     unreadable: Sequence[tuple[str, DataError]] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def failed(self) -> int:
@@ -344,17 +346,15 @@ def _run(
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
     images = sum(facts.get("images", 0) for facts in done.values())
     scores = metrics.classification_of_counts(confusion, work.class_names)
-    return PartsDone(folder, len(mine), before, images, dict(failures), tuple(unreadable), scores)
+    return PartsDone(folder, len(mine), before, images, dict(failures), tuple(unreadable), scores, found.notes)
 
 
 def _check_folder(folder: Path, found: shards.Shards) -> None:
     check_folder(folder)
-    here = folder.resolve()
-    for shard in found.all:
-        path = addresses.local(shard.address)
-        if path is not None and path.resolve().parent == here:
-            raise UsageError(f"{folder} holds the shards that are read", "an input is never replaced",
-                             "name another folder: -o DIR")  # fmt: skip
+    local = {path.parent for shard in found.all if (path := addresses.local(shard.address)) is not None}
+    if folder.resolve() in {each.resolve() for each in local}:
+        raise UsageError(f"{folder} holds the shards that are read", "an input is never replaced",
+                         "name another folder: -o DIR")  # fmt: skip
 
 
 def _check_alike(

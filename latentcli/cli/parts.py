@@ -26,11 +26,12 @@ def folder_of(
     Raises:
         UsageError: it writes a file, and an option is of parts; or parts, and an option is of images in memory.
     """
-    from latentcli.data import SOURCES, shards
+    from latentcli.data import SOURCES, shards, splits
 
     is_folder = output is not None and (output.is_dir() or not output.suffix)
     named = isinstance(data, str) and data in SOURCES
-    if not is_folder or named or shards.find(data) is None:
+    found = None if named or not is_folder else shards.find(data)
+    if found is None:
         for option, given in {"--part": part is not None, "--retry-failed": retry_failed}.items():
             if given:
                 raise UsageError(f"{option} is of shards that become a folder of parts", None,
@@ -43,6 +44,8 @@ def folder_of(
             f"{refused[0]} is of images that are all read at once, and a folder of parts is made shard by shard",
             "an image that cannot be read has its reason in its row", "leave it out, or name a file: -o FILE",
         )  # fmt: skip
+    wanted = splits.Wanted(reading.split or reading.prefer, asked=reading.split is not None)
+    console.notes(shards.of_part(found, wanted).notes)  # before hours of work
     return output
 
 

@@ -41,7 +41,7 @@ TARS, PARQUET = (".tar", ".tar.gz", ".tgz"), ".parquet"
 SUFFIXES = (*TARS, PARQUET)
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 _MOST = 1_000_000  # shards
 _LOOKED_AT = 3  # tars of a folder, by which its layout is told
 _NUMBERED = re.compile(r"(.+?)-\d+-of-\d+.*", re.DOTALL)  # as Hugging Face calls the shards of a part
@@ -182,7 +182,7 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _expanded(text: str) -> list[str]:
-    """A text for each value in its braces: numbers with as many digits as the first, or what stands between commas.
+    """A text for each value in its braces, as the shell means them: numbers from … to, or what stands between commas.
 
     Raises:
         DataError: they are more than a million.
@@ -197,7 +197,9 @@ def _expanded(text: str) -> list[str]:
         if count > _MOST or (of_range is not None and not numbers):
             found = "it means none" if count <= _MOST else f"it means more than {_MOST:,}"
             raise DataError(f"{text} is no range of shards", found, "such as shards/{00000..00999}.tar")
-        digits = 0 if of_range is None else len(of_range[1])
+        ends = [] if of_range is None else [*of_range.groups()]
+        padded = any(len(end) > 1 and end[0] == "0" for end in ends)
+        digits = max(map(len, ends)) if padded else 0
         values.append(choice.split(",") if of_range is None else [f"{number:0{digits}d}" for number in numbers])
     made = []
     for chosen in product(*values):

@@ -128,6 +128,18 @@ def test_a_parquet_without_images_is_told_with_its_columns(call, digits, trained
     assert len(list(Path("out").glob("*.json"))) == 3
 
 
+def test_the_part_that_is_read_is_told_first(call, digits, trained):
+    Path("parts").mkdir()
+    for number, name in enumerate(("train-00000-of-00001", "test-00000-of-00002", "test-00001-of-00002")):
+        (digits / f"{number:05d}.tar").rename(f"parts/{name}.tar")
+    done = call("encode", "parts", trained.vae, "-o", "out", "--json")
+    assert (done.code, done.json["shards"]) == (0, 2)
+    assert done.err == "parts has the parts train and test: test is read (--split chooses)\n"
+    assert call("encode", "parts", trained.vae, "-o", "train", "--split", "train", "--json").json["shards"] == 1
+    refused = call("encode", "parts", trained.vae, "-o", "out", "--split", "train")
+    assert (refused.code, "made otherwise" in refused.err) == (2, True)
+
+
 def test_images_that_fail_are_told_by_kind(call, digits, trained, tar, png):
     tar(digits / "00001.tar", [("1.png", png(0, 8)), ("2.png", b""), ("3.png", b"")])
     done = call("encode", SHARDS, trained.vae, "-o", "out")

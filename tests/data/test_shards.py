@@ -55,7 +55,8 @@ def test_shards_of_one_name_are_called_with_their_folders(tmp_path, shards):
 
 
 @pytest.mark.parametrize(("text", "first", "count"), [
-    ("a/{08..11}.tar", "a/08.tar", 4), ("{x,y}/{0..1}.tar", "x/0.tar", 4), ("a.tar", "a.tar", 1),
+    ("a/{08..11}.tar", "a/08.tar", 4), ("{1..010}.tar", "001.tar", 10), ("{9..11}.tar", "9.tar", 3),
+    ("{x,y}/{0..1}.tar", "x/0.tar", 4), ("a.tar", "a.tar", 1),
     ("s3://b/{000..999}.tar", "s3://b/000.tar", 1000),
 ])  # fmt: skip
 def test_braces_mean_what_webdataset_means_by_them(text, first, count):
@@ -63,7 +64,9 @@ def test_braces_mean_what_webdataset_means_by_them(text, first, count):
     assert (made[0], len(made), len({*made})) == (first, count, count)
 
 
-@pytest.mark.parametrize("text", ["{0..99999999999}.tar", "{0..9999}{0..9999}.tar", "{5..1}.tar"])
+@pytest.mark.parametrize(
+    "text", ["{0..99999999999}.tar", "{0..999999999999999999}.tar", "{0..9999}{0..9999}.tar", "{5..1}.tar"]
+)
 def test_ranges_without_end_or_without_any_are_refused(text):
     with pytest.raises(DataError, match="is no range of shards"):
         load(text)
