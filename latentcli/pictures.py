@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latentcli.core.image_set import ImageSet
     from latentcli.core.labels import Labels
     from latentcli.hybrids.likelihoods import LogLikelihood
+    from latentcli.inference.classification import Predictions
     from latentcli.inference.tally import Tally
     from latentcli.models.trained import TrainedModel
 
@@ -142,8 +143,9 @@ def confusion(path: Path, metrics: Mapping[str, Any]) -> Path:
     return draw("confusion", path, metrics["confusion_matrix"], metrics["classes"], title)
 
 
-def label_counts(path: Path, tally: "Tally") -> Path:
+def label_counts(path: Path, found: "Tally | Predictions") -> Path:
     """The number of images predicted for each class, beside the known numbers."""
+    tally = _counted(found)
     counts = {"known": tally.known_counts} if tally.any_known else {}
     return draw("labels", path, list(tally.names), counts | {"predicted": tally.predicted_counts})
 
@@ -181,14 +183,22 @@ def of_fit(where: Path, latents: Latents, classifier: "LatentClassifier") -> lis
     return [latent(folder(where) / "latent.png", latents, classifier)]
 
 
-def of_predictions(where: Path, tally: "Tally", classifier: "LatentClassifier | None" = None) -> list[Path]:
+def of_predictions(
+    where: Path, found: "Tally | Predictions", classifier: "LatentClassifier | None" = None
+) -> list[Path]:  # fmt: skip
     """Latents that were kept, if flat; the labels' counts; and, if the truth is known, the confusion matrix."""
-    where, drawn = folder(where), []
+    where, drawn, tally = folder(where), list[Path](), _counted(found)
     if tally.latents is not None and tally.latents.is_flat:
         drawn.append(latent(where / "predictions.png", tally.latents, classifier))
     drawn.append(label_counts(where / "labels.png", tally))
     scores = tally.scores()
     return drawn + ([confusion(where / "confusion.png", scores)] if scores else [])
+
+
+def _counted(found: "Tally | Predictions") -> "Tally":
+    from latentcli.inference.classification import Predictions
+
+    return found.tally if isinstance(found, Predictions) else found
 
 
 def of_decodings(paths: Iterable[Path], model: "TrainedModel", arrays: Mapping[str, np.ndarray]) -> list[Path]:
