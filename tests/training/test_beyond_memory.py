@@ -1,5 +1,6 @@
 """Training on images beyond the memory: read in runs, ahead of the steps, and as exact as any other."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -148,3 +149,34 @@ def test_the_state_of_other_runs_is_as_it_was(images, monkeypatch):
     monkeypatch.setattr(memory, "of_machine", lambda: 10**12)
     run = Run(lc.train(images, **SETTINGS).network, images.images, TrainingConfig(epochs=1))
     assert "block" not in run.state()
+
+
+class Enough(Exception):
+    """The first steps were taken."""
+
+
+class Stopping(lc.Listener):
+    def stepped(self, images, loss):
+        raise Enough
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_nothing_between_the_file_and_the_steps_copies_the_images(tmp_path, monkeypatch, layout, labelled):
+    monkeypatch.setattr(memory, "of_machine", lambda: 2**20)
+    monkeypatch.setattr(rows_module, "COPIED", 2**20)
+    monkeypatch.setattr(examples_module, "BLOCK_BYTES", 2**14)
+    shape = (12_000, 3, 32, 32) if layout == "NCHW" else (12_000, 32, 32, 3)
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    np.save(tmp_path / "labels.npy", np.random.default_rng(1).integers(-1, 3, 12_000))
+    small = {"backbone": "mlp", "width": 8, "latent_dim": 2} if not labelled else {"width": 8}
+    most = []
+    for _ in range(2):  # the first one loads modules
+        tracemalloc.start()
+        images = lc.load(tmp_path / "images.npy", labels=tmp_path / "labels.npy", classes=["0", "2"])
+        with pytest.raises(Enough):
+            (lc.train_cnn if labelled else lc.train)(images, **small, epochs=1, batch_size=64, listener=Stopping())
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert images.images.nbytes > 16 * 2**20
+    assert min(most) < 7 * 2**20
