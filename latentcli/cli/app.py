@@ -95,7 +95,10 @@ def command(
 
             def called() -> None:
                 try:
-                    _meet(line, shared, str(typed.get("device")))
+                    if shared:
+                        processes.join(str(typed["device"]))
+                    else:
+                        check_alone(line)
                     function(**arguments)
                 except LatentError as problem:
                     if (apart := places.list_apart(console.verbosity.line)) is not None:
@@ -125,16 +128,23 @@ _sharing: list[str] = []
 """Commands whose work processes share out."""
 
 
-def _meet(command: str, shared: bool, device: str) -> None:
-    """Have the processes meet that are to share a command's work out; a ``UsageError`` where it cannot be shared."""
+def check_alone(command: str) -> None:
+    """Refuse to do the same work in several processes, of which each would write the same file.
+
+    Args:
+        command: as it is called.
+
+    Raises:
+        UsageError: there are several.
+    """
     from latentcli.core import processes
 
-    if processes.count() > 1 and not shared:
+    processes.check_environment()
+    if processes.count() > 1:
         raise UsageError(
             f"{command} does not share its work out to {processes.count()} processes",
             f"torchrun is for: {', '.join(sorted(_sharing))}", f"call it once: {command}",
         )  # fmt: skip
-    processes.join(device)
 
 
 def _laid_out(signature: inspect.Signature) -> tuple[dict[str, Any], list[inspect.Parameter]]:

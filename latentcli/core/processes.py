@@ -73,6 +73,14 @@ def share(rows: int, of: int | None = None) -> slice:
     return slice(rows * number // processes, rows * (number + 1) // processes)
 
 
+def check_environment() -> None:
+    """Raise a ``UsageError`` where the environment speaks of processes, and makes no sense."""
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_PORT") if set(_NEEDED) <= set(os.environ) else ():
+        if not os.environ.get(name, "0").isdecimal():
+            expected = "expected a number, as torchrun sets it"
+            raise UsageError(f"{name} is {os.environ[name]!r} in the environment", expected, f"unset {name}")
+
+
 def join(device: str = "auto") -> None:
     """Meet the others, once; with CUDA each process of a machine takes a device of its own.
 
@@ -83,10 +91,7 @@ def join(device: str = "auto") -> None:
         UsageError: they do not meet, or there are not enough devices.
     """
     global _meeting
-    for name in (*_NEEDED, "LOCAL_RANK") if all(each in os.environ for each in _NEEDED) else ():
-        if name != "MASTER_ADDR" and not os.environ.get(name, "0").isdecimal():
-            expected = "expected a number, as torchrun sets it"
-            raise UsageError(f"{name} is {os.environ[name]!r} in the environment", expected, f"unset {name}")
+    check_environment()
     if count() == 1 or _meeting is not None:
         return
     import torch

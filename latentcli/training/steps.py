@@ -81,7 +81,7 @@ class Steps:
             with FastLinear():
                 losses = self.model.loss(as_loss_takes_them(batch), self.generator, fraction)
             self.optimizer.zero_grad(set_to_none=True)
-            losses = backward(losses, list(self.model.parameters()))
+            losses = backward(losses, self.model)
         except ProcessLost:  # the step is not taken
             for tensor, old in zip(self.forward_buffers, before, strict=True):
                 tensor.copy_(old)

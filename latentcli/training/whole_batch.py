@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from latentcli.core import processes
-from latentcli.models.base import LossTerms
+from latentcli.models.base import LossTerms, Model
 from latentcli.numerics import shared_batches
 
 
@@ -29,12 +29,12 @@ def shared_out(rows: int) -> AbstractContextManager[slice]:
     return shared_batches.sharing(parts, processes.rank(), processes.add_up)
 
 
-def backward(losses: LossTerms, parameters: Sequence[Tensor]) -> LossTerms:
-    """Leave the gradients of the whole batch's loss with the parameters; that loss and its terms.
+def backward(losses: LossTerms, model: Model) -> LossTerms:
+    """Leave the gradients of the whole batch's loss with a model's parameters; that loss and its terms.
 
     Args:
         losses: of the rows at hand.
-        parameters: whose gradients are None.
+        model: whose gradients are None.
 
     Raises:
         ProcessLost: another process has ended.
@@ -43,7 +43,7 @@ def backward(losses: LossTerms, parameters: Sequence[Tensor]) -> LossTerms:
         losses.total.backward()
         return losses
     (shared_batches.weight() * losses.total).backward()
-    return averaged(losses, [parameter.grad for parameter in parameters if parameter.grad is not None])
+    return averaged(losses, [weights.grad for weights in model.parameters() if weights.grad is not None])
 
 
 @torch.no_grad()

@@ -53,7 +53,6 @@ RUNS: dict[str, dict[str, Any]] = {
 
 def trained(name: str) -> dict[str, Any]:
     """The losses of each step of a run, its history, and how far apart the weights of its processes end."""
-    precision.AMX = False  # bfloat16 rounds coarsely
     settings = {"width": 32} | RUNS[name]
     family, channels = settings.pop("family"), settings.pop("channels", 1)
     random = np.random.default_rng(1)
@@ -117,6 +116,12 @@ def others_refused() -> bool:
     with pytest.raises(UsageError, match="what number 1 found is not what number 0 found"):
         processes.check_alike(f"data of process {processes.rank()}")
     return True
+
+
+@pytest.fixture(autouse=True)
+def no_bfloat16(monkeypatch) -> None:
+    """It rounds coarsely."""
+    monkeypatch.setattr(precision, "AMX", False)
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +274,7 @@ def test_an_environment_that_makes_no_sense_is_told(one_of, monkeypatch, capsys)
 
 
 if __name__ == "__main__":
+    precision.AMX = False
     processes.join("cpu")
     os.chdir(sys.argv[1])
     found: dict[str, Any] = {name: trained(name) for name in RUNS}
