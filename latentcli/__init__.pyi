@@ -18,6 +18,8 @@ from .data.loading import load
 from .estimators import LatentClassifier, VAETransformer
 from .experiments.hybrids import study_hybrids
 from .experiments.latents import study_latents
+from .exports.exporting import export
+from .exports.importing import import_weights
 from .hybrids.hybridize import hybridize
 from .inference.classification import Predictions, classify, classify_latents
 from .inference.encoding import encode
@@ -51,10 +53,12 @@ __all__ = [
     "describe",
     "encode",
     "evaluate",
+    "export",
     "fit_graph",
     "fit_mixture",
     "fit_probe",
     "hybridize",
+    "import_weights",
     "load",
     "load_classifier",
     "load_model",

@@ -13,7 +13,7 @@ FLOORS = (
     {"core", "numerics"},
     {"formats", "models", "classifiers"},
     {"data", "artifacts", "training", "inference", "hybrids", "figures"},
-    {"experiments", "pictures", "estimators"},
+    {"experiments", "exports", "pictures", "estimators"},
     {"cli"},
     {"__main__", "assignment"},
 )

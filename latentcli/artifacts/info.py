@@ -27,6 +27,8 @@ KINDS = (
 )  # fmt: skip
 """What ``describe`` knows, as the value of ``kind``."""
 
+_TOLD = ("data", "encoder", "imported", "seed", "versions", "settings")  # of how a model was trained
+
 Description = dict[str, Any]
 
 
@@ -122,7 +124,7 @@ def _checkpoint(path: Path) -> Description:
         **({"dimensions": network.dimensions} if isinstance(network, LatentModel) else {}),
         "classes": model.class_names, "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "settings": {name: value for name, value in asdict(model.config).items() if name != "image_shape"},
-        "training": {name: model.training.get(name) for name in ("data", "encoder", "seed", "versions", "settings")},
+        "training": {name: model.training.get(name) for name in _TOLD},
         **_progress(model.training.get("history")),
         "fingerprint": model.fingerprint,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -108,7 +109,8 @@ class Model(nn.Module, ABC):
 
         Losses and densities are sums over many terms and are always computed in float32.
         """
-        with reduced_precision(batch.device.type, self.training):
+        exporting = torch.compiler.is_exporting()  # no context of ours belongs into a graph that others run
+        with nullcontext() if exporting else reduced_precision(batch.device.type, self.training):
             for network in networks:
                 batch = network(batch)
         return batch.float()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentcli.models.layers import blocks
 from latentcli.models.quantiser import Quantised, Quantiser, counts_of, straight_through
 from latentcli.numerics.precision import widest_dtype
 
@@ -140,8 +141,8 @@ def nearest(points: Tensor, vectors: Tensor) -> Tensor:
     to find the smallest.
     """
     weight, bias = -2.0 * vectors, vectors.square().sum(dim=1)
-    blocks = points.split(max(1, DISTANCES // len(vectors)))
-    return torch.cat([F.linear(block, weight, bias).min(dim=1).indices for block in blocks])
+    parts = blocks(points, max(1, DISTANCES // len(vectors)))
+    return torch.cat([F.linear(part, weight, bias).min(dim=1).indices for part in parts])
 
 
 def kmeans(points: Tensor, count: int, generator: torch.Generator) -> Tensor:

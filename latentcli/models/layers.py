@@ -1,6 +1,6 @@
 """Layers that all networks are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -35,10 +35,18 @@ def channels_last(maps: Tensor) -> Tensor:
 
     Only maps change their layout, so that weights have the same one whether they were trained just now or read from a
     file. For grey images, whose memory is the same in either layout, the strides must tell the layers after them.
+    A graph that others run has no layout of ours.
     """
+    if torch.compiler.is_exporting():
+        return maps
     maps = maps.contiguous(memory_format=torch.channels_last)
     _, channels, height, width = maps.shape
     return maps.as_strided(maps.shape, (height * width, 1, width, 1)) if channels == 1 else maps
+
+
+def blocks(batch: Tensor, size: int) -> Sequence[Tensor]:
+    """A batch in parts of ``size`` rows; as it is where a graph is exported, whose batches are of any size."""
+    return (batch,) if torch.compiler.is_exporting() else batch.split(size)
 
 
 def to_rows(maps: Tensor) -> Tensor:

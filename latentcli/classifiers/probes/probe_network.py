@@ -49,6 +49,8 @@ class OneHotLinear(nn.Module):
         return codes.long().clamp(max=self.codes) + first
 
     def forward(self, codes: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():  # other runtimes know no bags
+            return F.embedding(self.rows_of(codes), self.weight).sum(dim=1) + self.bias
         return F.embedding_bag(self.rows_of(codes), self.weight, mode="sum") + self.bias
 
     @torch.no_grad()

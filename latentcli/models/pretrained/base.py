@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from latentcli.core.errors import ModelFileError
 from latentcli.core.progress import Progress
-from latentcli.models.layers import channels_last
+from latentcli.models.layers import blocks, channels_last
 from latentcli.numerics.batches import DeviceImages
 
 TOGETHER = {"cpu": 8}
@@ -90,7 +90,7 @@ class PretrainedEncoder(nn.Module, ABC):
         self.preprocessing = preprocessing
 
     def forward(self, images: Tensor) -> Tensor:
-        parts = images.split(TOGETHER.get(images.device.type, 128))
+        parts = blocks(images, TOGETHER.get(images.device.type, 128))
         return torch.cat([self.pooled(channels_last(self.preprocessing(part))) for part in parts])
 
     @abstractmethod
