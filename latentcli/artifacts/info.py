@@ -63,14 +63,16 @@ def describe(path: str | Path) -> Description:
     try:
         file, _ = open_regular(path)
         with file:
-            beginning = file.read(2)
+            beginning = file.read(4)
     except OSError as error:
         raise ModelFileError(f"cannot read {path}", reason(error)) from error
     if beginning[:1] == b"\x80":
         return _plain(_mixture(path))
-    if beginning == b"PK":
+    if beginning == b"PAR1":
+        return _plain(_latents(path))
+    if beginning[:2] == b"PK":
         return _plain(_archive_reader(path)(path))
-    raise _unknown(path, "found neither an archive nor a pickle")
+    raise _unknown(path, "found neither an archive nor a pickle nor a table")
 
 
 def _unknown(path: Path, found: str) -> ModelFileError:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latentcli.artifacts import latents_table
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
@@ -15,10 +16,13 @@ from latentcli.formats.digests import is_digest
 
 
 def write_latents(path: str | Path, latents: Latents) -> None:
-    """Write ``latents.npz``: the arrays, ``checkpoint``, and ``labels``, ``class_names`` and ``files`` where known.
+    """Write ``latents.npz``, or a table ``latents.parquet``.
+
+    That is the arrays, ``checkpoint``, and ``labels``, ``class_names`` and ``files`` where known.
 
     Raises:
         OutputError: the file cannot be written.
+        UsageError: its name ends in ``.parquet``, and pyarrow is not installed.
 
     Example:
         >>> import latentcli as lc
@@ -28,6 +32,10 @@ def write_latents(path: str | Path, latents: Latents) -> None:
         >>> lc.read_latents("latents.npz").flat.shape
         (431, 4)
     """
+    if Path(path).suffix.lower() == latents_table.SUFFIX:
+        with latents_table.writer(Path(path), latents.checkpoint, latents.labels, latents.files) as write:
+            write(latents.arrays)
+        return
     arrays = {**latents.arrays, "checkpoint": np.asarray(latents.checkpoint)}
     if latents.class_names:
         arrays |= {"labels": latents.labels.codes, "class_names": np.array(latents.class_names, dtype=str)}
@@ -37,7 +45,9 @@ def write_latents(path: str | Path, latents: Latents) -> None:
 
 
 def holds_latents(path: Path) -> bool:
-    """Whether this is an ``.npz`` with latents in it, by the names of its members."""
+    """Whether this is an ``.npz`` with latents in it, by the names of its members, or a Parquet file that says so."""
+    if latents_table.is_parquet(path):
+        return latents_table.holds(path)
     try:
         if not path.is_file():
             return False
@@ -69,7 +79,7 @@ def read_latents(path: str | Path, *, strict: bool = True) -> Latents:
         (True, ('1', '4', '8'))
     """
     path = Path(path)
-    arrays = read_arrays(path, strict=strict)
+    arrays = latents_table.read(path) if latents_table.is_parquet(path) else read_arrays(path, strict=strict)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
     class_names, names = arrays.pop("class_names", np.empty(0)), arrays.pop("files", None)
 

@@ -7,10 +7,12 @@ from typing import Protocol, TextIO
 
 import numpy as np
 
+from latentcli.artifacts import predictions_table
 from latentcli.core.errors import printable
 from latentcli.core.labels import Labels
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.csv_text import as_csv
+from latentcli.formats.parquet_table import SUFFIX
 
 
 class Labelling(Protocol):
@@ -30,7 +32,7 @@ class Labelling(Protocol):
 
 
 def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> None:
-    """Write ``vae.csv``: one row per image, with a row for each unreadable file as well.
+    """Write ``vae.csv``, or a table ``vae.parquet``: one row per image, with a row for each unreadable file as well.
 
     Args:
         predictions: of images.
@@ -38,6 +40,7 @@ def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> No
 
     Raises:
         OutputError: the file cannot be written.
+        UsageError: its name ends in ``.parquet``, and pyarrow is not installed.
 
     Example:
         >>> import latentcli as lc
@@ -48,6 +51,12 @@ def write_predictions(predictions: Labelling, target: str | Path | TextIO) -> No
         ...     print(next(table), end="")
         Predicted_Label
     """
+    if isinstance(target, str | Path) and Path(target).suffix.lower() == SUFFIX:
+        latents = getattr(predictions, "latents", None)
+        facts = (predictions.files is not None, predictions.bad_files, latents.checkpoint if latents else "")
+        with predictions_table.writer(Path(target), *facts) as write:
+            write(predictions.labels, predictions.files, predictions.confidences)
+        return
     write_labels(
         Path(target) if isinstance(target, str) else target, predictions.labels.texts, files=predictions.files,
         probabilities=predictions.confidences, bad_files=predictions.bad_files,

@@ -17,7 +17,9 @@ from latentcli.core.errors import UsageError
 def encode(
     data: options.Data,
     vae: Annotated[Path | None, Argument(metavar="VAE.PTH", help="A checkpoint that `latentcli train` wrote.")] = None,
-    output: Annotated[Path, Option("-o", "--output", help="The latents to write.")] = Path("latents.npz"),
+    output: Annotated[Path, Option("-o", "--output", help="The latents to write; FILE.parquet is a table.")] = Path(
+        "latents.npz"
+    ),
     encoder: options.Encoder = None,
     image_size: options.ImageSize = None,
     reading: options.Reading = options.READ_TEST,

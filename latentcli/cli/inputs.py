@@ -198,15 +198,20 @@ def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], fol
 
     Raises:
         OutputError: a folder is missing or read-only, or a path is no regular file.
-        UsageError: an output is one of the inputs, which are never modified, or two outputs are one file.
+        UsageError: an output is one of the inputs, which are never modified, or two outputs are one file; or one is a
+            Parquet file, and pyarrow is not installed.
     """
+    from latentcli.formats import scale
     from latentcli.formats.atomic import check_folder, check_writable
+    from latentcli.formats.parquet_table import SUFFIX
 
     paths = [path for path in outputs if path is not None]
     for path in paths:
         if str(path) == "-":
             raise UsageError("only a table of labels can go to standard output", remedy="name a file: -o FILE")
         check_writable(path)
+        if path.suffix.lower() == SUFFIX:
+            scale.parquet()
         for read in (Path(name) for name in given if name is not None):
             if _replaces(path, read):
                 raise UsageError(

@@ -63,7 +63,9 @@ LabelsPerClass = Annotated[
     int | None,
     Option(min=1, metavar="N", help="Let the classifier see only N labels of each class, drawn by the seed."),
 ]
-OutputOrStdout = Annotated[str, Option("-o", "--output", metavar="FILE.csv|-", help="The CSV to write; - is stdout.")]
+OutputOrStdout = Annotated[
+    str, Option("-o", "--output", metavar="FILE.csv|.parquet|-", help="The table to write; - is stdout.")
+]
 StudyFolder = Annotated[Path, Option("-o", "--output", metavar="DIR", help="The folder of the study.")]
 DataRoot = Annotated[
     Path | None,

@@ -1,0 +1,28 @@
+"""The packages for data beyond one machine, where they are installed: pyarrow for Parquet, fsspec for addresses."""
+
+from importlib import import_module
+from typing import Any
+
+from latentcli.core.errors import UsageError
+
+INSTALL = "pip install 'latentcli[scale]'"
+
+
+def parquet() -> tuple[Any, Any]:
+    """``pyarrow``, with its ``compute``, and ``pyarrow.parquet``; a ``UsageError`` where they are not there."""
+    _package("pyarrow.compute", "Parquet files")
+    return _package("pyarrow", "Parquet files"), _package("pyarrow.parquet", "Parquet files")
+
+
+def fsspec() -> Any:
+    """``fsspec``, with its ``core``; a ``UsageError`` where it is not there."""
+    _package("fsspec.core", "addresses")
+    return _package("fsspec", "addresses")
+
+
+def _package(name: str, what: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        missing = f"{what} are read and written by {name.partition('.')[0]}, which is not installed"
+        raise UsageError(missing, None, f"install it: {INSTALL}") from error
