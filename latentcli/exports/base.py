@@ -62,6 +62,8 @@ def facts_of(model: TrainedModel, part: Part | None = None) -> dict[str, Any]:
         "family": model.family, "fingerprint": model.fingerprint, "image_shape": list(model.image_shape),
         "class_names": list(model.class_names),
     }  # fmt: skip
+    if spans := model.load_options["spans"]:  # the numbers of black and white, where images had more than 8 bits
+        facts["spans"] = spans
     if "encoder" in model.training:  # its licence goes with its weights
         facts["encoder"] = model.training["encoder"]
     if part is None:

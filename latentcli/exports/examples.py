@@ -37,12 +37,13 @@ def text_of(parts: Sequence[Part], says: Dialect) -> str:
     lines += ["folder = Path(__file__).parent"]
     made = says.images.format(sizes=", ".join(map(str, parts[0].example.shape[1:])))
     lines += [f"images = {made}  # N×C×H×W, 0…255"]
+    by_name = {part.name: part for part in parts}
     for part in parts:
         lines += [f"{part.name} = {says.load.format(part=part.name)}"]
         called = says.call.format(part=part.name, input=part.input, given=taken or "images")
         if part.name == "encoder":
             lines += [f"{', '.join(part.outputs)} = {called}"]
-            names = joined(part.outputs)
+            names = joined(part, by_name["decoder"])
             taken = names[0] if len(names) == 1 else says.joined.format(given=", ".join(names))
             lines += [f"print({', '.join(f'{name}.shape' for name in part.outputs)})"]
         elif part.name == "decoder":

@@ -9,7 +9,7 @@ from latentcli.core.errors import OutputError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.latents import Latents
 from latentcli.exports.base import Runner
-from latentcli.exports.parts import CODES, IMAGES, OUTPUTS, PROBABILITIES, Part, joined
+from latentcli.exports.parts import CODES, IMAGES, OUTPUTS, PROBABILITIES, Part
 from latentcli.inference.classification import classify
 from latentcli.models.trained import TrainedModel
 
@@ -54,10 +54,9 @@ def expected(
             latents = model.encode(images)
             arrays = {OUTPUTS.get(name, name): array for name, array in latents.arrays.items()}
             found[part.name] = images, arrays
-            names = joined(part.outputs)
-            given = arrays[CODES] if CODES in arrays else np.concatenate([arrays[name] for name in names], axis=1)
         elif part.name == "decoder":
             assert latents is not None
+            given = latents.arrays["codes"] if part.input == CODES else latents.points
             found[part.name] = given, {IMAGES: model.decode(latents)}
         elif classifier is None:
             found[part.name] = images, {PROBABILITIES: model.probabilities(images)}

@@ -4,7 +4,6 @@ Legend of shapes: N images, C channels, H × W pixels, D latent dimensions, h ×
 """
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -113,9 +112,11 @@ def of_model(model: TrainedModel, classifier: LatentClassifier | None = None) ->
     return model, (encoder, decoder, Part("classifier", whole, IMAGES, images, (PROBABILITIES,), classes))
 
 
-def joined(latents: Sequence[str]) -> tuple[str, ...]:
-    """Which outputs of an encoder, of these names, one behind the other are a decoder's input."""
-    return (CODES,) if CODES in latents else tuple(name for name in ("mean", "details") if name in latents)
+def joined(encoder: Part, decoder: Part) -> tuple[str, ...]:
+    """Which outputs of an encoder, one behind the other, are the decoder's input."""
+    if decoder.input == CODES:
+        return (CODES,)
+    return tuple(name for name in ("mean", "details") if name in encoder.outputs) or encoder.outputs[:1]
 
 
 def _floats(images: Tensor) -> Tensor:
