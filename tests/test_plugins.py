@@ -157,6 +157,7 @@ def test_another_packages_family_data_and_probe(tmp_path, package):
         ["evaluate", "tiny-data", "vae.pth", "gmm_params.pkl", *gates],
         ["fit-probe", "tiny-data", "vae.pth", "--probe", "tiny-probe", *CPU],
         ["evaluate", "tiny-data", "vae.pth", "probe.pth", *gates],
+        ["export", "vae.pth", "probe.pth", "--format", "torch-export"],
     )
     assert [err for code, _, err in outcomes if code] == []
     train_help, probe_help, settings, _, info, *_ = (out for _, out, _ in outcomes)

@@ -9,8 +9,8 @@ from latentcli.core.settings import check_number
 from latentcli.core.stages import stage
 from latentcli.exports import FORMATS
 from latentcli.exports.base import Format, check_packages
-from latentcli.exports.parity import CODES_APART, TOLERANCE, check, deviations, expected, random_images
-from latentcli.exports.parts import CODES, of_model
+from latentcli.exports.parity import NUMBERS, TOLERANCES, check, deviations, expected, random_images
+from latentcli.exports.parts import of_model
 from latentcli.formats.atomic import atomic_folder, check_new_folder, output_errors
 from latentcli.inference.classification import check_reader
 from latentcli.models.trained import TrainedModel
@@ -39,9 +39,10 @@ class Exported:
 
     @property
     def tolerance(self) -> dict[str, float]:
-        """What the deviations may be at most."""
-        coded = any(name.endswith(f" {CODES}") for name in self.deviations)
-        return {"numbers": TOLERANCE} | ({CODES: CODES_APART} if coded else {})
+        """What the deviations may be at most: of "codes", of "probabilities", and of all other "numbers"."""
+        outputs = [name.rpartition(" ")[2] for name in self.deviations]
+        kinds = {output if output in TOLERANCES else NUMBERS for output in outputs}
+        return {kind: limit for kind, limit in TOLERANCES.items() if kind in kinds}
 
 
 @stage("exporting")

@@ -26,7 +26,7 @@ def test_the_largest_deviation_is_printed(call):
     name, _, deviation = lines["largest_deviation"].rpartition(" ")
     assert name == "classifier probabilities"
     assert 0 <= float(deviation) < 1e-6
-    assert (lines["format"], lines["images"], lines["tolerance"]) == ("torch-export", "16", "numbers 0.0001")
+    assert (lines["format"], lines["images"], lines["tolerance"]) == ("torch-export", "16", "probabilities 0.0010")
     assert lines["written"] == "out/classifier.pt2, out/example.py"
 
 

@@ -81,7 +81,7 @@ def test_what_a_format_needs_is_in_the_extra(name):
 def test_codes_are_whole_numbers_and_what_the_decoder_takes(golden, tmp_path, run_alone):
     model = golden("vqvae.pth")
     done = export(model, tmp_path / "exported")
-    assert done.tolerance["codes"] == 0.01
+    assert done.tolerance == {"numbers": 1e-4, "codes": 0.01}
     assert done.deviations["encoder codes"] == 0
     encoder, decoder = (
         onnxruntime.InferenceSession(tmp_path / "exported" / f"{part}.onnx") for part in ("encoder", "decoder")
@@ -139,12 +139,12 @@ def test_a_file_that_computes_something_else_is_an_error_and_is_not_left(golden,
 
     def changed(self, folder, part):
         run = written(self, folder, part)
-        return lambda batch: tuple(output + np.float32(2e-4) for output in run(batch))
+        return lambda batch: tuple(output + np.float32(2e-3) for output in run(batch))
 
     monkeypatch.setattr(FORMATS["safetensors"], "runner", changed)
     with pytest.raises(OutputError, match="does not compute what the model does") as refused:
         export(golden("cnn.pth"), tmp_path / "exported", format="safetensors")
-    assert "expected probabilities within 0.0001, found 0.0002" in refused.value.found
+    assert "expected probabilities within 0.001, found 0.002" in refused.value.found
     assert list(tmp_path.iterdir()) == []
 
 
