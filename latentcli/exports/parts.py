@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentcli.classifiers.base import LatentClassifier
+from latentcli.core.latents import ARRAYS_OF_FEATURES
 from latentcli.exports.readers import reader_of
 from latentcli.models.base import LatentModel, PixelClassifier
 from latentcli.models.pretrained.base import Preprocessing, PretrainedEncoder
@@ -169,4 +170,6 @@ class _ClassifierOfLatents(nn.Module):
         self.reader = reader_of(classifier)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return (self.reader(self.model.features(_floats(images), self.features)),)
+        name, floats = ARRAYS_OF_FEATURES.get(self.features), _floats(images)
+        found = self.model.features(floats, self.features) if name is None else self.model.encode(floats).arrays[name]
+        return (self.reader(found.flatten(1)),)

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
+from latentcli.classifiers.probes.network_probes import LinearProbe
 from latentcli.exports import parity
 from latentcli.exports.parts import MatrixPreprocessing, of_model
 from latentcli.exports.recording import record
@@ -86,6 +87,15 @@ def test_details_are_outputs_of_their_own_and_the_end_of_the_decoders_input():
 def test_a_model_around_a_trained_encoder_has_its_preprocessing_inside(monkeypatch, channels):
     monkeypatch.setattr("latentcli.models.pretrained.vae.encoder_named", lambda name: TinyEncoder().eval())
     check(model_of("vae", (channels, 12, 8), encoder="tiny", backbone="mlp", latent_dim=4, width=16))
+
+
+@pytest.mark.parametrize(("family", "features"), [("vqvae", "codes"), ("vae", "encoder")])
+def test_a_classifier_reads_the_features_that_it_was_fitted_to(family, features):
+    model = model_of(family, backbone="mlp", width=32)
+    images = parity.random_images(model.image_shape, 1)
+    probe = LinearProbe(features=features, epochs=2, device="cpu")
+    probe.fit(model.encode(images, features).features(features), np.array(["dark", "light"] * 8))
+    check(model, probe)
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
