@@ -5,6 +5,7 @@ same bytes. A part is whole when its statistics are there; what is not whole is 
 else. So a run that is killed at any moment loses no more than the shard it was at, and doubles nothing.
 """
 
+import json
 import re
 import time
 import warnings
@@ -19,6 +20,7 @@ import numpy as np
 
 from latentcli.artifacts import parts
 from latentcli.classifiers.base import LatentClassifier
+from latentcli.core import processes
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import LARGEST, ImageSet, Shape
 from latentcli.core.labels import Labels, read_labels
@@ -126,7 +128,8 @@ def encode_shards(
         source: shards, see ``data.shards``.
         encoder: a model of latents; or an encoder that is already trained, as for ``encode``.
         folder: for ``part-00000.parquet`` (file, label, the arrays of ``Latents``, error) and ``part-00000.json``.
-        part: "i/n": every n-th shard from the i-th on, i from 1 to n; None: all.
+        part: "i/n": every n-th shard from the i-th on, i from 1 to n; None: all. Processes that torchrun started
+            share these out, and the first one's result is of all of them.
         retry_failed: also make parts again in which images could not be read.
         split, prefer: as for ``load``, where the names of shards tell parts.
         no_label, no_classes: as for ``load``.
@@ -310,26 +313,29 @@ def _run(
     source: str | Path | Sequence[str | Path], folder: Path, work: _Work, reading: _Reading, part: str | None,
     retry_failed: bool, progress: Progress,
 ) -> PartsDone:  # fmt: skip
-    """Make the parts of a share of the shards that are not there yet."""
+    """Make the parts of a share of the shards that are not there yet; several processes share it out once more."""
     first, step = share(part)
+    processes.join()
     found = reading.find(source)
     settings = {**reading.settings, **work.settings}
     _check_folder(folder, found)
     known = parts.all_statistics(folder)
     _check_alike(folder, found, known, {"holds": work.columns.holds, "checkpoint": work.columns.checkpoint}, settings)
-    mine = [*enumerate(found.all)][first - 1 :: step]
-    done = {number: known[number] for number, _ in mine if number in known}
+    every = [*enumerate(found.all)][first - 1 :: step]
+    mine = every[processes.rank() :: processes.count()]
+    done = {number: known[number] for number, _ in every if number in known}
     if retry_failed:
         done = {number: facts for number, facts in done.items() if not facts["failed"]}
     before, unreadable = len(done), list[tuple[str, DataError]]()
+    todo = [(number, shard) for number, shard in mine if number not in done]
+    whole = f"share {first + step * processes.rank()} of {step * processes.count()}"
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with (
-        exclusive(folder / f"share {first} of {step}"), warnings.catch_warnings(),
-        progress(work.doing, len(mine) - before) as advance,
+        exclusive(folder / whole), warnings.catch_warnings(),
+        progress(work.doing, len(todo)) as advance,
     ):  # fmt: skip
         warnings.filterwarnings("ignore", module="PIL")  # about odd but readable files
-        todo = [(number, shard) for number, shard in mine if number not in done]
         _clear(folder, {number for number, _ in todo})
         for number, shard in todo:
             try:
@@ -339,6 +345,13 @@ def _run(
             else:
                 done[number] = parts.statistics(folder, number) or {}
             advance(1)
+    others = processes.told(json.dumps([[address, *_said(error)] for address, error in unreadable]))
+    if others is None:  # the first process tells of all
+        every = mine
+    elif len(others) > 1:
+        unreadable = [(address, DataError(*error)) for texts in others for address, *error in json.loads(texts)]
+        done = parts.all_statistics(folder)
+    done = {number: done[number] for number, _ in every if number in done}
     failures = Counter[str]()
     confusion = Counter[tuple[str, str]]()
     for facts in done.values():
@@ -346,7 +359,11 @@ def _run(
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
     images = sum(facts.get("images", 0) for facts in done.values())
     scores = metrics.classification_of_counts(confusion, work.class_names)
-    return PartsDone(folder, len(mine), before, images, dict(failures), tuple(unreadable), scores, found.notes)
+    return PartsDone(folder, len(every), before, images, dict(failures), tuple(unreadable), scores, found.notes)
+
+
+def _said(error: DataError) -> tuple[str, str | None, str | None]:
+    return error.problem, error.found, error.remedy
 
 
 def _check_folder(folder: Path, found: shards.Shards) -> None:

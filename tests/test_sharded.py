@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 import latentcli as lc
+from latentcli import sharded
 from latentcli.artifacts import parts
 from latentcli.artifacts.parts import MissingParts
 from latentcli.core.errors import DataError, OutputError, UsageError
@@ -20,6 +23,7 @@ from latentcli.formats.locks import exclusive
 pq = pytest.importorskip("pyarrow.parquet")
 
 SHARDS = "shards/{00000..00004}.tar"
+ROWS = sharded._ROWS
 
 
 @pytest.fixture(scope="module")
@@ -401,3 +405,33 @@ def test_features_of_a_trained_encoder_become_parts(here):
     expected = lc.encode(lc.load("shards/00000.tar"), "efficientnet-lite0")
     assert np.allclose(found.flat, expected.flat, atol=1e-5)
     assert found.checkpoint == expected.checkpoint
+
+
+def torchrun(*call):
+    """A command that two processes share out, which torchrun starts."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCHELASTIC_ERROR_FILE": os.devnull}
+    return subprocess.run(
+        [*launcher, "-m", "latentcli", *call], capture_output=True, text=True, timeout=200, env=environment
+    )  # fmt: skip
+
+
+def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkeypatch):
+    monkeypatch.setattr("latentcli.sharded._ROWS", ROWS)  # as in processes of their own
+    vae.save("vae.pth")
+    Path("shards/00003.tar").write_bytes(b"no tar")
+    ended = torchrun("encode", SHARDS, "vae.pth", "-o", "out", "--json", "--device", "cpu")
+    told = json.loads(ended.stdout)
+    assert {name: told[name] for name in ("images", "shards", "shards_failed")} == {
+        "images": 24, "shards": 5, "shards_failed": 1,
+    }  # fmt: skip
+    assert "1 of 5 shards cannot be read; 4 are done" in ended.stderr
+    lc.encode_shards(SHARDS, vae, "alone")
+    assert content("out") == content("alone")
+
+
+def test_processes_do_not_all_write_one_file(here, vae):
+    vae.save("vae.pth")
+    ended = torchrun("encode", SHARDS, "vae.pth", "--device", "cpu")
+    assert "torchrun is for: shards that become a folder of parts" in ended.stderr
+    assert not Path("latents.npz").exists()

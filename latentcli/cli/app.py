@@ -128,11 +128,12 @@ _sharing: list[str] = []
 """Commands whose work processes share out."""
 
 
-def check_alone(command: str) -> None:
+def check_alone(command: str, shared: str | None = None) -> None:
     """Refuse to do the same work in several processes, of which each would write the same file.
 
     Args:
         command: as it is called.
+        shared: what of its work processes do share out.
 
     Raises:
         UsageError: there are several.
@@ -143,7 +144,7 @@ def check_alone(command: str) -> None:
     if processes.count() > 1:
         raise UsageError(
             f"{command} does not share its work out to {processes.count()} processes",
-            f"torchrun is for: {', '.join(sorted(_sharing))}", f"call it once: {command}",
+            f"torchrun is for: {shared or ', '.join(sorted(_sharing))}", f"call it once: {command}",
         )  # fmt: skip
 
 

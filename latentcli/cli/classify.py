@@ -17,7 +17,7 @@ from latentcli.core.errors import UsageError
     "latentcli classify latents.npz probe.pth",
     "latentcli classify 'shards/*.tar' vae.pth probe.pth -o labelled",
     "latentcli classify mnist vae.pth gmm_params.pkl --fail-under accuracy=0.95 --json",
-])  # fmt: skip
+], shared=True)  # fmt: skip
 def classify(
     data: options.DataOrLatents,
     vae: Annotated[
@@ -61,7 +61,9 @@ def classify(
             f"-o {output} and --json both want standard output", remedy="write the table to a file: -o vae.csv"
         )
     source = data if len(given) == 1 else given
-    if (folder := parts.folder_of(source, target, reading, part, retry_failed, figures)) is not None:
+    if (
+        folder := parts.folder_of(source, target, reading, part, retry_failed, figures, command="classify")
+    ) is not None:
         model = load_model(vae, device)
         reader = load_classifier(classifier, model) if classifier else None
         of_parts = parts.how(reading, part, retry_failed)

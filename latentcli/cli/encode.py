@@ -14,7 +14,7 @@ from latentcli.core.errors import UsageError
     "latentcli encode photos vae.pth", "latentcli encode mnist vae.pth --split train",
     "latentcli encode photos --encoder efficientnet-lite0",
     "latentcli encode 'shards/{00000..00999}.tar' vae.pth -o encoded --part 1/8",
-])  # fmt: skip
+], shared=True)  # fmt: skip
 def encode(
     data: options.Data,
     vae: Annotated[Path | None, Argument(metavar="VAE.PTH", help="A checkpoint that `latentcli train` wrote.")] = None,
@@ -51,7 +51,7 @@ def encode(
         raise UsageError("--image-size is of --encoder", "a checkpoint knows the size of its images", "leave it out")
     if encoder is not None and figures is not None:
         raise UsageError("--figures draws with a checkpoint", remedy="name one: latentcli encode DATA vae.pth")
-    if (folder := parts.folder_of(data, output, reading, part, retry_failed, figures)) is not None:
+    if (folder := parts.folder_of(data, output, reading, part, retry_failed, figures, command="encode")) is not None:
         gates = console.parse_gates(fail_under)
         by = str(encoder) if vae is None else load_latent_model(vae, device)
         of_parts = parts.how(reading, part, retry_failed)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
+from latentcli.cli.app import check_alone
+from latentcli.core import processes
 from latentcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,14 +19,19 @@ _AT_ONCE = ("labels", "strict", "classes", "pages", "resize")
 
 def folder_of(
     data: str | Sequence[str], output: Path | None, reading: "TrainReading", part: str | None, retry_failed: bool,
-    figures: Path | None = None,
+    figures: Path | None = None, *, command: str,
 ) -> Path | None:  # fmt: skip
     """The folder of parts that a command is to write: ``output``, where DATA is shards and it names a folder.
 
     That is one that is there, or a name without a suffix. None where the command writes a file.
 
+    Args:
+        data, output, reading, part, retry_failed, figures: as the command has them.
+        command: its name.
+
     Raises:
-        UsageError: it writes a file, and an option is of parts; or parts, and an option is of images in memory.
+        UsageError: it writes a file, and an option is of parts, or there are several processes; or it writes parts,
+            and an option is of images in memory.
     """
     from latentcli.data import SOURCES, shards, splits
 
@@ -32,6 +39,7 @@ def folder_of(
     named = isinstance(data, str) and data in SOURCES
     found = None if named or not is_folder else shards.find(data)
     if found is None:
+        check_alone(f"latentcli {command}", "shards that become a folder of parts")
         for option, given in {"--part": part is not None, "--retry-failed": retry_failed}.items():
             if given:
                 raise UsageError(f"{option} is of shards that become a folder of parts", None,
@@ -57,12 +65,14 @@ def how(reading: "TrainReading", part: str | None, retry_failed: bool) -> dict[s
 
 
 def tell(done: "PartsDone", as_json: bool, gates: Mapping[str, float]) -> None:
-    """What became of shards, as the result of a command.
+    """What became of shards, as the result of a command; of several processes the first one tells it.
 
     Raises:
         DataError: some could not be read; the others are done.
         GateError: a metric is lower than its gate.
     """
+    if not processes.is_first():
+        return
     if done.failed:
         kinds = ", ".join(f"{kind} ({count:,})" for kind, count in sorted(done.failures.items(), key=lambda kv: -kv[1]))
         console.note(f"warning: {done.failed:,} image(s) could not be read, and their rows say why: {kinds}")

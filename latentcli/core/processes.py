@@ -31,6 +31,9 @@ PATIENCE = timedelta(minutes=30)
 SILENCE = 3.0
 """Seconds that the others give the first one to say why all of them end, before another does."""
 
+POLLED = 0.2
+"""Seconds between two looks whether all have told what they found."""
+
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _meeting: Any = None  # torch.distributed.Store, once joined
 _speaks: bool | None = None  # once it is decided
@@ -213,6 +216,22 @@ def any_of(here: bool) -> bool:
 def together() -> None:
     """Wait until all of them are here."""
     any_of(False)
+
+
+def told(text: str) -> list[str] | None:
+    """What each process has to say at the end of its work, for the first one, which waits for it however long.
+
+    Others need not wait, and get None. One that ends without a word ends all: whoever started them sees to that.
+    """
+    if count() == 1:
+        return [text]
+    _meeting.set(f"told/{rank()}", text)
+    if not is_first():
+        return None
+    keys = [f"told/{number}" for number in range(count())]
+    while not _meeting.check(keys):
+        time.sleep(POLLED)
+    return [_meeting.get(key).decode() for key in keys]
 
 
 def check_alike(what: str) -> None:

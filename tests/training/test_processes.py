@@ -231,13 +231,13 @@ def one_of(monkeypatch):
 
 def test_other_commands_refuse_to_do_the_same_work_many_times(one_of, capsys):
     told = [
-        "error: latentcli classify does not share its work out to 3 processes",
-        "  torchrun is for: fit-gmm, train, train-cnn",
-        "  call it once: latentcli classify",
+        "error: latentcli evaluate does not share its work out to 3 processes",
+        "  torchrun is for: classify, encode, fit-gmm, train, train-cnn",
+        "  call it once: latentcli evaluate",
     ]
     for rank, expected in enumerate((told, [])):
         one_of(3, rank)
-        assert called("classify", "digits", "vae.pth", "gmm_params.pkl") == 2
+        assert called("evaluate", "digits", "vae.pth", "gmm_params.pkl") == 2
         assert capsys.readouterr().err.splitlines() == expected
 
 
