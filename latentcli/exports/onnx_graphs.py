@@ -56,9 +56,11 @@ class OnnxGraphs(Format):
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors
-        session = onnxruntime.InferenceSession(
-            str(folder / f"{part.name}.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        file = str(folder / f"{part.name}.onnx")
+        try:
+            session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its errors have no class in common, and say what it cannot do
+            raise cannot(part, error) from error
         return lambda batch: tuple(session.run(list(part.outputs), {part.input: batch}))
 
     def example(self, parts: Sequence[Part]) -> str:

@@ -38,13 +38,16 @@ _COMMANDS = {
 def kind_of(path: Path) -> str | None:
     """What a file is, by a few bytes of it: nothing is checked, and nothing in it runs; None where it is not known."""
     try:
-        file, _ = open_regular(path)
+        file, size = open_regular(path)
         with file:
             start = file.read(_MOST)
             if start[:6] == b"\x93NUMPY":
                 return ARRAYS
             if start[:1] == b"\x80":
                 return "mixture" if b"component_labels" in start or b"covariance_type" in start else None
+            if start[:4] == b"PAR1":  # what Parquet says of itself stands at its end
+                file.seek(max(0, size - _MOST))
+                return "file of latents" if b"latentcli-latents" in file.read(_MOST) else None
             if start[:2] != b"PK":
                 return None
             file.seek(0)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, contiguous_format
 
 from latentcli.core.errors import ModelFileError, printable
 from latentcli.formats.regular_files import open_regular, reason
@@ -21,7 +21,8 @@ def bytes_of(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
     """A file of these tensors, with facts in plain values beside them."""
     import safetensors.torch
 
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # copied, since safetensors refuses two names of one tensor
+    whole = {name: tensor.detach().cpu().clone(memory_format=contiguous_format) for name, tensor in tensors.items()}
     text = json.dumps(facts, sort_keys=True, ensure_ascii=False)
     data: bytes = safetensors.torch.save(whole, metadata={KEY: text})
     return data

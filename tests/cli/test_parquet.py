@@ -19,6 +19,8 @@ def test_latents_in_a_table_are_read_as_those_in_arrays(call, trained):
     for suffix in (".pkl", ".pth", ".csv", ".images.npz"):
         assert Path(f"latents.npz{suffix}").read_bytes() == Path(f"latents.parquet{suffix}").read_bytes(), suffix
     assert "latents" in call("info", "latents.parquet").out
+    refused = call("train", "latents.parquet")
+    assert (refused.code, "latents.parquet is a latentcli file of latents" in refused.err) == (2, True)
     refused = call("fit-gmm", "latents.parquet", "--classes", "1,4")
     assert (refused.code, "is of images, and latents.parquet holds latents" in refused.err) == (2, True)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.exports import base
 from latentcli.exports.importing import import_weights
-from latentcli.formats.safetensors_file import bytes_of
+from latentcli.formats.safetensors_file import SafetensorsFile, bytes_of
 from latentcli.formats.schemas import fingerprint
 from latentcli.formats.state_dict import digest
 
@@ -51,6 +51,15 @@ def test_what_is_wrong_is_told_by_name(golden, tmp_path):
         "of another type: mixture.means F16 instead of F32"
     )
     assert "`like`" in found.remedy
+
+
+def test_one_tensor_may_have_two_names(tmp_path):
+    tied = torch.arange(6.0).reshape(2, 3)
+    file = SafetensorsFile(written(tmp_path / "w", {"a": tied, "b": tied, "c": tied.T}, kept="yes"), "")
+    assert {name: tensor.tolist() for name, tensor in file.tensors().items()} == {
+        "a": tied.tolist(), "b": tied.tolist(), "c": tied.T.tolist(),
+    }  # fmt: skip
+    assert file.facts() == {"kept": "yes"}
 
 
 def test_half_precision_is_refused_with_what_to_do(golden, tmp_path):
