@@ -24,12 +24,13 @@ from latentcli.core import device, processes
 from latentcli.core.errors import UsageError
 from latentcli.formats.schemas import TRAINING_STATE
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create, family_of
-from latentcli.numerics import precision
+from latentcli.numerics import precision, shared_batches
 from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.loop import Callbacks, Interrupted, Run
 from latentcli.training.resumable import fit
 from latentcli.training.steps import Steps
+from latentcli.training.whole_batch import shared_out
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}
 IMAGES = 43
@@ -249,6 +250,8 @@ def test_more_processes_than_images_of_a_batch_are_refused(one_of):
     with pytest.raises(UsageError, match="batches of 6 of 20 images cannot be shared out to 8 processes") as refused:
         Run(model, images, TrainingConfig(epochs=1, batch_size=7, held_out=0.0))
     assert refused.value.remedy == "start at most 6, or take a larger `batch_size`"
+    with shared_out(5) as own:  # as the last images of a validation: each process has all of them
+        assert (own, shared_batches.is_shared()) == (slice(None), False)
     with pytest.raises(UsageError, match="5 rows cannot be shared out to 8 processes"):
         processes.share(5)
 
