@@ -66,7 +66,7 @@ def fit_mixture(
 def fit_graph(
     latents: Latents, val: Latents | None = None, *, neighbours: int = 10, method: str = "auto", alpha: float = 0.9,
     class_sizes: Mapping[str, float] | None = None, features: str | None = None, labels_per_class: int | None = None,
-    seed: int = 0, progress: Progress = silent,
+    seed: int = 0, device: str = "cpu", progress: Progress = silent,
 ) -> "GraphClassifier":  # fmt: skip
     """A classifier that follows the data: labels spread from few images to all, along their nearest neighbours.
 
@@ -79,6 +79,7 @@ def fit_graph(
         class_sizes: how many images each class has, in any unit; None: not known.
         features: which features of the latents it reads; None: the latents themselves.
         seed: of all draws.
+        device: where neighbours are searched.
         progress: of the search for neighbours.
 
     Returns:
@@ -101,6 +102,7 @@ def fit_graph(
     check_number("seed", seed, 0, 2**63 - 1)
     latents = labelled(latents, val, labels_per_class, seed, features)
     how = {"method": method, "alpha": alpha, "class_sizes": class_sizes, "features": features, "random_state": seed}
+    how |= {"device": device}
     points = features_of(latents, features)
     if points.dtype.kind != "f":
         found = f"found {points.dtype}, which are codes: names without an order"

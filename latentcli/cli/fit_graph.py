@@ -61,7 +61,7 @@ def fit_graph(
     latents = labelled(latents, of_val, labels_per_class, seed, features)
     graph = fit_graph(
         latents, neighbours=neighbours, method=method, class_sizes=sizes, features=features, seed=seed,
-        progress=console.progress, alpha=GraphClassifier.alpha if alpha is None else alpha,
+        device=device, progress=console.progress, alpha=GraphClassifier.alpha if alpha is None else alpha,
     )  # fmt: skip
     save_classifier(graph, output)
     if alpha is not None and graph.method_ != "spreading":

@@ -66,6 +66,7 @@ def train(
     from latentcli.classifiers.graph.graph_classifier import PESSIMISTIC
     from latentcli.classifiers.mixture.semi_supervised import Collapsed
     from latentcli.cli import console, inputs, training_progress
+    from latentcli.core import device as devices
     from latentcli.core.errors import FitError
     from latentcli.core.labels import labelled_per_class
     from latentcli.formats import own_files
@@ -82,6 +83,7 @@ def train(
         own_files.check_place(continue_from, own_files.MODEL)  # before it is taken for an input that is replaced
     read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
+    devices.start(device)
     begun = load_model(continue_from, device) if continue_from else None
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size, begun)
     naming = images if labelled is None else labelled

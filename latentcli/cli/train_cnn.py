@@ -55,12 +55,14 @@ def train_cnn(
     from latentcli.artifacts import read_hybrids
     from latentcli.artifacts.models import load_model
     from latentcli.cli import console, inputs, training_progress
+    from latentcli.core import device as devices
     from latentcli.training import mixing
     from latentcli.training.train import train_cnn as train_classifier
 
     settings = training.values(train_classifier, finish=finish, fine_tune=fine_tune)
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids, start], folder=figures)
+    devices.start(device)
     begun = load_model(start, device) if start else None
     notes: list[str] = []
     mixed = read_hybrids(hybrids, notes) if hybrids else None

@@ -1,5 +1,6 @@
 """The device that models run on, chosen in one place and passed down."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -33,6 +34,25 @@ def resolve(name: str = "auto") -> "torch.device":
     if index and int(index) >= torch.cuda.device_count():
         raise UsageError(f"no device {name}", f"this machine has {torch.cuda.device_count()} CUDA device(s)")
     return torch.device(name)
+
+
+def computing(name: str) -> str:
+    """``cpu``, where numpy computes, without loading torch; or a device of torch's that has float64. Errors as of
+    ``resolve``."""
+    if name in ("cpu", "mps"):
+        return "cpu"
+    device = resolve(name)
+    return "cpu" if device.type == "mps" else str(device)
+
+
+def start(name: str = "auto") -> "torch.device":
+    """As ``resolve``; and CUDA, which takes a second or two to begin, does so on a thread, while images are read."""
+    import torch
+
+    device = resolve(name)
+    if device.type == "cuda":
+        threading.Thread(target=torch.zeros, args=(1,), kwargs={"device": device}, daemon=True).start()
+    return device
 
 
 @contextmanager

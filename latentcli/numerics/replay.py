@@ -1,7 +1,8 @@
 """The same work on the device again and again: on CUDA recorded once as a graph, and replayed."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -50,6 +51,18 @@ class Replayer:
         for buffer, tensor in zip(own, inputs, strict=True):
             buffer.copy_(tensor, non_blocking=True)
         graph.replay()
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """A context for all calls: on CUDA a stream of their own, since none can be recorded on the usual one."""
+        if self.device.type != "cuda":
+            yield
+            return
+        usual, own = torch.cuda.current_stream(self.device), torch.cuda.Stream(self.device)
+        own.wait_stream(usual)
+        with torch.cuda.stream(own):
+            yield
+        usual.wait_stream(own)
 
     def _recorded(self, function: Callable[..., None], inputs: Sequence[Tensor]) -> tuple[Any, Sequence[Tensor]]:
         """A graph of what the function does, which has not been done yet, and the tensors that it reads as inputs."""

@@ -132,7 +132,7 @@ class Run:
         """
         fewer = max(2, self.batch_size // 2)
         remedy = f"take a smaller `batch_size`, such as {fewer}, or the `device` cpu"
-        with memory_for(self.batch_size, remedy), self.steps.stream():
+        with memory_for(self.batch_size, remedy), self.steps.replayer.stream():
             self._train(callbacks)
         if self.best is not None:
             self.model.load_state_dict(self.best)

@@ -1,7 +1,6 @@
 """Steps of the optimiser, each one function of a batch, which asks the host for nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +40,7 @@ class Steps:
     def __init__(self, model: Model, config: TrainingConfig) -> None:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
-        on_cuda, fused = self.device.type == "cuda", self.device.type in ("cpu", "cuda")
-        # on CUDA the rate is a tensor, which a recorded step reads anew
-        self.lr: Any = torch.tensor(config.lr, device=self.device) if on_cuda else config.lr
-        self.optimizer = AdamW(
-            model.parameters(), self.lr, weight_decay=config.weight_decay, fused=fused, capturable=on_cuda
-        )
+        self.optimizer = AdamW(model.parameters(), config.lr, config.weight_decay)
         self.forward_buffers = changed_by_forward(model)
         self.sums = Means(self.device)
         self.generator = torch.Generator(device=self.device)
@@ -65,10 +59,7 @@ class Steps:
             fraction: of training that is done.
         """
         self.generator.manual_seed(seed_of(self.config.seed, "noise", number))
-        if isinstance(self.lr, Tensor):
-            self.lr.fill_(lr)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr if isinstance(self.lr, Tensor) else lr
+        self.optimizer.set_lr(lr)
 
         def step(*batch: Tensor) -> None:
             self._step(batch, fraction)
@@ -79,18 +70,6 @@ class Steps:
         """How the steps went; waits for the device."""
         values = torch.stack([self.loss, self.refused]).tolist()
         return Seen(int(self.taken), values[0], bool(values[1]))
-
-    @contextmanager
-    def stream(self) -> Iterator[None]:
-        """A context for all steps of a run: on CUDA a stream of their own, since none can be recorded on the usual."""
-        if self.device.type != "cuda":
-            yield
-            return
-        usual, own = torch.cuda.current_stream(self.device), torch.cuda.Stream(self.device)
-        own.wait_stream(usual)
-        with torch.cuda.stream(own):
-            yield
-        usual.wait_stream(own)
 
     def _step(self, batch: Sequence[Tensor], fraction: float) -> None:
         before = [tensor.clone() for tensor in self.forward_buffers]

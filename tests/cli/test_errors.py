@@ -66,6 +66,8 @@ def place(tmp_path, trained) -> Path:
 BAD_CALLS = [
     # (exit code, what the message says, the call)
     (2, "unknown device", "encode test.npz vae.pth --device tpu"),
+    (2, "unknown device", "train nowhere --device tpu"),  # before images are read
+    (2, "unknown device", "train-cnn nowhere --device tpu"),
     (2, "unknown split", "encode digits vae.pth --split validation"),
     (2, "unknown model family", "train train.npz --model gan"),
     (2, "unknown backbone", "train train.npz --backbone transformer"),

@@ -131,7 +131,7 @@ def test_recorded_steps_do_what_called_ones_do(kind, monkeypatch):
         if not record:
             monkeypatch.setattr(model, "phase", lambda progress: None)
         steps = Steps(model, CONFIG)
-        with steps.stream():
+        with steps.replayer.stream():
             for number, batch in enumerate(batches(kind, 12, "cuda")):
                 steps.take(batch, number, 1e-3 * (number + 1), number / 12)
             assert bool(steps.replayer.graphs) == record
@@ -148,7 +148,7 @@ def test_a_step_asks_the_host_for_nothing(kind):
     model = made(kind, "cuda")
     monitored = Steps(model, CONFIG)
     monitored.replayer.calls.clear()
-    with monitored.stream():
+    with monitored.replayer.stream():
         some = batches(kind, 6, "cuda")
         for number in range(2):
             monitored.take(some[number], number, 1e-3, 0.7)

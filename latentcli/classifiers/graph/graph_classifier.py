@@ -16,6 +16,7 @@ from latentcli.classifiers.graph.laplacian import Graph
 from latentcli.classifiers.graph.neighbours import graph_of, nearest, nearness, neighbours
 from latentcli.classifiers.graph.spread import LabelSpreading, PoissonLearning, Spread, leave_one_out
 from latentcli.classifiers.probes.probe import standardisation
+from latentcli.core.device import computing
 from latentcli.core.errors import FitError, UsageError
 from latentcli.core.labels import UNLABELLED
 from latentcli.core.progress import Progress, silent
@@ -60,6 +61,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
             then these shares, and the temperature is chosen with them. None: not known.
         random_state: seed, or numpy's generator, of the labels that are left out, where there are many.
         features: the name of the features it reads; None: the first of the model's family.
+        device: where neighbours are searched: "cpu", or one with CUDA, which compares all pairs however many.
         classes_: (C,) the labels that occur, in the order that ``fit`` says.
         points_: (N, D) the different points, in the order of their numbers.
         scale_: (D,) float32 their deviations, in whose units distances are measured, as probes do: measured on two sets
@@ -86,6 +88,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
     class_sizes: Mapping[Any, float] | None = None
     random_state: Any = 0
     features: str | None = None
+    device: str = "cpu"
 
     def fit(
         self, X: np.ndarray, y: np.ndarray, classes: Sequence[str] | None = None, progress: Progress = silent
@@ -120,7 +123,9 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         self.labelled_, self.labels_ = np.repeat(np.argwhere(counts > 0), counts[counts > 0].astype(int), axis=0).T
         self.scale_ = standardisation(self.points_)[1]
         scaled = self.points_ / self.scale_
-        rows, distances = neighbours(scaled, min(self.n_neighbors, len(self.points_) - 1), progress)
+        rows, distances = neighbours(
+            scaled, min(self.n_neighbors, len(self.points_) - 1), progress, computing(self.device)
+        )
         graph, components = graph_of(scaled, rows, distances)
         self.components_ = int(components.max()) + 1
         self.unreached_ = float((~np.isin(components, components[self.labelled_])).mean())
@@ -184,7 +189,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
     def _nearest(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         check_is_fitted(self, "points_")
         queries, points = self._checked(X, reset=False) / self.scale_, self.points_ / self.scale_
-        return nearest(queries, points, min(self.n_neighbors, len(points)))
+        return nearest(queries, points, min(self.n_neighbors, len(points)), device=computing(self.device))
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64: p(class | z) of each of the points X (N, D), columns as in ``classes_``; rows sum to 1."""

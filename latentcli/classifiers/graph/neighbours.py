@@ -29,12 +29,17 @@ STEEPNESS = 4.0
 
 
 def nearest(
-    queries: np.ndarray, points: np.ndarray, k: int, progress: Progress = silent
+    queries: np.ndarray, points: np.ndarray, k: int, progress: Progress = silent, device: str = "cpu"
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k points (N, D) nearest to each query (n, D), nearest first: rows (n, k), and distances (n, k) float64.
 
-    All pairs are compared, unless there are few dimensions.
+    All pairs are compared, unless there are few dimensions; on ``device``, where that is an accelerator.
     """
+    if device != "cpu":
+        from latentcli.classifiers.graph import device_search
+
+        rows, distances = _by_distance(queries, points, device_search.candidates(queries, points, k, device, progress))
+        return rows[:, :k], distances[:, :k]
     search = NearestNeighbors(n_neighbors=k, algorithm="kd_tree" if points.shape[1] <= FEW_DIMENSIONS else "brute")
     search.fit(points)
     found = np.empty((len(queries), k), np.int64)
@@ -45,14 +50,17 @@ def nearest(
     return _by_distance(queries, points, found)
 
 
-def neighbours(points: np.ndarray, k: int, progress: Progress = silent) -> tuple[np.ndarray, np.ndarray]:
-    """As ``nearest``, of each point among all others; beyond ``EXACT`` points by an approximate search.
+def neighbours(
+    points: np.ndarray, k: int, progress: Progress = silent, device: str = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
+    """As ``nearest``, of each point among all others; without an accelerator beyond ``EXACT`` points by an approximate
+    search.
 
     Raises:
         UsageError: there are more points, and the library for these is not installed.
     """
-    many = len(points) > EXACT and points.shape[1] > FEW_DIMENSIONS
-    rows = _approximately(points, k + 1, progress) if many else nearest(points, points, k + 1, progress)[0]
+    many = len(points) > EXACT and points.shape[1] > FEW_DIMENSIONS and device == "cpu"
+    rows = _approximately(points, k + 1, progress) if many else nearest(points, points, k + 1, progress, device)[0]
     itself_last = np.argsort(rows == np.arange(len(points))[:, None], axis=1, kind="stable")
     return _by_distance(points, points, np.take_along_axis(rows, itself_last, axis=1)[:, :k])
 

@@ -18,6 +18,7 @@ from latentcli.classifiers.mixture import principal
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
 from latentcli.classifiers.mixture.gaussians import ClassGaussians, Mixture, log_joint, log_sum
 from latentcli.classifiers.mixture.semi_supervised import Settings, check_samples, fit_best
+from latentcli.core.device import computing
 from latentcli.core.errors import ModelFileError
 from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import check
@@ -77,7 +78,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
             DataError: points are not finite, or the labels cannot be learned from, as for ``encode_labels``.
             FitError: there are fewer samples than components, all points are the same, or a component collapses.
         """
-        settings, device = self._settings(), _computing_device(self.device)
+        settings, device = self._settings(), computing(self.device)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite=False)
         names, labels = np.arange(0), np.full(len(X), UNLABELLED)
         if y is not None:
@@ -285,13 +286,3 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         tags = super().__sklearn_tags__()
         tags.target_tags.required = False
         return tags
-
-
-def _computing_device(name: str) -> str:
-    """``cpu``, where numpy computes, or one of torch's devices that has float64."""
-    if name in ("cpu", "mps"):
-        return "cpu"
-    from latentcli.core.device import resolve
-
-    device = resolve(name)
-    return "cpu" if device.type == "mps" else str(device)

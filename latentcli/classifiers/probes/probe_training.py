@@ -13,10 +13,12 @@ from torch.nn import functional as F
 from latentcli.classifiers.probes.probe import OnEpoch, best_epoch
 from latentcli.classifiers.probes.probe_network import ProbeNetwork
 from latentcli.core.errors import FitError
+from latentcli.numerics.batches import to_device
 from latentcli.numerics.linear import FastLinear
 from latentcli.numerics.optimizer import AdamW
-from latentcli.numerics.precision import reduced_precision
-from latentcli.numerics.random import generator_for
+from latentcli.numerics.precision import reduced_precision, widest_dtype
+from latentcli.numerics.random import generator_for, seed_of
+from latentcli.numerics.replay import Replayer
 
 MIN_HELD_OUT = 30
 """Rows: the accuracy on fewer says too little to choose weights by, and they are better used to learn from."""
@@ -62,7 +64,7 @@ def rows_on(X: np.ndarray, device: torch.device) -> Callable[[np.ndarray], Tenso
         return lambda rows: torch.from_numpy(X[rows])
     kind = np.float32 if X.dtype.kind == "f" else np.int32  # MPS has no float64
     resident = torch.from_numpy(X.astype(kind)).to(device)
-    return lambda rows: resident[torch.from_numpy(rows).to(device)]
+    return lambda rows: resident[to_device(rows, device)]
 
 
 def split(labels: np.ndarray, schedule: Schedule) -> tuple[np.ndarray, np.ndarray]:
@@ -92,42 +94,48 @@ def train(
     targets = torch.from_numpy(labels.astype(np.int64)).to(device)
     steps = schedule.steps_for(len(rows))
     epochs = schedule.epochs or max(10, min(100, round(schedule.row_budget / len(rows))))
-    fused, decay = device.type in ("cpu", "cuda"), schedule.weight_decay
-    optimizer = AdamW(network.parameters(), schedule.lr, weight_decay=decay, fused=fused)
+    optimizer = AdamW(network.parameters(), schedule.lr, weight_decay=schedule.weight_decay)
+    generator, sums = torch.Generator(device=device), torch.zeros(2, device=device)
+    replayer = Replayer(device, generator)
+
+    def step(values: Tensor, truth: Tensor) -> None:
+        with reduced_precision(device.type):
+            logits = network(values, generator).float()
+        loss = F.cross_entropy(logits, truth, label_smoothing=schedule.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        hits = (logits.argmax(dim=1) == truth).sum()
+        sums.add_(torch.stack([loss.detach() * len(values), hits.to(loss.dtype)]))
+
     history: list[dict[str, float]] = []
     best: Mapping[str, Any] = {}
-    for epoch in range(epochs):
-        order = rows[torch.randperm(len(rows), generator=generator_for(schedule.seed, "probe/order", epoch)).numpy()]
-        generator = generator_for(schedule.seed, "probe/dropout", epoch, device)
-        network.train()
-        sums = torch.zeros(2, device=device)
-        for step, batch in enumerate(np.array_split(order, steps)):
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.lr * 0.5 * (1 + math.cos(math.pi * (epoch + step / steps) / epochs))
-            values, truth = read(batch), targets[torch.from_numpy(batch).to(device)]
-            with reduced_precision(device.type):
-                logits = network(values, generator).float()
-            loss = F.cross_entropy(logits, truth, label_smoothing=schedule.label_smoothing)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            hits = (logits.argmax(dim=1) == truth).sum()
-            sums += torch.stack([loss.detach() * len(batch), hits.to(loss.dtype)])
-        mean_loss, accuracy = (sums / len(rows)).tolist()
-        if not math.isfinite(mean_loss):
-            found = f"with a learning rate of {schedule.lr:g}"
-            raise FitError(f"the loss is not finite in epoch {epoch + 1}", found, "take a lower `lr`")
-        row = {"epoch": float(epoch + 1), "loss": mean_loss, "accuracy": accuracy}
-        if len(held_out):
-            row |= validate(network, read, targets, held_out)
-        history.append(row)
-        on_epoch(row)
-        if not len(held_out):
-            continue
-        if best_epoch(history) == epoch + 1:
-            best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-        elif epoch + 1 - best_epoch(history) > max(5, schedule.patience * epochs):
-            break
+    with replayer.stream():
+        for epoch in range(epochs):
+            order = rows[
+                torch.randperm(len(rows), generator=generator_for(schedule.seed, "probe/order", epoch)).numpy()
+            ]
+            generator.manual_seed(seed_of(schedule.seed, "probe/dropout", epoch))
+            network.train()
+            sums.zero_()
+            for number, batch in enumerate(np.array_split(order, steps)):
+                optimizer.set_lr(schedule.lr * 0.5 * (1 + math.cos(math.pi * (epoch + number / steps) / epochs)))
+                replayer(step, [read(batch), targets[to_device(batch, device)]], "step")
+            mean_loss, accuracy = (sums / len(rows)).tolist()
+            if not math.isfinite(mean_loss):
+                found = f"with a learning rate of {schedule.lr:g}"
+                raise FitError(f"the loss is not finite in epoch {epoch + 1}", found, "take a lower `lr`")
+            row = {"epoch": float(epoch + 1), "loss": mean_loss, "accuracy": accuracy}
+            if len(held_out):
+                row |= validate(network, read, targets, held_out)
+            history.append(row)
+            on_epoch(row)
+            if not len(held_out):
+                continue
+            if best_epoch(history) == epoch + 1:
+                best = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+            elif epoch + 1 - best_epoch(history) > max(5, schedule.patience * epochs):
+                break
     if best:
         network.load_state_dict(best)
     network.eval()
@@ -139,13 +147,14 @@ def validate(
 ) -> dict[str, float]:
     """``val_loss`` and ``val_accuracy`` of these rows."""
     network.eval()
-    loss = hits = 0.0
+    sums = torch.zeros(2, dtype=widest_dtype(targets.device.type), device=targets.device)
     for start in range(0, len(rows), network.ROWS_AT_ONCE):
         batch = rows[start : start + network.ROWS_AT_ONCE]
-        logits, truth = network(read(batch)), targets[torch.from_numpy(batch).to(targets.device)]
-        loss += F.cross_entropy(logits, truth, reduction="sum").item()
-        hits += (logits.argmax(dim=1) == truth).sum().item()
-    return {"val_loss": loss / len(rows), "val_accuracy": hits / len(rows)}
+        logits, truth = network(read(batch)), targets[to_device(batch, targets.device)]
+        loss, hits = F.cross_entropy(logits, truth, reduction="sum"), (logits.argmax(dim=1) == truth).sum()
+        sums += torch.stack([loss.to(sums.dtype), hits.to(sums.dtype)])
+    loss_sum, hits_sum = sums.tolist()
+    return {"val_loss": loss_sum / len(rows), "val_accuracy": hits_sum / len(rows)}
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """Nearest neighbours, and the graph that they make."""
 
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
+from latentcli.classifiers.graph import device_search
 from latentcli.classifiers.graph import neighbours as module
 from latentcli.classifiers.graph.neighbours import graph_of, nearest, nearness, neighbours
 from latentcli.core.errors import UsageError
+from latentcli.core.progress import silent
 
 
 @pytest.mark.parametrize("dimensions", [2, 30])
@@ -29,6 +32,32 @@ def test_nearest_of_new_points():
     rows, distances = nearest(queries, points, 4)
     assert_allclose(distances, np.sort(cdist(queries, points), axis=1)[:, :4])
     assert_allclose(np.linalg.norm(points[rows] - queries[:, None], axis=2), distances)
+
+
+@pytest.mark.parametrize("block", [1, 7, 2**20])
+def test_an_accelerators_search_finds_the_same(monkeypatch, block):
+    """Here PyTorch's CPU stands in for it. Far from the origin float32 alone would mistake most neighbours."""
+    random, told = np.random.default_rng(3), []
+    points = random.normal(size=(300, 6)).astype(np.float32) * 1e-2 + 50
+    queries = random.normal(size=(40, 6)).astype(np.float32) * 1e-2 + 50
+
+    @contextmanager
+    def progress(doing, total):
+        yield told.append
+
+    found = device_search.candidates(queries, points, 5, "cpu", silent)
+    assert found.shape == (40, 5 + device_search.SPARE)
+    monkeypatch.setattr(device_search, "PAIRS", block * len(points))
+    search = device_search.candidates
+    monkeypatch.setattr(device_search, "candidates", lambda *given: search(*given[:3], "cpu", given[4]))
+    rows, distances = nearest(queries, points, 5, progress, "cuda")
+    assert_array_equal(rows, nearest(queries, points, 5)[0])
+    assert_array_equal(distances, nearest(queries, points, 5)[1])
+    assert sum(told) == 40
+    monkeypatch.setattr(module, "EXACT", 10)
+    others, _ = neighbours(points, 3, device="cuda")
+    assert_array_equal(others, nearest(points, points, 4)[0][:, 1:])
+    assert nearest(queries[:2], points[:3], 3, device="cuda")[0].shape == (2, 3)
 
 
 def test_weights_fall_from_one_to_that_of_the_farthest():
