@@ -127,6 +127,16 @@ def test_measuring_is_evaluating(family, fit):
         assert (tally.counts == predictions.tally.counts).all()
 
 
+def test_pictures_show_all_of_few_images_and_a_part_of_many_with_the_labelled_ones():
+    few, many = lc.Labels.none(4_000), np.full(20_000, -1)
+    assert lc.pictures.shown(few).tolist() == list(range(4_000))
+    many[[7, 19_999]] = 0
+    rows = lc.pictures.shown(lc.Labels(many, ("a",)))
+    assert len(rows) == 5_000
+    assert {7, 19_999} < set(rows.tolist())
+    assert (np.diff(rows) > 0).all()
+
+
 def peak(call) -> int:
     """Bytes that Python and numpy held at most in a call; what torch holds is of one batch."""
     tracemalloc.start()
@@ -159,6 +169,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path, monkeypatch):
 @pytest.mark.parametrize("fails_at", [1, 2])
 @pytest.mark.parametrize("name", ["latents.npz", "vae.csv", "reconstructed.npz"])
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, name, fails_at):
+    monkeypatch.setattr(trained, "batch_size", lambda shape, device: 100)
     vae, given, blocks = model(), images(1_000), []
     mixture = lc.fit_mixture(vae.encode(given), components=3)
     path = tmp_path / name

@@ -16,6 +16,7 @@ from latentcli.core.labels import Labels, labelled_per_class
 from latentcli.core.latents import Latents
 from latentcli.inference.classification import Predictions, check_reader, classify, classify_latents
 from latentcli.inference.evaluation import evaluate
+from latentcli.inference.tally import Tally
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
@@ -76,6 +77,22 @@ def test_scores_are_those_of_scikit_learn(seed, rejected):
     assert found["classes"] == ["2", "10", "9"]  # the classifier's order
     assert found["confusion_matrix"] == confusion_matrix(truth, guess, labels=["2", "10", "9"]).tolist()
     assert predictions.rejected == ((predictions.labels.texts == "").sum() if rejected else None)
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_a_tally_counts_what_its_predictions_show(rejected):
+    predictions = noisy(rejected, 0)
+    tally, known, labels = predictions.tally, predictions.known, predictions.labels
+    assert len(tally) == 200
+    assert tally.known_counts == known.among(labels.names).counts.tolist()
+    assert tally.predicted_counts == labels.counts.tolist()
+    in_parts = Tally(known.names, labels.names, rejected)
+    for rows in (slice(0, 1), slice(1, 150), slice(150, 200)):
+        in_parts.add(known.take(rows), labels.take(rows))
+    assert (in_parts.counts == tally.counts).all()
+    for row, name in enumerate((*known.names, "")):
+        for column, found in enumerate((*labels.names, "")):
+            assert tally.counts[row, column] == ((known.texts == name) & (labels.texts == found)).sum()
 
 
 def test_of_images_without_labels_there_are_no_scores():
