@@ -48,7 +48,7 @@ class ModelConfig:
     """Fields that are decided by the data, not by settings."""
 
     TRAINING: ClassVar[Mapping[str, Any]] = {}
-    """Defaults of its training that are other than those of all families, by name."""
+    """Defaults of its training that are other than those of all families, by name; see ``training_defaults``."""
 
     image_shape: Shape
 
@@ -66,6 +66,10 @@ class ModelConfig:
                 "resize them, with an `image_size` such as 64",
             )
         check(self)
+
+    def training_defaults(self) -> Mapping[str, Any]:
+        """``TRAINING``, or what suits this configuration better."""
+        return self.TRAINING
 
     @classmethod
     def for_data(cls, image_shape: Shape, classes: int | None, **settings: Any) -> Self:

@@ -404,7 +404,7 @@ def configure(
         f"of the model: {', '.join(sorted(of_model))}", f"of the training: {', '.join(sorted(of_training))}",
     )  # fmt: skip
     of_data = model.for_data(image_shape, classes, **{n: v for n, v in values.items() if n in of_model})
-    return of_data, training(**{**model.TRAINING, **{n: v for n, v in values.items() if n in of_training}})
+    return of_data, training(**{**of_data.training_defaults(), **{n: v for n, v in values.items() if n in of_training}})
 
 
 def check_named(images: ImageSet, asked: str = "") -> None:

@@ -64,6 +64,13 @@ def test_settings_go_to_the_model_or_to_the_training():
     assert (model.latent_dim, model.image_shape, training.lr, training.seed) == (5, (1, 8, 8), 0.5, 0)
 
 
+def test_a_training_in_few_dimensions_has_defaults_of_its_own_and_settings_go_before_them():
+    def batch(**settings):
+        return configure(FAMILIES["vae"].Config, TrainingConfig, (1, 28, 28), 3, settings)[1].batch_size_for(60_000)
+
+    assert (batch(), batch(latent_dim=2), batch(latent_dim=2, max_batch=32)) == (256, 128, 32)
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
