@@ -15,13 +15,7 @@ _ROUND = 256  # images that are moved at a time
 
 
 class Block(Protocol):
-    """Images of one size, appended one by one, and changed when all are there.
-
-    Attributes:
-        done: the events of those that an earlier run, which was interrupted, has decoded.
-    """
-
-    done: list[Events]
+    """Images of one size, appended one by one, and changed when all are there."""
 
     @property
     def images(self) -> np.ndarray:
@@ -56,7 +50,6 @@ class ImageBlock:
             raise DataError(problem, None, "take fewer, or a smaller `image_size`") from error
         self._fixed, self._shape = channels is not None, (channels or 1, height, width)
         self._count = 0
-        self.done: list[Events] = []
 
     @property
     def images(self) -> np.ndarray:

@@ -264,11 +264,7 @@ class _Set:
         self, total: int, channels: int | None, height: int, width: int, about: Mapping[str, Any],
         check: Callable[[int, Events], None],
     ) -> Block:  # fmt: skip
-        try:
-            self._block = FileBlock(self.stem, self._head(about), total, channels, height, width, check)
-        except OSError as error:
-            self.notes.append(_not_kept(self.stem.parent, reason(error)))
-            return ImageBlock(total, channels, height, width)
+        self._block = FileBlock(self.stem, self._head(about), total, channels, height, width, check)
         return self._block
 
     def keep(self, facts: Mapping[str, Any], images: np.ndarray) -> np.ndarray:

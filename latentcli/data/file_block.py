@@ -26,7 +26,6 @@ BYTES, CHANGED, JOURNAL = ".bytes", ".changed", ".journal"
 """What the names of the files end in."""
 
 _LONGEST = 2**28  # bytes of a line of the journal
-_ROUND = 2**24  # bytes that are copied at a time
 
 
 class FileBlock:
@@ -43,15 +42,14 @@ class FileBlock:
         stem: path of the files without their endings.
         head: plain values that the journal begins with: one with another head is of other images.
         total, channels, height, width: as for ``ImageBlock``.
-        check: called with the number of images and the events of each time in the journal, and raises a ValueError,
-            KeyError or TypeError where they are not what a run writes.
+        check: called with the number of images and the events of each time in the journal, which are not decoded
+            again; raises a ValueError, KeyError or TypeError where these are not what a run writes.
 
     Attributes:
-        done: the events of what was decoded before.
         why: what went wrong, where the images had to move into memory.
 
     Raises:
-        OSError: the files cannot be written.
+        DataError: the files cannot be written, and the images do not fit into memory; so does ``commit``.
     """
 
     def __init__(
@@ -65,7 +63,6 @@ class FileBlock:
         self._mapped: np.memmap | None = None
         self._ending, self._count = BYTES, 0
         self._memory: ImageBlock | None = None
-        self.done: list[Events] = []
         self.why = ""
         ends = self._go_on(head, check)
         self._bytes: IO[bytes] | None = None
@@ -74,9 +71,8 @@ class FileBlock:
             self._bytes, self._journal = _opened(self._paths[BYTES], ends[0]), _opened(self._paths[JOURNAL], ends[1])
             if not ends[1]:
                 _write(self._journal, _line(head))
-        except OSError:
-            self.discard()
-            raise
+        except OSError as error:
+            self._move(reason(error))
 
     def _go_on(self, head: Mapping[str, Any], check: Callable[[int, Events], None]) -> tuple[int, int]:
         """Take over what an earlier run has left; how many bytes of its two files that are."""
@@ -100,7 +96,6 @@ class FileBlock:
                         break
                     check(images, line["events"])
                     self._times.append((images, channels))
-                    self.done.append(line["events"])
                     self._count, place, end = self._count + images, place + count, after
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass  # what was read up to there is right
@@ -177,6 +172,8 @@ class FileBlock:
         self.discard()
 
     def _written(self) -> Iterator[np.ndarray]:
+        if not self._times:
+            return
         with open_regular(self._paths[BYTES])[0] as file:
             for images, channels in self._times:
                 count = images * channels * math.prod(self._size)

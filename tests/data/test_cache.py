@@ -457,6 +457,22 @@ def test_a_full_disk_moves_the_images_into_memory(tmp_path, monkeypatch, kind, e
     assert not files_of_cache()
 
 
+def test_what_was_begun_is_read_where_it_cannot_be_gone_on_with(photos, monkeypatch):
+    expected = lc.load(photos, no_cache=True, max_bad="5%")
+    with ending(monkeypatch, ".journal", 4):
+        lc.load(photos, max_bad="5%")
+
+    def refuse(path, end):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(file_block, "_opened", refuse)
+    decoded = count_decoding(monkeypatch)
+    found = lc.load(photos, max_bad="5%")
+    assert_same(found, expected)
+    assert any("cannot be kept" in note and "Read-only" in note for note in found.notes)
+    assert 0 < len(decoded) < COUNT
+
+
 def test_a_disk_that_would_be_full_is_left_as_it_is(photos, monkeypatch):
     monkeypatch.setattr(file_block, "SPARE", 2**62)
     found = lc.load(photos, max_bad="5%")

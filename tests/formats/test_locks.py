@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import platformdirs
 import pytest
 
 from latentcli.core.errors import OutputError
-from latentcli.formats.locks import exclusive
+from latentcli.formats.locks import exclusive, in_turn
 
 HOLD = """
 import sys
@@ -150,3 +150,37 @@ def test_on_a_file_system_without_locks_the_run_goes_on(path, monkeypatch, numbe
     with exclusive(path):
         path.write_bytes(b"written")
     assert path.read_bytes() == b"written"
+
+
+def test_blocks_of_one_lock_run_in_turn(tmp_path):
+    lock, order, waited = tmp_path / "folder" / "a.lock", [], []
+
+    @contextmanager
+    def waiting():
+        waited.append(True)
+        yield
+
+    def second():
+        with in_turn(lock, waiting):
+            order.append("second")
+
+    with in_turn(lock, waiting):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not waited:
+            thread.join(0.001)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert waited == [True]
+    assert lock.exists()
+
+
+def test_where_there_can_be_no_lock_to_wait_for_it_is_told(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match=r".+"), in_turn(tmp_path / "file" / "a.lock", nullcontext):
+        pytest.fail("there is no lock")
+    with pytest.raises(ValueError, match="of the block"), in_turn(tmp_path / "a.lock", nullcontext):
+        raise ValueError("of the block")
+    with in_turn(tmp_path / "a.lock", lambda: pytest.fail("it was not given back")):
+        pass
