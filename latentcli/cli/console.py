@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, TYPE_CHECKING, Any
 
 from latentcli.core import errors
@@ -180,13 +180,23 @@ def emit(text: str, table: bool = False) -> None:
 
 @contextmanager
 def table(target: Path | None) -> Iterator[Path | IO[str]]:
-    """Where a table is written: a file, or, for None, standard output, which gets it when the block ends well."""
+    """Where a table is written: a file, or, for None, standard output, which gets it when the block ends well.
+
+    Raises:
+        OutputError: standard output is closed or full, or there is no room where its table waits.
+    """
     if target is not None:
         yield target
         return
     with TemporaryFile("w+", encoding="utf-8", newline="") as waiting:
-        yield waiting
-        waiting.seek(0)
+        try:
+            yield waiting
+            waiting.seek(0)
+        except OSError as problem:
+            if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            found = f"{problem.strerror} in {gettempdir()}, where the table waits for its end"
+            raise OutputError("cannot write to standard output", found, "free space, or name a file: -o FILE") from None
         while text := waiting.read(2**20):
             emit(text, table=True)
 

@@ -1,12 +1,14 @@
 """A disk that is full: what a training has learned is not lost with it."""
 
 import errno
+import io
 import os
 from pathlib import Path
 
 import pytest
 
 from latentcli.artifacts.models import load_model
+from latentcli.cli import console
 
 SMALL = ["--epochs", "2", "--set", "width=32"]
 
@@ -57,3 +59,15 @@ def test_where_there_is_no_room_anywhere_the_error_is_of_the_output(
     assert (done.code, "cannot write vae.pth\n" in done.err) == (6, True)
     assert str(elsewhere) not in done.err
     assert not list(elsewhere.rglob("*.pth"))
+
+
+def test_a_table_for_standard_output_waits_where_there_is_no_room(call, trained, monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(console, "TemporaryFile", lambda *_, **how: Full())
+    done = call("classify", trained.test, trained.vae, trained.gmm, "-o", "-")
+    assert (done.code, done.out) == (6, "")
+    assert "cannot write to standard output" in done.err
+    assert "where the table waits" in done.err
