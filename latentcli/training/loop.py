@@ -22,7 +22,7 @@ from latentcli.numerics.shared_batches import share_statistics
 from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples, block_of
 from latentcli.training.steps import Means, Steps, as_loss_takes_them
-from latentcli.training.whole_batch import averaged, shared_out
+from latentcli.training.whole_batch import at_hand, averaged, shared_out
 
 State = dict[str, Any]
 """Plain values and tensors from which a run resumes as if it had never stopped."""
@@ -180,7 +180,9 @@ class Run:
         while self.step < self.total_steps and not self._out_of_patience():
             epoch, position = divmod(self.step, self.steps_per_epoch)
             self.model.train()
-            for rows in self.images.following(self.batches(epoch)[position:]):
+            batches = self.batches(epoch)[position:]
+            read = self.images.following(rows[at_hand(len(rows))] for rows in batches)
+            for rows, _ in zip(batches, read, strict=True):
                 self._take_step(rows)
                 unseen += len(rows)
                 now, end_of_epoch = time.monotonic(), self.step % self.steps_per_epoch == 0

@@ -23,10 +23,15 @@ def shared_out(rows: int) -> AbstractContextManager[slice]:
 
     Where there is one process, or fewer rows than processes, each has all of them, for itself.
     """
-    if processes.count() == 1 or rows < processes.count():
+    if at_hand(rows) == slice(None):
         return nullcontext(slice(None))
     parts = [processes.share(rows, number) for number in range(processes.count())]
     return shared_batches.sharing(parts, processes.rank(), processes.add_up)
+
+
+def at_hand(rows: int) -> slice:
+    """Which of the rows of a batch ``shared_out`` gives this process."""
+    return slice(None) if processes.count() == 1 or rows < processes.count() else processes.share(rows)
 
 
 def backward(losses: LossTerms, model: Model) -> LossTerms:

@@ -30,7 +30,7 @@ from latentcli.training.examples import Examples
 from latentcli.training.loop import Callbacks, Interrupted, Run
 from latentcli.training.resumable import fit
 from latentcli.training.steps import Steps
-from latentcli.training.whole_batch import shared_out
+from latentcli.training.whole_batch import at_hand, shared_out
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}
 IMAGES = 43
@@ -289,3 +289,12 @@ if __name__ == "__main__":
     ]
     if processes.is_first():
         Path("found.json").write_text(json.dumps(found))
+
+
+def test_the_rows_that_are_read_ahead_are_those_that_a_process_gets(one_of):
+    for rank in range(3):
+        one_of(3, rank)
+        with shared_out(10) as own:
+            assert own == at_hand(10)
+        with shared_out(2) as own:
+            assert own == at_hand(2) == slice(None)
