@@ -55,7 +55,7 @@ def pictures_before_files(
         UsageError: there are no files behind the pictures, or more than two.
     """
 
-    from latentcli.data.folders import image_suffixes
+    from latentcli.data.entries import image_suffixes
     from latentcli.data.shards import SUFFIXES
 
     given = [data, str(file), *([] if second is None else [str(second)]), *more]
@@ -74,7 +74,7 @@ def size_of_files(data: str, size: int) -> int | None:
     from latentcli.core.image_set import LARGEST
     from latentcli.data import SOURCES, shards
     from latentcli.data.archives import is_archive
-    from latentcli.data.folders import is_image
+    from latentcli.data.entries import is_image
 
     folder = Path(data)
     if data not in SOURCES and shards.find(data) is not None:
@@ -254,7 +254,7 @@ def _replaces(path: Path, read: Path) -> bool:
     """Whether writing ``path`` would change ``read``: the file itself, or a picture in the folder."""
     if not path.exists() or not read.exists():
         return False
-    from latentcli.data.folders import image_suffixes
+    from latentcli.data.entries import image_suffixes
 
     within = read.is_dir() and path.resolve().is_relative_to(read.resolve())
     return (within and path.name.lower().endswith(image_suffixes())) or path.samefile(read)

@@ -2,7 +2,7 @@
 
 Either one sub-folder per class (labelled), whose own sub-folders belong to it, or images directly in the folder
 (unlabelled); not both, unless the labels come from elsewhere. Files with other suffixes than images have, hidden ones
-(a leading dot) and what systems leave beside pictures (``SYSTEM``) are passed over, counted and told; a class whose
+(a leading dot) and what systems leave beside pictures are passed over, counted and told; a class whose
 files are all passed over is an error. Symbolic links to folders are followed, so that each folder is read once; a link
 to a folder that holds it is an error.
 """
@@ -10,7 +10,6 @@ to a folder that holds it is an error.
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from latentcli.core.errors import DataError, UsageError
@@ -20,27 +19,12 @@ from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.cache import Cache, Nowhere
 from latentcli.data.decoding import Decoded, decode_all
+from latentcli.data.entries import DEEPEST, NAMED, TEXTS, Entries, holds_images, image_suffixes, medical_advice, some
 from latentcli.data.foreign import converting, converting_more, reading_arrays, suffix_of, unpacking
 from latentcli.data.paired_folders import drawn_over, paired
 from latentcli.formats.pixel_values import PixelRules
-from latentcli.formats.regular_files import Files, kind, reason
+from latentcli.formats.regular_files import Files, reason
 from latentcli.formats.spelled_paths import of_page
-
-SYSTEM = (
-    "__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information", "lost+found",
-    "thumbs.db", "ehthumbs.db", "desktop.ini", "@recycle", "@recently-snapshot", "@tmp", "recycler", "lost.dir",
-    "thumbs", "_thumbs", "thumbnails", "_thumbnails", "__thumbnails__", "__pycache__", "__cache__", "node_modules",
-    "site-packages", "venv", "wandb", "mlruns", "lightning_logs",
-)  # fmt: skip
-"""Files and folders that Windows, macOS, Linux, network storage and programs leave beside pictures; in lower case."""
-TEXTS = (
-    ".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".ini", ".html", ".py",
-    ".ipynb", ".sh", ".log", ".pdf", ".url", ".sha256", ".md5",
-)  # fmt: skip
-"""What the names of files that are no images end in, in lower case: a folder of these has lost no image."""
-
-_NAMED = 3  # bad files in a message
-_DEEPEST = 64  # folders within folders
 
 
 def load(
@@ -65,7 +49,7 @@ def load(
     parse_max_bad(max_bad, 1)  # refuse it before hours of decoding
     name = called(folder)
     try:
-        entries = Entries.of(folder, deepest=_DEEPEST)
+        entries = Entries.of(folder, deepest=DEEPEST)
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename or folder}", reason(error)) from error
     if below is not None:
@@ -160,17 +144,6 @@ def called(folder: Path) -> str:
     return str(folder) if folder.name not in ("", "..") else folder.resolve().name or "images"
 
 
-def holds_images(folder: Path, deepest: int | None = None) -> bool:
-    """Whether there is an image file in a folder, or in its sub-folders as deep as this."""
-    usual = usual_suffixes()
-    with os.scandir(folder) as entries:  # mostly the first one is, and nothing need be sorted
-        if any(
-            each.name.lower().endswith(usual) and not is_hidden(each.name) and not is_folder(each) for each in entries
-        ):
-            return True
-    return bool(Entries.of(folder, _DEEPEST if deepest is None else deepest).images)
-
-
 def _holder_of_classes(files: Sequence[str], no_label: Sequence[str] | None) -> str:
     """The one folder, and a slash, beside folders that mean no label, where it holds folders alone: or ""."""
     firsts = sorted({file.split("/")[0] for file in files})
@@ -188,7 +161,7 @@ def _note_of_tables(name: str, others: Sequence[str]) -> tuple[str, ...]:
     return (f"{name}: if {tables[0]} names the images' labels, give it as `labels`",) if tables else ()
 
 
-def _note_of_paired(folder: Path, entries: "Entries", classes_from_folders: bool) -> tuple[str, ...]:
+def _note_of_paired(folder: Path, entries: Entries, classes_from_folders: bool) -> tuple[str, ...]:
     """A note where folders such as images and masks, which would be refused as classes, are read as one heap."""
     if classes_from_folders or not entries.paired:
         return ()
@@ -286,187 +259,9 @@ def _reasons(bad: Sequence[tuple[str, str]]) -> tuple[str, str]:
     whys = dict(bad)
     ways = [way for way, of in files.items() if way != whys[of[0]]]
     alone = ways[0] if len(files) == len(ways) == 1 else ""
-    told = [f"{_some(of)}: {whys[of[0]].removesuffix(f'; {alone}')}" for of in files.values()]
-    left = sum(map(len, [*files.values()][_NAMED:]))
-    return "; ".join(told[:_NAMED]) + (f"; and {left} more" if left else ""), alone
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """A folder to take in: its path, what goes before the names in it, the depth below, real paths down to its own."""
-
-    path: Path
-    prefix: str
-    deepest: int
-    above: tuple[str, ...]
-
-
-@dataclass
-class Entries:
-    """What a folder holds; paths are within it, with slashes, and sorted.
-
-    A FIFO or a broken link with the suffix of an image is among the images: it will be listed as unreadable. A broken
-    link without a suffix may have led to a folder.
-
-    Attributes:
-        images: paths of all entries with the suffix of an image.
-        others: paths of the files with other suffixes, or none.
-        hidden: paths of files and folders with a leading dot, and of those that are a system's.
-        again: paths of links to folders that are read under another path.
-        broken: paths of other links that lead to nothing.
-        folders: paths of the folders directly within.
-    """
-
-    images: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
-    again: list[str] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-    folders: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, folder: Path, deepest: int = _DEEPEST) -> "Entries":
-        """The entries of a folder and of those within it, to that depth.
-
-        Raises:
-            DataError: a link leads to a folder that holds it.
-            OSError: a folder cannot be read.
-        """
-        found, real = cls(), os.path.realpath(folder)
-        if folder.is_symlink() and Path(os.path.realpath(folder.parent)).is_relative_to(real):
-            raise _loop(folder, real)
-        links: list[_Folder] = []
-        seen: set[str] = set()
-        found._walk(_Folder(folder, "", deepest, (real,)), links, seen)
-        while links:
-            link = min(links, key=lambda each: (each.prefix.count("/"), each.prefix))
-            links.remove(link)
-            if link.above[-1] in seen:
-                found.again.append(link.prefix.removesuffix("/"))
-            else:
-                found._enter(link, links, seen)
-        for paths in vars(found).values():
-            paths.sort()
-        return found
-
-    def _walk(self, folder: "_Folder", links: "list[_Folder]", seen: set[str]) -> None:
-        """Take in a folder and those within it; links to folders are left for later, so that a folder is no link's."""
-        usual = usual_suffixes()
-        with os.scandir(folder.path) as scanned:
-            entries = sorted(scanned, key=lambda entry: entry.name)
-        for entry in entries:
-            path = folder.prefix + entry.name
-            if is_hidden(entry.name):
-                self.hidden.append(path)
-            elif is_folder(entry):
-                real = os.path.realpath(entry.path)
-                if real in folder.above or Path(folder.above[-1]).is_relative_to(real):
-                    raise _loop(folder.path / entry.name, real)
-                inner = _Folder(folder.path / entry.name, f"{path}/", folder.deepest - 1, (*folder.above, real))
-                if entry.is_symlink():
-                    links.append(inner)
-                else:
-                    self._enter(inner, links, seen)
-            elif entry.name.lower().endswith(usual) or is_image(folder.path / entry.name):
-                self.images.append(path)
-            elif entry.is_symlink() and kind(Path(entry.path)) is None:
-                self.broken.append(path)
-            else:
-                self.others.append(path)
-
-    def _enter(self, folder: "_Folder", links: "list[_Folder]", seen: set[str]) -> None:
-        seen.add(folder.above[-1])
-        if folder.prefix.count("/") == 1:
-            self.folders.append(folder.prefix.removesuffix("/"))
-        if folder.deepest >= 0:
-            self._walk(folder, links, seen)
-
-    def below(self, folders: Mapping[str, str]) -> "Entries":
-        """Of each folder directly within, what lies in this one of its folders alone."""
-        kept = tuple(f"{name}/{inner}/" for name, inner in folders.items())
-        within = {of: [path for path in paths if path.startswith(kept)] for of, paths in vars(self).items()}
-        return Entries(**{**within, "folders": sorted(folders)})
-
-    @property
-    def paired(self) -> tuple[list[str], list[str]] | None:
-        """The folders of images and of what was drawn over them, where no other holds images: see ``paired``."""
-        full = sorted({path.split("/")[0] for path in self.images if "/" in path})
-        alone = len(full) > 1 and all("/" in path for path in self.images)
-        pictures, drawn = paired(full) if alone else ([], [])
-        return (pictures, drawn) if pictures else None
-
-    @property
-    def of_system(self) -> list[str]:
-        """How many entries are hidden, and what some are called; nothing where none is."""
-        if not self.hidden:
-            return []
-        names = sorted({PurePosixPath(path).name for path in self.hidden})
-        shown = ", ".join(names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
-        return [f"{len(self.hidden)} hidden or of the system ({shown})"]
-
-    def notes(self, name: str) -> list[str]:
-        """A line for what was passed over, and one for folders without any file."""
-        kinds = Counter(suffix_of(path) or "without a suffix" for path in self.others)
-        parts = [f"{count} {suffix}" for suffix, count in kinds.most_common(8)]
-        parts += [f"{sum(kinds.values()) - sum(count for _, count in kinds.most_common(8))} others"] * (len(kinds) > 8)
-        parts += self.of_system
-        lines = [f"{name}: passed over what is no image: {', '.join(parts)}"] if parts else []
-        if medical := _medical(self.others):
-            lines.append(f"{name}: {medical}")
-        if self.again:
-            lines.append(f"{name}: each folder is read once; passed over further links: {_some(self.again)}")
-        lines += self.note_of_broken(name)
-        full = {path.split("/")[0] for path in self.images}
-        if empty := [each for each in self.folders if each not in full]:
-            lines.append(f"{name}: no images in {_some(empty)}")
-        return lines
-
-    def note_of_broken(self, name: str) -> tuple[str, ...]:
-        """A line for links that lead to nothing, where there are some."""
-        return (f"{name}: passed over links to what is not there: {_some(self.broken)}",) if self.broken else ()
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder within another is passed over by its name."""
-    return name.startswith(".") or name.casefold() in SYSTEM
-
-
-def image_suffixes() -> tuple[str, ...]:
-    """What the names of image files end in, in lower case."""
-    from latentcli.formats import image_files
-
-    return image_files.suffixes()
-
-
-def usual_suffixes() -> tuple[str, ...]:
-    """Those of files that are images by their names alone."""
-    from latentcli.formats import image_files
-
-    return image_files.SUFFIXES
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file is an image: by its suffix, or, of medical formats and without a suffix, by its content."""
-    from latentcli.formats import image_files
-
-    return image_files.is_image(path)
-
-
-def _some(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:_NAMED]) + (f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else "")
-
-
-def _loop(link: Path, real: str) -> DataError:
-    remedy = "remove the link, or name a folder without it"
-    return DataError(f"{link} is a link to a folder that holds it", f"found a link to {real}", remedy)
-
-
-def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder, or a link to one."""
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+    told = [f"{some(of)}: {whys[of[0]].removesuffix(f'; {alone}')}" for of in files.values()]
+    left = sum(map(len, [*files.values()][NAMED:]))
+    return "; ".join(told[:NAMED]) + (f"; and {left} more" if left else ""), alone
 
 
 def _checked(
@@ -477,7 +272,7 @@ def _checked(
     depths = {path.count("/") for path in paths}
     if not paths:
         kinds = sorted({suffix_of(path) or "no suffix" for path in entries.others})
-        nowhere = [f"links to what is not there ({_some(entries.broken)})"] if entries.broken else []
+        nowhere = [f"links to what is not there ({some(entries.broken)})"] if entries.broken else []
         found = ", ".join([*kinds[:8], *nowhere, *entries.of_system]) or "nothing"
         expected = f"expected {', '.join(image_suffixes())}, found {found}"
         archives = [path for path in entries.others if is_archive(Path(path))]
@@ -559,7 +354,7 @@ _FORMATS_OF_OTHERS = {"SVG": (".svg",), "raw": (".cr2", ".nef", ".arw", ".dng", 
 
 def _way_on(folder: Path, paths: Sequence[str]) -> str:
     """What to do with files that have not the suffix of an image; nothing where that is unknown."""
-    if medical := _medical(paths):
+    if medical := medical_advice(paths):
         return f"{medical}, or convert them to PNG"
     for name, suffixes in _FORMATS_OF_OTHERS.items():
         if any(path.lower().endswith(suffixes) for path in paths):
@@ -569,14 +364,6 @@ def _way_on(folder: Path, paths: Sequence[str]) -> str:
     if any(not PurePosixPath(path).suffix for path in paths):
         return "an image is known by its suffix: rename files without one, such as to .png or .jpg"
     return ""
-
-
-def _medical(paths: Sequence[str]) -> str:
-    """How files of medical formats are read that need a package; nothing where there are none."""
-    from latentcli.formats.medical_files import INSTALL, installed, kind_by_name
-
-    kinds = sorted({kind for path in paths if (kind := kind_by_name(path)) is not None and not installed(kind)})
-    return f"{' and '.join(kinds)} files are not read before {INSTALL}" if kinds else ""
 
 
 def _remarks(remarks: Sequence[tuple[str, str]], name: str) -> list[str]:

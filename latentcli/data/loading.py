@@ -191,7 +191,8 @@ def _named(name: str, split: str, data_root: str | Path | None, progress: Progre
 
 
 def _from_path(path: Path, how: _Reading) -> ImageSet:
-    from latentcli.data import archives, arrays, folders, foreign, idx
+    from latentcli.data import archives, arrays, foreign, idx
+    from latentcli.data.entries import is_image
 
     if kind(path) == stat.S_IFDIR:
         return _from_folder(path, how)
@@ -200,7 +201,7 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
     own_files.check_place(path, own_files.IMAGES)
     if path.suffix.lower() in arrays.SUFFIXES:
         return arrays.load(path, how.wanted, how.no_label, how.own_labels, how.rules)
-    if folders.is_image(path):
+    if is_image(path):
         return _from_files([path], how)
     if kind(path) is not None:
         if idx.is_images(path):
@@ -254,6 +255,7 @@ def _check_local(path: Path) -> None:
 def _from_folder(path: Path, how: _Reading) -> ImageSet:
     """A folder of IDX files or of images, or the part of it that is asked for; files are told from ``path`` on."""
     from latentcli.data import folders, idx
+    from latentcli.data.entries import Entries, holds_images
 
     name = folders.called(path)
     idx_folder = idx.find_folder(path)
@@ -277,7 +279,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
             apart = [each for each in beside if each.casefold() in NO_LABEL]
             if apart and of_part is parts.get("train") and isinstance(of_part, Path) and how.own_labels:
                 move = shlex.join(["mv", str(inner / apart[0]), str(of_part)])
-                if not folders.holds_images(of_part, deepest=0):
+                if not holds_images(of_part, deepest=0):
                     notes = (note, f"{name}: to learn from {apart[0]}, too, put it beside the classes: {move}")
             if isinstance(of_part, Path):
                 inner = splits.within(of_part)[0]
@@ -291,7 +293,7 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
     if prefix and not parts:
         notes = (f"{name} holds nothing but {prefix}, which is read",)
     if prefix:
-        notes = (*notes, *folders.Entries.of(path, deepest=-1).note_of_broken(name))
+        notes = (*notes, *Entries.of(path, deepest=-1).note_of_broken(name))
     images = folders.load(
         inner, how.image_shape, how.image_size, how.classes if how.own_labels else None, how.own_labels, how.max_bad,
         how.progress, how.no_label, how.rules, below, how.cache,

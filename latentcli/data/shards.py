@@ -30,6 +30,7 @@ from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Progress
 from latentcli.data import addresses, archives, folders, parquet, splits, webdataset
+from latentcli.data.entries import TEXTS, is_hidden
 from latentcli.data.records import TWICE, Record
 from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, span_for
 from latentcli.formats.regular_files import Held, InMemory, Within, kind
@@ -247,12 +248,12 @@ def _among(entries: Sequence[tuple[str, bool]]) -> list[str] | None:
 
 def _is_other(address: str, is_folder: bool) -> bool:
     """Whether an entry of a folder means that it does not hold shards alone."""
-    known = not is_folder and (_is_called_so(address) or address.lower().endswith(folders.TEXTS))
+    known = not is_folder and (_is_called_so(address) or address.lower().endswith(TEXTS))
     return not known and not _is_hidden(address)
 
 
 def _is_hidden(address: str) -> bool:
-    return folders.is_hidden(address.rstrip("/").rpartition("/")[2])
+    return is_hidden(address.rstrip("/").rpartition("/")[2])
 
 
 def _named(found: Sequence[str], name: str) -> tuple[Shard, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from latentcli.core.errors import DataError
-from latentcli.data import folders
+from latentcli.data.entries import Entries, holds_images, is_folder, is_hidden
 from latentcli.formats.regular_files import kind
 
 PARTS = {
@@ -77,7 +77,7 @@ def _called_as(part: str, source: Path) -> Path | None:
                 continue
             beside = each / path.relative_to(of_part)
             alike = _around(other) == _around(named) and kind(beside) == kind(path)
-            if alike and (kind(path) != stat.S_IFDIR or folders.holds_images(beside)):
+            if alike and (kind(path) != stat.S_IFDIR or holds_images(beside)):
                 return beside
     return None
 
@@ -107,7 +107,7 @@ def files_of(folder: Path, part: Part) -> list[str]:
     inner = [part] if isinstance(part, Path) else [folder / name / within for name, within in part.items()]
     return [
         (path.relative_to(folder) / file).as_posix() for path in inner
-        for file in folders.Entries.of(path).images
+        for file in Entries.of(path).images
     ]  # fmt: skip
 
 
@@ -129,10 +129,10 @@ def within(folder: Path) -> tuple[Path, Mapping[str, Part], list[str]]:
             return folder, parts, [name for name in inner if folder / name not in parts.values()]
         if of_classes := _of_each(folder, inner):
             return folder, of_classes, _beside(folder, of_classes)
-        if len(inner) != 1 or folders.holds_images(folder, deepest=0):
+        if len(inner) != 1 or holds_images(folder, deepest=0):
             break
         one = folder / inner[0]
-        if folders.holds_images(one, deepest=0) and part_of(one.name) is None:
+        if holds_images(one, deepest=0) and part_of(one.name) is None:
             break  # one class
         folder = one
     return folder, {}, []
@@ -144,7 +144,7 @@ def _of_each(folder: Path, classes: Sequence[str]) -> dict[str, Mapping[str, str
     for name in classes if len(classes) > 1 else ():
         with os.scandir(folder / name) as entries:
             named = [entry.name for entry in entries if part_of(entry.name) is not None]
-        if len(named) < 2 or folders.holds_images(folder / name, deepest=0):
+        if len(named) < 2 or holds_images(folder / name, deepest=0):
             return {}
         parts = _grouped(folder / name, [each for each in _folders_of_images(folder / name) if each in named])
         found[name] = {part: path.name for part, path in parts.items()}
@@ -164,8 +164,8 @@ def _beside(folder: Path, of_classes: Mapping[str, Mapping[str, str]]) -> list[s
 
 def _folders_of_images(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
-        names = sorted(each.name for each in entries if not folders.is_hidden(each.name) and folders.is_folder(each))
-    return [name for name in names if folders.holds_images(folder / name)]
+        names = sorted(each.name for each in entries if not is_hidden(each.name) and is_folder(each))
+    return [name for name in names if holds_images(folder / name)]
 
 
 def _grouped(folder: Path, names: Collection[str]) -> dict[str, Path]:

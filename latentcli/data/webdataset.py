@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from latentcli.core.errors import DataError
-from latentcli.data.folders import TEXTS, is_hidden
+from latentcli.data.entries import TEXTS, is_hidden
 from latentcli.data.records import MAX_BYTES, TOO_LARGE, TWICE, Record
 from latentcli.formats.regular_files import Within, open_regular, reason
 
