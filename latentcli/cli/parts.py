@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
 from latentcli.cli.app import check_alone
-from latentcli.core import processes
 from latentcli.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ def tell(done: "PartsDone", as_json: bool, gates: Mapping[str, float]) -> None:
         DataError: some could not be read; the others are done.
         GateError: a metric is lower than its gate.
     """
+    from latentcli.core import processes
+
     if not processes.is_first():
         return
     if done.failed:
