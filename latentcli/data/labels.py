@@ -1,10 +1,9 @@
 """Labels from files beside the images: CSV files, and arrays."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels, read_labels
 from latentcli.data import splits
-from latentcli.data.array_keys import LABELS, is_called, words
+from latentcli.data.array_keys import LABELS, is_called
 from latentcli.data.array_labels import encode_labels, one_per_image
 from latentcli.data.label_columns import (
     FOLDER_COLUMNS,
@@ -24,13 +23,13 @@ from latentcli.data.label_columns import (
     stem,
     stems_of,
 )
+from latentcli.data.named_images import ELSEWHERE, FOUND, Named, files_of_pages, number_of, rows_by_number, rows_by_path
 from latentcli.data.several_labels import out_of_list, several_in_one
 from latentcli.formats import own_files
 from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
 from latentcli.formats.json_tables import read_json_table
 from latentcli.formats.npz_reader import UnsafeArrays, open_npz, read_npy
-from latentcli.formats.spelled_paths import AmbiguousPath, SpelledPaths, of_page
 
 
 def with_labels(
@@ -44,7 +43,7 @@ def with_labels(
     Args:
         images: from a folder, whose files the table names by their path within the folder, in any of the spellings of
             ``SpelledPaths``; or from any other source, where it gives the row, from 0. A name that files of several
-            parts of the folder have is that of the part read, where the table is of this part: see ``_rows_by_path``.
+            parts of the folder have is that of the part read, where the table is of this part: see ``rows_by_path``.
         path: of a table as ``read_table`` or ``read_json_table`` takes it, with a column of ``FILE_COLUMNS`` and one of
             ``LABEL_COLUMNS``; columns of ``FOLDER_COLUMNS`` are what stands before the file, where that is
             its path, and others are ignored. Where there are two columns, one may have any other name. A label alone,
@@ -93,12 +92,12 @@ def with_labels(
     else:
         every = list(_named(rows, file_column, label_column, table, str(path), images))
         named = [each for each in every if each[0] not in other_parts]
-        of_files = _files_of_pages(images)
+        of_files = files_of_pages(images)
         by_path = images.files is not None
         find, of_parts = (
-            _rows_by_path(images, of_files, named, path, bool(parts))
+            rows_by_path(images, of_files, named, path, bool(parts))
             if by_path
-            else (_rows_by_number(images, every), list[str]())
+            else (rows_by_number(images, every), list[str]())
         )
         if by_path and (
             folders := [each for each in _folder_columns(table) if each not in (file_column, label_column)]
@@ -107,14 +106,14 @@ def with_labels(
                 _named(_joined(rows, folders, file_column), file_column, label_column, table, str(path), images)
             )
             joined = [each for each in every_joined if each[0] not in other_parts]
-            find_joined, found_joined = _rows_by_path(images, of_files, joined, path, bool(parts))
+            find_joined, found_joined = rows_by_path(images, of_files, joined, path, bool(parts))
             if any(find_joined(number, file, f"row {number} of {path}") is not None for number, file, _ in joined):
                 every, named, find, of_parts = every_joined, joined, find_joined, found_joined
                 columns = " and ".join(repr(table.header[column]) for column in (*folders, file_column))
                 notes.append(f"{path}: took {columns} together for the path of each file")
         chosen, stale = _chosen(named, find, str(path))
         others = [each for each in every if each[0] in of_others] if not images.parts else []
-        find_other = _rows_by_path(images, of_files, others, path)[0] if by_path else find
+        find_other = rows_by_path(images, of_files, others, path)[0] if by_path else find
         elsewhere = {find_other(number, file, f"row {number} of {path}") for number, file, _ in others}
         for number, rows_of_file in enumerate(of_files.values(), len(images)):
             elsewhere |= {*rows_of_file} if number in elsewhere else set()
@@ -197,11 +196,6 @@ def _in_turn(images: ImageSet, path: Path) -> list[str]:
 
 _NO_TABLES = (".npy", ".npz", ".gz")
 
-_Named = Sequence[tuple[int, str, str]]
-"""Number, file and label of each row."""
-
-_FOUND, _ELSEWHERE = -1, -2  # in place of a row: a file that could not be read, and one of another part
-
 
 def _named(
     rows: Iterable[tuple[int, list[str]]], file_column: int, label_column: int, table: Table, name: str,
@@ -263,151 +257,8 @@ def _joined(
         yield number, cells
 
 
-def _rows_by_number(images: ImageSet, named: _Named) -> Callable[[int, str, str], int]:
-    """Finds the row that a number means; a DataError for all else."""
-    numbers = [number for _, file, _ in named if (number := _number(file)) is not None]
-    from_one = bool(numbers) and min(numbers) == 1 and max(numbers) == len(images)
-    last = len(images) - 1
-
-    def find(number: int, file: str, where: str) -> int:
-        row = _number(file)
-        if row is None or row > last or from_one:
-            found = f"expected row numbers 0 to {last}" + (f", found 1 to {len(images)}" if from_one else "")
-            remedy = "subtract 1 from each" if from_one else f"name images by their row, such as {last}"
-            what = f"numbers the rows from 1, and {images.name} from 0" if from_one else f"labels {file!r}, which "
-            raise DataError(f"{where} {what}" + ("" if from_one else f"{images.name} does not have"), found, remedy)
-        return row
-
-    return find
-
-
-def _number(text: str) -> int | None:
-    """A row number, "7" or "7.0"; None for all else."""
-    whole = text.strip().removesuffix(".0")
-    return int(whole) if whole.isdecimal() and whole.isascii() and len(whole) < 20 else None
-
-
-def _files_of_pages(images: ImageSet) -> dict[str, list[int]]:
-    """The rows of each file whose pages are images."""
-    found: dict[str, list[int]] = {}
-    for row, image in enumerate(images.files or ()):
-        file, page = of_page(image)
-        if page:
-            found.setdefault(file, []).append(row)
-    return found
-
-
-def _rows_by_path(
-    images: ImageSet, of_files: Mapping[str, Sequence[int]], named: _Named, table: Path, of_part: bool = False
-) -> tuple[Callable[[int, str, str], int | None], list[str]]:
-    """Finds the row of a file by its path, ``_FOUND`` for one that could not be read, None where there is none.
-
-    Files ``of_files``, whose pages are images, have the numbers behind the last row. Files of other parts are
-    ``_ELSEWHERE``. A name that files of several parts have is that of the part read if the table, or else the folder it
-    lies in, is called as this part is; or if neither is called as a part, and of the names that one part alone has,
-    of which there are some, all are of this one; or if the rows say so, as ``of_part``. Else it is a DataError. The
-    notes tell.
-    """
-    rows = {file: row for row, file in enumerate(images.files or ())} | {file: _FOUND for file, _ in images.bad_files}
-    rows |= {file: number for number, file in enumerate(of_files, len(images))}
-    spelled = [file for _, file, _ in named]
-    paths = SpelledPaths(rows, images.name, spelled)
-    where_of = _parts_of_names(images, rows, paths, spelled)
-    counts = Counter(where_of.values())
-    part = next((each for each in images.parts if each not in images.elsewhere), "")
-    called = words(table.stem)[0] or splits.part_of(table.parent.name) or ""
-    this = of_part or called == part or (not called and counts["here"] > 0 == counts["elsewhere"])
-    notes = []
-    if counts["both"] and this:
-        why = (
-            "as its rows say"
-            if of_part
-            else "as it is called"
-            if called
-            else f"which alone has {counts['here']} others of its names"
-        )
-        told = f"{table}: {counts['both']} names that files of several parts of {images.name} have"
-        notes.append(f"{told} are those of {part}, {why}")
-    if counts["elsewhere"]:
-        notes.append(f"{table}: {counts['elsewhere']} names of other parts of {images.name} were left out")
-
-    meant = {text: _meant(paths, text) for text in dict.fromkeys(spelled)}
-    inner = {text: files[0] for text, files in meant.items() if _lacks_folders(text, files, PurePath(images.name).name)}
-    if inner:
-        text, file = next(iter(inner.items()))
-        notes.append(f"{table}: {len(inner)} names lack folders before them, such as {text!r} of {file!r}")
-
-    def find(number: int, file: str, where: str) -> int | None:
-        if where_of.get(file) == "elsewhere":
-            return _ELSEWHERE
-        if where_of.get(file) == "both" and not this:
-            raise _of_several_parts(images, rows, file, where, table, called, part)
-        try:
-            found = paths.find(file)
-        except AmbiguousPath as several:
-            raise DataError(
-                f"{where} labels {file!r}, which may be more than one file of {images.name}",
-                f"found {' and '.join(map(repr, several.files))}", "name it by its path within the folder",
-            ) from several  # fmt: skip
-        return None if found is None else rows[found]
-
-    return find, notes
-
-
-def _parts_of_names(
-    images: ImageSet, rows: Collection[str], paths: SpelledPaths, spelled: Sequence[str]
-) -> dict[str, str]:  # fmt: skip
-    """Where the files are that names of a table may mean: "here", among ``rows``, "elsewhere", or "both"."""
-    others = [file for files in images.elsewhere.values() for file in files]
-    if not others:
-        return {}
-    every = SpelledPaths([*rows, *others], images.name, spelled)
-    not_here = SpelledPaths(others, images.name, spelled)
-    found: dict[str, str] = {}
-    for text in dict.fromkeys(spelled):
-        files = _meant(every, text)
-        if len(files) == 1:
-            found[text] = "here" if files[0] in rows else "elsewhere"
-        elif files:
-            here, elsewhere = _meant(paths, text), _meant(not_here, text)
-            found[text] = "both" if here and elsewhere else "here" if here else "elsewhere"
-    return found
-
-
-def _lacks_folders(text: str, files: Sequence[str], folder: str) -> bool:
-    """Whether a path of several parts, one perhaps the ``folder``'s, lacks others before the one file that it means."""
-    parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
-    own = len(parts) > 1 and parts[0].casefold() == folder.casefold()
-    return len(files) == 1 and 1 < len(parts) <= files[0].count("/") + own
-
-
-def _meant(paths: SpelledPaths, text: str) -> tuple[str, ...]:
-    """The file that a table means, two where there are several, none where there is none."""
-    try:
-        found = paths.find(text)
-    except AmbiguousPath as several:
-        return several.files
-    return () if found is None else (found,)
-
-
-def _of_several_parts(
-    images: ImageSet, rows: Collection[str], file: str, where: str, table: Path, called: str, part: str
-) -> DataError:  # fmt: skip
-    """The error that a name may be of the part that is read, or of another."""
-    here = _meant(SpelledPaths(rows, images.name, [file]), file)[0]
-    others = {each: _meant(SpelledPaths(of, images.name, [file]), file) for each, of in images.elsewhere.items()}
-    found = ", ".join(repr(files[0]) for files in others.values() if files)
-    remedy = f"name files by their path within {images.name}, such as {here!r}"
-    if called in images.elsewhere:
-        remedy += f"; or read the part that the table is called for: `split` {called}"
-    else:
-        remedy += f"; or call the table of one part for it, such as {table.stem}_{part}{table.suffix}"
-    what = f"{where} labels {file!r}, which may be of more than one part of {images.name}"
-    return DataError(what, f"found {here!r}, of {part}, which is read, and {found}", remedy)
-
-
 def _chosen(
-    named: _Named, find: Callable[[int, str, str], int | None], name: str
+    named: Named, find: Callable[[int, str, str], int | None], name: str
 ) -> tuple[dict[int, str], list[tuple[int, str]]]:
     """The label of each image that is named; and number and file of the rows that name none."""
     chosen: dict[int, str] = {}
@@ -416,7 +267,7 @@ def _chosen(
     for number, file, label in named:
         where = f"row {number} of {name}"
         row = find(number, file, where)
-        if row in (_FOUND, _ELSEWHERE) or (row is None and file.lstrip().startswith("#")):
+        if row in (FOUND, ELSEWHERE) or (row is None and file.lstrip().startswith("#")):
             continue
         if row is None:
             stale.append((number, file))
@@ -437,8 +288,8 @@ def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, na
         return []
     number, file = stale[0]
     named = total - len(stale)
-    if images.files and named < len(stale) and all(_number(file) is not None for _, file in stale):
-        numbers = [int(_number(file) or 0) for _, file in stale]
+    if images.files and named < len(stale) and all(number_of(file) is not None for _, file in stale):
+        numbers = [int(number_of(file) or 0) for _, file in stale]
         if numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
             raise DataError(
                 f"{name} numbers its rows, and {images.name} has files",
