@@ -40,6 +40,7 @@ _BYTES = 2**25
 _ROWS = 1024  # of a block at most
 _KINDS = 32  # of failures in the statistics
 _NAMED = 3  # shards in a message
+_LONGEST = 160  # letters of each
 _LEFT = re.compile(r"\.part-(\d{5,})\.(parquet|json)\.[0-9a-f]{16}\.tmp")
 
 
@@ -84,9 +85,10 @@ class PartsDone:
             return
         done = self.shards - len(self.unreadable)
         first = self.unreadable[: 1 if len(self.unreadable) == 1 else _NAMED]
-        told = "; ".join(": ".join(filter(None, (error.problem, error.found))) for _, error in first)
+        told = "; ".join(": ".join(filter(None, (error.problem, error.found)))[:_LONGEST] for _, error in first)
         more = f"; and {len(self.unreadable) - len(first):,} more" if len(self.unreadable) > len(first) else ""
-        of_one = first[0][1].remedy if len(self.unreadable) == 1 else None
+        remedies = {error.remedy for _, error in self.unreadable}
+        of_one = first[0][1].remedy if len(remedies) == 1 else None
         raise DataError(
             f"{len(self.unreadable):,} of {self.shards:,} shards cannot be read; {done:,} are done", told + more,
             f"{of_one or 'mend them'}; then the same call does what is missing",
@@ -324,6 +326,11 @@ def _run(
     every = [*enumerate(found.all)][first - 1 :: step]
     mine = every[processes.rank() :: processes.count()]
     done = {number: known[number] for number, _ in every if number in known}
+    changed = [number for number, shard in every if number in done and _was_changed(shard, done[number])]
+    notes = list(found.notes)
+    if changed:
+        notes.append(f"{len(changed)} shard(s) have changed since, such as {found.all[changed[0]].name}: done again")
+    done = {number: facts for number, facts in done.items() if number not in changed}
     if retry_failed:
         done = {number: facts for number, facts in done.items() if not facts["failed"]}
     before, unreadable = len(done), list[tuple[str, DataError]]()
@@ -359,11 +366,26 @@ def _run(
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
     images = sum(facts.get("images", 0) for facts in done.values())
     scores = metrics.classification_of_counts(confusion, work.class_names)
-    return PartsDone(folder, len(every), before, images, dict(failures), tuple(unreadable), scores, found.notes)
+    return PartsDone(folder, len(every), before, images, dict(failures), tuple(unreadable), scores, notes)
 
 
 def _said(error: DataError) -> tuple[str, str | None, str | None]:
     return error.problem, error.found, error.remedy
+
+
+def _bytes_of(shard: shards.Shard) -> int | None:
+    """The size of a shard's file; None of one elsewhere."""
+    path = addresses.local(shard.address)
+    try:
+        return None if path is None else path.stat().st_size
+    except OSError:
+        return None
+
+
+def _was_changed(shard: shards.Shard, facts: Mapping[str, Any]) -> bool:
+    """Whether a file has another size than when its part was made."""
+    before, now = facts.get("shard_bytes"), _bytes_of(shard)
+    return before is not None and now is not None and before != now
 
 
 def _check_folder(folder: Path, found: shards.Shards) -> None:
@@ -442,7 +464,8 @@ def _make(
         kinds["others"] = left
     counted = [[known, guess, count] for (known, guess), count in sorted(confusion.items())]
     parts.write_statistics(folder, number, {
-        "shard": shard.origin, "holds": work.columns.holds, "checkpoint": work.columns.checkpoint, **facts,
+        "shard": shard.origin, "shard_bytes": _bytes_of(shard), "holds": work.columns.holds,
+        "checkpoint": work.columns.checkpoint, **facts,
         "images": images, "failed": failures.total(), "failures": kinds,
         **({"confusion": counted} if work.class_names else {}), "seconds": round(time.monotonic() - began, 3),
     })  # fmt: skip

@@ -435,3 +435,30 @@ def test_processes_do_not_all_write_one_file(here, vae):
     ended = torchrun("encode", SHARDS, "vae.pth", "--device", "cpu")
     assert "torchrun is for: shards that become a folder of parts" in ended.stderr
     assert not Path("latents.npz").exists()
+
+
+def test_a_shard_that_was_replaced_is_done_again(here, vae, make_shards):
+    lc.encode_shards(SHARDS, vae, "out")
+    make_shards(Path("others"), 1, 9)
+    Path("shards/00001.tar").write_bytes(Path("others/00000.tar").read_bytes())
+    done = lc.encode_shards(SHARDS, vae, "out")
+    assert (done.before, done.images) == (4, 33)
+    assert done.notes == ["1 shard(s) have changed since, such as 00001.tar: done again"]
+    assert lc.encode_shards(SHARDS, vae, "out").before == 5
+
+
+def test_a_part_that_was_damaged_is_made_again(here, vae):
+    lc.encode_shards(SHARDS, vae, "out")
+    whole = content("out")
+    path = Path("out/part-00002.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+    assert lc.encode_shards(SHARDS, vae, "out").before == 4
+    assert content("out") == whole
+
+
+def test_standard_output_is_no_folder(here, vae):
+    vae.save("vae.pth")
+    call = [sys.executable, "-m", "latentcli", "encode", SHARDS, "vae.pth", "-o", "-"]
+    ended = subprocess.run(call, capture_output=True, text=True, timeout=100)
+    assert (ended.returncode, Path("-").exists()) == (2, False)
+    assert "name a file" in ended.stderr

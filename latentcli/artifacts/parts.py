@@ -205,7 +205,7 @@ def check_replaceable(folder: Path, number: int) -> None:
     part = path_of(folder, number)
     _, parquet = scale.parquet()
     strange = ""
-    if part.exists():
+    if part.exists() and _statistics(part.with_suffix(".json")) is None:  # else they say whose it is, damaged or not
         try:
             strange = "" if _MARK in (parquet.read_schema(part).metadata or {}) else part.name
         except Exception:  # arrow has errors of its own, of damaged files

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from latentcli.data.cache import CachedImages
 
-cache = typer.Typer(help="Show or delete images that are kept as they were decoded.", no_args_is_help=True)
-app.add_typer(cache, name="cache", rich_help_panel=LOOK)
+cache = typer.Typer(
+    name="cache", help="Show or delete images that are kept as they were decoded.", no_args_is_help=True
+)
+app.add_typer(cache, rich_help_panel=LOOK)
 
 
 @command(cache, name="list", examples=["latentcli cache list", "latentcli cache list --json"])

@@ -34,7 +34,7 @@ def folder_of(
     """
     from latentcli.data import SOURCES, shards, splits
 
-    is_folder = output is not None and (output.is_dir() or not output.suffix)
+    is_folder = output is not None and str(output) != "-" and (output.is_dir() or not output.suffix)
     named = isinstance(data, str) and data in SOURCES
     found = None if named or not is_folder else shards.find(data)
     if found is None:
@@ -82,6 +82,8 @@ def tell(done: "PartsDone", as_json: bool, gates: Mapping[str, float]) -> None:
         "shards_failed": len(done.unreadable),
     }  # fmt: skip
     result = counts | dict(done.scores) | counts
+    if as_json and done.unreadable:
+        result |= {"shards_unreadable": [address for address, _ in done.unreadable]}
     console.result(result, as_json=as_json, written=[done.folder])
     done.check()
     console.check_gates(result, gates)

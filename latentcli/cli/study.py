@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from latentcli.experiments.cells import Cell
     from latentcli.experiments.tasks import Task
 
-study = typer.Typer(help="Compare models under one protocol; what is finished is kept.", no_args_is_help=True)
-app.add_typer(study, name="study", rich_help_panel=COMPARE)
+study = typer.Typer(
+    name="study", help="Compare models under one protocol; what is finished is kept.", no_args_is_help=True
+)
+app.add_typer(study, rich_help_panel=COMPARE)
 
 
 @command(study, examples=["latentcli study latents mnist --models vae,vqvae --seeds 3 -o study"])

@@ -123,7 +123,14 @@ class Cache(Protocol):
     """Whether anything is."""
 
     def kept(
-        self, source: str, asked: str, content: object, name: str, parse: Parse[Found], build: Build[Found]
+        self,
+        source: str,
+        asked: str,
+        content: object,
+        name: str,
+        parse: Parse[Found],
+        build: Build[Found],
+        alike: Sequence[str] = (),
     ) -> tuple[Found, list[str]]:
         """What is kept of a source, or else what ``build`` makes of it; and what is to be told, without its name.
 
@@ -134,6 +141,7 @@ class Cache(Protocol):
             name: of the source, for messages.
             parse: reads what is kept.
             build: decodes, through what it is given.
+            alike: other ways to ask, which may have given the same: ``parse`` refuses what is not.
         """
 
 
@@ -143,7 +151,14 @@ class Nowhere:
     keeps = False
 
     def kept(
-        self, source: str, asked: str, content: object, name: str, parse: Parse[Found], build: Build[Found]
+        self,
+        source: str,
+        asked: str,
+        content: object,
+        name: str,
+        parse: Parse[Found],
+        build: Build[Found],
+        alike: Sequence[str] = (),
     ) -> tuple[Found, list[str]]:
         return build(InMemory()), []
 
@@ -157,7 +172,14 @@ class Within:
         self._place = _PlaceOfAnother(keeping)
 
     def kept(
-        self, source: str, asked: str, content: object, name: str, parse: Parse[Found], build: Build[Found]
+        self,
+        source: str,
+        asked: str,
+        content: object,
+        name: str,
+        parse: Parse[Found],
+        build: Build[Found],
+        alike: Sequence[str] = (),
     ) -> tuple[Found, list[str]]:
         return build(self._place), []
 
@@ -186,12 +208,20 @@ class CacheFolder:
     keeps = True
 
     def kept(
-        self, source: str, asked: str, content: object, name: str, parse: Parse[Found], build: Build[Found]
+        self,
+        source: str,
+        asked: str,
+        content: object,
+        name: str,
+        parse: Parse[Found],
+        build: Build[Found],
+        alike: Sequence[str] = (),
     ) -> tuple[Found, list[str]]:
-        view = _sha256([VERSION, {each: _version(each) for each in _DECODERS}, source, asked])[:_DIGITS]
-        kept = _Set(self.folder / f"{view}-{_sha256(content)[:_DIGITS]}", source, name)
-        if (found := kept.read(parse)) is not None:
-            return found, kept.notes
+        kept = self._set(source, asked, content, name)
+        view = kept.stem.name.partition("-")[0]
+        for other in (kept, *(self._set(source, each, content, name) for each in alike)):
+            if (found := other.read(parse)) is not None:
+                return found, other.notes
         with ExitStack() as stack:
             try:
                 stack.enter_context(in_turn(self.folder / f"{view}.lock", lambda: self.progress(_WAITING, 0)))
@@ -204,6 +234,10 @@ class CacheFolder:
                     raise KeyboardInterrupt(kept.interrupted()) from None
                 kept.forget_others()
         return found, kept.notes
+
+    def _set(self, source: str, asked: str, content: object, name: str) -> "_Set":
+        view = _sha256([VERSION, {each: _version(each) for each in _DECODERS}, source, asked])[:_DIGITS]
+        return _Set(self.folder / f"{view}-{_sha256(content)[:_DIGITS]}", source, name)
 
 
 _WAITING = "waiting for another run, which decodes the same images"

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -66,6 +66,7 @@ class Decoded:
         remarks: (path, remark) of what is not taken as it stands, sorted.
         notes: what is to be told of all of them, without their name.
         of_bytes: the same of the bytes, where no file has more than 8 bits.
+        of_choice: the same of the size and the channels, where no model says which.
         spans: of the pixels of more than 8 bits, by ``kind_of`` their type.
     """
 
@@ -77,6 +78,7 @@ class Decoded:
     remarks: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     of_bytes: list[str] = field(default_factory=list)
+    of_choice: list[str] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class Decoded:
         spans = {kind: (span.low, span.high) for kind, span in self.spans.items()}
         paged = self.files != self.sources
         names = {"files": self.files, "sources": self.sources} if paged else {}
-        texts = {"notes": self.notes, "of_bytes": self.of_bytes}
+        texts = {"notes": self.notes, "of_bytes": self.of_bytes, "of_choice": self.of_choice}
         return {"total": self.total, "bad": self.bad, "remarks": self.remarks, **texts, "spans": spans, **names}
 
     @classmethod
@@ -101,9 +103,9 @@ class Decoded:
             names, sources = texts(facts["files"]), texts(facts["sources"])
         if not len(names) == len(sources) == len(images) == total - len(bad):
             raise ValueError("names of other images")
-        notes, of_bytes = ([*texts(facts[each])] for each in ("notes", "of_bytes"))
+        notes, of_bytes, of_choice = ([*texts(facts[each])] for each in ("notes", "of_bytes", "of_choice"))
         spans = {text(kind): Span(float(low), float(high)) for kind, (low, high) in facts["spans"].items()}
-        return cls(images, names, sources, total, bad, remarks, notes, of_bytes, spans)
+        return cls(images, names, sources, total, bad, remarks, notes, of_bytes, of_choice, spans)
 
 
 def decode_all(
@@ -127,6 +129,8 @@ def decode_all(
     few = len(files) < LEAST_FILES and sum(bytes_of for bytes_of, _ in stamps) < LEAST_BYTES
 
     def parse(facts: Mapping[str, Any], images: np.ndarray) -> Decoded:
+        if shape not in (None, images.shape[1:]):
+            raise ValueError("images of another shape")
         return Decoded.of_facts(facts, images, files)
 
     def build(keeping: Keeping) -> Decoded:
@@ -136,9 +140,11 @@ def decode_all(
 
     content = [[*pair] for pair in zip(files, stamps, strict=bool(stamps))]
     asked = repr((shape, size, rules, choice))
+    square = shape is not None and shape[1] == shape[2]
+    alike = [] if shape is None else [repr((None, each, rules, choice)) for each in (None, shape[1])[: 1 + square]]
     source = os.path.realpath(folder) if isinstance(folder, Path) else name
-    found, notes = (Nowhere() if few else cache).kept(source, asked, content, name, parse, build)
-    found.notes += notes
+    found, notes = (Nowhere() if few else cache).kept(source, asked, content, name, parse, build, alike)
+    found.notes = [*(found.of_choice if shape is None else []), *found.notes, *notes]
     return found
 
 
@@ -151,6 +157,7 @@ class _Met:
         bad, remarks: as of ``Decoded``.
         deep: kind of the numbers of files of more than 8 bits, and what there is of them, by path.
         coloured: paths of images in colour.
+        faint: paths of others that have a little, and none in the block.
     """
 
     pieces: int = 0
@@ -158,6 +165,7 @@ class _Met:
     remarks: list[tuple[str, str]] = field(default_factory=list)
     deep: dict[str, tuple[str, FoundNumbers]] = field(default_factory=dict)
     coloured: list[str] = field(default_factory=list)
+    faint: list[str] = field(default_factory=list)
 
     def add(self, other: "_Met") -> None:
         self.pieces += other.pieces
@@ -165,6 +173,7 @@ class _Met:
         self.remarks += other.remarks
         self.deep |= other.deep
         self.coloured += other.coloured
+        self.faint += other.faint
 
     def events(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -189,8 +198,8 @@ class _Met:
                 int(found["outside"]), int(found["count"]),
             )  # fmt: skip
             deep[text(image)] = (text(kind), numbers)
-        pieces, coloured = int(events["pieces"]), [*texts(events["coloured"])]
-        return cls(pieces, pairs(events["bad"]), pairs(events["remarks"]), deep, coloured)
+        coloured, faint = ([*texts(events[each])] for each in ("coloured", "faint"))
+        return cls(int(events["pieces"]), pairs(events["bad"]), pairs(events["remarks"]), deep, coloured, faint)
 
 
 def _decoded(
@@ -209,7 +218,14 @@ def _decoded(
     threads = cpu_count()  # of the container, where it has fewer than the machine
 
     wanted = image_files.Wanted(
-        height, width, channels, rules.background, rules.span, rules.spans.get("units"), strict=False
+        height,
+        width,
+        channels,
+        rules.background,
+        rules.span,
+        rules.spans.get("units"),
+        strict=False,
+        faint=True,
     )
 
     def decode(piece: _Piece, wanted: image_files.Wanted, heard: _Met | None = None) -> list[np.ndarray | str]:
@@ -261,22 +277,28 @@ def _decoded(
                         if isinstance(result, str):
                             now.bad.append((image, result))
                         else:
+                            if channels is None and (grey := image_files.faint_grey(result)) is not None:
+                                now.faint.append(image)
+                                result = grey
                             block.append(result)
                             now.coloured += [image] * (len(result) > 1)
                         advance(1)
                 block.commit(now.events())
                 met.add(now)
-        done = Decoded(block.images, total=total, notes=[] if note is None else [note])
+        done = Decoded(block.images, total=total, of_choice=[] if note is None else [note])
         done.bad, done.remarks = met.bad, met.remarks
+        if met.coloured and met.faint:
+            wanted = replace(wanted, channels=3)
+            _in_colour(block, pieces, met, lambda some: pool.map(partial(decode, wanted=wanted), some))
         if rules.span is None:
 
             def in_span(piece: _Piece, span: Span) -> list[np.ndarray | str]:
-                return decode(piece, replace(wanted, span=span))
+                return decode(piece, replace(wanted, span=span, channels=block.images.shape[1]))
 
             _again_in_span(done, met.deep, block, pieces, in_span, rules)
     if channels is None and 0 < 2 * len(met.coloured) < len(block.images):
         told = f"{len(met.coloured)} of {len(block.images)} images are in colour, such as {met.coloured[0]}, "
-        done.notes.append(f"{told}and all are read so; if they need not be, save them in grey: {_IN_GREY}")
+        done.of_choice.append(f"{told}and all are read so; if they need not be, save them in grey: {_IN_GREY}")
     kinds = {found[0] for found in met.deep.values()}
     if rules.span is not None:
         done.spans = dict.fromkeys(sorted(kinds), rules.span)
@@ -333,6 +355,23 @@ def _pieces(folder: Files, files: Sequence[str], pool: ThreadPoolExecutor) -> li
         return [_Piece(file, numbers[start : start + _AT_ONCE]) for start in range(0, len(numbers), _AT_ONCE)]
 
     return [piece for pieces in pool.map(of_file, files) for piece in pieces]
+
+
+def _in_colour(
+    block: Block, pieces: Sequence[_Piece], met: _Met,
+    decode: Callable[[Sequence[_Piece]], Iterable[list[np.ndarray | str]]],
+) -> None:  # fmt: skip
+    """Give images that were taken for grey, in a set of which others are not, the little colour that they have."""
+    unreadable, faint = dict(met.bad), set(met.faint)
+    readable = [image for piece in pieces for image in piece.names if image not in unreadable]
+    rows = {image: row for row, image in enumerate(readable) if image in faint}
+    again = [piece for piece in pieces if not faint.isdisjoint(piece.names)]
+    for start in range(0, len(again), _AT_ONCE):
+        some = again[start : start + _AT_ONCE]
+        for piece, results in zip(some, decode(some), strict=True):
+            for image, result in zip(piece.names, results, strict=True):
+                if image in rows and not isinstance(result, str):  # it was readable a moment ago
+                    block.changeable()[rows[image]] = result
 
 
 def _again_in_span(

@@ -91,6 +91,7 @@ class Wanted:
         strict: whether deep pixels outside ``DEEP_SPANS`` are an error; otherwise, and outside a span that is given,
             they are clipped.
         sample: how many numbers of an image of more than 8 bits are told.
+        faint: whether images that are grey but for little keep their channels, where ``channels`` is None.
     """
 
     height: int
@@ -101,6 +102,7 @@ class Wanted:
     units: Span | None = None
     strict: bool = True
     sample: int = 1
+    faint: bool = False
 
 
 @dataclass(frozen=True)
@@ -353,14 +355,22 @@ def _converted(plain: Image.Image, wanted: Wanted, orientation: int = 1) -> np.n
     height, width, channels = wanted.height, wanted.width, wanted.channels
     if orientation in _TURNS:
         plain = plain.transpose(_TURNS[orientation])
-    if channels == 1:
-        plain = plain.convert("L")
     if plain.size != (width, height):
         plain = plain.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    if plain.mode == "RGB" and channels is None and np.ptp(np.asarray(plain), axis=2).max() <= GREY_TOLERANCE:
+    grey = channels == 1
+    if plain.mode == "RGB" and channels is None:
+        grey = np.ptp(np.asarray(plain), axis=2).max() <= (0 if wanted.faint else GREY_TOLERANCE)
+    if grey:  # after the resizing: training, which does not know the channels yet, sees the same
         plain = plain.convert("L")
     pixels = np.asarray(plain)
     return np.broadcast_to(pixels, (channels or 1, height, width)) if plain.mode == "L" else pixels.transpose(2, 0, 1)
+
+
+def faint_grey(pixels: np.ndarray) -> np.ndarray | None:
+    """The luma (1, H, W) of pixels (C, H, W) that are grey but for little; None of others, and of grey ones."""
+    if len(pixels) == 1 or np.ptp(pixels, axis=0).max() > GREY_TOLERANCE:
+        return None
+    return np.asarray(Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).convert("L"))[None]
 
 
 def _orientation(image: Image.Image) -> int:

@@ -625,3 +625,39 @@ def test_what_is_being_decoded_is_not_deleted(photos):
         assert lc.clear_cache() == []
         assert process.communicate()[0].startswith("KeptImages")
     assert len(lc.clear_cache()) == 1
+
+
+@pytest.fixture
+def faint(tmp_path):
+    """Colour files whose colours are faint, of another size than they are read in."""
+    folder, rng = tmp_path / "faint", np.random.default_rng(5)
+    folder.mkdir()
+    for number in range(9):
+        grey = rng.integers(0, 240, (20, 20, 1))
+        Image.fromarray((grey + rng.integers(0, 4, (20, 20, 3))).astype(np.uint8)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize("others", ["grey", "in colour"])
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_model_reads_what_it_was_trained_on(faint, others, keep):
+    """Also files that are nearly grey: training does not know the channels before it has seen all."""
+    if others == "in colour":
+        put(faint, "z.png", colour=True, size=20)
+    of_training = lc.load(faint, image_size=12, no_cache=not keep)
+    assert of_training.shape == ((1, 3)[others == "in colour"], 12, 12)
+    of_use = lc.load(faint, image_shape=of_training.shape, no_cache=not keep)
+    assert (of_use.images == of_training.images).all()
+
+
+def test_what_a_training_has_decoded_serves_its_model(photos, monkeypatch):
+    count, trained_on = count_decoding(monkeypatch), lc.load(photos, max_bad="1")
+    before, size = len(count), lc.cached()
+    used = lc.load(photos, max_bad="1", image_shape=trained_on.shape)
+    assert_same(used, trained_on, notes=False)
+    assert (len(count), [each.path for each in lc.cached()]) == (before, [each.path for each in size])
+    assert any("in colour" in note for note in trained_on.notes)
+    assert not any("in colour" in note for note in used.notes)  # it was not for the images to choose
+    grey = lc.load(photos, max_bad="1", image_shape=(1, *trained_on.shape[1:]))
+    assert grey.shape[0] == 1
+    assert len(lc.cached()) == 2
