@@ -99,8 +99,3 @@ def make_shards() -> Callable[..., list[Path]]:
 def own_cache_of_images(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoded images are kept in no user's cache folder, nor found there."""
     monkeypatch.setenv("LATENTCLI_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The README's own commands begin first: they take longest, and what ends alone keeps one processor waiting."""
-    items.sort(key=lambda item: item.path.name != "test_readme.py")

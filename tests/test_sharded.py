@@ -50,6 +50,7 @@ def content(folder):
     return found
 
 
+@pytest.mark.slow
 def test_parts_hold_what_encode_gives(here, vae):
     done = lc.encode_shards(SHARDS, vae, "out")
     assert (done.shards, done.before, done.images, done.failed, done.unreadable) == (5, 0, 30, 0, ())

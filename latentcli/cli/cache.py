@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 cache = typer.Typer(
     name="cache", help="Show or delete images that are kept as they were decoded.", no_args_is_help=True
 )
-app.add_typer(cache, rich_help_panel=LOOK)
+app.add_typer(cache, name="cache", rich_help_panel=LOOK)
 
 
 @command(cache, name="list", examples=["latentcli cache list", "latentcli cache list --json"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
 
 plot = typer.Typer(name="plot", help="Draw one picture, as PNG or SVG by the name's ending.", no_args_is_help=True)
-app.add_typer(plot, rich_help_panel=LOOK)
+app.add_typer(plot, name="plot", rich_help_panel=LOOK)
 
 Picture = Annotated[Path, Option("-o", "--output", metavar="FILE.png|svg", help="The picture to write.")]
 Ellipses = Annotated[

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 study = typer.Typer(
     name="study", help="Compare models under one protocol; what is finished is kept.", no_args_is_help=True
 )
-app.add_typer(study, rich_help_panel=COMPARE)
+app.add_typer(study, name="study", rich_help_panel=COMPARE)
 
 
 @command(study, examples=["latentcli study latents mnist --models vae,vqvae --seeds 3 -o study"])

@@ -31,6 +31,7 @@ def onnx_of_vae(golden, tmp_path_factory):
     return folder, export(model, folder, mixture)
 
 
+@pytest.mark.slow
 def test_onnxruntime_computes_what_latentcli_does(golden, onnx_of_vae):
     folder, done = onnx_of_vae
     model, mixture = golden("vae.pth", "gmm_params.pkl")

@@ -148,6 +148,7 @@ def shared(folder) -> dict[str, Any]:
     return json.loads((folder / "found.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_the_loss_of_each_step_is_that_of_one_process(shared, name):
     alone, two = trained(name), shared[name]
