@@ -37,11 +37,7 @@ def shared_out(make, points, labels, variances) -> list[GaussianMixtureClassifie
 
     def fit(number: int) -> GaussianMixtureClassifier:
         rows = slice(ends[number], ends[number + 1])
-        try:
-            return make().fit(points[rows], labels, variances[rows], part=Part(rows, together.of(number)))
-        except BaseException:
-            together.barrier.abort()
-            raise
+        return make().fit(points[rows], labels, variances[rows], part=Part(rows, together.of(number)))
 
     with ThreadPoolExecutor(PARTS) as pool:
         return [*pool.map(fit, range(PARTS))]
