@@ -335,11 +335,11 @@ def _run(
         done = {number: facts for number, facts in done.items() if not facts["failed"]}
     before, unreadable = len(done), list[tuple[str, DataError]]()
     todo = [(number, shard) for number, shard in mine if number not in done]
-    whole = f"share {first + step * processes.rank()} of {step * processes.count()}"
+    own_share = f"share {first + step * processes.rank()} of {step * processes.count()}"
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with (
-        exclusive(folder / whole), warnings.catch_warnings(),
+        exclusive(folder / own_share), warnings.catch_warnings(),
         progress(work.doing, len(todo)) as advance,
     ):  # fmt: skip
         warnings.filterwarnings("ignore", module="PIL")  # about odd but readable files

@@ -49,14 +49,13 @@ def computing(name: str) -> str:
     return "cpu" if device.type == "mps" else str(device)
 
 
-def start(name: str = "auto") -> "torch.device":
-    """As ``resolve``; and CUDA, which takes a second or two to begin, does so on a thread, while images are read."""
+def start(name: str = "auto") -> None:
+    """Check the name, as ``resolve``; CUDA, which takes a second or two, begins on a thread, while images are read."""
     import torch
 
     device = resolve(name)
     if device.type == "cuda" and not torch.cuda.is_initialized():
         threading.Thread(target=torch.zeros, args=(1,), kwargs={"device": device}, daemon=True).start()
-    return device
 
 
 @contextmanager

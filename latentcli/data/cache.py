@@ -116,32 +116,38 @@ class InMemory:
 Build = Callable[[Keeping], Found]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a cache is asked for.
+
+    Attributes:
+        source: resolved path of the folder or archive.
+        how: it is to be decoded.
+        content: plain values that change with it.
+        name: of the source, for messages.
+        alike: other ways to ask, which may have given the same: ``parse`` refuses what is not.
+    """
+
+    source: str
+    how: str
+    content: object
+    name: str
+    alike: Sequence[str] = ()
+
+
 class Cache(Protocol):
     """Where decoded images may be kept."""
 
     keeps: bool
     """Whether anything is."""
 
-    def kept(
-        self,
-        source: str,
-        asked: str,
-        content: object,
-        name: str,
-        parse: Parse[Found],
-        build: Build[Found],
-        alike: Sequence[str] = (),
-    ) -> tuple[Found, list[str]]:
+    def kept(self, asked: Asked, parse: Parse[Found], build: Build[Found]) -> tuple[Found, list[str]]:
         """What is kept of a source, or else what ``build`` makes of it; and what is to be told, without its name.
 
         Args:
-            source: resolved path of the folder or archive.
-            asked: how it is to be decoded.
-            content: plain values that change with it.
-            name: of the source, for messages.
+            asked: of what source, and how.
             parse: reads what is kept.
             build: decodes, through what it is given.
-            alike: other ways to ask, which may have given the same: ``parse`` refuses what is not.
         """
 
 
@@ -150,16 +156,7 @@ class Nowhere:
 
     keeps = False
 
-    def kept(
-        self,
-        source: str,
-        asked: str,
-        content: object,
-        name: str,
-        parse: Parse[Found],
-        build: Build[Found],
-        alike: Sequence[str] = (),
-    ) -> tuple[Found, list[str]]:
+    def kept(self, asked: Asked, parse: Parse[Found], build: Build[Found]) -> tuple[Found, list[str]]:
         return build(InMemory()), []
 
 
@@ -171,16 +168,7 @@ class Within:
     def __init__(self, keeping: Keeping) -> None:
         self._place = _PlaceOfAnother(keeping)
 
-    def kept(
-        self,
-        source: str,
-        asked: str,
-        content: object,
-        name: str,
-        parse: Parse[Found],
-        build: Build[Found],
-        alike: Sequence[str] = (),
-    ) -> tuple[Found, list[str]]:
+    def kept(self, asked: Asked, parse: Parse[Found], build: Build[Found]) -> tuple[Found, list[str]]:
         return build(self._place), []
 
 
@@ -207,19 +195,10 @@ class CacheFolder:
     progress: Progress = silent
     keeps = True
 
-    def kept(
-        self,
-        source: str,
-        asked: str,
-        content: object,
-        name: str,
-        parse: Parse[Found],
-        build: Build[Found],
-        alike: Sequence[str] = (),
-    ) -> tuple[Found, list[str]]:
-        kept = self._set(source, asked, content, name)
+    def kept(self, asked: Asked, parse: Parse[Found], build: Build[Found]) -> tuple[Found, list[str]]:
+        kept = self._set(asked, asked.how)
         view = kept.stem.name.partition("-")[0]
-        for other in (kept, *(self._set(source, each, content, name) for each in alike)):
+        for other in (kept, *(self._set(asked, each) for each in asked.alike)):
             if (found := other.read(parse)) is not None:
                 return found, other.notes
         with ExitStack() as stack:
@@ -235,9 +214,9 @@ class CacheFolder:
                 kept.forget_others()
         return found, kept.notes
 
-    def _set(self, source: str, asked: str, content: object, name: str) -> "_Set":
-        view = _sha256([VERSION, {each: _version(each) for each in _DECODERS}, source, asked])[:_DIGITS]
-        return _Set(self.folder / f"{view}-{_sha256(content)[:_DIGITS]}", source, name)
+    def _set(self, asked: Asked, how: str) -> "_Set":
+        view = _sha256([VERSION, {each: _version(each) for each in _DECODERS}, asked.source, how])[:_DIGITS]
+        return _Set(self.folder / f"{view}-{_sha256(asked.content)[:_DIGITS]}", asked.source, asked.name)
 
 
 _WAITING = "waiting for another run, which decodes the same images"

@@ -16,7 +16,7 @@ from latentcli.core.image_set import LARGEST, SMALLEST, Shape
 from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import Block, Events
-from latentcli.data.cache import LEAST_BYTES, LEAST_FILES, Cache, Keeping, Nowhere, stamp
+from latentcli.data.cache import LEAST_BYTES, LEAST_FILES, Asked, Cache, Keeping, Nowhere, stamp
 from latentcli.data.facts import pairs, text, texts
 from latentcli.formats.found_numbers import ENOUGH, FoundNumbers, together
 from latentcli.formats.mixed_scales import mixed_files
@@ -139,11 +139,11 @@ def decode_all(
         return decoded
 
     content = [[*pair] for pair in zip(files, stamps, strict=bool(stamps))]
-    asked = repr((shape, size, rules, choice))
-    square = shape is not None and shape[1] == shape[2]
-    alike = [] if shape is None else [repr((None, each, rules, choice)) for each in (None, shape[1])[: 1 + square]]
+    before = [] if shape is None else [(None, None), (None, shape[1])]  # what the training of a model asked for
+    alike = [repr((*each, rules, choice)) for each in before]
     source = os.path.realpath(folder) if isinstance(folder, Path) else name
-    found, notes = (Nowhere() if few else cache).kept(source, asked, content, name, parse, build, alike)
+    asked = Asked(source, repr((shape, size, rules, choice)), content, name, alike)
+    found, notes = (Nowhere() if few else cache).kept(asked, parse, build)
     found.notes = [*(found.of_choice if shape is None else []), *found.notes, *notes]
     return found
 

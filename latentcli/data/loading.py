@@ -17,7 +17,7 @@ from latentcli.core.labels import NO_LABEL, Labels, check_some, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
 from latentcli.data import SOURCES, shards, sizing, splits
-from latentcli.data.cache import LEAST_ARCHIVE, Cache, CacheFolder, Keeping, Nowhere, Within, folder_of, stamp
+from latentcli.data.cache import LEAST_ARCHIVE, Asked, Cache, CacheFolder, Keeping, Nowhere, Within, folder_of, stamp
 from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
 from latentcli.formats.regular_files import kind, reason
@@ -331,7 +331,8 @@ def _from_archive(path: Path, how: _Reading) -> ImageSet:
     asked = {name: value for name, value in vars(how).items() if name not in ("progress", "cache")}
     asked["wanted"] = replace(how.wanted, source=None)
     cache = how.cache if count >= LEAST_ARCHIVE else Nowhere()
-    images, told = cache.kept(os.path.realpath(path), repr(asked), [count, changed], str(path), parse, build)
+    wanted = Asked(os.path.realpath(path), repr(asked), [count, changed], str(path))
+    images, told = cache.kept(wanted, parse, build)
     return replace(images, notes=(*images.notes, *(f"{path}: {note}" for note in told)))
 
 
