@@ -173,8 +173,7 @@ def classifications(
 
     def of_pixels() -> Iterator[Predictions]:
         for rows, found in model.classifications(images, progress):
-            here = slice(int(rows[0]), int(rows[-1]) + 1)
-            yield _of_pixels(found, model, images.labels.take(here), None if files is None else files[here])
+            yield _of_pixels(found, model, images.labels.take(rows), None if files is None else files[rows])
 
     return of_pixels()
 
