@@ -62,5 +62,8 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
     pinned = torch.empty(array.shape, dtype=torch.from_numpy(np.empty(0, array.dtype)).dtype, pin_memory=True)
-    np.copyto(pinned.numpy(), array)
+    if array.flags.writeable:
+        pinned.copy_(torch.from_numpy(array))  # by all threads
+    else:
+        np.copyto(pinned.numpy(), array)
     return pinned.to(device, non_blocking=True)

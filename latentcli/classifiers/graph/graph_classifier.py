@@ -1,7 +1,7 @@
 """Labels that spread over the graph of nearest neighbours, by scikit-learn's contract."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -123,10 +123,10 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         self.labelled_, self.labels_ = np.repeat(np.argwhere(counts > 0), counts[counts > 0].astype(int), axis=0).T
         self.scale_ = standardisation(self.points_)[1]
         scaled = self.points_ / self.scale_
-        rows, distances = neighbours(
-            scaled, min(self.n_neighbors, len(self.points_) - 1), progress, computing(self.device)
-        )
+        device = computing(self.device)
+        rows, distances = neighbours(scaled, min(self.n_neighbors, len(self.points_) - 1), progress, device)
         graph, components = graph_of(scaled, rows, distances)
+        graph = replace(graph, device=device)
         self.components_ = int(components.max()) + 1
         self.unreached_ = float((~np.isin(components, components[self.labelled_])).mean())
         self.distance_quantiles_ = np.quantile(distances[:, -1], np.linspace(0, 1, graph_params.QUANTILES))
