@@ -60,17 +60,11 @@ class Graph:
             return np.concatenate([*parts], axis=1)
         import torch
 
-        found = self.similarity
-        matrix = torch.sparse_csr_tensor(
-            torch.from_numpy(found.indptr), torch.from_numpy(found.indices), torch.from_numpy(found.data), found.shape
-        ).to(self.device)
+        matrix = _on_device(self.similarity, self.device)
         columns = max(1, _VALUES_AT_ONCE // len(self))
-        there = [
-            torch.from_numpy(right[:, at : at + columns]).to(self.device) for at in range(0, right.shape[1], columns)
-        ]
-        return np.concatenate(
-            [self._solve(torch, matrix, part, alpha, tolerance).cpu().numpy() for part in there], axis=1
-        )
+        there = (torch.from_numpy(right[:, at : at + columns]) for at in range(0, right.shape[1], columns))
+        found = [self._solve(torch, matrix, part.to(self.device), alpha, tolerance).cpu().numpy() for part in there]
+        return np.concatenate(found, axis=1)
 
     def _solve(self, xp: Any, similarity: Any, right: Any, alpha: float, tolerance: float) -> Any:
         """One part of ``solve`` by numpy or torch: conjugate gradients, column by column."""
@@ -98,6 +92,15 @@ class Graph:
             message = f"labels did not settle on the graph in {MAX_ITERATIONS} iterations: give more `neighbours`"
             warnings.warn(message, NotConverged, stacklevel=4)
         return solution - null * (null * solution).sum(0)
+
+
+def _on_device(matrix: csr_matrix, device: str) -> Any:
+    """A sparse matrix for torch's products, of which torch says at each first use that they are new."""
+    import torch
+
+    starts, columns, values = map(torch.from_numpy, (matrix.indptr, matrix.indices, matrix.data))
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        return torch.sparse_csr_tensor(starts, columns, values, matrix.shape, check_invariants=False).to(device)
 
 
 def _products(xp: Any, one: Any, other: Any) -> Any:
