@@ -39,7 +39,8 @@ def unlabelled_minus_one(estimator):
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [transformer(), classifier(), classifier(classifier="knn", epochs=2)], expected_failed_checks=unlabelled_minus_one
+    [transformer(), classifier(epochs=3, settings=SMALL | {"lr": 0.02}), classifier(classifier="knn", epochs=2)],
+    expected_failed_checks=unlabelled_minus_one,
 )
 def test_scikit_learns_contract(estimator, check):
     check(estimator)

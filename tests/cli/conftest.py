@@ -13,6 +13,7 @@ import typer
 
 import latentcli.cli
 from latentcli import data
+from latentcli.classifiers import comparing
 from latentcli.cli.app import run
 from latentcli.training import resumable
 
@@ -43,6 +44,18 @@ def built_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(run.__globals__, "app", typer.main.get_command(run.__globals__["app"]))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compare_classifiers() -> Iterator[Callable[..., dict[str, float]]]:
+    """What ``train`` compares classifiers with takes longer than many a training, and has tests of its own.
+
+    Here it compares none. A test in which it shall puts back what this is.
+    """
+    real = comparing.compare_classifiers
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparing, "compare_classifiers", lambda *_, **__: {})
+        yield real
 
 
 @dataclass(frozen=True)
