@@ -109,6 +109,7 @@ def train(
         )  # fmt: skip
     if not processes.is_first():
         return
+    console.notes(trained.notes)
     written, mixture, latents, compared = [], None, None, {}
     if ended is None:
         training_progress.save(trained, output)
@@ -139,6 +140,7 @@ def train(
             on = f"another classifier may do: {again}" if isinstance(failed, Collapsed) else failed.remedy
             raise FitError(failed.problem, failed.found, f"{output} was written, {gmm} was not; {on}") from failed
         save_classifier(mixture, gmm)
+        console.notes(mixture.notes)
         written.append(gmm)
         compared = comparing.compare_classifiers(
             latents, val_latents, labels_per_class=labels_per_class, seed=settings["seed"], device=device,

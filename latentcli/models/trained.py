@@ -21,6 +21,7 @@ from latentcli.models.base import LatentModel, Measuring, Model, ModelConfig, Pi
 from latentcli.numerics.batches import DeviceImages
 from latentcli.numerics.blocks import filled, slices
 from latentcli.numerics.fusing import fused
+from latentcli.numerics.history import kept
 from latentcli.numerics.linear import FastLinear
 
 BATCH = 512
@@ -82,6 +83,13 @@ class TrainedModel:
     def history(self) -> Sequence[Mapping[str, float]]:
         """One row of losses an epoch."""
         return self.training.get("history", ())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before its latents are used, as the epoch tells whose weights it has: that they collapsed."""
+        rows = self.history
+        told = self.network.collapse(rows[kept(rows)]) if rows and isinstance(self.network, LatentModel) else None
+        return () if told is None else (told,)
 
     @property
     def device(self) -> torch.device:
