@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 import latentcli as lc
+import latentcli.cli  # registers the commands
 from latentcli import sharded
 from latentcli.artifacts import parts
 from latentcli.artifacts.parts import MissingParts
+from latentcli.cli.app import run
+from latentcli.core import processes
 from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.data.shards import Shard, records
 from latentcli.formats.locks import exclusive
@@ -431,10 +434,28 @@ def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkey
     assert content("out") == content("alone")
 
 
-def test_processes_do_not_all_write_one_file(here, vae):
+@pytest.fixture
+def called(capsys):
+    """The exit code of a call of the command line in this process, and what it said on stderr."""
+
+    def called(*arguments):
+        with pytest.raises(SystemExit) as end:
+            run([*arguments])
+        return int(end.value.code or 0), capsys.readouterr().err
+
+    return called
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_do_not_all_write_one_file(here, vae, called, monkeypatch, rank):
+    """Each of two refuses it, and the first says so."""
     vae.save("vae.pth")
-    ended = torchrun("encode", SHARDS, "vae.pth", "--device", "cpu")
-    assert "torchrun is for: shards that become a folder of parts" in ended.stderr
+    monkeypatch.setattr(processes, "join", lambda device: None)  # the other does not come
+    monkeypatch.setattr(processes, "_speaks", None)
+    for name, value in {"WORLD_SIZE": 2, "RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    code, said = called("encode", SHARDS, "vae.pth", "--device", "cpu")
+    assert (code, "torchrun is for: shards that become a folder of parts" in said) == (2, rank == 0), said
     assert not Path("latents.npz").exists()
 
 
@@ -457,9 +478,8 @@ def test_a_part_that_was_damaged_is_made_again(here, vae):
     assert content("out") == whole
 
 
-def test_standard_output_is_no_folder(here, vae):
+def test_standard_output_is_no_folder(here, vae, called):
     vae.save("vae.pth")
-    call = [sys.executable, "-m", "latentcli", "encode", SHARDS, "vae.pth", "-o", "-"]
-    ended = subprocess.run(call, capture_output=True, text=True, timeout=100)
-    assert (ended.returncode, Path("-").exists()) == (2, False)
-    assert "name a file" in ended.stderr
+    code, said = called("encode", SHARDS, "vae.pth", "-o", "-")
+    assert (code, Path("-").exists()) == (2, False)
+    assert "name a file" in said

@@ -122,7 +122,8 @@ def _checkpoint(path: Path) -> Description:
     from latentcli.models.base import LatentModel
 
     model = checkpoint.read(path)
-    network = model.network
+    network, progress = model.network, _progress(model.training.get("history"))
+    told = network.collapse(progress["metrics"]) if isinstance(network, LatentModel) else None
     return {
         "kind": "classifier of pixels" if model.family in PIXEL_CLASSIFIERS else "checkpoint of a latent model",
         "family": model.family, "image_shape": model.image_shape,
@@ -130,7 +131,8 @@ def _checkpoint(path: Path) -> Description:
         "classes": model.class_names, "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "settings": {name: value for name, value in asdict(model.config).items() if name != "image_shape"},
         "training": {name: model.training.get(name) for name in _TOLD},
-        **_progress(model.training.get("history")),
+        **progress,
+        **({} if told is None else {"notes": [told]}),
         "fingerprint": model.fingerprint,
     }  # fmt: skip
 
@@ -169,7 +171,7 @@ def _mixture(path: Path) -> Description:
         "kind": "mixture", "classifier": params["kind"], "classes": classes.tolist(),
         "components": components, "covariance_type": mixture.covariance_type,
         "dimensions": dimensions if plane is None else len(plane.offset), "fitted_dimensions": dimensions,
-        "fitted_on": params["checkpoint"],
+        **({"notes": [*mixture.notes]} if mixture.notes else {}), "fitted_on": params["checkpoint"],
     }  # fmt: skip
 
 

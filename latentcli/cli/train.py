@@ -61,11 +61,9 @@ def train(
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
     from latentcli import pictures
     from latentcli.artifacts.models import load_mixture, load_model, save_classifier
-    from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
-    from latentcli.classifiers.graph.graph_classifier import PESSIMISTIC
     from latentcli.classifiers.mixture.semi_supervised import Collapsed
-    from latentcli.cli import console, inputs, training_progress
+    from latentcli.cli import comparison, console, inputs, training_progress
     from latentcli.core import device as devices
     from latentcli.core import processes
     from latentcli.core.errors import FitError
@@ -109,6 +107,7 @@ def train(
         )  # fmt: skip
     if not processes.is_first():
         return
+    console.notes(trained.notes)
     written, mixture, latents, compared = [], None, None, {}
     if ended is None:
         training_progress.save(trained, output)
@@ -139,27 +138,11 @@ def train(
             on = f"another classifier may do: {again}" if isinstance(failed, Collapsed) else failed.remedy
             raise FitError(failed.problem, failed.found, f"{output} was written, {gmm} was not; {on}") from failed
         save_classifier(mixture, gmm)
+        console.notes(mixture.notes)
         written.append(gmm)
-        compared = comparing.compare_classifiers(
-            latents, val_latents, labels_per_class=labels_per_class, seed=settings["seed"], device=device,
-            progress=console.progress,
+        compared = comparison.compared(
+            latents, val_latents, naming.labels, labels_per_class, settings["seed"], device, those
         )  # fmt: skip
-        labels = (
-            int(naming.labels.known.sum()) if labels_per_class is None else labels_per_class * len(naming.class_names)
-        )
-        fewest = (
-            int(min(naming.labels.counts[naming.labels.counts > 0])) if labels_per_class is None else labels_per_class
-        )
-        if compared and fewest < PESSIMISTIC:
-            console.note(
-                f"the shares that classifiers are right about are too low: with {fewest} labels of a class they are "
-                "judged by others that have fewer still"
-            )
-        if (best := comparing.better(compared, labels)) is not None:
-            console.note(
-                f"of labels left out a {best} classifier is right for {compared[best]:.2f}, the mixture for "
-                f"{compared['mixture']:.2f}: {shlex.join(['latentcli', *comparing.COMMANDS[best].split(), *those])}"
-            )
     if figures is not None and latents is not None:
         written += pictures.of_training(figures, trained, images, latents, mixture)
     state.unlink(missing_ok=True)

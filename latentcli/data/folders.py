@@ -18,7 +18,8 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.cache import Cache, Nowhere
-from latentcli.data.decoding import Decoded, decode_all
+from latentcli.data.decoded import Decoded
+from latentcli.data.decoding import decode_all
 from latentcli.data.entries import DEEPEST, NAMED, TEXTS, Entries, holds_images, image_suffixes, medical_advice, some
 from latentcli.data.foreign import converting, converting_more, reading_arrays, suffix_of, unpacking
 from latentcli.data.paired_folders import drawn_over, paired

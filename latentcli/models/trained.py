@@ -19,8 +19,9 @@ from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
 from latentcli.models.base import LatentModel, Measuring, Model, ModelConfig, PixelClassifier
 from latentcli.numerics.batches import DeviceImages
-from latentcli.numerics.blocks import slices
+from latentcli.numerics.blocks import filled, slices
 from latentcli.numerics.fusing import fused
+from latentcli.numerics.history import kept
 from latentcli.numerics.linear import FastLinear
 
 BATCH = 512
@@ -82,6 +83,13 @@ class TrainedModel:
     def history(self) -> Sequence[Mapping[str, float]]:
         """One row of losses an epoch."""
         return self.training.get("history", ())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before its latents are used, as the epoch tells whose weights it has: that they collapsed."""
+        rows = self.history
+        told = self.network.collapse(rows[kept(rows)]) if rows and isinstance(self.network, LatentModel) else None
+        return () if told is None else (told,)
 
     @property
     def device(self) -> torch.device:
@@ -195,13 +203,8 @@ class TrainedModel:
             DataError: the images are of another shape than the model's.
         """
         images = images if isinstance(images, ImageSet) else ImageSet(images)
-        arrays: dict[str, np.ndarray] = {}
-        for rows, parts in self.encodings(images, features, progress):
-            for name, part in parts.items():
-                if name not in arrays:  # maps of vectors are large: never held twice
-                    arrays[name] = np.empty((len(images), *part.shape[1:]), part.dtype)
-                arrays[name][rows] = part
-        return self.latents(arrays, images)
+        blocks = (arrays for _, arrays in self.encodings(images, features, progress))
+        return self.latents(filled(blocks, len(images)), images)
 
     def encodings(
         self, images: ImageSet | np.ndarray, features: str | None = None, progress: Progress = silent

@@ -45,7 +45,7 @@ SMALL = [
     "--device",
     "cpu",
     "--probe",
-    "linear",
+    "knn",
 ]
 
 
@@ -59,7 +59,7 @@ def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(da
     assert "leaked" in first.out
     kept = json.loads((tmp_path / "study" / "table.json").read_text())
     pixels = next(row for row in kept["rows"] if row["model"] == "pixels")
-    assert pixels["linear_accuracy"]["mean"] == 1.0
+    assert pixels["knn_accuracy"]["mean"] == 1.0
     leak = [row for row in kept["cells"] if "leaked" in row]
     assert len(leak) == 2
     assert len(list(csv.DictReader(io.StringIO((tmp_path / "study" / "table.csv").read_text())))) == 8
