@@ -7,7 +7,6 @@ from scipy.sparse import csr_matrix
 
 from latentcli.classifiers.graph.laplacian import Graph
 
-
 by_both = pytest.mark.parametrize("device", ["cpu", "cpu:0"])  # by numpy; by torch, as on an accelerator
 
 
