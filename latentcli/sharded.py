@@ -53,7 +53,7 @@ class PartsDone:
         shards: how many there were to do, of this process's share.
         before: how many of these were done before.
         images: in the parts that are done now, with those that could not be read.
-        failures: how many images could not be read, by kind of reason.
+        failures, label_failures: how many images, and labels of images, could not be read, by kind of reason.
         unreadable: (address, error) of shards that could not be read as a whole.
         scores: of predictions, where labels are known: as of ``Predictions.scores``.
         notes: what the user should know about how the shards were chosen, a line each.
@@ -73,6 +73,7 @@ class PartsDone:
     unreadable: Sequence[tuple[str, DataError]] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    label_failures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -129,10 +130,11 @@ def encode_shards(
     Args:
         source: shards, see ``data.shards``.
         encoder: a model of latents; or an encoder that is already trained, as for ``encode``.
-        folder: for ``part-00000.parquet`` (file, label, the arrays of ``Latents``, error) and ``part-00000.json``.
+        folder: for ``part-00000.parquet`` (file, label, the arrays of ``Latents``, label_error, error) and
+            ``part-00000.json``.
         part: "i/n": every n-th shard from the i-th on, i from 1 to n; None: all. Processes that torchrun started
             share these out, and the first one's result is of all of them.
-        retry_failed: also make parts again in which images could not be read.
+        retry_failed: also make parts again in which images, or labels of images, could not be read.
         split, prefer: as for ``load``, where the names of shards tell parts.
         no_label, no_classes: as for ``load``.
         range, background: as for ``load``; each image is read by itself, see ``data.shards.blocks``.
@@ -186,8 +188,8 @@ def classify_shards(
 
     Args:
         model, classifier, reject_below: as for ``classify``.
-        folder: for ``part-00000.parquet`` (file, label, predicted, probability, ``p(class)`` of each class, error) and
-            ``part-00000.json``.
+        folder: for ``part-00000.parquet`` (file, label, predicted, probability, ``p(class)`` of each class,
+            label_error, error) and ``part-00000.json``.
 
     Raises:
         UsageError: also as of ``classify``.
@@ -332,7 +334,7 @@ def _run(
         notes.append(f"{len(changed)} shard(s) have changed since, such as {found.all[changed[0]].name}: done again")
     done = {number: facts for number, facts in done.items() if number not in changed}
     if retry_failed:
-        done = {number: facts for number, facts in done.items() if not facts["failed"]}
+        done = {number: of for number, of in done.items() if not of["failed"] and not of.get("label_failures")}
     before, unreadable = len(done), list[tuple[str, DataError]]()
     todo = [(number, shard) for number, shard in mine if number not in done]
     own_share = f"share {first + step * processes.rank()} of {step * processes.count()}"
@@ -359,14 +361,17 @@ def _run(
         unreadable = [(address, DataError(*error)) for texts in others for address, *error in json.loads(texts)]
         done = parts.all_statistics(folder)
     done = {number: done[number] for number, _ in every if number in done}
-    failures = Counter[str]()
+    failures, label_failures = Counter[str](), Counter[str]()
     confusion = Counter[tuple[str, str]]()
     for facts in done.values():
         failures.update(facts.get("failures", {}))
+        label_failures.update(facts.get("label_failures", {}))
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
     images = sum(facts.get("images", 0) for facts in done.values())
     scores = metrics.classification_of_counts(confusion, work.class_names)
-    return PartsDone(folder, len(every), before, images, dict(failures), tuple(unreadable), scores, notes)
+    return PartsDone(
+        folder, len(every), before, images, dict(failures), tuple(unreadable), scores, notes, dict(label_failures)
+    )
 
 
 def _said(error: DataError) -> tuple[str, str | None, str | None]:
@@ -440,39 +445,46 @@ def _make(
     path = parts.path_of(folder, number)
     channels, height, width = work.shape
     rows = max(1, min(_ROWS, _BYTES // (channels * height * width)))
-    images, failures, confusion = 0, Counter[str](), Counter[tuple[str, str]]()
+    images, failures, label_failures, confusion = 0, Counter[str](), Counter[str](), Counter[tuple[str, str]]()
     wanted = Wanted(height, width, channels, reading.background)
     with (
         closing(shards.blocks(shard, rows, wanted, reading.rules)) as blocks,
         parts.part_writer(path, work.columns) as write,
     ):
         for block in blocks:
-            texts = [""] * len(block.labels) if reading.no_classes else list(block.labels)
+            nothing = [""] * len(block.files)
+            texts, odd = (nothing, nothing) if reading.no_classes else (list(block.labels), block.label_errors)
             texts, _ = read_labels(texts, shard.name, reading.no_label)
             good = [text for text, error in zip(texts, block.errors, strict=True) if not error]
             arrays = work.compute(ImageSet(block.images, Labels.of(good))) if good else _none(work.columns)
-            write(block.files, texts, block.errors, arrays)
+            write({"file": block.files, "label": texts, "label_error": odd, "error": block.errors}, arrays)
             images += len(block.files)
             failures.update(_kind(error) for error in block.errors if error)
+            label_failures.update(_kind(error) for error in odd if error)
             if "predicted" in arrays:
                 pairs = zip(good, arrays["predicted"].tolist(), strict=True)
                 confusion.update((known, guess) for known, guess in pairs if known)
         with output_errors(path):
             path.with_suffix(".json").unlink(missing_ok=True)  # of the part whose place it takes
-    kinds = dict(sorted(failures.most_common(_KINDS)))
-    if left := failures.total() - sum(kinds.values()):
-        kinds["others"] = left
     counted = [[known, guess, count] for (known, guess), count in sorted(confusion.items())]
     parts.write_statistics(folder, number, {
         "shard": shard.origin, "shard_bytes": _bytes_of(shard), "holds": work.columns.holds,
         "checkpoint": work.columns.checkpoint, **facts,
-        "images": images, "failed": failures.total(), "failures": kinds,
+        "images": images, "failed": failures.total(), "failures": _most(failures),
+        "label_failures": _most(label_failures),
         **({"confusion": counted} if work.class_names else {}), "seconds": round(time.monotonic() - began, 3),
     })  # fmt: skip
 
 
 def _none(columns: parts.Columns) -> dict[str, np.ndarray]:
     return {name: np.empty((0, *shape), dtype) for name, (dtype, shape) in columns.arrays.items()}
+
+
+def _most(failures: Counter[str]) -> dict[str, int]:
+    """The kinds of most failures, and how many others there are."""
+    kinds = dict(sorted(failures.most_common(_KINDS)))
+    left = failures.total() - sum(kinds.values())
+    return kinds | ({"others": left} if left else {})
 
 
 def _kind(error: str) -> str:

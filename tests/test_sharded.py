@@ -61,7 +61,7 @@ def test_parts_hold_what_encode_gives(here, vae):
     for name, array in expected.arrays.items():
         assert np.allclose(found.arrays[name], array, atol=1e-6)
     table = pq.read_table("out/part-00001.parquet")
-    assert table.column_names == ["file", "label", "mu", "logvar", "error"]
+    assert table.column_names == ["file", "label", "mu", "logvar", "label_error", "error"]
     assert table.num_rows == 6
     assert str(table.schema.field("mu").type).endswith("float>[3]")
 
@@ -167,6 +167,27 @@ def test_images_that_cannot_be_read_keep_a_row_with_the_reason(here, vae, tar, p
     assert (again.before, again.failed, again.images) == (4, 0, 28)
 
 
+def test_a_label_that_cannot_be_read_keeps_no_image_from_its_latents(here, vae, tar, png):
+    labels = [("1.json", b'{"label": [1, 2]}'), ("2.json", b"{"), ("3.cls", b"1"), ("4.json", b'{"label": [1]}')]
+    images = [(f"{number}.png", png(number)) for number in (1, 2, 3, 4)]
+    tar(Path("shards/00001.tar"), [*images, *labels])
+    done = lc.encode_shards(SHARDS, vae, "out")
+    kinds = {"its .json has several labels, or one that is no name": 2, "its .json is none": 1}
+    assert (done.failed, done.label_failures) == (0, kinds)
+    rows = pq.read_table("out/part-00001.parquet").to_pylist()
+    assert all(row["mu"] is not None and row["error"] is None for row in rows)
+    assert [row["label"] for row in rows] == [None, None, "1", None]
+    assert [bool(row["label_error"]) for row in rows] == [True, True, False, True]
+    assert json.loads(Path("out/part-00001.json").read_text())["label_failures"] == kinds
+    assert len(lc.read_latents("out")) == 28
+    without = lc.encode_shards(SHARDS, vae, "without", no_classes=True)
+    assert (without.failed, without.label_failures) == (0, {})
+    assert set(pq.read_table("without/part-00001.parquet")["label_error"].to_pylist()) == {None}
+    tar(Path("shards/00001.tar"), [*images, ("1.cls", b"1"), ("2.cls", b"0"), ("3.cls", b"1"), ("4.cls", b"1")])
+    again = lc.encode_shards(SHARDS, vae, "out", retry_failed=True)
+    assert (again.before, again.label_failures) == (4, {})
+
+
 def test_names_in_any_bytes_and_letters_are_kept(here, vae, tar, png):
     tar(Path("shards/00001.tar"), [("caf\udce9.png", png(0)), ("caf\udce9.cls", "é".encode()), ("日本.png", b"")])
     Path("shards/00001.tar").rename(os.fsdecode(b"shards/\xe9.tar"))
@@ -247,8 +268,8 @@ def test_rejected_images_have_no_class(here, vae):
 
 
 @pytest.mark.parametrize("change", [
-    {"images": -1}, {"bytes": "9"}, {"failures": [1]}, {"failures": {"a": "b"}}, {"confusion": [["a", 1]]},
-    {"sha256": "x"}, {"settings": None}, {"shard": 7}, {"format": "other"},
+    {"images": -1}, {"bytes": "9"}, {"failures": [1]}, {"failures": {"a": "b"}}, {"label_failures": 3},
+    {"confusion": [["a", 1]]}, {"sha256": "x"}, {"settings": None}, {"shard": 7}, {"format": "other"},
 ])  # fmt: skip
 def test_statistics_that_are_none_are_not_believed(here, vae, change):
     lc.encode_shards("shards/{00000..00001}.tar", vae, "out")

@@ -92,12 +92,14 @@ class Block:
     Attributes:
         files: (n,) what they are called, with their shard's name before it.
         labels: (n,) names of their classes, as they stand in the shard; "" where there is none.
+        label_errors: (n,) why a label could not be read; "" where it could, or there is none.
         errors: (n,) why an image could not be read; "" where it could.
         images: (m, C, H, W) uint8: the m ≤ n that could.
     """
 
     files: tuple[str, ...]
     labels: tuple[str, ...]
+    label_errors: tuple[str, ...]
     errors: tuple[str, ...]
     images: np.ndarray
 
@@ -338,6 +340,7 @@ def load(
     """
     folders.parse_max_bad(max_bad, 1)  # refuse it before anything is read
     labels: dict[str, str] = {}
+    odd: list[tuple[str, str]] = []
     unread: list[tuple[str, str]] = []
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True))
@@ -351,12 +354,21 @@ def load(
                     else:
                         pack.add(record.name, record.content)
                         labels[record.name] = record.label if own_labels else ""
+                        odd += [(record.name, record.label_why)] if own_labels and record.label_why else []
                 advance(1)
         images = folders.load_held(
             pack, labels, unread, shards.name, shape, size, classes if own_labels else None, max_bad, progress,
-            no_label, rules, shards.notes,
+            no_label, rules, (*shards.notes, *_note_of_odd(odd, shards.name)),
         )  # fmt: skip
     return replace(images, parts=shards.parts)
+
+
+def _note_of_odd(odd: Sequence[tuple[str, str]], name: str) -> list[str]:
+    """What is to be told of labels that cannot be read, and that their images have none."""
+    if not odd:
+        return []
+    file, why = odd[0]
+    return [f"{name}: the labels of {len(odd):,} image(s) cannot be read, such as that of {file}: {why}"]
 
 
 def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Generator[Block, None, None]:
@@ -400,6 +412,7 @@ def _block(some: Sequence[Record], futures: "Sequence[Future[np.ndarray | str]]"
     shape = (wanted.channels or 1, wanted.height, wanted.width)
     return Block(
         tuple(record.name for record in some), tuple(record.label for record in some),
+        tuple(record.label_why for record in some),
         tuple(result if isinstance(result, str) else "" for result in results),
         np.stack(images) if images else np.empty((0, *shape), np.uint8),
     )  # fmt: skip
