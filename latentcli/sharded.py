@@ -85,11 +85,13 @@ class PartsDone:
         if not self.unreadable:
             return
         done = self.shards - len(self.unreadable)
-        first = self.unreadable[: 1 if len(self.unreadable) == 1 else _NAMED]
-        told = "; ".join(": ".join(filter(None, (error.problem, error.found)))[:_LONGEST] for _, error in first)
-        more = f"; and {len(self.unreadable) - len(first):,} more" if len(self.unreadable) > len(first) else ""
+        whys = Counter(": ".join(filter(None, (error.problem, error.found)))[:_LONGEST] for _, error in self.unreadable)
+        first = [*whys][:_NAMED]  # a host that cannot be reached is one reason for all of its shards
+        told = "; ".join(first)
+        left = whys.total() - sum(whys[why] for why in first)
+        more = f"; and {left:,} more" if left else ""
         remedies = {error.remedy for _, error in self.unreadable}
-        of_one = first[0][1].remedy if len(remedies) == 1 else None
+        of_one = next(iter(remedies)) if len(remedies) == 1 else None
         raise DataError(
             f"{len(self.unreadable):,} of {self.shards:,} shards cannot be read; {done:,} are done", told + more,
             f"{of_one or 'mend them'}; then the same call does what is missing",

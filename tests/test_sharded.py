@@ -398,6 +398,20 @@ def test_shards_at_an_address_give_the_same_parts(here, vae):
     memory.rm("/encoded", recursive=True)
 
 
+def test_a_host_that_is_silent_is_one_reason_for_all_its_shards(here, vae, monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+
+    def info(self, path):
+        raise ConnectionRefusedError(111, "refused")
+
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "info", info)
+    done = lc.encode_shards("memory://silent/{00000..00999}.tar", vae, "far")
+    with pytest.raises(DataError) as caught:
+        done.check()
+    told = "memory://silent cannot be reached: ConnectionRefusedError: [Errno 111] refused"
+    assert str(caught.value).splitlines()[:2] == ["1,000 of 1,000 shards cannot be read; 0 are done", f"  {told}"]
+
+
 def test_a_share_is_made_by_one_run_at_a_time(here, vae):
     with exclusive(Path("out/share 1 of 1")), pytest.raises(OutputError, match="another run is writing"):
         lc.encode_shards(SHARDS, vae, "out")

@@ -108,7 +108,7 @@ def find(source: str | Path | Sequence[str | Path]) -> Shards | None:
     """The shards that DATA means, by the rule above; None where it means something else.
 
     Raises:
-        UsageError: fsspec, which an address needs, is not installed.
+        UsageError: fsspec, which an address needs, is not installed, or a package for this kind of address.
         DataError: some of several are shards and others are not; one is named twice; an address cannot be read.
     """
     if isinstance(source, str | Path):
@@ -156,6 +156,8 @@ def _meant(text: str, alone: bool) -> list[str] | None:
     expanded = _expanded(text)
     if not all(map(_is_called_so, expanded)):
         return None if path is not None or _WEB.match(text) else _at_address(text)
+    if path is None:
+        addresses.check(expanded[0])
     if path is not None and expanded == [text] and not _is_pattern(text):
         return None  # a file that is not there
     matching = (_matching(each) if _is_pattern(each) else [each] for each in expanded)
