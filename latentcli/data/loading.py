@@ -333,7 +333,9 @@ def _from_archive(path: Path, how: _Reading) -> ImageSet:
     cache = how.cache if count >= LEAST_ARCHIVE else Nowhere()
     wanted = Asked(os.path.realpath(path), repr(asked), [count, changed], str(path))
     images, told = cache.kept(wanted, parse, build)
-    return replace(images, notes=(*images.notes, *(f"{path}: {note}" for note in told)))
+    beside = "a sub-folder for each class, or a .cls file beside each image (0001.jpg, 0001.cls)"
+    labels_in = "" if path.suffix.lower() == ".zip" else beside
+    return replace(images, labels_in=labels_in, notes=(*images.notes, *(f"{path}: {note}" for note in told)))
 
 
 def _from_shards(found: shards.Shards, how: _Reading) -> ImageSet:

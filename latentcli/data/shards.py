@@ -360,9 +360,17 @@ def load(
                 advance(1)
         images = folders.load_held(
             pack, labels, unread, shards.name, shape, size, classes if own_labels else None, max_bad, progress,
-            no_label, rules, (*shards.notes, *_note_of_odd(odd, shards.name)),
+            no_label, rules, (*shards.notes, *_note_of_odd(odd, shards.name)), _labels_in(shards),
         )  # fmt: skip
     return replace(images, parts=shards.parts)
+
+
+def _labels_in(shards: Shards) -> str:
+    """Where labels stand in such shards."""
+    tables = {shard.name.lower().endswith(PARQUET) for shard in shards.all}
+    column = f"a column {parquet.LABELS[0]} beside that of images"
+    member = f"the class of each image in a .cls file beside it (0001.jpg, 0001.cls), or as {webdataset.LABELS[0]}"
+    return " or ".join([f"{member} in its .json"] * (False in tables) + [column] * (True in tables))
 
 
 def _note_of_odd(odd: Sequence[tuple[str, str]], name: str) -> list[str]:

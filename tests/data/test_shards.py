@@ -135,6 +135,32 @@ def test_a_label_that_cannot_be_read_is_told_where_labels_are_wanted(tmp_path, t
         assert not any("cannot be read" in note for note in of_others.notes)
 
 
+def test_that_there_are_no_labels_says_where_shards_have_them(tmp_path, tar, png):
+    from latentcli.training.mixing import labelled
+
+    heap = [(f"{row}.png", png(row)) for row in range(3)]
+    (tmp_path / "tars").mkdir()
+    for number in range(2):
+        tar(tmp_path / "tars" / f"{number}.tar", heap)
+    beside = r"has no labels to learn from\n  expected .*a \.cls file beside .* \(0001\.jpg, 0001\.cls\)"
+    for data in ("tars/*.tar", "tars/0.tar", ["tars/0.tar", "tars/1.tar"]):
+        with pytest.raises(DataError, match=beside):
+            labelled(load(data), None, 0)
+    with pytest.raises(DataError, match="has no labels to choose the classes a by\n  expected the class of each image"):
+        load("tars/*.tar", classes=["a"])
+    with pytest.raises(DataError, match=r"no folders in them are classes, name them as shards: 'tars/\*\.tar'"):
+        load("tars")
+
+
+def test_that_there_are_no_labels_says_where_tables_have_them(tmp_path, png):
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image": [png(0)]}), "0.parquet")
+    assert load("0.parquet").labels_looked_for == "expected a column label beside that of images"
+
+
 @pytest.mark.parametrize("name", ["0.tar", "memory://shards/0.tar"])
 def test_a_shard_that_is_not_there_is_one_error_that_names_it(name):
     if name.startswith("memory"):
