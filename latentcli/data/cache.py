@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from latentcli.core.errors import OutputError, UsageError
+from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.core.image_set import Shape
 from latentcli.core.progress import Progress, silent
 from latentcli.data.block import Block, Events, ImageBlock
@@ -54,6 +54,7 @@ _INDEX = ".json"
 _ENDINGS = (_INDEX, JOURNAL, BYTES, CHANGED)
 _DIGITS = 24  # of a SHA-256, in names
 _NAME = re.compile(r"[0-9a-f]{24}-[0-9a-f]{24}\.(json|journal|bytes|changed)")
+_LOCK = re.compile(r"[0-9a-f]{24}\.lock")
 _BLOCK = 2**20  # bytes that have one checksum
 _CHECKED = 16  # of these blocks, that are checked when a set is read
 _LONGEST = 2**31  # bytes of an index
@@ -469,6 +470,8 @@ def clear_cache(
 ) -> list[CachedImages]:
     """Delete images that are kept as they were decoded; what a run still reads stays until that ends.
 
+    The files by which runs wait for one another are deleted, too, where no run holds them.
+
     Args:
         data: folders and archives: those within them count; none: all.
         older_than: days: only what was not used for longer.
@@ -479,19 +482,24 @@ def clear_cache(
 
     Raises:
         UsageError: a negative number of days.
+        DataError: nothing is kept of one of ``data``, however old; nothing is deleted then.
         OutputError: the files cannot be deleted.
 
     Example:
         >>> import latentcli as lc
-        >>> lc.clear_cache(["photos"], older_than=30, cache_dir="photos.cache")
+        >>> lc.clear_cache(older_than=30, cache_dir="photos.cache")
         []
     """
     if older_than is not None and not older_than >= 0:
         raise UsageError(f"`older_than` is {older_than:g}", "expected a number of days, 0 or more")
-    wanted = [os.path.realpath(each) for each in data]
-    deleted = []
-    for each in cached(cache_dir):
-        if wanted and not any(Path(each.source).is_relative_to(source) for source in wanted):
+    wanted, folder = {str(each): os.path.realpath(each) for each in data}, folder_of(cache_dir)
+    every, deleted = cached(cache_dir), []
+    for name, source in wanted.items():
+        if not any(Path(each.source).is_relative_to(source) for each in every):
+            raise DataError(f"nothing of {name} is kept as decoded", f"looked in {folder}",
+                            "look how it is spelled: latentcli cache list")  # fmt: skip
+    for each in every:
+        if wanted and not any(Path(each.source).is_relative_to(source) for source in wanted.values()):
             continue
         if older_than is not None and time.time() - each.used <= older_than * 86_400:
             continue
@@ -501,7 +509,18 @@ def clear_cache(
                 with output_errors(path):
                     path.unlink(missing_ok=True)
             deleted.append(each)
+    _clear_locks(folder)
     return deleted
+
+
+def _clear_locks(folder: Path) -> None:
+    """Delete lock files that no run holds, and of whose view nothing is kept."""
+    kept = {path.name.partition("-")[0] for path in _files(folder)}
+    with suppress(OSError):
+        for lock in sorted(folder.glob("*.lock")):
+            if _LOCK.fullmatch(lock.name) and lock.stem not in kept:
+                with suppress(_Busy, OSError), in_turn(lock, _busy):
+                    lock.unlink()
 
 
 class _Busy(Exception):

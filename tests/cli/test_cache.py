@@ -47,7 +47,9 @@ def test_list_and_clear(call, photos, tmp_path):
     lines = call("cache", "list", "--cache-dir", "here").out.splitlines()
     assert len(lines) == 2
     assert all(part in lines[0] for part in (str(photos.resolve()), "12 images", "1×8×8"))
-    assert json.loads(call("cache", "clear", "elsewhere", "--json").out)["deleted"] == []
+    unknown = call("cache", "clear", "elsewhere", "--json")
+    assert (unknown.code, unknown.out) == (3, "")
+    assert unknown.err.startswith("error: nothing of elsewhere is kept as decoded\n")
     assert call("cache", "clear", "my photos", "--older-than", "1").out == "deleted 0 set(s), 0.0 MB\n"
     assert "deleted 1 set(s)" in call("cache", "clear", "my photos").out
     assert "kept 0 set(s)" in call("cache", "list").out

@@ -600,11 +600,18 @@ def test_what_is_kept_is_listed_and_deleted(photos, tmp_path, monkeypatch):
     assert all(each.bytes > (COUNT - 1) * 3 * 144 for each in found if each.images)
     os.utime(files_of_cache(".json")[0], (0, 0))
     assert len(lc.clear_cache(older_than=1)) == 1
-    assert len(lc.clear_cache([photos, "elsewhere"])) >= 1
-    assert lc.clear_cache(["elsewhere"], older_than=0) == []
+    before = lc.cached()
+    for named in ([photos, "elsewhere"], ["elsewhere"]):
+        with pytest.raises(
+            DataError, match=r"nothing of elsewhere is kept as decoded\n  looked in .*images\n  look how"
+        ):
+            lc.clear_cache(named, older_than=0)
+    assert lc.cached() == before
+    assert len(lc.clear_cache([photos])) >= 1
+    (cache.folder_of(None) / "mine.lock").touch()
     lc.clear_cache()
     assert lc.cached() == []
-    assert [file.name for file in cache.folder_of(None).iterdir() if file.suffix != ".lock"] == ["mine.json"]
+    assert sorted(file.name for file in cache.folder_of(None).iterdir()) == ["mine.json", "mine.lock"]
     with pytest.raises(UsageError, match="older_than"):
         lc.clear_cache(older_than=-1)
 
@@ -623,6 +630,7 @@ def test_what_is_being_decoded_is_not_deleted(photos):
         while process.poll() is None and not files_of_cache(".journal"):
             time.sleep(0.005)
         assert lc.clear_cache() == []
+        assert len([*cache.folder_of(None).glob("*.lock")]) == 1  # which is held
         assert process.communicate()[0].startswith("KeptImages")
     assert len(lc.clear_cache()) == 1
 
