@@ -408,8 +408,15 @@ def _check_alike(
     settings: Mapping[str, Any],
 ) -> None:  # fmt: skip
     """Refuse a folder with parts of another model, or of other shards, or made with other settings."""
-    origins = [shard.origin for shard in found.all]
+    origins = dict(enumerate(shard.origin for shard in found.all))
     for number, facts in known.items():
+        part = parts.path_of(folder, number).name
+        if facts["shard"] != origins.get(number):
+            expected = f"of {origins[number]}" if number in origins else f"none, for {found.name} has {len(origins)}"
+            raise UsageError(
+                f"{folder} holds parts of other shards", f"expected {part} to be {expected}, found {facts['shard']}",
+                "name all shards that it was begun with, in that order; or another folder: -o DIR",
+            )  # fmt: skip
         unlike = [f"{key} {facts.get(key)!r:.60}, not {value!r:.60}" for key, value in made.items()
                   if facts.get(key) != value]  # fmt: skip
         of_part = facts["settings"]
@@ -417,10 +424,8 @@ def _check_alike(
             f"{key} {of_part.get(key)!r:.60}, not {settings.get(key)!r:.60}"
             for key in sorted({*of_part, *settings}) if of_part.get(key) != settings.get(key)
         ]  # fmt: skip
-        if number < len(origins) and facts["shard"] != origins[number]:
-            unlike.append(f"the shard {facts['shard']}, not {origins[number]}")
         if unlike:
-            what = f"{parts.path_of(folder, number).name} was made with {unlike[0]}"
+            what = f"{part} was made with {unlike[0]}"
             raise UsageError(f"{folder} holds parts that were made otherwise", what, "name another folder: -o DIR")
 
 

@@ -116,7 +116,6 @@ OTHERWISE = {
     "settings": lambda vae, other: lc.encode_shards(SHARDS, vae, "out", range="100"),
     "model": lambda vae, other: lc.encode_shards(SHARDS, other, "out"),
     "classifier": lambda vae, other: lc.classify_shards(SHARDS, vae, _probe(vae), "out"),
-    "shards": lambda vae, other: lc.encode_shards("shards/{00001..00004}.tar", vae, "out"),
 }
 
 
@@ -132,6 +131,26 @@ def test_a_folder_of_parts_that_were_made_otherwise_is_refused(here, vae, case):
     with pytest.raises(UsageError, match="out holds parts that were made otherwise") as caught:
         OTHERWISE[case](vae, other)
     assert len(str(caught.value).splitlines()) == 3
+    assert content("out") == before
+
+
+@pytest.mark.parametrize(("first", "then", "told"), [
+    ("shards/{00000..00004}.tar", "shards/{00001..00004}.tar",
+     "part-00000.parquet to be of shards/00001.tar, found shards/00000.tar"),
+    ("shards/{00000..00004}.tar", "shards/{00000..00001}.tar",
+     "part-00002.parquet to be none, for shards/{00000..00001}.tar has 2, found shards/00002.tar"),
+    ("shards/{00000..00004}.tar", "others/00000.tar",
+     "part-00000.parquet to be of others/00000.tar, found shards/00000.tar"),
+])  # fmt: skip
+def test_a_folder_of_parts_of_other_shards_is_refused(here, vae, make_shards, first, then, told):
+    make_shards(Path("others"), 1)
+    lc.encode_shards(first, vae, "out")
+    before = content("out")
+    with pytest.raises(UsageError) as caught:
+        lc.encode_shards(then, vae, "out")
+    problem, found, remedy = str(caught.value).splitlines()
+    assert (problem, found) == ("out holds parts of other shards", f"  expected {told}")
+    assert "-o DIR" in remedy
     assert content("out") == before
 
 
