@@ -277,6 +277,8 @@ def test_predictions_and_scores_are_those_of_classify(here, vae):
         lc.classify_shards(SHARDS, vae, _probe(vae), "out")
     with pytest.raises(DataError, match="holds no latents"):
         lc.read_latents("out")
+    with pytest.raises(UsageError, match="out is a latentcli folder of predictions, and stands where images belong"):
+        lc.load("out")
 
 
 def test_rejected_images_have_no_class(here, vae):
@@ -318,9 +320,6 @@ def test_parts_that_were_changed_are_refused(here, vae, damage):
         part.write_bytes(whole)
     elif damage == "cut":
         part.write_bytes(whole[:-1])
-        with pytest.warns(MissingParts, match="4 of 5 parts"):
-            assert len(lc.read_latents("out")) == 24
-        return
     elif damage == "swapped":
         part.write_bytes(Path("out/part-00001.parquet").read_bytes())
         facts = json.loads(part.with_suffix(".json").read_text())
@@ -500,6 +499,28 @@ def test_a_shard_that_was_replaced_is_done_again(here, vae, make_shards):
     assert (done.before, done.images) == (4, 33)
     assert done.notes == ["1 shard(s) have changed since, such as 00001.tar: done again"]
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
+
+
+DAMAGE = {
+    "longer": (lambda part: part.write_bytes(part.read_bytes() + b"xx"), "expected .* bytes, found"),
+    "gone": (lambda part: part.unlink(), "it is not there, and its statistics are"),
+    "statistics": (lambda part: part.with_suffix(".json").write_text("{"), r"its part-00002\.json is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_part_is_told_and_is_no_missing_one(here, vae, kind):
+    lc.encode_shards(SHARDS, vae, "out")
+    do, why = DAMAGE[kind]
+    do(Path("out/part-00002.parquet"))
+    with pytest.raises(DataError, match=rf"part-00002\.parquet is not the part that was written\n  {why}"):
+        lc.read_latents("out")
+    told = lc.describe("out")
+    assert (told["parts"], told["shards"], [*told["damaged"]]) == (4, 5, ["part-00002.parquet"])
+    for part in Path("out").glob("*.parquet"):
+        part.write_bytes(b"")
+    with pytest.raises(DataError, match="out holds damaged parts alone"):
+        lc.describe("out")
 
 
 def test_a_part_that_was_damaged_is_made_again(here, vae):

@@ -193,11 +193,15 @@ def _is_pair(counted: Any) -> bool:
 
 def all_statistics(folder: Path) -> dict[int, dict[str, Any]]:
     """The statistics of all parts of a folder that are whole, by the number of the shard."""
+    return {number: found for number in _numbers(folder) if (found := statistics(folder, number)) is not None}
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Of the parts of a folder that have statistics."""
     try:
-        named = sorted(int(name[1]) for each in folder.iterdir() if (name := _NAME.fullmatch(each.name)))
+        return sorted(int(name[1]) for each in folder.iterdir() if (name := _NAME.fullmatch(each.name)))
     except OSError:
-        return {}
-    return {number: found for number in named if (found := statistics(folder, number)) is not None}
+        return []
 
 
 def check_replaceable(folder: Path, number: int) -> None:
@@ -217,14 +221,20 @@ def check_replaceable(folder: Path, number: int) -> None:
                           "remove it, or name another folder")  # fmt: skip
 
 
-def hold_latents(folder: Path) -> bool:
-    """Whether a folder has a part with latents in it."""
-    try:
-        named = [each for each in folder.iterdir() if _NAME.fullmatch(each.name)]
-    except OSError:
-        return False
-    first = next((found for each in sorted(named) if (found := _statistics(each)) is not None), None)
-    return first is not None and first["holds"] == LATENTS
+def damaged(folder: Path) -> dict[int, str]:
+    """Of each part of a folder that has statistics, and is not what they say, why not; by the number of the shard."""
+    found = {}
+    for number in _numbers(folder):
+        if statistics(folder, number) is None:
+            part = path_of(folder, number)
+            facts = _statistics(part.with_suffix(".json"))
+            size = part.stat().st_size if part.is_file() else None
+            found[number] = (
+                f"its {part.with_suffix('.json').name} is damaged" if facts is None
+                else "it is not there, and its statistics are" if size is None
+                else f"expected {facts['bytes']:,} bytes, found {size:,}"
+            )  # fmt: skip
+    return found
 
 
 def read_latent_parts(folder: Path) -> Latents:
@@ -234,13 +244,15 @@ def read_latent_parts(folder: Path) -> Latents:
 
     Raises:
         UsageError: pyarrow is not installed.
-        DataError: there are none; a part is damaged, or was changed; two were made otherwise.
+        DataError: there are none; a part is damaged, or was changed, which is no missing one; two were made otherwise.
 
     Warns:
         MissingParts: there are shards without a part.
     """
-    found = all_statistics(folder)
+    found, broken = all_statistics(folder), damaged(folder)
     again = "encode again, into another folder: latentcli encode SHARDS MODEL.pth -o OUT"
+    for number, why in broken.items():
+        raise _not_written(path_of(folder, number), why)
     if not found:
         raise DataError(f"{folder} holds no whole parts", "expected part-00000.parquet and part-00000.json", again)
     first = next(iter(found.values()))
@@ -265,10 +277,14 @@ def read_latent_parts(folder: Path) -> Latents:
         try:
             _read(part, facts, arrays, files, labels, count)
         except _Unlike as error:
-            way = f"make it again: rm {shlex.quote(str(part.with_suffix('.json')))}, and the same encode command"
-            raise DataError(f"{part} is not the part that was written", str(error), way) from error
+            raise _not_written(part, str(error)) from error
     texts = Labels.of(labels)
     return Latents(arrays, first["checkpoint"], texts if texts.names else Labels.none(count), tuple(files))
+
+
+def _not_written(part: Path, why: str) -> DataError:
+    way = f"make it again: rm {shlex.quote(str(part.with_suffix('.json')))}, and the same encode command"
+    return DataError(f"{part} is not the part that was written", why, way)
 
 
 class _Unlike(Exception):

@@ -32,6 +32,7 @@ from latentcli.core.progress import Progress
 from latentcli.data import addresses, archives, folders, parquet, splits, webdataset
 from latentcli.data.entries import TEXTS, is_hidden
 from latentcli.data.records import TWICE, Record
+from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, span_for
 from latentcli.formats.regular_files import Held, InMemory, Within, kind
 
@@ -108,7 +109,8 @@ def find(source: str | Path | Sequence[str | Path]) -> Shards | None:
     """The shards that DATA means, by the rule above; None where it means something else.
 
     Raises:
-        UsageError: fsspec, which an address needs, is not installed, or a package for this kind of address.
+        UsageError: fsspec, which an address needs, is not installed, or a package for this kind of address; or it is a
+            folder of parts that were made of shards.
         DataError: some of several are shards and others are not; one is named twice; an address cannot be read.
     """
     if isinstance(source, str | Path):
@@ -150,6 +152,7 @@ def _meant(text: str, alone: bool) -> list[str] | None:
     text = text if path is None else str(path)
     if path is not None and kind(path) is not None:
         if path.is_dir():
+            own_files.check_place(path, own_files.IMAGES)
             return _in_folder(path) if alone else None
         is_shard = text.lower().endswith(PARQUET) or (alone and text.lower().endswith(".tar") and _layout(path))
         return [text] if is_shard or (not alone and _is_called_so(text)) else None
