@@ -353,6 +353,10 @@ def _run(
                 _make(folder, number, shard, work, reading, {"shards": len(found.all), "settings": settings})
             except DataError as error:
                 unreadable.append((shard.address, error))
+            except KeyboardInterrupt:
+                made = sum(each in done for each, _ in mine)
+                told = f"interrupted: {made:,} of {len(mine):,} shards are done; the same call does the others"
+                raise KeyboardInterrupt(told) from None
             else:
                 done[number] = parts.statistics(folder, number) or {}
             advance(1)

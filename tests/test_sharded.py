@@ -416,6 +416,21 @@ def test_shards_at_an_address_give_the_same_parts(here, vae):
     memory.rm("/encoded", recursive=True)
 
 
+def test_a_run_that_is_interrupted_says_what_is_done(here, vae, monkeypatch):
+    honest = sharded._make
+
+    def make(folder, number, *more):
+        if number == 3:
+            raise KeyboardInterrupt
+        honest(folder, number, *more)
+
+    monkeypatch.setattr(sharded, "_make", make)
+    with pytest.raises(KeyboardInterrupt, match="interrupted: 3 of 5 shards are done; the same call does the others"):
+        lc.encode_shards(SHARDS, vae, "out")
+    monkeypatch.setattr(sharded, "_make", honest)
+    assert lc.encode_shards(SHARDS, vae, "out").before == 3
+
+
 def test_a_host_that_is_silent_is_one_reason_for_all_its_shards(here, vae, monkeypatch):
     fsspec = pytest.importorskip("fsspec")
 

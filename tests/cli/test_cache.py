@@ -1,12 +1,15 @@
 """Decoded images that are kept are told once, listed, and deleted."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from latentcli.data import decoding
+from latentcli.data import decoding, file_block
+from latentcli.data.cache import cached
 
 
 @pytest.fixture
@@ -36,6 +39,27 @@ def test_it_is_told_once_where_they_are_and_how_they_are_deleted(call, photos):
     third = call(*TRAIN, "--no-cache")
     assert "kept" not in third.err
     assert photos.parent.joinpath("vae.pth").read_bytes() == before
+
+
+def test_sigterm_while_images_are_decoded_keeps_what_was_decoded_and_says_so(call, photos, monkeypatch):
+    before, honest = signal.getsignal(signal.SIGTERM), file_block.FileBlock.commit
+
+    def commit(block, events):
+        honest(block, events)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(decoding, "_AT_ONCE", 2)
+    monkeypatch.setattr(file_block.FileBlock, "commit", commit)
+    stopped = call(*TRAIN)
+    assert (stopped.code, stopped.out) == (130, "")
+    (line,) = stopped.err.splitlines()
+    assert line.startswith("interrupted: what was decoded is kept in ")
+    assert line.endswith("the same call goes on, and latentcli cache clear 'my photos' frees it")
+    assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.setattr(file_block.FileBlock, "commit", honest)
+    assert [of.images for of in cached()] == [0]
+    assert call(*TRAIN).code == 0
+    assert [of.images for of in cached()] == [12]
 
 
 def test_list_and_clear(call, photos, tmp_path):
