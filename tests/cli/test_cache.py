@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from latentcli.data import decoding, file_block
-from latentcli.data.cache import cached
+from latentcli.data.cached import cached
 
 
 @pytest.fixture
