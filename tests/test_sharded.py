@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 import latentcli as lc
-from latentcli import sharded
 from latentcli.artifacts import parts
 from latentcli.artifacts.parts import MissingParts
 from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.data.shards import Shard, records
 from latentcli.formats.locks import exclusive
+from latentcli.sharded import making
 
 pq = pytest.importorskip("pyarrow.parquet")
 
 SHARDS = "shards/{00000..00004}.tar"
-ROWS = sharded._ROWS
+ROWS = making._ROWS
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def here(tmp_path, monkeypatch, make_shards):
     """A folder with five shards of six images."""
     monkeypatch.chdir(tmp_path)
     make_shards(Path("shards"), 5, 6)
-    monkeypatch.setattr("latentcli.sharded._ROWS", 4)  # more than one block a shard
+    monkeypatch.setattr("latentcli.sharded.making._ROWS", 4)  # more than one block a shard
     return Path()
 
 
@@ -417,17 +417,17 @@ def test_shards_at_an_address_give_the_same_parts(here, vae):
 
 
 def test_a_run_that_is_interrupted_says_what_is_done(here, vae, monkeypatch):
-    honest = sharded._make
+    honest = making._make
 
     def make(folder, number, *more):
         if number == 3:
             raise KeyboardInterrupt
         honest(folder, number, *more)
 
-    monkeypatch.setattr(sharded, "_make", make)
+    monkeypatch.setattr(making, "_make", make)
     with pytest.raises(KeyboardInterrupt, match="interrupted: 3 of 5 shards are done; the same call does the others"):
         lc.encode_shards(SHARDS, vae, "out")
-    monkeypatch.setattr(sharded, "_make", honest)
+    monkeypatch.setattr(making, "_make", honest)
     assert lc.encode_shards(SHARDS, vae, "out").before == 3
 
 
@@ -486,7 +486,7 @@ def torchrun(*call):
 
 
 def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkeypatch):
-    monkeypatch.setattr("latentcli.sharded._ROWS", ROWS)  # as in processes of their own
+    monkeypatch.setattr("latentcli.sharded.making._ROWS", ROWS)  # as in processes of their own
     vae.save("vae.pth")
     Path("shards/00003.tar").write_bytes(b"no tar")
     ended = torchrun("encode", SHARDS, "vae.pth", "-o", "out", "--json", "--device", "cpu")
