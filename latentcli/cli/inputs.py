@@ -141,13 +141,15 @@ def latents(
         bad_files: name of the list of files that could not be read.
 
     Raises:
-        UsageError: images without a checkpoint to encode them, features that these latents do not hold, or an option
-            that is of images.
+        UsageError: images without a checkpoint to encode them, a file or folder of another kind, features that these
+            latents do not hold, or an option that is of images.
         ModelFileError: the latents are of another checkpoint than the one given.
     """
     from latentcli.artifacts import holds_latents, read_latents
     from latentcli.artifacts.models import load_model
     from latentcli.cli import console
+    from latentcli.data import SOURCES
+    from latentcli.formats import own_files
 
     if holds_latents(Path(data)):
         for name in ("split", "labels", "strict", "no_label", "classes", "no_classes", "pages", "resize"):
@@ -163,6 +165,8 @@ def latents(
         if features is not None:
             found.features(features)
         return found
+    if data not in SOURCES:
+        own_files.check_place(Path(data), own_files.IMAGES)
     if vae is None:
         raise UsageError(
             f"{data} holds images, and there is no checkpoint to encode them", remedy="name it behind DATA: vae.pth"

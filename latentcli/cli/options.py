@@ -115,7 +115,7 @@ Part = Annotated[
     str | None, Option(metavar="I/N", help="Of shards and -o DIR: every N-th shard, from the I-th; I is 1 to N.")
 ]
 RetryFailed = Annotated[
-    bool, Option("--retry-failed", help="Of shards and -o DIR: also what is done, where images could not be read.")
+    bool, Option("--retry-failed", help="Of shards and -o DIR: also what has images or labels that could not be read.")
 ]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
 Verbose = Annotated[bool, Option("--verbose", "-v", help="More notes on what is done, and where the time went.")]

@@ -35,6 +35,7 @@ from latentcli.formats.regular_files import Files
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 MOST = 0.75  # the share of files whose size is taken, where it is one
 
+_SIZED = "`image_size` chooses another"
 _IN_GREY = "PIL.Image.open(file).convert('L').save(file)"
 _AT_ONCE = 64  # decoded images of a thread that may wait to be stored
 
@@ -84,8 +85,7 @@ def decode_all(
         return decoded
 
     content = [[*pair] for pair in zip(files, stamps, strict=bool(stamps))]
-    before = [] if shape is None else [(None, None), (None, shape[1])]  # what the training of a model asked for
-    alike = [repr((*each, rules, choice)) for each in before]
+    alike = [repr((*each, rules, choice)) for each in earlier_shapes(shape)]
     source = os.path.realpath(folder) if isinstance(folder, Path) else name
     asked = Asked(source, repr((shape, size, rules, choice)), content, name, alike)
     found, notes = (Nowhere() if few else cache).kept(asked, parse, build)
@@ -210,6 +210,16 @@ def _decoded(
     kept = [(image, piece.file) for piece in pieces for image in piece.names if image not in unreadable]
     done.files, done.sources = tuple(image for image, _ in kept), tuple(file for _, file in kept)
     return done
+
+
+def is_of_choice(note: str) -> bool:
+    """Whether a note tells how size or channels were chosen, which is of no use where a model has them."""
+    return note.endswith((_SIZED, _IN_GREY))
+
+
+def earlier_shapes(shape: Shape | None) -> list[tuple[Shape | None, int | None]]:
+    """The shapes and sizes that the training of a model of this shape may have asked for."""
+    return [] if shape is None else [(None, None), (None, shape[1])]
 
 
 def _begun(about: Mapping[str, Any]) -> tuple[int, int, str | None] | None:
@@ -343,8 +353,8 @@ def _size(
     others = "" if odd is None else f"{odd[0]} with {odd[1][0]}×{odd[1][1]}"
     if most >= MOST * (counts.total() + left) and sizing.in_range(height, width):
         told = f"{most} of {counts.total()} images have {height}×{width} pixels, and all are read in that size"
-        return height, width, None if odd is None else f"{told}, {others} too; `image_size` chooses another"
-    read = f"all are read as {SIZE_OF_MIXED}×{SIZE_OF_MIXED}; `image_size` chooses another"
+        return height, width, None if odd is None else f"{told}, {others} too; {_SIZED}"
+    read = f"all are read as {SIZE_OF_MIXED}×{SIZE_OF_MIXED}; {_SIZED}"
     if most >= MOST * (counts.total() + left):
         beyond = f"images have {height}×{width} pixels, and models take {SMALLEST} to {LARGEST} a side"
         return SIZE_OF_MIXED, SIZE_OF_MIXED, f"its {beyond}: {read}"

@@ -99,7 +99,7 @@ def main() -> None:
     if not Path("/proc/self/status").exists():
         parser.error("anonymous memory is measured by /proc, which Linux has")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as place:
-        folder = Path(place)
+        folder = Path(place).resolve()  # which commands run in
         data, labels = written(folder, arguments.images, arguments.of)
         named = [] if labels is None else ["--labels", str(labels)]
         size = arguments.images * SIDE * SIDE * 3 / 2**20
