@@ -19,7 +19,7 @@ from latentcli.models import FAMILIES
 
 PANELS = {
     "Learn from images": {"train", "train-cnn", "fit-gmm", "fit-graph", "fit-probe"},
-    "Use what was learnt": {"encode", "classify", "reconstruct", "export", "import"},
+    "Use what was learnt": {"encode", "classify", "suggest", "reconstruct", "export", "import"},
     "Make data": {"distort", "hybridize"},
     "Measure and compare": {"evaluate", "study"},
     "Look at files and settings": {"info", "settings", "cache", "plot"},
