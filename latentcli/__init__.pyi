@@ -22,6 +22,7 @@ from .experiments.latents import study_latents
 from .exports.exporting import export
 from .exports.importing import import_weights
 from .hybrids.hybridize import hybridize
+from .inference.checking import Findings, check
 from .inference.classification import Predictions, classify, classify_latents
 from .inference.encoding import encode
 from .inference.evaluation import evaluate, measure
@@ -36,6 +37,7 @@ from .training.train import train, train_cnn
 
 __all__ = [
     "DataError",
+    "Findings",
     "FitError",
     "GateError",
     "HybridDataset",
@@ -56,6 +58,7 @@ __all__ = [
     "VAETransformer",
     "augmented_copies",
     "cached",
+    "check",
     "classify",
     "classify_latents",
     "classify_latents_to",

@@ -124,7 +124,7 @@ def suggest(
         raise DataError("every image has a label: there is none to suggest", f"found {len(latents)} labels", remedy)
     some = free if len(free) <= MOST else np.sort(np.random.default_rng(seed).choice(free, MOST, replace=False))
     found = None if classifier is None else classify_latents(latents.take(some), classifier)
-    points = _points(latents, classifier)
+    points = points_of(latents, classifier)
     scale = standardisation(points)[1]
     scaled = points[some] / scale
     weights = np.ones(len(some)) if found is None else LEAST + (1 - LEAST) * uncertainty(found.probabilities)
@@ -144,8 +144,13 @@ def uncertainty(probabilities: np.ndarray) -> np.ndarray:
     return np.asarray(entr(probabilities).sum(axis=1) / max(np.log(probabilities.shape[1]), 1e-300))
 
 
-def _points(latents: Latents, classifier: LatentClassifier | None) -> np.ndarray:
-    """(N, D) what distances are measured between: what the classifier reads, or of codes their vectors."""
+def points_of(latents: Latents, classifier: LatentClassifier | None) -> np.ndarray:
+    """(N, D) floats that distances are measured between: what the classifier reads, or of codes their vectors.
+
+    Raises:
+        DataError: there are codes alone, or they are not finite.
+        UsageError: the latents do not hold the features that the classifier reads.
+    """
     points = features_of(latents, classifier.features if classifier is not None else None)
     if points.dtype.kind != "f":
         points = latents.flat
