@@ -287,6 +287,20 @@ def _replaces(path: Path, read: Path) -> bool:
     return (within and path.name.lower().endswith(image_suffixes())) or path.samefile(read)
 
 
+def check_report(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:
+    """``check_outputs`` for a report, whose name must end in .html; None is no report.
+
+    Raises:
+        UsageError: it ends otherwise, or is one of the inputs.
+        OutputError: it cannot be written.
+    """
+    from latentcli.pictures.reports import check_name
+
+    if path is not None:
+        check_name(path)
+        check_outputs(path, given=given)
+
+
 def check_picture(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:
     """``check_outputs`` for a picture, whose name must end in .png or .svg; None is no picture.
 
