@@ -60,7 +60,7 @@ color:#222;background:#fff;border:1px solid #888;overflow-wrap:anywhere}}
 .key{{display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;list-style:none;font-size:.85rem}}
 .key li{{display:flex;align-items:center;gap:.3rem;overflow-wrap:anywhere}}
 {_COLOURS}
-@media print{{body{{max-width:none;font-size:11pt}}.cell{{display:block}}figure,.gallery li,tr{{break-inside:avoid}}
+@media print{{body{{max-width:none;font-size:11pt}}.wrong{{display:block}}figure,.gallery li,tr{{break-inside:avoid}}
 nav{{display:none}}*{{print-color-adjust:exact;-webkit-print-color-adjust:exact}}}}
 """.strip()
 
@@ -211,7 +211,8 @@ class Page:
         for (row, column), (images, captions) in cells.items():
             title = f"{names[row]}, predicted as {names[column]}: {len(captions)} of {int(counts[row, column]):,}"
             shown = f'<h3 dir="auto">{text(title)}</h3>{_gallery(images, captions)}'
-            self._add(f'<div class="cell" id="cell-{row}-{column}">{shown}</div>')
+            kind = "right" if row == column else "wrong"  # mistakes are printed, what is right is not
+            self._add(f'<div class="cell {kind}" id="cell-{row}-{column}">{shown}</div>')
 
     def html(self) -> str:
         """The whole page."""
@@ -274,4 +275,4 @@ def _small(image: np.ndarray, alternative: str) -> str:
     kind = "jpeg" if photo else "png"
     picture.save(file, kind, **({"quality": 80} if photo else {"optimize": True}))
     source = base64.b64encode(file.getvalue()).decode()
-    return f'<img class="small" loading="lazy" src="data:image/{kind};base64,{source}" alt="{text(alternative)}">'
+    return f'<img class="small" src="data:image/{kind};base64,{source}" alt="{text(alternative)}">'

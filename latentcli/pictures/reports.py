@@ -27,6 +27,9 @@ MOST = 10_000
 ON_THE_PLANE, IN_A_CELL, IN_ALL_CELLS = 2_000, 24, 1_200
 """Images that a page shows at most, so that it stays within 15 MB."""
 
+IN_FULL_CELLS = 4
+"""Images of a cell of a confusion matrix where so many cells have some that each can show only a few."""
+
 WIDE = 30
 """Classes up to which the confusion matrix is a table; of more the most frequent confusions are listed."""
 
@@ -76,7 +79,7 @@ def report(
     Args:
         path: of the page, such as report.html.
         result: metrics by name, as commands print them; with ``confusion_matrix`` and ``classes`` of all images.
-        title: of the page; "" for that of the data.
+        title: of the page; "" for the last part of the data's name.
         model: that made the latents, or a classifier of pixels.
         images: that the result is of; of more than 10,000 so many are looked at, evenly drawn.
         latents: instead of images, of which nothing is shown then.
@@ -103,7 +106,7 @@ def report(
 
     path = Path(path)
     check_name(path)
-    named = title or (images.name if images is not None else "latentcli")
+    named = title or (Path(images.name).name if images is not None else "latentcli")
     page = Page(named, f"A report of latentcli {version('latentcli')}. It is one file and needs no network.")
     page.section("Results")
     page.facts({name: value for name, value in result.items() if name not in _APART})
@@ -254,10 +257,10 @@ def _confusions(page: "Page", shown: _Shown, found: "Predictions", result: Mappi
         pair = index.get(found.known.texts[row]), index.get(found.labels.texts[row])
         if None not in pair:
             cells.setdefault(pair, []).append(row)  # type: ignore[arg-type]
-    left, kept = IN_ALL_CELLS, {}
+    left, kept, most = IN_ALL_CELLS, {}, int(np.clip(IN_ALL_CELLS // max(1, len(cells)), IN_FULL_CELLS, IN_A_CELL))
     for pair in sorted(cells, key=lambda each: (each[0] == each[1], -counts[each], each)):
         surest = sorted(cells[pair], key=lambda row: (-found.confidences[row], row))
-        some = (surest[::-1] if pair[0] == pair[1] else surest)[: min(IN_A_CELL, left)]
+        some = (surest[::-1] if pair[0] == pair[1] else surest)[: min(most, left)]
         if shown.images is None or not some:
             break
         left -= len(some)
