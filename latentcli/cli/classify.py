@@ -77,7 +77,7 @@ def classify(
         if classifier is None and len(given) == 1 and holds_latents(Path(data)):
             reader = load_classifier(vae)
             latents = inputs.latents(data, None, device, reading, vae)
-            about: dict[str, Any] = {"latents": latents}
+            about: dict[str, Any] = {"latents": latents, "reject_below": reject_below}
             kept = pictures.shown(latents.labels) if figures or report else None
             found = streams.classify_latents_to(table, latents, reader, reject_below, kept)
         else:
@@ -85,7 +85,7 @@ def classify(
             reader = load_classifier(classifier, model) if classifier else None
             classification.check_reader(model, reader, reject_below)
             images = inputs.images(source, reading, target, **model.load_options)
-            about = {"images": images, "model": model}
+            about = {"images": images, "model": model, "reject_below": reject_below}
             kept = pictures.shown(images.labels) if figures or report else None
             found = streams.classify_to(
                 table, images, model, reader, reject_below=reject_below, kept=kept, progress=console.progress

@@ -69,7 +69,8 @@ def place(figures: Path | None, report: Path | None) -> Iterator[Path | None]:
 def report(
     path: str | Path, result: Mapping[str, Any], *, title: str = "", model: "TrainedModel | None" = None,
     images: ImageSet | None = None, latents: Latents | None = None, classifier: "LatentClassifier | None" = None,
-    drawn: Sequence[Path] = (), table: Sequence[Sequence[object]] = (), command: str = "",
+    reject_below: float | None = None, drawn: Sequence[Path] = (), table: Sequence[Sequence[object]] = (),
+    command: str = "",
 ) -> Path:  # fmt: skip
     """Write one HTML file that holds a result with its images: no script, and nothing from the network.
 
@@ -84,6 +85,7 @@ def report(
         images: that the result is of; of more than 10,000 so many are looked at, evenly drawn.
         latents: instead of images, of which nothing is shown then.
         classifier: of the latents.
+        reject_below: as of ``classify``, whose result it is.
         drawn: pictures as the other functions write them, by whose names they get their captions.
         table: rows of texts, the first of which is the header.
         command: as it was called.
@@ -112,7 +114,7 @@ def report(
     page.facts({name: value for name, value in result.items() if name not in _APART})
     if table:
         page.table([str(cell) for cell in table[0]], table[1:])
-    shown = _looked_at(model, images, latents, classifier)
+    shown = _looked_at(model, images, latents, classifier, reject_below)
     _plane(page, shown, model, latents)
     if shown.found is not None and shown.found.known.any:
         _confusions(page, shown, shown.found, result)
@@ -160,7 +162,7 @@ class _Shown(NamedTuple):
 
 def _looked_at(
     model: "TrainedModel | None", images: ImageSet | None, latents: Latents | None,
-    classifier: "LatentClassifier | None",
+    classifier: "LatentClassifier | None", reject_below: float | None,
 ) -> _Shown:  # fmt: skip
     """At most ``MOST`` of the images, or of the latents, and what is predicted of them."""
     from latentcli.inference.classification import classify, classify_latents
@@ -171,11 +173,11 @@ def _looked_at(
         rows = evenly(len(images), MOST)
         some = images.take(rows)
         reads = model is not None and (classifier is not None or model.family in PIXEL_CLASSIFIERS)
-        found = classify(some, model, classifier) if model is not None and reads else None
+        found = classify(some, model, classifier, reject_below=reject_below) if model is not None and reads else None
         return _Shown(rows, len(images), some, found, some.files)
     rows = evenly(len(latents), MOST) if latents is not None else np.empty(0, int)
     few = latents.take(rows) if latents is not None else None
-    found = None if few is None or classifier is None else classify_latents(few, classifier)
+    found = None if few is None or classifier is None else classify_latents(few, classifier, reject_below)
     return _Shown(rows, len(latents or ()), None, found, None if few is None else few.files)
 
 

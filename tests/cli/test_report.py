@@ -52,6 +52,20 @@ def test_the_confusion_matrix_shows_its_images(call, trained):
     assert len(re.findall(r'<a class="p ', page)) == len(truth)
 
 
+def test_rejected_images_are_in_no_cell_and_one_picture_makes_a_page_too(call, trained):
+    done = call(
+        "classify", trained.test, trained.vae, trained.gmm, "--reject-below", 0.5, "--json", "--report", "r.html"
+    )
+    page, matrix = Path("r.html").read_text(), np.array(done.json["confusion_matrix"])
+    assert done.json["rejected"] == len(re.findall(r"predicted: rejected \([\d.]+\)</span>", page)) > 0
+    for row, column in np.argwhere(matrix).tolist():
+        cell = page.partition(f'id="cell-{row}-{column}"')[2].partition("</ul>")[0]
+        assert cell.count("<img") == min(24, matrix[row, column])
+    Image.fromarray(np.load(trained.test)["data"][0]).save("one.png")
+    assert call("classify", "one.png", trained.vae, trained.gmm, "--report", "one.html").code == 0
+    assert "<figcaption>Images of each class" in Path("one.html").read_text()
+
+
 def test_python_writes_the_page_of_the_shell(call, trained):
     assert (
         call("evaluate", trained.test, trained.vae, trained.gmm, "--report", "shell.html", "--figures", "f").code == 0
