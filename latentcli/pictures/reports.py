@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from latentcli import __version__
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.latents import Latents
@@ -42,7 +43,7 @@ CAPTIONS = {
 }  # fmt: skip
 """Of pictures, by the beginning of their files' names."""
 
-_PACKAGES = ("latentcli", "numpy", "torch", "scikit-learn", "pillow")
+_PACKAGES = ("numpy", "torch", "scikit-learn", "pillow")
 _OF_TRAINING = ("data", "encoder", "imported", "seed", "versions", "settings")
 _APART = ("confusion_matrix", "classes")
 
@@ -109,7 +110,7 @@ def report(
     path = Path(path)
     check_name(path)
     named = title or (Path(images.name).name if images is not None else "latentcli")
-    page = Page(named, f"A report of latentcli {version('latentcli')}. It is one file and needs no network.")
+    page = Page(named, f"A report of latentcli {__version__}. It is one file and needs no network.")
     page.section("Results")
     page.facts({name: value for name, value in result.items() if name not in _APART})
     if table:
@@ -134,7 +135,7 @@ def report(
 
 def _run(model: "TrainedModel | None", classifier: "LatentClassifier | None", command: str) -> dict[str, Any]:
     """The call, versions, and how model and classifier came to be."""
-    facts: dict[str, Any] = {"command": command, "python": platform.python_version()}
+    facts: dict[str, Any] = {"command": command, "latentcli": __version__, "python": platform.python_version()}
     facts |= {name: version(name) for name in _PACKAGES}
     if model is not None:
         told = {name: value for name in _OF_TRAINING if (value := model.training.get(name)) not in (None, {}, "")}
