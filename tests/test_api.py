@@ -72,7 +72,8 @@ def test_types_are_shipped():
 
 
 SHELLS_OWN = {
-    "quiet", "verbose", "json", "fail_under", "output", "figures", "grid", "folder", "gmm", "quick", "settings",
+    "quiet", "verbose", "json", "fail_under", "output", "figures", "grid", "folder", "gmm", "quick", "report",
+    "settings",
 }  # fmt: skip
 """Options that say what is printed, which files are written and in which form settings are given."""
 
@@ -99,6 +100,8 @@ TWINS = {
     "fit-graph": (*READ, lc.fit_graph),
     "fit-probe": (*READ, lc.fit_probe),
     "classify": (*READ, lc.load_classifier, lc.classify, lc.classify_shards),
+    "suggest": (*READ, lc.load_classifier, lc.suggest),
+    "check": (*READ, lc.load_classifier, lc.check),
     "evaluate": (*READ, lc.load_classifier, lc.evaluate),
     "reconstruct": (*READ, lc.TrainedModel.reconstruct, lc.TrainedModel.decode),
     "hybridize": (*READ, lc.load_classifier, lc.hybridize),

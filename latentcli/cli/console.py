@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from latentcli.core.progress import Advance
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+
+    from latentcli.artifacts.tables import Tabular
 
 
 @dataclass
@@ -146,6 +149,11 @@ def progress(doing: str, total: int) -> Iterator[Advance]:
         yield lambda count: bar.advance(task, count)
 
 
+def called() -> str:
+    """The call, as the shell takes it."""
+    return shlex.join(["latentcli", *verbosity.line])
+
+
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 """Names of standard output as an output."""
 
@@ -238,7 +246,28 @@ def result(
         emit("\n".join(lines) + "\n")
 
 
-NOT_LISTED = ("confusion_matrix", "classes")
+def listing(metrics: Mapping[str, Any], found: "Tabular", target: Path | None, as_json: bool) -> None:
+    """The result of a command that makes a list: a table, or with ``--json`` in the object, under ``listed``.
+
+    Args:
+        metrics: the rest of the result.
+        found: the list.
+        target: the file to write; None: standard output.
+        as_json: whether one JSON object is asked for.
+    """
+    from latentcli.artifacts import write_table
+
+    if target is not None or not as_json:
+        with table(target) as where:
+            write_table(found, where)
+    names = [name.lower() for name in found.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*found.columns.values(), strict=True)]
+    written = [] if target is None else [target]
+    result({**metrics, LISTED: rows}, as_json=as_json, written=written, to_stderr=not written and not as_json)
+
+
+LISTED = "listed"
+NOT_LISTED = ("confusion_matrix", "classes", LISTED)
 MOST_CLASSES_SHOWN = 20
 
 

@@ -69,6 +69,7 @@ LabelsPerClass = Annotated[
 OutputOrStdout = Annotated[
     str, Option("-o", "--output", metavar="FILE.csv|.parquet|-", help="The table to write; - is stdout.")
 ]
+ListOrStdout = Annotated[str, Option("-o", "--output", metavar="FILE.csv|-", help="The list to write; - is stdout.")]
 StudyFolder = Annotated[Path, Option("-o", "--output", metavar="DIR", help="The folder of the study.")]
 DataRoot = Annotated[
     Path | None,
@@ -96,6 +97,9 @@ FailUnder = Annotated[
     Option(metavar="NAME=VALUE", help="Exit with 7 if this metric of the result is lower. Repeatable."),
 ]
 Figures = Annotated[Path | None, Option(metavar="DIR", help="Write pictures of the result there.")]
+Report = Annotated[
+    Path | None, Option(metavar="FILE.html", help="Write the result with its images as one page, for any browser.")
+]
 Epochs = Annotated[int | None, Option(help="Passes over the images. By default as many as they need.")]
 BatchSize = Annotated[
     int | None, Option(help="Images a step. By default an eighth of them, at most 256, or 64 of vqvae and fsq.")

@@ -55,6 +55,7 @@ def train(
     reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
     figures: options.Figures = None,
+    report: options.Report = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -82,6 +83,7 @@ def train(
         own_files.check_place(continue_from, own_files.MODEL)  # before it is taken for an input that is replaced
     read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
+    inputs.check_report(report, read)
     devices.start(device)
     begun = load_model(continue_from, device) if continue_from else None
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size, begun)
@@ -118,7 +120,7 @@ def train(
             f"nothing to resume: the run of {output} has ended; {' and '.join(map(str, left))} stay as they are"
         )
         mixture = load_mixture(gmm, trained) if gmm in left else None
-    if (named and mixture is None) or figures is not None:
+    if (named and mixture is None) or figures is not None or report is not None:
         latents = trained.encode(images, progress=console.progress)
     given = {
         "--val": val or (None if labelled is None else data), "--labels": reading.labels, "--classes": reading.classes,
@@ -143,9 +145,14 @@ def train(
         compared = comparison.compared(
             latents, val_latents, naming.labels, labels_per_class, settings["seed"], device, those
         )  # fmt: skip
-    if figures is not None and latents is not None:
-        written += pictures.of_training(figures, trained, images, latents, mixture)
-    state.unlink(missing_ok=True)
     judged = {f"compared_{name}": accuracy for name, accuracy in compared.items()}
     result = {"images": len(images), **training_progress.summary(trained), **judged}
+    with pictures.place(figures, report) as where:
+        drawn = pictures.of_training(where, trained, images, latents, mixture) if where and latents else []
+        if report is not None:
+            pictures.report(
+                report, result, model=trained, images=images, classifier=mixture, drawn=drawn, command=console.called()
+            )
+    written += [*(drawn if figures else []), *([report] if report else [])]
+    state.unlink(missing_ok=True)
     console.result(result, as_json=json, written=written)
