@@ -1,0 +1,605 @@
+"""What is explored, and what a person does with it: all that the page shows, without the page."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentcli.core.errors import LatentError, UsageError
+from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import UNLABELLED, composed
+from latentcli.core.latents import Latents
+from latentcli.core.progress import Progress, silent
+from latentcli.explore import between, drawing, plane, suggesting
+from latentcli.explore.fitting import Fitting, Guesses, Reading, changed, kind_of, of_pixels, wilson
+from latentcli.explore.jobs import Jobs
+from latentcli.explore.labelling import Labelling
+from latentcli.formats.atomic import atomic_write
+from latentcli.formats.csv_text import as_csv
+
+if TYPE_CHECKING:
+    from latentcli.models.trained import TrainedModel
+
+COLOURINGS = {
+    "class": "class: the label, or else the prediction",
+    "label": "label: grey where there is none",
+    "probability": "probability of the likeliest class",
+    "error": "error: where prediction and label differ",
+    "typicality": "typicality: how like the others",
+}
+VIEWS = {
+    "selection": "Selected, least certain first", "near": "Nearest to this image", "between": "Between two images",
+    "trouble": "Trouble",
+}  # fmt: skip
+
+SUGGESTED, MOST_TROUBLE, NEAREST = 12, 120, 36
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What is explored.
+
+    Attributes:
+        images: of the model's shape, N.
+        model: of latents.
+        latents: of the images, with what the classifier reads.
+        fitting: of the classifier; None where it is one of pixels.
+        reading: of the classifier that was given; None where none was.
+    """
+
+    images: ImageSet
+    model: "TrainedModel"
+    latents: Latents
+    fitting: Fitting | None
+    reading: Reading | None = None
+
+
+def material(
+    images: ImageSet, model: "TrainedModel", classifier: Any = None, kind: str = "graph", *,
+    seed: int = 0, progress: Progress = silent,
+) -> Material:  # fmt: skip
+    """Images encoded, classified and made ready to be labelled.
+
+    Args:
+        images: of the model's shape.
+        model: of latents.
+        classifier: fitted to these latents, or a ``TrainedModel`` that is a classifier of pixels; None: there is none
+            yet, and one of this ``kind`` is fitted as soon as two classes have labels.
+        kind: "mixture", "graph" or a probe's, where no classifier is given.
+        seed: of all draws.
+        progress: told about the images.
+
+    Raises:
+        DataError, ModelFileError: as of ``classify``.
+    """
+    from latentcli.inference.classification import check_reader
+    from latentcli.models.trained import TrainedModel
+
+    if isinstance(classifier, TrainedModel):
+        found = of_pixels(classifier.probabilities(images, progress), classifier.class_names)
+        return Material(images, model, model.encode(images, progress=progress), None, found)
+    features = None
+    if classifier is not None:
+        check_reader(model, classifier)
+        kind, features = kind_of(classifier), classifier.features
+    latents = model.encode(images, progress=progress)
+    if features is not None and features not in latents._names:
+        more = model.encode(images, features, progress)
+        latents = Latents({**latents.arrays, **more.arrays}, latents.checkpoint, latents.labels, latents.files,
+                          {**latents.shapes, **more.shapes})  # fmt: skip
+    fitting = Fitting(latents, kind, features, seed)
+    reading = None if classifier is None else fitting.read(classifier)
+    fitting.prepare(progress)
+    return Material(images, model, latents, fitting, reading)
+
+
+@dataclass
+class Between:
+    """A path from one image to another, or a point of the plane: what is decoded now.
+
+    Attributes:
+        points: (n, D) latents.
+        images: (n, C, H, W) uint8 of them.
+        soft: (n, K) soft labels; None without a classifier.
+        ends: rows of the images at both ends, of a path.
+    """
+
+    points: np.ndarray
+    images: np.ndarray
+    soft: np.ndarray | None
+    ends: tuple[int, int] | None = None
+
+
+class Exploration:
+    """A person at work on the latent space of images: what is selected, labelled, fitted and shown.
+
+    All methods are called on one thread; work that takes longer goes on beside it, and ``poll`` takes what it found.
+
+    Args:
+        of: what is explored.
+        labelling: of its images.
+        output: the classifier's file.
+        seed: of all draws.
+
+    Attributes:
+        version: a number that is larger after each change of anything that is shown.
+        told: messages for the person, the latest last: each whether it is of trouble, and its text.
+        current: row of the image that is looked at.
+        selected: (N,) bool; ``excluded``: those of them that were taken out again, one by one.
+        colouring, view, plane_kind: names of what is shown.
+    """
+
+    def __init__(self, of: Material, labelling: Labelling, output: Path, seed: int = 0) -> None:
+        self.images, self.model, self.latents, self.fitting = of.images, of.model, of.latents, of.fitting
+        self.points = of.latents.points
+        self.labelling, self.output, self.seed = labelling, output, seed
+        self.reading, self.guesses, self.jobs = of.reading, Guesses(), Jobs()
+        self.version, self.current, self.view = 0, 0, "selection"
+        self.told: list[tuple[bool, str]] = []
+        self.selected, self.excluded = np.zeros(len(of.images), bool), np.zeros(len(of.images), bool)
+        self.colouring = "class"
+        self.between: Between | None = None
+        self.ends: list[int] = []
+        self.suggestions = np.empty(0, np.int64)
+        self.findings: list[suggesting.Finding] = []
+        self.following = False
+        self._fitted_labels = -1 if labelling.labels.any else labelling.version
+        self._saved: Reading | None = of.reading
+        self.planes = plane.kinds_for(of.latents.flat.shape[1])
+        self.plane_kind = next(iter(self.planes))
+        self.plane = plane.make(self.plane_kind, of.latents.flat)
+        self.painter = drawing.Painter(self.plane.points)
+        for note in (*of.images.notes, *labelling.notes):
+            self.tell(note)
+        labelling.notes.clear()
+        self._suggest()
+        if self._can_fit and self.reading is None:
+            self.fit()
+
+    # What there is.
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes: those of the labels, in an order that never changes."""
+        return self.labelling.names
+
+    def file(self, row: int) -> str:
+        """What an image is called: its file, or its number."""
+        return f"image {row}" if self.images.files is None else self.images.files[row]
+
+    def label(self, row: int) -> str:
+        """The label of an image; "" for none."""
+        code = int(self.labelling.codes[row])
+        return "" if code == UNLABELLED else self.names[code]
+
+    def probabilities(self, row: int) -> list[tuple[str, float]]:
+        """Classes of an image and their probabilities, the likeliest first."""
+        if self.reading is None:
+            return []
+        values = self.reading.probabilities[row]
+        return [(self.reading.names[code], float(values[code])) for code in np.argsort(-values, kind="stable")]
+
+    def reconstruction(self, row: int) -> np.ndarray:
+        """(C, H, W) uint8: what the model makes of an image."""
+        found = self.model.reconstruct(self.images.images[row : row + 1])
+        return np.asarray(np.round(found[0] * 255), np.uint8)
+
+    def colour(self, code: int) -> drawing.Colour:
+        """Of a class."""
+        return _palette(code + 1)[code]
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(n,) rows of the images that a label is given to: the selected ones, or else the one looked at."""
+        rows = np.flatnonzero(self.selected & ~self.excluded)
+        return rows if self.selected.any() else np.array([self.current])
+
+    @property
+    def accuracy(self) -> tuple[int, int, float, float]:
+        """Of the latest labels given how many the classifier had said before, how many they are, and the interval."""
+        right, count = self.guesses.counts
+        return right, count, *wilson(right, count)
+
+    @property
+    def _can_fit(self) -> bool:
+        return self.fitting is not None and len(self.labelling.labels.occurring) > 1
+
+    def tell(self, text: str, trouble: bool = False) -> None:
+        """A message for the person."""
+        self.told = [*self.told[-19:], (trouble, text)]
+        self.version += 1
+
+    def refuse(self, error: Exception) -> None:
+        """The message of an error that a person can do something about; others are raised."""
+        if not isinstance(error, LatentError):
+            raise error
+        self.tell(" · ".join(part for part in (error.problem, error.found, error.remedy) if part), trouble=True)
+
+    # Looking and choosing.
+
+    def look_at(self, row: int) -> None:
+        """Look at an image."""
+        if row != self.current:
+            self.current = row
+            self.version += 1
+
+    def select(self, rows: np.ndarray, more: bool = False) -> None:
+        """Select these images, and no others, or ``more``; the view shows them, least certain first."""
+        if not more:
+            self.selected = np.zeros(len(self), bool)
+            self.excluded = np.zeros(len(self), bool)
+        else:
+            self.selected = self.selected.copy()
+        self.selected[rows] = True
+        self.view, self.following = "selection", False
+        if len(rows):
+            self.current = int(self._by_uncertainty(np.asarray(rows))[0])
+        self.version += 1
+
+    def toggle(self, row: int) -> None:
+        """Take a selected image out, or in again; select one that is not."""
+        self.selected = self.selected.copy()
+        self.excluded = self.excluded.copy()
+        if not self.selected[row]:
+            self.selected[row] = True
+        else:
+            self.excluded[row] = not self.excluded[row]
+        self.current = row
+        self.version += 1
+
+    def gallery(self) -> np.ndarray:
+        """(n,) rows of the images that the view shows, in its order."""
+        match self.view:
+            case "near":
+                return self.nearest(self.current)
+            case "trouble":
+                return np.array([each.row for each in self.findings], np.int64)
+            case "between":
+                return np.empty(0, np.int64)
+        return self._by_uncertainty(np.flatnonzero(self.selected))
+
+    def look_through(self, view: str) -> None:
+        """Show one of ``VIEWS``."""
+        self.view = view
+        if view == "trouble":
+            self.findings = suggesting.trouble(
+                self.latents.flat, self.reading, self.labelling.labels, MOST_TROUBLE
+            )  # fmt: skip
+        self.version += 1
+
+    def _by_uncertainty(self, rows: np.ndarray) -> np.ndarray:
+        if self.reading is None:
+            return rows
+        return rows[np.argsort(-self.reading.uncertainty[rows], kind="stable")]
+
+    def nearest(self, row: int, count: int = NEAREST) -> np.ndarray:
+        """(count,) rows of the images whose latents are nearest to that of an image, itself first."""
+        points = self.latents.flat
+        squares = np.empty(len(points), np.float32)
+        for start in range(0, len(points), 65_536):
+            apart = points[start : start + 65_536] - points[row]
+            squares[start : start + 65_536] = np.einsum("nd,nd->n", apart, apart)
+        squares[row] = -1
+        rows = np.argpartition(squares, min(count, len(points)) - 1)[:count]
+        return rows[np.argsort(squares[rows], kind="stable")]
+
+    def next_suggestion(self) -> None:
+        """Select the image whose label would help most, and go on with the next one after its label."""
+        left = self.suggestions[self.labelling.codes[self.suggestions] == UNLABELLED]
+        left = left[left != self.current] if len(left) > 1 else left
+        if not len(left):
+            self.tell("every image has a label")
+            return
+        self.select(left[:1])
+        self.following = True
+
+    # Labels, and the classifier of them.
+
+    def give(self, name: str | None) -> None:
+        """Label what is selected; None takes the labels away."""
+        self._label(lambda: self.labelling.give(self.targets, name), note=name is not None)
+        if self.following:
+            self.next_suggestion()
+
+    def add_class(self, name: str) -> None:
+        """A new class."""
+        try:
+            self.labelling.add_class(name)
+        except LatentError as error:
+            self.refuse(error)
+        self.version += 1
+
+    def undo(self) -> None:
+        self._label(self.labelling.undo)
+
+    def redo(self) -> None:
+        self._label(self.labelling.redo)
+
+    def _label(self, do: Callable[[], Any], note: bool = False) -> None:
+        reading, rows, before = self.reading, self.targets, self.labelling.codes
+        try:
+            change = do()
+        except LatentError as error:
+            self.refuse(error)
+            return
+        for told in self.labelling.notes:
+            self.tell(told, trouble=True)
+        self.labelling.notes.clear()
+        if change is None:
+            self.version += 1
+            return
+        if note and reading is not None:
+            first = rows[(before[rows] == UNLABELLED) & (self.labelling.codes[rows] != UNLABELLED)]
+            given = self.labelling.labels.texts[first] if len(first) else np.empty(0, str)
+            said = np.array([*map(composed, reading.names)])[reading.codes[first]]
+            if len(first) and given[0] in reading.names:  # of a class that it does not know yet it could not be right
+                self.guesses.note(first, said == given)
+        self.guesses.forget(np.flatnonzero(self.labelling.codes == UNLABELLED) if change.after.min() < 0 else rows[:0])
+        self.tell(change.told)
+        if self.labelling.unwritten is not None:
+            self.tell(f"not written: {self.labelling.unwritten}; the next label tries again", trouble=True)
+        self._suggest()
+        self.fit()
+
+    def fit(self, whole: bool = False) -> None:
+        """Fit the classifier again: to the core, or to all images."""
+        fitting, labels, version = self.fitting, self.labelling.labels, self.labelling.version
+        if fitting is None:
+            if whole:
+                self.tell("a classifier of pixels is trained by: latentcli train-cnn DATA --labels labels.csv")
+            return
+        if len(labels.occurring) < 2:
+            if whole:
+                self.tell("a classifier needs labels of two classes or more", trouble=True)
+            return
+        began = time.monotonic()
+
+        def fitted() -> Reading:
+            return fitting.whole(labels) if whole else fitting.quick(labels)
+
+        def apply(reading: Reading) -> None:
+            count = changed(self.reading, reading)
+            self.reading, self._fitted_labels = reading, version
+            right, seen, low, high = self.accuracy
+            estimate = f"; it had said {right} of your last {seen} labels before: {right / seen:.2f} " * bool(seen)
+            estimate = f"{estimate}({low:.2f} to {high:.2f})" if seen else ""
+            how = "to all images " if whole else ""
+            self.tell(f"fitted {how}in {time.monotonic() - began:.1f} s: {count:,} images changed class{estimate}")
+            self._suggest()
+
+        self.jobs.submit("fitting to all images" if whole else "fitting", fitted, apply, self.refuse)
+
+    def _suggest(self) -> None:
+        self.suggestions = suggesting.suggested(
+            self.latents.flat, self.reading, self.labelling.labels, SUGGESTED, self.seed
+        )  # fmt: skip
+        self.version += 1
+
+    # The plane.
+
+    def colours(self) -> tuple[np.ndarray, np.ndarray, list[tuple[str, int]]]:
+        """Of each image (N,) which colour it has, the colours (K,) packed, and what they mean, for a legend."""
+        codes, count = self.labelling.codes, len(self.names)
+        palette = [*_palette(count), drawing.NONE]
+        named = [(name, code) for code, name in enumerate(self.names)]
+        match self.colouring:
+            case "probability" | "typicality":
+                values = None if self.reading is None else self.reading.typicality
+                if self.colouring == "probability" and self.reading is not None:
+                    values = self.reading.probabilities.max(axis=1)
+                if values is None:
+                    return np.zeros(len(self), np.int16), drawing.packed([drawing.NONE]), [("not known", 0)]
+                index = (np.clip(values, 0, 1) * (drawing.STEPS - 1)).astype(np.int16)
+                return index, drawing.SCALE, [("0", 0), ("½", drawing.STEPS // 2), ("1", drawing.STEPS - 1)]
+            case "error":
+                index = np.full(len(self), 2, np.int16)
+                if self.reading is not None:
+                    known = codes != UNLABELLED
+                    index[known] = self._predicted()[known] != codes[known]
+                colours = drawing.packed([drawing.RIGHT, drawing.WRONG, drawing.NONE])
+                return index, colours, [("right", 0), ("wrong", 1), ("no label", 2)]
+            case "label":
+                return codes % (count + 1), drawing.packed(palette), [*named, ("no label", count)]
+        shown = np.where(codes == UNLABELLED, self._predicted(), codes)
+        return shown % (count + 1), drawing.packed(palette), [*named, ("no class", count)]
+
+    def _predicted(self) -> np.ndarray:
+        """(N,) codes, in ``names``, of the likeliest classes; ``UNLABELLED`` without a classifier."""
+        if self.reading is None:
+            return np.full(len(self), UNLABELLED)
+        place = {name: code for code, name in enumerate(self.names)}
+        codes = np.array([place.get(composed(name), UNLABELLED) for name in self.reading.names])
+        return codes[self.reading.codes]
+
+    def picture(
+        self, x: tuple[float, float], y: tuple[float, float], size: tuple[int, int]
+    ) -> np.ndarray:  # fmt: skip
+        """(height, width) uint32: the plane within these ranges, the lowest row first."""
+        index, colours, _ = self.colours()
+        shown = self.selected & ~self.excluded if self.selected.any() else None
+        marked = np.flatnonzero(self.labelling.codes != UNLABELLED)
+        few = marked if len(marked) < min(5_000, len(self) // 2) else None
+        return self.painter.draw(index, colours, x, y, size, shown, few)
+
+    def choose_plane(self, kind: str) -> None:
+        """Show another plane."""
+        labels, flat = self._predicted(), self.latents.flat
+        codes = np.where(self.labelling.codes == UNLABELLED, labels, self.labelling.codes)
+        kept = self.labelling.path.with_name(f"{self.labelling.path.stem}.tsne.npz")
+
+        def apply(found: plane.Plane) -> None:
+            self.plane, self.plane_kind = found, kind
+            self.painter = drawing.Painter(found.points)
+            self.version += 1
+
+        def refuse(error: Exception) -> None:
+            self.refuse(error)  # the choice goes back to what is shown
+
+        if kind == "tsne":
+            self.tell("t-SNE is computed once, and kept: this may take a minute or two")
+        work: Callable[[], plane.Plane] = lambda: plane.make(kind, flat, codes, kept=kept, seed=self.seed)  # noqa: E731
+        self.jobs.submit("laying out the plane", work, apply, refuse)
+
+    def ellipses(self) -> list[tuple[np.ndarray, int]]:
+        """Outlines (64, 2) of a mixture's components on the plane, each with the code of its class in ``names``."""
+        from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+
+        mixture = None if self.reading is None else self.reading.classifier
+        if not isinstance(mixture, GaussianMixtureClassifier) or self.plane.directions is None:
+            return []
+        means, covariances = mixture.means_, mixture.full_covariances()
+        if mixture.projection_ is not None:
+            directions = mixture.projection_.directions
+            means, covariances = mixture.inverse_transform(means), directions.T @ covariances @ directions
+        place = {name: code for code, name in enumerate(self.names)}
+        classes = [place.get(composed(str(name)), UNLABELLED) for name in mixture.classes_]
+        outlines = self.plane.ellipses(means, covariances)
+        return [(outline, classes[code]) for outline, code in zip(outlines, mixture.component_labels_, strict=True)]
+
+    # Between the images.
+
+    def decode(self, x: float, y: float) -> None:
+        """Decode what lies at a point of the plane."""
+        self._show(self.plane.latent_at(x, y, self.points)[None])
+
+    def mark_end(self) -> None:
+        """The image looked at is an end of a path; the second one decodes it."""
+        self.ends = [*self.ends[-1:], self.current] if self.ends[-1:] != [self.current] else self.ends
+        if len(self.ends) == 2:
+            first, last = self.ends
+            self._show(between.path(self.points[first], self.points[last]), (first, last))
+        else:
+            self.tell(f"a path begins at {self.file(self.current)}: choose its other end")
+        self.version += 1
+
+    def _show(self, points: np.ndarray, ends: tuple[int, int] | None = None) -> None:
+        valid, images = between.decoded(self.model, points)
+        reader = None if self.reading is None else self.reading.classifier
+        self.between = Between(valid, images, between.soft_labels(self.model, reader, valid), ends)
+        self.view = "between"
+        self.version += 1
+
+    def keep(self, which: np.ndarray | None = None) -> None:
+        """Add what is decoded now, or ``which`` of its images, to ``hybrids.npz``."""
+        shown, path = self.between, self.output.with_name("hybrids.npz")
+        try:
+            if shown is None or shown.soft is None or self.reading is None:
+                raise UsageError("there is no hybrid to keep", "decode one, and label images of two classes first")
+            rows = np.arange(len(shown.images)) if which is None else which
+            if which is None and shown.ends is not None:
+                rows = rows[1:-1]  # the ends are images
+            count = between.keep(
+                path, shown.images[rows], shown.soft[rows], self.reading.names, shown.points[rows]
+            )  # fmt: skip
+        except LatentError as error:
+            self.refuse(error)
+            return
+        self.tell(f"{path} holds {count:,} hybrids")
+
+    # Time, and the end.
+
+    def poll(self) -> None:
+        """Take what other programs and finished work have changed."""
+        self.jobs.poll()
+        told = self.labelling.synchronise()
+        if told is not None:
+            self.tell(told, trouble=True)
+            self._suggest()
+            self.fit()
+
+    def save(self) -> None:
+        """Write the classifier, fitted to all images, the plane as a picture, and the selection as a list of files."""
+        labels, fitting, reading = self.labelling.labels, self.fitting, self.reading
+        picture, selection = self._whole_picture(), [self.file(row) for row in self.targets]
+        folder, version = self.output.parent, self.labelling.version
+
+        def saved() -> tuple[list[Path], Reading | None]:
+            found, written = reading, []
+            if self._is_new(reading) and fitting is not None:
+                found = fitting.whole(labels)
+                self._write_classifier(found)
+                written.append(self.output)
+            written.append(_write_picture(folder / "plane.png", picture))
+            if self.selected.any():
+                rows = [["File"], *([file] for file in selection)]
+                with atomic_write(folder / "selection.csv") as file:
+                    file.write(as_csv(rows).encode("utf-8", "backslashreplace"))
+                written.append(folder / "selection.csv")
+            return written, found
+
+        def apply(result: tuple[list[Path], Reading | None]) -> None:
+            written, found = result
+            if found is not None and found is not reading:
+                self.reading, self._saved, self._fitted_labels = found, found, version
+            elif self.output in written:
+                self._saved = found
+            self.tell(f"saved: {', '.join(map(str, [self.labelling.path, *written]))}")
+
+        try:
+            self.labelling.save()
+        except LatentError as error:
+            self.refuse(error)
+        self.jobs.submit("saving", saved, apply, self.refuse)
+
+    def _is_new(self, reading: Reading | None) -> bool:
+        """Whether there are labels that the classifier's file does not know."""
+        known = len(self.labelling.labels.occurring) > 1 and self.fitting is not None
+        return known and (self._saved is None or self._fitted_labels != self.labelling.version
+                          or reading is not self._saved)  # fmt: skip
+
+    def _write_classifier(self, reading: Reading) -> None:
+        from latentcli.artifacts.models import save_classifier
+
+        if reading.classifier is not None:
+            save_classifier(reading.classifier, self.output)
+
+    def finish(self) -> list[Path]:
+        """The end: labels and classifier are in their files; which of these were written now.
+
+        Raises:
+            OutputError: one cannot be written.
+            DataError, FitError: the classifier cannot be fitted to all images.
+        """
+        self.jobs.close()
+        written = []
+        if self.labelling.unwritten is not None:
+            self.labelling.save()
+            written.append(self.labelling.path)
+        if self._is_new(self.reading) and self.fitting is not None:
+            found = self.fitting.whole(self.labelling.labels)
+            self._write_classifier(found)
+            self._saved = self.reading = found
+            written.append(self.output)
+        return written
+
+    def _whole_picture(self) -> np.ndarray:
+        x, y = drawing.limits(self.plane.points)
+        return self.picture(x, y, (1200, 1000))
+
+
+def _palette(count: int) -> list[drawing.Colour]:
+    """Colours of so many classes; after the tenth they repeat."""
+    from latentcli.figures.style import PALETTE
+
+    found: list[drawing.Colour] = []
+    for code in range(count):
+        text = PALETTE[code % len(PALETTE)]
+        found.append((int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)))
+    return found
+
+
+def _write_picture(path: Path, picture: np.ndarray) -> Path:
+    """A picture of the plane, its lowest row first, on white, as a PNG file."""
+    from PIL import Image
+
+    pixels = np.ascontiguousarray(picture[::-1]).view(np.uint8).reshape(*picture.shape, 4)
+    shown = np.where(pixels[..., 3:] > 0, pixels[..., :3], 255).astype(np.uint8)
+    with atomic_write(path) as file:
+        Image.fromarray(shown).save(file, "png")
+    return path

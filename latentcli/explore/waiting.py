@@ -1,0 +1,77 @@
+"""A window of the page before there is anything to see: what is being done."""
+
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from bokeh import layouts
+from bokeh.document import Document
+from bokeh.models.css import InlineStyleSheet
+from bokeh.models.widgets.markups import Div
+
+from latentcli.core.errors import printable
+
+if TYPE_CHECKING:
+    from latentcli.explore.page import Page
+    from latentcli.explore.serving import Preparation
+
+PERIOD = 60
+"""Milliseconds from one look at what has changed to the next."""
+
+_STYLE = """
+:host { font: 13px/1.4 system-ui, sans-serif; color: #222; }
+.bad { color: #a01; } .muted { color: #666; }
+img { image-rendering: pixelated; border: 1px solid #ccc; margin-right: 6px; }
+.bar { display: inline-block; height: 9px; background: #0072B2; vertical-align: middle; margin-right: 4px; }
+.file { overflow-wrap: anywhere; } .line { margin: 2px 0; overflow-wrap: anywhere; }
+table { border-collapse: collapse; } td { padding: 0 6px 0 0; }
+"""
+
+
+def show(document: Document, state: "Preparation") -> None:
+    """Build the document of a window."""
+    Window(document, state)
+
+
+class Window:
+    """One window: it says what is being done, and then becomes a ``Page``."""
+
+    def __init__(self, document: Document, state: "Preparation") -> None:
+        self.document, self.state = document, state
+        self.page: Page | None = None
+        document.title = "latentcli explore"
+        self.waiting = html_of("waiting", "starting …")
+        self.root = layouts.column(self.waiting, sizing_mode="stretch_both", name="root")
+        document.add_root(self.root)
+        document.add_periodic_callback(self.tick, PERIOD)
+
+    def tick(self) -> None:
+        """Look at what has changed."""
+        state = self.state
+        if self.page is not None:
+            self.page.tick()
+        elif state.exploration is not None:
+            from latentcli.explore.page import Page
+
+            self.page = Page(self.document, self.root, state.exploration)
+        elif state.error is not None:
+            put(self.waiting, text=f"<p class=bad>{text_of(state.error)}</p>")
+        else:
+            count = f" {state.done:,} of {state.total:,}" if state.total else ""
+            put(self.waiting, text=f"<p>{text_of(state.doing)}{count} …</p>")
+
+
+def html_of(name: str, text: str = "", **more: Any) -> Div:
+    """HTML, in which TeX between dollar signs is text, too."""
+    return Div(text=text, name=name, disable_math=True, stylesheets=[InlineStyleSheet(css=_STYLE)], **more)
+
+
+def text_of(value: object) -> str:
+    """A text of a user, as HTML that shows it: one line, unprintable characters escaped."""
+    return f"<bdi>{escape(printable(str(value)))}</bdi>"
+
+
+def put(model: Any, **values: Any) -> None:
+    """Set what is not so already: nothing else crosses the wire."""
+    for name, value in values.items():
+        if getattr(model, name) != value:
+            setattr(model, name, value)
