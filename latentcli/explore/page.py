@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from bokeh import layouts
 from bokeh.document import Document
-from bokeh.events import DocumentReady, DoubleTap, MouseLeave, MouseMove, Pan, PanEnd, PanStart, SelectionGeometry, Tap
-from bokeh.models.callbacks import CustomJS
+from bokeh.events import MouseLeave, MouseMove, Pan, PanEnd, PanStart, SelectionGeometry, Tap
 from bokeh.models.css import InlineStyleSheet
 from bokeh.models.ranges import Range1d
 from bokeh.models.sources import ColumnDataSource
@@ -43,21 +42,6 @@ KEYS = (
     "nearest · a select its class · Esc select none · e end of a path · d decode here · k keep · + − zoom · b whole "
     "plane · f fit to all · s save"
 )
-
-_LISTEN = """
-if (window.exploring) return
-window.exploring = true
-let pressed = 0
-document.addEventListener("keydown", (event) => {
-  const on = event.composedPath()[0]
-  const name = on.tagName
-  if (name == "TEXTAREA" || name == "SELECT" || (name == "INPUT" && on.type != "radio")) return
-  if (event.altKey || event.metaKey || (event.ctrlKey && event.key != "z" && event.key != "y")) return
-  if (name == "BUTTON" && (event.key == " " || event.key == "Enter")) return
-  if (/^(Arrow|Page| )/.test(event.key) || event.ctrlKey) event.preventDefault()
-  keys.value = `${pressed++} ${event.ctrlKey ? "Ctrl" : ""}${event.key}`
-})
-"""
 
 
 class Page:
@@ -110,12 +94,7 @@ class Page:
         )
         main = layouts.column(bar, self.plot, self.next_title, self.next, self._gallery_bar(), self.gallery,
                       sizing_mode="stretch_both")  # fmt: skip
-        self.keys = TextInput(name="keys", visible=False)
-        self.keys.on_change("value", lambda _, __, value: self._press(value.partition(" ")[2]))
-        self.root.children = [layouts.row(main, self.side, sizing_mode="stretch_both"), self.keys]
-        self.document.js_on_event(DocumentReady, CustomJS(args={"keys": self.keys}, code=_LISTEN))
-        listen = CustomJS(args={"keys": self.keys}, code=_LISTEN)
-        self.root.js_on_change("children", listen)  # the document was ready before
+        self.root.children = [layouts.row(main, self.side, sizing_mode="stretch_both"), *self.root.children[1:]]
 
     def _build_plane(self, explored: Exploration) -> None:
         self.x_range, self.y_range = map(_range, drawing.limits(explored.plane.points))
@@ -171,7 +150,6 @@ class Page:
         self.next.on_event(Tap, lambda event: self._on_tile(event, "next"))
         self.gallery, self.gallery_source = _mosaic("gallery", ROWS)
         self.gallery.on_event(Tap, lambda event: self._on_tile(event, "gallery"))
-        self.gallery.on_event(DoubleTap, lambda event: None)
 
     def _gallery_bar(self) -> Any:
         self.views = RadioButtonGroup(labels=[*VIEWS.values()], active=0, name="views")
@@ -326,7 +304,7 @@ class Page:
         act()
         self._draw()
 
-    def _press(self, key: str) -> None:
+    def press(self, key: str) -> None:
         """What a key does; see ``KEYS``."""
         explored = self.explored
         if key.isdigit() and len(key) == 1:
@@ -527,6 +505,7 @@ def _mosaic(name: str, rows: int) -> tuple[Any, ColumnDataSource]:
     shown = figure(
         width=COLUMNS * TILE, height=rows * TILE, x_range=_range((0, COLUMNS)), y_range=_range((0, rows)),
         tools=[], toolbar_location=None, name=name, min_border=0, outline_line_color=None,
+        frame_align=False,
     )  # fmt: skip
     shown.axis.visible = shown.grid.visible = False
     source = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)]}, name=f"{name} pixels")

@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from bokeh import layouts
 from bokeh.document import Document
+from bokeh.events import DocumentReady
+from bokeh.models.callbacks import CustomJS
 from bokeh.models.css import InlineStyleSheet
+from bokeh.models.widgets.inputs import TextInput
 from bokeh.models.widgets.markups import Div
 
 from latentcli.core.errors import printable
@@ -16,6 +19,22 @@ if TYPE_CHECKING:
 
 PERIOD = 60
 """Milliseconds from one look at what has changed to the next."""
+
+_LISTEN = """
+if (window.exploring) return
+window.exploring = true
+let pressed = 0
+document.addEventListener("keydown", (event) => {
+  const on = event.composedPath()[0]
+  const name = on.tagName
+  if (name == "TEXTAREA" || name == "SELECT" || (name == "INPUT" && on.type != "radio")) return
+  if (event.altKey || event.metaKey || (event.ctrlKey && event.key != "z" && event.key != "y")) return
+  if (name == "BUTTON" && (event.key == " " || event.key == "Enter")) return
+  if (/^(Arrow|Page| )/.test(event.key) || event.ctrlKey) event.preventDefault()
+  keys.value = `${pressed++} ${event.ctrlKey ? "Ctrl" : ""}${event.key}`
+})
+"""
+"""Tells ``keys`` which key was pressed, unless it was in a field of text."""
 
 _STYLE = """
 :host { font: 13px/1.4 system-ui, sans-serif; color: #222; }
@@ -40,9 +59,17 @@ class Window:
         self.page: Page | None = None
         document.title = "latentcli explore"
         self.waiting = html_of("waiting", "starting …")
-        self.root = layouts.column(self.waiting, sizing_mode="stretch_both", name="root")
+        self.keys = TextInput(name="keys", visible=False)
+        self.keys.on_change("value", lambda _, __, value: self.press(value.partition(" ")[2]))
+        document.js_on_event(DocumentReady, CustomJS(args={"keys": self.keys}, code=_LISTEN))
+        self.root = layouts.column(self.waiting, self.keys, sizing_mode="stretch_both", name="root")
         document.add_root(self.root)
         document.add_periodic_callback(self.tick, PERIOD)
+
+    def press(self, key: str) -> None:
+        """A key was pressed."""
+        if self.page is not None:
+            self.page.press(key)
 
     def tick(self) -> None:
         """Look at what has changed."""
