@@ -367,8 +367,10 @@ class Exploration:
             count = changed(self.reading, reading)
             self.reading, self._fitted_labels = reading, version
             right, seen, low, high = self.accuracy
-            estimate = f"; it had said {right} of your last {seen} labels before: {right / seen:.2f} " * bool(seen)
-            estimate = f"{estimate}({low:.2f} to {high:.2f})" if seen else ""
+            estimate = ""
+            if seen:
+                estimate = f"; it had said {right} of your last {seen} labels before: {right / seen:.2f}"
+                estimate += f" ({low:.2f} to {high:.2f})"
             how = "to all images " if whole else ""
             self.tell(f"fitted {how}in {time.monotonic() - began:.1f} s: {count:,} images changed class{estimate}")
             self._suggest()

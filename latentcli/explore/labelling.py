@@ -131,7 +131,8 @@ class Labelling:
         rows = np.unique(np.asarray(rows, np.int64))
         if len(rows) and not 0 <= rows[0] <= rows[-1] < len(self):
             raise UsageError(f"there is no image {rows[-1]}", f"expected 0 to {len(self) - 1}")
-        code = UNLABELLED if name is None else self.names.index(self.add_class(name))
+        kept = None if name is None else self.add_class(name)
+        code = UNLABELLED if kept is None else self.names.index(kept)
         rows = rows[self.codes[rows] != code]
         if not len(rows):
             return None

@@ -117,7 +117,7 @@ def serve(
     from tornado.ioloop import IOLoop
 
     for name in ("bokeh", "tornado"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # they speak of requests that are refused
+        logging.getLogger(name).setLevel(logging.ERROR)  # their warnings are of requests that are refused
     state, ended = Preparation(), threading.Event()
     ready = threading.Event()
     loop = IOLoop.current()
