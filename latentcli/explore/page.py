@@ -38,9 +38,9 @@ MODES = ["lasso", "box", "move", "decode"]
 """What dragging does."""
 
 KEYS = (
-    "1…9 label · 0 no label · u undo · r redo · n next suggestion · arrows, space: look at, take out · g select the "
-    "nearest · a select its class · Esc select none · e end of a path · d decode here · k keep · + − zoom · b whole "
-    "plane · f fit to all · s save"
+    "1…9 label · 0 no label · u undo · r redo · n next suggestion · arrows look at another · x take it out, or in · "
+    "g select the nearest · a select its class · Esc select none · e end of a path · d decode here · k keep · "
+    "+ − zoom · b whole plane · f fit to all · s save"
 )
 
 
@@ -321,7 +321,7 @@ class Page:
             "f": lambda: explored.fit(whole=True), "Escape": lambda: explored.select(np.empty(0, np.int64)),
             "g": lambda: explored.select(explored.nearest(explored.current)), "a": self._select_class,
             "d": self._decode_here, "+": lambda: self._zoom(0.6), "=": lambda: self._zoom(0.6),
-            "-": lambda: self._zoom(1 / 0.6), "b": self._whole, " ": lambda: explored.toggle(explored.current),
+            "-": lambda: self._zoom(1 / 0.6), "b": self._whole, "x": lambda: explored.toggle(explored.current),
             "ArrowLeft": lambda: self._step(-1), "ArrowRight": lambda: self._step(1),
             "ArrowUp": lambda: self._step(-COLUMNS), "ArrowDown": lambda: self._step(COLUMNS),
             "PageUp": lambda: self._turn(-1), "PageDown": lambda: self._turn(1),

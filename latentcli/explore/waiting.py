@@ -30,7 +30,7 @@ document.addEventListener("keydown", (event) => {
   if (name == "TEXTAREA" || name == "SELECT" || (name == "INPUT" && on.type != "radio")) return
   if (event.altKey || event.metaKey || (event.ctrlKey && event.key != "z" && event.key != "y")) return
   if (name == "BUTTON" && (event.key == " " || event.key == "Enter")) return
-  if (/^(Arrow|Page| )/.test(event.key) || event.ctrlKey) event.preventDefault()
+  if (/^(Arrow|Page)/.test(event.key) || event.ctrlKey) event.preventDefault()
   keys.value = `${pressed++} ${event.ctrlKey ? "Ctrl" : ""}${event.key}`
 })
 """
