@@ -10,12 +10,12 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latentcli.core.errors import OutputError, UsageError, printable
-from latentcli.core.progress import Advance, Progress
+from latentcli.core.progress import Progress
+from latentcli.explore.preparation import Preparation
 from latentcli.formats.locks import exclusive
 
 if TYPE_CHECKING:
@@ -43,39 +43,6 @@ class Explored(NamedTuple):
     labels: "Labels"
     classifier: "LatentClassifier | None"
     written: list[Path]
-
-
-@dataclass
-class Preparation:
-    """What is done before there is something to explore; the page shows it.
-
-    Attributes:
-        doing: a present participle; ``done`` of ``total`` items, 0 where these are not counted.
-        exploration: what came of it.
-        error: what it failed with.
-    """
-
-    doing: str = "starting"
-    done: int = 0
-    total: int = 0
-    exploration: "Exploration | None" = None
-    error: BaseException | None = None
-
-    def progress(self, also: Progress) -> Progress:
-        """A ``Progress`` that this one shows, and that another one is told, too."""
-
-        @contextmanager
-        def shown(doing: str, total: int) -> Iterator[Advance]:
-            self.doing, self.done, self.total = doing, 0, total
-            with also(doing, total) as advance:
-
-                def both(count: int) -> None:
-                    self.done += count
-                    advance(count)
-
-                yield both
-
-        return shown
 
 
 Prepare = Callable[[Progress], "AbstractContextManager[Exploration]"]

@@ -1,24 +1,18 @@
 """A window of the page before there is anything to see: what is being done."""
 
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bokeh import layouts
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.models.callbacks import CustomJS
-from bokeh.models.css import InlineStyleSheet
 from bokeh.models.widgets.inputs import TextInput
-from bokeh.models.widgets.markups import Div
 
-from latentcli.core.errors import printable
+from latentcli.explore.markup import PERIOD, html_of, put, text_of
 
 if TYPE_CHECKING:
     from latentcli.explore.page import Page
-    from latentcli.explore.serving import Preparation
-
-PERIOD = 60
-"""Milliseconds from one look at what has changed to the next."""
+    from latentcli.explore.preparation import Preparation
 
 _LISTEN = """
 if (window.exploring) return
@@ -35,15 +29,6 @@ document.addEventListener("keydown", (event) => {
 })
 """
 """Tells ``keys`` which key was pressed, unless it was in a field of text."""
-
-_STYLE = """
-:host { font: 13px/1.4 system-ui, sans-serif; color: #222; }
-.bad { color: #a01; } .muted { color: #666; }
-img { image-rendering: pixelated; border: 1px solid #ccc; margin-right: 6px; }
-.bar { display: inline-block; height: 9px; background: #0072B2; vertical-align: middle; margin-right: 4px; }
-.file { overflow-wrap: anywhere; } .line { margin: 2px 0; overflow-wrap: anywhere; }
-table { border-collapse: collapse; } td { padding: 0 6px 0 0; }
-"""
 
 
 def show(document: Document, state: "Preparation") -> None:
@@ -85,20 +70,3 @@ class Window:
         else:
             count = f" {state.done:,} of {state.total:,}" if state.total else ""
             put(self.waiting, text=f"<p>{text_of(state.doing)}{count} …</p>")
-
-
-def html_of(name: str, text: str = "", **more: Any) -> Div:
-    """HTML, in which TeX between dollar signs is text, too."""
-    return Div(text=text, name=name, disable_math=True, stylesheets=[InlineStyleSheet(css=_STYLE)], **more)
-
-
-def text_of(value: object) -> str:
-    """A text of a user, as HTML that shows it: one line, unprintable characters escaped."""
-    return f"<bdi>{escape(printable(str(value)))}</bdi>"
-
-
-def put(model: Any, **values: Any) -> None:
-    """Set what is not so already: nothing else crosses the wire."""
-    for name, value in values.items():
-        if getattr(model, name) != value:
-            setattr(model, name, value)

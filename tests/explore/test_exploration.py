@@ -1,5 +1,7 @@
 """A person at work, without a browser: selecting, labelling, fitting, decoding, saving."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -177,7 +179,7 @@ def test_an_end_without_labels_writes_nothing(exploration, tmp_path):
     assert [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize("fit", [lc.fit_mixture, lc.fit_graph, lc.fit_probe])
+@pytest.mark.parametrize("fit", [lc.fit_mixture, lc.fit_graph, partial(lc.fit_probe, probe="knn")])
 def test_a_classifier_that_was_given_is_gone_on_with(digits, vae, truth, tmp_path, fit):
     known = lc.ImageSet(digits.images, lc.Labels.of(truth))
     given = fit(vae.encode(known), labels_per_class=5)
