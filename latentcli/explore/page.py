@@ -28,7 +28,7 @@ from bokeh.plotting import figure
 from latentcli.core.errors import printable
 from latentcli.explore import drawing, plane
 from latentcli.explore.exploration import COLOURINGS, VIEWS, Exploration
-from latentcli.explore.waiting import html_of, put, text_of
+from latentcli.explore.markup import html_of, put, text_of
 
 COLUMNS, ROWS, TILE = 12, 3, 64
 NEAR = 24
