@@ -6,7 +6,7 @@ from .artifacts.images import read_hybrids, write_hybrids, write_images
 from .artifacts.info import describe
 from .artifacts.latents import read_latents, write_latents
 from .artifacts.models import load_classifier, load_model, save_classifier, save_model
-from .artifacts.tables import write_predictions
+from .artifacts.tables import write_predictions, write_table
 from .classifiers.comparing import compare_classifiers
 from .classifiers.fitting import fit_graph, fit_mixture, fit_probe
 from .core.errors import DataError, FitError, GateError, LatentError, ModelFileError, OutputError, UsageError
@@ -23,9 +23,11 @@ from .explore.exploring import explore
 from .exports.exporting import export
 from .exports.importing import import_weights
 from .hybrids.hybridize import hybridize
+from .inference.checking import Findings, check
 from .inference.classification import Predictions, classify, classify_latents
 from .inference.encoding import encode
 from .inference.evaluation import evaluate, measure
+from .inference.suggesting import Suggestions, suggest
 from .inference.tally import Tally
 from .models.trained import TrainedModel
 from .sharded import PartsDone, classify_shards, encode_shards
@@ -36,6 +38,7 @@ from .training.train import train, train_cnn
 
 __all__ = [
     "DataError",
+    "Findings",
     "FitError",
     "GateError",
     "HybridDataset",
@@ -49,12 +52,14 @@ __all__ = [
     "OutputError",
     "PartsDone",
     "Predictions",
+    "Suggestions",
     "Tally",
     "TrainedModel",
     "UsageError",
     "VAETransformer",
     "augmented_copies",
     "cached",
+    "check",
     "classify",
     "classify_latents",
     "classify_latents_to",
@@ -87,11 +92,13 @@ __all__ = [
     "settings",
     "study_hybrids",
     "study_latents",
+    "suggest",
     "train",
     "train_cnn",
     "write_hybrids",
     "write_images",
     "write_latents",
     "write_predictions",
+    "write_table",
 ]
 __version__: str

@@ -99,6 +99,8 @@ TWINS = {
     "fit-graph": (*READ, lc.fit_graph),
     "fit-probe": (*READ, lc.fit_probe),
     "classify": (*READ, lc.load_classifier, lc.classify, lc.classify_shards),
+    "suggest": (*READ, lc.load_classifier, lc.suggest),
+    "check": (*READ, lc.load_classifier, lc.check),
     "evaluate": (*READ, lc.load_classifier, lc.evaluate),
     "reconstruct": (*READ, lc.TrainedModel.reconstruct, lc.TrainedModel.decode),
     "hybridize": (*READ, lc.load_classifier, lc.hybridize),

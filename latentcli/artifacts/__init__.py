@@ -5,7 +5,7 @@ from latentcli.artifacts.images import hybrids_writer, read_hybrids, reconstruct
 from latentcli.artifacts.info import describe
 from latentcli.artifacts.latents import holds_latents, latents_writer, read_latents, write_latents
 from latentcli.artifacts.parameters import read_classifier, write_classifier
-from latentcli.artifacts.tables import predictions_writer, write_bad_files, write_predictions
+from latentcli.artifacts.tables import predictions_writer, write_bad_files, write_predictions, write_table
 from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "write_classifier",
     "write_latents",
     "write_predictions",
+    "write_table",
 ]

@@ -1,7 +1,7 @@
 """CSV files: predicted labels, and the files that could not be read."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,42 @@ from latentcli.formats.csv_text import as_csv
 from latentcli.formats.parquet_table import SUFFIX
 
 _ROWS = 10_000  # that are text at a time
+
+
+class Tabular(Protocol):
+    """What is a table: ``inference.suggesting.Suggestions`` and others."""
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[object]]: ...
+
+
+def write_table(found: Tabular, target: str | Path | IO[str]) -> None:
+    """Write the columns of what was found as CSV, fractions with six digits.
+
+    Args:
+        found: such as what ``suggest`` returns.
+        target: a path, written whole or not at all, or a text stream.
+
+    Raises:
+        OutputError: the file cannot be written.
+
+    Example:
+        >>> import latentcli as lc
+        >>> import numpy as np
+        >>> lc.write_table(lc.Suggestions(np.array([7]), np.array([0.25]), 0.5), "next.csv")
+        >>> with open("next.csv") as table:
+        ...     print(table.read(), end="")
+        File,Label,Score
+        7,,0.25
+    """
+    columns = found.columns
+    with _csv_writer(Path(target) if isinstance(target, str) else target) as write:
+        write([[*columns]])
+        write([_text(cell) for cell in row] for row in zip(*columns.values(), strict=True))
+
+
+def _text(cell: object) -> str:
+    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 
 class Labelling(Protocol):

@@ -22,6 +22,8 @@ from latentcli.core.progress import Advance
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
+    from latentcli.artifacts.tables import Tabular
+
 
 @dataclass
 class Verbosity:
@@ -238,7 +240,28 @@ def result(
         emit("\n".join(lines) + "\n")
 
 
-NOT_LISTED = ("confusion_matrix", "classes")
+def listing(metrics: Mapping[str, Any], found: "Tabular", target: Path | None, as_json: bool) -> None:
+    """The result of a command that makes a list: a table, or with ``--json`` in the object, under ``listed``.
+
+    Args:
+        metrics: the rest of the result.
+        found: the list.
+        target: the file to write; None: standard output.
+        as_json: whether one JSON object is asked for.
+    """
+    from latentcli.artifacts import write_table
+
+    if target is not None or not as_json:
+        with table(target) as where:
+            write_table(found, where)
+    names = [name.lower() for name in found.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*found.columns.values(), strict=True)]
+    written = [] if target is None else [target]
+    result({**metrics, LISTED: rows}, as_json=as_json, written=written, to_stderr=not written and not as_json)
+
+
+LISTED = "listed"
+NOT_LISTED = ("confusion_matrix", "classes", LISTED)
 MOST_CLASSES_SHOWN = 20
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from latentcli.core.errors import LatentError, ModelFileError, UsageError
 
 if TYPE_CHECKING:
+    from latentcli.classifiers.base import LatentClassifier
     from latentcli.cli.options import TrainReading
     from latentcli.core.image_set import ImageSet
     from latentcli.core.latents import Latents
@@ -129,7 +130,7 @@ def images_and_validation(
 
 
 def latents(
-    data: str, vae: Path | None, device: str, reading: "TrainReading", output: Path,
+    data: str, vae: Path | None, device: str, reading: "TrainReading", output: Path | None,
     features: str | None = None, bad_files: str = "bad_files.csv",
 ) -> "Latents":  # fmt: skip
     """Latents from a file that ``encode`` wrote, or of images, read as ``images`` does, through a checkpoint.
@@ -171,6 +172,32 @@ def latents(
     model.check_features(features)
     of_data = images(data, reading, output, bad_files, **model.load_options)
     return model.encode(of_data, features, console.progress)
+
+
+def latents_and_classifier(
+    data: str, vae: Path | None, classifier: Path | None, device: str, reading: "TrainReading", output: Path | None
+) -> "tuple[Latents, LatentClassifier | None]":
+    """What a classifier reads of DATA, or the latents, and the classifier; behind a file of latents may stand it alone.
+
+    Arguments and errors are those of ``latents``.
+    """
+    from latentcli.artifacts import holds_latents
+    from latentcli.artifacts.models import load_classifier, load_model
+    from latentcli.cli import console
+
+    if holds_latents(Path(data)):
+        vae, classifier = (vae, classifier) if classifier else (None, vae)
+        reader = load_classifier(classifier) if classifier else None
+        return latents(data, vae, device, reading, output, reader and reader.features), reader
+    if vae is None:
+        return latents(data, None, device, reading, output), None  # raises the error that there is no checkpoint
+    model = load_model(vae, device)
+    model.check_latents()
+    reader = load_classifier(classifier, model) if classifier else None
+    features = None if reader is None else reader.features
+    model.check_features(features)
+    found = images(data, reading, output, **model.load_options)
+    return model.encode(found, features, console.progress), reader
 
 
 def encoder_files(encoder: str | None) -> list[str]:

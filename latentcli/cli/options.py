@@ -69,6 +69,7 @@ LabelsPerClass = Annotated[
 OutputOrStdout = Annotated[
     str, Option("-o", "--output", metavar="FILE.csv|.parquet|-", help="The table to write; - is stdout.")
 ]
+ListOrStdout = Annotated[str, Option("-o", "--output", metavar="FILE.csv|-", help="The list to write; - is stdout.")]
 StudyFolder = Annotated[Path, Option("-o", "--output", metavar="DIR", help="The folder of the study.")]
 DataRoot = Annotated[
     Path | None,

@@ -1,7 +1,7 @@
 """What an encoder makes of images, as numpy arrays: what commands hand to one another."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -99,6 +99,12 @@ class Latents(Labelled):
             return self.shapes.get(name)
         _, height, width, channels = array.shape
         return height, width, channels
+
+    def take(self, rows: np.ndarray | slice) -> "Latents":
+        """The latents of these images alone (indices, a boolean mask or a slice)."""
+        files = None if self.files is None else tuple(np.array(self.files, dtype=object)[rows])
+        arrays = {name: array[rows] for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays, labels=self.labels.take(rows), files=files)
 
     def followed_by(self, other: "Latents") -> "Latents":
         """These latents, then ``other``'s.

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import UNLABELLED, composed
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
-from latentcli.explore import between, drawing, plane, suggesting
+from latentcli.explore import between, drawing, plane
 from latentcli.explore.fitting import Fitting, Guesses, Reading, changed, kind_of, of_pixels, wilson
 from latentcli.explore.jobs import Jobs
 from latentcli.explore.labelling import Labelling
@@ -21,6 +21,8 @@ from latentcli.formats.atomic import atomic_write
 from latentcli.formats.csv_text import as_csv
 
 if TYPE_CHECKING:
+    from latentcli.inference.checking import Finding, Findings
+    from latentcli.inference.suggesting import Suggestions
     from latentcli.models.trained import TrainedModel
 
 COLOURINGS = {
@@ -35,7 +37,7 @@ VIEWS = {
     "trouble": "Trouble",
 }  # fmt: skip
 
-SUGGESTED, MOST_TROUBLE, NEAREST = 12, 120, 36
+SUGGESTED, NEAREST = 24, 36
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +131,7 @@ class Exploration:
         told: messages for the person, the latest last: each whether it is of trouble, and its text.
         current: row of the image that is looked at.
         selected: (N,) bool; ``excluded``: those of them that were taken out again, one by one.
-        colouring, view, plane_kind: names of what is shown.
+        colouring, view, plane_kind: names of what is shown; ``wanted_plane`` of a plane that is laid out now.
     """
 
     def __init__(self, of: Material, labelling: Labelling, output: Path, seed: int = 0) -> None:
@@ -144,12 +146,12 @@ class Exploration:
         self.between: Between | None = None
         self.ends: list[int] = []
         self.suggestions = np.empty(0, np.int64)
-        self.findings: list[suggesting.Finding] = []
+        self.findings: list[Finding] = []
         self.following = False
         self._fitted_labels = -1 if labelling.labels.any else labelling.version
         self._saved: Reading | None = of.reading
         self.planes = plane.kinds_for(of.latents.flat.shape[1])
-        self.plane_kind = next(iter(self.planes))
+        self.plane_kind = self.wanted_plane = next(iter(self.planes))
         self.plane = plane.make(self.plane_kind, of.latents.flat)
         self.painter = drawing.Painter(self.plane.points)
         for note in (*of.images.notes, *labelling.notes):
@@ -268,10 +270,23 @@ class Exploration:
         """Show one of ``VIEWS``."""
         self.view = view
         if view == "trouble":
-            self.findings = suggesting.trouble(
-                self.latents.flat, self.reading, self.labelling.labels, MOST_TROUBLE
-            )  # fmt: skip
+            self._check()
         self.version += 1
+
+    def _check(self) -> None:
+        """Look for images that something may be wrong with, as ``latentcli check`` lists them."""
+        from latentcli.inference.checking import check
+
+        images, model = replace(self.images, labels=self.labelling.labels), self.model
+
+        def apply(found: "Findings") -> None:
+            self.findings = [each for each in found.found if each.row is not None]
+            counts = ", ".join(f"{count:,} {kind}" for kind, count in found.counts.items() if count)
+            self.tell(f"looked for trouble: {counts or 'none'}")
+
+        self.jobs.submit(
+            "looking for trouble", lambda: check(images, model, seed=self.seed), apply, self.refuse, long=True
+        )  # fmt: skip
 
     def _by_uncertainty(self, rows: np.ndarray) -> np.ndarray:
         if self.reading is None:
@@ -291,10 +306,10 @@ class Exploration:
 
     def next_suggestion(self) -> None:
         """Select the image whose label would help most, and go on with the next one after its label."""
-        left = self.suggestions[self.labelling.codes[self.suggestions] == UNLABELLED]
-        left = left[left != self.current] if len(left) > 1 else left
+        left = self.suggestions[self.suggestions != self.current] if len(self.suggestions) > 1 else self.suggestions
         if not len(left):
-            self.tell("every image has a label")
+            done = bool(self.labelling.labels.known.all())
+            self.tell("every image has a label" if done else "what to label next is being chosen")
             return
         self.select(left[:1])
         self.following = True
@@ -378,10 +393,28 @@ class Exploration:
         self.jobs.submit("fitting to all images" if whole else "fitting", fitted, apply, self.refuse)
 
     def _suggest(self) -> None:
-        self.suggestions = suggesting.suggested(
-            self.latents.flat, self.reading, self.labelling.labels, SUGGESTED, self.seed
-        )  # fmt: skip
+        """Choose what to label next, as ``latentcli suggest`` lists it; meanwhile what is left of the last choice."""
+        from latentcli.inference.suggesting import suggest
+
+        labels = self.labelling.labels
+        self.suggestions = self.suggestions[~labels.known[self.suggestions]]
         self.version += 1
+        latents, reader = (
+            replace(self.latents, labels=labels),
+            None if self.reading is None else self.reading.classifier,
+        )
+        if labels.known.all():
+            return
+
+        def apply(found: "Suggestions") -> None:
+            rows = found.rows
+            self.suggestions = rows[self.labelling.codes[rows] == UNLABELLED]
+            self.version += 1
+
+        self.jobs.submit(
+            "choosing what to label next", lambda: suggest(latents, reader, SUGGESTED, seed=self.seed), apply,
+            self.refuse, long=True,
+        )  # fmt: skip
 
     # The plane.
 
@@ -437,16 +470,19 @@ class Exploration:
 
         def apply(found: plane.Plane) -> None:
             self.plane, self.plane_kind = found, kind
+            self.wanted_plane = kind
             self.painter = drawing.Painter(found.points)
             self.version += 1
 
         def refuse(error: Exception) -> None:
-            self.refuse(error)  # the choice goes back to what is shown
+            self.wanted_plane = self.plane_kind
+            self.refuse(error)
 
+        self.wanted_plane = kind
         if kind == "tsne":
             self.tell("t-SNE is computed once, and kept: this may take a minute or two")
         work: Callable[[], plane.Plane] = lambda: plane.make(kind, flat, codes, kept=kept, seed=self.seed)  # noqa: E731
-        self.jobs.submit("laying out the plane", work, apply, refuse)
+        self.jobs.submit("laying out the plane", work, apply, refuse, long=kind == "tsne")
 
     def ellipses(self) -> list[tuple[np.ndarray, int]]:
         """Outlines (64, 2) of a mixture's components on the plane, each with the code of its class in ``names``."""

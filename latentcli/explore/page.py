@@ -201,7 +201,7 @@ class Page:
 
     def _draw_panels(self, explored: Exploration) -> None:
         known = int((explored.labelling.codes >= 0).sum())
-        doing = f" · {text_of(explored.jobs.doing)} …" if explored.jobs.busy else ""
+        doing = "".join(f" · {text_of(name)} …" for name in explored.jobs.doing)
         right, count, low, high = explored.accuracy
         estimate = f"<br>right about {right} of the last {count} labels before they were given: " * bool(count)
         estimate += f"<b>{right / count:.2f}</b> ({low:.2f} to {high:.2f})" if count else ""
@@ -217,7 +217,7 @@ class Page:
             f"<p class='line{' bad' * bad}'>{'⚠ ' * bad}{text_of(text)}</p>" for bad, text in explored.told[:-7:-1]
         )
         put(self.messages, text=f"<div aria-live=polite>{told}</div>")
-        put(self.planes, value=self.planes.value if explored.jobs.busy else explored.plane_kind)
+        put(self.planes, value=explored.wanted_plane)
         put(self.views, active=[*VIEWS].index(explored.view))
         self._draw_looked(explored)
 
@@ -295,7 +295,7 @@ class Page:
         what = ""
         if explored.view == "trouble" and len(page):
             finding = explored.findings[self.first + min(self.cursor, len(page) - 1)]
-            what = f" · {text_of(finding.kind)} {finding.score:.2f}"
+            what = f" · {text_of(finding.kind)} {finding.score:.2f} {text_of(finding.beside)}"
         put(self.counted, text=f"<span class=muted>{upto}{what}; click takes one out</span>")
 
     # What is done.
@@ -382,7 +382,7 @@ class Page:
             of.update(start=low, end=high)
 
     def _choose_plane(self, kind: str) -> None:
-        if kind != self.explored.plane_kind:
+        if kind != self.explored.wanted_plane:
             self.explored.choose_plane(kind)
 
     def _colour(self, kind: str) -> None:

@@ -200,9 +200,7 @@ def in_blocks_of(
 def in_blocks(latents: Latents, classifier: LatentClassifier) -> Iterator[Latents]:
     """Latents, as many at a time as suit a classifier."""
     for rows in slices(len(latents), rows_in_block(classifier)):
-        files = None if latents.files is None else latents.files[rows]
-        arrays = {name: array[rows] for name, array in latents.arrays.items()}
-        yield replace(latents, arrays=arrays, labels=latents.labels.take(rows), files=files)
+        yield latents.take(rows)
 
 
 def counted(blocks: Iterable[Predictions], kept: np.ndarray | None = None) -> Tally:

@@ -19,9 +19,9 @@ from latentcli.models import FAMILIES
 
 PANELS = {
     "Learn from images": {"train", "train-cnn", "fit-gmm", "fit-graph", "fit-probe", "explore"},
-    "Use what was learnt": {"encode", "classify", "reconstruct", "export", "import"},
+    "Use what was learnt": {"encode", "classify", "suggest", "reconstruct", "export", "import"},
     "Make data": {"distort", "hybridize"},
-    "Measure and compare": {"evaluate", "study"},
+    "Measure and compare": {"check", "evaluate", "study"},
     "Look at files and settings": {"info", "settings", "cache", "plot"},
 }
 COMMANDS = [*app.registered_commands, *study.registered_commands]
