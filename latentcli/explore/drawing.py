@@ -51,6 +51,8 @@ class Painter:
 
     def __init__(self, points: np.ndarray) -> None:
         self.order = np.random.default_rng(0).permutation(len(points))
+        self._place = np.empty(len(points), np.int64)  # of each point in that order
+        self._place[self.order] = np.arange(len(points))
         self._x, self._y = (np.ascontiguousarray(points[self.order, axis]) for axis in range(2))
 
     def draw(
@@ -118,9 +120,7 @@ class Painter:
         y: tuple[float, float], marked: np.ndarray, selected: np.ndarray | None,
     ) -> None:  # fmt: skip
         height, width = picture.shape
-        order = np.empty(len(self.order), np.int64)
-        order[self.order] = np.arange(len(self.order))
-        at = order[marked]
+        at = self._place[marked]
         column = ((self._x[at] - x[0]) * (width / (x[1] - x[0]))).astype(np.int64)
         row = ((self._y[at] - y[0]) * (height / (y[1] - y[0]))).astype(np.int64)
         shown = (column >= 0) & (column < width) & (row >= 0) & (row < height)

@@ -94,7 +94,6 @@ def material(
                           {**latents.shapes, **more.shapes})  # fmt: skip
     fitting = Fitting(latents, kind, features, seed)
     reading = None if classifier is None else fitting.read(classifier)
-    fitting.prepare(progress)
     return Material(images, model, latents, fitting, reading)
 
 
@@ -157,6 +156,9 @@ class Exploration:
         for note in (*of.images.notes, *labelling.notes):
             self.tell(note)
         labelling.notes.clear()
+        self._gallery: tuple[Any, np.ndarray] = ((), np.empty(0, np.int64))
+        if (fitting := of.fitting) is not None:
+            self.jobs.submit("finding neighbours", fitting.prepare, lambda _: None, self.refuse)
         self._suggest()
         if self._can_fit and self.reading is None:
             self.fit()
@@ -257,6 +259,13 @@ class Exploration:
 
     def gallery(self) -> np.ndarray:
         """(n,) rows of the images that the view shows, in its order."""
+        of = (self.view, self.selected, self.reading, self.findings, self.current if self.view == "near" else None)
+        seen = self._gallery[0]
+        if len(seen) != len(of) or any(one is not other for one, other in zip(seen, of, strict=True)):
+            self._gallery = of, self._shown()
+        return self._gallery[1]
+
+    def _shown(self) -> np.ndarray:
         match self.view:
             case "near":
                 return self.nearest(self.current)
@@ -291,7 +300,7 @@ class Exploration:
     def _by_uncertainty(self, rows: np.ndarray) -> np.ndarray:
         if self.reading is None:
             return rows
-        return rows[np.argsort(-self.reading.uncertainty[rows], kind="stable")]
+        return rows[np.argsort(-self.reading.uncertainty(rows), kind="stable")]
 
     def nearest(self, row: int, count: int = NEAREST) -> np.ndarray:
         """(count,) rows of the images whose latents are nearest to that of an image, itself first."""
@@ -355,7 +364,7 @@ class Exploration:
             said = np.array([*map(composed, reading.names)])[reading.codes[first]]
             if len(first) and given[0] in reading.names:  # of a class that it does not know yet it could not be right
                 self.guesses.note(first, said == given)
-        self.guesses.forget(np.flatnonzero(self.labelling.codes == UNLABELLED) if change.after.min() < 0 else rows[:0])
+        self.guesses.forget(change.rows[change.after == UNLABELLED])
         self.tell(change.told)
         if self.labelling.unwritten is not None:
             self.tell(f"not written: {self.labelling.unwritten}; the next label tries again", trouble=True)

@@ -50,15 +50,14 @@ class Reading:
         """(n,) names of the likeliest classes of these images."""
         return np.array(self.names)[self.codes[rows]]
 
-    @property
-    def uncertainty(self) -> np.ndarray:
-        """(N,) in [0, 1]: 1 less the lead of the likeliest class over the next, which is 1 where both are as likely.
+    def uncertainty(self, rows: np.ndarray) -> np.ndarray:
+        """(n,) in [0, 1], of these images: 1 less the lead of the likeliest class over the next; 1 of two as likely.
 
         Source: margin sampling (Scheffer, Decomain & Wrobel 2001).
         """
-        if self.probabilities.shape[1] < 2:
-            return np.zeros(len(self.codes), np.float32)
-        two = np.partition(self.probabilities, -2, axis=1)[:, -2:]
+        if len(self.names) < 2:
+            return np.zeros(len(rows), np.float32)
+        two = np.partition(self.probabilities[rows], -2, axis=1)[:, -2:]
         return np.asarray(1 - (two[:, 1] - two[:, 0]))
 
 

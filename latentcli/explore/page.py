@@ -26,6 +26,7 @@ from bokeh.models.widgets.inputs import Select, TextInput
 from bokeh.plotting import figure
 
 from latentcli.core.errors import printable
+from latentcli.core.image_set import ImageSet
 from latentcli.explore import drawing, plane
 from latentcli.explore.exploration import COLOURINGS, VIEWS, Exploration
 from latentcli.explore.markup import html_of, put, text_of
@@ -72,6 +73,7 @@ class Page:
         self.hovered: tuple[float, float] | None = None
         self.shown: tuple[Any, ...] = ()
         self.names: tuple[str, ...] = ()
+        self.tiles: dict[Any, tuple[Any, ...]] = {}
         self.dragged = False
         self._build_plane(explored)
         self._build_panels(explored)
@@ -268,7 +270,7 @@ class Page:
         rims: list[drawing.Colour | None] = [_rim(explored, int(code)) for code in codes[rows]]
         if explored.following and explored.current in rows:
             rims[int(np.flatnonzero(rows == explored.current)[0])] = drawing.INK
-        _fill(self.next_source, explored.images.images[rows], 1, rims)
+        self._fill(self.next_source, (tuple(rows.tolist()),), explored.images, rows, 1, rims)
         if explored.view == "between":
             found = explored.between
             images = np.empty((0, *explored.images.shape), np.uint8) if found is None else found.images
@@ -277,7 +279,7 @@ class Page:
                 place = {name: code for code, name in enumerate(explored.names)}
                 best = [explored.reading.names[code] for code in found.soft.argmax(axis=1)]
                 rims = [_rim(explored, place.get(name, -1)) for name in best]
-            _fill(self.gallery_source, images, ROWS, rims)
+            self._fill(self.gallery_source, (id(found),), images, np.arange(len(images)), ROWS, rims)
             told = "drag over the plane in mode “decode”, or choose two ends (e); click one to keep it"
             if found is not None and found.ends is not None:
                 told = " to ".join(text_of(explored.file(row)) for row in found.ends)
@@ -290,13 +292,27 @@ class Page:
         if explored.current in page:
             self.cursor = int(np.flatnonzero(page == explored.current)[0])
             rims[self.cursor] = drawing.INK
-        _fill(self.gallery_source, explored.images.images[page], ROWS, rims, explored.excluded[page])
+        self._fill(
+            self.gallery_source, (tuple(page.tolist()),), explored.images, page, ROWS, rims, explored.excluded[page]
+        )
         upto = f"{self.first + 1:,} to {self.first + len(page):,} of {len(rows):,}" if len(rows) else "none"
         what = ""
         if explored.view == "trouble" and len(page):
             finding = explored.findings[self.first + min(self.cursor, len(page) - 1)]
             what = f" · {text_of(finding.kind)} {finding.score:.2f} {text_of(finding.beside)}"
         put(self.counted, text=f"<span class=muted>{upto}{what}; click takes one out</span>")
+
+    def _fill(
+        self, source: ColumnDataSource, of: tuple[Any, ...], images: Any, rows: np.ndarray, lines: int,
+        rims: list[drawing.Colour | None], faded: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        """Show tiles, unless the same ones are shown already."""
+        key = (*of, tuple(rims), None if faded is None else faded.tobytes())
+        if self.tiles.get(source.name) == key:
+            return
+        self.tiles[source.name] = key
+        pixels = images.images[rows] if isinstance(images, ImageSet) else images
+        source.data = {"image": [drawing.mosaic(np.asarray(pixels), COLUMNS, lines, TILE, rims, faded)]}
 
     # What is done.
 
@@ -511,13 +527,6 @@ def _mosaic(name: str, rows: int) -> tuple[Any, ColumnDataSource]:
     source = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)]}, name=f"{name} pixels")
     shown.image_rgba("image", 0, 0, COLUMNS, rows, source=source)
     return shown, source
-
-
-def _fill(
-    source: ColumnDataSource, images: np.ndarray, rows: int, rims: list[drawing.Colour | None],
-    faded: np.ndarray | None = None,
-) -> None:  # fmt: skip
-    source.data = {"image": [drawing.mosaic(np.asarray(images), COLUMNS, rows, TILE, rims, faded)]}
 
 
 def _rim(explored: Exploration, code: int) -> drawing.Colour | None:

@@ -55,7 +55,7 @@ def test_a_lasso_is_looked_through_least_certain_first(exploration, truth):
     label_some(exploration, truth)
     exploration.select(np.arange(50))
     rows = exploration.gallery()
-    assert (np.diff(exploration.reading.uncertainty[rows]) <= 0).all()
+    assert (np.diff(exploration.reading.uncertainty(rows)) <= 0).all()
     exploration.toggle(int(rows[0]))
     assert rows[0] not in exploration.targets
     assert rows[0] in exploration.gallery()

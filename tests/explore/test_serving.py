@@ -3,8 +3,6 @@
 import http.client
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -14,7 +12,7 @@ import latentcli as lc
 pytest.importorskip("bokeh", reason="the page is made with Bokeh, which is not installed")
 
 
-def test_the_page_is_this_ones_alone(photos, served, tmp_path):
+def test_the_page_is_this_ones_alone(photos, served, digits, vae, tmp_path):
     with served(photos, "photos", "vae.pth", "--labels", str(tmp_path / "labels.csv")) as page:
         assert page.seconds < 5 or os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
         assert page.status() == 200
@@ -36,14 +34,11 @@ def test_the_page_is_this_ones_alone(photos, served, tmp_path):
         listening = http.client.HTTPConnection("127.0.0.2", page.port, timeout=2)
         with pytest.raises(OSError, match="refused"):
             listening.connect()
-        second = [sys.executable, "-m", "latentcli", "explore", "photos", "vae.pth", "--no-browser"]
-        done = subprocess.run([*second, "--labels", str(tmp_path / "labels.csv")], cwd=photos, capture_output=True,
-                              text=True)  # fmt: skip
-        assert done.returncode == 6
-        assert "another run labels into" in done.stderr
-        assert f"process {page.process.pid}" in done.stderr
-        done = subprocess.run([*second, "--port", str(page.port)], cwd=photos, capture_output=True, text=True)
-        assert (done.returncode, "--port" in done.stderr) == (2, True), done.stderr
+        with pytest.raises(lc.OutputError, match=r"another run labels into[\s\S]*process") as refusal:
+            lc.explore(digits, vae, labels=tmp_path / "labels.csv", no_browser=True)
+        assert str(page.process.pid) in str(refusal.value)
+        with pytest.raises(lc.UsageError, match="`port`"):
+            lc.explore(digits, vae, labels=tmp_path / "other.csv", port=page.port, no_browser=True)
     assert not (tmp_path / "labels.csv").exists()
 
 
