@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from bokeh import layouts
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.document import Document
 from bokeh.events import MouseLeave, MouseMove, Pan, PanEnd, PanStart, SelectionGeometry, Tap
 from bokeh.models.css import InlineStyleSheet
@@ -170,7 +171,7 @@ class Page:
 
     def _draw(self) -> None:
         explored = self.explored
-        width, height = self.plot.inner_width, self.plot.inner_height
+        width, height = self._size()
         ranges = (self.x_range.start, self.x_range.end, self.y_range.start, self.y_range.end)
         if explored.version != self.version:
             self.version = explored.version
@@ -187,7 +188,7 @@ class Page:
             self.drawn = ()
             return
         self.drawn = seen
-        picture = explored.picture(ranges[:2], ranges[2:], (min(int(width), 2000), min(int(height), 1600)))
+        picture = explored.picture(ranges[:2], ranges[2:], (min(width, 2000), min(height, 1600)))
         self.pixels.data = {
             "image": [picture], "x": [ranges[0]], "y": [ranges[2]], "w": [ranges[1] - ranges[0]],
             "h": [ranges[3] - ranges[2]],
@@ -407,12 +408,18 @@ class Page:
 
     # What the pointer does.
 
+    def _size(self) -> tuple[int, int]:
+        """Pixels of the plane, across and up; 0 before the window has told."""
+        try:
+            return int(self.plot.inner_width), int(self.plot.inner_height)
+        except UnsetValueError:
+            return 0, 0
+
     def _unit(self) -> tuple[float, float]:
         """How much of each axis a pixel is."""
+        width, height = self._size()
         x, y = self.x_range, self.y_range
-        return (x.end - x.start) / max(1, self.plot.inner_width or 1), (y.end - y.start) / max(
-            1, self.plot.inner_height or 1
-        )
+        return (x.end - x.start) / max(1, width), (y.end - y.start) / max(1, height)
 
     def _nearest(self, x: float, y: float) -> int | None:
         """The image nearest to a point of the plane, if it is near."""

@@ -158,6 +158,7 @@ def _open(address: str) -> None:
 
 def _listening(port: int, show: Callable[[Any], None]) -> tuple[Any, Any, str]:
     """An HTTP server that listens, the application behind it, and the address of its page."""
+    from bokeh.resources import Resources
     from bokeh.server.tornado import BokehTornado
     from tornado.httpserver import HTTPServer
     from tornado.netutil import bind_sockets
@@ -170,7 +171,13 @@ def _listening(port: int, show: Callable[[Any], None]) -> tuple[Any, Any, str]:
     taken = sockets[0].getsockname()[1]
     hosts = [f"{name}:{taken}" for name in (ADDRESS, "localhost")]
     token = secrets.token_urlsafe(24)
-    application = BokehTornado(
+
+    class Local(BokehTornado):
+        def resources(self, absolute_url: str | bool | None = None) -> Resources:
+            """Of the package itself, whatever the environment says, and no more of them than are used."""
+            return Resources(mode="server", root_url=f"/{token}/", components=["bokeh", "bokeh-widgets"])
+
+    application = Local(
         {"/": show}, prefix=token, extra_websocket_origins=hosts, secret_key=secrets.token_bytes(32),
         sign_sessions=True, unused_session_lifetime_milliseconds=60_000,
         websocket_max_message_size_bytes=2**22,

@@ -7,6 +7,7 @@ from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.models.callbacks import CustomJS
 from bokeh.models.widgets.inputs import TextInput
+from jinja2 import Template
 
 from latentcli.explore.markup import PERIOD, html_of, put, text_of
 
@@ -31,6 +32,12 @@ document.addEventListener("keydown", (event) => {
 """Tells ``keys`` which key was pressed, unless it was in a field of text."""
 
 
+_TEMPLATE = Template(
+    """{% extends base %}{% block preamble %}<link rel="icon" href="data:,">
+<meta name="viewport" content="width=device-width">{% endblock %}"""
+)
+
+
 def show(document: Document, state: "Preparation") -> None:
     """Build the document of a window."""
     Window(document, state)
@@ -43,6 +50,7 @@ class Window:
         self.document, self.state = document, state
         self.page: Page | None = None
         document.title = "latentcli explore"
+        document.template = _TEMPLATE
         self.waiting = html_of("waiting", "starting …")
         self.keys = TextInput(name="keys", visible=False)
         self.keys.on_change("value", lambda _, __, value: self.press(value.partition(" ")[2]))

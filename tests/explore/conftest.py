@@ -96,6 +96,7 @@ class Served:
         self.process.send_signal(signal.SIGINT)
         out, err = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, err
+        assert "Traceback" not in err, err
         return json.loads(out)
 
 
