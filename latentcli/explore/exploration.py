@@ -173,6 +173,12 @@ class Exploration:
         """Of the classes: those of the labels, in an order that never changes."""
         return self.labelling.names
 
+    @property
+    def keys(self) -> dict[str, str]:
+        """Which key gives which class: names that are digits their own; else 1 to 9 the first ones, 0 the tenth."""
+        named = {name: name for name in self.names if len(name) == 1 and name in "0123456789"}
+        return named or dict(zip("1234567890", self.names, strict=False))
+
     def file(self, row: int) -> str:
         """What an image is called: its file, or its number."""
         return f"image {row}" if self.images.files is None else self.images.files[row]

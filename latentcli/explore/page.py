@@ -40,9 +40,9 @@ MODES = ["lasso", "box", "move", "decode"]
 """What dragging does."""
 
 KEYS = (
-    "1…9 label · 0 no label · u undo · r redo · n next suggestion · arrows look at another · x take it out, or in · "
-    "g select the nearest · a select its class · Esc select none · e end of a path · d decode here · k keep · "
-    "+ − zoom · b whole plane · f fit to all · s save"
+    "digits label · Del no label · u undo · r redo · n next suggestion · arrows look at another · "
+    "x take it out, or in · g select the nearest · a select its class · Esc select none · e end of a path · "
+    "d decode here · k keep · + − zoom · b whole plane · f fit to all · s save"
 )
 
 
@@ -134,7 +134,7 @@ class Page:
         self.classes = layouts.column(name="classes", width=340)
         self.new_class = TextInput(placeholder="a new class: its name, Enter", name="new_class", width=330)
         self.new_class.on_change("value", self._on_new_class)
-        none = self._button("no label (0)", "none", lambda: self._do(lambda: explored.give(None)))
+        none = self._button("no label (Del)", "none", lambda: self._do(lambda: explored.give(None)))
         self.undo = self._button("undo (u)", "undo", lambda: self._do(explored.undo))
         self.redo = self._button("redo (r)", "redo", lambda: self._do(explored.redo))
         whole = self._button("fit to all (f)", "fit", lambda: self._do(lambda: explored.fit(whole=True)))
@@ -226,7 +226,7 @@ class Page:
 
     def _class_button(self, explored: Exploration, code: int) -> Button:
         name = explored.names[code]
-        key = f"{code + 1}  " if code < 9 else ""
+        key = next((f"{key}  " for key, of in explored.keys.items() if of == name), "")
         style = f":host .bk-btn {{ text-align: left; border-left: 10px solid {_hex(explored, code)}; }}"
         button = Button(
             label=f"{key}{printable(name)}", width=330, stylesheets=[InlineStyleSheet(css=style)], name=f"class {code}"
@@ -325,12 +325,10 @@ class Page:
         """What a key does; see ``KEYS``."""
         explored = self.explored
         if key.isdigit() and len(key) == 1:
-            if key == "0":
-                explored.give(None)
-            elif int(key) <= len(explored.names):
-                explored.give(explored.names[int(key) - 1])
+            if (name := explored.keys.get(key)) is not None:
+                explored.give(name)
             else:
-                explored.tell(f"there is no class {key} yet: type its name below the classes", trouble=True)
+                explored.tell(f"no class has the key {key}: type a name below the classes", trouble=True)
         acts: dict[str, Any] = {
             "u": explored.undo, "Ctrlz": explored.undo, "r": explored.redo, "Ctrly": explored.redo,
             "n": explored.next_suggestion, "e": explored.mark_end, "k": explored.keep, "s": explored.save,

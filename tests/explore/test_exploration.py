@@ -78,6 +78,17 @@ def test_suggestions_are_followed(exploration, truth):
     assert len({*seen}) == 4
 
 
+def test_keys_are_the_names_where_these_are_digits(exploration):
+    for name in "cat", "dog":
+        exploration.add_class(name)
+    assert exploration.keys == {"1": "cat", "2": "dog"}
+    for number in range(10):
+        exploration.add_class(f"{number:02d}")
+    assert exploration.keys["0"] == "07"
+    exploration.add_class("8")
+    assert exploration.keys == {"8": "8"}
+
+
 def test_the_shell_suggests_the_same(exploration, truth, digits):
     label_some(exploration, truth)
     labelled = lc.Latents(exploration.latents.arrays, exploration.latents.checkpoint, exploration.labelling.labels)
