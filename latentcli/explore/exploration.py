@@ -200,6 +200,11 @@ class Exploration:
         found = self.model.reconstruct(self.images.images[row : row + 1])
         return np.asarray(np.round(found[0] * 255), np.uint8)
 
+    def code(self, name: str) -> int:
+        """Of a class of the classifier among ``names``; ``UNLABELLED`` where that is none of them."""
+        name = composed(name)
+        return self.names.index(name) if name in self.names else UNLABELLED
+
     def colour(self, code: int) -> drawing.Colour:
         """Of a class."""
         return _palette(code + 1)[code]
@@ -396,13 +401,8 @@ class Exploration:
         def apply(reading: Reading) -> None:
             count = changed(self.reading, reading)
             self.reading, self._fitted_labels = reading, version
-            right, seen, low, high = self.accuracy
-            estimate = ""
-            if seen:
-                estimate = f"; it had said {right} of your last {seen} labels before: {right / seen:.2f}"
-                estimate += f" ({low:.2f} to {high:.2f})"
             how = "to all images " if whole else ""
-            self.tell(f"fitted {how}in {time.monotonic() - began:.1f} s: {count:,} images changed class{estimate}")
+            self.tell(f"fitted {how}in {time.monotonic() - began:.1f} s: {count:,} changed class")
             self._suggest()
 
         self.jobs.submit("fitting to all images" if whole else "fitting", fitted, apply, self.refuse)
@@ -463,16 +463,14 @@ class Exploration:
         """(N,) codes, in ``names``, of the likeliest classes; ``UNLABELLED`` without a classifier."""
         if self.reading is None:
             return np.full(len(self), UNLABELLED)
-        place = {name: code for code, name in enumerate(self.names)}
-        codes = np.array([place.get(composed(name), UNLABELLED) for name in self.reading.names])
-        return codes[self.reading.codes]
+        return np.array([self.code(name) for name in self.reading.names])[self.reading.codes]
 
     def picture(
         self, x: tuple[float, float], y: tuple[float, float], size: tuple[int, int]
     ) -> np.ndarray:  # fmt: skip
         """(height, width) uint32: the plane within these ranges, the lowest row first."""
         index, colours, _ = self.colours()
-        shown = self.selected & ~self.excluded if self.selected.any() else None
+        shown = self.selected & ~self.excluded if self.selected.sum() > 1 else None
         marked = np.flatnonzero(self.labelling.codes != UNLABELLED)
         few = marked if len(marked) < min(5_000, len(self) // 2) else None
         return self.painter.draw(index, colours, x, y, size, shown, few)
@@ -510,8 +508,7 @@ class Exploration:
         if mixture.projection_ is not None:
             directions = mixture.projection_.directions
             means, covariances = mixture.inverse_transform(means), directions.T @ covariances @ directions
-        place = {name: code for code, name in enumerate(self.names)}
-        classes = [place.get(composed(str(name)), UNLABELLED) for name in mixture.classes_]
+        classes = [self.code(str(name)) for name in mixture.classes_]
         outlines = self.plane.ellipses(means, covariances)
         return [(outline, classes[code]) for outline, code in zip(outlines, mixture.component_labels_, strict=True)]
 

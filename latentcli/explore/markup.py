@@ -15,7 +15,8 @@ _STYLE = """
 :host { font: 13px/1.4 system-ui, sans-serif; color: #222; }
 .bad { color: #a01; } .muted { color: #666; }
 img { image-rendering: pixelated; border: 1px solid #ccc; margin-right: 6px; }
-.bar { display: inline-block; height: 9px; background: #0072B2; vertical-align: middle; margin-right: 4px; }
+.bar { display: inline-block; height: 9px; vertical-align: middle; margin-right: 4px; }
+.chip { display: inline-block; width: 11px; height: 11px; margin: 0 3px 0 8px; }
 .file { overflow-wrap: anywhere; } .line { margin: 2px 0; overflow-wrap: anywhere; }
 table { border-collapse: collapse; } td { padding: 0 6px 0 0; }
 """

@@ -36,6 +36,7 @@ COLUMNS, ROWS, TILE = 12, 3, 64
 NEAR = 24
 """Pixels from the pointer within which an image is looked at."""
 
+_CUT = "overflow: hidden; text-overflow: ellipsis;"
 MODES = ["lasso", "box", "move", "decode"]
 """What dragging does."""
 
@@ -90,10 +91,11 @@ class Page:
         self.colouring.on_change("value", lambda _, __, kind: self._colour(kind))
         whole = self._button("whole plane (b)", "whole", self._whole)
         bar = layouts.row(
-            layouts.column(html_of("", "dragging"), self.mode),
+            layouts.column(html_of("dragging", "dragging"), self.mode),
             self.planes,
             self.colouring,
-            layouts.column(html_of("", ""), whole),
+            layouts.column(html_of("beside", "&nbsp;"), whole),
+            self.legend,
         )
         main = layouts.column(bar, self.plot, self.next_title, self.next, self._gallery_bar(), self.gallery,
                       sizing_mode="stretch_both")  # fmt: skip
@@ -130,8 +132,10 @@ class Page:
 
     def _build_panels(self, explored: Exploration) -> None:
         self.status = html_of("status")
-        self.looked = html_of("looked", height=230)
-        self.classes = layouts.column(name="classes", width=340)
+        self.looked = html_of("looked", height=236)
+        self.classes = layouts.row(
+            name="classes", width=344, styles={"flex-wrap": "wrap", "max-height": "260px", "overflow-y": "auto"}
+        )
         self.new_class = TextInput(placeholder="a new class: its name, Enter", name="new_class", width=330)
         self.new_class.on_change("value", self._on_new_class)
         none = self._button("no label (Del)", "none", lambda: self._do(lambda: explored.give(None)))
@@ -148,6 +152,7 @@ class Page:
             html_of("help", f"<p class=muted>{escape(KEYS)}</p>"),
             width=360, sizing_mode="stretch_height", styles={"overflow-y": "auto"}, name="side",
         )  # fmt: skip
+        self.legend = html_of("legend", width=150)
         self.next_title = html_of("next_title", "<b>Label next</b> (n)")
         self.next, self.next_source = _mosaic("next", 1)
         self.next.on_event(Tap, lambda event: self._on_tile(event, "next"))
@@ -214,6 +219,7 @@ class Page:
         if explored.names != self.names:
             self.names = explored.names
             self.classes.children = [self._class_button(explored, code) for code in range(len(self.names))]
+        put(self.legend, text=f"<p class=muted>{_legend(explored)}</p>")
         put(self.undo, disabled=not explored.labelling.can_undo)
         put(self.redo, disabled=not explored.labelling.can_redo)
         told = "".join(
@@ -226,10 +232,11 @@ class Page:
 
     def _class_button(self, explored: Exploration, code: int) -> Button:
         name = explored.names[code]
-        key = next((f"{key}  " for key, of in explored.keys.items() if of == name), "")
-        style = f":host .bk-btn {{ text-align: left; border-left: 10px solid {_hex(explored, code)}; }}"
+        key = next((f"{key}  " for key, of in explored.keys.items() if of == name != key), "")
+        style = f":host .bk-btn {{ text-align: left; border-left: 10px solid {_hex(explored, code)}; {_CUT} }}"
         button = Button(
-            label=f"{key}{printable(name)}", width=330, stylesheets=[InlineStyleSheet(css=style)], name=f"class {code}"
+            label=f"{key}{printable(name)}", width=102 if len(explored.names) > 6 else 330,
+            stylesheets=[InlineStyleSheet(css=style)], name=f"class {code}"
         )  # fmt: skip
         button.on_click(lambda: self._do(lambda: explored.give(name)))
         return button
@@ -248,7 +255,7 @@ class Page:
         image = explored.images.images[row]
         decoded = explored.reconstruction(row)
         label = explored.label(row)
-        bars = _bars(explored.probabilities(row)[:5])
+        bars = _bars(explored, explored.probabilities(row)[:4])
         given = f"label <b>{text_of(label)}</b>" if label else "<span class=muted>no label</span>"
         put(self.looked, text=(
             f"{_picture(image, 'the image')}{_picture(decoded, 'its reconstruction')}"
@@ -263,7 +270,7 @@ class Page:
         soft = [] if decoded.soft is None else sorted(zip(names, decoded.soft[0].tolist(), strict=False),
                                                       key=lambda pair: -pair[1])  # fmt: skip
         put(self.looked, text=f"{_picture(decoded.images[0], 'decoded here', 140)}<div>decoded here</div>"
-                               f"{_bars(soft[:5])}")  # fmt: skip
+                               f"{_bars(explored, soft[:4])}")  # fmt: skip
 
     def _draw_gallery(self, explored: Exploration) -> None:
         codes = explored.labelling.codes
@@ -277,9 +284,8 @@ class Page:
             images = np.empty((0, *explored.images.shape), np.uint8) if found is None else found.images
             rims = [None] * len(images)
             if found is not None and found.soft is not None and explored.reading is not None:
-                place = {name: code for code, name in enumerate(explored.names)}
                 best = [explored.reading.names[code] for code in found.soft.argmax(axis=1)]
-                rims = [_rim(explored, place.get(name, -1)) for name in best]
+                rims = [_rim(explored, explored.code(name)) for name in best]
             self._fill(self.gallery_source, (id(found),), images, np.arange(len(images)), ROWS, rims)
             told = "drag over the plane in mode “decode”, or choose two ends (e); click one to keep it"
             if found is not None and found.ends is not None:
@@ -542,14 +548,26 @@ def _hex(explored: Exploration, code: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*(drawing.NONE if code < 0 else explored.colour(code)))
 
 
-def _bars(values: list[tuple[str, float]]) -> str:
+def _bars(explored: Exploration, values: list[tuple[str, float]]) -> str:
     """Classes and their probabilities."""
     lines = (
-        f"<tr><td>{text_of(name)}</td><td><span class=bar style='width:{max(1, round(100 * value))}px'></span>"
-        f"{value:.3f}</td></tr>"
+        f"<tr><td>{text_of(name)}</td><td><span class=bar style='width:{max(1, round(100 * value))}px; "
+        f"background:{_hex(explored, explored.code(name))}'></span>{value:.3f}</td></tr>"
         for name, value in values
     )
     return f"<table>{''.join(lines)}</table>"
+
+
+def _legend(explored: Exploration) -> str:
+    """What the colours of points mean."""
+    if explored.colouring in ("class", "label"):
+        return "with a label: large, with a dark rim"
+    _, colours, named = explored.colours()
+    chips = []
+    for name, place in named:
+        red, green, blue = (int(colours[place]) >> shift & 0xFF for shift in (0, 8, 16))
+        chips.append(f"<span class=chip style='background:rgb({red},{green},{blue})'></span>{text_of(name)}")
+    return " ".join(chips)
 
 
 def _picture(image: np.ndarray, alternative: str, side: int = 110) -> str:

@@ -30,7 +30,7 @@ def test_labels_make_a_classifier_at_once(exploration, truth):
     assert exploration.reading is None  # of one class there is nothing to tell
     label_some(exploration, truth)
     assert (exploration.reading.texts(np.arange(len(truth))) == truth).mean() > 0.7
-    assert "images changed class" in texts(exploration)[-1]
+    assert "changed class" in texts(exploration)[-1]
     exploration.undo()
     exploration.jobs.finish()
     assert (exploration.labelling.codes >= 0).sum() < 16

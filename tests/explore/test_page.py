@@ -153,7 +153,7 @@ def test_a_person_labels_with_pointer_and_keys(browser, photos, served, hostile,
         window.lasso(0.6, 0.05, 0.95, 0.95)
         wait_for(lambda: f"{len(first):,} with a label" in window.text("status"))
         window.page.keyboard.press("2")
-        window.until_text("messages", "images changed class")
+        window.until_text("messages", "changed class")
         both = labels_of(labels)
         assert {*both.values()} == {"one", "<script>alert(2)</script>"}
         window.page.get_by_text("2 <script>alert(2)</script>").wait_for()
