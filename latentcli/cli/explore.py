@@ -55,6 +55,7 @@ def explore(
     def prepare(progress: "Progress") -> "Iterator[Exploration]":
         from latentcli.artifacts.models import load_classifier, load_latent_model, load_model
         from latentcli.explore import exploring
+        from latentcli.explore.fitting import kind_called
         from latentcli.formats import own_files
 
         model, reader, written_to = load_latent_model(vae, device), None, target
@@ -63,6 +64,8 @@ def explore(
                 reader, written_to = load_model(classifier, device), output or serving.GRAPH
             else:
                 reader = load_classifier(classifier, model)
+        elif classifier is not None:
+            console.note(f"{classifier} is not there yet: a {kind_called(classifier.suffix)} will be fitted to labels")
         images = inputs.images(data, replace(reading, labels=None), labels, **model.load_options)
         options_of = options.names(reading.no_label)
         with exploring.opened(images, model, reader, labels, written_to, options_of, seed, progress) as exploration:

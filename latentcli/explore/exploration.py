@@ -1,7 +1,7 @@
 """What is explored, and what a person does with it: all that the page shows, without the page."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ import numpy as np
 
 from latentcli.core.errors import LatentError, UsageError
 from latentcli.core.image_set import ImageSet
-from latentcli.core.labels import UNLABELLED, composed
+from latentcli.core.labels import UNLABELLED, Labels, composed
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.explore import between, drawing, plane
@@ -147,8 +147,8 @@ class Exploration:
         self.suggestions = np.empty(0, np.int64)
         self.findings: list[Finding] = []
         self.following = False
-        self._fitted_labels = -1 if labelling.labels.any else labelling.version
-        self._saved: Reading | None = of.reading
+        self._fitted_to: np.ndarray | None = None  # the labels of the reading
+        self._saved_with = labelling.codes  # the labels that the classifier's file knows
         self.planes = plane.kinds_for(of.latents.flat.shape[1])
         self.plane_kind = self.wanted_plane = next(iter(self.planes))
         self.plane = plane.make(self.plane_kind, of.latents.flat)
@@ -384,7 +384,7 @@ class Exploration:
 
     def fit(self, whole: bool = False) -> None:
         """Fit the classifier again: to the core, or to all images."""
-        fitting, labels, version = self.fitting, self.labelling.labels, self.labelling.version
+        fitting, labels = self.fitting, self.labelling.labels
         if fitting is None:
             if whole:
                 self.tell("a classifier of pixels is trained by: latentcli train-cnn DATA --labels labels.csv")
@@ -393,19 +393,22 @@ class Exploration:
             if whole:
                 self.tell("a classifier needs labels of two classes or more", trouble=True)
             return
-        began = time.monotonic()
+        began, codes = time.monotonic(), labels.codes
 
         def fitted() -> Reading:
             return fitting.whole(labels) if whole else fitting.quick(labels)
 
         def apply(reading: Reading) -> None:
-            count = changed(self.reading, reading)
-            self.reading, self._fitted_labels = reading, version
-            how = "to all images " if whole else ""
-            self.tell(f"fitted {how}in {time.monotonic() - began:.1f} s: {count:,} changed class")
+            took = f"in {time.monotonic() - began:.1f} s"
+            if whole and codes is not self.labelling.codes:
+                self.tell(f"fitted to all images {took}, but there are other labels since")
+                return
+            self.tell(f"fitted {'to all images ' * whole}{took}: {changed(self.reading, reading):,} changed class")
+            self.reading, self._fitted_to = reading, codes
             self._suggest()
 
-        self.jobs.submit("fitting to all images" if whole else "fitting", fitted, apply, self.refuse)
+        name = "fitting to all images" if whole else "fitting"
+        self.jobs.submit(name, fitted, apply, self.refuse, long=whole)
 
     def _suggest(self) -> None:
         """Choose what to label next, as ``latentcli suggest`` lists it; meanwhile what is left of the last choice."""
@@ -565,67 +568,67 @@ class Exploration:
 
     def save(self) -> None:
         """Write the classifier, fitted to all images, the plane as a picture, and the selection as a list of files."""
-        labels, fitting, reading = self.labelling.labels, self.fitting, self.reading
+        labels, ready = self.labelling.labels, self._whole_reading()
         picture, selection = self._whole_picture(), [self.file(row) for row in self.targets]
-        folder, version = self.output.parent, self.labelling.version
+        folder, chosen = self.output.parent, bool(self.selected.any())
 
-        def saved() -> tuple[list[Path], Reading | None]:
-            found, written = reading, []
-            if self._is_new(reading) and fitting is not None:
-                found = fitting.whole(labels)
-                self._write_classifier(found)
-                written.append(self.output)
+        def saved() -> tuple[Reading | None, list[Path]]:
+            found, written = self._write_classifier(labels, ready)
             written.append(_write_picture(folder / "plane.png", picture))
-            if self.selected.any():
-                rows = [["File"], *([file] for file in selection)]
-                with atomic_write(folder / "selection.csv") as file:
-                    file.write(as_csv(rows).encode("utf-8", "backslashreplace"))
-                written.append(folder / "selection.csv")
-            return written, found
+            if chosen:
+                written.append(_write_list(folder / "selection.csv", selection))
+            return found, written
 
-        def apply(result: tuple[list[Path], Reading | None]) -> None:
-            written, found = result
-            if found is not None and found is not reading:
-                self.reading, self._saved, self._fitted_labels = found, found, version
-            elif self.output in written:
-                self._saved = found
+        def apply(result: tuple[Reading | None, list[Path]]) -> None:
+            found, written = result
+            if found is not None:
+                self._saved_with = labels.codes
+                if labels.codes is self.labelling.codes:
+                    self.reading, self._fitted_to = found, labels.codes
             self.tell(f"saved: {', '.join(map(str, [self.labelling.path, *written]))}")
 
         try:
             self.labelling.save()
         except LatentError as error:
             self.refuse(error)
-        self.jobs.submit("saving", saved, apply, self.refuse)
+        self.jobs.submit("saving", saved, apply, self.refuse, long=True)
 
-    def _is_new(self, reading: Reading | None) -> bool:
-        """Whether there are labels that the classifier's file does not know."""
-        known = len(self.labelling.labels.occurring) > 1 and self.fitting is not None
-        return known and (self._saved is None or self._fitted_labels != self.labelling.version
-                          or reading is not self._saved)  # fmt: skip
+    def _whole_reading(self) -> Reading | None:
+        """The reading, where it is of all images and of these labels."""
+        known = self._fitted_to is self.labelling.codes and self.reading is not None and self.reading.whole
+        return self.reading if known else None
 
-    def _write_classifier(self, reading: Reading) -> None:
+    def _write_classifier(self, labels: Labels, ready: Reading | None) -> tuple[Reading | None, list[Path]]:
+        """Write the classifier of these labels, which is fitted first unless it is ready; nothing where none can be."""
         from latentcli.artifacts.models import save_classifier
 
-        if reading.classifier is not None:
-            save_classifier(reading.classifier, self.output)
+        if self.fitting is None or len(labels.occurring) < 2:
+            return None, []
+        found = ready or self.fitting.whole(labels)
+        save_classifier(found.classifier, self.output)
+        return found, [self.output]
 
     def finish(self) -> list[Path]:
         """The end: labels and classifier are in their files; which of these were written now.
+
+        The classifier is not written where no label has changed since it was written, or since the beginning.
 
         Raises:
             OutputError: one cannot be written.
             DataError, FitError: the classifier cannot be fitted to all images.
         """
+        self.jobs.poll()
         self.jobs.close()
         written = []
         if self.labelling.unwritten is not None:
             self.labelling.save()
             written.append(self.labelling.path)
-        if self._is_new(self.reading) and self.fitting is not None:
-            found = self.fitting.whole(self.labelling.labels)
-            self._write_classifier(found)
-            self._saved = self.reading = found
-            written.append(self.output)
+        labels = self.labelling.labels
+        if not np.array_equal(labels.codes, self._saved_with):
+            found, files = self._write_classifier(labels, self._whole_reading())
+            self.reading, written = found or self.reading, [*written, *files]
+        elif self.reading is None and self.fitting is not None and self._can_fit:
+            self.reading = self.fitting.quick(labels)
         return written
 
     def _whole_picture(self) -> np.ndarray:
@@ -642,6 +645,13 @@ def _palette(count: int) -> list[drawing.Colour]:
         text = PALETTE[code % len(PALETTE)]
         found.append((int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)))
     return found
+
+
+def _write_list(path: Path, files: Sequence[str]) -> Path:
+    """A table of files."""
+    with atomic_write(path) as file:
+        file.write(as_csv([["File"], *([each] for each in files)]).encode("utf-8", "backslashreplace"))
+    return path
 
 
 def _write_picture(path: Path, picture: np.ndarray) -> Path:

@@ -245,7 +245,8 @@ class Page:
         row = explored.current
         point = explored.plane.points[row]
         self.here.data = {"x": [float(point[0])], "y": [float(point[1])]}
-        if explored.view == "between" and explored.between is not None and explored.between.ends is None:
+        decoding = MODES[self.mode.active or 0] == "decode" and explored.view == "between"
+        if decoding and explored.between is not None and explored.between.ends is None:
             self._draw_decoded(explored)
             return
         shown = (row, explored.labelling.version, id(explored.reading), explored.view)
@@ -361,6 +362,7 @@ class Page:
     def _decode_here(self) -> None:
         explored = self.explored
         x, y = map(float, explored.plane.points[explored.current])
+        self.mode.active = MODES.index("decode")
         self._decode(x, y)
 
     def _decode(self, x: float, y: float) -> None:
@@ -444,8 +446,6 @@ class Page:
         self.hovered = self.pointer
         row = self._nearest(*self.pointer)
         if row is not None:
-            if self.explored.view == "between" and MODES[self.mode.active or 0] != "decode":
-                self.explored.view = "selection"
             self.explored.look_at(row)
 
     def _on_tap(self, event: Any) -> None:
@@ -485,6 +485,7 @@ class Page:
     def _on_mode(self, _: str, __: int, active: int) -> None:
         drags: dict[str, Any] = {"lasso": self.lasso, "box": self.box, "move": self.pan}
         self.plot.toolbar.active_drag = drags.get(MODES[active])
+        self.explored.version += 1
 
     def _on_view(self, _: str, __: int, active: int) -> None:
         if (view := [*VIEWS][active]) != self.explored.view:

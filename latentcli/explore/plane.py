@@ -20,6 +20,9 @@ KINDS = {
 NEIGHBOURS = 8
 """Images around a point of the plane that tell which latent lies there."""
 
+WIDE, KEPT = 512, 100
+"""Dimensions, such as of maps of codes, of which so many principal components stand for all."""
+
 MOST_EMBEDDED = 5_000
 """Images that t-SNE embeds; each of the others comes to lie among its nearest ones of these."""
 
@@ -134,11 +137,23 @@ def _linear(latents: np.ndarray, directions: np.ndarray, origin: np.ndarray, axe
 
 def principal(latents: np.ndarray) -> Plane:
     """The plane in which latents (N, D) vary most: their first two principal components."""
-    mean, covariance = _moments(latents)
-    values, vectors = np.linalg.eigh(covariance)
-    shares = values[::-1][:2] / max(float(values.sum()), 1e-300)
+    if latents.shape[1] > WIDE:
+        mean, directions, shares = _components(latents, 2)
+    else:
+        mean, covariance = _moments(latents)
+        values, vectors = np.linalg.eigh(covariance)
+        directions, shares = vectors[:, ::-1][:, :2].T, values[::-1][:2] / max(float(values.sum()), 1e-300)
     first, second = (f"principal component {at + 1} ({share:.0%} of the variance)" for at, share in enumerate(shares))
-    return _linear(latents, _upright(vectors[:, ::-1][:, :2].T), mean, (first, second))
+    return _linear(latents, _upright(directions), mean, (first, second))
+
+
+def _components(latents: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of many dimensions the mean (D,), the first principal directions (count, D) and their shares of the variance."""
+    from sklearn.decomposition import PCA
+
+    some = latents[:: -(-len(latents) // 20_000)]
+    found = PCA(min(count, *some.shape), svd_solver="randomized", random_state=0).fit(some)
+    return found.mean_, found.components_, found.explained_variance_ratio_
 
 
 def discriminant(latents: np.ndarray, codes: np.ndarray) -> Plane:
@@ -158,6 +173,17 @@ def discriminant(latents: np.ndarray, codes: np.ndarray) -> Plane:
     classes = np.unique(codes[codes >= 0])
     if len(classes) < 2:
         raise DataError("there are no two classes to tell apart", None, "label images of two classes or more")
+    if latents.shape[1] <= WIDE:
+        directions, mean = _discriminants(latents, codes, classes)
+    else:
+        origin, components, _ = _components(latents, KEPT)
+        directions, mean = _discriminants((latents - origin) @ components.T, codes, classes)
+        directions, mean = directions @ components, origin + mean @ components
+    return _linear(latents, _upright(directions), mean, ("discriminant 1", "discriminant 2"))
+
+
+def _discriminants(latents: np.ndarray, codes: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two directions (2, D), and the mean (D,) of latents (N, D) whose codes (N,) are those of a class."""
     known = codes >= 0
     mean, total = _moments(latents[known])
     between = np.zeros_like(total)
@@ -175,8 +201,7 @@ def discriminant(latents: np.ndarray, codes: np.ndarray) -> Plane:
         spread = np.linalg.solve(lower, np.linalg.solve(lower, total).T)
         rest = np.eye(len(first)) - np.outer(first, first)
         white = np.stack([first, np.linalg.eigh(rest @ spread @ rest)[1][:, -1]], axis=1)
-    directions = _upright(np.linalg.solve(lower.T, white).T)
-    return _linear(latents, directions, mean, ("discriminant 1", "discriminant 2"))
+    return np.linalg.solve(lower.T, white).T, mean
 
 
 def tsne(latents: np.ndarray, kept: Path | None = None, seed: int = 0) -> Plane:

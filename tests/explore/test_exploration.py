@@ -194,6 +194,18 @@ def test_the_end_writes_what_is_new(exploration, truth, tmp_path):
     assert lc.load_classifier(tmp_path / "graph.npz").classes_.tolist() == ["1", "4", "8"]
 
 
+def test_an_end_without_a_new_label_writes_nothing(digits, vae, truth, tmp_path):
+    """Also where the images have labels of their own: who only looks changes no file."""
+    known = lc.ImageSet(digits.images, lc.Labels.of(truth))
+    given = lc.fit_graph(vae.encode(known), labels_per_class=5)
+    for classifier in (given, None):
+        of = material(known, vae, classifier)
+        explored = Exploration(of, Labelling(known, tmp_path / "labels.csv"), tmp_path / "graph.npz")
+        explored.jobs.finish()
+        assert explored.finish() == []
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_an_end_without_labels_writes_nothing(exploration, tmp_path):
     assert exploration.finish() == []
     assert [*tmp_path.iterdir()] == []

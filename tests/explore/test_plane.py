@@ -36,6 +36,15 @@ def test_the_discriminant_plane_separates_as_scikit_learns():
     np.testing.assert_allclose(np.abs(np.diag(correlation)), 1, atol=0.01)
 
 
+def test_many_dimensions_are_shown_by_their_principal_ones(monkeypatch):
+    expected = plane.make("principal", LATENTS), plane.make("discriminant", LATENTS, CLUSTERS)
+    monkeypatch.setattr(plane, "WIDE", 4)
+    same_up_to_sign(plane.make("principal", LATENTS).points, expected[0].points)
+    found = plane.make("discriminant", LATENTS, CLUSTERS)
+    same_up_to_sign(found.points, expected[1].points)
+    np.testing.assert_allclose(found.at(LATENTS[:9].astype(float)), found.points[:9], atol=1e-3)
+
+
 def test_two_classes_are_told_apart_along_the_first_axis():
     codes = np.where(CLUSTERS < 2, CLUSTERS, -1)
     found = plane.make("discriminant", LATENTS, codes).points
