@@ -2,7 +2,7 @@
 
 Points are drawn in Python, into a picture of the size that the plane has on the screen: a call-back that comes every 60
 milliseconds compares what the plane shows with what was drawn, and draws again. The only JavaScript of our own tells
-which key was pressed. Names of files and classes are text: in HTML they are escaped.
+which key was pressed, and empties a field. Names of files and classes are text: in HTML they are escaped.
 """
 
 import base64
@@ -17,6 +17,7 @@ from bokeh import layouts
 from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.document import Document
 from bokeh.events import MouseLeave, MouseMove, Pan, PanEnd, PanStart, SelectionGeometry, Tap
+from bokeh.models.callbacks import CustomJS
 from bokeh.models.css import InlineStyleSheet
 from bokeh.models.ranges import Range1d
 from bokeh.models.sources import ColumnDataSource
@@ -138,6 +139,9 @@ class Page:
         )
         self.new_class = TextInput(placeholder="a new class: its name, Enter", name="new_class", width=330)
         self.new_class.on_change("value", self._on_new_class)
+        # The window itself empties it at once: what is typed next is not lost where an answer takes a while.
+        empty = "setTimeout(() => { cb_obj.value = '' }, 0)"
+        self.new_class.js_on_change("value", CustomJS(code=f"if (cb_obj.value != '') {empty}"))
         none = self._button("no label (Del)", "none", lambda: self._do(lambda: explored.give(None)))
         self.undo = self._button("undo (u)", "undo", lambda: self._do(explored.undo))
         self.redo = self._button("redo (r)", "redo", lambda: self._do(explored.redo))
@@ -496,7 +500,6 @@ class Page:
     def _on_new_class(self, _: str, __: str, name: str) -> None:
         if name.strip():
             self.explored.add_class(name)
-            self.new_class.value = ""
             self._draw()
 
     def _on_tile(self, event: Any, where: str) -> None:
