@@ -14,7 +14,7 @@ from .core.image_set import ImageSet
 from .core.labels import Labels
 from .core.latents import Latents
 from .core.progress import Listener
-from .data.cache import cached, clear_cache
+from .data.cached import cached, clear_cache
 from .data.loading import load
 from .estimators import LatentClassifier, VAETransformer
 from .experiments.hybrids import study_hybrids

@@ -16,10 +16,6 @@ from latentcli.cli.app import exit_code_of, run
 from latentcli.core.errors import UsageError
 
 LATENT_DIM = 2
-BATCH_SIZE = 96
-"""Images a step: two dimensions take many steps to unfold."""
-PIXEL_BUDGET = 600_000_000
-"""Values of pixels seen in training: of the assignment's images in less than five minutes on two cores."""
 
 
 def translated(arguments: Sequence[str]) -> list[str]:
@@ -30,9 +26,7 @@ def translated(arguments: Sequence[str]) -> list[str]:
     """
     match list(arguments):
         case [data, val, "train", vae, gmm, *more] if more in ([], ["--resume"]):
-            how = ["--latent-dim", str(LATENT_DIM), "--batch-size", str(BATCH_SIZE)]
-            how += ["--set", f"pixel_budget={PIXEL_BUDGET}", *more]
-            return ["train", "-o", vae, "--gmm", gmm, *how, "--", data, val]
+            return ["train", "-o", vae, "--gmm", gmm, "--latent-dim", str(LATENT_DIM), *more, "--", data, val]
         case [data, "test_reconstruction", vae]:
             return ["reconstruct", "--", data, vae]
         case [data, "test_classifier", vae, gmm]:

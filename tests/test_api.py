@@ -72,7 +72,8 @@ def test_types_are_shipped():
 
 
 SHELLS_OWN = {
-    "quiet", "verbose", "json", "fail_under", "output", "figures", "grid", "folder", "gmm", "quick", "settings",
+    "quiet", "verbose", "json", "fail_under", "output", "figures", "grid", "folder", "gmm", "quick", "report",
+    "settings",
 }  # fmt: skip
 """Options that say what is printed, which files are written and in which form settings are given."""
 

@@ -39,7 +39,8 @@ def unlabelled_minus_one(estimator):
 
 @pytest.mark.slow
 @parametrize_with_checks(
-    [transformer(), classifier(), classifier(classifier="knn", epochs=2)], expected_failed_checks=unlabelled_minus_one
+    [transformer(), classifier(epochs=3, settings=SMALL | {"lr": 0.02}), classifier(classifier="knn", epochs=2)],
+    expected_failed_checks=unlabelled_minus_one,
 )
 def test_scikit_learns_contract(estimator, check):
     check(estimator)
@@ -154,7 +155,7 @@ def test_in_pipelines_and_searches():
     pixels, names = digits()
     line = make_pipeline(transformer(epochs=5), LogisticRegression(max_iter=200))
     assert cross_val_score(line, pixels, names, cv=2).mean() > 0.7
-    search = GridSearchCV(classifier(), {"latent_dim": [2, 4], "classifier": ["mixture", "knn"]}, cv=2)
+    search = GridSearchCV(classifier(epochs=5), {"latent_dim": [2, 4], "classifier": ["mixture", "knn"]}, cv=2)
     search.fit(pixels, names)
     assert search.best_score_ > 0.7
     assert search.best_estimator_.model_.config.latent_dim == search.best_params_["latent_dim"]
@@ -175,7 +176,7 @@ def test_learns_from_rows_without_labels(reader):
     pixels, names = digits()
     numbers = np.where(np.arange(len(names)) < 30, names, -1)
     texts = np.where(numbers < 0, "", numbers.astype(str))
-    found = classifier(classifier=reader, epochs=20).fit(pixels, numbers)
+    found = classifier(classifier=reader).fit(pixels, numbers)
     assert found.classes_.tolist() == [0, 1, 2]
     assert found.score(pixels[30:], names[30:]) > 0.75
     same = clone(found).fit(pixels, texts)

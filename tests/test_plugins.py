@@ -140,7 +140,9 @@ def call(folder: Path, package: Path | None, *commands: list[object]) -> list[tu
 
 
 CPU = ["--device", "cpu"]
-TRAIN = ["train", "tiny-data", "--model", "tiny-family", "--epochs", 30, "--latent-dim", 3, *CPU]
+FEW = ["--labels-per-class", 2, *CPU]
+"""So few that ``train`` compares no classifiers, which has tests of its own."""
+TRAIN = ["train", "tiny-data", "--model", "tiny-family", "--epochs", 30, "--latent-dim", 3, *FEW]
 
 
 @pytest.mark.slow
@@ -157,6 +159,7 @@ def test_another_packages_family_data_and_probe(tmp_path, package):
         ["evaluate", "tiny-data", "vae.pth", "gmm_params.pkl", *gates],
         ["fit-probe", "tiny-data", "vae.pth", "--probe", "tiny-probe", *CPU],
         ["evaluate", "tiny-data", "vae.pth", "probe.pth", *gates],
+        ["encode", "tiny-data", "vae.pth", *CPU],
         ["export", "vae.pth", "probe.pth", "--format", "torch-export"],
     )
     assert [err for code, _, err in outcomes if code] == []
@@ -168,14 +171,19 @@ def test_another_packages_family_data_and_probe(tmp_path, package):
     assert json.loads(info)["family"] == "tiny-family"
     assert json.loads(info)["classes"] == ["left", "right"]
 
-    load_probe = "import latentcli as lc; lc.load_classifier('probe.pth')"
-    without = subprocess.run([sys.executable, "-c", load_probe], cwd=tmp_path, capture_output=True, text=True)
-    assert "ModelFileError: probe.pth holds a classifier of an unknown kind" in without.stderr
-    assert "another package" in without.stderr
-    ((code, _, err),) = call(tmp_path, None, ["classify", "digits", "vae.pth", "gmm_params.pkl", *CPU])
-    assert code == 4
-    assert "unknown model family 'tiny-family'" in err
-    assert "another package" in err
+    without_family, without_probe = call(
+        tmp_path,
+        None,
+        ["classify", "digits", "vae.pth", "gmm_params.pkl", *CPU],
+        ["classify", "latents.npz", "probe.pth", *CPU],
+    )
+    for (code, _, err), said in (
+        (without_family, "unknown model family 'tiny-family'"),
+        (without_probe, "probe.pth holds a classifier of an unknown kind"),
+    ):
+        assert code == 4
+        assert said in err
+        assert "another package" in err
 
     (package / "tiny_plugin.py").write_text("import a_module_that_is_not_there\n")
     broken, unknown, fine = call(
@@ -183,7 +191,7 @@ def test_another_packages_family_data_and_probe(tmp_path, package):
         package,
         ["reconstruct", "digits", "vae.pth", *CPU],
         TRAIN,
-        ["train", "digits", "--epochs", 1, "--set", "width=16", "--backbone", "mlp", *CPU],
+        ["train", "digits", "--epochs", 1, "--set", "width=16", "--backbone", "mlp", *FEW],
     )
     for (code, _, err), expected in ((broken, 4), (unknown, 2)):
         assert code == expected

@@ -13,17 +13,20 @@ import numpy as np
 import pytest
 
 import latentcli as lc
-from latentcli import sharded
+import latentcli.cli  # registers the commands
 from latentcli.artifacts import parts
 from latentcli.artifacts.parts import MissingParts
+from latentcli.cli.app import run
+from latentcli.core import processes
 from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.data.shards import Shard, records
 from latentcli.formats.locks import exclusive
+from latentcli.sharded import making
 
 pq = pytest.importorskip("pyarrow.parquet")
 
 SHARDS = "shards/{00000..00004}.tar"
-ROWS = sharded._ROWS
+ROWS = making._ROWS
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def here(tmp_path, monkeypatch, make_shards):
     """A folder with five shards of six images."""
     monkeypatch.chdir(tmp_path)
     make_shards(Path("shards"), 5, 6)
-    monkeypatch.setattr("latentcli.sharded._ROWS", 4)  # more than one block a shard
+    monkeypatch.setattr("latentcli.sharded.making._ROWS", 4)  # more than one block a shard
     return Path()
 
 
@@ -61,7 +64,7 @@ def test_parts_hold_what_encode_gives(here, vae):
     for name, array in expected.arrays.items():
         assert np.allclose(found.arrays[name], array, atol=1e-6)
     table = pq.read_table("out/part-00001.parquet")
-    assert table.column_names == ["file", "label", "mu", "logvar", "error"]
+    assert table.column_names == ["file", "label", "mu", "logvar", "label_error", "error"]
     assert table.num_rows == 6
     assert str(table.schema.field("mu").type).endswith("float>[3]")
 
@@ -116,7 +119,6 @@ OTHERWISE = {
     "settings": lambda vae, other: lc.encode_shards(SHARDS, vae, "out", range="100"),
     "model": lambda vae, other: lc.encode_shards(SHARDS, other, "out"),
     "classifier": lambda vae, other: lc.classify_shards(SHARDS, vae, _probe(vae), "out"),
-    "shards": lambda vae, other: lc.encode_shards("shards/{00001..00004}.tar", vae, "out"),
 }
 
 
@@ -132,6 +134,26 @@ def test_a_folder_of_parts_that_were_made_otherwise_is_refused(here, vae, case):
     with pytest.raises(UsageError, match="out holds parts that were made otherwise") as caught:
         OTHERWISE[case](vae, other)
     assert len(str(caught.value).splitlines()) == 3
+    assert content("out") == before
+
+
+@pytest.mark.parametrize(("first", "then", "told"), [
+    ("shards/{00000..00004}.tar", "shards/{00001..00004}.tar",
+     "part-00000.parquet to be of shards/00001.tar, found shards/00000.tar"),
+    ("shards/{00000..00004}.tar", "shards/{00000..00001}.tar",
+     "part-00002.parquet to be none, for shards/{00000..00001}.tar has 2, found shards/00002.tar"),
+    ("shards/{00000..00004}.tar", "others/00000.tar",
+     "part-00000.parquet to be of others/00000.tar, found shards/00000.tar"),
+])  # fmt: skip
+def test_a_folder_of_parts_of_other_shards_is_refused(here, vae, make_shards, first, then, told):
+    make_shards(Path("others"), 1)
+    lc.encode_shards(first, vae, "out")
+    before = content("out")
+    with pytest.raises(UsageError) as caught:
+        lc.encode_shards(then, vae, "out")
+    problem, found, remedy = str(caught.value).splitlines()
+    assert (problem, found) == ("out holds parts of other shards", f"  expected {told}")
+    assert "-o DIR" in remedy
     assert content("out") == before
 
 
@@ -165,6 +187,27 @@ def test_images_that_cannot_be_read_keep_a_row_with_the_reason(here, vae, tar, p
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
     again = lc.encode_shards(SHARDS, vae, "out", retry_failed=True)
     assert (again.before, again.failed, again.images) == (4, 0, 28)
+
+
+def test_a_label_that_cannot_be_read_keeps_no_image_from_its_latents(here, vae, tar, png):
+    labels = [("1.json", b'{"label": [1, 2]}'), ("2.json", b"{"), ("3.cls", b"1"), ("4.json", b'{"label": [1]}')]
+    images = [(f"{number}.png", png(number)) for number in (1, 2, 3, 4)]
+    tar(Path("shards/00001.tar"), [*images, *labels])
+    done = lc.encode_shards(SHARDS, vae, "out")
+    kinds = {"its .json has several labels, or one that is no name": 2, "its .json is none": 1}
+    assert (done.failed, done.label_failures) == (0, kinds)
+    rows = pq.read_table("out/part-00001.parquet").to_pylist()
+    assert all(row["mu"] is not None and row["error"] is None for row in rows)
+    assert [row["label"] for row in rows] == [None, None, "1", None]
+    assert [bool(row["label_error"]) for row in rows] == [True, True, False, True]
+    assert json.loads(Path("out/part-00001.json").read_text())["label_failures"] == kinds
+    assert len(lc.read_latents("out")) == 28
+    without = lc.encode_shards(SHARDS, vae, "without", no_classes=True)
+    assert (without.failed, without.label_failures) == (0, {})
+    assert set(pq.read_table("without/part-00001.parquet")["label_error"].to_pylist()) == {None}
+    tar(Path("shards/00001.tar"), [*images, ("1.cls", b"1"), ("2.cls", b"0"), ("3.cls", b"1"), ("4.cls", b"1")])
+    again = lc.encode_shards(SHARDS, vae, "out", retry_failed=True)
+    assert (again.before, again.label_failures) == (4, {})
 
 
 def test_names_in_any_bytes_and_letters_are_kept(here, vae, tar, png):
@@ -237,6 +280,8 @@ def test_predictions_and_scores_are_those_of_classify(here, vae):
         lc.classify_shards(SHARDS, vae, _probe(vae), "out")
     with pytest.raises(DataError, match="holds no latents"):
         lc.read_latents("out")
+    with pytest.raises(UsageError, match="out is a latentcli folder of predictions, and stands where images belong"):
+        lc.load("out")
 
 
 def test_rejected_images_have_no_class(here, vae):
@@ -247,8 +292,8 @@ def test_rejected_images_have_no_class(here, vae):
 
 
 @pytest.mark.parametrize("change", [
-    {"images": -1}, {"bytes": "9"}, {"failures": [1]}, {"failures": {"a": "b"}}, {"confusion": [["a", 1]]},
-    {"sha256": "x"}, {"settings": None}, {"shard": 7}, {"format": "other"},
+    {"images": -1}, {"bytes": "9"}, {"failures": [1]}, {"failures": {"a": "b"}}, {"label_failures": 3},
+    {"confusion": [["a", 1]]}, {"sha256": "x"}, {"settings": None}, {"shard": 7}, {"format": "other"},
 ])  # fmt: skip
 def test_statistics_that_are_none_are_not_believed(here, vae, change):
     lc.encode_shards("shards/{00000..00001}.tar", vae, "out")
@@ -278,9 +323,6 @@ def test_parts_that_were_changed_are_refused(here, vae, damage):
         part.write_bytes(whole)
     elif damage == "cut":
         part.write_bytes(whole[:-1])
-        with pytest.warns(MissingParts, match="4 of 5 parts"):
-            assert len(lc.read_latents("out")) == 24
-        return
     elif damage == "swapped":
         part.write_bytes(Path("out/part-00001.parquet").read_bytes())
         facts = json.loads(part.with_suffix(".json").read_text())
@@ -377,6 +419,35 @@ def test_shards_at_an_address_give_the_same_parts(here, vae):
     memory.rm("/encoded", recursive=True)
 
 
+def test_a_run_that_is_interrupted_says_what_is_done(here, vae, monkeypatch):
+    honest = making._make
+
+    def make(folder, number, *more):
+        if number == 3:
+            raise KeyboardInterrupt
+        honest(folder, number, *more)
+
+    monkeypatch.setattr(making, "_make", make)
+    with pytest.raises(KeyboardInterrupt, match="interrupted: 3 of 5 shards are done; the same call does the others"):
+        lc.encode_shards(SHARDS, vae, "out")
+    monkeypatch.setattr(making, "_make", honest)
+    assert lc.encode_shards(SHARDS, vae, "out").before == 3
+
+
+def test_a_host_that_is_silent_is_one_reason_for_all_its_shards(here, vae, monkeypatch):
+    fsspec = pytest.importorskip("fsspec")
+
+    def info(self, path):
+        raise ConnectionRefusedError(111, "refused")
+
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "info", info)
+    done = lc.encode_shards("memory://silent/{00000..00999}.tar", vae, "far")
+    with pytest.raises(DataError) as caught:
+        done.check()
+    told = "memory://silent cannot be reached: ConnectionRefusedError: [Errno 111] refused"
+    assert str(caught.value).splitlines()[:2] == ["1,000 of 1,000 shards cannot be read; 0 are done", f"  {told}"]
+
+
 def test_a_share_is_made_by_one_run_at_a_time(here, vae):
     with exclusive(Path("out/share 1 of 1")), pytest.raises(OutputError, match="another run is writing"):
         lc.encode_shards(SHARDS, vae, "out")
@@ -418,7 +489,7 @@ def torchrun(*call):
 
 
 def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkeypatch):
-    monkeypatch.setattr("latentcli.sharded._ROWS", ROWS)  # as in processes of their own
+    monkeypatch.setattr("latentcli.sharded.making._ROWS", ROWS)  # as in processes of their own
     vae.save("vae.pth")
     Path("shards/00003.tar").write_bytes(b"no tar")
     ended = torchrun("encode", SHARDS, "vae.pth", "-o", "out", "--json", "--device", "cpu")
@@ -431,10 +502,28 @@ def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkey
     assert content("out") == content("alone")
 
 
-def test_processes_do_not_all_write_one_file(here, vae):
+@pytest.fixture
+def called(capsys):
+    """The exit code of a call of the command line in this process, and what it said on stderr."""
+
+    def called(*arguments):
+        with pytest.raises(SystemExit) as end:
+            run([*arguments])
+        return int(end.value.code or 0), capsys.readouterr().err
+
+    return called
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_do_not_all_write_one_file(here, vae, called, monkeypatch, rank):
+    """Each of two refuses it, and the first says so."""
     vae.save("vae.pth")
-    ended = torchrun("encode", SHARDS, "vae.pth", "--device", "cpu")
-    assert "torchrun is for: shards that become a folder of parts" in ended.stderr
+    monkeypatch.setattr(processes, "join", lambda device: None)  # the other does not come
+    monkeypatch.setattr(processes, "_speaks", None)
+    for name, value in {"WORLD_SIZE": 2, "RANK": rank, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    code, said = called("encode", SHARDS, "vae.pth", "--device", "cpu")
+    assert (code, "torchrun is for: shards that become a folder of parts" in said) == (2, rank == 0), said
     assert not Path("latents.npz").exists()
 
 
@@ -448,6 +537,28 @@ def test_a_shard_that_was_replaced_is_done_again(here, vae, make_shards):
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
 
 
+DAMAGE = {
+    "longer": (lambda part: part.write_bytes(part.read_bytes() + b"xx"), "expected .* bytes, found"),
+    "gone": (lambda part: part.unlink(), "it is not there, and its statistics are"),
+    "statistics": (lambda part: part.with_suffix(".json").write_text("{"), r"its part-00002\.json is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_part_is_told_and_is_no_missing_one(here, vae, kind):
+    lc.encode_shards(SHARDS, vae, "out")
+    do, why = DAMAGE[kind]
+    do(Path("out/part-00002.parquet"))
+    with pytest.raises(DataError, match=rf"part-00002\.parquet is not the part that was written\n  {why}"):
+        lc.read_latents("out")
+    told = lc.describe("out")
+    assert (told["parts"], told["shards"], [*told["damaged"]]) == (4, 5, ["part-00002.parquet"])
+    for part in Path("out").glob("*.parquet"):
+        part.write_bytes(b"")
+    with pytest.raises(DataError, match="out holds damaged parts alone"):
+        lc.describe("out")
+
+
 def test_a_part_that_was_damaged_is_made_again(here, vae):
     lc.encode_shards(SHARDS, vae, "out")
     whole = content("out")
@@ -457,9 +568,8 @@ def test_a_part_that_was_damaged_is_made_again(here, vae):
     assert content("out") == whole
 
 
-def test_standard_output_is_no_folder(here, vae):
+def test_standard_output_is_no_folder(here, vae, called):
     vae.save("vae.pth")
-    call = [sys.executable, "-m", "latentcli", "encode", SHARDS, "vae.pth", "-o", "-"]
-    ended = subprocess.run(call, capture_output=True, text=True, timeout=100)
-    assert (ended.returncode, Path("-").exists()) == (2, False)
-    assert "name a file" in ended.stderr
+    code, said = called("encode", SHARDS, "vae.pth", "-o", "-")
+    assert (code, Path("-").exists()) == (2, False)
+    assert "name a file" in said

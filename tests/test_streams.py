@@ -125,7 +125,15 @@ def test_measuring_is_evaluating(family, fit):
     assert found == expected
     assert (tally is None) == (predictions is None)
     if tally is not None:
-        assert (tally.counts == predictions.tally.counts).all()
+        at_once = lc.classify(given, vae, classifier)
+        assert (tally.counts == at_once.tally.counts).all()
+        for name in ("probabilities", "files", "bad_files", "rejects"):
+            np.testing.assert_equal(getattr(predictions, name), getattr(at_once, name))
+        np.testing.assert_equal(predictions.latents.arrays, at_once.latents.arrays)
+        of_both = [(each.labels, each.known, each.latents.labels) for each in (predictions, at_once)]
+        for found, expected in zip(*of_both, strict=True):
+            np.testing.assert_array_equal(found.codes, expected.codes)
+            assert found.names == expected.names
 
 
 def test_pictures_show_all_of_few_images_and_a_part_of_many_with_the_labelled_ones():

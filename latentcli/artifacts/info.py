@@ -16,7 +16,7 @@ from latentcli.artifacts.hybrid_folders import SOFT_LABELS, HybridFolder
 from latentcli.artifacts.images import read_hybrids
 from latentcli.artifacts.latents import read_latents
 from latentcli.artifacts.parameters import read_classifier
-from latentcli.core.errors import ModelFileError
+from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.latents import ARRAYS_OF_FEATURES
 from latentcli.formats import own_files
 from latentcli.formats.regular_files import kind, open_regular, reason
@@ -47,7 +47,7 @@ def describe(path: str | Path) -> Description:
 
     Raises:
         ModelFileError: the file is missing or of no known kind, or a model file that is damaged, unsafe or changed.
-        DataError: it is a damaged or unsafe file of latents or of hybrids.
+        DataError: it is a damaged or unsafe file of latents or of hybrids, or a folder of damaged parts alone.
 
     Example:
         >>> import latentcli as lc
@@ -58,8 +58,13 @@ def describe(path: str | Path) -> Description:
     """
     path = Path(path)
     if kind(path) == stat.S_IFDIR:
-        if made := parts.all_statistics(path):
-            return _plain(_parts([*made.values()]))
+        made, damaged = parts.all_statistics(path), parts.damaged(path)
+        if damaged and not made:
+            number, why = next(iter(damaged.items()))
+            raise DataError(f"{path} holds damaged parts alone", f"of {parts.path_of(path, number).name}: {why}",
+                            "make them again: remove them, and the same command as before")  # fmt: skip
+        if made:
+            return _plain(_parts([*made.values()], {parts.path_of(path, each).name: damaged[each] for each in damaged}))
         if not (path / SOFT_LABELS).exists():
             raise _unknown(path, f"found a folder without {SOFT_LABELS}")
         return _plain(_hybrid_folder(path))
@@ -122,7 +127,8 @@ def _checkpoint(path: Path) -> Description:
     from latentcli.models.base import LatentModel
 
     model = checkpoint.read(path)
-    network = model.network
+    network, progress = model.network, _progress(model.training.get("history"))
+    told = network.collapse(progress["metrics"]) if isinstance(network, LatentModel) else None
     return {
         "kind": "classifier of pixels" if model.family in PIXEL_CLASSIFIERS else "checkpoint of a latent model",
         "family": model.family, "image_shape": model.image_shape,
@@ -130,7 +136,8 @@ def _checkpoint(path: Path) -> Description:
         "classes": model.class_names, "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "settings": {name: value for name, value in asdict(model.config).items() if name != "image_shape"},
         "training": {name: model.training.get(name) for name in _TOLD},
-        **_progress(model.training.get("history")),
+        **progress,
+        **({} if told is None else {"notes": [told]}),
         "fingerprint": model.fingerprint,
     }  # fmt: skip
 
@@ -169,7 +176,7 @@ def _mixture(path: Path) -> Description:
         "kind": "mixture", "classifier": params["kind"], "classes": classes.tolist(),
         "components": components, "covariance_type": mixture.covariance_type,
         "dimensions": dimensions if plane is None else len(plane.offset), "fitted_dimensions": dimensions,
-        "fitted_on": params["checkpoint"],
+        **({"notes": [*mixture.notes]} if mixture.notes else {}), "fitted_on": params["checkpoint"],
     }  # fmt: skip
 
 
@@ -197,14 +204,15 @@ def _latents(path: Path) -> Description:
     }  # fmt: skip
 
 
-def _parts(made: Sequence[Mapping[str, Any]]) -> Description:
-    """Of a folder of parts, from their statistics."""
+def _parts(made: Sequence[Mapping[str, Any]], damaged: Mapping[str, str]) -> Description:
+    """Of a folder of parts, from their statistics, with those that are not what these say, and why."""
     failures = Counter[str]()
     for facts in made:
         failures.update(facts.get("failures", {}))
     return {
         "kind": made[0]["holds"], "images": sum(facts["images"] for facts in made), "failed": failures.total(),
-        "failures": dict(failures.most_common()), "parts": len(made), "shards": max(facts["shards"] for facts in made),
+        "failures": dict(failures.most_common()), "parts": len(made), "damaged": damaged,
+        "shards": max(facts["shards"] for facts in made),
         "settings": made[0]["settings"], "checkpoint": made[0]["checkpoint"],
     }  # fmt: skip
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.artifacts import latents_table
-from latentcli.artifacts.parts import hold_latents, read_latent_parts
+from latentcli.artifacts.parts import read_latent_parts
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.stages import stage
+from latentcli.formats import own_files
 from latentcli.formats.checksummed_npz import arrays_writer, read_arrays, write_arrays
 from latentcli.formats.digests import is_digest
 from latentcli.numerics.blocks import slices
@@ -101,7 +102,7 @@ def holds_latents(path: Path) -> bool:
         return latents_table.holds(path)
     try:
         if path.is_dir():
-            return hold_latents(path)
+            return own_files.kind_of(path) == own_files.PARTS_OF_LATENTS
         if not path.is_file():
             return False
         with zipfile.ZipFile(path) as archive:

@@ -1,9 +1,10 @@
 """Folders of parts: what was made of shards, ``part-00000.parquet`` for each and ``part-00000.json`` beside it.
 
 A part has a row for each image of its shard, in the shard's order: ``file``, ``label`` where it is known, the arrays,
-and ``error``, the reason where the image could not be read; the arrays have no value in that row. Arrays of more than
-one number are lists of one length. The same images give the same bytes: the time that it took is in the statistics
-alone, which also have the SHA-256 of the part. They are written last: a part is whole when they are there.
+``label_error``, the reason where a label could not be read, and ``error``, the reason where the image could not be
+read; the arrays have no value in that row. Arrays of more than one number are lists of one length. The same images
+give the same bytes: the time that it took is in the statistics alone, which also have the SHA-256 of the part. They are
+written last: a part is whole when they are there.
 """
 
 import hashlib
@@ -34,8 +35,7 @@ LATENTS, PREDICTIONS = "latents", "predictions"
 _MARK = b"latentcli"  # key of the schema's metadata
 _NAME = re.compile(r"part-(\d{5,})\.json")
 _MOST = 2**24  # bytes of statistics
-_TEXTS = ("file", "label", "error", "predicted")
-_CODED = ("label", "error", "predicted")  # columns of few texts
+_CODED = ("label", "label_error", "error", "predicted")  # columns of few texts
 
 
 class MissingParts(UserWarning):
@@ -63,8 +63,11 @@ class Columns:
                 "shapes": shapes}  # fmt: skip
 
 
-Write = Callable[[Sequence[str], Sequence[str], Sequence[str], Mapping[str, np.ndarray]], None]
-"""Takes the files, labels and errors of n images ("" for none), and the rows of the m ≤ n without an error."""
+Write = Callable[[Mapping[str, Sequence[str]], Mapping[str, np.ndarray]], None]
+"""Takes n texts of each of ``TEXTS`` by name ("" for none), and the rows of the m ≤ n images without an error."""
+
+TEXTS = ("file", "label", "label_error", "error")
+"""The columns of texts that every part has."""
 
 
 def path_of(folder: Path, number: int) -> Path:
@@ -87,18 +90,15 @@ def part_writer(path: Path, columns: Columns) -> Iterator[Write]:
             file, schema, version="2.6", compression="zstd", use_dictionary=[*_CODED], write_statistics=False
         )
 
-        def write(
-            files: Sequence[str], labels: Sequence[str], errors: Sequence[str], arrays: Mapping[str, np.ndarray]
-        ) -> None:
-            good = np.array([not error for error in errors], dtype=bool)
-            texts = {"file": files, "label": labels, "error": errors}
+        def write(texts: Mapping[str, Sequence[str]], arrays: Mapping[str, np.ndarray]) -> None:
+            good = np.array([not error for error in texts["error"]], dtype=bool)
             made = []
             for field in schema:
                 if field.name in arrays and field.name in columns.arrays:
                     made.append(_column(arrow, field.type, good, arrays[field.name]))
                 else:
                     made.append(arrow.array([*map(_text, texts[field.name])], field.type))
-            writer.write_table(arrow.Table.from_arrays(made, schema=schema), row_group_size=max(1, len(files)))
+            writer.write_table(arrow.Table.from_arrays(made, schema=schema), row_group_size=max(1, len(good)))
 
         try:
             yield write
@@ -114,7 +114,7 @@ def _schema(arrow: Any, columns: Columns) -> Any:
     for name, (dtype, shape) in columns.arrays.items():
         kind = arrow.string() if dtype.kind == "U" else arrow.from_numpy_dtype(dtype)
         fields.append(arrow.field(name, arrow.list_(kind, math.prod(shape)) if shape else kind))
-    fields.append(arrow.field("error", arrow.string()))
+    fields += [arrow.field(name, arrow.string()) for name in ("label_error", "error")]
     facts = json.dumps(columns.facts(), sort_keys=True)
     return arrow.schema(fields, metadata={_MARK: facts.encode()})
 
@@ -179,8 +179,8 @@ def _statistics(path: Path) -> dict[str, Any] | None:
     texts = all(isinstance(found.get(key), str) for key in ("holds", "shard", "checkpoint"))
     numbers = [found.get(key) for key in ("bytes", "images", "failed", "shards")]
     whole = all(type(each) is int and each >= 0 for each in numbers) and isinstance(found.get("settings"), dict)
-    failures, confusion = found.get("failures"), found.get("confusion", [])
-    whole = whole and isinstance(failures, dict) and all(type(each) is int for each in failures.values())
+    kinds, confusion = (found.get("failures"), found.get("label_failures", {})), found.get("confusion", [])
+    whole = whole and all(isinstance(of, dict) and all(type(each) is int for each in of.values()) for of in kinds)
     whole = whole and isinstance(confusion, list) and all(map(_is_pair, confusion))
     return found if texts and whole and is_digest(found.get("sha256")) else None
 
@@ -193,11 +193,15 @@ def _is_pair(counted: Any) -> bool:
 
 def all_statistics(folder: Path) -> dict[int, dict[str, Any]]:
     """The statistics of all parts of a folder that are whole, by the number of the shard."""
+    return {number: found for number in _numbers(folder) if (found := statistics(folder, number)) is not None}
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Of the parts of a folder that have statistics."""
     try:
-        named = sorted(int(name[1]) for each in folder.iterdir() if (name := _NAME.fullmatch(each.name)))
+        return sorted(int(name[1]) for each in folder.iterdir() if (name := _NAME.fullmatch(each.name)))
     except OSError:
-        return {}
-    return {number: found for number in named if (found := statistics(folder, number)) is not None}
+        return []
 
 
 def check_replaceable(folder: Path, number: int) -> None:
@@ -217,14 +221,20 @@ def check_replaceable(folder: Path, number: int) -> None:
                           "remove it, or name another folder")  # fmt: skip
 
 
-def hold_latents(folder: Path) -> bool:
-    """Whether a folder has a part with latents in it."""
-    try:
-        named = [each for each in folder.iterdir() if _NAME.fullmatch(each.name)]
-    except OSError:
-        return False
-    first = next((found for each in sorted(named) if (found := _statistics(each)) is not None), None)
-    return first is not None and first["holds"] == LATENTS
+def damaged(folder: Path) -> dict[int, str]:
+    """Of each part of a folder that has statistics, and is not what they say, why not; by the number of the shard."""
+    found = {}
+    for number in _numbers(folder):
+        if statistics(folder, number) is None:
+            part = path_of(folder, number)
+            facts = _statistics(part.with_suffix(".json"))
+            size = part.stat().st_size if part.is_file() else None
+            found[number] = (
+                f"its {part.with_suffix('.json').name} is damaged" if facts is None
+                else "it is not there, and its statistics are" if size is None
+                else f"expected {facts['bytes']:,} bytes, found {size:,}"
+            )  # fmt: skip
+    return found
 
 
 def read_latent_parts(folder: Path) -> Latents:
@@ -234,13 +244,15 @@ def read_latent_parts(folder: Path) -> Latents:
 
     Raises:
         UsageError: pyarrow is not installed.
-        DataError: there are none; a part is damaged, or was changed; two were made otherwise.
+        DataError: there are none; a part is damaged, or was changed, which is no missing one; two were made otherwise.
 
     Warns:
         MissingParts: there are shards without a part.
     """
-    found = all_statistics(folder)
+    found, broken = all_statistics(folder), damaged(folder)
     again = "encode again, into another folder: latentcli encode SHARDS MODEL.pth -o OUT"
+    for number, why in broken.items():
+        raise _not_written(path_of(folder, number), why)
     if not found:
         raise DataError(f"{folder} holds no whole parts", "expected part-00000.parquet and part-00000.json", again)
     first = next(iter(found.values()))
@@ -265,10 +277,14 @@ def read_latent_parts(folder: Path) -> Latents:
         try:
             _read(part, facts, arrays, files, labels, count)
         except _Unlike as error:
-            way = f"make it again: rm {shlex.quote(str(part.with_suffix('.json')))}, and the same encode command"
-            raise DataError(f"{part} is not the part that was written", str(error), way) from error
+            raise _not_written(part, str(error)) from error
     texts = Labels.of(labels)
     return Latents(arrays, first["checkpoint"], texts if texts.names else Labels.none(count), tuple(files))
+
+
+def _not_written(part: Path, why: str) -> DataError:
+    way = f"make it again: rm {shlex.quote(str(part.with_suffix('.json')))}, and the same encode command"
+    return DataError(f"{part} is not the part that was written", why, way)
 
 
 class _Unlike(Exception):

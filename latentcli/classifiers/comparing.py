@@ -87,8 +87,8 @@ def _predicted(name: str, seen: Latents, rows: np.ndarray, seed: int, device: st
             case "mixture":
                 return fit_mixture(seen, seed=seed, device=device).predict(seen.flat[rows])
             case "graph":
-                return fit_graph(seen, seed=seed).predict(seen.flat[rows])
-        return fit_probe(seen, probe=name, seed=seed, device=device).predict(seen.flat[rows])
+                return fit_graph(seen, seed=seed, device=device).predict(seen.flat[rows])
+        return fit_probe(seen, probe=name, seed=seed).predict(seen.flat[rows])  # of so few labels sooner on the host
     except LatentError:
         return None
 

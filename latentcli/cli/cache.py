@@ -13,7 +13,7 @@ from latentcli.cli.app import LOOK, app, command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from latentcli.data.cache import CachedImages
+    from latentcli.data.cached import CachedImages
 
 cache = typer.Typer(
     name="cache", help="Show or delete images that are kept as they were decoded.", no_args_is_help=True
@@ -24,7 +24,7 @@ app.add_typer(cache, name="cache", rich_help_panel=LOOK)
 @command(cache, name="list", examples=["latentcli cache list", "latentcli cache list --json"])
 def list_(cache_dir: options.CacheDir = None, json: options.Json = False) -> None:
     """List the folders and archives whose images are kept: how many, their shape, bytes, and when they were used."""
-    from latentcli.data.cache import cached
+    from latentcli.data.cached import cached
 
     _show(cached(cache_dir), "kept", json)
 
@@ -41,7 +41,7 @@ def clear(
     json: options.Json = False,
 ) -> None:
     """Delete images that are kept as they were decoded: all, or those of DATA. They are decoded again when needed."""
-    from latentcli.data.cache import clear_cache
+    from latentcli.data.cached import clear_cache
 
     _show(clear_cache(data or (), older_than=older_than, cache_dir=cache_dir), "deleted", json)
 

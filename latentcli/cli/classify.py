@@ -1,7 +1,7 @@
 """``latentcli classify``: images → latents → labels, or images → labels."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -39,6 +39,7 @@ def classify(
     part: options.Part = None,
     retry_failed: options.RetryFailed = False,
     figures: options.Figures = None,
+    report: options.Report = None,
     device: options.Device = "auto",
     json: options.Json = False,
     fail_under: options.FailUnder = None,
@@ -62,7 +63,7 @@ def classify(
         )
     source = data if len(given) == 1 else given
     if (
-        folder := parts.folder_of(source, target, reading, part, retry_failed, figures, command="classify")
+        folder := parts.folder_of(source, target, reading, part, retry_failed, figures or report, command="classify")
     ) is not None:
         model = load_model(vae, device)
         reader = load_classifier(classifier, model) if classifier else None
@@ -71,26 +72,33 @@ def classify(
         parts.tell(done, json, gates)
         return
     inputs.check_outputs(target, given=[*given, vae, classifier, reading.labels], folder=figures)
+    inputs.check_report(report, [*given, vae, classifier, reading.labels])
     with console.table(target) as table:
         if classifier is None and len(given) == 1 and holds_latents(Path(data)):
             reader = load_classifier(vae)
             latents = inputs.latents(data, None, device, reading, vae)
-            kept = pictures.shown(latents.labels) if figures else None
+            about: dict[str, Any] = {"latents": latents, "reject_below": reject_below}
+            kept = pictures.shown(latents.labels) if figures or report else None
             found = streams.classify_latents_to(table, latents, reader, reject_below, kept)
         else:
             model = load_model(vae, device)
             reader = load_classifier(classifier, model) if classifier else None
             classification.check_reader(model, reader, reject_below)
             images = inputs.images(source, reading, target, **model.load_options)
-            kept = pictures.shown(images.labels) if figures else None
+            about = {"images": images, "model": model, "reject_below": reject_below}
+            kept = pictures.shown(images.labels) if figures or report else None
             found = streams.classify_to(
                 table, images, model, reader, reject_below=reject_below, kept=kept, progress=console.progress
             )
     console.notes(found.notes)
     if figures and not found.any_known:
         console.note(f"{data} has no labels: there is no accuracy, and no picture of a confusion matrix")
-    drawn = pictures.of_predictions(figures, found, reader) if figures else []
     counts = {"images": len(found), "labelled": found.labelled, "rejected": found.rejected}
     result = counts | found.scores() | counts
-    console.result(result, as_json=json, written=[*([target] if target else []), *drawn], to_stderr=target is None)
+    with pictures.place(figures, report) as where:
+        drawn = pictures.of_predictions(where, found, reader) if where else []
+        if report is not None:
+            pictures.report(report, result, **about, classifier=reader, drawn=drawn, command=console.called())
+    written = [*([target] if target else []), *(drawn if figures else []), *([report] if report else [])]
+    console.result(result, as_json=json, written=written, to_stderr=target is None)
     console.check_gates(result, gates)

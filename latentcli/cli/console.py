@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -146,6 +147,11 @@ def progress(doing: str, total: int) -> Iterator[Advance]:
     with progress_bar() as bar:
         task = bar.add_task(doing, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def called() -> str:
+    """The call, as the shell takes it."""
+    return shlex.join(["latentcli", *verbosity.line])
 
 
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")

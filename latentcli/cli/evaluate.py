@@ -16,6 +16,7 @@ def evaluate(
     classifier: options.ClassifierFileIfAny = None,
     reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,
+    report: options.Report = None,
     device: options.Device = "auto",
     json: options.Json = False,
     fail_under: options.FailUnder = None,
@@ -28,19 +29,26 @@ def evaluate(
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(given=[data, vae, classifier, reading.labels], folder=figures)
+    inputs.check_report(report, [data, vae, classifier, reading.labels])
     model = load_latent_model(vae, device)
     reader = load_classifier(classifier, model) if classifier else None
     images = inputs.images(data, reading, None, **model.load_options)
-    kept = pictures.shown(images.labels) if figures and reader else None
+    kept = pictures.shown(images.labels) if (figures or report) and reader else None
     result, tally = measure(images, model, reader, kept=kept, progress=console.progress)
     if tally is not None:
         console.notes(tally.notes)
         if not tally.any_known:
             console.note(f"{images.name} has no labels: nothing tells how often {classifier} is right")
     drawn: list[Path] = []
-    if figures is not None:
-        drawn.append(pictures.reconstructions(pictures.folder(figures) / "reconstructions.png", model, images))
-        if tally is not None:
-            drawn += pictures.of_predictions(figures, tally, reader)
-    console.result(result, as_json=json, written=drawn)
+    with pictures.place(figures, report) as where:
+        if where is not None:
+            drawn.append(pictures.reconstructions(pictures.folder(where) / "reconstructions.png", model, images))
+            if tally is not None:
+                drawn += pictures.of_predictions(where, tally, reader)
+        if report is not None:
+            pictures.report(
+                report, result, model=model, images=images, classifier=reader, drawn=drawn, command=console.called()
+            )
+    written = [*(drawn if figures else []), *([report] if report else [])]
+    console.result(result, as_json=json, written=written)
     console.check_gates(result, gates)

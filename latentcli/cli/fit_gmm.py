@@ -49,6 +49,7 @@ def fit_gmm(
     if not processes.is_first():
         return
     write_classifier(output, mixture.to_params())
+    console.notes(mixture.notes)
     drawn = pictures.of_fit(figures, latents, mixture) if figures else []
     result = {"images": len(latents), **mixture.summary()}
     console.result(result, as_json=json, written=[output, *drawn])

@@ -142,13 +142,15 @@ def latents(
         bad_files: name of the list of files that could not be read.
 
     Raises:
-        UsageError: images without a checkpoint to encode them, features that these latents do not hold, or an option
-            that is of images.
+        UsageError: images without a checkpoint to encode them, a file or folder of another kind, features that these
+            latents do not hold, or an option that is of images.
         ModelFileError: the latents are of another checkpoint than the one given.
     """
     from latentcli.artifacts import holds_latents, read_latents
     from latentcli.artifacts.models import load_model
     from latentcli.cli import console
+    from latentcli.data import SOURCES
+    from latentcli.formats import own_files
 
     if holds_latents(Path(data)):
         for name in ("split", "labels", "strict", "no_label", "classes", "no_classes", "pages", "resize"):
@@ -164,6 +166,8 @@ def latents(
         if features is not None:
             found.features(features)
         return found
+    if data not in SOURCES:
+        own_files.check_place(Path(data), own_files.IMAGES)
     if vae is None:
         raise UsageError(
             f"{data} holds images, and there is no checkpoint to encode them", remedy="name it behind DATA: vae.pth"
@@ -285,6 +289,20 @@ def _replaces(path: Path, read: Path) -> bool:
 
     within = read.is_dir() and path.resolve().is_relative_to(read.resolve())
     return (within and path.name.lower().endswith(image_suffixes())) or path.samefile(read)
+
+
+def check_report(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:
+    """``check_outputs`` for a report, whose name must end in .html; None is no report.
+
+    Raises:
+        UsageError: it ends otherwise, or is one of the inputs.
+        OutputError: it cannot be written.
+    """
+    from latentcli.pictures.reports import check_name
+
+    if path is not None:
+        check_name(path)
+        check_outputs(path, given=given)
 
 
 def check_picture(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:

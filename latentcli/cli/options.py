@@ -97,6 +97,9 @@ FailUnder = Annotated[
     Option(metavar="NAME=VALUE", help="Exit with 7 if this metric of the result is lower. Repeatable."),
 ]
 Figures = Annotated[Path | None, Option(metavar="DIR", help="Write pictures of the result there.")]
+Report = Annotated[
+    Path | None, Option(metavar="FILE.html", help="Write the result with its images as one page, for any browser.")
+]
 Epochs = Annotated[int | None, Option(help="Passes over the images. By default as many as they need.")]
 BatchSize = Annotated[
     int | None, Option(help="Images a step. By default an eighth of them, at most 256, or 64 of vqvae and fsq.")
@@ -116,7 +119,7 @@ Part = Annotated[
     str | None, Option(metavar="I/N", help="Of shards and -o DIR: every N-th shard, from the I-th; I is 1 to N.")
 ]
 RetryFailed = Annotated[
-    bool, Option("--retry-failed", help="Of shards and -o DIR: also what is done, where images could not be read.")
+    bool, Option("--retry-failed", help="Of shards and -o DIR: also what has images or labels that could not be read.")
 ]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="No progress and no notes, only results and errors.")]
 Verbose = Annotated[bool, Option("--verbose", "-v", help="More notes on what is done, and where the time went.")]

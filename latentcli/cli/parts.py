@@ -74,9 +74,10 @@ def tell(done: "PartsDone", as_json: bool, gates: Mapping[str, float]) -> None:
 
     if not processes.is_first():
         return
-    if done.failed:
-        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in sorted(done.failures.items(), key=lambda kv: -kv[1]))
-        console.note(f"warning: {done.failed:,} image(s) could not be read, and their rows say why: {kinds}")
+    for what, of in {"image(s)": done.failures, "label(s)": done.label_failures}.items():
+        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in sorted(of.items(), key=lambda kv: -kv[1]))
+        if of:
+            console.note(f"warning: {sum(of.values()):,} {what} could not be read, and their rows say why: {kinds}")
     counts = {
         "images": done.images, "failed": done.failed, "shards": done.shards, "shards_done_before": done.before,
         "shards_failed": len(done.unreadable),

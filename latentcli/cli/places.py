@@ -56,6 +56,8 @@ def put_right(
     option = next((each for each in spelled.values() if each in _GO_ON), None)
     if error.remedy and option and shlex.quote(name) not in placed:
         return UsageError(error.problem, None, f"to go on from it: {option} {shlex.quote(name)}")
+    if placed == [*map(shlex.quote, given)]:  # it has no place in this call
+        return error
     right = " ".join([command, *placed, *_options(parameters, arguments, spelled)])
     return UsageError(error.problem, None, right)
 

@@ -41,12 +41,13 @@ def latents(
     settings: options.Settings = None,
     image_size: options.ImageSize = None,
     data_root: options.DataRoot = None,
+    report: options.Report = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Train model families side by side; compare probe accuracy, reconstructions and bits, beside raw pixels."""
     from latentcli import pictures
-    from latentcli.cli import console, training_progress
+    from latentcli.cli import console, inputs, training_progress
     from latentcli.experiments import latents as comparison
     from latentcli.experiments import tables
     from latentcli.experiments.kept_models import kept_model
@@ -57,6 +58,7 @@ def latents(
     for family in families:
         FAMILIES[family]  # an unknown name is refused before anything is loaded
     check_folder(output)
+    inputs.check_report(report, [*data, *(test or [])])
     kinds = tuple(options.names(probes) or ())
     own = tuple(map(options.parse, settings or []))
     config = comparison.StudyConfig(recipe, kinds, label_embedding, device, own)
@@ -76,6 +78,12 @@ def latents(
     columns = tables.latents(kinds)
     written = tables.write(output, tables.of_latents(results, columns))
     written += pictures.of_latent_spaces(output, results, columns[:4], models_of)
+    if report is not None:
+        table = tables.cells([row for row in results if "leaked" not in row], ("data", "model"), columns)
+        told = {"data": data, "models": families, "seeds": seeds, "recipe": recipe, "settings": dict(own)}
+        title = "A study of latent spaces"
+        pictures.report(report, told, title=title, drawn=written, table=table, command=console.called())
+        written.append(report)
     if json:
         console.result({"cells": results}, as_json=True, written=written)
         return

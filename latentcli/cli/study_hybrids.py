@@ -42,12 +42,13 @@ def hybrids(
     settings: options.Settings = None,
     image_size: options.ImageSize = None,
     data_root: options.DataRoot = None,
+    report: options.Report = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Do hybrids make a classifier better? Accuracy against labelled images, beside other ways to learn from them."""
     from latentcli import pictures
-    from latentcli.cli import console
+    from latentcli.cli import console, inputs
     from latentcli.core import device as devices
     from latentcli.experiments import hybrids as comparison
     from latentcli.experiments import tables
@@ -64,6 +65,7 @@ def hybrids(
         settings=tuple(map(options.parse, settings or [])), device=device, **given,
     )  # fmt: skip
     check_folder(output)
+    inputs.check_report(report, [data, test])
     (task,) = load_tasks([data], [test] if test else [], None, image_size, data_root)
     if per_class is None:
         most = max(comparison.fewest_of_a_class(task), 1)  # none: refused below
@@ -85,6 +87,11 @@ def hybrids(
     contents, rows = tables.of_hybrids(results, titles)
     written = tables.write(output, contents)
     written.append(pictures.accuracy_curve(output / "curve.png", task.train.name, rows, titles))
+    if report is not None:
+        told = {"data": task.train.name, "seeds": repetitions, "steps": config.steps, "settings": dict(config.settings)}
+        title, table = "A study of hybrids", tables.cells_of_hybrids(results, titles)
+        pictures.report(report, told, title=title, drawn=written, table=table, command=console.called())
+        written.append(report)
     if json:
         console.result({"cells": results}, as_json=True, written=written)
         return

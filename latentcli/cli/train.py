@@ -55,17 +55,16 @@ def train(
     reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
     figures: options.Figures = None,
+    report: options.Report = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
     """Train a model on DATA without its labels; then fit a mixture that VAL's labels, or else DATA's, name."""
     from latentcli import pictures
     from latentcli.artifacts.models import load_mixture, load_model, save_classifier
-    from latentcli.classifiers import comparing
     from latentcli.classifiers.fitting import fit_mixture
-    from latentcli.classifiers.graph.graph_classifier import PESSIMISTIC
     from latentcli.classifiers.mixture.semi_supervised import Collapsed
-    from latentcli.cli import console, inputs, training_progress
+    from latentcli.cli import comparison, console, inputs, training_progress
     from latentcli.core import device as devices
     from latentcli.core import processes
     from latentcli.core.errors import FitError
@@ -84,6 +83,7 @@ def train(
         own_files.check_place(continue_from, own_files.MODEL)  # before it is taken for an input that is replaced
     read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
+    inputs.check_report(report, read)
     devices.start(device)
     begun = load_model(continue_from, device) if continue_from else None
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size, begun)
@@ -109,6 +109,7 @@ def train(
         )  # fmt: skip
     if not processes.is_first():
         return
+    console.notes(trained.notes)
     written, mixture, latents, compared = [], None, None, {}
     if ended is None:
         training_progress.save(trained, output)
@@ -119,7 +120,7 @@ def train(
             f"nothing to resume: the run of {output} has ended; {' and '.join(map(str, left))} stay as they are"
         )
         mixture = load_mixture(gmm, trained) if gmm in left else None
-    if (named and mixture is None) or figures is not None:
+    if (named and mixture is None) or figures is not None or report is not None:
         latents = trained.encode(images, progress=console.progress)
     given = {
         "--val": val or (None if labelled is None else data), "--labels": reading.labels, "--classes": reading.classes,
@@ -139,30 +140,19 @@ def train(
             on = f"another classifier may do: {again}" if isinstance(failed, Collapsed) else failed.remedy
             raise FitError(failed.problem, failed.found, f"{output} was written, {gmm} was not; {on}") from failed
         save_classifier(mixture, gmm)
+        console.notes(mixture.notes)
         written.append(gmm)
-        compared = comparing.compare_classifiers(
-            latents, val_latents, labels_per_class=labels_per_class, seed=settings["seed"], device=device,
-            progress=console.progress,
+        compared = comparison.compared(
+            latents, val_latents, naming.labels, labels_per_class, settings["seed"], device, those
         )  # fmt: skip
-        labels = (
-            int(naming.labels.known.sum()) if labels_per_class is None else labels_per_class * len(naming.class_names)
-        )
-        fewest = (
-            int(min(naming.labels.counts[naming.labels.counts > 0])) if labels_per_class is None else labels_per_class
-        )
-        if compared and fewest < PESSIMISTIC:
-            console.note(
-                f"the shares that classifiers are right about are too low: with {fewest} labels of a class they are "
-                "judged by others that have fewer still"
-            )
-        if (best := comparing.better(compared, labels)) is not None:
-            console.note(
-                f"of labels left out a {best} classifier is right for {compared[best]:.2f}, the mixture for "
-                f"{compared['mixture']:.2f}: {shlex.join(['latentcli', *comparing.COMMANDS[best].split(), *those])}"
-            )
-    if figures is not None and latents is not None:
-        written += pictures.of_training(figures, trained, images, latents, mixture)
-    state.unlink(missing_ok=True)
     judged = {f"compared_{name}": accuracy for name, accuracy in compared.items()}
     result = {"images": len(images), **training_progress.summary(trained), **judged}
+    with pictures.place(figures, report) as where:
+        drawn = pictures.of_training(where, trained, images, latents, mixture) if where and latents else []
+        if report is not None:
+            pictures.report(
+                report, result, model=trained, images=images, classifier=mixture, drawn=drawn, command=console.called()
+            )
+    written += [*(drawn if figures else []), *([report] if report else [])]
+    state.unlink(missing_ok=True)
     console.result(result, as_json=json, written=written)

@@ -33,6 +33,7 @@ class ImageSet(Labelled):
             "float" and "units" (of a medical device).
         numpy: the expression that makes of ``data``, the array of the source, one in ``layout``, for messages.
         elsewhere: paths of the files of each other part of the folder, where labels may name these, too.
+        labels_in: where the source would have its labels, for messages; "": as its files tell.
 
     Example:
         >>> import latentcli as lc
@@ -53,6 +54,7 @@ class ImageSet(Labelled):
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     numpy: str = "data"
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    labels_in: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,6 +68,8 @@ class ImageSet(Labelled):
     @property
     def labels_looked_for(self) -> str:
         """Where a source of this kind has its labels, for the message that there are none."""
+        if self.labels_in:
+            return f"expected {self.labels_in}"
         if self.files is not None:
             return "expected a sub-folder for each class, of names that do not mean no label"
         return "expected an array of one label an image: labels, y, target or the like"

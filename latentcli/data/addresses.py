@@ -1,18 +1,21 @@
 """Files that lie elsewhere, at an address such as ``s3://bucket/00000.tar``: through fsspec, copied here to be read.
 
 A file is copied whole, a few megabytes at a time. Where reading fails it goes on from where it was, after a while that
-doubles each time; what is not there, or not permitted, is an error at once.
+doubles each time; what is not there, or not permitted, is an error at once. So is a host that cannot be reached and has
+not answered before: the name or the network is wrong then, and other files there are not tried for a while.
 """
 
+import errno
 import re
 import shutil
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from latentcli.core.errors import DataError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.formats import scale
 
 TRIES = 6
@@ -20,11 +23,29 @@ TRIES = 6
 WAIT = 0.5
 """Seconds before the second try; twice as many before each further one."""
 
+SILENT = 60.0
+"""Seconds for which a host that could not be reached is not tried again."""
+
+_UNREACHED = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT}
+_NOT_CONNECTED = ("ConnectTimeoutError", "ConnectionTimeoutError")  # of botocore and of aiohttp
+_answered: set[str] = set()  # hosts of this process
+_silent: dict[str, "tuple[float, Unreachable]"] = {}
+
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters or more: one is a drive of Windows
+_KINDS = ("s3", "gs", "az", "https", "ftp", "sftp", "hf", "memory", "file")  # in a message
+_PACKAGES = {
+    "s3": "'latentcli[s3]'", "s3a": "'latentcli[s3]'", "http": "aiohttp requests", "https": "aiohttp requests",
+    "sftp": "paramiko", "ssh": "paramiko", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs",
+    "hf": "huggingface_hub",
+}  # fmt: skip
 _AT_ONCE = 2**22  # bytes
 _SPARE_BYTES = 256 * 2**20  # left free on the disk
 
 Result = TypeVar("Result")
+
+
+class Unreachable(DataError):
+    """A host cannot be reached, and so none of the files there."""
 
 
 def is_address(text: str) -> bool:
@@ -39,6 +60,11 @@ def local(text: str) -> Path | None:
     parts = urlsplit(text)
     here = parts.scheme == "file" and parts.netloc in ("", "localhost") and "::" not in text
     return Path(unquote(parts.path)) if here else None
+
+
+def check(address: str) -> None:
+    """Raise, before any work, what ``_system`` raises of addresses of this kind."""
+    _system(address)
 
 
 def matching(pattern: str) -> list[str]:
@@ -108,12 +134,18 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
     """What ``work`` gives, tried again after a while where it fails; with all its tries anew where it ``came_on``.
 
     Raises:
+        Unreachable: the host cannot be reached, and has never answered, or for all ``TRIES``.
         DataError: there is nothing at the address, it may not be read, or it fails ``TRIES`` times in a row.
     """
-    failed = 0
+    failed, host = 0, _host(address)
+    since, silent = _silent.get(host, (0.0, None))
+    if silent is not None and time.monotonic() - since < SILENT:
+        raise silent
     while True:
         try:
-            return work()
+            result = work()
+            _answered.add(host)
+            return result
         except _NotWritten as error:
             raise error.__cause__ or error from None
         except PermissionError as error:
@@ -122,41 +154,78 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
         except ImportError as error:
             raise _no_way(address, error) from error
         except Exception as error:  # each file system has errors of its own
-            if _is_missing(error):
+            unreached = _is_unreached(error)
+            if isinstance(error, FileNotFoundError) and not unreached:
+                _answered.add(host)
                 raise DataError(f"there is nothing at {address}", None, "look how it is spelled") from error
             failed = 1 if came_on() else failed + 1
+            if unreached and (failed >= TRIES or host not in _answered):
+                raise _unreachable(host, error) from error
             if failed >= TRIES:
                 found = f"tried {TRIES} times: {type(error).__name__}: {str(error)[:200]}"
                 raise DataError(f"{address} cannot be read", found, "try again later") from error
         time.sleep(WAIT * 2 ** (failed - 1))
 
 
-def _is_missing(error: Exception) -> bool:
-    """Whether there is no such file; fsspec says so of a web server, too, that cannot be reached: see its cause."""
-    cause = error.__cause__
-    unreached = isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
-    return isinstance(error, FileNotFoundError) and not unreached
+def _host(address: str) -> str:
+    """Where files with this address are: the address without path, user and password."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_unreached(error: Exception) -> bool:
+    """Whether no connection was made; fsspec calls a file of such a web server missing: see what the error came of."""
+    return any(
+        isinstance(each, socket.gaierror) or type(each).__name__ in _NOT_CONNECTED
+        or getattr(each, "errno", None) in _UNREACHED
+        for each in _chain(error)
+    )  # fmt: skip
+
+
+def _unreachable(host: str, error: Exception) -> Unreachable:
+    """The error of a host, which is raised for its other files, too, for a while."""
+    said = next((each for each in _chain(error) if not isinstance(each, FileNotFoundError)), error)
+    found = f"{type(said).__name__}: {str(said)[:200]}"
+    refused = Unreachable(f"{host} cannot be reached", found, "look how it is spelled, and for the network")
+    _silent[host] = time.monotonic(), refused
+    return refused
 
 
 def _system(address: str) -> tuple[Any, str]:
     """The file system of an address, and the path in it.
 
     Raises:
-        UsageError: fsspec is not installed.
-        DataError: there is no such kind of address, or a package for it is missing.
+        UsageError: fsspec, or a package that it needs for such addresses, is not installed.
+        DataError: there is no such kind of address, or it cannot be one, or its host cannot be reached.
     """
     package = scale.fsspec()
+    kind = address.partition("://")[0]
+    if kind not in (known := {*package.available_protocols(), *package.registry}):
+        some = ", ".join(each for each in _KINDS if each in known)
+        raise DataError(f"{address} is an address of a kind that is not known",
+                        f"expected such as {some}, found {kind}://", "look how it is spelled")  # fmt: skip
     try:
         system, path = package.core.url_to_fs(address)
     except ImportError as error:
         raise _no_way(address, error) from error
     except Exception as error:  # each file system has errors of its own
+        if _is_unreached(error):
+            raise _unreachable(_host(address), error) from error
         found = f"{type(error).__name__}: {str(error)[:200]}"
         raise DataError(f"{address} is an address that cannot be read", found, "look how it is spelled") from error
     return system, path
 
 
-def _no_way(address: str, error: ImportError) -> DataError:
-    way = "pip install 'latentcli[s3]'" if address.startswith("s3") else "install what it says"
-    return DataError(f"{address} is an address of a kind that is not read yet", str(error)[:200],
-                     f"{way}; or download it, and name the file")  # fmt: skip
+def _no_way(address: str, error: ImportError) -> UsageError:
+    """The error of a kind of address for which fsspec needs another package."""
+    kind = address.partition("://")[0]
+    way = f"pip install {_PACKAGES[kind]}" if kind in _PACKAGES else "as it says"
+    return UsageError(f"{kind}:// addresses need a package that is not installed", str(error)[:200],
+                      f"install it: {way}; or download {address}, and name the file")  # fmt: skip

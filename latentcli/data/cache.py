@@ -16,10 +16,9 @@ import math
 import os
 import re
 import shlex
-import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,12 +26,11 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from latentcli.core.errors import OutputError, UsageError
-from latentcli.core.image_set import Shape
+from latentcli.core.errors import OutputError
 from latentcli.core.progress import Progress, silent
 from latentcli.data.block import Block, Events, ImageBlock
 from latentcli.data.file_block import BYTES, CHANGED, JOURNAL, FileBlock, read_lines
-from latentcli.formats.atomic import atomic_write, output_errors
+from latentcli.formats.atomic import atomic_write
 from latentcli.formats.digests import DigestInParts, is_digest
 from latentcli.formats.locks import in_turn
 from latentcli.formats.regular_files import open_regular, reason
@@ -50,8 +48,9 @@ core. What is kept takes no longer to make, and is mapped in hundredths of a sec
 ENVIRONMENT = "LATENTCLI_CACHE"
 
 _DECODERS = ("pillow", "pydicom", "nibabel")
-_INDEX = ".json"
-_ENDINGS = (_INDEX, JOURNAL, BYTES, CHANGED)
+INDEX = ".json"
+ENDINGS = (INDEX, JOURNAL, BYTES, CHANGED)
+"""What the names of the files of a set end in."""
 _DIGITS = 24  # of a SHA-256, in names
 _NAME = re.compile(r"[0-9a-f]{24}-[0-9a-f]{24}\.(json|journal|bytes|changed)")
 _BLOCK = 2**20  # bytes that have one checksum
@@ -251,17 +250,17 @@ class _Set:
     def read(self, parse: Parse[Found], mend: bool = False) -> Found | None:
         """What is kept; None where nothing is, or nothing whole, which is deleted to ``mend`` it."""
         try:
-            index, images = _read(self._path(_INDEX))
+            index, images = _read(self._path(INDEX))
             found = parse(index["facts"], images)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             if mend:
                 self.notes.append(f"what was kept in {self.stem.parent} is damaged, and was decoded again")
-                _forget(self._path(ending) for ending in _ENDINGS)
+                _forget(self._path(ending) for ending in ENDINGS)
             return None
         with suppress(OSError):
-            os.utime(self._path(_INDEX))  # when it was last used
+            os.utime(self._path(INDEX))  # when it was last used
         return found
 
     @property
@@ -288,9 +287,9 @@ class _Set:
             if (path := self._block.finish()) is not None:
                 index = {"source": self.source, "ending": path.suffix, "shape": images.shape, **_seen(path, images)}
                 content = json.dumps({**index, "facts": facts}).encode()
-                with atomic_write(self._path(_INDEX)) as file:
+                with atomic_write(self._path(INDEX)) as file:
                     file.write(json.dumps({"sha256": hashlib.sha256(content).hexdigest()}).encode() + b"\n" + content)
-                kept = _read(self._path(_INDEX))[1]
+                kept = _read(self._path(INDEX))[1]
         except (OSError, OutputError, ValueError) as error:  # the last, where another program changes these files
             why = reason(error) if isinstance(error, OSError) else str(error)
             images = np.array(images)
@@ -298,7 +297,7 @@ class _Set:
             self.notes.append(_not_kept(self.stem.parent, " ".join(why.split())))
         if kept is None:
             self._block.discard()
-            _forget([self._path(_INDEX)])
+            _forget([self._path(INDEX)])
             return images
         self._block.tidy()
         way = f"free it by: latentcli cache clear {shlex.quote(self.name)}"
@@ -314,10 +313,12 @@ class _Set:
 
     def forget_others(self) -> None:
         """Delete what is kept of the same view with another content, once this is kept."""
-        if self._path(_INDEX).exists():
+        if self._path(INDEX).exists():
             view = self.stem.name.partition("-")[0]
             _forget(
-                path for path in _files(self.stem.parent) if path.stem != self.stem.name and path.name.startswith(view)
+                path
+                for path in files_within(self.stem.parent)
+                if path.stem != self.stem.name and path.name.startswith(view)
             )
 
 
@@ -342,7 +343,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], np.ndarray]:
     Raises:
         OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError: it is not, or they are not.
     """
-    index = _index(path)
+    index = read_index(path)
     shape, count = index["shape"], index["size"]
     whole = [type(each) is int and 1 <= each < 2**48 for each in (*shape, count)]
     if len(shape) != 4 or not all(whole) or math.prod(shape) > count or index["ending"] not in (BYTES, CHANGED):
@@ -365,7 +366,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], np.ndarray]:
     return index, images
 
 
-def _index(path: Path) -> dict[str, Any]:
+def read_index(path: Path) -> dict[str, Any]:
     """What an index says, if its checksum is right."""
     file, count = open_regular(path)
     with file:
@@ -395,7 +396,7 @@ def _forget(paths: Iterable[Path]) -> None:
             path.unlink()
 
 
-def _files(folder: Path) -> list[Path]:
+def files_within(folder: Path) -> list[Path]:
     """The files of sets in a folder, whatever else lies there."""
     with suppress(OSError):
         return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
@@ -405,108 +406,3 @@ def _files(folder: Path) -> list[Path]:
 def size(count: int) -> str:
     """Bytes, for a message."""
     return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
-
-
-@dataclass(frozen=True)
-class CachedImages:
-    """A set of images that is kept as it was decoded.
-
-    Attributes:
-        source: the folder or archive that they are of.
-        images, shape: how many, and channels, height and width of each; 0 and None where decoding has not ended.
-        bytes: that it takes.
-        used: when it was last used, in seconds since 1970.
-        path: of its files, without their endings.
-    """
-
-    source: str
-    images: int
-    shape: Shape | None
-    bytes: int
-    used: float
-    path: Path
-
-
-def cached(cache_dir: str | Path | None = None) -> list[CachedImages]:
-    """The sets of images that are kept as they were decoded, those that were used last first.
-
-    Args:
-        cache_dir: where they are kept, as for ``load``.
-
-    Example:
-        >>> import latentcli as lc
-        >>> lc.cached("photos.cache")
-        []
-    """
-    folder = folder_of(cache_dir)
-    stems: dict[str, list[Path]] = {}
-    for path in _files(folder):
-        stems.setdefault(path.stem, []).append(path)
-    found = (_described(folder / stem, paths) for stem, paths in stems.items())
-    return sorted(found, key=lambda each: (-each.used, each.path))
-
-
-def _described(stem: Path, paths: Sequence[Path]) -> CachedImages:
-    taken, used = 0, 0.0
-    for path in paths:
-        with suppress(OSError):
-            status = path.stat()
-            taken, used = taken + status.st_size, max(used, status.st_mtime)
-    source, shape = "unknown", tuple[int, ...]()
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        index = _index(stem.with_suffix(_INDEX))
-        source, shape = str(index["source"]), tuple(map(int, index["shape"]))
-        used = stem.with_suffix(_INDEX).stat().st_mtime
-    if not shape:
-        head = next(read_lines(stem.with_suffix(JOURNAL)), (None, 0))[0]
-        source = str(head.get("source")) if isinstance(head, dict) else source
-    of_each = (shape[1], shape[2], shape[3]) if len(shape) == 4 else None
-    return CachedImages(source, shape[0] if of_each else 0, of_each, taken, used, stem)
-
-
-def clear_cache(
-    data: Sequence[str | Path] = (), *, older_than: float | None = None, cache_dir: str | Path | None = None
-) -> list[CachedImages]:
-    """Delete images that are kept as they were decoded; what a run still reads stays until that ends.
-
-    Args:
-        data: folders and archives: those within them count; none: all.
-        older_than: days: only what was not used for longer.
-        cache_dir: where they are kept, as for ``load``.
-
-    Returns:
-        what was deleted: all that was found, but for what is being decoded at this moment.
-
-    Raises:
-        UsageError: a negative number of days.
-        OutputError: the files cannot be deleted.
-
-    Example:
-        >>> import latentcli as lc
-        >>> lc.clear_cache(["photos"], older_than=30, cache_dir="photos.cache")
-        []
-    """
-    if older_than is not None and not older_than >= 0:
-        raise UsageError(f"`older_than` is {older_than:g}", "expected a number of days, 0 or more")
-    wanted = [os.path.realpath(each) for each in data]
-    deleted = []
-    for each in cached(cache_dir):
-        if wanted and not any(Path(each.source).is_relative_to(source) for source in wanted):
-            continue
-        if older_than is not None and time.time() - each.used <= older_than * 86_400:
-            continue
-        with suppress(_Busy), in_turn(each.path.with_name(f"{each.path.name.partition('-')[0]}.lock"), _busy):
-            for ending in _ENDINGS:
-                path = each.path.with_suffix(ending)
-                with output_errors(path):
-                    path.unlink(missing_ok=True)
-            deleted.append(each)
-    return deleted
-
-
-class _Busy(Exception):
-    """Another run holds what this one would delete."""
-
-
-def _busy() -> AbstractContextManager[object]:
-    raise _Busy

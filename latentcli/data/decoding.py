@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from latentcli.core.progress import Progress
 from latentcli.data import sizing
 from latentcli.data.block import Block, Events
 from latentcli.data.cache import LEAST_BYTES, LEAST_FILES, Asked, Cache, Keeping, Nowhere, stamp
-from latentcli.data.facts import pairs, text, texts
+from latentcli.data.decoded import Decoded, Met
 from latentcli.formats.found_numbers import ENOUGH, FoundNumbers, together
 from latentcli.formats.mixed_scales import mixed_files
 from latentcli.formats.pixel_values import (
@@ -35,6 +35,7 @@ from latentcli.formats.regular_files import Files
 SIZE_OF_MIXED = 64  # pixels a side where the files differ in size and no size is asked for
 MOST = 0.75  # the share of files whose size is taken, where it is one
 
+_SIZED = "`image_size` chooses another"
 _IN_GREY = "PIL.Image.open(file).convert('L').save(file)"
 _AT_ONCE = 64  # decoded images of a thread that may wait to be stored
 
@@ -51,61 +52,6 @@ class _Piece:
     def names(self) -> list[str]:
         """Of its images: pages are called ``scan.tif[3]``, from 0."""
         return [self.file] if self.pages is None else [f"{self.file}[{number}]" for number in self.pages]
-
-
-@dataclass
-class Decoded:
-    """What became of image files.
-
-    Attributes:
-        images: (N, C, H, W) uint8 of the readable ones, in memory or mapped.
-        files: the N paths of these, with the number of the page behind where each page is an image.
-        sources: the N files that they are of.
-        total: how many images there were to decode.
-        bad: (path, reason) of the others.
-        remarks: (path, remark) of what is not taken as it stands, sorted.
-        notes: what is to be told of all of them, without their name.
-        of_bytes: the same of the bytes, where no file has more than 8 bits.
-        of_choice: the same of the size and the channels, where no model says which.
-        spans: of the pixels of more than 8 bits, by ``kind_of`` their type.
-    """
-
-    images: np.ndarray
-    files: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    total: int = 0
-    bad: list[tuple[str, str]] = field(default_factory=list)
-    remarks: list[tuple[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    of_bytes: list[str] = field(default_factory=list)
-    of_choice: list[str] = field(default_factory=list)
-    spans: dict[str, Span] = field(default_factory=dict)
-
-    def facts(self) -> dict[str, Any]:
-        """All but the images, as plain values; names only where they are not those of the files."""
-        spans = {kind: (span.low, span.high) for kind, span in self.spans.items()}
-        paged = self.files != self.sources
-        names = {"files": self.files, "sources": self.sources} if paged else {}
-        texts = {"notes": self.notes, "of_bytes": self.of_bytes, "of_choice": self.of_choice}
-        return {"total": self.total, "bad": self.bad, "remarks": self.remarks, **texts, "spans": spans, **names}
-
-    @classmethod
-    def of_facts(cls, facts: Mapping[str, Any], images: np.ndarray, files: Sequence[str]) -> "Decoded":
-        """What became of these files, of which ``facts`` tell.
-
-        Raises:
-            ValueError, KeyError, TypeError: they cannot be what was found.
-        """
-        bad, remarks, total = pairs(facts["bad"]), pairs(facts["remarks"]), facts["total"]
-        unreadable = {file for file, _ in bad}
-        names = sources = tuple(file for file in files if file not in unreadable)
-        if "files" in facts:
-            names, sources = texts(facts["files"]), texts(facts["sources"])
-        if not len(names) == len(sources) == len(images) == total - len(bad):
-            raise ValueError("names of other images")
-        notes, of_bytes, of_choice = ([*texts(facts[each])] for each in ("notes", "of_bytes", "of_choice"))
-        spans = {text(kind): Span(float(low), float(high)) for kind, (low, high) in facts["spans"].items()}
-        return cls(images, names, sources, total, bad, remarks, notes, of_bytes, of_choice, spans)
 
 
 def decode_all(
@@ -139,67 +85,12 @@ def decode_all(
         return decoded
 
     content = [[*pair] for pair in zip(files, stamps, strict=bool(stamps))]
-    before = [] if shape is None else [(None, None), (None, shape[1])]  # what the training of a model asked for
-    alike = [repr((*each, rules, choice)) for each in before]
+    alike = [repr((*each, rules, choice)) for each in earlier_shapes(shape)]
     source = os.path.realpath(folder) if isinstance(folder, Path) else name
     asked = Asked(source, repr((shape, size, rules, choice)), content, name, alike)
     found, notes = (Nowhere() if few else cache).kept(asked, parse, build)
     found.notes = [*(found.of_choice if shape is None else []), *found.notes, *notes]
     return found
-
-
-@dataclass
-class _Met:
-    """What decoding some files met besides pixels.
-
-    Attributes:
-        pieces: how many were decoded.
-        bad, remarks: as of ``Decoded``.
-        deep: kind of the numbers of files of more than 8 bits, and what there is of them, by path.
-        coloured: paths of images in colour.
-        faint: paths of others that have a little, and none in the block.
-    """
-
-    pieces: int = 0
-    bad: list[tuple[str, str]] = field(default_factory=list)
-    remarks: list[tuple[str, str]] = field(default_factory=list)
-    deep: dict[str, tuple[str, FoundNumbers]] = field(default_factory=dict)
-    coloured: list[str] = field(default_factory=list)
-    faint: list[str] = field(default_factory=list)
-
-    def add(self, other: "_Met") -> None:
-        self.pieces += other.pieces
-        self.bad += other.bad
-        self.remarks += other.remarks
-        self.deep |= other.deep
-        self.coloured += other.coloured
-        self.faint += other.faint
-
-    def events(self) -> dict[str, Any]:
-        """The same as plain values."""
-        deep = {
-            image: [kind, {**vars(found), "dtype": found.dtype.str, "sample": found.sample.tolist()}]
-            for image, (kind, found) in self.deep.items()
-        }
-        return {**vars(self), "deep": deep}
-
-    @classmethod
-    def of_events(cls, events: Events) -> "_Met":
-        """What ``events`` wrote down.
-
-        Raises:
-            ValueError, KeyError, TypeError: they are none.
-        """
-        deep = {}
-        for image, (kind, found) in events["deep"].items():
-            sample, padding = np.array(found["sample"], np.float64), texts(found["padding"])
-            numbers = FoundNumbers(
-                np.dtype(text(found["dtype"])), float(found["low"]), float(found["high"]), sample, padding,
-                int(found["outside"]), int(found["count"]),
-            )  # fmt: skip
-            deep[text(image)] = (text(kind), numbers)
-        coloured, faint = ([*texts(events[each])] for each in ("coloured", "faint"))
-        return cls(int(events["pieces"]), pairs(events["bad"]), pairs(events["remarks"]), deep, coloured, faint)
 
 
 def _decoded(
@@ -228,7 +119,7 @@ def _decoded(
         faint=True,
     )
 
-    def decode(piece: _Piece, wanted: image_files.Wanted, heard: _Met | None = None) -> list[np.ndarray | str]:
+    def decode(piece: _Piece, wanted: image_files.Wanted, heard: Met | None = None) -> list[np.ndarray | str]:
         def hearing(number: int | None = None) -> image_files.Hearing:
             name = piece.file if number is None else f"{piece.file}[{number}]"
             if heard is None:
@@ -255,11 +146,11 @@ def _decoded(
         pieces = _pieces(folder, files, pool) if rules.pages else list(map(_Piece, files))
         total = sum(len(piece.names) for piece in pieces)
         wanted = replace(wanted, sample=ENOUGH // max(1, total))
-        met = _Met()
+        met = Met()
 
         def check(images: int, events: Events) -> None:
             """Take over what an earlier run has met."""
-            earlier = _Met.of_events(events)
+            earlier = Met.of_events(events)
             some = pieces[met.pieces : met.pieces + earlier.pieces]
             if images + len(earlier.bad) != sum(len(piece.names) for piece in some):
                 raise ValueError("other images")
@@ -271,7 +162,7 @@ def _decoded(
             advance(sum(len(piece.names) for piece in pieces[: met.pieces]))
             for start in range(met.pieces, len(pieces), step):
                 some = pieces[start : start + step]
-                now = _Met(len(some))
+                now = Met(len(some))
                 for piece, results in zip(some, pool.map(partial(decode, wanted=wanted, heard=now), some), strict=True):
                     for image, result in zip(piece.names, results, strict=True):
                         if isinstance(result, str):
@@ -321,6 +212,16 @@ def _decoded(
     return done
 
 
+def is_of_choice(note: str) -> bool:
+    """Whether a note tells how size or channels were chosen, which is of no use where a model has them."""
+    return note.endswith((_SIZED, _IN_GREY))
+
+
+def earlier_shapes(shape: Shape | None) -> list[tuple[Shape | None, int | None]]:
+    """The shapes and sizes that the training of a model of this shape may have asked for."""
+    return [] if shape is None else [(None, None), (None, shape[1])]
+
+
 def _begun(about: Mapping[str, Any]) -> tuple[int, int, str | None] | None:
     """The height, the width and what is told of them, of a decoding that was interrupted; None where there is none."""
     height, width, note = about.get("height"), about.get("width"), about.get("note")
@@ -358,7 +259,7 @@ def _pieces(folder: Files, files: Sequence[str], pool: ThreadPoolExecutor) -> li
 
 
 def _in_colour(
-    block: Block, pieces: Sequence[_Piece], met: _Met,
+    block: Block, pieces: Sequence[_Piece], met: Met,
     decode: Callable[[Sequence[_Piece]], Iterable[list[np.ndarray | str]]],
 ) -> None:  # fmt: skip
     """Give images that were taken for grey, in a set of which others are not, the little colour that they have."""
@@ -452,8 +353,8 @@ def _size(
     others = "" if odd is None else f"{odd[0]} with {odd[1][0]}×{odd[1][1]}"
     if most >= MOST * (counts.total() + left) and sizing.in_range(height, width):
         told = f"{most} of {counts.total()} images have {height}×{width} pixels, and all are read in that size"
-        return height, width, None if odd is None else f"{told}, {others} too; `image_size` chooses another"
-    read = f"all are read as {SIZE_OF_MIXED}×{SIZE_OF_MIXED}; `image_size` chooses another"
+        return height, width, None if odd is None else f"{told}, {others} too; {_SIZED}"
+    read = f"all are read as {SIZE_OF_MIXED}×{SIZE_OF_MIXED}; {_SIZED}"
     if most >= MOST * (counts.total() + left):
         beyond = f"images have {height}×{width} pixels, and models take {SMALLEST} to {LARGEST} a side"
         return SIZE_OF_MIXED, SIZE_OF_MIXED, f"its {beyond}: {read}"

@@ -10,6 +10,7 @@ to a folder that holds it is an error.
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from latentcli.core.errors import DataError, UsageError
@@ -18,7 +19,8 @@ from latentcli.core.labels import Labels, check_classes, class_order, read_label
 from latentcli.core.progress import Progress
 from latentcli.data.archives import is_archive
 from latentcli.data.cache import Cache, Nowhere
-from latentcli.data.decoding import Decoded, decode_all
+from latentcli.data.decoded import Decoded
+from latentcli.data.decoding import decode_all
 from latentcli.data.entries import DEEPEST, NAMED, TEXTS, Entries, holds_images, image_suffixes, medical_advice, some
 from latentcli.data.foreign import converting, converting_more, reading_arrays, suffix_of, unpacking
 from latentcli.data.paired_folders import drawn_over, paired
@@ -101,6 +103,7 @@ def load_held(
     files: Files, labels: Mapping[str, str], unread: Sequence[tuple[str, str]], name: str, shape: Shape | None,
     size: int | None, classes: Sequence[str] | None, max_bad: str, progress: Progress,
     no_label: Sequence[str] | None = None, rules: PixelRules | None = None, notes: Sequence[str] = (),
+    labels_in: str = "",
 ) -> ImageSet:  # fmt: skip
     """Images that are held, as those of shards are, in the order given; what is not said here is as for ``load``.
 
@@ -111,6 +114,7 @@ def load_held(
         name: of all of them.
         classes: images of other classes are not decoded.
         notes: what is told before all else.
+        labels_in: as of ``ImageSet``.
     """
     parse_max_bad(max_bad, 1)
     texts, of_labels = read_labels([*labels.values()], name, no_label) if any(labels.values()) else ([], ())
@@ -118,7 +122,8 @@ def load_held(
     class_names = class_order({*names.values()} - {""})
     if classes is not None:
         if not class_names:
-            raise DataError(f"{name} has no labels to choose the classes {', '.join(classes)} by")
+            problem = f"{name} has no labels to choose the classes {', '.join(classes)} by"
+            raise DataError(problem, f"expected {labels_in}", "leave out `classes`, or give labels: `labels`")
         check_classes(classes, class_names, name)
         names = {file: text for file, text in names.items() if text in classes}
     decoded = decode_all(files, [*names], shape, size, progress, rules or PixelRules(), name)
@@ -126,7 +131,7 @@ def load_held(
     _check_bad(decoded.bad, decoded.total + len(unread), max_bad, name)
     _check_seen(decoded, name)
     of_images = Labels.of([names[file] for file in decoded.sources], class_names)
-    return _as_set(decoded, of_images, name, notes, of_labels)
+    return replace(_as_set(decoded, of_images, name, notes, of_labels), labels_in=labels_in)
 
 
 def _as_set(

@@ -123,6 +123,9 @@ def unpacking(folder: Path, archives: Sequence[str]) -> str:
     if len(archives) == 1:
         return first
     suffix = suffix_of(archives[0])
+    if suffix != ".zip" and all("/" not in path and suffix_of(path) == suffix for path in archives):
+        pattern = shlex.quote(f"{folder}/*{suffix}")
+        first = f"if no folders in them are classes, name them as shards: {pattern}"
     safely = "" if suffix == ".zip" else ", filter='data'"
     files = f"for f in pathlib.Path({str(folder)!r}).rglob('*{suffix}')"
     unpacked = f"[shutil.unpack_archive(f, str(f).removesuffix('{suffix}'){safely}) {files}]"

@@ -312,28 +312,45 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
 def _from_archive(path: Path, how: _Reading) -> ImageSet:
     """The images of the folder in an archive, which need not be unpacked where they are kept as decoded."""
     from latentcli.data import archives
+    from latentcli.data.decoding import earlier_shapes, is_of_choice
     from latentcli.data.facts import facts_of, image_set_of
 
     def parse(facts: Mapping[str, Any], images: np.ndarray) -> ImageSet:
-        return image_set_of(facts, images, str(path))
+        found = image_set_of(facts, images, str(path))
+        if how.image_shape not in (None, found.shape):
+            raise ValueError("images of another shape")
+        if facts.get("part") != how.wanted.part and (found.parts or found.files is None):
+            raise ValueError("images of another part")
+        if how.image_shape is not None:
+            found = replace(found, notes=tuple(note for note in found.notes if not is_of_choice(note)))
+        return found
 
     def build(keeping: Keeping) -> ImageSet:
         with archives.unpacked(path) as (folder, notes):
             images = _from_folder(folder, replace(how, cache=Within(keeping)))
             told = (note.replace(str(folder), str(path)) for note in images.notes)
             images = replace(images, name=str(path), notes=(*notes, *told))
-            kept = keeping.keep(facts_of(images), images.images)
+            kept = keeping.keep({**facts_of(images), "part": how.wanted.part}, images.images)
             if kept is images.images and isinstance(kept, np.memmap):  # of a file that is gone in a moment
                 kept = np.array(kept)
         return replace(images, images=kept)
 
     count, changed = stamp(path)
-    asked = {name: value for name, value in vars(how).items() if name not in ("progress", "cache")}
-    asked["wanted"] = replace(how.wanted, source=None)
+
+    def as_text(part: str, shape: Shape | None, size: int | None) -> str:
+        wanted = replace(how.wanted, source=None, part=part)
+        asked = vars(replace(how, wanted=wanted, image_shape=shape, image_size=size))
+        return repr({name: value for name, value in asked.items() if name not in ("progress", "cache")})
+
+    own = how.wanted.part, how.image_shape, how.image_size
+    of_others = (own[0],) if how.wanted.asked else splits.PARTS  # one without parts is the same for all
+    alike = [as_text(part, *sizes) for sizes in (own[1:], *earlier_shapes(own[1])) for part in of_others]
     cache = how.cache if count >= LEAST_ARCHIVE else Nowhere()
-    wanted = Asked(os.path.realpath(path), repr(asked), [count, changed], str(path))
+    wanted = Asked(os.path.realpath(path), as_text(*own), [count, changed], str(path), alike)
     images, told = cache.kept(wanted, parse, build)
-    return replace(images, notes=(*images.notes, *(f"{path}: {note}" for note in told)))
+    beside = "a sub-folder for each class, or a .cls file beside each image (0001.jpg, 0001.cls)"
+    labels_in = "" if path.suffix.lower() == ".zip" else beside
+    return replace(images, labels_in=labels_in, notes=(*images.notes, *(f"{path}: {note}" for note in told)))
 
 
 def _from_shards(found: shards.Shards, how: _Reading) -> ImageSet:

@@ -138,8 +138,9 @@ def _record(row: int, cell: Any, label: Any, names: Sequence[str]) -> Record:
     why = "" if content else "no bytes" if content is None else "empty"
     if content and len(content) > MAX_BYTES:
         content, why = None, TOO_LARGE
+    of_label = ""
     if isinstance(label, int) and names and label != -1:
         known = 0 <= label < len(names)
-        why, label = (why, names[label]) if known else (f"its label {label} is none of {len(names)} classes", None)
+        of_label, label = ("", names[label]) if known else (f"its label {label} is none of {len(names)} classes", None)
     text = "" if label is None else str(label).strip()
-    return Record(name, InMemory(name, content) if content and not why else None, text, why)
+    return Record(name, InMemory(name, content) if content and not why else None, text, why, of_label)

@@ -17,11 +17,13 @@ class Record:
     Attributes:
         name: within its shard, unlike all others but those whose reason is ``TWICE``.
         content: the image file; None where there is none to read.
-        label: the name of its class, as it stands in the shard; "" where it has none.
+        label: the name of its class, as it stands in the shard; "" where it has none, or none that can be read.
         why: why there is nothing to read; "" where there is.
+        label_why: why its label cannot be read, which does not keep its image from being read; "" where it can.
     """
 
     name: str
     content: Held | None
     label: str = ""
     why: str = ""
+    label_why: str = ""

@@ -32,6 +32,7 @@ from latentcli.core.progress import Progress
 from latentcli.data import addresses, archives, folders, parquet, splits, webdataset
 from latentcli.data.entries import TEXTS, is_hidden
 from latentcli.data.records import TWICE, Record
+from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, span_for
 from latentcli.formats.regular_files import Held, InMemory, Within, kind
 
@@ -92,12 +93,14 @@ class Block:
     Attributes:
         files: (n,) what they are called, with their shard's name before it.
         labels: (n,) names of their classes, as they stand in the shard; "" where there is none.
+        label_errors: (n,) why a label could not be read; "" where it could, or there is none.
         errors: (n,) why an image could not be read; "" where it could.
         images: (m, C, H, W) uint8: the m ≤ n that could.
     """
 
     files: tuple[str, ...]
     labels: tuple[str, ...]
+    label_errors: tuple[str, ...]
     errors: tuple[str, ...]
     images: np.ndarray
 
@@ -106,7 +109,8 @@ def find(source: str | Path | Sequence[str | Path]) -> Shards | None:
     """The shards that DATA means, by the rule above; None where it means something else.
 
     Raises:
-        UsageError: fsspec, which an address needs, is not installed.
+        UsageError: fsspec, which an address needs, is not installed, or a package for this kind of address; or it is a
+            folder of parts that were made of shards.
         DataError: some of several are shards and others are not; one is named twice; an address cannot be read.
     """
     if isinstance(source, str | Path):
@@ -148,12 +152,15 @@ def _meant(text: str, alone: bool) -> list[str] | None:
     text = text if path is None else str(path)
     if path is not None and kind(path) is not None:
         if path.is_dir():
+            own_files.check_place(path, own_files.IMAGES)
             return _in_folder(path) if alone else None
         is_shard = text.lower().endswith(PARQUET) or (alone and text.lower().endswith(".tar") and _layout(path))
         return [text] if is_shard or (not alone and _is_called_so(text)) else None
     expanded = _expanded(text)
     if not all(map(_is_called_so, expanded)):
         return None if path is not None or _WEB.match(text) else _at_address(text)
+    if path is None:
+        addresses.check(expanded[0])
     if path is not None and expanded == [text] and not _is_pattern(text):
         return None  # a file that is not there
     matching = (_matching(each) if _is_pattern(each) else [each] for each in expanded)
@@ -338,6 +345,7 @@ def load(
     """
     folders.parse_max_bad(max_bad, 1)  # refuse it before anything is read
     labels: dict[str, str] = {}
+    odd: list[tuple[str, str]] = []
     unread: list[tuple[str, str]] = []
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True))
@@ -351,12 +359,29 @@ def load(
                     else:
                         pack.add(record.name, record.content)
                         labels[record.name] = record.label if own_labels else ""
+                        odd += [(record.name, record.label_why)] if own_labels and record.label_why else []
                 advance(1)
         images = folders.load_held(
             pack, labels, unread, shards.name, shape, size, classes if own_labels else None, max_bad, progress,
-            no_label, rules, shards.notes,
+            no_label, rules, (*shards.notes, *_note_of_odd(odd, shards.name)), _labels_in(shards),
         )  # fmt: skip
     return replace(images, parts=shards.parts)
+
+
+def _labels_in(shards: Shards) -> str:
+    """Where labels stand in such shards."""
+    tables = {shard.name.lower().endswith(PARQUET) for shard in shards.all}
+    column = f"a column {parquet.LABELS[0]} beside that of images"
+    member = f"the class of each image in a .cls file beside it (0001.jpg, 0001.cls), or as {webdataset.LABELS[0]}"
+    return " or ".join([f"{member} in its .json"] * (False in tables) + [column] * (True in tables))
+
+
+def _note_of_odd(odd: Sequence[tuple[str, str]], name: str) -> list[str]:
+    """What is to be told of labels that cannot be read, and that their images have none."""
+    if not odd:
+        return []
+    file, why = odd[0]
+    return [f"{name}: the labels of {len(odd):,} image(s) cannot be read, such as that of {file}: {why}"]
 
 
 def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Generator[Block, None, None]:
@@ -400,6 +425,7 @@ def _block(some: Sequence[Record], futures: "Sequence[Future[np.ndarray | str]]"
     shape = (wanted.channels or 1, wanted.height, wanted.width)
     return Block(
         tuple(record.name for record in some), tuple(record.label for record in some),
+        tuple(record.label_why for record in some),
         tuple(result if isinstance(result, str) else "" for result in results),
         np.stack(images) if images else np.empty((0, *shape), np.uint8),
     )  # fmt: skip

@@ -174,7 +174,10 @@ class _Headers:
 
 
 def _record(sample: _Sample, path: Path, files: dict[str, tarfile.TarInfo]) -> Iterable[Record]:
-    """The image of a sample, with its label; and one without content for each image whose name stands twice."""
+    """The image of a sample, with its label; and one without content for each image whose name stands twice.
+
+    A label that cannot be read takes no image away: what an image shows does not depend on it.
+    """
     facts, wrong = _facts(sample, path)
     label, of_label = _label(sample, facts, path)
     ending = sample.image
@@ -186,12 +189,12 @@ def _record(sample: _Sample, path: Path, files: dict[str, tarfile.TarInfo]) -> I
         why = f"no image beside it{f': {status}' if isinstance(status, str) else ''}"
         why = f"a .{others[0]} file, which is not read" if others else why
         first = others[0] if others else "json" if "json" in sample.members else "cls"
-        yield Record(f"{sample.key}.{first}", None, label, why[:200])
+        yield Record(f"{sample.key}.{first}", None, label, why[:200], wrong or of_label)
         return
     member = sample.members[ending]
     name = _called(member)
     whole = files.get(member.linkname) if member.islnk() else member  # a second name of a file before it
-    why = wrong or of_label
+    why = ""
     if whole is None or not whole.isreg() or whole.issparse():
         why = "a link, a device or a file with holes"
     elif whole.size > MAX_BYTES:
@@ -199,7 +202,7 @@ def _record(sample: _Sample, path: Path, files: dict[str, tarfile.TarInfo]) -> I
     elif not whole.size:
         why = "empty"
     content = None if why or whole is None else Within(name.rpartition("/")[2], path, whole.offset_data, whole.size)
-    yield Record(name, content, label, why)
+    yield Record(name, content, label, why, wrong or of_label)
     for twice in sample.twice:
         if twice == ending:
             yield Record(name, None, label, TWICE)

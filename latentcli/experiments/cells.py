@@ -1,17 +1,16 @@
 """The cells of a study: computations whose results are saved as they finish, so that none is done twice."""
 
 import json
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from latentcli.core.errors import DataError, UsageError
+from latentcli.core.terminating import terminable
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.digests import digest
 from latentcli.numerics import allocator
@@ -109,24 +108,11 @@ def run(cells: Sequence[Cell], folder: Path, watch: Watch = unwatched_cell, jobs
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*have been cancelled", UserWarning)  # after an interrupt
-        with _terminable(), closing(Parallel(n_jobs=jobs, return_as="generator_unordered")(missing())) as results:
+        with terminable(), closing(Parallel(n_jobs=jobs, return_as="generator_unordered")(missing())) as results:
             for number, computed in results:
                 known[number] = computed
                 watch(cells[number], "done", computed.seconds)
     return [found.result for found in known if found is not None]
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM interrupts as Ctrl-C does, so that the processes of a study end with it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _numbered(number: int, cell: Cell, folder: Path) -> tuple[int, Finished]:

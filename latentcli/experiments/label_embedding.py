@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from latentcli.core.labels import UNLABELLED
 from latentcli.models.base import LossTerms
-from latentcli.models.trained import batch_size, batches
+from latentcli.models.trained import batch_size
 from latentcli.models.vqvae import VQVAE, VQVAEConfig
+from latentcli.numerics.blocks import slices
 from latentcli.numerics.fusing import fused
 from latentcli.numerics.linear import FastLinear
 from latentcli.training.config import TrainingConfig
@@ -76,7 +77,7 @@ def features(network: LabelledVQVAE, images: np.ndarray, labels: np.ndarray | No
     if labels is None:
         labels = np.full(len(images), UNLABELLED)
     targets, parts = one_hot(labels, len(network.of_class)), []
-    for rows in batches(len(images), batch_size(images.shape[1:], device)):
+    for rows in slices(len(images), batch_size(images.shape[1:], device)):
         batch = torch.from_numpy(images[rows]).to(device).float() / 255
         with torch.inference_mode(), FastLinear():
             codes = network.quantiser.codes_of(network.labelled_maps(batch, torch.from_numpy(targets[rows]).to(device)))

@@ -85,12 +85,17 @@ def written(value: Mapping[str, float] | None, column: Column, several: bool) ->
 
 def markdown(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> str:
     """A table with a row for each group."""
-    lines = ["| " + " | ".join([*by, *(column.title for column in columns)]) + " |"]
-    lines.append("|" + "---|" * (len(by) + len(columns)))
-    for names, group in grouped(results, by).items():
-        cells = [written(summary(group, column.key), column, len(group) > 1) for column in columns]
-        lines.append("| " + " | ".join([*names, *cells]) + " |")
+    lines = [f"| {' | '.join(row)} |" for row in cells(results, by, columns)]
+    lines.insert(1, "|" + "---|" * (len(by) + len(columns)))
     return "\n".join(lines) + "\n"
+
+
+def cells(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> list[list[str]]:
+    """The header of a table with a row for each group, and its rows."""
+    found = [[*by, *(column.title for column in columns)]]
+    for names, group in grouped(results, by).items():
+        found.append([*names, *(written(summary(group, each.key), each, len(group) > 1) for each in columns)])
+    return found
 
 
 def comma_separated(results: Sequence[Result]) -> str:
@@ -139,13 +144,22 @@ def of_hybrids(results: Sequence[Result], titles: Mapping[str, str]) -> tuple[di
         titles: of the arms, by name.
     """
     measured, by = [result for result in results if "accuracy" in result], ("data", "arm", "per_class")
-    columns = [Column(arm, f"{title}, %", ".2f", 100.0) for arm, title in titles.items()]
     contents = {
         "table.json": as_json(measured, by, [ACCURACY]),
         "table.csv": comma_separated(results),
-        "table.md": markdown(by_arm(measured), ("data", "labelled per class"), columns),
+        "table.md": markdown(by_arm(measured), ("data", "labelled per class"), _of_arms(titles)),
     }
     return contents, rows(measured, by, [ACCURACY])
+
+
+def cells_of_hybrids(results: Sequence[Result], titles: Mapping[str, str]) -> list[list[str]]:
+    """The rows of ``table.md``; arguments are those of ``of_hybrids``."""
+    measured = by_arm([result for result in results if "accuracy" in result])
+    return cells(measured, ("data", "labelled per class"), _of_arms(titles))
+
+
+def _of_arms(titles: Mapping[str, str]) -> list[Column]:
+    return [Column(arm, f"{title}, %", ".2f", 100.0) for arm, title in titles.items()]
 
 
 def write(folder: Path, contents: Mapping[str, str]) -> list[Path]:

@@ -13,8 +13,8 @@ from latentcli.exports.parity import NUMBERS, TOLERANCES, check, deviations, exp
 from latentcli.exports.parts import of_model
 from latentcli.formats.atomic import atomic_folder, check_new_folder, output_errors
 from latentcli.inference.classification import check_reader
+from latentcli.models.low_dimensional import LowDimensionalVAE
 from latentcli.models.trained import TrainedModel
-from latentcli.models.vae import LowDimensionalVAE
 
 EXAMPLE = "example.py"
 REMEMBERED = "in so few dimensions `reconstruct` also tries remembered latents, which exported files do not"

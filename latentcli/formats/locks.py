@@ -54,7 +54,9 @@ def exclusive(path: Path) -> Iterator[None]:
 
 @contextmanager
 def in_turn(lock: Path, waiting: Callable[[], AbstractContextManager[object]]) -> Iterator[None]:
-    """Run the block when no other block, of this or another process, holds the same lock file, which is never deleted.
+    """Run the block when no other block, of this or another process, holds the same lock file.
+
+    The block may delete the file, where systems let it: a run that had just opened it does not take it for the lock.
 
     Args:
         lock: path of the file; its folder is made.

@@ -4,6 +4,7 @@ import os
 import shlex
 import stat
 import zipfile
+from itertools import islice
 from pathlib import Path
 
 from latentcli.core.errors import UsageError, printable
@@ -19,6 +20,12 @@ _ARCHIVED = (
     ({"codes.npy", _SIGNED}, "file of latents"), ({"images.npy", "soft_labels.npy", _SIGNED}, "file of hybrids"),
 )  # fmt: skip
 ARRAYS = "file of arrays"
+PARTS_OF_LATENTS, PARTS_OF_PREDICTIONS = "folder of latents", "folder of predictions"
+_REMEDIES = {
+    PARTS_OF_LATENTS: "name the shards that it was made of; fit-gmm, fit-graph, fit-probe and classify read latents",
+    PARTS_OF_PREDICTIONS: "for latents of the shards that it was made of: latentcli encode SHARDS vae.pth -o DIR",
+}
+_LOOKED_AT = 1000  # names in a folder, in no order
 
 CLASSIFIERS = frozenset({"mixture", "graph", "probe"})
 PLACES = {
@@ -36,8 +43,13 @@ _COMMANDS = {
 
 
 def kind_of(path: Path) -> str | None:
-    """What a file is, by a few bytes of it: nothing is checked, and nothing in it runs; None where it is not known."""
+    """What a file is, by a few bytes of it: nothing is checked, and nothing in it runs; None where it is not known.
+
+    Or a folder of parts, by one of these.
+    """
     try:
+        if path.is_dir():
+            return _of_folder(path)
         file, size = open_regular(path)
         with file:
             start = file.read(_MOST)
@@ -55,6 +67,21 @@ def kind_of(path: Path) -> str | None:
                 return _of_archive(archive)
     except Exception:  # the parsers of damaged files raise errors of any class
         return None
+
+
+def _of_folder(folder: Path) -> str | None:
+    with os.scandir(folder) as scanned:
+        names = [each.name for each in islice(scanned, _LOOKED_AT)]
+    part = next((name for name in sorted(names) if name.startswith("part-") and name.endswith(".parquet")), None)
+    if part is None:
+        return None
+    file, size = open_regular(folder / part)
+    with file:
+        file.seek(max(0, size - _MOST))  # what Parquet says of itself stands at its end
+        end = file.read(_MOST)
+    if b"latentcli-part" not in end:
+        return None
+    return PARTS_OF_LATENTS if b'"holds": "latents"' in end else PARTS_OF_PREDICTIONS
 
 
 def _of_archive(archive: zipfile.ZipFile) -> str | None:
@@ -118,6 +145,7 @@ def _misplaced(path: Path, place: str, found: str | None) -> UsageError | None:
     own = "latentcli " if place == IMAGES else ""
     problem = f"{printable(str(path))} is a {own}{found}, and stands where {_verb(place)}"
     remedy = "to go on from it when training: `continue_from`" if (place, found) == (IMAGES, "model") else None
+    remedy = _REMEDIES.get(found, remedy)
     return UsageError(problem, None, remedy)
 
 

@@ -19,13 +19,14 @@ from latentcli.core.settings import check_number
 from latentcli.core.stages import stage
 from latentcli.inference.tally import Tally
 from latentcli.models.trained import TrainedModel
-from latentcli.numerics.blocks import Block, Kept, gathered, length, slices
+from latentcli.numerics.blocks import Block, Kept, filled, gathered, length, slices
 
 if TYPE_CHECKING:
     import pandas
 
 _CHUNK = 1_024
-_CODES = " labels"
+_CODES, _PROBABILITIES = " labels", " probabilities"
+"""Beside the arrays of latents: no name of these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +174,7 @@ def classifications(
 
     def of_pixels() -> Iterator[Predictions]:
         for rows, found in model.classifications(images, progress):
-            here = slice(int(rows[0]), int(rows[-1]) + 1)
-            yield _of_pixels(found, model, images.labels.take(here), None if files is None else files[here])
+            yield _of_pixels(found, model, images.labels.take(rows), None if files is None else files[rows])
 
     return of_pixels()
 
@@ -224,6 +224,28 @@ def counted(blocks: Iterable[Predictions], kept: np.ndarray | None = None) -> Ta
         labels = Labels(arrays.pop(_CODES), of_some[0].labels.names)
         tally.latents = replace(of_some[0], arrays=arrays, labels=labels, files=None)
     return tally
+
+
+def whole(blocks: Iterable[Predictions], images: ImageSet) -> Predictions:
+    """The predictions of all these images at once, of such that come in blocks, one or more, in their order."""
+    last: list[Predictions] = []
+
+    def arrays_of(found: Predictions) -> Block:
+        last[:] = [found]
+        read = {} if found.latents is None else found.latents.arrays
+        return {**read, _CODES: found.labels.codes, _PROBABILITIES: found.probabilities}
+
+    arrays = filled(map(arrays_of, blocks), len(images))
+    (found,) = last
+    return replace(
+        found,
+        labels=replace(found.labels, codes=arrays.pop(_CODES)),
+        probabilities=arrays.pop(_PROBABILITIES),
+        known=images.labels.in_composed_names(),
+        files=images.files,
+        bad_files=images.bad_files,
+        latents=found.latents and replace(found.latents, arrays=arrays, labels=images.labels, files=images.files),
+    )
 
 
 def rows_in_block(classifier: LatentClassifier) -> int:

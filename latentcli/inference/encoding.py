@@ -12,8 +12,9 @@ from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.formats import state_dict
 from latentcli.models.pretrained.finding import FoundEncoder, find
-from latentcli.models.trained import batch_size, batches
+from latentcli.models.trained import batch_size
 from latentcli.numerics.batches import DeviceImages
+from latentcli.numerics.blocks import slices
 
 
 def find_encoder(name: str) -> FoundEncoder:
@@ -57,14 +58,14 @@ def encode(
 
 def encodings(
     images: ImageSet, encoder: FoundEncoder, *, device: str = "auto", progress: Progress = silent
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Row numbers and the arrays of ``encode``, a batch at a time: arguments and errors are those of it."""
+) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+    """Rows and the arrays of ``encode``, a batch at a time: arguments and errors are those of it."""
     where = devices.resolve(device)
-    network, source = encoder.network.to(where), DeviceImages(images.images, where)
+    network, source = encoder.network.to(where), DeviceImages(images.images, where, resident=False)
     size = batch_size(images.shape, where)
     with memory_for(size), progress("encoding", len(images)) as advance:
-        for rows in batches(len(images), size):
+        for rows in slices(len(images), size):
             with torch.inference_mode():
                 features = torch.nn.functional.normalize(network(source[rows]), dim=1).cpu().numpy()
             yield rows, {"mu": features}
-            advance(len(rows))
+            advance(rows.stop - rows.start)

@@ -1,7 +1,7 @@
 """All metrics of a model, and of a classifier of its latents, on a set of images."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,14 +15,16 @@ from latentcli.inference.classification import (
     Predictions,
     check_reader,
     classifications_of,
-    classify_latents,
     counted,
     in_blocks_of,
+    whole,
 )
 from latentcli.inference.tally import Tally
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 from latentcli.numerics.blocks import Block
+
+Found = TypeVar("Found", Tally, Predictions)
 
 SIMPLE = {"nearest_neighbours_accuracy": "knn", "logistic_regression_accuracy": "linear"}
 """Metrics of probes, fitted to the labelled points that a classifier learned from: what it is worth beside them."""
@@ -56,24 +58,7 @@ def evaluate(
         >>> sorted(metrics)
         ['active_units', 'images', 'kl', 'mse', 'psnr', 'ssim']
     """
-    predictions = latents = None
-    if classifier is not None:
-        check_reader(model, classifier)
-        latents = model.encode(images, classifier.features, progress)
-        predictions = classify_latents(latents, classifier)
-    if latents is None or not latents.is_flat:
-        latents = model.encode(images, progress=progress)
-    score = metrics.ReconstructionScore()
-    for rows, decoded in model.reconstructions(images, progress):
-        score.add(images.images[rows], decoded)
-    scores = {} if predictions is None else predictions.scores()
-    if predictions is not None and predictions.labelled is not None:
-        scores["labelled"] = predictions.labelled
-    if scores and predictions is not None and isinstance(classifier, DensityClassifier):
-        simple = SimpleClassifiers(classifier)
-        simple.add(predictions)
-        scores |= simple.result()
-    return {**score.result(), **model.measures(latents), **scores, "images": len(images)}, predictions
+    return _measured(images, model, classifier, lambda blocks: whole(blocks, images), progress)
 
 
 def measure(
@@ -99,9 +84,17 @@ def measure(
         >>> lc.measure(images, vae)[0] == lc.evaluate(images, vae)[0]
         True
     """
-    measuring, tally, simple = model.measuring(), None, None
+    return _measured(images, model, classifier, lambda blocks: counted(blocks, kept), progress)
 
-    def measured(features: str | None) -> Iterator[Block]:
+
+def _measured(
+    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None,
+    take: Callable[[Iterator[Predictions]], Found], progress: Progress,
+) -> tuple[dict[str, Any], Found | None]:  # fmt: skip
+    """The metrics of ``evaluate``, in blocks; and what ``take`` makes of their predictions, if there are any."""
+    measuring, found, simple = model.measuring(), None, None
+
+    def encoded(features: str | None) -> Iterator[Block]:
         for _, arrays in model.encodings(images, features, progress):
             if features in (None, *ARRAYS_OF_FEATURES):
                 measuring.add(arrays)
@@ -109,23 +102,23 @@ def measure(
 
     if classifier is not None:
         check_reader(model, classifier)
-        blocks = classifications_of(in_blocks_of(measured(classifier.features), images, model, classifier), classifier)
+        blocks = classifications_of(in_blocks_of(encoded(classifier.features), images, model, classifier), classifier)
         if isinstance(classifier, DensityClassifier) and images.labels.any:
             simple = SimpleClassifiers(classifier)
             blocks = simple.seeing(blocks)
-        tally = counted(blocks, kept)
+        found = take(blocks)
     if classifier is None or classifier.features not in (None, *ARRAYS_OF_FEATURES):
-        for _ in measured(None):
+        for _ in encoded(None):
             pass
     score = metrics.ReconstructionScore()
     for rows, decoded in model.reconstructions(images, progress):
         score.add(images.images[rows], decoded)
-    scores: dict[str, Any] = {} if tally is None else tally.scores()
-    if tally is not None and tally.labelled is not None:
-        scores["labelled"] = tally.labelled
+    scores: dict[str, Any] = {} if found is None else found.scores()
+    if found is not None and found.labelled is not None:
+        scores["labelled"] = found.labelled
     if scores and simple is not None:
         scores |= simple.result()
-    return {**score.result(), **measuring.result(), **scores, "images": len(images)}, tally
+    return {**score.result(), **measuring.result(), **scores, "images": len(images)}, found
 
 
 class SimpleClassifiers:

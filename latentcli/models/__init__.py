@@ -21,6 +21,11 @@ FAMILIES = Registry(
 
 PIXEL_CLASSIFIERS = Registry("classifier of pixels", {"cnn": "latentcli.models.cnn:CNN"})
 
+IN_FEW_DIMENSIONS = Registry(
+    "model of few latent dimensions", {"vae": "latentcli.models.low_dimensional:LowDimensionalVAE"}
+)
+"""What a family is where its latent space has few dimensions; resolved on use, since it builds on the family itself."""
+
 
 def family_of(name: str) -> "type[Model]":
     """The class registered under a name, in either registry; a ``UsageError`` if there is none."""

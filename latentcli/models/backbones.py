@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from latentcli.core.image_set import LARGEST, Shape
 from latentcli.core.settings import check_number
 from latentcli.models.downsampling import Downsampling
-from latentcli.models.layers import channels_last, dense, layer
+from latentcli.models.layers import channels_last, dense, layer, with_gradient_channels_last
 from latentcli.models.map_backbones import MAPS, ResidualBlock
 
 MAX_PARAMETERS = 20_000_000
@@ -114,7 +114,8 @@ class ConvDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.layers(channels_last(self.expand(features)))[:, :, : self.size[0], : self.size[1]]
+        maps = with_gradient_channels_last(self.layers(channels_last(self.expand(features))))
+        return maps[:, :, : self.size[0], : self.size[1]]
 
 
 WIDE_SIDE = 48

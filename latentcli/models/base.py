@@ -273,6 +273,14 @@ class LatentModel(Model):
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Metrics of the latents of a set of images, given as the arrays of ``encode``, all batches together."""
 
+    def collapse(self, metrics: Mapping[str, float]) -> str | None:
+        """In words, with the figure that tells it, that all images have about the same latents; None, as here, if not.
+
+        Args:
+            metrics: of an epoch of the training, or of ``measures``; what they lack tells nothing.
+        """
+        return None
+
     def measuring(self) -> "Measuring":
         """``measures`` of latents that go by; here they are kept, which a family with sums of its own need not do."""
         return Collecting(self)

@@ -16,7 +16,7 @@ from latentcli.core.settings import setting
 from latentcli.models.augmentation import AFFINE, distorted
 from latentcli.models.backbones import BACKBONES, MAX_STAGES, NAMES, check_stages
 from latentcli.models.base import LossTerms, ModelConfig, PixelClassifier
-from latentcli.models.layers import NORMS, channels_last, pooled
+from latentcli.models.layers import NORMS, channels_last, fixed_bias, pooled
 from latentcli.models.map_backbones import MAPS, ResidualBlock
 from latentcli.models.mixup import mixup
 from latentcli.models.pretrained import AROUND
@@ -145,7 +145,8 @@ class CNN(PixelClassifier):
         channels = [max(1, config.width >> min(stage, int(math.log2(NARROWEST)))) for stage in reversed(range(stages))]
         layers: list[nn.Module] = []
         for before, after in pairwise([config.image_shape[0], *channels]):
-            layers += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
+            weights = fixed_bias(nn.Conv2d(before, after, 3, padding=1))
+            layers += [weights, nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
             if len(layers) > 4:  # in the first stage, where maps are largest, a block costs most and helps least
                 layers.append(ResidualBlock(after, "batch", nn.ReLU))
         self.layers = nn.Sequential(*layers)

@@ -5,13 +5,24 @@ Each takes logits (N, C, H, W), the decoder's output before the sigmoid, and tar
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from latentcli.core.errors import UsageError
 from latentcli.numerics.metrics import SSIM_WINDOW
+
+C1, C2 = 0.01**2, 0.03**2
+"""What keeps the two quotients of a structural similarity finite, in the units of squares of pixels in [0, 1]."""
+
+POOLED = 64
+"""Pixels a side beyond which CUDA is faster at pooling than at products with matrices of this size."""
+
+UNBIASED = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
+"""A sample variance by the mean square deviation of a window."""
 
 
 def bernoulli_nll(logits: Tensor, target: Tensor) -> Tensor:
@@ -36,21 +47,58 @@ def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
     """(N,) in [-1, 1]: structural similarity of images in [0, 1], uniform 7×7 window, sample covariance, data range 1.
 
     The same quantity as ``skimage.metrics.structural_similarity(x, y, data_range=1)``: only windows that lie
-    inside the image count, and channels are averaged. x and y are (N, C, H, W), of at least 7 pixels a side.
+    inside the image count, and channels are averaged. x and y are (N, C, H, W), of at least 7 pixels a side. There is a
+    gradient for x alone.
 
     Source: Wang, Bovik, Sheikh & Simoncelli 2004, equation 13, K1 = 0.01, K2 = 0.03.
     """
-    pixels = SSIM_WINDOW**2
-    down, across = _window_means(x.shape[2], x), _window_means(x.shape[3], x)
-    moments = down @ torch.cat([x, y, x * x, y * y, x * y], dim=1) @ across.T
-    mean_x, mean_y, mean_xx, mean_yy, mean_xy = moments.chunk(5, dim=1)
-    unbiased = pixels / (pixels - 1)
-    product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
-    covariance = unbiased * (mean_xy - product)
-    variances = unbiased * (mean_xx + mean_yy - squares)
-    c1, c2 = 0.01**2, 0.03**2
-    similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+    similarity: Tensor = _StructuralSimilarity.apply(x, y)
     return similarity.flatten(1).mean(dim=1)
+
+
+class _StructuralSimilarity(torch.autograd.Function):
+    """The similarity of each window, and its gradient in closed form: a third of the passes that autograd makes.
+
+    With p = μx μy, q = μx² + μy², and the unbiased covariance c and sum of variances v of a window it is
+    (2p + C1)(2c + C2) / ((q + C1)(v + C2)), of which c and v are functions of the means of x, x² and xy.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        means = _over_windows(torch.cat([x, y, x * x, y * y, x * y], dim=1))
+        mean_x, mean_y, mean_xx, mean_yy, mean_xy = means.chunk(5, dim=1)
+        product, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+        luminance, contrast = 2 * product + C1, 2 * UNBIASED * (mean_xy - product) + C2
+        below, variances = squares + C1, UNBIASED * (mean_xx + mean_yy - squares) + C2
+        scale = 1 / (below * variances)
+        similarity = luminance * contrast * scale
+        ctx.save_for_backward(x, y, mean_x, mean_y, luminance, contrast, below, variances, scale, similarity)
+        return similarity
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        x, y, mean_x, mean_y, luminance, contrast, below, variances, scale, similarity = ctx.saved_tensors
+        of_mean = mean_y * (contrast - UNBIASED * luminance) * scale
+        of_mean += mean_x * similarity * (UNBIASED / variances - 1 / below)
+        of_square, of_product = -UNBIASED * similarity / variances, UNBIASED * luminance * scale
+        found = _over_windows(torch.cat([of_mean, of_square, of_product], dim=1) * gradient.repeat(1, 3, 1, 1), True)
+        first, second, third = found.chunk(3, dim=1)
+        return 2 * (first + x * second + y * third), None
+
+
+def _over_windows(maps: Tensor, transposed: bool = False) -> Tensor:
+    """(N, C, H − 6, W − 6): the means of maps over windows; or (N, C, H + 6, W + 6), what the transposed map makes."""
+    border = SSIM_WINDOW - 1 if transposed else 0
+    if maps.is_cuda and min(maps.shape[2:]) > POOLED:
+        return _pooled(F.pad(maps, (border, border, border, border)))
+    down, across = (_window_means(size + border, maps) for size in maps.shape[2:])
+    return down.T @ maps @ across if transposed else down @ maps @ across.T
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    """(N, C, H − 6, W − 6): the means of maps over windows, along one axis after the other."""
+    return F.avg_pool2d(F.avg_pool2d(maps, (SSIM_WINDOW, 1), 1), (1, SSIM_WINDOW), 1)
 
 
 def _window_means(size: int, like: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from latentcli.core.image_set import Shape
 from latentcli.models.downsampling import Downsampling
-from latentcli.models.layers import channels_last, layer
+from latentcli.models.layers import channels_last, layer, with_gradient_channels_last
 
 Activation = Callable[[], nn.Module]
 
@@ -79,7 +79,7 @@ class MapDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self.layers(channels_last(maps))  # (N, C, H, W)
+        return with_gradient_channels_last(self.layers(channels_last(maps)))  # (N, C, H, W)
 
 
 def usual_stages(image_shape: Shape) -> int:

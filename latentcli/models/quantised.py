@@ -63,6 +63,10 @@ class QuantisedConfig(ViewsConfig):
         return grid_of(self.image_shape, self.halvings)
 
 
+COLLAPSED = 1.5
+"""The perplexity of codes below which nearly all positions of all images have the same; two in equal use have 2."""
+
+
 class QuantisedAutoencoder(LatentModel):
     """Encoder, quantiser, decoder."""
 
@@ -154,6 +158,15 @@ class QuantisedAutoencoder(LatentModel):
         measuring = self.measuring()
         measuring.add(arrays)
         return measuring.result()
+
+    def collapse(self, metrics: Mapping[str, float]) -> str | None:
+        spread = metrics.get("perplexity", math.inf)
+        if not spread < COLLAPSED:
+            return None
+        return (
+            f"the codebook has collapsed: most positions have one of {self.quantiser.size} codes (a perplexity of "
+            f"{spread:.3g}), which tells next to nothing of an image; a lower `lr` or a larger `width` may help"
+        )
 
     def measuring(self) -> Measuring:
         return _Measuring(self)

@@ -19,15 +19,16 @@ from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
 from latentcli.models.base import LatentModel, Measuring, Model, ModelConfig, PixelClassifier
 from latentcli.numerics.batches import DeviceImages
-from latentcli.numerics.blocks import slices
+from latentcli.numerics.blocks import filled, slices
 from latentcli.numerics.fusing import fused
+from latentcli.numerics.history import kept
 from latentcli.numerics.linear import FastLinear
 
 BATCH = 512
 """Images a batch at 28×28 pixels; larger images come in smaller batches of about as many pixels. On the CPU the layers'
 outputs then stay in caches, and in memory that is not allocated anew with each batch."""
 
-CUDA_BATCH, CUDA_BYTES = 8192, 256
+CUDA_BATCH, CUDA_BYTES = 16384, 256
 """On CUDA: the images of a batch at most, and the bytes of features that each value of an image takes for a while."""
 
 
@@ -82,6 +83,13 @@ class TrainedModel:
     def history(self) -> Sequence[Mapping[str, float]]:
         """One row of losses an epoch."""
         return self.training.get("history", ())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before its latents are used, as the epoch tells whose weights it has: that they collapsed."""
+        rows = self.history
+        told = self.network.collapse(rows[kept(rows)]) if rows and isinstance(self.network, LatentModel) else None
+        return () if told is None else (told,)
 
     @property
     def device(self) -> torch.device:
@@ -165,7 +173,7 @@ class TrainedModel:
                 f"expected {self.image_shape} (channels, height, width), found {pixels.shape[1:]}",
                 "load them for this model: `image_shape`",
             )
-        return DeviceImages(pixels, self.device)
+        return DeviceImages(pixels, self.device, resident=False)
 
     def check_latents(self) -> None:
         """Raise a ``ModelFileError`` where this is a classifier of pixels."""
@@ -195,23 +203,18 @@ class TrainedModel:
             DataError: the images are of another shape than the model's.
         """
         images = images if isinstance(images, ImageSet) else ImageSet(images)
-        arrays: dict[str, np.ndarray] = {}
-        for rows, parts in self.encodings(images, features, progress):
-            for name, part in parts.items():
-                if name not in arrays:  # maps of vectors are large: never held twice
-                    arrays[name] = np.empty((len(images), *part.shape[1:]), part.dtype)
-                arrays[name][rows] = part
-        return self.latents(arrays, images)
+        blocks = (arrays for _, arrays in self.encodings(images, features, progress))
+        return self.latents(filled(blocks, len(images)), images)
 
     def encodings(
         self, images: ImageSet | np.ndarray, features: str | None = None, progress: Progress = silent
-    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """Row numbers and the arrays of ``encode``, a batch at a time: arguments and errors are those of it."""
+    ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """Rows and the arrays of ``encode``, a batch at a time: arguments and errors are those of it."""
         self.check_features(features)
         network, source = self.latent_model, self._on_device(images)
         other = None if features in (None, *ARRAYS_OF_FEATURES) else features
 
-        def encoded(rows: np.ndarray) -> dict[str, Tensor]:
+        def encoded(rows: slice) -> dict[str, Tensor]:
             batch = source[rows]
             found = network.encode(batch).arrays if other is None else {other: network.features(batch, other)}
             return {name: array.float() if array.is_floating_point() else array.int() for name, array in found.items()}
@@ -242,8 +245,8 @@ class TrainedModel:
 
     def decodings(
         self, arrays: Mapping[str, np.ndarray], progress: Progress = silent
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Row numbers and the images of these latents, (n, C, H, W) float32 in [0, 1], a batch at a time.
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows and the images of these latents, (n, C, H, W) float32 in [0, 1], a batch at a time.
 
         Args:
             arrays: by the names that ``encode`` gives them, each with N rows; codes alone are enough. A ``DataError``
@@ -252,7 +255,7 @@ class TrainedModel:
         """
         network = self.latent_model
 
-        def decoded(rows: np.ndarray) -> dict[str, Tensor]:
+        def decoded(rows: slice) -> dict[str, Tensor]:
             some = {
                 name: array[rows].astype(np.float32 if array.dtype.kind == "f" else np.int64)
                 for name, array in arrays.items()
@@ -264,8 +267,8 @@ class TrainedModel:
 
     def reconstructions(
         self, images: ImageSet | np.ndarray, progress: Progress = silent
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Row numbers and reconstructions, (n, C, H, W) float32 in [0, 1], a batch at a time.
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows and reconstructions, (n, C, H, W) float32 in [0, 1], a batch at a time.
 
         Args:
             images: a set, or (N, C, H, W) uint8; a ``DataError`` if they are of another shape than the model's.
@@ -275,7 +278,7 @@ class TrainedModel:
         with torch.inference_mode(), FastLinear():
             inverse = network.inverse()
 
-        def reconstructed(rows: np.ndarray) -> dict[str, Tensor]:
+        def reconstructed(rows: slice) -> dict[str, Tensor]:
             return {"images": network.decode(inverse(source[rows]))}
 
         return _only(self._batches("reconstructing", len(images), reconstructed, progress))
@@ -296,11 +299,11 @@ class TrainedModel:
 
     def classifications(
         self, images: ImageSet | np.ndarray, progress: Progress = silent
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Row numbers and ``probabilities``, a batch at a time."""
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Rows and ``probabilities``, a batch at a time."""
         network, source = self.pixel_classifier, self._on_device(images)
 
-        def classified(rows: np.ndarray) -> dict[str, Tensor]:
+        def classified(rows: slice) -> dict[str, Tensor]:
             return {"probabilities": network.predict_proba(source[rows])}
 
         return _only(self._batches("classifying", len(images), classified, progress))
@@ -333,25 +336,25 @@ class TrainedModel:
         return np.round(np.clip(self.decode(latents), 0.0, 1.0) * 255.0).astype(np.uint8)
 
     def _batches(
-        self, doing: str, count: int, compute: Callable[[np.ndarray], dict[str, Tensor]], progress: Progress
-    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """Row numbers and what ``compute`` makes of them, without gradients, a batch at a time.
+        self, doing: str, count: int, compute: Callable[[slice], dict[str, Tensor]], progress: Progress
+    ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """Rows and what ``compute`` makes of them, without gradients, a batch at a time.
 
         CUDA begins a batch before the host fetches what it made of the last one.
         """
         size = batch_size(self.image_shape, self.device)
         ahead = int(self.device.type == "cuda")
-        waiting: deque[tuple[np.ndarray, dict[str, Tensor]]] = deque()
+        waiting: deque[tuple[slice, dict[str, Tensor]]] = deque()
         with memory_for(size), progress(doing, count) as advance:
 
-            def fetched() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+            def fetched() -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
                 rows, found = waiting.popleft()
                 with stage(doing):
                     arrays = {name: tensor.cpu().numpy() for name, tensor in found.items()}
                 yield rows, arrays
-                advance(len(rows))
+                advance(rows.stop - rows.start)
 
-            for rows in batches(count, size):
+            for rows in slices(count, size):
                 with stage(doing), torch.inference_mode(), FastLinear():
                     waiting.append((rows, compute(rows)))
                 if len(waiting) > ahead:
@@ -360,7 +363,7 @@ class TrainedModel:
                 yield from fetched()
 
 
-def _joined(blocks: Iterator[tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
+def _joined(blocks: Iterator[tuple[slice, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
     """A float32 array of this shape, filled with blocks of rows."""
     result = np.empty(shape, np.float32)
     for rows, block in blocks:
@@ -368,7 +371,7 @@ def _joined(blocks: Iterator[tuple[np.ndarray, np.ndarray]], shape: tuple[int, .
     return result
 
 
-def _only(blocks: Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _only(blocks: Iterator[tuple[slice, dict[str, np.ndarray]]]) -> Iterator[tuple[slice, np.ndarray]]:
     """Rows and the one array of each block."""
     for rows, arrays in blocks:
         (array,) = arrays.values()
@@ -384,9 +387,3 @@ def batch_size(shape: tuple[int, ...], device: torch.device) -> int:
     if device.type != "cuda":
         return max(1, min(BATCH, BATCH * 28 * 28 // values))
     return int(max(1, min(CUDA_BATCH, torch.cuda.mem_get_info(device)[0] // 2 // (CUDA_BYTES * values))))
-
-
-def batches(count: int, size: int) -> Iterator[np.ndarray]:
-    """Row numbers 0 … count − 1 in order, ``size`` at a time."""
-    for start in range(0, count, size):
-        yield np.arange(start, min(start + size, count))

@@ -8,7 +8,7 @@ how it looks. Further latents, the details, are for the decoder alone.
 """
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,29 +19,22 @@ from torch import Tensor, nn
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import Shape
 from latentcli.core.settings import setting
-from latentcli.models import backbones, losses
+from latentcli.models import IN_FEW_DIMENSIONS, backbones, losses
 from latentcli.models.agreement import Projection, ViewsConfig, disagreement, with_views
 from latentcli.models.augmentation import VIEWS
 from latentcli.models.base import Encoding, LatentModel, LossTerms, Measuring
-from latentcli.models.latent_memory import LatentMemory, NearestEntries
 from latentcli.models.layers import NORMS, pooled, to_maps, to_rows
 from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
 from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_information
 from latentcli.models.pretrained import AROUND
 from latentcli.numerics import metrics
-from latentcli.numerics.shared_batches import drawn, gathered
+from latentcli.numerics.shared_batches import drawn
 
 LOW_DIMENSIONS = 4
 """Latent dimensions up to which the decoder has to vary sharply to reach all images: a ``LowDimensionalVAE``."""
 
 LOW_TRAINING = {"max_batch": 128, "pixel_budget": 480_000_000, "max_epochs": 210}
 """Defaults of its training: in smaller batches it learns as much in two thirds of the passes."""
-
-MEMORY_FRACTION = 0.4
-"""Fraction of training, at its end, in which only the decoder learns, at the remembered latents."""
-
-MEMORY_NOISE = 3.0
-"""Noise around these, in posterior standard deviations: the decoder learns to fill the space between them."""
 
 MANY_DIMENSIONS = 1024
 """Latent dimensions beyond which the prior's covariance matrix is too large to be decomposed."""
@@ -54,6 +47,11 @@ MANY_LATENTS, MANY_DETAILS = 256, 192
 
 AGREEMENT = 0.15
 """Nats of loss for each nat of disagreement of two views, for each value of an image: where ``agreement`` is chosen."""
+
+COLLAPSED = 0.01
+"""Nats a latent dimension, of the posteriors' divergence from the prior, below which they have collapsed to it (Bowman
+et al. 2016): unless all dimensions together have the ln 2 that it takes to tell two kinds of images apart. After one
+epoch of small networks on scikit-learn's digits there are 0.2 and more."""
 
 BLURRED = 0.25
 """Fraction of the images whose details are blurred in training, so that the decoder also works with fewer or none."""
@@ -173,7 +171,8 @@ class VAE(LatentModel):
         if config.encoder is not None:
             around: VAE = AROUND["vae"](config)
             return around
-        return (LowDimensionalVAE if config.dimensions <= LOW_DIMENSIONS else cls)(config)
+        network: VAE = (IN_FEW_DIMENSIONS["vae"] if config.dimensions <= LOW_DIMENSIONS else cls)(config)
+        return network
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
@@ -287,6 +286,15 @@ class VAE(LatentModel):
         measuring.add(arrays)
         return measuring.result()
 
+    def collapse(self, metrics: Mapping[str, float]) -> str | None:
+        kl = metrics.get("kl", math.inf)
+        if not kl < min(COLLAPSED * self.dimensions, math.log(2)):
+            return None
+        return (
+            f"the posterior has collapsed: latents are {kl / self.dimensions:.2g} nats a dimension from the prior, and "
+            "hold next to nothing of an image; a lower `beta` may help"
+        )
+
     def measuring(self) -> Measuring:
         return _Measuring(self)
 
@@ -316,7 +324,7 @@ class VAE(LatentModel):
         all_means, all_log_variances = self.posterior_of(batch)
         mean, log_variance = all_means[:count], all_log_variances[:count]
         deviation = (0.5 * log_variance).exp()
-        noise = _noise_like(mean, generator)
+        noise = noise_like(mean, generator)
         latents = mean + deviation * noise
         logits = self._logits_of_draws(self._blurred(latents, generator), deviation)
         nats = losses.reconstruction(config.loss, logits, images, config.ssim_weight).mean()
@@ -329,7 +337,7 @@ class VAE(LatentModel):
             total = total - config.information * terms["information"]
         if agreeing:
             spread = (0.5 * all_log_variances[pair, :read]).exp()
-            noise = _noise_like(spread, generator)
+            noise = noise_like(spread, generator)
             first, second = self.run(all_means[pair, :read] + spread * noise, self.projection).chunk(2)
             terms["disagreement"] = disagreement(first, second, config.temperature)
             total = total + config.agreement * terms["disagreement"]
@@ -373,99 +381,6 @@ class VAE(LatentModel):
         return self.logits_of(latents)
 
 
-class LowDimensionalVAE(VAE):
-    """A ``VAE`` that reconstructs an image from the best remembered latent instead of the encoder's.
-
-    A reconstruction is not ``decode(encode(x))`` here. In two dimensions the encoder's posterior mean is far from the
-    best latent for an image, since the decoder has to vary sharply to reach all images. ``inverse`` also tries the
-    latents that the decoder was trained on and takes the best: on MNIST in two dimensions that is a structural
-    similarity of 0.79 against 0.7. ``encode`` still gives the posterior mean, which is what classifiers read.
-
-    At the end of training the decoder learns at those latents as well; see ``MEMORY_FRACTION``.
-    """
-
-    def __init__(self, config: VAEConfig) -> None:
-        super().__init__(config)
-        self.landmarks = LatentMemory(self.dimensions, math.prod(config.image_shape))  # so called in checkpoints
-        self._batch: tuple[Tensor, Tensor, Tensor] | None = None
-        self._nearest: NearestEntries | None = None
-        self.register_load_state_dict_post_hook(_forget_search)
-
-    def train(self, mode: bool = True) -> "LowDimensionalVAE":
-        if mode:
-            self._nearest = None
-        super().train(mode)
-        return self
-
-    def inverse(self) -> Callable[[Tensor], Tensor]:
-        """A function from images (N, C, H, W) to latents (N, D): the best remembered ones, or the encoder's if better.
-
-        The remembered latents are decoded only once, until the model is trained further or loaded.
-        """
-        entries, search = self.landmarks.entries, self._nearest
-        if not len(entries):
-            return super().inverse()
-        if search is None or search.images.device != entries.device:
-            search = NearestEntries(entries, self.decode)
-        if not self.training:
-            self._nearest = search
-
-        def nearest(images: Tensor) -> Tensor:
-            own = self.encode(images).flat
-            found, errors = search(images)
-            better = errors < (self.decode(own) - images).square().flatten(1).sum(dim=1)
-            return torch.where(better[:, None], found, own)
-
-        return nearest
-
-    def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
-        if progress >= 1 - MEMORY_FRACTION or not self.training:
-            best = self.landmarks.lookup(images)
-            if best is not None:
-                return self._loss_at(*best, images, generator)
-        return super().loss(images, generator, progress)
-
-    def _loss_at(self, latents: Tensor, deviation: Tensor, images: Tensor, generator: torch.Generator) -> LossTerms:
-        """The loss of the decoder alone, at the remembered latents (N, D) that are decoded most like the images.
-
-        In training noise is added to them, and the result is remembered in turn: a random search, of which later
-        lookups keep what is better. The encoder does not change. Bojanowski et al. 2018 also train a decoder on
-        latents optimised for each image without an encoder, but by gradients.
-        """
-        with torch.no_grad():
-            kl = self._kl(latents, 2 * deviation.log()).mean()
-        if self.training:
-            noise = _noise_like(latents, generator)
-            latents = latents + MEMORY_NOISE * deviation * noise
-        logits = self._logits_of_draws(latents, deviation)
-        nats = losses.reconstruction(self.config.loss, logits, images, self.config.ssim_weight).mean()
-        return LossTerms(nats + self.config.beta * kl, {"reconstruction": nats, "kl": kl})
-
-    def _logits_of_draws(self, latents: Tensor, deviation: Tensor) -> Tensor:
-        logits = super()._logits_of_draws(latents, deviation)
-        if self.training:
-            latents, deviation, images = (
-                gathered(each) for each in (latents.detach(), deviation.detach(), torch.sigmoid(logits.detach()))
-            )
-            self._batch = latents, deviation, images
-        return logits
-
-    def phase(self, progress: float) -> Hashable:
-        return super().phase(progress), progress >= 1 - MEMORY_FRACTION, bool(self.landmarks.decoded)
-
-    def step_taken(self, good: Tensor) -> None:
-        """Remember the latents of the batch: not earlier, since a refused step must not change anything."""
-        if self._batch is not None:
-            self.landmarks.push(*self._batch, good)
-            self._batch = None
-
-    def training_state(self) -> Mapping[str, Tensor]:
-        return self.landmarks.training_state()
-
-    def load_training_state(self, state: Mapping[str, Tensor]) -> None:
-        self.landmarks.load_training_state(state)
-
-
 class _Measuring:
     """The metrics of posteriors that go by, from sums over images and dimensions."""
 
@@ -483,12 +398,8 @@ class _Measuring:
         return {"kl": self._kl / self._images, "active_units": self._spread.active_units}
 
 
-def _noise_like(latents: Tensor, generator: torch.Generator) -> Tensor:
+def noise_like(latents: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal noise for latents (N, D)."""
     return drawn(
         lambda rows: torch.randn(rows, latents.shape[1], generator=generator, device=latents.device), len(latents)
     )
-
-
-def _forget_search(model: LowDimensionalVAE, incompatible_keys: object) -> None:
-    model._nearest = None

@@ -20,25 +20,29 @@ class DeviceImages:
 
     Args:
         images, device: the two.
+        resident: whether they are handed out more than once, so that they may move to the device.
         ahead: whether images come from the disk, and those that follow are to be read while a batch is used.
     """
 
-    def __init__(self, images: np.ndarray, device: torch.device, ahead: bool = False) -> None:
+    def __init__(self, images: np.ndarray, device: torch.device, ahead: bool = False, resident: bool = True) -> None:
         self.images, self.device = images, device
         self.resident: Tensor | None = None
-        if device.type == "cuda" and images.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+        small = device.type == "cuda" and images.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+        if small and resident:
             self.resident = torch.from_numpy(np.array(images)).to(device)
         self.ahead = ReadingAhead(images) if ahead and self.resident is None else None
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, rows: np.ndarray) -> Tensor:
-        """(len(rows), C, H, W) float32 in [0, 1]."""
+    def __getitem__(self, rows: np.ndarray | slice) -> Tensor:
+        """(n, C, H, W) float32 in [0, 1]: the images of n rows."""
         return as_floats(self.bytes_of(rows))
 
-    def bytes_of(self, rows: np.ndarray) -> Tensor:
-        """(len(rows), C, H, W) uint8; what the device still has to do before is not waited for."""
+    def bytes_of(self, rows: np.ndarray | slice) -> Tensor:
+        """(n, C, H, W) uint8; what the device still has to do before is not waited for."""
+        if isinstance(rows, slice):
+            return to_device(self.images[rows], self.device) if self.resident is None else self.resident[rows]
         if self.resident is not None:
             return self.resident.index_select(0, to_device(rows, self.device))
         return to_device(self.images[rows] if self.ahead is None else self.ahead.rows(rows), self.device)
@@ -54,6 +58,12 @@ def as_floats(images: Tensor) -> Tensor:
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """A copy of an array on a device; CUDA makes it from pinned memory, while the host goes on."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    """An array, which is not to change, on a device; CUDA copies it from pinned memory, while the host goes on."""
+    if device.type != "cuda":
+        return torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
+    pinned = torch.empty(array.shape, dtype=torch.from_numpy(np.empty(0, array.dtype)).dtype, pin_memory=True)
+    if array.flags.writeable:
+        pinned.copy_(torch.from_numpy(array))  # by all threads
+    else:
+        np.copyto(pinned.numpy(), array)
+    return pinned.to(device, non_blocking=True)

@@ -81,16 +81,18 @@ def fused(network: Network) -> Network:
 
 def _put_channels_last(layers: list[nn.Module]) -> None:
     """Lay weights out in memory with their channels last, as the maps then are, so that both are read in order."""
-    for number, convolution in enumerate(layers):
-        if not isinstance(convolution, ActivatedConvolution):
+    for number, module in enumerate(layers):
+        if isinstance(module, nn.Conv2d) and module.weight.is_cuda:
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        if not isinstance(module, ActivatedConvolution):
             continue
-        weight = convolution.layer.weight
+        weight = module.layer.weight
         weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         match layers[number + 1 : number + 3]:  # a linear layer may read the flattened maps
             case [nn.Flatten(start_dim=1), reader]:
                 reader = reader[0] if isinstance(reader, nn.Sequential) and len(reader) else reader
                 if isinstance(reader, nn.Linear):
-                    by_channel = reader.weight.data.unflatten(1, (convolution.layer.out_channels, -1))
+                    by_channel = reader.weight.data.unflatten(1, (module.layer.out_channels, -1))
                     reader.weight.data = by_channel.transpose(1, 2).flatten(1)
                     layers[number + 1] = ChannelsLastFlatten()
 

@@ -96,15 +96,19 @@ MOST_THREADS, FEWEST_ITEMS = 16, 4
 """Of ``side_by_side``: more threads wait for Python's lock, and with fewer items each they wait for one another."""
 
 
-def side_by_side(compute: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def side_by_side(
+    compute: Callable[[Item], Result], items: Sequence[Item], fewest: int = FEWEST_ITEMS
+) -> Iterator[Result]:
     """What ``compute`` makes of each item by numpy, in their order, on as many threads as numpy's products have.
+
+    Each thread gets ``fewest`` items or more: where they are short it would otherwise wait for others.
 
     Each product then stays on one of these threads, which sleep while they wait. Those of numpy's BLAS spin, and on a
     machine that does other work, too, make a step of EM on small chunks twenty times as slow. What numpy computes
     besides products is divided as well.
     """
     with _one_thread_each() as had:
-        threads = min(had, MOST_THREADS, len(items) // FEWEST_ITEMS)
+        threads = min(had, MOST_THREADS, len(items) // fewest)
         if threads < 2:
             yield from map(compute, items)
             return

@@ -34,7 +34,7 @@ def labelled(images: ImageSet, per_class: int | None, seed: int) -> ImageSet:
     if not images.labels.any:
         raise DataError(
             f"{images.name} has no labels to learn from", images.labels_looked_for,
-            "give a folder with a sub-folder for each class, or a table of `labels`",
+            "put them there, or give a table of them: `labels`",
         )  # fmt: skip
     kept = images if per_class is None else labelled_per_class(images, per_class, seed)
     return kept.take(kept.labels.known)

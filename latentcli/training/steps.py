@@ -44,7 +44,7 @@ class Steps:
         self.model, self.config = model, config
         self.device = next(model.parameters()).device
         self.optimizer = AdamW(model.parameters(), config.lr, config.weight_decay)
-        self.forward_buffers = changed_by_forward(model)
+        self.forward_buffers = Snapshot(changed_by_forward(model))
         self.sums = Means(self.device)
         self.generator = torch.Generator(device=self.device)
         self.replayer = Replayer(self.device, self.generator)
@@ -76,15 +76,14 @@ class Steps:
         return Seen(int(self.taken), values[0], bool(values[1]))
 
     def _step(self, batch: Sequence[Tensor], fraction: float) -> None:
-        before = [tensor.clone() for tensor in self.forward_buffers]
+        before = self.forward_buffers.taken()
         try:
             with FastLinear():
                 losses = self.model.loss(as_loss_takes_them(batch), self.generator, fraction)
             self.optimizer.zero_grad(set_to_none=True)
             losses = backward(losses, self.model)
         except ProcessLost:  # the step is not taken
-            for tensor, old in zip(self.forward_buffers, before, strict=True):
-                tensor.copy_(old)
+            self.forward_buffers.put_back(before)
             raise
         with torch.no_grad():
             norm = torch.nn.utils.get_total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
@@ -92,8 +91,7 @@ class Steps:
             self.refused.masked_fill_(~(torch.isfinite(self.loss) & torch.isfinite(norm)), 1.0)
             good = self.refused == 0
             self._optimise(good)
-            for tensor, old in zip(self.forward_buffers, before, strict=True):
-                torch.where(good, tensor, old, out=tensor)
+            self.forward_buffers.put_back(before, unless=good)
             self.model.step_taken(good)
             self.sums.add(losses, whole(len(batch[0])), good)
             self.taken += good
@@ -130,11 +128,39 @@ class Steps:
 def changed_by_forward(model: Model) -> list[Tensor]:
     """What a forward pass in training may change itself: running statistics, moving averages.
 
-    Nothing within modules that stay in evaluation mode, such as an encoder that is trained already.
+    Nothing within modules that stay in evaluation mode, such as an encoder that is trained already; and no weights of
+    PyTorch's own layers, whose forward pass changes none.
     """
     learning = [module for module in model.train().modules() if module.training]
-    frozen = [weights for module in learning for weights in module.parameters(False) if not weights.requires_grad]
+    ours = [module for module in learning if not type(module).__module__.startswith("torch.")]
+    frozen = [weights for module in ours for weights in module.parameters(False) if not weights.requires_grad]
     return [*(buffer for module in learning for buffer in module.buffers(False)), *(each.detach() for each in frozen)]
+
+
+class Snapshot:
+    """What tensors hold at a moment, and putting it back, in a few kernels however many tensors there are.
+
+    Args:
+        tensors: on one device.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.groups: dict[torch.dtype, list[Tensor]] = {}
+        for tensor in tensors:
+            self.groups.setdefault(tensor.dtype, []).append(tensor)
+
+    def taken(self) -> list[Tensor]:
+        """All that the tensors hold now: one tensor of each type of numbers."""
+        return [torch.cat([tensor.flatten() for tensor in group]) for group in self.groups.values()]
+
+    def put_back(self, snapshot: Sequence[Tensor], unless: Tensor | None = None) -> None:
+        """Have the tensors hold again what they held then, unless this is true."""
+        found = snapshot
+        if unless is not None:
+            found = [torch.where(unless, now, then) for now, then in zip(self.taken(), snapshot, strict=True)]
+        for flat, group in zip(found, self.groups.values(), strict=True):
+            parts = flat.split([tensor.numel() for tensor in group])
+            torch._foreach_copy_(group, [part.view(tensor.shape) for part, tensor in zip(parts, group, strict=True)])
 
 
 def as_loss_takes_them(batch: Sequence[Tensor]) -> Any:

@@ -79,7 +79,7 @@ def test_the_model_comes_back(path):
     assert (loaded.training["data"], loaded.training["epochs"]) == ({"name": "digits"}, (1, None))
     assert (again.training, loaded.device.type, loaded.state) == (False, "cpu", None)
     assert not any(tensor.is_meta for tensor in (*again.parameters(), *again.buffers()))
-    assert all(parameter.requires_grad for parameter in again.parameters())
+    assert [each.requires_grad for each in again.parameters()] == [each.requires_grad for each in model.parameters()]
 
 
 def test_a_classifier_of_pixels_comes_back(path):

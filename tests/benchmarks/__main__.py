@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("figures", "studies", "busy_machine", "pythae_speed", "mixture_speed", "peers_speed")
+BENCHMARKS = (
+    "figures", "suggestions", "faults", "studies", "busy_machine", "pythae_speed", "mixture_speed", "peers_speed",
+)  # fmt: skip
 
 if __name__ == "__main__":
     for name in BENCHMARKS:

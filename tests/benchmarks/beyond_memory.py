@@ -5,12 +5,14 @@
 Images are 64×64 pixels in colour, of ten classes that a small model tells apart, in one ``.npy`` file, or as PNG files
 in a folder for each class, which the first reading decodes. Of each command the most anonymous memory is given that its
 process held at any time (``RssAnon`` of ``/proc/PID/status``, looked at each 10 ms), of which the pages of mapped files
-are none, and the seconds; and how much of the first a process holds that only loads the package. Linux alone.
+are none, the seconds, and those of a processor, which other work on the same machine makes no longer; and how much of
+the first a process holds that only loads the package. Linux alone.
 """
 
 import argparse
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -65,9 +67,9 @@ def written(folder: Path, count: int, of: str) -> tuple[Path, Path | None]:
     return folder / "images.npy", folder / "labels.npy"
 
 
-def measured(call: Sequence[str], folder: Path) -> tuple[float, float, str]:
-    """The most anonymous memory in MiB, the seconds, and what went wrong, if anything."""
-    began, most = time.monotonic(), 0
+def measured(call: Sequence[str], folder: Path) -> tuple[float, float, float, str]:
+    """The most anonymous memory in MiB, the seconds, those of a processor, and what went wrong, if anything."""
+    began, most, before = time.monotonic(), 0, resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "LATENTCLI_CACHE": str(folder / "cache")}
     with (folder / "log").open("w+") as log:
         process = subprocess.Popen([sys.executable, *call], cwd=folder, stdout=log, stderr=log, env=environment)
@@ -78,11 +80,12 @@ def measured(call: Sequence[str], folder: Path) -> tuple[float, float, str]:
             except (OSError, TypeError):  # it has ended
                 pass
             time.sleep(0.01)
-        seconds = time.monotonic() - began
+        seconds, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         log.seek(0)
         lines = log.read().splitlines()
     wrong = next((line for line in lines if line.startswith(("error", "Traceback"))), "it was killed")
-    return most / 1024, seconds, "" if process.returncode == 0 else wrong
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return most / 1024, seconds, used, "" if process.returncode == 0 else wrong
 
 
 def main() -> None:
@@ -96,7 +99,7 @@ def main() -> None:
     if not Path("/proc/self/status").exists():
         parser.error("anonymous memory is measured by /proc, which Linux has")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as place:
-        folder = Path(place)
+        folder = Path(place).resolve()  # which commands run in
         data, labels = written(folder, arguments.images, arguments.of)
         named = [] if labels is None else ["--labels", str(labels)]
         size = arguments.images * SIDE * SIDE * 3 / 2**20
@@ -105,7 +108,7 @@ def main() -> None:
             end="",
         )
         print(f"{os.cpu_count()} processors, {platform.machine()}, Python {platform.python_version()}\n")
-        print("| command | anonymous memory, MiB | seconds |\n|---|---|---|", flush=True)
+        print("| command | anonymous memory, MiB | seconds | of a processor |\n|---|---|---|---|", flush=True)
         model = ["--backbone", "mlp", "--set", "width=64", "--set", "views=none", "--latent-dim", "8", "--epochs", "1"]
         cnn = ["--set", "width=8", "--epochs", "1", "--set", "min_steps=0"]
         few, near = ["--labels-per-class", "20"], ["--strategy", "posterior", "--near", str(data)]
@@ -130,8 +133,10 @@ def main() -> None:
             },
         }  # fmt: skip
         for name, call in calls.items() if only is None else ((each, calls[each]) for each in calls if each in only):
-            memory, seconds, wrong = measured(call, folder)
-            print(f"| {name} | {memory:,.0f} | {seconds:,.1f}{f' ({wrong})' if wrong else ''} |", flush=True)
+            memory, seconds, used, wrong = measured(call, folder)
+            print(
+                f"| {name} | {memory:,.0f} | {seconds:,.1f} | {used:,.1f}{f' ({wrong})' if wrong else ''} |", flush=True
+            )
             for large in ("vae_reconstructed.npz", "latents.npz"):
                 (folder / large).unlink(missing_ok=True)
         shutil.rmtree(folder / "cache", ignore_errors=True)

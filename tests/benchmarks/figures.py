@@ -54,10 +54,7 @@ class Row:
 
 
 DIGITS = ("1", "4", "8")
-ASSIGNMENT = (
-    "--latent-dim", str(assignment.LATENT_DIM), "--batch-size", str(assignment.BATCH_SIZE),
-    "--set", f"pixel_budget={assignment.PIXEL_BUDGET}",
-)  # fmt: skip
+ASSIGNMENT = ("--latent-dim", str(assignment.LATENT_DIM))
 ROWS = {
     "assignment": Row("MNIST 1/4/8, 2-D (the assignment)", "mnist", "mnist", ASSIGNMENT, DIGITS),
     "mnist-148": Row("MNIST 1/4/8", "mnist", "mnist", (), DIGITS),

@@ -173,7 +173,7 @@ FOLDER = tempfile.TemporaryDirectory(prefix="gpu-")
 def whole(command: str) -> float:
     """Seconds of a command in a process of its own, all in one folder."""
     root = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {"PYTHONPATH": root}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
     call = [sys.executable, "-m", "latentcli", *command.split(), "--quiet"]
     return timed(lambda: subprocess.run(call, cwd=FOLDER.name, env=environment, check=True, stdout=subprocess.DEVNULL))
 

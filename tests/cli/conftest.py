@@ -13,6 +13,7 @@ import typer
 
 import latentcli.cli
 from latentcli import data
+from latentcli.classifiers import comparing
 from latentcli.cli.app import run
 from latentcli.training import resumable
 
@@ -43,6 +44,22 @@ def built_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(run.__globals__, "app", typer.main.get_command(run.__globals__["app"]))
         yield
+
+
+@contextmanager
+def comparing_nothing() -> Iterator[None]:
+    """What ``train`` compares classifiers with takes longer than many a training, and has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparing, "compare_classifiers", lambda *_, **__: {})
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compare_classifiers() -> Iterator[Callable[..., dict[str, float]]]:
+    """Nothing is compared here; a test in which it shall be puts back what this is."""
+    real = comparing.compare_classifiers
+    with comparing_nothing():
+        yield real
 
 
 @dataclass(frozen=True)
@@ -109,7 +126,7 @@ def trained(tmp_path_factory) -> Trained:
         labels = np.array([1, 4, 8])[images.labels.codes]
         np.savez(folder / f"{split}.npz", data=images.images[:, 0], labels=labels)
     files = ["-o", folder / "vae.pth", "--gmm", folder / "gmm_params.pkl"]
-    with pytest.raises(SystemExit) as end:
+    with comparing_nothing(), pytest.raises(SystemExit) as end:
         run([str(part) for part in ["train", folder / "train.npz", *files, "--labels-per-class", 5, *FAST]])
     assert end.value.code == 0
     return Trained(folder)

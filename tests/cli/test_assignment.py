@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from latentcli import assignment
+from latentcli.models import vae
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_the_three_calls_run_as_given(tmp_path, trained, call_as_given, monkeypa
     np.savez(tmp_path / "train.npz", data=some, labels=np.zeros(len(some), int))  # labels to be ignored
     np.savez(tmp_path / "val.npz", data=digits["data"][few], labels=labels[few])
     np.savez(tmp_path / "test.npz", data=np.load(trained.test)["data"])
-    monkeypatch.setattr(assignment, "PIXEL_BUDGET", 100 * some.size)  # epochs enough for images so small
+    monkeypatch.setitem(vae.LOW_TRAINING, "max_epochs", 12)  # enough for images so small
 
     code, err = call_as_given("train.npz", "val.npz", "train", "vae.pth", "gmm_params.pkl")
     assert code == 0, err
@@ -58,10 +59,9 @@ def test_the_three_calls_run_as_given(tmp_path, trained, call_as_given, monkeypa
 
 
 def test_the_training_is_that_of_the_assignment():
-    """Two dimensions, and as many pixels as five minutes take: what the other tests need not wait for."""
+    """Two dimensions, and else the defaults: what the other tests need not wait for."""
     assert assignment.translated(["a", "b", "train", "v", "g"]) == [
-        "train", "-o", "v", "--gmm", "g", "--latent-dim", "2", "--batch-size", "96", "--set", "pixel_budget=600000000",
-        "--", "a", "b",
+        "train", "-o", "v", "--gmm", "g", "--latent-dim", "2", "--", "a", "b",
     ]  # fmt: skip
 
 

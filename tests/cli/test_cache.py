@@ -1,12 +1,15 @@
 """Decoded images that are kept are told once, listed, and deleted."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from latentcli.data import decoding
+from latentcli.data import decoding, file_block
+from latentcli.data.cached import cached
 
 
 @pytest.fixture
@@ -38,6 +41,27 @@ def test_it_is_told_once_where_they_are_and_how_they_are_deleted(call, photos):
     assert photos.parent.joinpath("vae.pth").read_bytes() == before
 
 
+def test_sigterm_while_images_are_decoded_keeps_what_was_decoded_and_says_so(call, photos, monkeypatch):
+    before, honest = signal.getsignal(signal.SIGTERM), file_block.FileBlock.commit
+
+    def commit(block, events):
+        honest(block, events)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(decoding, "_AT_ONCE", 2)
+    monkeypatch.setattr(file_block.FileBlock, "commit", commit)
+    stopped = call(*TRAIN)
+    assert (stopped.code, stopped.out) == (130, "")
+    (line,) = stopped.err.splitlines()
+    assert line.startswith("interrupted: what was decoded is kept in ")
+    assert line.endswith("the same call goes on, and latentcli cache clear 'my photos' frees it")
+    assert signal.getsignal(signal.SIGTERM) == before
+    monkeypatch.setattr(file_block.FileBlock, "commit", honest)
+    assert [of.images for of in cached()] == [0]
+    assert call(*TRAIN).code == 0
+    assert [of.images for of in cached()] == [12]
+
+
 def test_list_and_clear(call, photos, tmp_path):
     assert call("cache", "list").out == "kept 0 set(s), 0.0 MB\n"
     call(*TRAIN, "--cache-dir", "here")
@@ -47,7 +71,9 @@ def test_list_and_clear(call, photos, tmp_path):
     lines = call("cache", "list", "--cache-dir", "here").out.splitlines()
     assert len(lines) == 2
     assert all(part in lines[0] for part in (str(photos.resolve()), "12 images", "1×8×8"))
-    assert json.loads(call("cache", "clear", "elsewhere", "--json").out)["deleted"] == []
+    unknown = call("cache", "clear", "elsewhere", "--json")
+    assert (unknown.code, unknown.out) == (3, "")
+    assert unknown.err.startswith("error: nothing of elsewhere is kept as decoded\n")
     assert call("cache", "clear", "my photos", "--older-than", "1").out == "deleted 0 set(s), 0.0 MB\n"
     assert "deleted 1 set(s)" in call("cache", "clear", "my photos").out
     assert "kept 0 set(s)" in call("cache", "list").out

@@ -23,7 +23,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentcli.classifiers import comparing
 from latentcli.formats.opened_images import HAS_AVIF
 from latentcli.inference import evaluation
 
@@ -735,8 +734,7 @@ QUIET_ANYWAY = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, Re
 @pytest.fixture
 def clean(call, monkeypatch):
     """A command that is called, and what it says: no traceback, no warning of a library's, no error of many lines."""
-    monkeypatch.setattr(comparing, "compare_classifiers", lambda *_, **__: {})  # which have tests of their own
-    monkeypatch.setattr(evaluation, "SIMPLE", {})
+    monkeypatch.setattr(evaluation, "SIMPLE", {})  # which have tests of their own
 
     def calling(*arguments: object):
         with warnings.catch_warnings(record=True) as seen:

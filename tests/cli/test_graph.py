@@ -133,6 +133,20 @@ def test_the_command_that_train_prints_is_of_the_labels_that_it_compared(call, t
     assert f"latentcli fit-graph {trained.train} vae.pth\n" in done.err, done.err
 
 
+def test_train_tells_how_often_each_classifier_is_right_about_labels_that_it_does_not_see(
+    call, trained, monkeypatch, tiny, compare_classifiers
+):  # fmt: skip
+    monkeypatch.setattr(comparing, "compare_classifiers", compare_classifiers)
+    done = call("train", trained.train, *tiny, "--labels-per-class", 3, "--json")
+    assert done.code == 0, done.err
+    latents = lc.load_model("vae.pth").encode(lc.load(trained.train))
+    expected = compare_classifiers(latents, labels_per_class=3)
+    assert len(expected) == 3
+    assert {name: accuracy for name, accuracy in done.json.items() if name.startswith("compared_")} == {
+        f"compared_{name}": accuracy for name, accuracy in expected.items()
+    }
+
+
 @pytest.mark.parametrize(("count", "few"), [(3, True), (4, True), (5, False)])
 def test_figures_of_few_labels_are_told_to_be_too_low(call, trained, monkeypatch, tiny, count, few):
     monkeypatch.setattr(comparing, "compare_classifiers", lambda *_, **__: {"mixture": 0.9, "graph": 0.5})

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import latentcli as lc
 from latentcli.artifacts import checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -134,3 +135,30 @@ assert {{"torch", "sklearn", "matplotlib"}}.isdisjoint(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_model_whose_latents_have_collapsed_says_so_at_the_end_and_in_info(call, trained):
+    small = ["--backbone", "mlp", "--set", "width=32", "--latent-dim", 8, "--set", "components=1", "--epochs", 20]
+    done = call("train", trained.train, "--no-classes", *small, "--beta", 10_000)
+    assert done.code == 0, done.err
+    assert "the posterior has collapsed: latents are 0.00" in done.err
+    assert "a lower --beta may help" in done.err
+    (told,) = call("info", "vae.pth", "--json").json["notes"]
+    assert (told,) == lc.load_model("vae.pth").notes
+    assert "the posterior has collapsed" in call("info", "vae.pth").out
+    assert lc.load_model(trained.vae).notes == lc.load_classifier(trained.gmm).notes == ()
+    assert "notes" not in call("info", trained.vae, trained.gmm).out
+
+
+def test_a_mixture_of_which_one_cluster_has_nearly_all_images_says_so(call):
+    points = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
+    points[:12] += 30
+    labels = lc.Labels.of([*["far"] * 6, *[""] * 6, *["near"] * 6, *[""] * 382])
+    latents = lc.Latents({"mu": points, "logvar": np.full_like(points, -4)}, "0" * 64, labels)
+    lc.write_latents("latents.npz", latents)
+    done = call("fit-gmm", "latents.npz", "--components", 2)
+    assert done.code == 0, done.err
+    told = "one of the mixture's 2 clusters holds 0.970 of the images"
+    assert told in done.err
+    assert told in call("info", "gmm_params.pkl").out
+    assert lc.load_classifier("gmm_params.pkl").notes[0].startswith(told)

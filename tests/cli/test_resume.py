@@ -14,7 +14,8 @@ import pytest
 
 from latentcli.cli.app import run
 
-TRAIN = ["train", "digits", "--classes", "1,4,8", "--labels-per-class", "5"]
+THREE = ["digits", "--classes", "1,4,8"]
+TRAIN = ["train", *THREE, "--labels-per-class", "5"]
 TRAIN += ["--set", "width=64", "--latent-dim", "2", "--epochs", "8", "--set", "save_every=0.2", "--seed", "5"]
 
 
@@ -178,7 +179,7 @@ def test_what_a_run_that_has_ended_still_lacks_is_made(tmp_path, call, trained, 
 
 
 def test_nothing_to_resume_starts_at_the_beginning(tmp_path, call, fast):
-    done = call("train", "digits", "--resume", *fast, "--epochs", 4)
+    done = call("train", *THREE, "--resume", *fast, "--epochs", 4)
     assert done.code == 0
     assert (tmp_path / "vae.pth").exists()
 
@@ -188,9 +189,9 @@ def test_the_same_call_gives_the_same_bytes_wherever_it_runs(tmp_path, call, fas
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         files = ["-o", tmp_path / name / "vae.pth", "--gmm", tmp_path / name / "gmm_params.pkl"]
-        assert call("train", "digits", "--seed", 3, *files, *fast, *short).code == 0
+        assert call("train", *THREE, "--seed", 3, *files, *fast, *short).code == 0
     assert outputs(tmp_path / "a") == outputs(tmp_path / "b")
-    assert call("train", "digits", "--seed", 4, *fast, *short).code == 0
+    assert call("train", *THREE, "--seed", 4, *fast, *short).code == 0
     assert outputs(tmp_path)["vae.pth"] != outputs(tmp_path / "a")["vae.pth"]
 
 

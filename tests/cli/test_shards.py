@@ -82,6 +82,19 @@ def test_classified_parts_are_scored(call, digits, trained):
     assert gate.code == 7
 
 
+@pytest.mark.parametrize("command", ["fit-gmm", "fit-graph", "fit-probe"])
+def test_predictions_are_not_taken_for_latents_or_images(call, digits, trained, command):
+    assert call("classify", "shards/00000.tar", trained.vae, trained.gmm, "-o", "labelled", "-q").code == 0
+    for more in ([], [trained.vae]):
+        done = call(command, "labelled", *more)
+        assert (done.code, len(done.err.splitlines())) == (2, 2)
+        assert done.err.startswith("error: labelled is a latentcli folder of predictions, and stands where")
+        assert "latentcli encode SHARDS vae.pth -o DIR" in done.err
+    assert call("encode", "shards/00000.tar", trained.vae, "-o", "encoded", "-q").code == 0
+    refused = call("train", "encoded")
+    assert (refused.code, "encoded is a latentcli folder of latents" in refused.err) == (2, True)
+
+
 def test_the_commands_of_the_readme_run(call, digits, trained, fast):
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     block = readme.partition("<!-- shards -->\n```sh\n")[2].partition("```")[0]
@@ -137,7 +150,7 @@ def test_the_part_that_is_read_is_told_first(call, digits, trained):
     assert done.err == "parts has the parts train and test: test is read (--split chooses)\n"
     assert call("encode", "parts", trained.vae, "-o", "train", "--split", "train", "--json").json["shards"] == 1
     refused = call("encode", "parts", trained.vae, "-o", "out", "--split", "train")
-    assert (refused.code, "made otherwise" in refused.err) == (2, True)
+    assert (refused.code, "holds parts of other shards" in refused.err) == (2, True)
 
 
 def test_images_that_fail_are_told_by_kind(call, digits, trained, tar, png):

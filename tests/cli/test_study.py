@@ -45,7 +45,7 @@ SMALL = [
     "--device",
     "cpu",
     "--probe",
-    "linear",
+    "knn",
 ]
 
 
@@ -59,7 +59,7 @@ def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(da
     assert "leaked" in first.out
     kept = json.loads((tmp_path / "study" / "table.json").read_text())
     pixels = next(row for row in kept["rows"] if row["model"] == "pixels")
-    assert pixels["linear_accuracy"]["mean"] == 1.0
+    assert pixels["knn_accuracy"]["mean"] == 1.0
     leak = [row for row in kept["cells"] if "leaked" in row]
     assert len(leak) == 2
     assert len(list(csv.DictReader(io.StringIO((tmp_path / "study" / "table.csv").read_text())))) == 8
@@ -68,8 +68,12 @@ def test_a_study_writes_its_table_and_its_pictures_and_computes_nothing_twice(da
     names = {f"{kind}-halves_npz-{family}.png" for kind in ("tsne", "reconstructions") for family in ("vae", "vqvae")}
     assert pictures == names | {"comparison.png"}
 
-    again = call(*arguments, "--json")
+    again = call(*arguments, "--json", "--report", "study.html")
     assert again.err.count("kept from before") == 8
+    page = (tmp_path / "study.html").read_text()
+    assert page.count("<figcaption>") == len(pictures)
+    assert "<figcaption>A t-SNE map of the latents: halves_npz-vqvae" in page
+    assert '<th scope="row" dir="auto">halves.npz</th><td>pixels</td>' in page
     assert again.json["cells"] == kept["cells"]
 
     for model in (tmp_path / "study" / "models").rglob("vae.pth"):
@@ -234,8 +238,11 @@ def test_an_arm_that_has_nothing_to_add_is_not_passed_off_as_measured(data, tmp_
 
 def test_the_usual_sizes_are_those_that_the_data_has(data, tmp_path, call):
     one_step = ["--arms", "plain", "--seeds", "1", "--steps", "1", "--jobs", "1", "-o", tmp_path / "s"]
-    done = call("study", "hybrids", data / "halves.npz", *one_step)
+    done = call("study", "hybrids", data / "halves.npz", *one_step, "--report", "study.html")
     assert done.code == 0, done.err
+    page = (tmp_path / "study.html").read_text()
+    assert "<figcaption>Accuracy against the number of labelled images</figcaption>" in page
+    assert page.count('<tr><th scope="row" dir="auto">halves.npz</th>') == 4
     assert "labelled images of each class: 1, 5, 10, 20\n" in done.err
     assert len(json.loads((tmp_path / "s" / "table.json").read_text())["cells"]) == 4
 

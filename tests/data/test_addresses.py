@@ -1,6 +1,7 @@
 """Shards at an address, with the faults that networks have."""
 
 import io
+import socket
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,10 @@ def bucket(tmp_path, make_shards):
 
 @pytest.fixture
 def waits(monkeypatch):
-    """How long was waited, instead of waiting."""
+    """How long was waited, instead of waiting; no host has answered yet, or been silent."""
     found: list[float] = []
+    monkeypatch.setattr(addresses, "_answered", set())
+    monkeypatch.setattr(addresses, "_silent", {})
     monkeypatch.setattr(addresses.time, "sleep", found.append)
     return found
 
@@ -88,16 +91,55 @@ def test_a_read_that_always_fails_is_given_up_after_longer_and_longer_waits(buck
     assert waits == [addresses.WAIT * 2**number for number in range(addresses.TRIES - 1)]
 
 
-def test_a_server_that_is_not_reached_is_tried_again(bucket, waits, monkeypatch):
+UNREACHED = {
+    "refused": ConnectionRefusedError(111, "Connect call failed"), "no such name": socket.gaierror(-2, "not known"),
+    "no route": OSError(113, "No route to host"), "of botocore": type("ConnectTimeoutError", (Exception,), {})("late"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", UNREACHED)
+def test_a_host_that_never_answered_is_refused_at_once_for_all_its_shards(bucket, waits, monkeypatch, cause):
     """Though fsspec says of the web's servers that there is no such file."""
+    asked = []
 
     def info(self, path):
-        raise FileNotFoundError(path) from ConnectionRefusedError("refused")
+        asked.append(path)
+        raise FileNotFoundError(path) from UNREACHED[cause]
 
     monkeypatch.setattr(type(bucket), "info", info)
-    with pytest.raises(DataError, match="cannot be read\n  tried 6 times"):
-        load("memory://bucket/00000.tar")
+    with pytest.raises(addresses.Unreachable, match=r"memory://bucket cannot be reached\n  .*") as caught:
+        load("memory://bucket/{00000..00002}.tar")
+    assert str(UNREACHED[cause]) in str(caught.value)
+    with pytest.raises(addresses.Unreachable):
+        load("memory://bucket/00001.tar")
+    assert (len(asked), waits) == (1, [])
+    addresses._silent["memory://bucket"] = (-1e9, caught.value)  # long ago
+    monkeypatch.undo()
+    assert len(load("memory://bucket/00001.tar")) == 4
+
+
+def test_a_host_that_answered_before_is_tried_again(bucket, waits, monkeypatch):
+    assert len(load("memory://bucket/00000.tar")) == 4
+
+    def info(self, path):
+        raise FileNotFoundError(path) from ConnectionRefusedError(111, "refused")
+
+    monkeypatch.setattr(type(bucket), "info", info)
+    for _ in range(2):
+        with pytest.raises(addresses.Unreachable, match="memory://bucket cannot be reached"):
+            load("memory://bucket/00001.tar")
     assert len(waits) == 5
+
+
+def test_a_web_server_that_is_not_there_is_told_by_its_name(waits):
+    pytest.importorskip("aiohttp")
+    pytest.importorskip("requests")
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        host = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(addresses.Unreachable, match=f"{host} cannot be reached\n  ClientConnectorError"):
+            load(f"{host}/{{0..9}}.tar")
+    assert not waits
 
 
 def test_a_file_that_ends_too_early_is_not_taken_for_whole(bucket, waits, monkeypatch):
@@ -125,11 +167,26 @@ def test_a_full_disk_is_told_and_not_tried_again(bucket, waits, monkeypatch):
 
 
 def test_kinds_of_addresses_that_are_not_read_say_what_is_missing(monkeypatch):
-    with pytest.raises(DataError, match="is an address that cannot be read"):
-        load("nowhere://x/0.tar")
+    with pytest.raises(DataError, match=r"of a kind that is not known\n  expected such as s3, .*, found nowhere://"):
+        load("nowhere://x/{0..9}.tar")
     monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
     with pytest.raises(UsageError, match=r"pip install 'latentcli\[scale\]'"):
         load("memory://bucket/0.tar")
+
+
+@pytest.mark.parametrize(("address", "way"), [
+    ("s3://x/{0..9}.tar", r"pip install 'latentcli\[s3\]'"), ("gs://x/*.tar", "pip install gcsfs"), ("gs://x", "gcsfs"),
+    ("oci://x/0.tar", "as it says"),
+])  # fmt: skip
+def test_a_package_that_is_missing_is_told_before_any_work(monkeypatch, address, way):
+    def missing(address):
+        raise ImportError("Install it to access this")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    kind = address.partition(":")[0]
+    expected = f"{kind}:// addresses need a package that is not installed\n  Install it.*\n  install it: .*{way}"
+    with pytest.raises(UsageError, match=expected):
+        load(address)
 
 
 def test_shards_on_s3_are_read(tmp_path, make_shards, monkeypatch):

@@ -600,11 +600,18 @@ def test_what_is_kept_is_listed_and_deleted(photos, tmp_path, monkeypatch):
     assert all(each.bytes > (COUNT - 1) * 3 * 144 for each in found if each.images)
     os.utime(files_of_cache(".json")[0], (0, 0))
     assert len(lc.clear_cache(older_than=1)) == 1
-    assert len(lc.clear_cache([photos, "elsewhere"])) >= 1
-    assert lc.clear_cache(["elsewhere"], older_than=0) == []
+    before = lc.cached()
+    for named in ([photos, "elsewhere"], ["elsewhere"]):
+        with pytest.raises(
+            DataError, match=r"nothing of elsewhere is kept as decoded\n  looked in .*images\n  look how"
+        ):
+            lc.clear_cache(named, older_than=0)
+    assert lc.cached() == before
+    assert len(lc.clear_cache([photos])) >= 1
+    (cache.folder_of(None) / "mine.lock").touch()
     lc.clear_cache()
     assert lc.cached() == []
-    assert [file.name for file in cache.folder_of(None).iterdir() if file.suffix != ".lock"] == ["mine.json"]
+    assert sorted(file.name for file in cache.folder_of(None).iterdir()) == ["mine.json", "mine.lock"]
     with pytest.raises(UsageError, match="older_than"):
         lc.clear_cache(older_than=-1)
 
@@ -623,6 +630,7 @@ def test_what_is_being_decoded_is_not_deleted(photos):
         while process.poll() is None and not files_of_cache(".journal"):
             time.sleep(0.005)
         assert lc.clear_cache() == []
+        assert len([*cache.folder_of(None).glob("*.lock")]) == 1  # which is held
         assert process.communicate()[0].startswith("KeptImages")
     assert len(lc.clear_cache()) == 1
 
@@ -661,3 +669,30 @@ def test_what_a_training_has_decoded_serves_its_model(photos, monkeypatch):
     grey = lc.load(photos, max_bad="1", image_shape=(1, *trained_on.shape[1:]))
     assert grey.shape[0] == 1
     assert len(lc.cached()) == 2
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_what_a_training_has_unpacked_serves_its_model(photos, monkeypatch, pack):
+    path = pack(photos)
+    trained_on = lc.load(path, max_bad="1", prefer="train")
+    kept = [each.path for each in lc.cached()]
+    expected = lc.load(path, max_bad="1", prefer="test", image_shape=trained_on.shape, no_cache=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("latentcli.data.archives.unpacked", None)
+        used = lc.load(path, max_bad="1", prefer="test", image_shape=trained_on.shape)
+    assert_same(used, expected)
+    assert any("in colour" in note for note in trained_on.notes)
+    assert [each.path for each in lc.cached()] == kept
+    for how in ({"image_shape": (1, 12, 12)}, {"classes": ["b"]}, {"no_classes": True}, {"image_size": 16}):
+        assert_same(lc.load(path, max_bad="1", **how), lc.load(path, max_bad="1", no_cache=True, **how))
+
+
+def test_an_archive_of_parts_gives_each_its_own(photos):
+    for part in ("train", "test"):
+        shutil.copytree(photos, f"parts/{part}")
+    put(Path("parts"), "test/b/777.png")
+    path = zipped(Path("parts"))
+    for prefer in ("train", "test", "train"):
+        how = {"max_bad": "5%", "prefer": prefer}
+        assert_same(lc.load(path, **how), lc.load(path, no_cache=True, **how))
+    assert len(lc.load(path, max_bad="5%", prefer="test")) == COUNT

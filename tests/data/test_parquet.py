@@ -48,8 +48,9 @@ def test_rows_without_an_image_say_why(tmp_path, png, monkeypatch):
     monkeypatch.setattr("latentcli.data.parquet.MAX_BYTES", 2000)
     images = [{"bytes": each, "path": None} for each in (png(0), None, b"", bytes(2001))]
     found = read(write(tmp_path / "a.parquet", {"image": [*images, None], "kind": [0, 1, 1, 1, 7]}, FEATURES))
+    assert [each.label_why for each in found] == ["", "", "", "", "its label 7 is none of 2 classes"]
     assert [each.why.partition(" the")[0] for each in found] == [
-        "", "no bytes", "empty", "more than", "its label 7 is none of 2 classes",
+        "", "no bytes", "empty", "more than", "no bytes",
     ]  # fmt: skip
 
 

@@ -116,6 +116,51 @@ def test_what_cannot_be_read_is_counted_as_in_a_folder(tmp_path, tar, png, monke
     assert len(found) == 8
 
 
+ODD = [("0.json", b'{"label": [1]}'), ("1.json", b"{"), ("2.json", b'{"label": NaN}'), ("3.cls", b"a\nb")]
+
+
+def test_a_label_that_cannot_be_read_is_told_where_labels_are_wanted(tmp_path, tar, png):
+    images = [(f"{row}.png", png(row)) for row in range(5)]
+    tar(tmp_path / "0.tar", [*images, *ODD, ("4.cls", b"cat")])
+    found = load(["0.tar"], max_bad="0")
+    assert (len(found), found.labels.texts.tolist()) == (5, [""] * 4 + ["cat"])
+    assert (
+        "0.tar: the labels of 4 image(s) cannot be read, such as that of 0.tar/0.png: "
+        "its .json has several labels, or one that is no name"
+    ) in found.notes
+    (tmp_path / "labels.csv").write_text("File,Label\n0.tar/1.png,dog\n")
+    for how in ({"no_classes": True}, {"labels": tmp_path / "labels.csv"}):
+        of_others = load(["0.tar"], max_bad="0", **how)
+        assert len(of_others) == 5
+        assert not any("cannot be read" in note for note in of_others.notes)
+
+
+def test_that_there_are_no_labels_says_where_shards_have_them(tmp_path, tar, png):
+    from latentcli.training.mixing import labelled
+
+    heap = [(f"{row}.png", png(row)) for row in range(3)]
+    (tmp_path / "tars").mkdir()
+    for number in range(2):
+        tar(tmp_path / "tars" / f"{number}.tar", heap)
+    beside = r"has no labels to learn from\n  expected .*a \.cls file beside .* \(0001\.jpg, 0001\.cls\)"
+    for data in ("tars/*.tar", "tars/0.tar", ["tars/0.tar", "tars/1.tar"]):
+        with pytest.raises(DataError, match=beside):
+            labelled(load(data), None, 0)
+    with pytest.raises(DataError, match="has no labels to choose the classes a by\n  expected the class of each image"):
+        load("tars/*.tar", classes=["a"])
+    with pytest.raises(DataError, match=r"no folders in them are classes, name them as shards: 'tars/\*\.tar'"):
+        load("tars")
+
+
+def test_that_there_are_no_labels_says_where_tables_have_them(tmp_path, png):
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image": [png(0)]}), "0.parquet")
+    assert load("0.parquet").labels_looked_for == "expected a column label beside that of images"
+
+
 @pytest.mark.parametrize("name", ["0.tar", "memory://shards/0.tar"])
 def test_a_shard_that_is_not_there_is_one_error_that_names_it(name):
     if name.startswith("memory"):

@@ -37,10 +37,14 @@ def test_a_sample_is_its_members_wherever_they_stand(tmp_path, tar, png):
     ("1.json", b"[" * 100_000, "its .json is none"),
     ("1.json", b'{"label": ["a", "b"]}', "its .json has several labels, or one that is no name"),
     ("1.json", b'{"label": true}', "its .json has several labels, or one that is no name"),
+    ("1.json", b'{"label": NaN}', "its .json has several labels, or one that is no name"),
+    ("1.json", b'{"label": 1e999}', "its .json has several labels, or one that is no name"),
+    ("1.json", b'{"label": 1' + b"0" * 5000 + b"}", "its .json is none"),
 ])  # fmt: skip
-def test_a_label_that_cannot_be_told_is_the_reason_of_its_image(tmp_path, tar, png, name, content, why):
+def test_a_label_that_cannot_be_told_keeps_no_image_from_being_read(tmp_path, tar, png, name, content, why):
     (found,) = read(tar(tmp_path / "a.tar", [("1.png", png(0)), (name, content)]))
-    assert (found.content, found.why) == (None, why)
+    assert (found.label, found.why, found.label_why) == ("", "", why)
+    assert found.content.open()[0].read() == png(0)
 
 
 def special(name, kind, target=""):

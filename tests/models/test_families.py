@@ -216,3 +216,27 @@ def test_an_image_is_not_halved_to_nothing(name):
     assert config.for_data((1, 16, 40), 3, stages=4).stages == 4
     with pytest.raises(UsageError, match="stages is 5"):
         config.for_data((1, 16, 40), 3, stages=5)
+
+
+@pytest.mark.parametrize(
+    ("family", "metrics", "said"),
+    [
+        ("vae", {"kl": 0.0399}, "the posterior has collapsed: latents are 0.01 nats a dimension"),
+        ("vae", {"kl": 0.0401}, None),
+        ("vae", {"kl": float("nan")}, None),
+        ("vae", {}, None),
+        ("vqvae", {"perplexity": 1.49}, "(a perplexity of 1.49)"),
+        ("vqvae", {"perplexity": 1.5}, None),
+        ("fsq", {"perplexity": 1.0}, "the codebook has collapsed"),
+    ],
+)
+def test_what_has_collapsed_is_told_with_its_figure(family, metrics, said):
+    told = create(family, FAMILIES[family].Config((1, 8, 8), width=16, latent_dim=4), 0).collapse(metrics)
+    assert (told is None) == (said is None)
+    assert said is None or said in told
+
+
+def test_many_dimensions_that_share_little_tell_images_apart():
+    wide = create("vae", FAMILIES["vae"].Config((1, 8, 8), width=16, latent_dim=512), 0)
+    assert wide.collapse({"kl": 0.7}) is None
+    assert "0.0013 nats a dimension" in wide.collapse({"kl": 0.69})

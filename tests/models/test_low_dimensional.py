@@ -9,8 +9,9 @@ from torch.testing import assert_close
 
 from latentcli.models import create
 from latentcli.models.latent_memory import MAX_VALUES, LatentMemory, NearestEntries
+from latentcli.models.low_dimensional import MEMORY_FRACTION, LowDimensionalVAE
 from latentcli.models.trained import TrainedModel
-from latentcli.models.vae import LOW_DIMENSIONS, MEMORY_FRACTION, LowDimensionalVAE, VAEConfig
+from latentcli.models.vae import LOW_DIMENSIONS, VAEConfig
 from latentcli.training.config import TrainingConfig
 from latentcli.training.loop import Callbacks, Run
 

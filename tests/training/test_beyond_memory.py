@@ -10,6 +10,7 @@ import torch
 import latentcli as lc
 from latentcli.core import memory
 from latentcli.core import rows as rows_module
+from latentcli.models import FAMILIES, create
 from latentcli.numerics import batches, reading_ahead
 from latentcli.numerics.random import generator_for
 from latentcli.training import examples as examples_module
@@ -120,9 +121,8 @@ def test_the_same_seed_gives_the_same_bytes_whoever_reads(images, monkeypatch, l
 @pytest.mark.parametrize("step", [1, 7, 13, 25])
 def test_a_run_goes_on_exactly_even_with_more_memory(images, beyond, monkeypatch, step, elsewhere):
     def run(state=None):
-        torch.manual_seed(0)
-        model = lc.train(images, **{**SETTINGS, "epochs": 1}).network
-        return Run(model, images.images, TrainingConfig(epochs=3, batch_size=32, seed=5), state)
+        config = FAMILIES["vae"].Config((1, 8, 8), backbone="mlp", width=16, latent_dim=2, components=4)
+        return Run(create("vae", config, 3), images.images, TrainingConfig(epochs=3, batch_size=32, seed=5), state)
 
     whole = run()
     assert whole.examples.block == 10

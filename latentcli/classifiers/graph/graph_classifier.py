@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -120,10 +120,10 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
             raise NothingToTellApart(problem, f"found {len(X)} of them", remedy)
         self.scale_ = standardisation(self.points_)[1]
         scaled = self.points_ / self.scale_
-        rows, distances = neighbours(
-            scaled, min(self.n_neighbors, len(self.points_) - 1), progress, computing(self.device)
-        )
-        self._graph, self._components = graph_of(scaled, rows, distances)
+        device = computing(self.device)
+        rows, distances = neighbours(scaled, min(self.n_neighbors, len(self.points_) - 1), progress, device)
+        graph, self._components = graph_of(scaled, rows, distances)
+        self._graph = replace(graph, device=device)
         self.components_ = int(self._components.max()) + 1
         self.distance_quantiles_ = np.quantile(distances[:, -1], np.linspace(0, 1, graph_params.QUANTILES))
         self.fitted_on_ = ""

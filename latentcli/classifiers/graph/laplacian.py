@@ -3,25 +3,32 @@
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array
 
 from latentcli.classifiers.checks import NotConverged
+from latentcli.numerics.threads import side_by_side
 
 MAX_ITERATIONS = 10_000
-_VALUES_AT_ONCE = 2**23
-"""Of right-hand sides that are solved together."""
+_COLUMNS_AT_ONCE = 16
+"""Right-hand sides that are solved together on a CPU: enough for one reading of the graph, and few for its cache."""
+
+_VALUES_AT_ONCE = 2**27
+"""Of right-hand sides that are solved together on an accelerator."""
 
 
 @dataclass(frozen=True)
 class Graph:
     """A connected graph of N points by its symmetric weights W (N, N), sparse, not negative.
 
-    With D the diagonal of the degrees d, its normalised similarity is S = D^-½ W D^-½.
+    With D the diagonal of the degrees d, its normalised similarity is S = D^-½ W D^-½. Its systems are solved on the
+    ``device``: ``"cpu"``, where numpy computes, or a torch device's name.
     """
 
     weights: csr_matrix
+    device: str = "cpu"
 
     def __len__(self) -> int:
         return int(self.weights.shape[0])
@@ -44,37 +51,63 @@ class Graph:
         its complement, and x is the solution there (the pseudo-inverse's).
         The residual's norm is ``tolerance`` times b's at most.
         """
-        columns = max(1, _VALUES_AT_ONCE // len(self))
-        parts = [self._solve(right[:, at : at + columns], alpha, tolerance) for at in range(0, right.shape[1], columns)]
-        return np.concatenate(parts, axis=1)
+        if self.device == "cpu":
+            starts = range(0, right.shape[1], _COLUMNS_AT_ONCE)
+            parts = side_by_side(
+                lambda at: self._solve(np, self.similarity, right[:, at : at + _COLUMNS_AT_ONCE], alpha, tolerance),
+                starts, fewest=1,
+            )  # fmt: skip
+            return np.concatenate([*parts], axis=1)
+        import torch
 
-    def _solve(self, right: np.ndarray, alpha: float, tolerance: float) -> np.ndarray:
+        matrix = _on_device(self.similarity, self.device)
+        columns = max(1, _VALUES_AT_ONCE // len(self))
+        there = (torch.from_numpy(right[:, at : at + columns]) for at in range(0, right.shape[1], columns))
+        found = [self._solve(torch, matrix, part.to(self.device), alpha, tolerance).cpu().numpy() for part in there]
+        return np.concatenate(found, axis=1)
+
+    def _solve(self, xp: Any, similarity: Any, right: Any, alpha: float, tolerance: float) -> Any:
+        """One part of ``solve`` by numpy or torch: conjugate gradients, column by column."""
         null = np.sqrt(self.degrees / self.degrees.sum())[:, None] if alpha == 1 else np.zeros((len(self), 1))
-        residual = right - null * (null * right).sum(axis=0)
-        solution, direction = np.zeros_like(residual), residual.copy()
-        square = _products(residual, residual)
+        null = xp.asarray(null, device=self.device)
+        residual = right - null * (null * right).sum(0)
+        solution, direction = xp.zeros_like(residual), xp.asarray(residual, copy=True)
+        square = _products(xp, residual, residual)
         goal = square * tolerance**2
         for _ in range(MAX_ITERATIONS):
-            if (square <= goal).all():
+            if bool((square <= goal).all()):
                 break
-            image = self.similarity @ direction
+            image = similarity @ direction
             image *= -alpha
             image += direction
-            curvature = _products(direction, image)
-            step = np.divide(square, curvature, out=np.zeros_like(square), where=(square > goal) & (curvature > 0))
+            curvature = _products(xp, direction, image)
+            step = _quotient(xp, square, curvature, (square > goal) & (curvature > 0))
             solution += step * direction
             image *= step
             residual -= image
-            before, square = square, _products(residual, residual)
-            ratio = np.divide(square, before, out=np.zeros_like(square), where=before > 0)
-            direction *= ratio
+            before, square = square, _products(xp, residual, residual)
+            direction *= _quotient(xp, square, before, before > 0)
             direction += residual
         else:
             message = f"labels did not settle on the graph in {MAX_ITERATIONS} iterations: give more `neighbours`"
             warnings.warn(message, NotConverged, stacklevel=4)
-        return solution - null * (null * solution).sum(axis=0)
+        return solution - null * (null * solution).sum(0)
 
 
-def _products(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _on_device(matrix: csr_matrix, device: str) -> Any:
+    """A sparse matrix for torch's products, of which torch says at each first use that they are new."""
+    import torch
+
+    starts, columns, values = map(torch.from_numpy, (matrix.indptr, matrix.indices, matrix.data))
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        return torch.sparse_csr_tensor(starts, columns, values, matrix.shape, check_invariants=False).to(device)
+
+
+def _products(xp: Any, one: Any, other: Any) -> Any:
     """(m,) the scalar product of each column of the one (N, m) with that of the other."""
-    return np.asarray(np.einsum("nm,nm->m", one, other))
+    return xp.einsum("nm,nm->m", one, other)
+
+
+def _quotient(xp: Any, above: Any, below: Any, where: Any) -> Any:
+    """(m,) the quotients, and 0 elsewhere than there."""
+    return xp.where(where, above / xp.where(where, below, 1.0), 0.0)

@@ -139,6 +139,11 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         self.projection_ = plane
         self.n_features_in_ = self.means_.shape[1] if plane is None else len(plane.offset)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before it is used: that one cluster holds nearly all images."""
+        return self._mixture().notes
+
     def _mixture(self) -> Mixture:
         return Mixture(self.weights_, self.means_, self.covariances_, self.covariance_type)
 

@@ -23,6 +23,9 @@ from typing import Any
 import numpy as np
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+CROWDED = 0.95
+"""The weight of a component from which on a mixture tells that it has nearly all images."""
+
 _MIN_VARIANCE = 1e-6  # of a class, as a fraction of the mean in its dimension: codes have no posterior variance
 
 
@@ -41,6 +44,17 @@ class Mixture:
     means: np.ndarray
     covariances: np.ndarray
     covariance_type: str
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know before it is used: that one of its components has ``CROWDED`` of all weight, or more."""
+        most = float(self.weights.max())
+        if len(self.weights) == 1 or most < CROWDED:
+            return ()
+        return (
+            f"one of the mixture's {len(self.weights)} clusters holds {most:.3f} of the images: where these are of "
+            "several classes, it does not tell them apart",
+        )
 
     def full_covariances(self) -> np.ndarray:
         """(K, D, D), whatever the covariance type."""

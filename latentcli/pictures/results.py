@@ -93,7 +93,7 @@ def reconstructions(path: Path, model: "TrainedModel", images: "ImageSet") -> Pa
     """Originals over reconstructions, evenly drawn from the set, each pair with its structural similarity."""
     from latentcli.numerics import metrics
 
-    originals = images.images[_evenly(len(images), EXAMPLES)]
+    originals = images.images[evenly(len(images), EXAMPLES)]
     decoded = model.reconstruct(originals)
     return draw("reconstructions", path, originals, decoded, metrics.ssim_per_image(originals, decoded))
 
@@ -120,7 +120,7 @@ def codes(
     if "codes" not in latents.arrays:
         families = [name for name in FAMILIES if "codes" in FAMILIES[name].FEATURES]
         raise UsageError(f"this model has no codes to draw; the families that have are {', '.join(families)}")
-    some = _evenly(len(latents), MOST_IMAGES)
+    some = evenly(len(latents), MOST_IMAGES)
     originals = images.images[some if rows is None else rows[some]]
     quantiser = cast(Quantiser, model.network.quantiser)
     vectors = quantiser.vectors_of(torch.arange(quantiser.size, device=model.device))
@@ -203,7 +203,7 @@ def _counted(found: "Tally | Predictions") -> "Tally":
 
 def of_decodings(paths: Iterable[Path], model: "TrainedModel", arrays: Mapping[str, np.ndarray]) -> list[Path]:
     """Decoded images of latents, without their originals."""
-    rows = _evenly(len(next(iter(arrays.values()))), EXAMPLES)
+    rows = evenly(len(next(iter(arrays.values()))), EXAMPLES)
     some = {name: array[rows] for name, array in arrays.items()}
     decoded = np.concatenate([images for _, images in model.decodings(some)])
     return [draw("reconstructions", path, None, decoded) for path in paths]
@@ -274,7 +274,7 @@ def accuracy_curve(path: Path, name: str, rows: Sequence[Mapping[str, Any]], tit
     return draw("curve", path, curves, name)
 
 
-def _evenly(count: int, most: int) -> np.ndarray:
+def evenly(count: int, most: int) -> np.ndarray:
     """At most ``most`` of ``count`` row numbers, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 

@@ -1,9 +1,4 @@
-"""Shards in, parts out: images by the hundred million, which are never in memory together.
-
-Each shard becomes a part of a folder, see ``artifacts.parts``, by itself: one process or many, in any order, write the
-same bytes. A part is whole when its statistics are there; what is not whole is made again by the same call, and nothing
-else. So a run that is killed at any moment loses no more than the shard it was at, and doubles nothing.
-"""
+"""Shards one by one into parts of a folder, whatever is made of their images."""
 
 import json
 import re
@@ -19,20 +14,16 @@ from typing import Any
 import numpy as np
 
 from latentcli.artifacts import parts
-from latentcli.classifiers.base import LatentClassifier
 from latentcli.core import processes
 from latentcli.core.errors import DataError, UsageError
-from latentcli.core.image_set import LARGEST, ImageSet, Shape
+from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.labels import Labels, read_labels
-from latentcli.core.progress import Progress, silent
-from latentcli.data import addresses, shards, sizing, splits
+from latentcli.core.progress import Progress
+from latentcli.data import addresses, shards, splits
 from latentcli.formats.atomic import check_folder, output_errors
-from latentcli.formats.digests import digest
 from latentcli.formats.image_files import Wanted
 from latentcli.formats.locks import exclusive
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
-from latentcli.inference import classification, encoding
-from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 
 _BYTES = 2**25
@@ -53,7 +44,7 @@ class PartsDone:
         shards: how many there were to do, of this process's share.
         before: how many of these were done before.
         images: in the parts that are done now, with those that could not be read.
-        failures: how many images could not be read, by kind of reason.
+        failures, label_failures: how many images, and labels of images, could not be read, by kind of reason.
         unreadable: (address, error) of shards that could not be read as a whole.
         scores: of predictions, where labels are known: as of ``Predictions.scores``.
         notes: what the user should know about how the shards were chosen, a line each.
@@ -73,6 +64,7 @@ class PartsDone:
     unreadable: Sequence[tuple[str, DataError]] = ()
     scores: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    label_failures: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -84,11 +76,13 @@ class PartsDone:
         if not self.unreadable:
             return
         done = self.shards - len(self.unreadable)
-        first = self.unreadable[: 1 if len(self.unreadable) == 1 else _NAMED]
-        told = "; ".join(": ".join(filter(None, (error.problem, error.found)))[:_LONGEST] for _, error in first)
-        more = f"; and {len(self.unreadable) - len(first):,} more" if len(self.unreadable) > len(first) else ""
+        whys = Counter(": ".join(filter(None, (error.problem, error.found)))[:_LONGEST] for _, error in self.unreadable)
+        first = [*whys][:_NAMED]  # a host that cannot be reached is one reason for all of its shards
+        told = "; ".join(first)
+        left = whys.total() - sum(whys[why] for why in first)
+        more = f"; and {left:,} more" if left else ""
         remedies = {error.remedy for _, error in self.unreadable}
-        of_one = first[0][1].remedy if len(remedies) == 1 else None
+        of_one = next(iter(remedies)) if len(remedies) == 1 else None
         raise DataError(
             f"{len(self.unreadable):,} of {self.shards:,} shards cannot be read; {done:,} are done", told + more,
             f"{of_one or 'mend them'}; then the same call does what is missing",
@@ -96,7 +90,7 @@ class PartsDone:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """What is made of images.
 
     Attributes:
@@ -115,150 +109,8 @@ class _Work:
     class_names: Sequence[str] = ()
 
 
-def encode_shards(
-    source: str | Path | Sequence[str | Path], encoder: "TrainedModel | str | encoding.FoundEncoder",
-    folder: str | Path, *, part: str | None = None, retry_failed: bool = False, split: str | None = None,
-    prefer: str = "test", no_label: Sequence[str] | None = None, no_classes: bool = False, range: str | None = None,
-    background: str | None = None, image_size: int | None = None, device: str = "auto", progress: Progress = silent,
-) -> PartsDone:  # fmt: skip
-    """Encode shards, each into a part of a folder; parts that are there are left as they are.
-
-    Memory holds two blocks of a shard's images (32 MiB of pixels each) and what is made of one, whatever the number of
-    images, and of a shard at an address a copy on the disk.
-
-    Args:
-        source: shards, see ``data.shards``.
-        encoder: a model of latents; or an encoder that is already trained, as for ``encode``.
-        folder: for ``part-00000.parquet`` (file, label, the arrays of ``Latents``, error) and ``part-00000.json``.
-        part: "i/n": every n-th shard from the i-th on, i from 1 to n; None: all. Processes that torchrun started
-            share these out, and the first one's result is of all of them.
-        retry_failed: also make parts again in which images could not be read.
-        split, prefer: as for ``load``, where the names of shards tell parts.
-        no_label, no_classes: as for ``load``.
-        range, background: as for ``load``; each image is read by itself, see ``data.shards.blocks``.
-        image_size: height and width for an encoder that is already trained; None: its own, at most 256.
-        device: for an encoder by its name.
-        progress: told about the shards.
-
-    Returns:
-        what became of the shards; ``check`` raises an error where some could not be read.
-
-    Raises:
-        UsageError: the source is no shards, ``part`` is none, an input would be replaced, the folder holds parts of
-            another model or made with other settings, or a package is not installed.
-        DataError: the shards cannot be listed, or have no such part.
-        ModelFileError: the model has no latents.
-        OutputError: the folder cannot be written to, or another run of this share is writing to it.
-
-    Example:
-        >>> import io, tarfile
-        >>> import latentcli as lc
-        >>> from PIL import Image
-        >>> with tarfile.open("0.tar", "w") as tar:
-        ...     for row, image in enumerate(lc.load("digits").images[:5, 0]):
-        ...         file = io.BytesIO()
-        ...         Image.fromarray(image).save(file, "png")
-        ...         member = tarfile.TarInfo(f"{row}.png")
-        ...         member.size = file.tell()
-        ...         tar.addfile(member, io.BytesIO(file.getvalue()))
-        >>> vae = lc.train(lc.load("digits"), backbone="mlp", width=32, latent_dim=4, epochs=1)
-        >>> done = lc.encode_shards(["0.tar"], vae, "parts")
-        >>> done.images, lc.read_latents("parts").flat.shape
-        (5, (5, 4))
-    """
-    if isinstance(encoder, TrainedModel):
-        work, spans = _of_model(encoder), encoder.load_options["spans"]
-        if image_size is not None:
-            raise UsageError("`image_size` is of an encoder that is already trained", None, "leave it out")
-    else:
-        work, spans = _of_encoder(encoder, image_size, device), {}
-    reading = _Reading(split, prefer, no_label, no_classes, range, background, spans)
-    return _run(source, Path(folder), work, reading, part, retry_failed, progress)
-
-
-def classify_shards(
-    source: str | Path | Sequence[str | Path], model: TrainedModel, classifier: LatentClassifier | None,
-    folder: str | Path, *, reject_below: float | None = None, part: str | None = None, retry_failed: bool = False,
-    split: str | None = None, prefer: str = "test", no_label: Sequence[str] | None = None, no_classes: bool = False,
-    range: str | None = None, background: str | None = None, progress: Progress = silent,
-) -> PartsDone:  # fmt: skip
-    """Label the images of shards, each shard in a part of a folder; what is not said here is as for ``encode_shards``.
-
-    Args:
-        model, classifier, reject_below: as for ``classify``.
-        folder: for ``part-00000.parquet`` (file, label, predicted, probability, ``p(class)`` of each class, error) and
-            ``part-00000.json``.
-
-    Raises:
-        UsageError: also as of ``classify``.
-        ModelFileError: as of ``classify``.
-
-    Example:
-        >>> import io, tarfile
-        >>> import latentcli as lc
-        >>> from PIL import Image
-        >>> images = lc.load("digits", classes=["1", "4", "8"])
-        >>> with tarfile.open("0.tar", "w") as tar:
-        ...     for row, image in enumerate(images.images[:5, 0]):
-        ...         file = io.BytesIO()
-        ...         Image.fromarray(image).save(file, "png")
-        ...         for name, content in {"png": file.getvalue(), "cls": images.labels.texts[row].encode()}.items():
-        ...             member = tarfile.TarInfo(f"{row}.{name}")
-        ...             member.size = len(content)
-        ...             tar.addfile(member, io.BytesIO(content))
-        >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=2)
-        >>> done = lc.classify_shards("0.tar", vae, lc.fit_mixture(vae.encode(images)), "labelled")
-        >>> done.images, "accuracy" in done.scores
-        (5, True)
-    """
-    work = _of_classifier(model, classifier, reject_below)
-    reading = _Reading(split, prefer, no_label, no_classes, range, background, model.load_options["spans"])
-    return _run(source, Path(folder), work, reading, part, retry_failed, progress)
-
-
-def _of_model(model: TrainedModel) -> _Work:
-    model.check_latents()
-    blank = model.encode(np.zeros((1, *model.image_shape), np.uint8)).arrays
-    arrays = {name: (array.dtype, array.shape[1:]) for name, array in blank.items()}
-    columns = parts.Columns(parts.LATENTS, arrays, model.fingerprint)
-    return _Work("encoding shards", columns, model.image_shape, {}, lambda images: model.encode(images).arrays)
-
-
-def _of_encoder(encoder: "str | encoding.FoundEncoder", image_size: int | None, device: str) -> _Work:
-    found = encoding.find_encoder(encoder) if isinstance(encoder, str) else encoder
-    size = min(found.network.preprocessing.size, LARGEST) if image_size is None else image_size
-    if not sizing.in_range(size, size):
-        raise UsageError(f"image size {size} is out of range", f"expected 8 to {LARGEST} pixels")
-    columns = parts.Columns(parts.LATENTS, {"mu": (np.dtype(np.float32), (found.network.features,))}, found.sha256)
-    return _Work(
-        "encoding shards", columns, (3, size, size), {"image_size": size},
-        lambda images: encoding.encode(images, found, device=device).arrays,
-    )  # fmt: skip
-
-
-def _of_classifier(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None) -> _Work:
-    classification.check_reader(model, classifier, reject_below)
-    blank = ImageSet(np.zeros((1, *model.image_shape), np.uint8))
-    names = classification.classify(blank, model, classifier, reject_below=reject_below).labels.names
-    number = np.dtype(np.float32)
-    arrays = {"predicted": (np.dtype("U"), ()), "probability": (number, ())}
-    arrays |= {f"p({name})": (number, ()) for name in names}
-
-    def compute(images: ImageSet) -> dict[str, np.ndarray]:
-        found = classification.classify(images, model, classifier, reject_below=reject_below)
-        each = {f"p({name})": found.probabilities[:, code] for code, name in enumerate(names)}
-        numbers = {"probability": found.confidences, **each}
-        return {"predicted": found.labels.texts, **{name: array.astype(number) for name, array in numbers.items()}}
-
-    settings = {
-        "classifier": None if classifier is None else digest(classifier.to_params()), "reject_below": reject_below,
-    }  # fmt: skip
-    columns = parts.Columns(parts.PREDICTIONS, arrays, model.fingerprint)
-    return _Work("classifying shards", columns, model.image_shape, settings, compute, names)
-
-
 @dataclass(frozen=True)
-class _Reading:
+class Reading:
     """How shards are read; as of ``load``."""
 
     split: str | None
@@ -311,8 +163,8 @@ def share(part: str | None) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def _run(
-    source: str | Path | Sequence[str | Path], folder: Path, work: _Work, reading: _Reading, part: str | None,
+def run(
+    source: str | Path | Sequence[str | Path], folder: Path, work: Work, reading: Reading, part: str | None,
     retry_failed: bool, progress: Progress,
 ) -> PartsDone:  # fmt: skip
     """Make the parts of a share of the shards that are not there yet; several processes share it out once more."""
@@ -332,7 +184,7 @@ def _run(
         notes.append(f"{len(changed)} shard(s) have changed since, such as {found.all[changed[0]].name}: done again")
     done = {number: facts for number, facts in done.items() if number not in changed}
     if retry_failed:
-        done = {number: facts for number, facts in done.items() if not facts["failed"]}
+        done = {number: of for number, of in done.items() if not of["failed"] and not of.get("label_failures")}
     before, unreadable = len(done), list[tuple[str, DataError]]()
     todo = [(number, shard) for number, shard in mine if number not in done]
     own_share = f"share {first + step * processes.rank()} of {step * processes.count()}"
@@ -349,6 +201,10 @@ def _run(
                 _make(folder, number, shard, work, reading, {"shards": len(found.all), "settings": settings})
             except DataError as error:
                 unreadable.append((shard.address, error))
+            except KeyboardInterrupt:
+                made = sum(each in done for each, _ in mine)
+                told = f"interrupted: {made:,} of {len(mine):,} shards are done; the same call does the others"
+                raise KeyboardInterrupt(told) from None
             else:
                 done[number] = parts.statistics(folder, number) or {}
             advance(1)
@@ -359,14 +215,17 @@ def _run(
         unreadable = [(address, DataError(*error)) for texts in others for address, *error in json.loads(texts)]
         done = parts.all_statistics(folder)
     done = {number: done[number] for number, _ in every if number in done}
-    failures = Counter[str]()
+    failures, label_failures = Counter[str](), Counter[str]()
     confusion = Counter[tuple[str, str]]()
     for facts in done.values():
         failures.update(facts.get("failures", {}))
+        label_failures.update(facts.get("label_failures", {}))
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
     images = sum(facts.get("images", 0) for facts in done.values())
     scores = metrics.classification_of_counts(confusion, work.class_names)
-    return PartsDone(folder, len(every), before, images, dict(failures), tuple(unreadable), scores, notes)
+    return PartsDone(
+        folder, len(every), before, images, dict(failures), tuple(unreadable), scores, notes, dict(label_failures)
+    )
 
 
 def _said(error: DataError) -> tuple[str, str | None, str | None]:
@@ -401,8 +260,15 @@ def _check_alike(
     settings: Mapping[str, Any],
 ) -> None:  # fmt: skip
     """Refuse a folder with parts of another model, or of other shards, or made with other settings."""
-    origins = [shard.origin for shard in found.all]
+    origins = dict(enumerate(shard.origin for shard in found.all))
     for number, facts in known.items():
+        part = parts.path_of(folder, number).name
+        if facts["shard"] != origins.get(number):
+            expected = f"of {origins[number]}" if number in origins else f"none, for {found.name} has {len(origins)}"
+            raise UsageError(
+                f"{folder} holds parts of other shards", f"expected {part} to be {expected}, found {facts['shard']}",
+                "name all shards that it was begun with, in that order; or another folder: -o DIR",
+            )  # fmt: skip
         unlike = [f"{key} {facts.get(key)!r:.60}, not {value!r:.60}" for key, value in made.items()
                   if facts.get(key) != value]  # fmt: skip
         of_part = facts["settings"]
@@ -410,10 +276,8 @@ def _check_alike(
             f"{key} {of_part.get(key)!r:.60}, not {settings.get(key)!r:.60}"
             for key in sorted({*of_part, *settings}) if of_part.get(key) != settings.get(key)
         ]  # fmt: skip
-        if number < len(origins) and facts["shard"] != origins[number]:
-            unlike.append(f"the shard {facts['shard']}, not {origins[number]}")
         if unlike:
-            what = f"{parts.path_of(folder, number).name} was made with {unlike[0]}"
+            what = f"{part} was made with {unlike[0]}"
             raise UsageError(f"{folder} holds parts that were made otherwise", what, "name another folder: -o DIR")
 
 
@@ -427,7 +291,7 @@ def _clear(folder: Path, numbers: set[int]) -> None:
 
 
 def _make(
-    folder: Path, number: int, shard: shards.Shard, work: _Work, reading: _Reading, facts: Mapping[str, Any]
+    folder: Path, number: int, shard: shards.Shard, work: Work, reading: Reading, facts: Mapping[str, Any]
 ) -> None:  # fmt: skip
     """Make the part of one shard, and its statistics last.
 
@@ -440,39 +304,46 @@ def _make(
     path = parts.path_of(folder, number)
     channels, height, width = work.shape
     rows = max(1, min(_ROWS, _BYTES // (channels * height * width)))
-    images, failures, confusion = 0, Counter[str](), Counter[tuple[str, str]]()
+    images, failures, label_failures, confusion = 0, Counter[str](), Counter[str](), Counter[tuple[str, str]]()
     wanted = Wanted(height, width, channels, reading.background)
     with (
         closing(shards.blocks(shard, rows, wanted, reading.rules)) as blocks,
         parts.part_writer(path, work.columns) as write,
     ):
         for block in blocks:
-            texts = [""] * len(block.labels) if reading.no_classes else list(block.labels)
+            nothing = [""] * len(block.files)
+            texts, odd = (nothing, nothing) if reading.no_classes else (list(block.labels), block.label_errors)
             texts, _ = read_labels(texts, shard.name, reading.no_label)
             good = [text for text, error in zip(texts, block.errors, strict=True) if not error]
             arrays = work.compute(ImageSet(block.images, Labels.of(good))) if good else _none(work.columns)
-            write(block.files, texts, block.errors, arrays)
+            write({"file": block.files, "label": texts, "label_error": odd, "error": block.errors}, arrays)
             images += len(block.files)
             failures.update(_kind(error) for error in block.errors if error)
+            label_failures.update(_kind(error) for error in odd if error)
             if "predicted" in arrays:
                 pairs = zip(good, arrays["predicted"].tolist(), strict=True)
                 confusion.update((known, guess) for known, guess in pairs if known)
         with output_errors(path):
             path.with_suffix(".json").unlink(missing_ok=True)  # of the part whose place it takes
-    kinds = dict(sorted(failures.most_common(_KINDS)))
-    if left := failures.total() - sum(kinds.values()):
-        kinds["others"] = left
     counted = [[known, guess, count] for (known, guess), count in sorted(confusion.items())]
     parts.write_statistics(folder, number, {
         "shard": shard.origin, "shard_bytes": _bytes_of(shard), "holds": work.columns.holds,
         "checkpoint": work.columns.checkpoint, **facts,
-        "images": images, "failed": failures.total(), "failures": kinds,
+        "images": images, "failed": failures.total(), "failures": _most(failures),
+        "label_failures": _most(label_failures),
         **({"confusion": counted} if work.class_names else {}), "seconds": round(time.monotonic() - began, 3),
     })  # fmt: skip
 
 
 def _none(columns: parts.Columns) -> dict[str, np.ndarray]:
     return {name: np.empty((0, *shape), dtype) for name, (dtype, shape) in columns.arrays.items()}
+
+
+def _most(failures: Counter[str]) -> dict[str, int]:
+    """The kinds of most failures, and how many others there are."""
+    kinds = dict(sorted(failures.most_common(_KINDS)))
+    left = failures.total() - sum(kinds.values())
+    return kinds | ({"others": left} if left else {})
 
 
 def _kind(error: str) -> str:
