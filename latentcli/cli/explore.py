@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import LEARN, app, command
+from latentcli.core.errors import UsageError
 
 if TYPE_CHECKING:
     from latentcli.core.progress import Progress
@@ -47,6 +48,10 @@ def explore(
     from latentcli.cli import console, inputs
     from latentcli.explore import serving
 
+    if console.verbosity.quiet and no_browser:
+        raise UsageError(
+            "nobody would know the address of the page", "found -q and --no-browser", "leave one of them out"
+        )
     labels = reading.labels or serving.LABELS
     target = output or classifier or serving.GRAPH
     inputs.check_outputs(labels, target, given=[data, vae])

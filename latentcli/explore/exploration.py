@@ -468,15 +468,19 @@ class Exploration:
             return np.full(len(self), UNLABELLED)
         return np.array([self.code(name) for name in self.reading.names])[self.reading.codes]
 
+    @property
+    def marked(self) -> np.ndarray | None:
+        """(n,) rows of the images with a label, where these are few among the others."""
+        rows = np.flatnonzero(self.labelling.codes != UNLABELLED)
+        return rows if len(rows) < min(5_000, len(self) // 2) else None
+
     def picture(
         self, x: tuple[float, float], y: tuple[float, float], size: tuple[int, int]
     ) -> np.ndarray:  # fmt: skip
         """(height, width) uint32: the plane within these ranges, the lowest row first."""
         index, colours, _ = self.colours()
         shown = self.selected & ~self.excluded if self.selected.sum() > 1 else None
-        marked = np.flatnonzero(self.labelling.codes != UNLABELLED)
-        few = marked if len(marked) < min(5_000, len(self) // 2) else None
-        return self.painter.draw(index, colours, x, y, size, shown, few)
+        return self.painter.draw(index, colours, x, y, size, shown, self.marked)
 
     def choose_plane(self, kind: str) -> None:
         """Show another plane."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentcli.core.errors import LatentError, OutputError, UsageError
+from latentcli.core.errors import DataError, LatentError, OutputError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import NO_LABEL, UNLABELLED, Labels, composed
 from latentcli.data.labels import with_labels
@@ -58,13 +58,17 @@ class Labelling:
         notes: what to tell of how the file was read.
 
     Raises:
-        DataError: the file cannot be read, or names none of these images.
+        UsageError: the file's name does not end in ``.csv``.
+        DataError: the file cannot be read, names none of these images, or tells their parts.
         OutputError: it cannot be written.
     """
 
     def __init__(
         self, images: ImageSet, path: Path, names: Sequence[str] = (), no_label: Sequence[str] | None = None
     ) -> None:  # fmt: skip
+        if path.suffix.lower() != ".csv":
+            problem, expected = f"{path} is no name of a table of labels", "expected one that ends in .csv"
+            raise UsageError(problem, expected, "name another file: `labels`")
         check_writable(path)
         self.path, self.no_label = path, no_label
         self._images = replace(images, labels=Labels.none(len(images)), notes=())
@@ -244,6 +248,12 @@ class Labelling:
             self._others = []
             return Labels.none(len(self._images))
         found = with_labels(self._images, self.path, no_label=self.no_label)
+        if len(found) != len(self._images):
+            problem, expected = (
+                f"{self.path} has a column of parts",
+                "expected a label for each image, of whatever part",
+            )
+            raise DataError(problem, expected, "name another file: `labels`")
         own = {*self._files}
         others = [cells for cells in rows if not cells or cells[0] not in own]
         plain = table.header == HEADER and (table.header_row, table.separator) == (1, ",")

@@ -565,7 +565,7 @@ def _bars(explored: Exploration, values: list[tuple[str, float]]) -> str:
 def _legend(explored: Exploration) -> str:
     """What the colours of points mean."""
     if explored.colouring in ("class", "label"):
-        return "with a label: large, with a dark rim"
+        return "" if explored.marked is None else "with a label: large, with a dark rim"
     _, colours, named = explored.colours()
     chips = []
     for name, place in named:
