@@ -63,21 +63,31 @@ def explore(
         from latentcli.explore.fitting import kind_called
         from latentcli.formats import own_files
 
-        model, reader, written_to = load_latent_model(vae, device), None, target
-        if classifier is not None and classifier.exists():
-            if own_files.kind_of(classifier) == "model":
+        reader, written_to = None, target
+        with progress("reading models", 1) as advance:
+            model = load_latent_model(vae, device)
+            if classifier is None:
+                pass
+            elif not classifier.exists():
+                kind = kind_called(classifier.suffix)
+                console.note(f"{classifier} is not there yet: a classifier ({kind}) will be fitted to labels")
+            elif own_files.kind_of(classifier) == "model":
                 reader, written_to = load_model(classifier, device), output or serving.GRAPH
             else:
                 reader = load_classifier(classifier, model)
-        elif classifier is not None:
-            console.note(f"{classifier} is not there yet: a {kind_called(classifier.suffix)} will be fitted to labels")
-        images = inputs.images(data, replace(reading, labels=None), labels, **model.load_options)
-        options_of = options.names(reading.no_label)
-        with exploring.opened(images, model, reader, labels, written_to, options_of, seed, progress) as exploration:
+            advance(1)
+        images = inputs.images(
+            data, replace(reading, labels=None), labels, progress=progress, **model.load_options
+        )  # fmt: skip
+        no_label = options.names(reading.no_label)
+        with exploring.opened(
+            images, model, reader, labels, written_to, no_label=no_label, strict=reading.strict, seed=seed,
+            progress=progress,
+        ) as exploration:  # fmt: skip
             yield exploration
 
     how = {"port": port, "no_browser": no_browser, "progress": console.progress, "tell": console.note}
     found = serving.run(prepare, labels, **how)
     counts = {"images": len(found.labels), "labelled": int(found.labels.known.sum())}
     result = counts | {"classes": list(found.labels.occurring)}
-    console.result(result, as_json=json, written=[*dict.fromkeys([*found.written])])
+    console.result(result, as_json=json, written=found.written)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def explore(
     images: ImageSet, model: "TrainedModel", classifier: Any = None, *, labels: str | Path = LABELS,
-    output: str | Path | None = None, no_label: Sequence[str] | None = None, port: int = 0, no_browser: bool = False,
-    seed: int = 0, progress: Progress = silent, tell: Callable[[str], None] = print,
+    output: str | Path | None = None, no_label: Sequence[str] | None = None, strict: bool = False, port: int = 0,
+    no_browser: bool = False, seed: int = 0, progress: Progress = silent, tell: Callable[[str], None] = print,
 ) -> Explored:  # fmt: skip
     """A page of this machine's own browser, to see images by their latents, to label them and to fit a classifier.
 
@@ -36,6 +36,7 @@ def explore(
             Without a ``classifier`` its ending says which is fitted: a graph, or a linear probe for ``.pth``, a mixture
             for ``.pkl``. ``plane.png``, ``selection.csv`` and ``hybrids.npz`` come to lie beside it.
         no_label: names that mean no label in that table, as for ``load``.
+        strict: refuse rows of it that name no image, which otherwise stay in it.
         port: of 127.0.0.1, where the page is served; 0: any that is free.
         no_browser: do not open the page, only tell its address.
         seed: of all draws.
@@ -58,20 +59,21 @@ def explore(
     target = Path(output) if output is not None else file_for(classifier)
 
     def prepare(progress: Progress) -> Any:
-        return opened(images, model, classifier, labels, target, no_label, seed, progress)
+        how: dict[str, Any] = {"no_label": no_label, "strict": strict, "seed": seed, "progress": progress}
+        return opened(images, model, classifier, labels, target, **how)
 
     return run(prepare, Path(labels), port=port, no_browser=no_browser, progress=progress, tell=tell)
 
 
 @contextmanager
 def opened(
-    images: ImageSet, model: "TrainedModel", classifier: Any, labels: str | Path, output: Path,
-    no_label: Sequence[str] | None = None, seed: int = 0, progress: Progress = silent,
+    images: ImageSet, model: "TrainedModel", classifier: Any, labels: str | Path, output: Path, *,
+    no_label: Sequence[str] | None = None, strict: bool = False, seed: int = 0, progress: Progress = silent,
 ) -> Iterator[Exploration]:  # fmt: skip
     """An exploration, whose work beside it ends with the block; arguments and errors as of ``explore``."""
     found = material(images, model, classifier, kind_called(output.suffix), seed=seed, progress=progress)
     names = () if found.reading is None else found.reading.names
-    exploration = Exploration(found, Labelling(images, Path(labels), names, no_label), output, seed)
+    exploration = Exploration(found, Labelling(images, Path(labels), names, no_label, strict), output, seed)
     try:
         yield exploration
     finally:

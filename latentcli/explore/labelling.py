@@ -49,6 +49,7 @@ class Labelling:
         path: of the file. It need not exist yet, and is not made before there is a label to write.
         names: classes that there are beside those of the labels, such as a classifier's.
         no_label: names in the file that mean no label, as for ``load``.
+        strict: whether rows that name no image are refused.
 
     Attributes:
         codes: (N,) int64 indices into ``names``, ``UNLABELLED`` where there is no label. A new array after each change.
@@ -64,13 +65,14 @@ class Labelling:
     """
 
     def __init__(
-        self, images: ImageSet, path: Path, names: Sequence[str] = (), no_label: Sequence[str] | None = None
+        self, images: ImageSet, path: Path, names: Sequence[str] = (), no_label: Sequence[str] | None = None,
+        strict: bool = False,
     ) -> None:  # fmt: skip
         if path.suffix.lower() != ".csv":
             problem, expected = f"{path} is no name of a table of labels", "expected one that ends in .csv"
             raise UsageError(problem, expected, "name another file: `labels`")
         check_writable(path)
-        self.path, self.no_label = path, no_label
+        self.path, self.no_label, self.strict = path, no_label, strict
         self._images = replace(images, labels=Labels.none(len(images)), notes=())
         self._files = tuple(map(str, range(len(images)))) if images.files is None else images.files
         self.notes: list[str] = []
@@ -247,7 +249,7 @@ class Labelling:
         if table.header == HEADER and not rows:
             self._others = []
             return Labels.none(len(self._images))
-        found = with_labels(self._images, self.path, no_label=self.no_label)
+        found = with_labels(self._images, self.path, self.strict, self.no_label)
         if len(found) != len(self._images):
             problem, expected = (
                 f"{self.path} has a column of parts",

@@ -162,6 +162,8 @@ def test_rows_that_name_no_image_stay(folder):
     labelling.give(np.array([1]), "dog")
     assert labelling.path.read_text() == "File,Label\na.png,cat\nb.png,dog\nelsewhere.png,owl\n"
     assert not (folder / "labels.before.csv").exists()
+    with pytest.raises(lc.DataError, match="name no image"):
+        Labelling(image_set(["a.png", "b.png"]), folder / "labels.csv", strict=True)
 
 
 @pytest.mark.parametrize("table", ["filename;class;sex\na;cat;f\nb;dog;m\n", "file,label\nphotos/a.png,cat\nb,dog\n"])
