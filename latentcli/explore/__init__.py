@@ -1,4 +1,5 @@
 """The latent space in the browser: what a person sees, clicks and labels, and the page that shows it.
 
-All but ``page`` and ``serving`` is plain Python without a browser; these two alone know Bokeh and tornado.
+``exploration`` is what a person does, with ``labelling``, ``fitting``, ``plane``, ``drawing``, ``between`` and ``jobs``:
+plain Python, without a browser. ``page``, ``waiting``, ``markup`` and ``serving`` alone know Bokeh and tornado.
 """

@@ -573,7 +573,7 @@ class Exploration:
     def save(self) -> None:
         """Write the classifier, fitted to all images, the plane as a picture, and the selection as a list of files."""
         labels, ready = self.labelling.labels, self._whole_reading()
-        picture, selection = self._whole_picture(), [self.file(row) for row in self.targets]
+        picture, selection = self._whole_picture(), [self.labelling.files[row] for row in self.targets]
         folder, chosen = self.output.parent, bool(self.selected.any())
 
         def saved() -> tuple[Reading | None, list[Path]]:

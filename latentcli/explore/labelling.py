@@ -53,6 +53,7 @@ class Labelling:
 
     Attributes:
         codes: (N,) int64 indices into ``names``, ``UNLABELLED`` where there is no label. A new array after each change.
+        files: (N,) what the images are called in the file: their paths, or their rows.
         names: of the classes, in an order that never changes: new ones come last.
         version: a number that is larger after each change.
         unwritten: why the file does not hold these labels; None where it does.
@@ -74,7 +75,7 @@ class Labelling:
         check_writable(path)
         self.path, self.no_label, self.strict = path, no_label, strict
         self._images = replace(images, labels=Labels.none(len(images)), notes=())
-        self._files = tuple(map(str, range(len(images)))) if images.files is None else images.files
+        self.files = tuple(map(str, range(len(images)))) if images.files is None else images.files
         self.notes: list[str] = []
         self.unwritten: str | None = None
         self.version = 0
@@ -228,7 +229,7 @@ class Labelling:
         if told is not None:
             self.notes.append(told)
         known = np.flatnonzero(self.codes != UNLABELLED)
-        rows = [HEADER, *([self._files[row], self.names[self.codes[row]]] for row in known), *self._others]
+        rows = [HEADER, *([self.files[row], self.names[self.codes[row]]] for row in known), *self._others]
         content = as_csv(rows).encode("utf-8", "backslashreplace")
         try:
             with atomic_write(self.path) as file:
@@ -256,7 +257,7 @@ class Labelling:
                 "expected a label for each image, of whatever part",
             )
             raise DataError(problem, expected, "name another file: `labels`")
-        own = {*self._files}
+        own = {*self.files}
         others = [cells for cells in rows if not cells or cells[0] not in own]
         plain = table.header == HEADER and (table.header_row, table.separator) == (1, ",")
         named = {cells[0] for cells in rows if len(cells) > 1 and cells[1].strip()} & own if plain else set()

@@ -231,6 +231,7 @@ class Page:
         )
         put(self.messages, text=f"<div aria-live=polite>{told}</div>")
         put(self.planes, value=explored.wanted_plane)
+        put(self.colouring, value=explored.colouring)
         put(self.views, active=[*VIEWS].index(explored.view))
         self._draw_looked(explored)
 

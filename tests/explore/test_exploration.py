@@ -181,7 +181,7 @@ def test_what_is_saved_is_what_the_commands_read(exploration, truth, digits, vae
     labelled = lc.load_classifier(tmp_path / "graph.npz", vae)
     found = lc.classify(digits, vae, labelled)
     assert (found.labels.texts == truth).mean() > 0.7
-    assert (tmp_path / "selection.csv").read_text() == "File\nimage 1\nimage 2\nimage 3\n"
+    assert (tmp_path / "selection.csv").read_text() == "File\n1\n2\n3\n"
     assert Image.open(tmp_path / "plane.png").size == (1200, 1000)
     before = (tmp_path / "graph.npz").stat().st_mtime_ns
     assert exploration.finish() == []  # nothing is new
