@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentcli.core.errors import LatentError, UsageError
-from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import UNLABELLED, Labels, composed
-from latentcli.core.latents import Latents
-from latentcli.core.progress import Progress, silent
 from latentcli.explore import between, drawing, plane
-from latentcli.explore.fitting import Fitting, Guesses, Reading, changed, kind_of, of_pixels, wilson
+from latentcli.explore.fitting import Guesses, Reading, changed, wilson
 from latentcli.explore.jobs import Jobs
 from latentcli.explore.labelling import Labelling
+from latentcli.explore.material import Material
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.csv_text import as_csv
 
 if TYPE_CHECKING:
     from latentcli.inference.checking import Finding, Findings
     from latentcli.inference.suggesting import Suggestions
-    from latentcli.models.trained import TrainedModel
 
 COLOURINGS = {
     "class": "class: the label, or else the prediction",
@@ -38,63 +35,6 @@ VIEWS = {
 }  # fmt: skip
 
 SUGGESTED, NEAREST = 24, 36
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """What is explored.
-
-    Attributes:
-        images: of the model's shape, N.
-        model: of latents.
-        latents: of the images, with what the classifier reads.
-        fitting: of the classifier; None where it is one of pixels.
-        reading: of the classifier that was given; None where none was.
-    """
-
-    images: ImageSet
-    model: "TrainedModel"
-    latents: Latents
-    fitting: Fitting | None
-    reading: Reading | None = None
-
-
-def material(
-    images: ImageSet, model: "TrainedModel", classifier: Any = None, kind: str = "graph", *,
-    seed: int = 0, progress: Progress = silent,
-) -> Material:  # fmt: skip
-    """Images encoded, classified and made ready to be labelled.
-
-    Args:
-        images: of the model's shape.
-        model: of latents.
-        classifier: fitted to these latents, or a ``TrainedModel`` that is a classifier of pixels; None: there is none
-            yet, and one of this ``kind`` is fitted as soon as two classes have labels.
-        kind: "mixture", "graph" or a probe's, where no classifier is given.
-        seed: of all draws.
-        progress: told about the images.
-
-    Raises:
-        DataError, ModelFileError: as of ``classify``.
-    """
-    from latentcli.inference.classification import check_reader
-    from latentcli.models.trained import TrainedModel
-
-    if isinstance(classifier, TrainedModel):
-        found = of_pixels(classifier.probabilities(images, progress), classifier.class_names)
-        return Material(images, model, model.encode(images, progress=progress), None, found)
-    features = None
-    if classifier is not None:
-        check_reader(model, classifier)
-        kind, features = kind_of(classifier), classifier.features
-    latents = model.encode(images, progress=progress)
-    if features is not None and features not in latents._names:
-        more = model.encode(images, features, progress)
-        latents = Latents({**latents.arrays, **more.arrays}, latents.checkpoint, latents.labels, latents.files,
-                          {**latents.shapes, **more.shapes})  # fmt: skip
-    fitting = Fitting(latents, kind, features, seed)
-    reading = None if classifier is None else fitting.read(classifier)
-    return Material(images, model, latents, fitting, reading)
 
 
 @dataclass

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Progress, silent
-from latentcli.explore.exploration import Exploration, material
+from latentcli.explore.exploration import Exploration
 from latentcli.explore.fitting import kind_called, kind_of
 from latentcli.explore.labelling import Labelling
+from latentcli.explore.material import material
 from latentcli.explore.serving import GRAPH, LABELS, Explored, run
 
 if TYPE_CHECKING:

@@ -5,8 +5,6 @@ milliseconds compares what the plane shows with what was drawn, and draws again.
 which key was pressed, and empties a field. Names of files and classes are text: in HTML they are escaped.
 """
 
-import base64
-import io
 import math
 from collections.abc import Mapping
 from html import escape
@@ -19,7 +17,6 @@ from bokeh.document import Document
 from bokeh.events import MouseLeave, MouseMove, Pan, PanEnd, PanStart, SelectionGeometry, Tap
 from bokeh.models.callbacks import CustomJS
 from bokeh.models.css import InlineStyleSheet
-from bokeh.models.ranges import Range1d
 from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import BoxSelectTool, LassoSelectTool, PanTool, WheelZoomTool
 from bokeh.models.widgets.buttons import Button
@@ -32,8 +29,11 @@ from latentcli.core.image_set import ImageSet
 from latentcli.explore import drawing, plane
 from latentcli.explore.exploration import COLOURINGS, VIEWS, Exploration
 from latentcli.explore.markup import html_of, put, text_of
+from latentcli.explore.tiles import COLUMNS, TILE, bars, hexadecimal, legend, mosaic, picture, rim, shown_range
 
-COLUMNS, ROWS, TILE = 12, 3, 64
+ROWS = 3
+"""Of tiles in the gallery."""
+
 NEAR = 24
 """Pixels from the pointer within which an image is looked at."""
 
@@ -103,7 +103,7 @@ class Page:
         self.root.children = [layouts.row(main, self.side, sizing_mode="stretch_both"), *self.root.children[1:]]
 
     def _build_plane(self, explored: Exploration) -> None:
-        self.x_range, self.y_range = map(_range, drawing.limits(explored.plane.points))
+        self.x_range, self.y_range = map(shown_range, drawing.limits(explored.plane.points))
         self.pan, self.lasso, self.box = PanTool(), LassoSelectTool(continuous=False), BoxSelectTool(continuous=False)
         wheel = WheelZoomTool()
         self.plot = figure(
@@ -158,9 +158,9 @@ class Page:
         )  # fmt: skip
         self.legend = html_of("legend", width=150)
         self.next_title = html_of("next_title", "<b>Label next</b> (n)")
-        self.next, self.next_source = _mosaic("next", 1)
+        self.next, self.next_source = mosaic("next", 1)
         self.next.on_event(Tap, lambda event: self._on_tile(event, "next"))
-        self.gallery, self.gallery_source = _mosaic("gallery", ROWS)
+        self.gallery, self.gallery_source = mosaic("gallery", ROWS)
         self.gallery.on_event(Tap, lambda event: self._on_tile(event, "gallery"))
 
     def _gallery_bar(self) -> Any:
@@ -197,13 +197,13 @@ class Page:
             self.drawn = ()
             return
         self.drawn = seen
-        picture = explored.picture(ranges[:2], ranges[2:], (min(width, 2000), min(height, 1600)))
+        drawn = explored.picture(ranges[:2], ranges[2:], (min(width, 2000), min(height, 1600)))
         self.pixels.data = {
-            "image": [picture], "x": [ranges[0]], "y": [ranges[2]], "w": [ranges[1] - ranges[0]],
+            "image": [drawn], "x": [ranges[0]], "y": [ranges[2]], "w": [ranges[1] - ranges[0]],
             "h": [ranges[3] - ranges[2]],
         }  # fmt: skip
         outlines = explored.ellipses() if explored.colouring in ("class", "label") else []
-        colours = [_hex(explored, code) for _, code in outlines]
+        colours = [hexadecimal(explored, code) for _, code in outlines]
         self.outlines.data = {
             "xs": [outline[:, 0] for outline, _ in outlines], "ys": [outline[:, 1] for outline, _ in outlines],
             "colour": colours,
@@ -223,7 +223,7 @@ class Page:
         if explored.names != self.names:
             self.names = explored.names
             self.classes.children = [self._class_button(explored, code) for code in range(len(self.names))]
-        put(self.legend, text=f"<p class=muted>{_legend(explored)}</p>")
+        put(self.legend, text=f"<p class=muted>{legend(explored)}</p>")
         put(self.undo, disabled=not explored.labelling.can_undo)
         put(self.redo, disabled=not explored.labelling.can_redo)
         told = "".join(
@@ -238,7 +238,7 @@ class Page:
     def _class_button(self, explored: Exploration, code: int) -> Button:
         name = explored.names[code]
         key = next((f"{key}  " for key, of in explored.keys.items() if of == name != key), "")
-        style = f":host .bk-btn {{ text-align: left; border-left: 10px solid {_hex(explored, code)}; {_CUT} }}"
+        style = f":host .bk-btn {{ text-align: left; border-left: 10px solid {hexadecimal(explored, code)}; {_CUT} }}"
         button = Button(
             label=f"{key}{printable(name)}", width=102 if len(explored.names) > 6 else 330,
             stylesheets=[InlineStyleSheet(css=style)], name=f"class {code}"
@@ -261,11 +261,11 @@ class Page:
         image = explored.images.images[row]
         decoded = explored.reconstruction(row)
         label = explored.label(row)
-        bars = _bars(explored, explored.probabilities(row)[:4])
+        likely = bars(explored, explored.probabilities(row)[:4])
         given = f"label <b>{text_of(label)}</b>" if label else "<span class=muted>no label</span>"
         put(self.looked, text=(
-            f"{_picture(image, 'the image')}{_picture(decoded, 'its reconstruction')}"
-            f"<div class=file>{text_of(explored.file(row))}</div><div>{given}</div>{bars}"
+            f"{picture(image, 'the image')}{picture(decoded, 'its reconstruction')}"
+            f"<div class=file>{text_of(explored.file(row))}</div><div>{given}</div>{likely}"
         ))  # fmt: skip
 
     def _draw_decoded(self, explored: Exploration) -> None:
@@ -275,13 +275,13 @@ class Page:
         names = () if explored.reading is None else explored.reading.names
         soft = [] if decoded.soft is None else sorted(zip(names, decoded.soft[0].tolist(), strict=False),
                                                       key=lambda pair: -pair[1])  # fmt: skip
-        put(self.looked, text=f"{_picture(decoded.images[0], 'decoded here', 140)}<div>decoded here</div>"
-                               f"{_bars(explored, soft[:4])}")  # fmt: skip
+        put(self.looked, text=f"{picture(decoded.images[0], 'decoded here', 140)}<div>decoded here</div>"
+                               f"{bars(explored, soft[:4])}")  # fmt: skip
 
     def _draw_gallery(self, explored: Exploration) -> None:
         codes = explored.labelling.codes
         rows = explored.suggestions[:COLUMNS]
-        rims: list[drawing.Colour | None] = [_rim(explored, int(code)) for code in codes[rows]]
+        rims: list[drawing.Colour | None] = [rim(explored, int(code)) for code in codes[rows]]
         if explored.following and explored.current in rows:
             rims[int(np.flatnonzero(rows == explored.current)[0])] = drawing.INK
         self._fill(self.next_source, (tuple(rows.tolist()),), explored.images, rows, 1, rims)
@@ -291,7 +291,7 @@ class Page:
             rims = [None] * len(images)
             if found is not None and found.soft is not None and explored.reading is not None:
                 best = [explored.reading.names[code] for code in found.soft.argmax(axis=1)]
-                rims = [_rim(explored, explored.code(name)) for name in best]
+                rims = [rim(explored, explored.code(name)) for name in best]
             self._fill(self.gallery_source, (id(found),), images, np.arange(len(images)), ROWS, rims)
             told = "drag over the plane in mode “decode”, or choose two ends (e); click one to keep it"
             if found is not None and found.ends is not None:
@@ -301,7 +301,7 @@ class Page:
         rows = explored.gallery()
         self.first = min(self.first, max(0, len(rows) - 1) // (COLUMNS * ROWS) * COLUMNS * ROWS)
         page = rows[self.first : self.first + COLUMNS * ROWS]
-        rims = [_rim(explored, int(code)) for code in codes[page]]
+        rims = [rim(explored, int(code)) for code in codes[page]]
         if explored.current in page:
             self.cursor = int(np.flatnonzero(page == explored.current)[0])
             rims[self.cursor] = drawing.INK
@@ -526,65 +526,6 @@ class Page:
 
 def _options(named: Mapping[str, str]) -> list[Any]:
     return [*named.items()]
-
-
-def _range(ends: tuple[float, float]) -> Any:
-    return Range1d(start=ends[0], end=ends[1])
-
-
-def _mosaic(name: str, rows: int) -> tuple[Any, ColumnDataSource]:
-    """A figure of tiles, and its source."""
-    shown = figure(
-        width=COLUMNS * TILE, height=rows * TILE, x_range=_range((0, COLUMNS)), y_range=_range((0, rows)),
-        tools=[], toolbar_location=None, name=name, min_border=0, outline_line_color=None,
-        frame_align=False,
-    )  # fmt: skip
-    shown.axis.visible = shown.grid.visible = False
-    source = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)]}, name=f"{name} pixels")
-    shown.image_rgba("image", 0, 0, COLUMNS, rows, source=source)
-    return shown, source
-
-
-def _rim(explored: Exploration, code: int) -> drawing.Colour | None:
-    return None if code < 0 else explored.colour(code)
-
-
-def _hex(explored: Exploration, code: int) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*(drawing.NONE if code < 0 else explored.colour(code)))
-
-
-def _bars(explored: Exploration, values: list[tuple[str, float]]) -> str:
-    """Classes and their probabilities."""
-    lines = (
-        f"<tr><td>{text_of(name)}</td><td><span class=bar style='width:{max(1, round(100 * value))}px; "
-        f"background:{_hex(explored, explored.code(name))}'></span>{value:.3f}</td></tr>"
-        for name, value in values
-    )
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _legend(explored: Exploration) -> str:
-    """What the colours of points mean."""
-    if explored.colouring in ("class", "label"):
-        return "" if explored.marked is None else "with a label: large, with a dark rim"
-    _, colours, named = explored.colours()
-    chips = []
-    for name, place in named:
-        red, green, blue = (int(colours[place]) >> shift & 0xFF for shift in (0, 8, 16))
-        chips.append(f"<span class=chip style='background:rgb({red},{green},{blue})'></span>{text_of(name)}")
-    return " ".join(chips)
-
-
-def _picture(image: np.ndarray, alternative: str, side: int = 110) -> str:
-    """An image (C, H, W) uint8 as HTML, with a text in its place."""
-    from PIL import Image
-
-    pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "png")
-    data = base64.b64encode(file.getvalue()).decode()
-    tall, wide = (round(side * part / max(pixels.shape[:2])) for part in pixels.shape[:2])
-    return f"<img alt='{alternative}' width={wide} height={tall} src='data:image/png;base64,{data}'>"
 
 
 def _is_number(value: Any) -> bool:

@@ -21,9 +21,10 @@ from playwright.sync_api import sync_playwright
 import latentcli as lc
 from latentcli.core.progress import Progress, silent
 from latentcli.explore import serving
-from latentcli.explore.exploration import Exploration, Material
+from latentcli.explore.exploration import Exploration
 from latentcli.explore.fitting import Fitting
 from latentcli.explore.labelling import Labelling
+from latentcli.explore.material import Material
 
 DIMENSIONS, TIMES = 32, 5
 MODEL = "Bokeh.documents[0].get_model_by_name('{}')"

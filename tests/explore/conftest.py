@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 import latentcli as lc
-from latentcli.explore.exploration import Exploration, Material, material
+from latentcli.explore.exploration import Exploration
 from latentcli.explore.labelling import Labelling
+from latentcli.explore.material import Material, material
 
 
 @pytest.fixture(scope="session")

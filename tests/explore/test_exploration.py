@@ -8,8 +8,9 @@ from PIL import Image
 
 import latentcli as lc
 from latentcli.explore import between
-from latentcli.explore.exploration import COLOURINGS, Exploration, material
+from latentcli.explore.exploration import COLOURINGS, Exploration
 from latentcli.explore.labelling import Labelling
+from latentcli.explore.material import material
 
 
 def label_some(exploration, truth, each=5):
