@@ -30,7 +30,8 @@ from .inference.evaluation import evaluate, measure
 from .inference.suggesting import Suggestions, suggest
 from .inference.tally import Tally
 from .models.trained import TrainedModel
-from .sharded import PartsDone, classify_shards, encode_shards
+from .sharded.calls import classify_shards, encode_shards
+from .sharded.making import PartsDone
 from .streams import classify_latents_to, classify_to, encode_to, reconstruct_to
 from .training.distortion import augmented_copies
 from .training.settings import settings

@@ -81,9 +81,9 @@ class _StructuralSimilarity(torch.autograd.Function):
         x, y, mean_x, mean_y, luminance, contrast, below, variances, scale, similarity = ctx.saved_tensors
         of_mean = mean_y * (contrast - UNBIASED * luminance) * scale
         of_mean += mean_x * similarity * (UNBIASED / variances - 1 / below)
-        of_square, of_product = -UNBIASED * similarity / variances, UNBIASED * luminance * scale
-        found = _over_windows(torch.cat([of_mean, of_square, of_product], dim=1) * gradient.repeat(1, 3, 1, 1), True)
-        first, second, third = found.chunk(3, dim=1)
+        of_square, of_product = similarity / variances * -UNBIASED, luminance * scale * UNBIASED
+        parts = [part.mul_(gradient) for part in (of_mean, of_square, of_product)]
+        first, second, third = _over_windows(torch.cat(parts, dim=1), transposed=True).chunk(3, dim=1)
         return 2 * (first + x * second + y * third), None
 
 
