@@ -19,6 +19,7 @@ from .data.loading import load
 from .estimators import LatentClassifier, VAETransformer
 from .experiments.hybrids import study_hybrids
 from .experiments.latents import study_latents
+from .explore.exploring import explore
 from .exports.exporting import export
 from .exports.importing import import_weights
 from .hybrids.hybridize import hybridize
@@ -72,6 +73,7 @@ __all__ = [
     "encode_shards",
     "encode_to",
     "evaluate",
+    "explore",
     "export",
     "fit_graph",
     "fit_mixture",

@@ -106,6 +106,7 @@ TWINS = {
     "reconstruct": (*READ, lc.TrainedModel.reconstruct, lc.TrainedModel.decode),
     "hybridize": (*READ, lc.load_classifier, lc.hybridize),
     "distort": (lc.load, lc.augmented_copies),
+    "explore": (*READ, lc.load_classifier, lc.explore),
     "export": (lc.load_model, lc.load_classifier, lc.export),
     "import": (lc.load_model, lc.import_weights),
     "info": (lc.describe,),

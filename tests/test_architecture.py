@@ -13,7 +13,7 @@ FLOORS = (
     {"core", "numerics"},
     {"formats", "models", "classifiers"},
     {"data", "artifacts", "training", "inference", "hybrids", "figures"},
-    {"experiments", "exports", "pictures", "estimators", "sharded", "streams"},
+    {"experiments", "exports", "explore", "pictures", "estimators", "sharded", "streams"},
     {"cli"},
     {"__main__", "assignment"},
 )

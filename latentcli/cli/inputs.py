@@ -29,7 +29,7 @@ def images(
         reading: the options that say which images, and how.
         output: what the command writes; None when it writes nothing but the terminal.
         bad_files: name of the list.
-        how: further arguments of ``load``: ``image_shape``, ``image_size``, ``spans``.
+        how: further arguments of ``load``: ``image_shape``, ``image_size``, ``spans``, ``progress``.
     """
     from latentcli.artifacts import write_bad_files
     from latentcli.cli import console
@@ -37,7 +37,7 @@ def images(
     from latentcli.data import load
     from latentcli.formats.atomic import is_stream
 
-    loaded = load(data, **reading.options(), **how, progress=console.progress)
+    loaded = load(data, **reading.options(), **{"progress": console.progress, **how})
     console.notes(loaded.notes)
     if loaded.bad_files:
         listed = (output.parent if output is not None and not is_stream(output) else Path()) / bad_files

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = (
-    "figures", "suggestions", "faults", "studies", "busy_machine", "pythae_speed", "mixture_speed", "peers_speed",
+    "figures", "suggestions", "faults", "page", "studies", "busy_machine", "pythae_speed", "mixture_speed",
+    "peers_speed",
 )  # fmt: skip
 
 if __name__ == "__main__":

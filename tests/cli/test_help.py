@@ -18,7 +18,7 @@ from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 from latentcli.models import FAMILIES
 
 PANELS = {
-    "Learn from images": {"train", "train-cnn", "fit-gmm", "fit-graph", "fit-probe"},
+    "Learn from images": {"train", "train-cnn", "fit-gmm", "fit-graph", "fit-probe", "explore"},
     "Use what was learnt": {"encode", "classify", "suggest", "reconstruct", "export", "import"},
     "Make data": {"distort", "hybridize"},
     "Measure and compare": {"check", "evaluate", "study"},

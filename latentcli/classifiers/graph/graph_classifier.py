@@ -1,5 +1,6 @@
 """Labels that spread over the graph of nearest neighbours, by scikit-learn's contract."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Self
@@ -112,27 +113,50 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         X = self._checked(X, reset=True)
         self.classes_, labels = encode_labels(y, len(X), classes)
         shares = self._shares()
-        self.points_, same = np.unique(X + 0.0, axis=0, return_inverse=True)  # no -0.0, which is the same as 0.0
+        self.points_, self._same = np.unique(X + 0.0, axis=0, return_inverse=True)  # no -0.0, the same as 0.0
         if len(self.points_) < 2:
             problem = "there is nothing to tell apart: all points are the same"
             remedy = "give images that differ; where these do, train the model longer, or with a smaller beta"
             raise NothingToTellApart(problem, f"found {len(X)} of them", remedy)
-        known = labels != UNLABELLED
-        counts = np.zeros((len(self.points_), len(self.classes_)))
-        np.add.at(counts, (same.ravel()[known], labels[known]), 1)
-        self.labelled_, self.labels_ = np.repeat(np.argwhere(counts > 0), counts[counts > 0].astype(int), axis=0).T
         self.scale_ = standardisation(self.points_)[1]
         scaled = self.points_ / self.scale_
         device = computing(self.device)
         rows, distances = neighbours(scaled, min(self.n_neighbors, len(self.points_) - 1), progress, device)
-        graph, components = graph_of(scaled, rows, distances)
-        graph = replace(graph, device=device)
-        self.components_ = int(components.max()) + 1
-        self.unreached_ = float((~np.isin(components, components[self.labelled_])).mean())
+        graph, self._components = graph_of(scaled, rows, distances)
+        self._graph = replace(graph, device=device)
+        self.components_ = int(self._components.max()) + 1
         self.distance_quantiles_ = np.quantile(distances[:, -1], np.linspace(0, 1, graph_params.QUANTILES))
         self.fitted_on_ = ""
-        self._spread(graph, counts, shares)
+        self._label(labels, shares)
         return self
+
+    def relabelled(self, y: np.ndarray, classes: Sequence[str] | None = None) -> Self:
+        """The same graph with other labels: its neighbours, which take most of the time of ``fit``, are kept.
+
+        Args:
+            y, classes: as for ``fit``, of the points that it was fitted to.
+
+        Raises:
+            DataError: as of ``fit``.
+            UsageError: as of ``fit``; or it was read from a file, which does not hold the graph itself.
+        """
+        if not hasattr(self, "_graph"):
+            problem, remedy = "a graph that was read from a file takes no other labels", "fit it again to the points"
+            raise InvalidSetting(problem, None, remedy)
+        other = copy.copy(self)
+        other.classes_, labels = encode_labels(y, len(self._same.ravel()), classes)
+        other._label(labels, other._shares())
+        return other
+
+    def _label(self, labels: np.ndarray, shares: np.ndarray | None) -> None:
+        """Spread the labels (n,) of the points that were given, codes of ``classes_``, over the graph."""
+        known = labels != UNLABELLED
+        counts = np.zeros((len(self.points_), len(self.classes_)))
+        np.add.at(counts, (self._same.ravel()[known], labels[known]), 1)
+        self.labelled_, self.labels_ = np.repeat(np.argwhere(counts > 0), counts[counts > 0].astype(int), axis=0).T
+        components = self._components
+        self.unreached_ = float((~np.isin(components, components[self.labelled_])).mean())
+        self._spread(self._graph, counts, shares)
 
     def _spread(self, graph: Graph, counts: np.ndarray, shares: np.ndarray | None) -> None:
         """Choose a method and a temperature, and give every point its probabilities."""
@@ -193,8 +217,15 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: np.ndarray) -> np.ndarray:
         """(N, C) float64: p(class | z) of each of the points X (N, D), columns as in ``classes_``; rows sum to 1."""
+        return self.voted(*self.voters(X))
+
+    def voters(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows (N, k) of the points that vote on the class of each of X (N, D), and their weights: whatever labels."""
         rows, distances = self._nearest(X)
-        weights = nearness(distances)
+        return rows, nearness(distances)
+
+    def voted(self, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(N, C) float64: ``predict_proba`` of points with these ``voters``."""
         votes = np.einsum("nk,nkc->nc", weights, self.probabilities_[rows].astype(np.float64))
         return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 

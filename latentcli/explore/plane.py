@@ -1,0 +1,274 @@
+"""The plane that images are shown on: where each of them lies, and which latent lies where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from latentcli.core.errors import DataError, LatentError
+from latentcli.formats.checksummed_npz import read_arrays, write_arrays
+from latentcli.formats.digests import digest
+
+KINDS = {
+    "principal": "principal components",
+    "discriminant": "what tells the classes apart",
+    "tsne": "t-SNE: neighbours stay neighbours",
+}
+"""Planes of latents of more than two dimensions, and what they are called."""
+
+NEIGHBOURS = 8
+"""Images around a point of the plane that tell which latent lies there."""
+
+WIDE, KEPT = 512, 100
+"""Dimensions, such as of maps of codes, of which so many principal components stand for all."""
+
+MOST_EMBEDDED = 5_000
+"""Images that t-SNE embeds; each of the others comes to lie among its nearest ones of these."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Where images lie on a plane.
+
+    Attributes:
+        points: (N, 2) float32.
+        directions: (2, D) and ``origin`` (D,), where the plane is linear: points = (latents − origin) · directionsᵀ;
+            None where it is not.
+        axes: names of the two.
+    """
+
+    points: np.ndarray
+    directions: np.ndarray | None
+    origin: np.ndarray | None
+    axes: tuple[str, str]
+
+    def at(self, latents: np.ndarray) -> np.ndarray:
+        """(n, 2): where latents (n, D) lie. Raises ``ValueError`` where the plane is not linear."""
+        if self.directions is None or self.origin is None:
+            raise ValueError("only the images themselves lie on this plane")
+        return (latents - self.origin) @ self.directions.T
+
+    def nearest(self, x: float, y: float, unit: tuple[float, float] = (1.0, 1.0), count: int = 1) -> np.ndarray:
+        """(count,) rows of the images nearest to a point, nearest first; distances are in these units of the axes."""
+        across, up = (self.points[:, 0] - np.float32(x)) / unit[0], (self.points[:, 1] - np.float32(y)) / unit[1]
+        distances = across * across + up * up
+        if count == 1:
+            return np.array([distances.argmin()])
+        count = min(count, len(distances))
+        rows = np.argpartition(distances, count - 1)[:count]
+        return rows[np.argsort(distances[rows], kind="stable")]
+
+    def latent_at(self, x: float, y: float, latents: np.ndarray) -> np.ndarray:
+        """(D,) float32: a latent that lies at a point of the plane, such as images near it have.
+
+        It is the mean of the nearest images' latents, weighted by 1 / distance²; on a linear plane it is moved along
+        the plane, so that it lies exactly there.
+
+        Args:
+            x, y: on the plane.
+            latents: (N, D) of all images, of which the plane may show the first dimensions.
+        """
+        rows = self.nearest(x, y, count=NEIGHBOURS)
+        here = np.array([x, y])
+        squares = np.square(self.points[rows].astype(np.float64) - here).sum(axis=1)
+        weights = 1 / (squares + 1e-6 * squares.max() + 1e-12)
+        found = weights @ latents[rows].astype(np.float64) / weights.sum()
+        if self.directions is not None:
+            size = self.directions.shape[1]
+            found[:size] += np.linalg.pinv(self.directions) @ (here - self.at(found[None, :size])[0])
+        return found.astype(np.float32)
+
+    def ellipses(self, means: np.ndarray, covariances: np.ndarray, deviations: float = 2.0) -> list[np.ndarray]:
+        """The outlines (64, 2) of Gaussians (K, D), (K, D, D) at so many standard deviations; none if not linear."""
+        if self.directions is None:
+            return []
+        turn = np.linspace(0, 2 * np.pi, 64)
+        circle, outlines = np.stack([np.cos(turn), np.sin(turn)], axis=1), []
+        for mean, covariance in zip(self.at(means), self.directions @ covariances @ self.directions.T, strict=True):
+            values, vectors = np.linalg.eigh(covariance)
+            outlines.append(mean + deviations * (circle * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+        return outlines
+
+
+def kinds_for(dimensions: int) -> dict[str, str]:
+    """The planes that there are of latents of so many dimensions, and what they are called; the first is shown."""
+    if dimensions > 2:
+        return dict(KINDS)
+    return {"latents": "latent dimensions"}
+
+
+def make(kind: str, latents: np.ndarray, codes: np.ndarray | None = None, *, kept: Path | None = None,
+         seed: int = 0) -> Plane:  # fmt: skip
+    """The plane of a kind.
+
+    Args:
+        kind: one of ``kinds_for``.
+        latents: (N, D) float.
+        codes: (N,) of the images' classes, negative where there is none, for the discriminant plane.
+        kept: a file where a t-SNE is looked up, and kept, since it takes a while.
+        seed: of t-SNE.
+
+    Raises:
+        DataError: there are no two classes to tell apart.
+    """
+    match kind:
+        case "latents":
+            return _of_latents(latents)
+        case "principal":
+            return principal(latents)
+        case "discriminant":
+            return discriminant(latents, np.full(len(latents), -1) if codes is None else codes)
+        case "tsne":
+            return tsne(latents, kept, seed)
+    raise ValueError(f"plane {kind!r} is none of {', '.join(kinds_for(latents.shape[1]))}")
+
+
+def _of_latents(latents: np.ndarray) -> Plane:
+    """The latent dimensions themselves; of a single one the second coordinate is 0."""
+    directions = np.eye(2, latents.shape[1])
+    return _linear(latents, directions, np.zeros(latents.shape[1]), ("latent dimension 1", "latent dimension 2"))
+
+
+def _linear(latents: np.ndarray, directions: np.ndarray, origin: np.ndarray, axes: tuple[str, str]) -> Plane:
+    points = latents @ directions.T.astype(np.float32) - (directions @ origin).astype(np.float32)
+    return Plane(np.asarray(points, np.float32), directions, origin, axes)
+
+
+def principal(latents: np.ndarray) -> Plane:
+    """The plane in which latents (N, D) vary most: their first two principal components."""
+    if latents.shape[1] > WIDE:
+        mean, directions, shares = _components(latents, 2)
+    else:
+        mean, covariance = _moments(latents)
+        values, vectors = np.linalg.eigh(covariance)
+        directions, shares = vectors[:, ::-1][:, :2].T, values[::-1][:2] / max(float(values.sum()), 1e-300)
+    first, second = (f"principal component {at + 1} ({share:.0%} of the variance)" for at, share in enumerate(shares))
+    return _linear(latents, _upright(directions), mean, (first, second))
+
+
+def _components(latents: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of many dimensions the mean (D,), the first principal directions (count, D) and their shares of the variance."""
+    from sklearn.decomposition import PCA
+
+    some = latents[:: -(-len(latents) // 20_000)]
+    found = PCA(min(count, *some.shape), svd_solver="randomized", random_state=0).fit(some)
+    return found.mean_, found.components_, found.explained_variance_ratio_
+
+
+def discriminant(latents: np.ndarray, codes: np.ndarray) -> Plane:
+    """The plane in which classes lie farthest apart for their spread: the first two linear discriminants.
+
+    Of two classes, which one direction tells apart, the other is that of most variance within them.
+
+    Args:
+        latents: (N, D).
+        codes: (N,) of the classes, negative where there is none.
+
+    Raises:
+        DataError: there are no two classes.
+
+    Source: Fisher 1936; Rao 1948 for several classes.
+    """
+    classes = np.unique(codes[codes >= 0])
+    if len(classes) < 2:
+        raise DataError("there are no two classes to tell apart", None, "label images of two classes or more")
+    if latents.shape[1] <= WIDE:
+        directions, mean = _discriminants(latents, codes, classes)
+    else:
+        origin, components, _ = _components(latents, KEPT)
+        directions, mean = _discriminants((latents - origin) @ components.T, codes, classes)
+        directions, mean = directions @ components, origin + mean @ components
+    return _linear(latents, _upright(directions), mean, ("discriminant 1", "discriminant 2"))
+
+
+def _discriminants(latents: np.ndarray, codes: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two directions (2, D), and the mean (D,) of latents (N, D) whose codes (N,) are those of a class."""
+    known = codes >= 0
+    mean, total = _moments(latents[known])
+    between = np.zeros_like(total)
+    for code in classes:
+        apart = latents[codes == code].mean(axis=0, dtype=np.float64) - mean
+        between += (codes == code).sum() / known.sum() * np.outer(apart, apart)
+    within = total - between
+    within += 1e-3 * np.trace(total) / len(total) * np.eye(len(total))  # few images span few of the dimensions
+    lower = np.linalg.cholesky(within)
+    whitened = np.linalg.solve(lower, np.linalg.solve(lower, between).T)
+    _, vectors = np.linalg.eigh(whitened)
+    white = vectors[:, ::-1][:, :2]
+    if len(classes) == 2:
+        first = white[:, 0]
+        spread = np.linalg.solve(lower, np.linalg.solve(lower, total).T)
+        rest = np.eye(len(first)) - np.outer(first, first)
+        white = np.stack([first, np.linalg.eigh(rest @ spread @ rest)[1][:, -1]], axis=1)
+    return np.linalg.solve(lower.T, white).T, mean
+
+
+def tsne(latents: np.ndarray, kept: Path | None = None, seed: int = 0) -> Plane:
+    """A t-SNE map (van der Maaten & Hinton 2008), computed once.
+
+    Of more than ``MOST_EMBEDDED`` images so many are embedded, and each other one lies at the mean of its three
+    nearest ones, weighted by 1 / distance².
+
+    Args:
+        latents: (N, D).
+        kept: a file with the map of the same latents, which is made where there is none; None: it is not kept.
+        seed: of all draws.
+    """
+    axes = "t-SNE 1 (neighbours are alike; long distances mean nothing)", "t-SNE 2"
+    of = digest({"latents": latents, "seed": seed, "embedded": MOST_EMBEDDED})
+    if kept is not None and kept.exists():
+        try:
+            found = read_arrays(kept, strict=True)
+            if str(found.get("of")) == of and found["points"].shape == (len(latents), 2):
+                return Plane(found["points"], None, None, axes)
+        except (LatentError, KeyError):
+            pass  # another file, or a damaged one: it is made again
+    from latentcli.classifiers.graph.neighbours import nearest
+    from latentcli.figures.tsne import embed
+
+    some = np.sort(np.random.default_rng(seed).permutation(len(latents))[:MOST_EMBEDDED])
+    embedded = embed(latents[some], seed)
+    if len(some) == len(latents):
+        points = embedded
+    else:
+        rows, distances = nearest(latents, latents[some], 3)
+        weights = 1 / (np.square(distances) + 1e-9 * np.square(distances).max() + 1e-300)
+        points = np.einsum("nk,nkd->nd", weights, embedded[rows]) / weights.sum(axis=1, keepdims=True)
+    points = points.astype(np.float32)
+    if kept is not None:
+        write_arrays(kept, {"points": points, "of": np.asarray(of)})
+    return Plane(points, None, None, axes)
+
+
+def _moments(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and covariance (D, D) of latents (N, D), some thousand at a time in float64."""
+    mean = latents.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((len(mean), len(mean)))
+    for start in range(0, len(latents), 65_536):
+        centred = latents[start : start + 65_536] - mean
+        covariance += centred.T @ centred
+    return mean, covariance / len(latents)
+
+
+def _upright(directions: np.ndarray) -> np.ndarray:
+    """Directions whose largest entry is positive: the same data gives the same picture, not its mirror image."""
+    largest = np.abs(directions).argmax(axis=1)
+    return directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
+
+
+def inside(points: np.ndarray, xs: Sequence[float], ys: Sequence[float]) -> np.ndarray:
+    """(n,) rows of the points (N, 2) within a polygon, by the even-odd rule."""
+    across, up = np.asarray(xs, np.float64), np.asarray(ys, np.float64)
+    if len(across) < 3 or not (np.isfinite(across).all() and np.isfinite(up).all()):
+        return np.empty(0, np.int64)
+    x, y = points[:, 0], points[:, 1]
+    boxed = np.flatnonzero((x >= across.min()) & (x <= across.max()) & (y >= up.min()) & (y <= up.max()))
+    x, y = x[boxed], y[boxed]
+    odd = np.zeros(len(boxed), bool)
+    for x0, y0, x1, y1 in zip(across, up, np.roll(across, -1), np.roll(up, -1), strict=True):
+        if y0 == y1:
+            continue
+        crosses = (y0 > y) != (y1 > y)
+        odd ^= crosses & (x < x0 + (y - y0) * ((x1 - x0) / (y1 - y0)))
+    return boxed[odd]

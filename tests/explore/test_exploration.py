@@ -1,0 +1,285 @@
+"""A person at work, without a browser: selecting, labelling, fitting, decoding, saving."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import latentcli as lc
+from latentcli.explore import between
+from latentcli.explore.exploration import COLOURINGS, Exploration
+from latentcli.explore.labelling import Labelling
+from latentcli.explore.material import material
+
+
+def label_some(exploration, truth, each=5):
+    for name in np.unique(truth):
+        exploration.select(np.flatnonzero(truth == name)[:each])
+        exploration.give(str(name))
+    exploration.jobs.finish()
+
+
+def texts(exploration) -> list[str]:
+    return [text for _, text in exploration.told]
+
+
+def test_labels_make_a_classifier_at_once(exploration, truth):
+    exploration.select(np.array([0]))
+    exploration.give(truth[0])
+    exploration.jobs.finish()
+    assert exploration.reading is None  # of one class there is nothing to tell
+    label_some(exploration, truth)
+    assert (exploration.reading.texts(np.arange(len(truth))) == truth).mean() > 0.7
+    assert "changed class" in texts(exploration)[-1]
+    exploration.undo()
+    exploration.jobs.finish()
+    assert (exploration.labelling.codes >= 0).sum() < 16
+
+
+def test_the_estimate_is_of_what_was_said_before(exploration, truth):
+    label_some(exploration, truth)
+    assert exploration.accuracy[1] == 0  # the classes were new
+    rows = np.flatnonzero(exploration.labelling.codes < 0)[:20]
+    said = exploration.reading.texts(rows)
+    for row in rows:
+        exploration.select(np.array([row]))
+        exploration.give(truth[row])  # fits beside, and is not waited for
+    right, count, low, high = exploration.accuracy
+    assert (right, count) == ((said == truth[rows]).sum(), 20)
+    assert low <= right / count <= high
+    exploration.undo()
+    assert exploration.accuracy[1] == 19
+
+
+def test_a_lasso_is_looked_through_least_certain_first(exploration, truth):
+    label_some(exploration, truth)
+    exploration.select(np.arange(50))
+    rows = exploration.gallery()
+    assert (np.diff(exploration.reading.uncertainty(rows)) <= 0).all()
+    exploration.toggle(int(rows[0]))
+    assert rows[0] not in exploration.targets
+    assert rows[0] in exploration.gallery()
+    exploration.toggle(int(rows[0]))
+    assert len(exploration.targets) == 50
+    exploration.select(np.empty(0, int))
+    assert exploration.targets.tolist() == [exploration.current]
+
+
+def test_suggestions_are_followed(exploration, truth):
+    label_some(exploration, truth)
+    seen = []
+    for _ in range(4):
+        exploration.next_suggestion()
+        (row,) = exploration.targets
+        seen.append(int(row))
+        assert exploration.label(row) == ""
+        exploration.give(truth[row])
+        exploration.jobs.finish()
+    assert len({*seen}) == 4
+
+
+def test_keys_are_the_names_where_these_are_digits(exploration):
+    for name in "cat", "dog":
+        exploration.add_class(name)
+    assert exploration.keys == {"1": "cat", "2": "dog"}
+    for number in range(10):
+        exploration.add_class(f"{number:02d}")
+    assert exploration.keys["0"] == "07"
+    exploration.add_class("8")
+    assert exploration.keys == {"8": "8"}
+
+
+def test_the_shell_suggests_the_same(exploration, truth, digits):
+    label_some(exploration, truth)
+    labelled = lc.Latents(exploration.latents.arrays, exploration.latents.checkpoint, exploration.labelling.labels)
+    found = lc.suggest(labelled, exploration.reading.classifier, len(exploration.suggestions))
+    np.testing.assert_array_equal(exploration.suggestions, found.rows)
+
+
+def test_nearest_are_nearest(exploration):
+    points = exploration.latents.flat
+    rows = exploration.nearest(7)
+    assert rows[0] == 7
+    distances = np.linalg.norm(points - points[7], axis=1)
+    np.testing.assert_allclose(distances[rows], np.sort(distances)[: len(rows)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("colouring", COLOURINGS)
+def test_points_are_coloured(exploration, truth, colouring):
+    exploration.colouring = colouring
+    for _ in range(2):
+        index, colours, legend = exploration.colours()
+        assert index.shape == (len(exploration),)
+        assert 0 <= index.min() <= index.max() < len(colours)
+        assert all(place < len(colours) for _, place in legend)
+        assert exploration.picture((-5, 5), (-5, 5), (60, 40)).shape == (40, 60)
+        label_some(exploration, truth)
+
+
+def test_errors_are_where_label_and_prediction_differ(exploration, truth):
+    label_some(exploration, truth)
+    exploration.colouring = "error"
+    index, _, _ = exploration.colours()
+    known = exploration.labelling.codes >= 0
+    wrong = exploration.reading.texts(np.arange(len(truth))) != exploration.labelling.labels.texts
+    np.testing.assert_array_equal(index, np.where(known, wrong, 2))
+
+
+def test_likely_wrong_labels_are_shown(exploration, truth):
+    label_some(exploration, truth, 20)
+    wrong = int(np.flatnonzero(truth == "1")[3])
+    exploration.select(np.array([wrong]))
+    exploration.give("8")
+    exploration.jobs.finish()
+    exploration.look_through("trouble")
+    exploration.jobs.finish()
+    assert wrong in [each.row for each in exploration.findings if each.kind == "label"]
+    assert wrong in exploration.gallery()
+
+
+def test_a_path_between_two_images_is_decoded_and_kept(exploration, truth):
+    exploration.current = 0
+    exploration.mark_end()
+    exploration.current = 9
+    exploration.mark_end()
+    found = exploration.between
+    assert found.images.shape == (between.STEPS, 1, 8, 8)
+    np.testing.assert_allclose(found.points[[0, -1]], exploration.points[[0, 9]], atol=1e-6)
+    exploration.keep()
+    assert "there is no hybrid to keep" in texts(exploration)[-1]  # without classes
+    label_some(exploration, truth)
+    exploration.mark_end()
+    exploration.current = 5
+    exploration.mark_end()
+    exploration.keep()
+    exploration.keep(np.array([3]))
+    hybrids = lc.read_hybrids(exploration.output.with_name("hybrids.npz"))
+    assert hybrids["images"].shape == (between.STEPS - 2 + 1, 8, 8)
+    assert hybrids["classes"].tolist() == ["1", "4", "8"]
+    np.testing.assert_allclose(hybrids["soft_labels"][-1], exploration.between.soft[3], atol=1e-6)
+    exploration.decode(0.0, 0.0)
+    exploration.keep()
+    assert len(lc.read_hybrids(exploration.output.with_name("hybrids.npz"))["images"]) == between.STEPS
+
+
+def test_hybrids_of_other_classes_stay(tmp_path):
+    path, image = tmp_path / "hybrids.npz", np.zeros((1, 1, 8, 8), np.uint8)
+    assert between.keep(path, image, np.array([[0.2, 0.8]]), ("a", "b"), np.zeros((1, 3))) == 1
+    assert between.keep(path, image, np.array([[0.3, 0.7]]), ("c", "a"), np.ones((1, 3))) == 2
+    found = lc.read_hybrids(path)
+    assert found["classes"].tolist() == ["a", "b", "c"]
+    np.testing.assert_allclose(found["soft_labels"], [[0.2, 0.8, 0], [0.7, 0, 0.3]])
+    with pytest.raises(lc.DataError, match="another model"):
+        between.keep(path, np.zeros((1, 1, 9, 9), np.uint8), np.array([[1.0]]), ("a",), np.zeros((1, 3)))
+
+
+def test_what_is_saved_is_what_the_commands_read(exploration, truth, digits, vae, tmp_path):
+    label_some(exploration, truth)
+    exploration.select(np.array([1, 2, 3]))
+    exploration.save()
+    exploration.jobs.finish()
+    labelled = lc.load_classifier(tmp_path / "graph.npz", vae)
+    found = lc.classify(digits, vae, labelled)
+    assert (found.labels.texts == truth).mean() > 0.7
+    assert (tmp_path / "selection.csv").read_text() == "File\n1\n2\n3\n"
+    assert Image.open(tmp_path / "plane.png").size == (1200, 1000)
+    before = (tmp_path / "graph.npz").stat().st_mtime_ns
+    assert exploration.finish() == []  # nothing is new
+    assert (tmp_path / "graph.npz").stat().st_mtime_ns == before
+
+
+def test_the_end_writes_what_is_new(exploration, truth, tmp_path):
+    label_some(exploration, truth)
+    assert exploration.finish() == [tmp_path / "graph.npz"]
+    assert lc.load_classifier(tmp_path / "graph.npz").classes_.tolist() == ["1", "4", "8"]
+
+
+def test_an_end_without_a_new_label_writes_nothing(digits, vae, truth, tmp_path):
+    """Also where the images have labels of their own: who only looks changes no file."""
+    known = lc.ImageSet(digits.images, lc.Labels.of(truth))
+    given = lc.fit_graph(vae.encode(known), labels_per_class=5)
+    for classifier in (given, None):
+        of = material(known, vae, classifier)
+        explored = Exploration(of, Labelling(known, tmp_path / "labels.csv"), tmp_path / "graph.npz")
+        explored.jobs.finish()
+        assert explored.finish() == []
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_an_end_without_labels_writes_nothing(exploration, tmp_path):
+    assert exploration.finish() == []
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("fit", [lc.fit_mixture, lc.fit_graph, partial(lc.fit_probe, probe="knn")])
+def test_a_classifier_that_was_given_is_gone_on_with(digits, vae, truth, tmp_path, fit):
+    known = lc.ImageSet(digits.images, lc.Labels.of(truth))
+    given = fit(vae.encode(known), labels_per_class=5)
+    explored = Exploration(material(digits, vae, given), Labelling(digits, tmp_path / "labels.csv", ["1", "4", "8"]),
+                           tmp_path / "given")  # fmt: skip
+    assert explored.reading.names == ("1", "4", "8")
+    assert explored.finish() == []  # it is as it was
+    explored = Exploration(material(digits, vae, given), Labelling(digits, tmp_path / "labels.csv"), tmp_path / "given")
+    label_some(explored, truth)
+    explored.jobs.close()
+    assert type(explored.reading.classifier) is type(given)
+    assert len(explored.ellipses()) == (len(given.weights_) if fit is lc.fit_mixture else 0)
+
+
+def test_a_classifier_of_pixels_is_looked_at(digits, vae, truth, tmp_path):
+    known = lc.ImageSet(digits.images, lc.Labels.of(truth))
+    cnn = lc.train_cnn(known, width=8, epochs=1, min_steps=0)
+    explored = Exploration(material(digits, vae, cnn), Labelling(digits, tmp_path / "labels.csv", cnn.class_names),
+                           tmp_path / "graph.npz")  # fmt: skip
+    np.testing.assert_allclose(explored.reading.probabilities, cnn.probabilities(digits), atol=1e-6)
+    label_some(explored, truth)
+    explored.fit(whole=True)
+    assert "train-cnn" in texts(explored)[-1]
+    assert explored.finish() == []
+
+
+def test_a_classifier_of_another_model_is_refused(digits, vae, truth):
+    other = lc.train(digits, backbone="mlp", width=16, latent_dim=8, epochs=1, seed=1)
+    known = lc.ImageSet(digits.images, lc.Labels.of(truth))
+    with pytest.raises(lc.ModelFileError, match="another checkpoint"):
+        material(digits, vae, lc.fit_graph(other.encode(known), labels_per_class=5))
+
+
+def test_a_fit_that_fails_is_told_and_labels_stay(exploration, truth, monkeypatch):
+    label_some(exploration, truth)
+    before = exploration.reading
+
+    def failing(_):
+        raise lc.FitError("a component collapsed", None, "label more")
+
+    monkeypatch.setattr(exploration.fitting, "quick", failing)
+    exploration.select(np.array([77]))
+    exploration.give("4")
+    exploration.jobs.finish()
+    assert exploration.told[-1] == (True, "a component collapsed · label more")
+    assert exploration.reading is before
+    assert exploration.label(77) == "4"
+
+
+def test_labels_of_another_program_are_seen(exploration, truth):
+    label_some(exploration, truth)
+    row = int(np.flatnonzero(exploration.labelling.codes < 0)[0])
+    with exploration.labelling.path.open("a") as file:
+        file.write(f"{row},owl\n")
+    exploration.poll()
+    exploration.jobs.finish()
+    assert exploration.label(row) == "owl"
+    assert "owl" in exploration.reading.names
+
+
+def test_planes_are_chosen(exploration, truth):
+    exploration.choose_plane("discriminant")
+    exploration.jobs.finish()
+    assert exploration.plane_kind == "principal"
+    assert "two classes" in texts(exploration)[-1]
+    label_some(exploration, truth)
+    exploration.choose_plane("discriminant")
+    exploration.jobs.finish()
+    assert exploration.plane_kind == "discriminant"
+    assert not exploration.labelling.path.with_name("labels.tsne.npz").exists()
