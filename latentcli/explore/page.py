@@ -38,6 +38,9 @@ NEAR = 24
 """Pixels from the pointer within which an image is looked at."""
 
 _CUT = "overflow: hidden; text-overflow: ellipsis;"
+WRAPPED: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
+"""A row that goes on below where the window is narrow."""
+
 MODES = ["lasso", "box", "move", "decode"]
 """What dragging does."""
 
@@ -96,8 +99,8 @@ class Page:
             self.planes,
             self.colouring,
             layouts.column(html_of("beside", "&nbsp;"), whole),
-            self.legend,
-        )
+            self.legend, **WRAPPED,
+        )  # fmt: skip
         main = layouts.column(bar, self.plot, self.next_title, self.next, self._gallery_bar(), self.gallery,
                       sizing_mode="stretch_both")  # fmt: skip
         self.root.children = [layouts.row(main, self.side, sizing_mode="stretch_both"), *self.root.children[1:]]
@@ -169,7 +172,7 @@ class Page:
         self.counted = html_of("counted")
         back = self._button("◀", "back", lambda: self._turn(-1))
         on = self._button("▶", "on", lambda: self._turn(1))
-        return layouts.row(self.views, back, on, self.counted)
+        return layouts.row(self.views, back, on, self.counted, **WRAPPED)
 
     def _button(self, label: str, name: str, do: Any) -> Button:
         button = Button(label=label, name=name)
