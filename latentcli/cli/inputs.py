@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentcli.core.errors import LatentError, ModelFileError, UsageError
+from latentcli.core.errors import DataError, LatentError, ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
@@ -223,6 +223,23 @@ def check_latents(data: str, found: "Latents", model: "TrainedModel") -> None:
             f"expected latents of {model.name} {short(model.fingerprint)}, found {short(found.checkpoint)}",
             f"encode them again: {shlex.join(['latentcli', 'encode', 'DATA', model.name, '-o', data])}",
         )
+
+
+def check_no_labels(path: Path | None) -> None:
+    """Refuse, with a ``UsageError``, to replace a table of images to label by another when labels were filled in."""
+    from latentcli.formats.csv_text import read_table
+
+    if path is None or not path.exists():
+        return
+    try:
+        table = read_table(path, lambda cells: "Label" in cells)
+    except DataError:  # it is no table
+        return
+    column = table.header.index("Label") if "Label" in table.header else None
+    count = 0 if column is None else sum(1 for _, cells in table.rows if len(cells) > column and cells[column].strip())
+    if count:
+        found = f"the list of images to label would replace the {count:,} in it"
+        raise UsageError(f"{path} holds labels", found, f"go on with them: --labels {path} -o next.csv")
 
 
 def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], folder: Path | None = None) -> None:

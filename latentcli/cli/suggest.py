@@ -37,6 +37,7 @@ def suggest(
 
     target = None if output in console.STDOUT else Path(output)
     inputs.check_outputs(target, given=[data, vae, classifier, reading.labels])
+    inputs.check_no_labels(target)
     latents, reader = inputs.latents_and_classifier(data, vae, classifier, device, reading, target)
     labels = int(latents.labels.known.sum())
     if reader is not None and not labels:

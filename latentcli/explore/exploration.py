@@ -88,7 +88,9 @@ class Exploration:
         self.findings: list[Finding] = []
         self.following = False
         self._fitted_to: np.ndarray | None = None  # the labels of the reading
-        self._saved_with = labelling.codes  # the labels that the classifier's file knows
+        missing = labelling.path.exists() and not output.exists()
+        self._saved_with = np.full_like(labelling.codes, UNLABELLED) if missing else labelling.codes
+        """The labels that the classifier's file knows, where there are any that it is to know."""
         self.planes = plane.kinds_for(of.latents.flat.shape[1])
         self.plane_kind = self.wanted_plane = next(iter(self.planes))
         self.plane = plane.make(self.plane_kind, of.latents.flat)
@@ -115,9 +117,10 @@ class Exploration:
 
     @property
     def keys(self) -> dict[str, str]:
-        """Which key gives which class: names that are digits their own; else 1 to 9 the first ones, 0 the tenth."""
+        """Which key gives which class: names that are digits their own; others those that are left, 1 first, 0 last."""
         named = {name: name for name in self.names if len(name) == 1 and name in "0123456789"}
-        return named or dict(zip("1234567890", self.names, strict=False))
+        left = [key for key in "1234567890" if key not in named]
+        return named | dict(zip(left, [name for name in self.names if name not in named], strict=False))
 
     def file(self, row: int) -> str:
         """What an image is called: its file, or its number."""
@@ -291,12 +294,12 @@ class Exploration:
         self.version += 1
 
     def undo(self) -> None:
-        self._label(self.labelling.undo)
+        self._label(self.labelling.undo, look=True)
 
     def redo(self) -> None:
-        self._label(self.labelling.redo)
+        self._label(self.labelling.redo, look=True)
 
-    def _label(self, do: Callable[[], Any], note: bool = False) -> None:
+    def _label(self, do: Callable[[], Any], note: bool = False, look: bool = False) -> None:
         reading, rows, before = self.reading, self.targets, self.labelling.codes
         try:
             change = do()
@@ -309,6 +312,8 @@ class Exploration:
         if change is None:
             self.version += 1
             return
+        if look:  # what is typed next is meant for these
+            self.select(change.rows)
         if note and reading is not None:
             first = rows[(before[rows] == UNLABELLED) & (self.labelling.codes[rows] != UNLABELLED)]
             given = self.labelling.labels.texts[first] if len(first) else np.empty(0, str)

@@ -41,8 +41,9 @@ class Labelling:
 
     The file is the one that ``labels`` of ``load`` takes: ``File,Label``, a row for each image that has a label; of
     images without files, ``File`` is the row. Rows that name no image stay in it. Another program may change it
-    meanwhile: its changes are taken, and where both changed the same image, this labelling's stands, and the other
-    file is kept beside it. Where the file cannot be written, the labels stay in memory, and ``unwritten`` says why.
+    meanwhile: its changes are taken, and where both changed the same image, this labelling's stands, and the other file
+    is kept beside it; labels that it lacks are put into it again, since it may be an older copy. Where the file cannot
+    be written, the labels stay in memory, and ``unwritten`` says why.
 
     Args:
         images: with the labels that they have as long as there is no such file.
@@ -198,7 +199,8 @@ class Labelling:
         names = tuple(dict.fromkeys([*self.names, *theirs.names]))
         codes, base = theirs.among(names).codes, self._written
         self.names = names
-        changed = codes != base
+        stay = (codes == UNLABELLED) & (self.codes != UNLABELLED)  # a table says nothing of what it leaves out
+        changed = (codes != base) & ~stay
         both = changed & (self.codes != base) & (self.codes != codes)
         kept = self._keep_apart(content) if both.any() else None
         rows = np.flatnonzero(changed & ~both & (self.codes != codes))
@@ -210,6 +212,9 @@ class Labelling:
         message = f"{self.path} was changed by another program: {len(rows):,} of its labels were taken"
         if kept is not None:
             message += f"; {int(both.sum()):,} that were given here, too, stay, and that file is kept as {kept}"
+        if stay.any():
+            message += f"; {int(stay.sum()):,} that it lacks stay, and are in it again"
+            self._put_in_file()
         return message
 
     def save(self) -> str | None:
@@ -228,6 +233,10 @@ class Labelling:
         told = self.synchronise()
         if told is not None:
             self.notes.append(told)
+        self._put_in_file()
+        return told
+
+    def _put_in_file(self) -> None:
         known = np.flatnonzero(self.codes != UNLABELLED)
         rows = [HEADER, *([self.files[row], self.names[self.codes[row]]] for row in known), *self._others]
         content = as_csv(rows).encode("utf-8", "backslashreplace")
@@ -236,10 +245,9 @@ class Labelling:
                 file.write(content)
         except OutputError as error:
             self.unwritten = f"{error.problem}: {error.found}"
-            return told
+            return
         self.unwritten, self._seen, self._written = None, _digest(content), self.codes
         self._stamp = _stamp(self.path)
-        return told
 
     def _read(self, told: list[str]) -> Labels:
         """The labels of the file; rows that name no image are remembered, and a file of another form is kept apart."""

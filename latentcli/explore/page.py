@@ -142,8 +142,9 @@ class Page:
         )
         self.new_class = TextInput(placeholder="a new class: its name, Enter", name="new_class", width=330)
         self.new_class.on_change("value", self._on_new_class)
-        # The window itself empties it at once: what is typed next is not lost where an answer takes a while.
-        empty = "setTimeout(() => { cb_obj.value = '' }, 0)"
+        # The window itself empties and leaves it at once: what is typed next is a key again.
+        leave = "let a = document.activeElement; while (a?.shadowRoot) a = a.shadowRoot.activeElement; a?.blur?.()"
+        empty = f"setTimeout(() => {{ cb_obj.value = ''; {leave} }}, 0)"
         self.new_class.js_on_change("value", CustomJS(code=f"if (cb_obj.value != '') {empty}"))
         none = self._button("no label (Del)", "none", lambda: self._do(lambda: explored.give(None)))
         self.undo = self._button("undo (u)", "undo", lambda: self._do(explored.undo))
@@ -257,7 +258,8 @@ class Page:
         if decoding and explored.between is not None and explored.between.ends is None:
             self._draw_decoded(explored)
             return
-        shown = (row, explored.labelling.version, id(explored.reading), explored.view)
+        shown = (row, explored.labelling.version, id(explored.reading), explored.view, id(explored.selected),
+                 id(explored.excluded))  # fmt: skip
         if shown == self.shown:
             return
         self.shown = shown
@@ -266,6 +268,10 @@ class Page:
         label = explored.label(row)
         likely = bars(explored, explored.probabilities(row)[:4])
         given = f"label <b>{text_of(label)}</b>" if label else "<span class=muted>no label</span>"
+        meant = explored.targets
+        if len(meant) and not (len(meant) == 1 and meant[0] == row):
+            name = text_of(explored.file(int(meant[0]))) if len(meant) == 1 else f"the {len(meant):,} selected"
+            given += f" <b>· a key labels {name}</b>"
         put(self.looked, text=(
             f"{picture(image, 'the image')}{picture(decoded, 'its reconstruction')}"
             f"<div class=file>{text_of(explored.file(row))}</div><div>{given}</div>{likely}"

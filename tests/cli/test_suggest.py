@@ -82,3 +82,14 @@ def test_what_is_refused(call, trained, arguments, code, said):
     mixture.save("other.pkl")
     done = call("suggest", *arguments)
     assert (done.code, said in done.err, done.out) == (code, True, ""), done.err
+
+
+def test_a_list_that_was_filled_in_is_not_replaced(call, trained):
+    arguments = ("suggest", trained.train, trained.vae, "--no-classes", "-n", 3, "-o", "labels.csv")
+    assert call(*arguments).code == 0
+    assert call(*arguments).code == 0  # no label is lost
+    filled = Path("labels.csv").read_text().replace(",,", ",four,", 1)
+    Path("labels.csv").write_text(filled)
+    done = call(*arguments)
+    assert (done.code, Path("labels.csv").read_text()) == (2, filled)
+    assert "--labels labels.csv" in done.err

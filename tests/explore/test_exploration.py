@@ -87,7 +87,9 @@ def test_keys_are_the_names_where_these_are_digits(exploration):
         exploration.add_class(f"{number:02d}")
     assert exploration.keys["0"] == "07"
     exploration.add_class("8")
-    assert exploration.keys == {"8": "8"}
+    assert exploration.keys == {"8": "8", "1": "cat", "2": "dog"} | {f"{3 + key}": f"{key:02d}" for key in range(5)} | {
+        "9": "05", "0": "06",
+    }  # fmt: skip
 
 
 def test_the_shell_suggests_the_same(exploration, truth, digits):
@@ -283,3 +285,20 @@ def test_planes_are_chosen(exploration, truth):
     exploration.jobs.finish()
     assert exploration.plane_kind == "discriminant"
     assert not exploration.labelling.path.with_name("labels.tsne.npz").exists()
+
+
+def test_undo_goes_back_to_the_image_whose_label_it_takes(exploration):
+    """So that what is typed next is meant for it, wherever the page has gone on to."""
+    exploration.select(np.array([3]))
+    exploration.give("one")
+    exploration.select(np.array([7]))
+    exploration.undo()
+    assert (exploration.current, [*exploration.targets]) == (3, [3])
+
+
+def test_an_end_writes_the_classifier_that_there_is_none_of_for_labels_of_earlier(digits, vae, truth, tmp_path):
+    labelling = Labelling(digits, tmp_path / "labels.csv")
+    for name in "1", "4":
+        labelling.give(np.flatnonzero(truth == name)[:5], name)
+    explored = Exploration(material(digits, vae), Labelling(digits, labelling.path), tmp_path / "graph.npz")
+    assert tmp_path / "graph.npz" in explored.finish()

@@ -254,3 +254,15 @@ def test_readers_never_see_a_part_of_the_file(folder):
     reader.join()
     assert seen == {301}
     assert (labelling.codes != UNLABELLED).all()
+
+
+def test_labels_that_an_older_copy_of_the_file_lacks_stay_and_are_put_back(digits, tmp_path):
+    labelling = Labelling(digits, tmp_path / "labels.csv")
+    labelling.give(np.array([0, 1]), "one")
+    older = labelling.path.read_bytes()
+    labelling.give(np.array([2]), "two")
+    labelling.path.write_bytes(older + b"3,three\n")
+    told = labelling.synchronise()
+    assert "1 of its labels were taken" in told and "1 that it lacks stay" in told
+    again = Labelling(digits, labelling.path)
+    assert [again.labels.texts[row] for row in range(4)] == ["one", "one", "two", "three"]

@@ -109,7 +109,6 @@ class Window:
         field = self.page.get_by_placeholder("a new class")
         field.fill(name)
         field.press("Enter")
-        self.page.evaluate("() => document.activeElement?.blur()")
 
 
 def labels_of(path: Path) -> dict[str, str]:
