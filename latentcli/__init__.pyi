@@ -22,6 +22,7 @@ from .experiments.latents import study_latents
 from .exports.exporting import export
 from .exports.importing import import_weights
 from .hybrids.hybridize import hybridize
+from .hybrids.sampling import sample
 from .inference.classification import Predictions, classify, classify_latents
 from .inference.encoding import encode
 from .inference.evaluation import evaluate, measure
@@ -30,6 +31,7 @@ from .models.trained import TrainedModel
 from .sharded import PartsDone, classify_shards, encode_shards
 from .streams import classify_latents_to, classify_to, encode_to, reconstruct_to
 from .training.distortion import augmented_copies
+from .training.priors import fit_prior
 from .training.settings import settings
 from .training.train import train, train_cnn
 
@@ -69,6 +71,7 @@ __all__ = [
     "export",
     "fit_graph",
     "fit_mixture",
+    "fit_prior",
     "fit_probe",
     "hybridize",
     "import_weights",
@@ -80,6 +83,7 @@ __all__ = [
     "read_hybrids",
     "read_latents",
     "reconstruct_to",
+    "sample",
     "save_classifier",
     "save_model",
     "settings",
