@@ -361,8 +361,8 @@ def check_prior(prior: "TrainedModel", model: "TrainedModel") -> CodePrior:
     again = f"fit one: latentcli fit-prior DATA {model.name}"
     if not isinstance(prior.network, CodePrior):
         raise ModelFileError(f"{prior.name} is {prior.network.KIND}", "expected a prior of codes", again)
-    config = prior.network.config
-    if prior.fitted_on != model.fingerprint or codes_of(model) != (config.grid, config.codes):
+    maps, config = codes_of(model), prior.network.config
+    if prior.fitted_on != model.fingerprint or maps != (config.grid, config.codes):
         raise ModelFileError(
             f"{prior.name} was fitted on another checkpoint",
             f"expected codes of {model.name} {model.fingerprint[:6]}…, found {prior.fitted_on[:6]}…", again,
