@@ -10,6 +10,7 @@ from latentcli.core.labels import Labels
 from latentcli.models.code_prior import CodePrior
 from latentcli.numerics.blocks import slices
 from latentcli.numerics.linear import FastLinear
+from latentcli.numerics.precision import widest_dtype
 
 _PLACES = 16_384  # of all maps that go through the network at once
 
@@ -25,11 +26,8 @@ class CodeLikelihood:
 
     def __init__(self, network: CodePrior, names: tuple[str, ...], labels: Labels) -> None:
         self._network, self._labels = network, labels.among(names).codes
-        everywhere = network.log_frequencies.double().exp().mean(dim=0).log()
-        self._baselines = {
-            "independent": everywhere.expand(network.config.places, -1),
-            "of_place": network.log_frequencies.double().expand(network.config.places, -1),
-        }
+        of_place = network.log_frequencies.expand(network.config.places, -1)
+        self._baselines = {"independent": of_place.exp().mean(dim=0).log().expand_as(of_place), "of_place": of_place}
         self._nats = dict.fromkeys(["", "given_class", *self._baselines], 0.0)
         self._images = self._labelled = 0
 
@@ -62,4 +60,4 @@ class CodeLikelihood:
 
 
 def _total(log_probabilities: Tensor) -> float:
-    return float(log_probabilities.double().sum())
+    return float(log_probabilities.to(widest_dtype(log_probabilities.device.type)).sum())

@@ -367,4 +367,9 @@ def check_prior(prior: "TrainedModel", model: "TrainedModel") -> CodePrior:
             f"{prior.name} was fitted on another checkpoint",
             f"expected codes of {model.name} {model.fingerprint[:6]}…, found {prior.fitted_on[:6]}…", again,
         )  # fmt: skip
+    if len({*prior.class_names}) != config.classes or len(prior.class_names) != config.classes:
+        raise ModelFileError(
+            f"{prior.name} does not name the classes that it knows",
+            f"expected {config.classes} different names, found {len(prior.class_names)}", again,
+        )  # fmt: skip
     return prior.network

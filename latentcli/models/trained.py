@@ -132,11 +132,13 @@ class TrainedModel:
 
         Raises:
             UsageError: this is a model of latents.
-            ModelFileError: the file does not name the classes that the network tells apart.
+            ModelFileError: the file does not name the classes that the network tells apart; or it is a prior.
         """
         if not isinstance(self.network, PixelClassifier):
+            self.check_latents()
+        if not isinstance(self.network, PixelClassifier):
             raise UsageError(
-                f"{self.name} is {self.network.KIND}, and there is no classifier to read them",
+                f"{self.name} is a model of latents, and there is no classifier to read them",
                 "expected one that was fitted on it, or a classifier of pixels alone",
                 f"name it behind {self.name}: gmm_params.pkl or probe.pth",
             )

@@ -90,6 +90,10 @@ def test_what_cannot_be_asked_for_is_refused():
         lc.sample(model("fsq"), of_codes)
     with pytest.raises(ModelFileError, match="a model of latents"):
         lc.sample(vqvae, vqvae)
+    of_codes.class_names = ("cat",)
+    with pytest.raises(ModelFileError, match="expected 2 different names, found 1"):
+        lc.sample(vqvae, of_codes)
+    of_codes.class_names = "cat", "dog"
     for name, value in {"temperature": 0.0, "top_p": 0.0, "guidance": -1.0}.items():
         with pytest.raises(UsageError, match=name):
             lc.sample(vqvae, of_codes, **{name: value})

@@ -121,8 +121,10 @@ def test_a_prior_is_no_model_of_latents_and_no_classifier(tmp_path, monkeypatch)
     images = lc.load("digits")
     with pytest.raises(ModelFileError, match=r"prior.pth is a prior of codes; it has no latent space"):
         lc.sample(read)
-    with pytest.raises(UsageError, match=r"prior.pth is a prior of codes"):
+    with pytest.raises(ModelFileError, match=r"prior.pth is a prior of codes"):
         lc.classify(images, read)
+    with pytest.raises(ModelFileError, match="prior of codes"):
+        lc.export(read, "exported", format="torch-export")
     with pytest.raises(ModelFileError, match="prior of codes"):
         lc.train(images, continue_from=read)
     told = lc.describe("prior.pth")
