@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from latentcli.core.errors import UsageError
+from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import check_classes
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check, setting
+from latentcli.hybrids.completing import PARTS, Given, given
 from latentcli.hybrids.making import HybridBlock
 from latentcli.models.code_prior import CodePrior, check_prior
 from latentcli.numerics.linear import FastLinear
@@ -44,6 +46,7 @@ class Sampler:
         recipe: which samples.
         model: decodes them.
         prior: of the model's codes; None: the prior that the model was trained with.
+        given: codes that all samples have; None: there are none.
 
     Raises:
         UsageError: the model has no codes; or the recipe asks for what its prior does not have.
@@ -51,13 +54,22 @@ class Sampler:
         DataError: a class is unknown.
     """
 
-    def __init__(self, recipe: SampleRecipe, model: "TrainedModel", prior: "TrainedModel | None" = None) -> None:
-        self.recipe, self.model = recipe, model
+    def __init__(
+        self, recipe: SampleRecipe, model: "TrainedModel", prior: "TrainedModel | None" = None,
+        given: Given | None = None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.model, self._given = recipe, model, given
         self._network = None if prior is None else check_prior(prior, model)
         model.check_latents()
         if prior is None:
-            _check_plain(recipe, model.name)
-        self.names = () if prior is None or recipe.guidance == 0 else prior.class_names
+            _check_plain(recipe, model.name, given)
+        of_any = recipe.guidance == 0 or (given is not None and recipe.classes is None)
+        self.names = () if prior is None or of_any else prior.class_names
+        if of_any and recipe.guidance not in (0.0, SampleRecipe.guidance):
+            raise UsageError(
+                "`guidance` is of a class, and an image is completed without one", None,
+                "say which it is of: `classes`; or leave `guidance` out",
+            )  # fmt: skip
         if recipe.classes is not None and not self.names:
             why = "`guidance` 0 leaves the class out" if prior and prior.class_names else "it was fitted without labels"
             raise UsageError("`classes` names classes that this prior is not asked for", why, "leave `classes` out")
@@ -94,9 +106,13 @@ class Sampler:
     def _codes(self, network: CodePrior, noise: np.ndarray, soft_labels: np.ndarray) -> np.ndarray:
         device, recipe = next(network.parameters()).device, self.recipe
         classes = torch.from_numpy(soft_labels.astype(np.float32)).to(device) if self.names else None
+        fixed: dict[str, Any] = {}
+        if self._given is not None:
+            codes = torch.from_numpy(self._given.codes).to(device).expand(len(noise), -1, -1)
+            fixed = {"given": codes, "kept": torch.from_numpy(self._given.kept)}
         codes = network.sample(
             torch.from_numpy(noise).to(device), classes, temperature=recipe.temperature, top_p=recipe.top_p,
-            guidance=recipe.guidance if self.names else 0.0,
+            guidance=recipe.guidance if self.names else 0.0, **fixed,
         )  # fmt: skip
         return codes.cpu().numpy()
 
@@ -106,20 +122,22 @@ class Sampler:
         return np.round(decoded * 255.0).astype(np.uint8)
 
 
-def _check_plain(recipe: SampleRecipe, name: str) -> None:
+def _check_plain(recipe: SampleRecipe, name: str, given: Given | None) -> None:
     """Refuse what only a prior of codes can be asked for."""
-    for field in ("classes", "temperature", "top_p", "guidance"):
-        if getattr(recipe, field) != getattr(SampleRecipe, field):
-            raise UsageError(
-                f"`{field}` is of a prior of codes, and there is none", f"{name}'s own prior knows nothing of it",
-                f"leave it out, or fit one, where the model has codes: latentcli fit-prior DATA {name}",
-            )  # fmt: skip
+    asked = [field for field in ("classes", "temperature", "top_p", "guidance")
+             if getattr(recipe, field) != getattr(SampleRecipe, field)]  # fmt: skip
+    for field in [*asked, *(["complete"] if given is not None else [])]:
+        raise UsageError(
+            f"`{field}` is of a prior of codes, and there is none", f"{name}'s own prior knows nothing of it",
+            f"leave it out, or fit one, where the model has codes: latentcli fit-prior DATA {name}",
+        )  # fmt: skip
 
 
 def sample(
     model: "TrainedModel", prior: "TrainedModel | None" = None, count: int = 1000, *,
     classes: Sequence[str] | None = None, temperature: float = SampleRecipe.temperature,
-    top_p: float = SampleRecipe.top_p, guidance: float = SampleRecipe.guidance, seed: int = SampleRecipe.seed,
+    top_p: float = SampleRecipe.top_p, guidance: float = SampleRecipe.guidance,
+    complete: ImageSet | np.ndarray | None = None, keep: str | np.ndarray = PARTS[0], seed: int = SampleRecipe.seed,
     progress: Progress = silent,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """New images, drawn from a prior and decoded.
@@ -129,10 +147,15 @@ def sample(
         prior: of the model's codes, as ``fit_prior`` makes it; None: the one that the model was trained with, which for
             a VAE is its mixture; for a model of codes it draws each code by itself, and the images show nothing.
         count: of images.
-        classes: of which images are made in turn; None: of all that the prior knows.
+        classes: of which images are made in turn; None: of all that the prior knows, and where an image is completed
+            of none.
         temperature: below 1 codes that are likely become likelier, and images more alike; above 1 less.
         top_p: of each place's codes the likeliest are drawn from, as many as together have this probability.
         guidance: how much the class counts: 1 as in the images learned from, more exaggerates it; 0 leaves it out.
+        complete: an image of which a part is kept, and the rest made anew in ``count`` ways: a set of one, or
+            (C, H, W) uint8; None: all is new. Places are drawn row by row, and see of what is kept only what lies
+            before them: best is the top.
+        keep: its part: "top" or "left", a half, or a mask (H, W) bool. A code stays where all its pixels do.
         seed: of all draws.
         progress: told about the images.
 
@@ -156,7 +179,7 @@ def sample(
         ((3, 8, 8), [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     """
     recipe = SampleRecipe(None if classes is None else tuple(classes), temperature, top_p, guidance, seed)
-    sampler = Sampler(recipe, model, prior)
+    sampler = Sampler(recipe, model, prior, None if complete is None else given(complete, keep, model))
     blocks = []
     with progress("sampling", count) as advance:
         for block in sampler.blocks(count):

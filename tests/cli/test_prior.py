@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import latentcli as lc
 
@@ -66,6 +68,27 @@ def test_without_labels_there_are_images_alone(call, vqvae):
         f"each code is drawn by itself; for images that show something: latentcli fit-prior DATA {vqvae}\n"
     )
     assert len(lc.load("samples.npz")) == 20
+
+
+def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vqvae):
+    assert call("fit-prior", "digits", vqvae, "--classes", "1,4", *SMALL).code == 0
+    images = lc.load("digits", classes=["1", "4"]).images
+    Image.fromarray(images[0, 0]).save("digit.png")
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, :4] = 255
+    Image.fromarray(mask).save("mask.png")
+    made = {}
+    for keep in ("left", "mask.png"):
+        done = call(
+            "sample", vqvae, "prior.pth", "-n", 12, "--complete", "digit.png", "--keep", keep, "--grid", "g.png"
+        )
+        assert done.code == 0, done.err
+        made[keep] = Path("samples.npz").read_bytes()
+    assert made["left"] == made["mask.png"]
+    done = call("sample", vqvae, "prior.pth", "--keep", "top")
+    assert (done.code, "--keep is of an image to complete" in done.err) == (2, True), done.err
+    done = call("sample", vqvae, "prior.pth", "--complete", "digits")
+    assert (done.code, "--complete names 360 images" in done.err) == (3, True), done.err
 
 
 def test_errors_tell_what_to_do(call, vqvae, tiny):
