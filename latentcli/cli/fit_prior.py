@@ -24,7 +24,9 @@ def fit_prior(
     output: Annotated[Path, Option("-o", "--output", help="The prior to write.")] = Path("prior.pth"),
     epochs: options.Epochs = None,
     batch_size: options.BatchSize = None,
-    lr: Annotated[float | None, Option(help="The highest learning rate. [default: 0.002]")] = None,
+    lr: Annotated[
+        float | None, Option(help="The highest learning rate. By default as `latentcli settings fit-prior` says.")
+    ] = None,
     settings: options.Settings = None,
     resume: options.Resume = False,
     reading: options.TrainReading = options.READ_FOR_TRAINING,
