@@ -12,7 +12,7 @@ from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Listener
 from latentcli.models import PRIORS
-from latentcli.models.code_prior import check_codes, log_frequencies
+from latentcli.models.code_prior import check_codes, log_frequencies, scaled_vectors
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics.blocks import slices
 from latentcli.training.config import TrainingConfig
@@ -68,7 +68,9 @@ def fit_prior(
     names = _class_names(latents, classifier, model)
     targets = _targets(latents, classifier, names) if names else None
     quantiser: Any = model.latent_network.quantiser
-    facts = {"grid": codes.shape[1:], "codes": quantiser.size, "classes": len(names)}
+    facts: dict[str, Any] = {
+        "grid": codes.shape[1:], "codes": quantiser.size, "dimensions": quantiser.dimensions, "classes": len(names),
+    }  # fmt: skip
     family, config = "transformer", PRIORS["transformer"].Config
     network, training = configure(config, TrainingConfig, model.image_shape, None, settings, facts)
     rows, held_out = split(len(codes), training)
@@ -78,7 +80,7 @@ def fit_prior(
     run = identity(family, network, training, "latents", arrays, **facts)
     return trained(
         family, network, training, Examples(codes, rows, held_out, targets), run, names,
-        {"log_frequencies": torch.from_numpy(frequencies)},
+        {"log_frequencies": torch.from_numpy(frequencies), "vectors": scaled_vectors(model)},
         device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
     )  # fmt: skip
 

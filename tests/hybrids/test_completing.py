@@ -21,7 +21,7 @@ def vqvae() -> TrainedModel:
 
 @pytest.fixture(scope="module")
 def prior() -> TrainedModel:
-    config = PRIORS["transformer"].Config(SHAPE, (10, 8), codes=16, classes=2, width=8, layers=1, heads=2)
+    config = PRIORS["transformer"].Config(SHAPE, (10, 8), codes=16, dimensions=4, classes=2, width=8, layers=1, heads=2)
     network, of = create("transformer", config, 1).eval(), {"data": {"checkpoint": "f" * 64}}
     return TrainedModel("transformer", network, ("cat", "dog"), of)
 

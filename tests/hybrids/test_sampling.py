@@ -25,7 +25,14 @@ def model(family: str) -> TrainedModel:
 def prior(of: TrainedModel, *names: str) -> TrainedModel:
     """One that was never trained: each code is as likely as any other."""
     config = PRIORS["transformer"].Config(
-        of.image_shape, of.config.grid, codes=of.network.quantiser.size, classes=len(names), width=8, layers=1, heads=2
+        of.image_shape,
+        of.config.grid,
+        codes=of.network.quantiser.size,
+        dimensions=of.network.quantiser.dimensions,
+        classes=len(names),
+        width=8,
+        layers=1,
+        heads=2,
     )
     network = create("transformer", config, 0).eval()
     return TrainedModel("transformer", network, names, {"data": {"checkpoint": of.fingerprint}}, name="prior.pth")

@@ -20,11 +20,13 @@ MAPS = torch.tensor([*itertools.product(range(2), repeat=4)]).reshape(-1, 2, 2)
 
 def prior(seed: int = 0, **config) -> CodePrior:
     """A prior with weights that are drawn, those of the last layer, too."""
-    given = {"grid": (2, 2), "codes": 2, "classes": 3, "width": 16, "layers": 2, "heads": 2} | config
+    given = {"grid": (2, 2), "codes": 2, "dimensions": 3, "classes": 3, "width": 16, "layers": 2, "heads": 2} | config
     network = create("transformer", CodePriorConfig(SHAPE, **given), seed).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         network.to_logits.weight.normal_(0.0, 0.5, generator=generator)
+        network.to_vectors.weight.normal_(0.0, 0.2, generator=generator)
+        network.vectors.normal_(generator=generator)
         network.log_frequencies.normal_(0.0, 0.3, generator=generator)
     return network
 
@@ -130,7 +132,7 @@ def test_it_begins_with_the_frequencies_of_each_place():
     assert (frequencies[:, 3] > -math.inf).all()  # a code that never occurs
     (shared,) = log_frequencies(codes, (1, 4))
     assert np.allclose(np.exp(shared[:3]), np.bincount(codes.ravel()) / 2000, atol=0.01)
-    network = create("transformer", CodePriorConfig(SHAPE, (2, 2), codes=4, classes=0), 0).eval()
+    network = create("transformer", CodePriorConfig(SHAPE, (2, 2), codes=4, dimensions=3, classes=0), 0).eval()
     network.log_frequencies.copy_(torch.from_numpy(frequencies))
     expected = frequencies[np.arange(4), codes.reshape(-1, 4)]
     assert_close(network.log_likelihood(torch.from_numpy(codes)), torch.from_numpy(expected), atol=1e-5, rtol=1e-5)
@@ -172,7 +174,7 @@ def test_given_codes_stay_and_the_others_follow_from_them():
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_each_setting_has_a_meaning_and_a_range(name):
-    config, facts = family_of(name).Config, {"grid": (2, 2), "codes": 4, "classes": 0}
+    config, facts = family_of(name).Config, {"grid": (2, 2), "codes": 4, "dimensions": 3, "classes": 0}
     for each in described(config, leave_out=config.OF_DATA):
         assert each.meaning, each.name
         assert each.range, each.name
@@ -183,3 +185,17 @@ def test_each_setting_has_a_meaning_and_a_range(name):
     for grid in ((2,), (0, 2), (2, 1000)):
         with pytest.raises(UsageError, match="grid of codes"):
             config.for_data(SHAPE, None, facts | {"grid": grid})
+
+
+def test_codes_of_the_same_vector_are_alike_until_they_are_learned_apart():
+    network = prior(codes=6)
+    network.vectors[4] = network.vectors[1]
+    before = torch.tensor([[1], [4], [2]])
+    found = network.logits(before, network.condition(3, None))[:, 1]
+    assert not torch.allclose(found[0], found[1])
+    network.embeddings.codes.zero_()
+    network.to_logits.weight.zero_()
+    found = network.logits(before, network.condition(3, None))[:, 1] - network.log_frequencies[1]
+    assert_close(found[0], found[1])
+    assert_close(found[:, 1], found[:, 4])
+    assert not torch.allclose(found[0], found[2])
