@@ -157,3 +157,16 @@ def test_bits_are_those_of_test_codes_and_of_their_frequencies():
     assert found["bits_per_code_given_class"] == pytest.approx(-float(nats.mean()) / math.log(2), abs=1e-4)
     with pytest.raises(ModelFileError, match="expected a prior of codes"):
         lc.evaluate(images, vqvae, prior=vqvae)
+
+
+@pytest.mark.parametrize("family", ["vqvae", "fsq"])
+def test_it_keeps_the_vectors_of_the_codes(family):
+    of, images = model(family), lc.load("digits", classes=["1", "4"])
+    prior = lc.fit_prior(of.encode(images), of, epochs=1, **SMALL)
+    quantiser, vectors = of.network.quantiser, prior.network.vectors
+    codes = torch.arange(quantiser.size)
+    of_model = quantiser.vectors_of(codes).detach()
+    expected = torch.cdist(of_model, of_model)
+    found = torch.cdist(vectors, vectors)
+    torch.testing.assert_close(found / found.max(), expected / expected.max(), atol=1e-3, rtol=0)
+    assert float(vectors.square().mean()) == pytest.approx(1.0, abs=1e-4)
