@@ -23,6 +23,7 @@ from .explore.exploring import explore
 from .exports.exporting import export
 from .exports.importing import import_weights
 from .hybrids.hybridize import hybridize
+from .hybrids.sampling import sample
 from .inference.checking import Findings, check
 from .inference.classification import Predictions, classify, classify_latents
 from .inference.encoding import encode
@@ -34,6 +35,7 @@ from .sharded.calls import classify_shards, encode_shards
 from .sharded.making import PartsDone
 from .streams import classify_latents_to, classify_to, encode_to, reconstruct_to
 from .training.distortion import augmented_copies
+from .training.priors import fit_prior
 from .training.settings import settings
 from .training.train import train, train_cnn
 
@@ -77,6 +79,7 @@ __all__ = [
     "export",
     "fit_graph",
     "fit_mixture",
+    "fit_prior",
     "fit_probe",
     "hybridize",
     "import_weights",
@@ -88,6 +91,7 @@ __all__ = [
     "read_hybrids",
     "read_latents",
     "reconstruct_to",
+    "sample",
     "save_classifier",
     "save_model",
     "settings",

@@ -22,6 +22,7 @@ from latentcli.experiments.tasks import load_tasks
 from latentcli.figures.tsne import evenly_by_class
 from latentcli.models import FAMILIES
 from latentcli.models.cnn import CNN
+from latentcli.models.code_prior import CodePriorConfig
 from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig
 
 ROOT = Path(lc.__file__).parent
@@ -99,11 +100,13 @@ TWINS = {
     "fit-gmm": (*READ, lc.fit_mixture),
     "fit-graph": (*READ, lc.fit_graph),
     "fit-probe": (*READ, lc.fit_probe),
+    "fit-prior": (*READ, lc.load_classifier, lc.fit_prior, CodePriorConfig, TrainingConfig),
     "classify": (*READ, lc.load_classifier, lc.classify, lc.classify_shards),
     "suggest": (*READ, lc.load_classifier, lc.suggest),
     "check": (*READ, lc.load_classifier, lc.check),
     "evaluate": (*READ, lc.load_classifier, lc.evaluate),
     "reconstruct": (*READ, lc.TrainedModel.reconstruct, lc.TrainedModel.decode),
+    "sample": (lc.load_model, lc.sample),
     "hybridize": (*READ, lc.load_classifier, lc.hybridize),
     "distort": (lc.load, lc.augmented_copies),
     "explore": (*READ, lc.load_classifier, lc.explore),

@@ -40,7 +40,7 @@ def read(path: Path) -> TrainedModel:
         UsageError: it is known to be a file of another kind.
     """
     own_files.check_place(path, own_files.MODEL)
-    calls = f"{own_files.command('model', path)}, or train-cnn"
+    calls = f"{own_files.command('model', path)}, or train-cnn, fit-prior"
     again = f"copy it again from where it is whole, or train again: {calls}"
     content = CHECKPOINT.read(path, again)
     _check_values(content, path, again)

@@ -21,7 +21,7 @@ NAMES = "File"
 def hybrid_folder_writer(
     path: Path, count: int, classes: Sequence[str]
 ) -> Iterator[Callable[[np.ndarray, np.ndarray], None]]:
-    """Write images as ``000000.png`` …, and ``soft_labels.csv``: ``File``, then a column for each class.
+    """Write images as ``000000.png`` …, and ``soft_labels.csv``: ``File``, then a column for each class, if any.
 
     Args:
         path: of the folder, made whole when the block ends well, and not at all otherwise.
@@ -52,8 +52,9 @@ def hybrid_folder_writer(
                 table.append(as_csv([[name, *(f"{fraction:.9g}" for fraction in fractions)]]))
 
         yield write
-        with output_errors(path):
-            (folder / SOFT_LABELS).write_text("".join(table), encoding="utf-8", newline="")
+        if classes:
+            with output_errors(path):
+                (folder / SOFT_LABELS).write_text("".join(table), encoding="utf-8", newline="")
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def hybrids_writer(
     """Write ``hybrids.npz`` batch by batch: images of latent points, with their soft labels.
 
     ``images`` (N, H, W) or (N, H, W, 3) uint8, ``soft_labels`` (N, classes) float64, ``classes``, and ``latents``
-    (N, D) float32.
+    (N, D) float32; without classes the first and the last alone.
 
     Args:
         path: of the file, replaced whole when the block ends well.
@@ -82,7 +82,9 @@ def hybrids_writer(
         "soft_labels": (np.dtype(np.float64), (count, len(names))),
         "latents": (np.dtype(np.float32), (count, dimensions)),
     }
-    with arrays_writer(path, shapes, {"classes": names}) as write:
+    if not len(names):
+        del shapes["soft_labels"]
+    with arrays_writer(path, shapes, {"classes": names} if len(names) else None) as write:
         yield lambda images, soft_labels, latents: write(
             images=laid_out(images, layout), soft_labels=soft_labels, latents=latents
         )

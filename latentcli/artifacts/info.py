@@ -23,8 +23,8 @@ from latentcli.formats.regular_files import kind, open_regular, reason
 from latentcli.numerics.history import kept
 
 KINDS = (
-    "checkpoint of a latent model", "classifier of pixels", "state of a training", "mixture", "graph", "probe",
-    "latents", "hybrids", "predictions",
+    "checkpoint of a latent model", "classifier of pixels", "prior of codes", "state of a training", "mixture", "graph",
+    "probe", "latents", "hybrids", "predictions",
 )  # fmt: skip
 """What ``describe`` knows, as the value of ``kind``."""
 
@@ -123,14 +123,14 @@ def _network_reader(path: Path) -> Callable[[Path], Description]:
 
 def _checkpoint(path: Path) -> Description:
     from latentcli.artifacts import checkpoint
-    from latentcli.models import PIXEL_CLASSIFIERS
     from latentcli.models.base import LatentModel
+    from latentcli.models.code_prior import CodePrior
 
     model = checkpoint.read(path)
     network, progress = model.network, _progress(model.training.get("history"))
     told = network.collapse(progress["metrics"]) if isinstance(network, LatentModel) else None
     return {
-        "kind": "classifier of pixels" if model.family in PIXEL_CLASSIFIERS else "checkpoint of a latent model",
+        "kind": "checkpoint of a latent model" if isinstance(network, LatentModel) else network.KIND.partition(" ")[2],
         "family": model.family, "image_shape": model.image_shape,
         **({"dimensions": network.dimensions} if isinstance(network, LatentModel) else {}),
         "classes": model.class_names, "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -138,6 +138,7 @@ def _checkpoint(path: Path) -> Description:
         "training": {name: model.training.get(name) for name in _TOLD},
         **progress,
         **({} if told is None else {"notes": [told]}),
+        **({"fitted_on": model.fitted_on} if isinstance(network, CodePrior) else {}),
         "fingerprint": model.fingerprint,
     }  # fmt: skip
 

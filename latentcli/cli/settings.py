@@ -13,7 +13,7 @@ from latentcli.cli.app import LOOK, app, command
     "latentcli settings", "latentcli settings train --model vqvae", "latentcli settings train-cnn",
 ])  # fmt: skip
 def settings(
-    of: Annotated[str, Argument(metavar="[train|train-cnn|fit-probe]", help="The command.")] = "train",
+    of: Annotated[str, Argument(metavar="[train|train-cnn|fit-probe|fit-prior]", help="The command.")] = "train",
     model: Annotated[
         str | None, Option(help=f"Model family ({options.one_of('models:FAMILIES')}), or kind of probe.")
     ] = None,

@@ -85,7 +85,10 @@ def of_model(model: TrainedModel, classifier: LatentClassifier | None = None) ->
 
     Raises:
         UsageError: the classifier cannot be said as a fixed computation.
+        ModelFileError: it is a prior, whose sampling is none either.
     """
+    if not isinstance(model.network, PixelClassifier):
+        model.check_latents()
     network = copy.deepcopy(model.network).cpu().eval().requires_grad_(False)
     model = replace(model, network=network)
     prepared = copy.deepcopy(network)

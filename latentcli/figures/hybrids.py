@@ -39,12 +39,16 @@ def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str]) ->
 
 
 @style.drawn
-def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> Figure:
+def draw(
+    images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], columns: int | None = None
+) -> Figure:  # fmt: skip
     """A grid of images, each over its caption.
 
     Args:
         images: (N, C, H, W) float in [0, 1] or uint8; the first 100 are drawn.
-        soft_labels: (N, K) likelihoods of the K classes.
+        soft_labels: (N, K) likelihoods of the K classes; where K is 0 there are no captions.
+        classes: their names.
+        columns: images beside one another at most; None: ``COLUMNS``.
 
     Raises:
         DataError: there are no images, or the soft labels are not (N, K).
@@ -54,14 +58,14 @@ def draw(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) ->
         raise DataError(f"cannot caption {len(images)} images with soft labels of shape {soft_labels.shape}")
     images = images[:MOST_IMAGES]
     height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM)
-    captions = [_lines(caption(row, classes)) for row in soft_labels[: len(images)]]
-    longest = max(style.width(line) for lines in captions for line in lines)
+    captions = [_lines(caption(row, classes)) for row in soft_labels[: len(images)]] if len(classes) else []
+    longest = max((style.width(line) for lines in captions for line in lines), default=0)
     cell = int(max(width, _LETTER * longest)) + _GAP
-    row = height + 6 + _LINE * max(map(len, captions)) + _GAP
-    columns = min(len(images), COLUMNS)
+    row = height + 6 + _LINE * max(map(len, captions), default=0) + _GAP
+    columns = min(len(images), columns or COLUMNS)
     rows = -(-len(images) // columns)
     sheet = style.Sheet(2 * _EDGE + columns * cell, 2 * _EDGE + rows * row - _GAP)
-    for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
+    for index, (image, lines) in enumerate(zip(images, captions or [[]] * len(images), strict=True)):
         x, y = _EDGE + (index % columns + 0.5) * cell, _EDGE + index // columns * row
         sheet.image(x - width / 2, y, width, height, image)
         for number, line in enumerate(lines):

@@ -19,7 +19,9 @@ from latentcli.inference.classification import (
     in_blocks_of,
     whole,
 )
+from latentcli.inference.code_likelihood import CodeLikelihood
 from latentcli.inference.tally import Tally
+from latentcli.models.code_prior import check_prior
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 from latentcli.numerics.blocks import Block
@@ -31,24 +33,30 @@ SIMPLE = {"nearest_neighbours_accuracy": "knn", "logistic_regression_accuracy": 
 
 
 def evaluate(
-    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None = None, *, progress: Progress = silent
-) -> tuple[dict[str, Any], Predictions | None]:
+    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None = None, *,
+    prior: TrainedModel | None = None, progress: Progress = silent,
+) -> tuple[dict[str, Any], Predictions | None]:  # fmt: skip
     """Metrics of a model's reconstructions and latents, and of a classifier of them.
 
     Args:
         images: of the model's shape.
         model: of latents.
         classifier: fitted to them; None leaves its metrics out.
+        prior: of the model's codes; None leaves its metrics out.
         progress: told about the images.
 
     Returns:
         metrics by name: ``mse``, ``psnr``, ``ssim``, the family's own, ``images``, with labelled images and a
         classifier also ``accuracy`` and the like, and ``labelled``, their number, where it is smaller; of a mixture
         or a graph also what nearest neighbours and logistic regression make of the same features with the same labels
-        (at most 1,000 a class), where its file holds these; and the predictions, None without a classifier.
+        (at most 1,000 a class), where its file holds these; of a prior the negative log-likelihood of the images'
+        codes, ``bits_per_code`` and ``bits_per_pixel``, with labelled images ``bits_per_code_given_class``, and that
+        of how often codes occur in training, ``bits_per_code_independent``, and at each place,
+        ``bits_per_code_of_place``; and the predictions, None without a classifier.
 
     Raises:
-        ModelFileError: the model has no latent space, or the classifier was not fitted on it.
+        UsageError: there is a prior, and the model has no codes.
+        ModelFileError: the model has no latent space, or the classifier or the prior was not fitted on it.
 
     Example:
         >>> import latentcli as lc
@@ -58,17 +66,17 @@ def evaluate(
         >>> sorted(metrics)
         ['active_units', 'images', 'kl', 'mse', 'psnr', 'ssim']
     """
-    return _measured(images, model, classifier, lambda blocks: whole(blocks, images), progress)
+    return _measured(images, model, classifier, prior, lambda blocks: whole(blocks, images), progress)
 
 
 def measure(
     images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None = None, *,
-    kept: np.ndarray | None = None, progress: Progress = silent,
+    prior: TrainedModel | None = None, kept: np.ndarray | None = None, progress: Progress = silent,
 ) -> tuple[dict[str, Any], Tally | None]:  # fmt: skip
     """``evaluate`` in memory that does not grow with the number of images, but for their labels, 8 bytes an image.
 
     Args:
-        images, model, classifier, progress: as of ``evaluate``.
+        images, model, classifier, prior, progress: as of ``evaluate``.
         kept: numbers of images, ascending, whose latents are given back; None: of none.
 
     Returns:
@@ -84,20 +92,25 @@ def measure(
         >>> lc.measure(images, vae)[0] == lc.evaluate(images, vae)[0]
         True
     """
-    return _measured(images, model, classifier, lambda blocks: counted(blocks, kept), progress)
+    return _measured(images, model, classifier, prior, lambda blocks: counted(blocks, kept), progress)
 
 
 def _measured(
-    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None,
+    images: ImageSet, model: TrainedModel, classifier: LatentClassifier | None, prior: TrainedModel | None,
     take: Callable[[Iterator[Predictions]], Found], progress: Progress,
 ) -> tuple[dict[str, Any], Found | None]:  # fmt: skip
     """The metrics of ``evaluate``, in blocks; and what ``take`` makes of their predictions, if there are any."""
     measuring, found, simple = model.measuring(), None, None
+    likelihood = None
+    if prior is not None:
+        likelihood = CodeLikelihood(check_prior(prior, model), prior.class_names, images.labels)
 
     def encoded(features: str | None) -> Iterator[Block]:
         for _, arrays in model.encodings(images, features, progress):
             if features in (None, *ARRAYS_OF_FEATURES):
                 measuring.add(arrays)
+                if likelihood is not None:
+                    likelihood.add(arrays["codes"])
             yield arrays
 
     if classifier is not None:
@@ -118,7 +131,8 @@ def _measured(
         scores["labelled"] = found.labelled
     if scores and simple is not None:
         scores |= simple.result()
-    return {**score.result(), **measuring.result(), **scores, "images": len(images)}, found
+    of_prior = {} if likelihood is None else likelihood.result()
+    return {**score.result(), **measuring.result(), **of_prior, **scores, "images": len(images)}, found
 
 
 class SimpleClassifiers:

@@ -21,6 +21,8 @@ FAMILIES = Registry(
 
 PIXEL_CLASSIFIERS = Registry("classifier of pixels", {"cnn": "latentcli.models.cnn:CNN"})
 
+PRIORS = Registry("prior of codes", {"transformer": "latentcli.models.code_prior:CodePrior"})
+
 IN_FEW_DIMENSIONS = Registry(
     "model of few latent dimensions", {"vae": "latentcli.models.low_dimensional:LowDimensionalVAE"}
 )
@@ -28,15 +30,16 @@ IN_FEW_DIMENSIONS = Registry(
 
 
 def family_of(name: str) -> "type[Model]":
-    """The class registered under a name, in either registry; a ``UsageError`` if there is none."""
-    return (PIXEL_CLASSIFIERS if name in PIXEL_CLASSIFIERS else FAMILIES)[name]
+    """The class registered under a name, in any of these registries; a ``UsageError`` if there is none."""
+    return next((registry for registry in (PIXEL_CLASSIFIERS, PRIORS) if name in registry), FAMILIES)[name]
 
 
 def create(family: str, config: "ModelConfig", seed: int, device: "torch.device | str" = "cpu") -> Any:
     """A model with fresh weights, the same for the same seed on every device.
 
     Args:
-        family: a name in ``FAMILIES``, for a ``LatentModel``; or in ``PIXEL_CLASSIFIERS``, for a ``PixelClassifier``.
+        family: a name in ``FAMILIES``, for a ``LatentModel``; in ``PIXEL_CLASSIFIERS``, for a ``PixelClassifier``; or
+            in ``PRIORS``.
         config: an instance of that family's ``Config``.
 
     Raises:

@@ -72,19 +72,23 @@ class ModelConfig:
         return self.TRAINING
 
     @classmethod
-    def for_data(cls, image_shape: Shape, classes: int | None, **settings: Any) -> Self:
+    def for_data(
+        cls, image_shape: Shape, classes: int | None, facts: Mapping[str, Any] | None = None, **settings: Any
+    ) -> Self:
         """The configuration for these images: the defaults, replaced by what the data suggests, then by ``settings``.
 
         Args:
             image_shape: channels, height and width.
             classes: how many classes the images are known to have; None when that is unknown.
+            facts: about the data, for other fields of ``OF_DATA``.
             settings: fields by name.
 
         Raises:
             UsageError: a field is unknown or a value out of range.
         """
         check_known(settings, cls.settable())
-        return cls(image_shape=image_shape, **(cls.suggested(image_shape, classes, settings) | settings))
+        suggested = cls.suggested(image_shape, classes, settings)
+        return cls(image_shape=image_shape, **(suggested | settings | dict(facts or {})))
 
     @classmethod
     def settable(cls) -> set[str]:
@@ -99,6 +103,9 @@ class ModelConfig:
 
 class Model(nn.Module, ABC):
     """A network that the training loop can train."""
+
+    KIND: ClassVar[str]
+    """What messages call such a network."""
 
     Config: ClassVar[type[ModelConfig]]
     config: Any
@@ -167,7 +174,7 @@ class Model(nn.Module, ABC):
 
         Args:
             batch: (N, C, H, W) float images in [0, 1]; for a ``PixelClassifier`` these, and (N, K) float soft labels
-                whose rows sum to 1.
+                whose rows sum to 1; for a prior codes instead of images.
             generator: of all randomness, on the batch's device.
             progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
         """
@@ -201,6 +208,7 @@ class Collecting:
 class LatentModel(Model):
     """Images (N, C, H, W) float in [0, 1] to latents and back, deterministically; only ``loss`` and ``draw`` sample."""
 
+    KIND: ClassVar[str] = "a model of latents"
     MEASURES: ClassVar[tuple[str, ...]]
     """Names of the metrics of ``measures``."""
     FEATURES: ClassVar[tuple[str, ...]]
@@ -288,6 +296,8 @@ class LatentModel(Model):
 
 class PixelClassifier(Model):
     """Images (N, C, H, W) float in [0, 1] to the probabilities of classes, without a latent space."""
+
+    KIND: ClassVar[str] = "a classifier of pixels"
 
     @abstractmethod
     def predict_proba(self, images: Tensor) -> Tensor:

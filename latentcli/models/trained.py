@@ -38,7 +38,7 @@ class TrainedModel:
 
     Attributes:
         family: registered name of the network's family.
-        network: a ``LatentModel``, or a ``PixelClassifier``; on its device.
+        network: a ``LatentModel``, a ``PixelClassifier`` or a ``CodePrior``; on its device.
         class_names: of the data it was trained on; empty if that had none.
         training: how it was trained: seed, settings, versions, history, the data's name and SHA-256.
         fingerprint: SHA-256 of everything in its checkpoint, by which latents and classifiers refer to it.
@@ -80,6 +80,13 @@ class TrainedModel:
         return {"image_shape": self.image_shape, "spans": {k: tuple(v) for k, v in data.get("spans", {}).items()}}
 
     @property
+    def fitted_on(self) -> str:
+        """Of a prior, the fingerprint of the model whose codes it is of; "" for all others."""
+        data = self.training.get("data")
+        found = data.get("checkpoint") if isinstance(data, Mapping) else None
+        return found if isinstance(found, str) else ""
+
+    @property
     def history(self) -> Sequence[Mapping[str, float]]:
         """One row of losses an epoch."""
         return self.training.get("history", ())
@@ -101,7 +108,7 @@ class TrainedModel:
         """The network for inference, with its latent space.
 
         Raises:
-            ModelFileError: this is a classifier of pixels.
+            ModelFileError: this is a classifier of pixels, or a prior.
         """
         self.check_latents()
         return self._fused
@@ -110,10 +117,12 @@ class TrainedModel:
     def latent_network(self) -> LatentModel:
         """The network itself, as it was trained; errors as for ``latent_model``."""
         if not isinstance(self.network, LatentModel):
+            alone = f"to label images with it, give no other file: latentcli classify DATA {self.name}"
+            behind = f"name the one that it was fitted on before it: latentcli sample vae.pth {self.name}"
             raise ModelFileError(
-                f"{self.name} is a classifier of pixels; it has no latent space",
+                f"{self.name} is {self.network.KIND}; it has no latent space",
                 "expected a model of latents, such as vae.pth, which `latentcli train` writes",
-                f"to label images with it, give no other file: latentcli classify DATA {self.name}",
+                alone if isinstance(self.network, PixelClassifier) else behind,
             )
         return self.network
 
@@ -123,8 +132,10 @@ class TrainedModel:
 
         Raises:
             UsageError: this is a model of latents.
-            ModelFileError: the file does not name the classes that the network tells apart.
+            ModelFileError: the file does not name the classes that the network tells apart; or it is a prior.
         """
+        if not isinstance(self.network, PixelClassifier):
+            self.check_latents()
         if not isinstance(self.network, PixelClassifier):
             raise UsageError(
                 f"{self.name} is a model of latents, and there is no classifier to read them",
@@ -176,7 +187,7 @@ class TrainedModel:
         return DeviceImages(pixels, self.device, resident=False)
 
     def check_latents(self) -> None:
-        """Raise a ``ModelFileError`` where this is a classifier of pixels."""
+        """Raise a ``ModelFileError`` where this is a classifier of pixels, or a prior."""
         self.latent_network  # noqa: B018
 
     def check_features(self, name: str | None) -> None:

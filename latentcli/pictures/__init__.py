@@ -22,6 +22,7 @@ from latentcli.pictures.results import (
     of_predictions,
     of_training,
     reconstructions,
+    samples,
     shown,
     tsne,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "place",
     "reconstructions",
     "report",
+    "samples",
     "shown",
     "tsne",
 ]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MANIFOLD_SIDE = 20
 EXAMPLES = 20
+MOST_COLUMNS = 12
+"""Up to so many classes, samples of each stand in a column."""
 FIELD_SIDE = 200
 """Points along each side of a plane at which likelihoods are computed."""
 
@@ -217,6 +219,12 @@ def hybrids(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Se
         images = images.transpose(0, 3, 1, 2)
     mixed = np.sort(np.argsort(soft_labels.max(axis=1), kind="stable")[:40])
     return draw("hybrids", path, images[mixed], soft_labels[mixed], list(classes))
+
+
+def samples(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> Path:
+    """The first samples, (N, C, H, W) uint8, over their classes, soft labels (N, K); K is 0 where there are none."""
+    columns = len(classes) if 1 < len(classes) <= MOST_COLUMNS else None
+    return draw("hybrids", path, images, soft_labels, list(classes), columns)
 
 
 def hybrids_plane(

@@ -4,7 +4,7 @@ from latentcli.classifiers import PROBES
 from latentcli.core.errors import UsageError
 from latentcli.core.registry import Registry
 from latentcli.core.settings import Described, described
-from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS
+from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, PRIORS
 from latentcli.training.config import ClassifierTrainingConfig, TrainingConfig
 
 
@@ -12,7 +12,7 @@ def settings(of: str = "train", model: str | None = None) -> dict[str, list[Desc
     """The settings that a training takes by name, by group.
 
     Args:
-        of: "train", "train-cnn" or "fit-probe".
+        of: "train", "train-cnn", "fit-probe" or "fit-prior".
         model: for "train" a model family, None for "vae"; for "fit-probe" a kind of probe, None for "mlp".
 
     Raises:
@@ -30,7 +30,9 @@ def settings(of: str = "train", model: str | None = None) -> dict[str, list[Desc
             return _of("cnn", PIXEL_CLASSIFIERS, ClassifierTrainingConfig)
         case "fit-probe":
             return {f"probe {model or 'mlp'}": PROBES[model or "mlp"].described_settings()}
-    raise UsageError(f"unknown training {of!r}", "expected one of: train, train-cnn, fit-probe")
+        case "fit-prior":
+            return _of("transformer", PRIORS, TrainingConfig)
+    raise UsageError(f"unknown training {of!r}", "expected one of: train, train-cnn, fit-probe, fit-prior")
 
 
 def _of(model: str, registry: Registry, training: type[TrainingConfig]) -> dict[str, list[Described]]:

@@ -164,8 +164,8 @@ class Snapshot:
 
 
 def as_loss_takes_them(batch: Sequence[Tensor]) -> Any:
-    """Images (N, C, H, W) uint8 as float32 in [0, 1]; and what else is in the batch."""
-    images = as_floats(batch[0])
+    """Images (N, C, H, W) uint8 as float32 in [0, 1], codes as they are; and what else is in the batch."""
+    images = as_floats(batch[0]) if batch[0].dtype == torch.uint8 else batch[0]
     return (images, *batch[1:]) if len(batch) > 1 else images
 
 

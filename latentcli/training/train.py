@@ -17,7 +17,7 @@ from latentcli.core.rows import Rows
 from latentcli.core.settings import check_known
 from latentcli.formats import state_dict
 from latentcli.formats.schemas import fingerprint
-from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
+from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, PRIORS, create
 from latentcli.models.augmentation import AUTO, VIEWS, views_of
 from latentcli.models.base import ModelConfig, PixelClassifier
 from latentcli.models.pretrained.finding import FoundEncoder, find
@@ -345,7 +345,7 @@ def trained(
     """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
     Args:
-        family: a name in ``FAMILIES`` or ``PIXEL_CLASSIFIERS``.
+        family: a name in ``FAMILIES``, ``PIXEL_CLASSIFIERS`` or ``PRIORS``.
         network_config, loop_config: the two configurations; the seed is the latter's.
         examples, run: as ``Run`` takes them, and their ``identity``.
         class_names: kept with the model.
@@ -353,8 +353,10 @@ def trained(
         device, state, resume, finished, log, listener: as for ``train``.
     """
     if finished is not None:
-        again = "leave out `resume` for a new run, which may begin with these weights: "
-        again += "`start`" if family in PIXEL_CLASSIFIERS else "`continue_from`"
+        again = "leave out `resume` for a new run"
+        if family not in PRIORS:
+            begun = "`start`" if family in PIXEL_CLASSIFIERS else "`continue_from`"
+            again += f", which may begin with these weights: {begun}"
         check_same(identity_of(finished), run, f"the run of {finished.name}, which has ended,", again, MAY_DIFFER)
         return finished
     processes.join(device)
@@ -384,7 +386,7 @@ def with_views(model: type[ModelConfig], images: ImageSet, settings: Mapping[str
 
 def configure(
     model: type[ModelConfig], training: type[AnyConfig], image_shape: Shape, classes: int | None,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, Any], facts: Mapping[str, Any] | None = None,
 ) -> tuple[ModelConfig, AnyConfig]:  # fmt: skip
     """The two configurations of a training, from settings that may name any field of either.
 
@@ -393,6 +395,7 @@ def configure(
         image_shape: channels, height and width of the images.
         classes: how many classes the images are known to have; None when that is unknown.
         settings: values by name; None leaves a default.
+        facts: further ones about the data, for fields of the model's that no setting gives.
 
     Raises:
         UsageError: an unknown setting, or a value out of range.
@@ -403,7 +406,8 @@ def configure(
         values, of_training | of_model,
         f"of the model: {', '.join(sorted(of_model))}", f"of the training: {', '.join(sorted(of_training))}",
     )  # fmt: skip
-    of_data = model.for_data(image_shape, classes, **{n: v for n, v in values.items() if n in of_model})
+    chosen = {name: value for name, value in values.items() if name in of_model}
+    of_data = model.for_data(image_shape, classes, facts, **chosen)
     return of_data, training(**{**of_data.training_defaults(), **{n: v for n, v in values.items() if n in of_training}})
 
 

@@ -18,9 +18,9 @@ from latentcli.hybrids import LIKELIHOODS, STRATEGIES
 from latentcli.models import FAMILIES
 
 PANELS = {
-    "Learn from images": {"train", "train-cnn", "fit-gmm", "fit-graph", "fit-probe", "explore"},
+    "Learn from images": {"train", "train-cnn", "fit-gmm", "fit-graph", "fit-probe", "fit-prior", "explore"},
     "Use what was learnt": {"encode", "classify", "suggest", "reconstruct", "export", "import"},
-    "Make data": {"distort", "hybridize"},
+    "Make data": {"distort", "hybridize", "sample"},
     "Measure and compare": {"check", "evaluate", "study"},
     "Look at files and settings": {"info", "settings", "cache", "plot"},
 }

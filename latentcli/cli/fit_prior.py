@@ -1,0 +1,76 @@
+"""``latentcli fit-prior``: codes of images → prior of them → its file."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from latentcli.cli import options
+from latentcli.cli.app import LEARN, app, command
+from latentcli.training.config import TrainingConfig
+
+
+@command(app, panel=LEARN, examples=[
+    "latentcli fit-prior mnist vqvae.pth",
+    "latentcli fit-prior latents.npz vqvae.pth --classifier graph.npz -o prior.pth",
+])  # fmt: skip
+def fit_prior(
+    data: options.DataOrLatents,
+    vae: options.CheckpointFile,
+    classifier: Annotated[
+        Path | None,
+        Option(metavar=options.FITTED, help="Its probabilities stand for the labels that DATA lacks."),
+    ] = None,
+    output: Annotated[Path, Option("-o", "--output", help="The prior to write.")] = Path("prior.pth"),
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
+    lr: Annotated[
+        float | None, Option(help="The highest learning rate. By default as `latentcli settings fit-prior` says.")
+    ] = None,
+    settings: options.Settings = None,
+    resume: options.Resume = False,
+    reading: options.TrainReading = options.READ_FOR_TRAINING,
+    figures: options.Figures = None,
+    seed: options.Seed = TrainingConfig.seed,
+    device: options.Device = "auto",
+    json: options.Json = False,
+    fail_under: options.FailUnder = None,
+) -> None:
+    """Learn which maps of codes images have, of each class and of all: `latentcli sample` makes new images of it."""
+    from latentcli import pictures
+    from latentcli.artifacts.models import load_classifier, load_latent_model
+    from latentcli.cli import console, inputs, training_progress
+    from latentcli.core import device as devices
+    from latentcli.models.code_prior import codes_of
+    from latentcli.training.priors import fit_prior as fit
+
+    gates = console.parse_gates(fail_under)
+    how = options.values(settings, fit, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
+    log, state = training_progress.outputs(output)
+    inputs.check_outputs(output, log, state, given=[data, vae, classifier, reading.labels], folder=figures)
+    devices.start(device)
+    model = load_latent_model(vae, device)
+    codes_of(model)  # before anything is encoded
+    reader = load_classifier(classifier, model) if classifier else None
+    latents = inputs.latents(data, vae, device, reading, output)
+    ended = training_progress.finished(output, state, device) if resume else None
+    with training_progress.TrainingProgress() as listener:
+        trained = fit(
+            latents, model, classifier=reader, device=device, state=state, resume=resume, finished=ended,
+            log=log, listener=listener, **how,
+        )  # fmt: skip
+    written: list[Path] = []
+    if ended is None:
+        training_progress.save(trained, output)
+        written = [output, log]
+    else:
+        console.note(f"nothing to resume: the run of {output} has ended; it stays as it is")
+    if figures is not None:
+        written.append(pictures.history(pictures.folder(figures) / "history.png", trained.history))
+    state.unlink(missing_ok=True)
+    result = {
+        "images": len(latents), "labelled": int(latents.labels.known.sum()), "classes": list(trained.class_names),
+        **training_progress.summary(trained),
+    }  # fmt: skip
+    console.result(result, as_json=json, written=written)
+    console.check_gates(result, gates)

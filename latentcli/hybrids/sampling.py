@@ -1,0 +1,190 @@
+"""New images from a prior: of codes, of a class or of any, place after place; or from the model's own prior."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from latentcli.core.errors import UsageError
+from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import check_classes
+from latentcli.core.progress import Progress, silent
+from latentcli.core.settings import check, setting
+from latentcli.hybrids.completing import PARTS, Given, given
+from latentcli.hybrids.making import HybridBlock
+from latentcli.models.code_prior import CodePrior, check_prior
+from latentcli.numerics.linear import FastLinear
+
+if TYPE_CHECKING:
+    from latentcli.models.trained import TrainedModel
+
+MOST_ROWS, MOST_PLACES = 256, 16_384
+"""Images, and places of all of them together, that are drawn at a time: so much of them is kept to look back at. Each
+block has its own random generator, so that more samples begin like fewer."""
+
+
+@dataclass(frozen=True)
+class SampleRecipe:
+    """Which samples are made: the arguments of ``sample`` by the same names, where they are explained."""
+
+    classes: tuple[str, ...] | None = None
+    temperature: float = setting(1.0, between=(1e-3, 1e3))
+    top_p: float = setting(1.0, between=(1e-6, 1.0))
+    guidance: float = setting(1.0, between=(0.0, 100.0))
+    seed: int = setting(0, between=(0, 2**63 - 1))
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+class Sampler:
+    """Makes samples by a recipe; ``names`` are the columns of their soft labels, none where they have no classes.
+
+    Args:
+        recipe: which samples.
+        model: decodes them.
+        prior: of the model's codes; None: the prior that the model was trained with.
+        given: codes that all samples have; None: there are none.
+
+    Raises:
+        UsageError: the model has no codes; or the recipe asks for what its prior does not have.
+        ModelFileError: the prior is of another model's codes.
+        DataError: a class is unknown.
+    """
+
+    def __init__(
+        self, recipe: SampleRecipe, model: "TrainedModel", prior: "TrainedModel | None" = None,
+        given: Given | None = None,
+    ) -> None:  # fmt: skip
+        self.recipe, self.model, self._given = recipe, model, given
+        self._network = None if prior is None else check_prior(prior, model)
+        model.check_latents()
+        if prior is None:
+            _check_plain(recipe, model.name, given)
+        of_any = recipe.guidance == 0 or (given is not None and recipe.classes is None)
+        self.names = () if prior is None or of_any else prior.class_names
+        if of_any and recipe.guidance not in (0.0, SampleRecipe.guidance):
+            raise UsageError(
+                "`guidance` is of a class, and an image is completed without one", None,
+                "say which it is of: `classes`; or leave `guidance` out",
+            )  # fmt: skip
+        if recipe.classes is not None and not self.names:
+            why = "`guidance` 0 leaves the class out" if prior and prior.class_names else "it was fitted without labels"
+            raise UsageError("`classes` names classes that this prior is not asked for", why, "leave `classes` out")
+        if recipe.classes is not None:
+            check_classes(recipe.classes, self.names, "the prior")
+        chosen = self.names if recipe.classes is None else recipe.classes
+        self._chosen = np.array([self.names.index(name) for name in chosen], dtype=np.int64)
+
+    @property
+    def dimensions(self) -> int:
+        """D, of the latents."""
+        return self.model.latent_model.dimensions if self._network is None else self._network.config.places
+
+    def blocks(self, count: int) -> Iterator[HybridBlock]:
+        """``count`` samples, a block at a time, of the classes in turn; of codes the latents are these, (n, h·w)."""
+        places = 1 if self._network is None else self._network.config.places
+        size = max(1, min(MOST_ROWS, MOST_PLACES // places))
+        for number, first in enumerate(range(0, count, size)):
+            random, rows = np.random.default_rng([self.recipe.seed, number]), min(size, count - first)
+            soft_labels = np.zeros((rows, len(self.names)))
+            if self.names:
+                turn = np.arange(first, first + rows) % len(self._chosen)
+                soft_labels[np.arange(rows), self._chosen[turn]] = 1.0
+            if self._network is None:
+                latents = self.model.prior(size, random)[:rows]
+                yield HybridBlock(self.model.images(latents), soft_labels, latents)
+            else:
+                noise = random.random((size, places), dtype=np.float32)[:rows]
+                codes = self._codes(self._network, noise, soft_labels)
+                yield HybridBlock(self._images(codes), soft_labels, codes.reshape(rows, -1).astype(np.float32))
+
+    @torch.inference_mode()
+    @FastLinear()
+    def _codes(self, network: CodePrior, noise: np.ndarray, soft_labels: np.ndarray) -> np.ndarray:
+        device, recipe = next(network.parameters()).device, self.recipe
+        classes = torch.from_numpy(soft_labels.astype(np.float32)).to(device) if self.names else None
+        fixed: dict[str, Any] = {}
+        if self._given is not None:
+            codes = torch.from_numpy(self._given.codes).to(device).expand(len(noise), -1, -1)
+            fixed = {"given": codes, "kept": torch.from_numpy(self._given.kept)}
+        codes = network.sample(
+            torch.from_numpy(noise).to(device), classes, temperature=recipe.temperature, top_p=recipe.top_p,
+            guidance=recipe.guidance if self.names else 0.0, **fixed,
+        )  # fmt: skip
+        return codes.cpu().numpy()
+
+    def _images(self, codes: np.ndarray) -> np.ndarray:
+        """(n, C, H, W) uint8: the images of codes (n, h, w)."""
+        decoded = np.concatenate([images for _, images in self.model.decodings({"codes": codes})])
+        return np.round(decoded * 255.0).astype(np.uint8)
+
+
+def _check_plain(recipe: SampleRecipe, name: str, given: Given | None) -> None:
+    """Refuse what only a prior of codes can be asked for."""
+    asked = [field for field in ("classes", "temperature", "top_p", "guidance")
+             if getattr(recipe, field) != getattr(SampleRecipe, field)]  # fmt: skip
+    for field in [*asked, *(["complete"] if given is not None else [])]:
+        raise UsageError(
+            f"`{field}` is of a prior of codes, and there is none", f"{name}'s own prior knows nothing of it",
+            f"leave it out, or fit one, where the model has codes: latentcli fit-prior DATA {name}",
+        )  # fmt: skip
+
+
+def sample(
+    model: "TrainedModel", prior: "TrainedModel | None" = None, count: int = 1000, *,
+    classes: Sequence[str] | None = None, temperature: float = SampleRecipe.temperature,
+    top_p: float = SampleRecipe.top_p, guidance: float = SampleRecipe.guidance,
+    complete: ImageSet | np.ndarray | None = None, keep: str | np.ndarray = PARTS[0], seed: int = SampleRecipe.seed,
+    progress: Progress = silent,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """New images, drawn from a prior and decoded.
+
+    Args:
+        model: decodes them.
+        prior: of the model's codes, as ``fit_prior`` makes it; None: the one that the model was trained with, which for
+            a VAE is its mixture; for a model of codes it draws each code by itself, and the images show nothing.
+        count: of images.
+        classes: of which images are made in turn; None: of all that the prior knows, and where an image is completed
+            of none.
+        temperature: below 1 codes that are likely become likelier, and images more alike; above 1 less.
+        top_p: of each place's codes the likeliest are drawn from, as many as together have this probability.
+        guidance: how much the class counts: 1 as in the images learned from, more exaggerates it; 0 leaves it out.
+        complete: an image of which a part is kept, and the rest made anew in ``count`` ways: a set of one, or
+            (C, H, W) uint8; None: all is new. Places are drawn row by row, and see of what is kept only what lies
+            before them: best is the top.
+        keep: its part: "top" or "left", a half, or a mask (H, W) bool. A code stays where all its pixels do.
+        seed: of all draws.
+        progress: told about the images.
+
+    Returns:
+        ``images`` (N, H, W) or (N, H, W, 3) uint8, and ``latents`` (N, D) float32, which of a prior of codes are the
+        codes, (N, h·w); where the prior knows classes also ``soft_labels`` (N, K), all in one class, and ``classes``
+        (K,): as ``read_hybrids`` gives them.
+
+    Raises:
+        UsageError: a value is out of range, or is of a prior of codes and there is none, or there are no classes.
+        ModelFileError: the prior is of another model's codes.
+        DataError: a class is unknown.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4"])
+        >>> vqvae = lc.train(images, model="vqvae", codes=8, latent_dim=4, width=32, epochs=1)
+        >>> prior = lc.fit_prior(vqvae.encode(images), vqvae, width=16, layers=1, heads=2, epochs=1)
+        >>> samples = lc.sample(vqvae, prior, 3)
+        >>> samples["images"].shape, samples["soft_labels"].tolist()
+        ((3, 8, 8), [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    """
+    recipe = SampleRecipe(None if classes is None else tuple(classes), temperature, top_p, guidance, seed)
+    sampler = Sampler(recipe, model, prior, None if complete is None else given(complete, keep, model))
+    blocks = []
+    with progress("sampling", count) as advance:
+        for block in sampler.blocks(count):
+            blocks.append(block)
+            advance(len(block.images))
+    pixels, soft_labels, latents = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    found = {"images": pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1), "latents": latents}
+    return found | ({"soft_labels": soft_labels, "classes": np.array(sampler.names)} if sampler.names else {})

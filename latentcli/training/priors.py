@@ -1,0 +1,120 @@
+"""From the codes of images to a trained prior of them, in one call."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from latentcli.classifiers.fitting import features_for
+from latentcli.core.errors import DataError, ModelFileError
+from latentcli.core.latents import Latents
+from latentcli.core.progress import Listener
+from latentcli.models import PRIORS
+from latentcli.models.code_prior import check_codes, log_frequencies, scaled_vectors
+from latentcli.models.trained import TrainedModel
+from latentcli.numerics.blocks import slices
+from latentcli.training.config import TrainingConfig
+from latentcli.training.examples import Examples, split
+from latentcli.training.identity import identity
+from latentcli.training.train import configure, trained
+
+if TYPE_CHECKING:
+    from latentcli.classifiers.base import LatentClassifier
+
+_BLOCK = 4_096  # images that a classifier reads at a time
+
+
+def fit_prior(
+    latents: Latents, model: TrainedModel, *, classifier: "LatentClassifier | None" = None,
+    device: str = "auto", state: str | Path | None = None, resume: bool = True, finished: TrainedModel | None = None,
+    log: str | Path | None = None, listener: Listener | None = None, **settings: Any,
+) -> TrainedModel:  # fmt: skip
+    """Train a prior of code maps, of which new images are made: ``sample``.
+
+    Where images have labels it learns p(codes | class), and p(codes) as well.
+
+    Args:
+        latents: of two or more images, which ``model`` encoded, with their labels, if there are any.
+        model: a VQ-VAE, or another model with codes.
+        classifier: fitted to the model's latents; its probabilities stand for the labels that are missing. None: images
+            without a label teach the prior nothing about classes.
+        device, state, resume, finished, log, listener: as for ``train``.
+        settings: of the prior (``width``, ``layers`` …) and of its training (``epochs``, ``lr``, ``seed`` …);
+            ``latentcli settings fit-prior`` lists them. None leaves a default.
+
+    Raises:
+        UsageError: the model has no codes; an unknown setting or device, a value out of range, or other settings or
+            data than those of the state, or of the ``finished`` run.
+        ModelFileError: the latents are of another model, or the classifier was fitted on another.
+        DataError: there is only one image, or the codes are not the model's.
+        FitError: the loss is not finite.
+        KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
+
+    Source: van den Oord, Vinyals & Kavukcuoglu 2017, section 3.3; Ho & Salimans 2022, algorithm 1.
+
+    Example:
+        >>> import latentcli as lc
+        >>> images = lc.load("digits", classes=["1", "4"])
+        >>> vqvae = lc.train(images, model="vqvae", codes=8, latent_dim=4, width=32, epochs=1)
+        >>> prior = lc.fit_prior(vqvae.encode(images), vqvae, width=16, layers=1, heads=2, epochs=1)
+        >>> prior.class_names, prior.fitted_on == vqvae.fingerprint
+        (('1', '4'), True)
+    """
+    codes = check_codes(latents, model)
+    if len(codes) < 2:
+        raise DataError("one map of codes is too few to train on", "expected two or more", "give more images")
+    names = _class_names(latents, classifier, model)
+    targets = _targets(latents, classifier, names) if names else None
+    quantiser: Any = model.latent_network.quantiser
+    facts: dict[str, Any] = {
+        "grid": codes.shape[1:], "codes": quantiser.size, "dimensions": quantiser.dimensions, "classes": len(names),
+    }  # fmt: skip
+    family, config = "transformer", PRIORS["transformer"].Config
+    network, training = configure(config, TrainingConfig, model.image_shape, None, settings, facts)
+    rows, held_out = split(len(codes), training)
+    frequencies = log_frequencies(codes[rows], network.kept_frequencies)  # type: ignore[attr-defined]
+    arrays = {"images": codes} if targets is None else {"images": codes, "targets": targets}
+    facts = {"labelled": int(latents.labels.known.sum()), "checkpoint": model.fingerprint}
+    run = identity(family, network, training, "latents", arrays, **facts)
+    return trained(
+        family, network, training, Examples(codes, rows, held_out, targets), run, names,
+        {"log_frequencies": torch.from_numpy(frequencies), "vectors": scaled_vectors(model)},
+        device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
+    )  # fmt: skip
+
+
+def _class_names(latents: Latents, classifier: "LatentClassifier | None", model: TrainedModel) -> tuple[str, ...]:
+    """Names of the classes that label images, in their order, then of those that only the classifier has.
+
+    Raises:
+        ModelFileError: the classifier was fitted on another model.
+    """
+    names = latents.labels.occurring
+    if classifier is None:
+        return tuple(names)
+    if classifier.fitted_on_ not in ("", model.fingerprint):
+        raise ModelFileError(
+            "the classifier was fitted on another checkpoint",
+            f"expected latents of {model.name} {model.fingerprint[:6]}…, found {classifier.fitted_on_[:6]}…",
+            "fit it again on this checkpoint",
+        )
+    return (*names, *(name for name in map(str, classifier.classes_) if name not in names))
+
+
+def _targets(latents: Latents, classifier: "LatentClassifier | None", names: tuple[str, ...]) -> np.ndarray:
+    """(N, K) float32: the labels as probabilities, of unlabelled images what the classifier says, or 0."""
+    targets = np.zeros((len(latents), len(names)), np.float32)
+    codes = latents.labels.among(names).codes
+    unknown = np.flatnonzero(codes < 0)
+    if classifier is not None:
+        columns = [names.index(str(name)) for name in classifier.classes_]
+        for part in slices(len(unknown), _BLOCK):
+            rows = unknown[part]
+            arrays = {name: array[rows] for name, array in latents.arrays.items()}
+            some = replace(latents, arrays=arrays, labels=latents.labels.take(rows), files=None)
+            targets[rows[:, None], columns] = classifier.predict_proba(features_for(classifier, some))
+    known = np.flatnonzero(codes >= 0)
+    targets[known, codes[known]] = 1.0
+    return targets

@@ -1,0 +1,106 @@
+"""From codes to new images in the shell: ``fit-prior``, ``sample``, ``evaluate --prior``, and ``train-cnn`` on them."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import latentcli as lc
+
+SMALL = ["--epochs", 2, "--set", "width=16", "--set", "layers=1", "--set", "heads=2", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def vqvae(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("prior") / "vqvae.pth"
+    model = lc.train(
+        lc.load("digits", classes=["1", "4"]), model="vqvae", backbone="conv", width=32, codes=16, views="none",
+        latent_dim=4, epochs=2, device="cpu",
+    )  # fmt: skip
+    model.save(path)
+    return path
+
+
+def test_the_chain_from_codes_to_a_classifier_of_samples(call, vqvae):
+    digits = ["digits", "--classes", "1,4", "--device", "cpu"]
+    done = call("fit-prior", "digits", vqvae, "--classes", "1,4", *SMALL, "--figures", "pictures", "--json")
+    assert done.code == 0, done.err
+    assert done.json["classes"] == ["1", "4"]
+    assert done.json["written"] == ["prior.pth", "prior.metrics.jsonl", "pictures/history.png"]
+    assert not Path("prior.pth.partial").exists()
+    done = call("sample", vqvae, "prior.pth", "-n", 40, "--folder", "new", "-o", "samples.npz", "--grid", "grid.png",
+                "--top-p", 0.9, "--json", "--device", "cpu")  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.json["classes"] == ["1", "4"]
+    assert done.json["written"] == ["samples.npz", "new", "grid.png"]
+    assert len([*Path("new").glob("*.png")]) == 40
+    small = ["--epochs", 1, "--set", "width=16", "--set", "min_steps=0"]
+    for made in ("samples.npz", "new"):
+        done = call("train-cnn", *digits, "--hybrids", made, *small, "--json")
+        assert (done.code, done.json["hybrids"]) == (0, 40), done.err
+    done = call("evaluate", *digits, vqvae, "--prior", "prior.pth", "--json")
+    assert done.code == 0, done.err
+    assert {"bits_per_code", "bits_per_code_given_class", "bits_per_pixel", "ssim"} <= done.json.keys()
+    assert call("info", "prior.pth", vqvae, "--json").json["files"]["prior.pth"]["kind"] == "prior of codes"
+
+
+def test_python_gives_the_same_bytes(call, vqvae):
+    assert call("fit-prior", "digits", vqvae, "--classes", "1,4", *SMALL).code == 0
+    assert call("sample", vqvae, "prior.pth", "-n", 30, "--guidance", 2, "--seed", 4, "--device", "cpu").code == 0
+    of_shell = [Path(name).read_bytes() for name in ("prior.pth", "samples.npz")]
+    model = lc.load_model(vqvae, "cpu")
+    latents = model.encode(lc.load("digits", classes=["1", "4"]))
+    prior = lc.fit_prior(latents, model, epochs=2, width=16, layers=1, heads=2, device="cpu")
+    prior.save("prior.pth")
+    lc.write_hybrids("samples.npz", lc.sample(model, prior, 30, guidance=2.0, seed=4))
+    assert [Path(name).read_bytes() for name in ("prior.pth", "samples.npz")] == of_shell
+
+
+def test_without_labels_there_are_images_alone(call, vqvae):
+    assert call("encode", "digits", vqvae, "--no-classes", "--device", "cpu").code == 0
+    done = call("fit-prior", "latents.npz", vqvae, *SMALL, "--json")
+    assert (done.code, done.json["classes"]) == (0, []), done.err
+    assert call("sample", vqvae, "prior.pth", "-n", 20, "--grid", "grid.png", "--folder", "new").code == 0
+    assert len([*Path("new").iterdir()]) == 20
+    assert call("sample", vqvae, "-n", 20).err == (
+        f"each code is drawn by itself; for images that show something: latentcli fit-prior DATA {vqvae}\n"
+    )
+    assert len(lc.load("samples.npz")) == 20
+
+
+def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vqvae):
+    assert call("fit-prior", "digits", vqvae, "--classes", "1,4", *SMALL).code == 0
+    images = lc.load("digits", classes=["1", "4"]).images
+    Image.fromarray(images[0, 0]).save("digit.png")
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, :4] = 255
+    Image.fromarray(mask).save("mask.png")
+    made = {}
+    for keep in ("left", "mask.png"):
+        done = call(
+            "sample", vqvae, "prior.pth", "-n", 12, "--complete", "digit.png", "--keep", keep, "--grid", "g.png"
+        )
+        assert done.code == 0, done.err
+        made[keep] = Path("samples.npz").read_bytes()
+    assert made["left"] == made["mask.png"]
+    done = call("sample", vqvae, "prior.pth", "--keep", "top")
+    assert (done.code, "--keep is of an image to complete" in done.err) == (2, True), done.err
+    done = call("sample", vqvae, "prior.pth", "--complete", "digits")
+    assert (done.code, "--complete names 360 images" in done.err) == (3, True), done.err
+
+
+def test_errors_tell_what_to_do(call, vqvae, tiny):
+    assert call("train", "digits", "--no-classes", *tiny).code == 0
+    done = call("fit-prior", "digits", "vae.pth")
+    assert (done.code, "vae, whose latents are no codes" in done.err) == (2, True), done.err
+    done = call("sample", "vae.pth", "--classes", "1")
+    assert (done.code, "--classes is of a prior of codes, and there is none" in done.err) == (2, True), done.err
+    done = call("sample", vqvae, "vae.pth")
+    assert (done.code, "is a model of latents" in done.err) == (4, True), done.err
+    shutil.copy(vqvae, "prior.pth")
+    done = call("sample", "missing.pth", "prior.pth")
+    assert done.code == 4
+    done = call("fit-prior", "digits", vqvae, "--set", "widht=3")
+    assert (done.code, "did you mean width?" in done.err) == (2, True), done.err
