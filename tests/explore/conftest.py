@@ -101,11 +101,18 @@ class Served:
         return json.loads(out)
 
 
+def heeding() -> None:
+    """Heed Ctrl-C: what a shell runs in the background ignores it, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def serving(folder: Path, *arguments: str) -> Iterator[Served]:
     """``latentcli explore``, in a folder; killed at the end."""
     command = [sys.executable, "-m", "latentcli", "explore", *arguments, "--no-browser", "--json"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding
+    )  # fmt: skip
     try:
         yield Served(process)
     finally:

@@ -73,12 +73,14 @@ def test_its_twin_serves_too(photos, digits, vae, tmp_path, monkeypatch):
         (tmp_path / "go").touch()
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
     stopping = threading.Thread(target=stop)
     stopping.start()
     some = [*3 * ["a", "b", "c"], *[""] * (len(digits) - 9)]
     own = lc.ImageSet(digits.images, lc.Labels.of(some))
     found = lc.explore(own, vae, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", tell=told.append)
     stopping.join()
+    signal.signal(signal.SIGINT, before)
     assert told[0].startswith(f"exploring at {seen[0]}")
     assert found.written == []  # there are no labels but those of the images
     assert found.labels.known.sum() == 9
