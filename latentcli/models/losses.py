@@ -57,7 +57,7 @@ def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
 
 
 class _StructuralSimilarity(torch.autograd.Function):
-    """The similarity of each window, and its gradient in closed form: a third of the passes that autograd makes.
+    """The similarity of each window, and its gradient in closed form: in fewer passes than autograd makes.
 
     With p = μx μy, q = μx² + μy², and the unbiased covariance c and sum of variances v of a window it is
     (2p + C1)(2c + C2) / ((q + C1)(v + C2)), of which c and v are functions of the means of x, x² and xy.

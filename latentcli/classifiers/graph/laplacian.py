@@ -15,8 +15,8 @@ MAX_ITERATIONS = 10_000
 _COLUMNS_AT_ONCE = 16
 """Right-hand sides that are solved together on a CPU: enough for one reading of the graph, and few for its cache."""
 
-_VALUES_AT_ONCE = 2**27
-"""Of right-hand sides that are solved together on an accelerator."""
+_VALUES_AT_ONCE = {"cpu": 2**23, "an accelerator": 2**27}
+"""Of right-hand sides that are solved together, at most."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,17 @@ class Graph:
         The residual's norm is ``tolerance`` times b's at most.
         """
         if self.device == "cpu":
-            starts = range(0, right.shape[1], _COLUMNS_AT_ONCE)
+            similarity = self.similarity  # made once, before there are threads
+            columns = min(_COLUMNS_AT_ONCE, max(1, _VALUES_AT_ONCE["cpu"] // len(self)))
             parts = side_by_side(
-                lambda at: self._solve(np, self.similarity, right[:, at : at + _COLUMNS_AT_ONCE], alpha, tolerance),
-                starts, fewest=1,
+                lambda at: self._solve(np, similarity, right[:, at : at + columns], alpha, tolerance),
+                range(0, right.shape[1], columns), fewest=1,
             )  # fmt: skip
             return np.concatenate([*parts], axis=1)
         import torch
 
         matrix = _on_device(self.similarity, self.device)
-        columns = max(1, _VALUES_AT_ONCE // len(self))
+        columns = max(1, _VALUES_AT_ONCE["an accelerator"] // len(self))
         there = (torch.from_numpy(right[:, at : at + columns]) for at in range(0, right.shape[1], columns))
         found = [self._solve(torch, matrix, part.to(self.device), alpha, tolerance).cpu().numpy() for part in there]
         return np.concatenate(found, axis=1)

@@ -37,7 +37,8 @@ def test_columns_do_not_depend_on_how_many_are_solved_together(monkeypatch, devi
     of, right = graph(device=device), np.eye(40)[:, :7]
     together = of.solve(right, 0.9)
     monkeypatch.setattr("latentcli.classifiers.graph.laplacian._COLUMNS_AT_ONCE", 2)
-    monkeypatch.setattr("latentcli.classifiers.graph.laplacian._VALUES_AT_ONCE", 80)
+    at_once = dict.fromkeys(("cpu", "an accelerator"), 80)
+    monkeypatch.setattr("latentcli.classifiers.graph.laplacian._VALUES_AT_ONCE", at_once)
     assert_allclose(of.solve(right, 0.9), together, atol=1e-6)
 
 
