@@ -1,5 +1,6 @@
 """Hybrids as a folder: PNG files, and their soft labels in ``soft_labels.csv``."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ NAMES = "File"
 @contextmanager
 def hybrid_folder_writer(
     path: Path, count: int, classes: Sequence[str]
-) -> Iterator[Callable[[np.ndarray, np.ndarray], None]]:
+) -> Iterator[Callable[[np.ndarray, np.ndarray, np.ndarray | None], None]]:
     """Write images as ``000000.png`` …, and ``soft_labels.csv``: ``File``, then a column for each class, if any.
 
     Args:
@@ -29,7 +30,8 @@ def hybrid_folder_writer(
         classes: names of the columns; one that a spreadsheet would take for a formula begins with ' in the table.
 
     Yields:
-        a function that takes the next images (n, C, H, W) uint8 and soft labels (n, classes).
+        a function that takes the next images (n, C, H, W) uint8, soft labels (n, classes), and latents, which it
+        leaves out.
 
     Raises:
         OutputError: the folder cannot be written, or exists and is not empty.
@@ -40,21 +42,25 @@ def hybrid_folder_writer(
     if NAMES in classes:
         problem = f"a class is called {NAMES}, like the first column of {SOFT_LABELS}"
         raise UsageError(problem, remedy="write hybrids.npz instead of a `folder`")
-    digits, table = max(6, len(str(count - 1))), [as_csv([[NAMES, *classes]])]
+    digits, numbers = max(6, len(str(count - 1))), itertools.count()
     with atomic_folder(path) as folder:
 
-        def write(images: np.ndarray, soft_labels: np.ndarray) -> None:
-            for image, fractions in zip(images, soft_labels, strict=True):
-                name = f"{len(table) - 1:0{digits}}.png"
+        def add(rows: list[list[str]]) -> None:
+            if classes:
+                with output_errors(path), (folder / SOFT_LABELS).open("a", encoding="utf-8", newline="") as table:
+                    table.write(as_csv(rows))
+
+        def write(images: np.ndarray, soft_labels: np.ndarray, latents: np.ndarray | None = None) -> None:
+            names = [f"{next(numbers):0{digits}}.png" for _ in images]
+            for name, image in zip(names, images, strict=True):
                 picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
                 with output_errors(path):
                     picture.save(folder / name)
-                table.append(as_csv([[name, *(f"{fraction:.9g}" for fraction in fractions)]]))
+            rows = zip(names, soft_labels, strict=True)
+            add([[name, *(f"{fraction:.9g}" for fraction in fractions)] for name, fractions in rows])
 
+        add([[NAMES, *classes]])
         yield write
-        if classes:
-            with output_errors(path):
-                (folder / SOFT_LABELS).write_text("".join(table), encoding="utf-8", newline="")
 
 
 @dataclass(frozen=True)

@@ -127,10 +127,15 @@ def read_hybrids(path: str | Path, notes: list[str] | None = None) -> dict[str, 
     def check(holds: bool, found: str) -> None:
         if not holds:
             over = f" -o {shlex.quote(str(path))}" if kind_of(path) == "file of hybrids" else ""
-            remedy = f"make them again: latentcli hybridize MODEL.pth gmm_params.pkl{over}"
+            remedy = f"make them again: latentcli hybridize MODEL.pth gmm_params.pkl{over}, or latentcli sample"
             raise DataError(f"{path} holds no hybrids", found, remedy)
 
     names = ("classes", "images", "latents", "soft_labels")
+    if set(arrays) == {"images", "latents"}:
+        raise DataError(
+            f"the images of {path} have no soft labels", "they were sampled without a class",
+            "sample some of classes: latentcli sample vqvae.pth prior.pth, of a prior that was fitted with labels",
+        )  # fmt: skip
     check(set(arrays) == set(names), f"expected the arrays {', '.join(names)}")
     classes, images, latents, soft_labels = (arrays[name] for name in names)
     check(images.dtype == np.uint8 and images.ndim in (3, 4), "expected images (N, H, W[, C]) of uint8")

@@ -30,7 +30,7 @@ def evaluate(
 ) -> None:
     """Measure on DATA how well a model reconstructs, what its latents are like, and how a classifier reads them."""
     from latentcli import pictures
-    from latentcli.artifacts.models import load_classifier, load_latent_model, load_model
+    from latentcli.artifacts.models import load_classifier, load_latent_model, load_prior
     from latentcli.cli import console, inputs
     from latentcli.inference.evaluation import measure
 
@@ -39,7 +39,7 @@ def evaluate(
     inputs.check_report(report, [data, vae, classifier, prior, reading.labels])
     model = load_latent_model(vae, device)
     reader = load_classifier(classifier, model) if classifier else None
-    of_codes = None if prior is None else load_model(prior, device)
+    of_codes = None if prior is None else load_prior(prior, model, device)
     images = inputs.images(data, reading, None, **model.load_options)
     kept = pictures.shown(images.labels) if (figures or report) and reader else None
     result, tally = measure(images, model, reader, prior=of_codes, kept=kept, progress=console.progress)

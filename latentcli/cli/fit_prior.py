@@ -34,7 +34,6 @@ def fit_prior(
     seed: options.Seed = TrainingConfig.seed,
     device: options.Device = "auto",
     json: options.Json = False,
-    fail_under: options.FailUnder = None,
 ) -> None:
     """Learn which maps of codes images have, of each class and of all: `latentcli sample` makes new images of it."""
     from latentcli import pictures
@@ -44,7 +43,6 @@ def fit_prior(
     from latentcli.models.code_prior import codes_of
     from latentcli.training.priors import fit_prior as fit
 
-    gates = console.parse_gates(fail_under)
     how = options.values(settings, fit, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     log, state = training_progress.outputs(output)
     inputs.check_outputs(output, log, state, given=[data, vae, classifier, reading.labels], folder=figures)
@@ -52,7 +50,8 @@ def fit_prior(
     model = load_latent_model(vae, device)
     codes_of(model)  # before anything is encoded
     reader = load_classifier(classifier, model) if classifier else None
-    latents = inputs.latents(data, vae, device, reading, output)
+    read = None if reader is None else reader.features or model.latent_network.FEATURES[0]
+    latents = inputs.latents(data, vae, device, reading, output, ["codes"] if read is None else ["codes", read])
     ended = training_progress.finished(output, state, device) if resume else None
     with training_progress.TrainingProgress() as listener:
         trained = fit(
@@ -73,4 +72,3 @@ def fit_prior(
         **training_progress.summary(trained),
     }  # fmt: skip
     console.result(result, as_json=json, written=written)
-    console.check_gates(result, gates)

@@ -1,9 +1,8 @@
 """``latentcli hybridize``: latent points → class likelihoods → images with soft labels."""
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from typer import Option
 
@@ -23,7 +22,7 @@ PICTURED = 2_000
 def hybridize(
     vae: options.CheckpointFile,
     classifier: options.MixtureOrGraphFile,
-    count: Annotated[int, Option("-n", "--count", min=1, max=1_000_000, help="How many images.")] = 1000,
+    count: Annotated[int, Option("-n", "--count", min=1, max=10_000_000, help="How many images.")] = 1000,
     strategy: Annotated[
         str,
         Option(metavar="between|mixup|boundary|mixture|posterior|prior", help="Where in the latent space they lie."),
@@ -60,13 +59,15 @@ def hybridize(
     """Decode latent points into images, each with the likelihood of every class as its soft label."""
     import numpy as np
 
-    from latentcli import artifacts, pictures
+    from latentcli import pictures
     from latentcli.artifacts.models import load_density_classifier, load_model
-    from latentcli.cli import console, inputs
+    from latentcli.cli import console, inputs, made_images
     from latentcli.formats.atomic import check_new_folder
     from latentcli.hybrids import HybridMaker, Recipe
     from latentcli.hybrids.hybridize import posteriors_of
+    from latentcli.hybrids.making import HybridBlock
     from latentcli.hybrids.strategies import check_images
+    from latentcli.numerics.blocks import Kept
 
     target = Path("hybrids.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
@@ -88,35 +89,24 @@ def hybridize(
     images = None if around is None else posteriors_of(around)
     maker = HybridMaker(recipe, fitted, model, images, console.progress)
     names = [str(name) for name in fitted.classes_]
-    kept: list[Any] = []
-    confidence = 0.0
-    with ExitStack() as stack:
-        writers: list[Any] = []
-        if target is not None:
-            shape = count, model.image_shape, model.latent_model.dimensions
-            writers.append(stack.enter_context(artifacts.hybrids_writer(target, *shape, names)))
-        if folder is not None:
-            write_files = stack.enter_context(artifacts.hybrid_folder_writer(folder, count, names))
-            writers.append(lambda images, soft_labels, latents: write_files(images, soft_labels))
-        advance = stack.enter_context(console.progress("making hybrids", count))
-        for block in maker.blocks(count):
-            for write in writers:
-                write(block.images, block.soft_labels, block.latents)
-            confidence += float(block.soft_labels.max(axis=1).sum())
-            if sum(len(part.images) for part in kept) < PICTURED:
-                kept.append(block)
-            advance(len(block.images))
+    pictured, confidence = Kept(np.arange(PICTURED if grid or figures else 0)), 0.0
+    for block in made_images.written(
+        maker.blocks(count), count, model.image_shape, model.latent_model.dimensions, names, npz=target, folder=folder,
+        doing="making hybrids",
+    ):  # fmt: skip
+        confidence += float(block.soft_labels.max(axis=1).sum())
+        pictured.add(block._asdict())
     written = [path for path in (target, folder) if path is not None]
     if grid or figures:
-        shown, soft_labels, points = (
-            np.concatenate([getattr(block, name) for block in kept]) for name in ("images", "soft_labels", "latents")
-        )
+        first = HybridBlock(**pictured.arrays)
         paths = [path for path in (grid, pictures.folder(figures) / "hybrids.png" if figures else None) if path]
-        written += [pictures.hybrids(path, shown, soft_labels, names) for path in paths]
+        written += [pictures.hybrids(path, first.images, first.soft_labels, names) for path in paths]
         if figures:
             plane = figures / "hybrids-plane.png"
             written.append(
-                pictures.hybrids_plane(plane, points, soft_labels, fitted, maker.likelihood, maker.log_likelihood)
+                pictures.hybrids_plane(
+                    plane, first.latents, first.soft_labels, fitted, maker.likelihood, maker.log_likelihood
+                )
             )
     result = {"images": count, "classes": names, "mean_confidence": confidence / count}
     console.result(result, as_json=json, written=written)

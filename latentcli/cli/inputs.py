@@ -131,14 +131,14 @@ def images_and_validation(
 
 def latents(
     data: str, vae: Path | None, device: str, reading: "TrainReading", output: Path | None,
-    features: str | None = None, bad_files: str = "bad_files.csv",
+    features: str | Sequence[str] | None = None, bad_files: str = "bad_files.csv",
 ) -> "Latents":  # fmt: skip
     """Latents from a file that ``encode`` wrote, or of images, read as ``images`` does, through a checkpoint.
 
     Args:
         data, vae, device, reading: as on the command line.
         output: what the command writes.
-        features: wanted instead of the latents; None: these.
+        features: wanted instead of the latents, or some that are all that is wanted; None: the latents.
         bad_files: name of the list of files that could not be read.
 
     Raises:
@@ -163,8 +163,8 @@ def latents(
         found = read_latents(Path(data), mmap=True)
         if vae is not None:
             check_latents(data, found, load_model(vae, "cpu"))
-        if features is not None:
-            found.features(features)
+        for name in [features] if isinstance(features, str) else features or ():
+            found.features(name)
         return found
     if data not in SOURCES:
         own_files.check_place(Path(data), own_files.IMAGES)
@@ -202,6 +202,13 @@ def latents_and_classifier(
     model.check_features(features)
     found = images(data, reading, output, **model.load_options)
     return model.encode(found, features, console.progress), reader
+
+
+def is_source(name: str) -> bool:
+    """Whether this is a file or a folder, or the name of images that are known."""
+    from latentcli.data import SOURCES
+
+    return name in SOURCES or Path(name).exists()
 
 
 def encoder_files(encoder: str | None) -> list[str]:

@@ -1,14 +1,18 @@
 """``latentcli sample``: a prior → codes → new images."""
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import MAKE, app, command
 from latentcli.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from latentcli.core.image_set import ImageSet
 
 PICTURED = 100
 """Of the samples, the first so many are kept for the picture."""
@@ -59,12 +63,13 @@ def sample(
     """Make new images: of codes that `latentcli fit-prior` has learned, or of the model's own prior."""
     import numpy as np
 
-    from latentcli import artifacts, pictures
-    from latentcli.artifacts.models import load_latent_model, load_model
-    from latentcli.cli import console, inputs
+    from latentcli import pictures
+    from latentcli.artifacts.models import load_latent_model, load_prior
+    from latentcli.cli import console, inputs, made_images
     from latentcli.formats.atomic import check_new_folder
     from latentcli.hybrids.completing import PARTS, given
     from latentcli.hybrids.sampling import Sampler, SampleRecipe
+    from latentcli.numerics.blocks import Kept
 
     target = Path("samples.npz") if output is None and folder is None else output
     inputs.check_picture(grid)
@@ -76,36 +81,32 @@ def sample(
     if complete is None and keep is not None:
         raise UsageError("`keep` is of an image to complete", "there is none", "name one: --complete IMAGE")
     model = load_latent_model(vae, device)
+    of_codes = None if prior is None else load_prior(prior, model, device)
     part = None
     if complete is not None:
         mask: Any = keep or PARTS[0]
-        if mask not in PARTS:
-            mask = inputs.images(mask, options.READ_TEST, target, image_shape=(1, *model.image_shape[1:]))
-            mask = mask.images[0, 0] > WHITE
+        if mask not in PARTS and inputs.is_source(mask):
+            mask = _mask(inputs.images(mask, options.READ_TEST, target, image_shape=(1, *model.image_shape[1:])))
         part = given(inputs.images(complete, options.READ_TEST, target, **model.load_options), mask, model)
-    sampler = Sampler(recipe, model, None if prior is None else load_model(prior, device), part)
+    sampler = Sampler(recipe, model, of_codes, part)
     if prior is None and "codes" in model.latent_network.FEATURES:
         console.note(f"each code is drawn by itself; for images that show something: latentcli fit-prior DATA {vae}")
-    names, kept, kept_images = list(sampler.names), list[Any](), 0
-    with ExitStack() as stack:
-        writers: list[Any] = []
-        if target is not None:
-            shape = count, model.image_shape, sampler.dimensions
-            writers.append(stack.enter_context(artifacts.hybrids_writer(target, *shape, names)))
-        if folder is not None:
-            write_files = stack.enter_context(artifacts.hybrid_folder_writer(folder, count, names))
-            writers.append(lambda images, soft_labels, latents: write_files(images, soft_labels))
-        advance = stack.enter_context(console.progress("sampling", count))
-        for block in sampler.blocks(count):
-            for write in writers:
-                write(block.images, block.soft_labels, block.latents)
-            if kept_images < PICTURED:
-                kept.append(block)
-                kept_images += len(block.images)
-            advance(len(block.images))
+    names = list(sampler.names)
+    pictured = Kept(np.arange(PICTURED if grid else 0))
+    for block in made_images.written(
+        sampler.blocks(count), count, model.image_shape, sampler.dimensions, names, npz=target, folder=folder,
+        doing="sampling",
+    ):  # fmt: skip
+        pictured.add(block._asdict())
     written = [path for path in (target, folder) if path is not None]
     if grid:
-        shown, soft_labels = (np.concatenate([getattr(block, name) for block in kept])
-                              for name in ("images", "soft_labels"))  # fmt: skip
-        written.append(pictures.samples(grid, shown, soft_labels, names))
+        shown = pictured.arrays
+        written.append(pictures.samples(grid, shown["images"], shown["soft_labels"], names, len(sampler.chosen)))
     console.result({"images": count, "classes": names}, as_json=json, written=written)
+
+
+def _mask(found: "ImageSet") -> "np.ndarray":
+    """(H, W) bool: what is white in the one image."""
+    if len(found) != 1:
+        raise UsageError(f"`keep` names {len(found)} images", "the mask is one", "name one")
+    return found.images[0, 0] > WHITE

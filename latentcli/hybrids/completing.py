@@ -42,6 +42,8 @@ def given(image: ImageSet | np.ndarray, keep: str | np.ndarray, model: "TrainedM
     pixels = image.images if isinstance(image, ImageSet) else np.asarray(image)[None]
     if len(pixels) != 1:
         raise DataError(f"`complete` names {len(pixels)} images", "one is completed, in many ways", "name one")
+    if pixels.dtype != np.uint8:
+        raise DataError(f"the pixels of the image to complete are {pixels.dtype}", "expected uint8, from 0 to 255")
     if pixels.shape[1:] != tuple(model.image_shape):
         raise DataError(
             f"the image to complete does not fit {model.name}",

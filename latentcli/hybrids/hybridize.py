@@ -7,7 +7,8 @@ import numpy as np
 
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
-from latentcli.hybrids.making import HybridMaker, Recipe
+from latentcli.core.settings import check_number
+from latentcli.hybrids.making import MOST, HybridMaker, Recipe, in_arrays
 from latentcli.hybrids.posteriors import Posteriors
 
 if TYPE_CHECKING:
@@ -61,18 +62,9 @@ def hybridize(
     """
     names, images = None if classes is None else tuple(classes), None if near is None else posteriors_of(near)
     recipe = Recipe(strategy, likelihood, names, ratio, temperature, min_confidence, reject, seed)
-    blocks = []
-    with progress("making hybrids", count) as advance:
-        for block in HybridMaker(recipe, classifier, model, images, progress).blocks(count):
-            blocks.append(block)
-            advance(len(block.images))
-    pixels = np.concatenate([block.images for block in blocks])
-    return {
-        "images": pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1),
-        "soft_labels": np.concatenate([block.soft_labels for block in blocks]),
-        "classes": np.array([str(name) for name in classifier.classes_]),
-        "latents": np.concatenate([block.latents for block in blocks]).astype(np.float32),
-    }
+    check_number("`count`", count, 1, MOST)
+    maker = HybridMaker(recipe, classifier, model, images, progress)
+    return in_arrays(maker.blocks(count), count, list(map(str, classifier.classes_)), "making hybrids", progress)
 
 
 def posteriors_of(latents: Latents) -> Posteriors:

@@ -1,6 +1,6 @@
 """From latent points to hybrids: drawn, made valid, labelled, filtered and decoded, a block at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,12 +13,16 @@ from latentcli.hybrids import strategies
 from latentcli.hybrids.likelihoods import LIKELIHOODS, LogLikelihood, soft_labels
 from latentcli.hybrids.posteriors import OTHER, Posteriors
 from latentcli.hybrids.strategies import ON_PATHS, STRATEGIES, WITH_RATIO, Decoder, Draw, NoPointAccepted, Sources
+from latentcli.numerics.blocks import Block, filled
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import DensityClassifier
 
 BLOCK = 256
 """Points drawn at a time. Each block has its own random generator, so that more hybrids begin like fewer."""
+
+MOST = 10_000_000
+"""Images of one call."""
 
 MAX_EMPTY_BLOCKS = 100
 """Blocks in a row without a single point that passes the filters, after which no more are drawn."""
@@ -54,6 +58,32 @@ class HybridBlock(NamedTuple):
     images: np.ndarray
     soft_labels: np.ndarray
     latents: np.ndarray
+
+
+def in_arrays(
+    blocks: Iterable[HybridBlock], count: int, names: Sequence[str], doing: str, progress: Progress
+) -> dict[str, np.ndarray]:
+    """``count`` images, made block by block, in the arrays of ``read_hybrids``; without names there are no soft labels.
+
+    Args:
+        blocks: of the images.
+        names: of the classes.
+        doing, progress: what is told about the images, and to whom.
+    """
+    with progress(doing, count) as advance:
+
+        def told() -> Iterator[Block]:
+            for block in blocks:
+                yield block._asdict()
+                advance(len(block.images))
+
+        found = filled(told(), count)
+    pixels = found["images"]
+    found["images"] = pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
+    found["latents"] = found["latents"].astype(np.float32, copy=False)
+    if names:
+        return found | {"classes": np.array(names)}
+    return {name: found[name] for name in ("images", "latents")}
 
 
 class HybridMaker:

@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from latentcli.core import device as devices
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import check_classes
 from latentcli.core.progress import Progress, silent
-from latentcli.core.settings import check, setting
+from latentcli.core.settings import check, check_number, setting
 from latentcli.hybrids.completing import PARTS, Given, given
-from latentcli.hybrids.making import HybridBlock
+from latentcli.hybrids.making import MOST, HybridBlock, in_arrays
 from latentcli.models.code_prior import CodePrior, check_prior
 from latentcli.numerics.linear import FastLinear
 
 if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
 
-MOST_ROWS, MOST_PLACES = 256, 16_384
-"""Images, and places of all of them together, that are drawn at a time: so much of them is kept to look back at. Each
-block has its own random generator, so that more samples begin like fewer."""
+MOST_ROWS, MOST_NUMBERS = 256, 2**24
+"""Images that are drawn at a time, and numbers that are kept of all of them together, as of what places look back at.
+Each block has its own random generator, so that more samples begin like fewer."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class SampleRecipe:
 
 
 class Sampler:
-    """Makes samples by a recipe; ``names`` are the columns of their soft labels, none where they have no classes.
+    """Makes samples by a recipe.
+
+    ``names`` are the columns of their soft labels, none where they have no classes; ``chosen`` are the numbers of those
+    classes that samples are made of, in turn.
 
     Args:
         recipe: which samples.
@@ -65,10 +69,12 @@ class Sampler:
             _check_plain(recipe, model.name, given)
         of_any = recipe.guidance == 0 or (given is not None and recipe.classes is None)
         self.names = () if prior is None or of_any else prior.class_names
-        if of_any and recipe.guidance not in (0.0, SampleRecipe.guidance):
+        if not self.names and recipe.guidance not in (0.0, SampleRecipe.guidance):
+            known = prior is not None and prior.class_names
             raise UsageError(
-                "`guidance` is of a class, and an image is completed without one", None,
-                "say which it is of: `classes`; or leave `guidance` out",
+                f"`guidance` is of a class, and {'an image is completed without one' if known else 'there are none'}",
+                None if known else "the prior was fitted without labels",
+                "say which it is of: `classes`; or leave `guidance` out" if known else "leave `guidance` out",
             )  # fmt: skip
         if recipe.classes is not None and not self.names:
             why = "`guidance` 0 leaves the class out" if prior and prior.class_names else "it was fitted without labels"
@@ -76,7 +82,7 @@ class Sampler:
         if recipe.classes is not None:
             check_classes(recipe.classes, self.names, "the prior")
         chosen = self.names if recipe.classes is None else recipe.classes
-        self._chosen = np.array([self.names.index(name) for name in chosen], dtype=np.int64)
+        self.chosen = np.array([self.names.index(name) for name in chosen], dtype=np.int64)
 
     @property
     def dimensions(self) -> int:
@@ -85,21 +91,27 @@ class Sampler:
 
     def blocks(self, count: int) -> Iterator[HybridBlock]:
         """``count`` samples, a block at a time, of the classes in turn; of codes the latents are these, (n, h·w)."""
-        places = 1 if self._network is None else self._network.config.places
-        size = max(1, min(MOST_ROWS, MOST_PLACES // places))
+        size = max(1, min(MOST_ROWS, self._rows_of(self._network)))
         for number, first in enumerate(range(0, count, size)):
             random, rows = np.random.default_rng([self.recipe.seed, number]), min(size, count - first)
             soft_labels = np.zeros((rows, len(self.names)))
             if self.names:
-                turn = np.arange(first, first + rows) % len(self._chosen)
-                soft_labels[np.arange(rows), self._chosen[turn]] = 1.0
+                turn = np.arange(first, first + rows) % len(self.chosen)
+                soft_labels[np.arange(rows), self.chosen[turn]] = 1.0
             if self._network is None:
                 latents = self.model.prior(size, random)[:rows]
                 yield HybridBlock(self.model.images(latents), soft_labels, latents)
             else:
-                noise = random.random((size, places), dtype=np.float32)[:rows]
+                noise = random.random((size, self.dimensions), dtype=np.float32)[:rows]
                 codes = self._codes(self._network, noise, soft_labels)
                 yield HybridBlock(self._images(codes), soft_labels, codes.reshape(rows, -1).astype(np.float32))
+
+    def _rows_of(self, network: CodePrior | None) -> int:
+        """How many images make ``MOST_NUMBERS`` numbers at a time."""
+        if network is None:
+            return MOST_NUMBERS // self.dimensions
+        config = network.config
+        return MOST_NUMBERS // max(2 * config.layers * config.places * config.width, 4 * config.codes)
 
     @torch.inference_mode()
     @FastLinear()
@@ -110,10 +122,11 @@ class Sampler:
         if self._given is not None:
             codes = torch.from_numpy(self._given.codes).to(device).expand(len(noise), -1, -1)
             fixed = {"given": codes, "kept": torch.from_numpy(self._given.kept)}
-        codes = network.sample(
-            torch.from_numpy(noise).to(device), classes, temperature=recipe.temperature, top_p=recipe.top_p,
-            guidance=recipe.guidance if self.names else 0.0, **fixed,
-        )  # fmt: skip
+        with devices.memory_for(len(noise)):
+            codes = network.sample(
+                torch.from_numpy(noise).to(device), classes, temperature=recipe.temperature, top_p=recipe.top_p,
+                guidance=recipe.guidance if self.names else 0.0, **fixed,
+            )  # fmt: skip
         return codes.cpu().numpy()
 
     def _images(self, codes: np.ndarray) -> np.ndarray:
@@ -179,12 +192,6 @@ def sample(
         ((3, 8, 8), [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     """
     recipe = SampleRecipe(None if classes is None else tuple(classes), temperature, top_p, guidance, seed)
+    check_number("`count`", count, 1, MOST)
     sampler = Sampler(recipe, model, prior, None if complete is None else given(complete, keep, model))
-    blocks = []
-    with progress("sampling", count) as advance:
-        for block in sampler.blocks(count):
-            blocks.append(block)
-            advance(len(block.images))
-    pixels, soft_labels, latents = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-    found = {"images": pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1), "latents": latents}
-    return found | ({"soft_labels": soft_labels, "classes": np.array(sampler.names)} if sampler.names else {})
+    return in_arrays(sampler.blocks(count), count, sampler.names, "sampling", progress)

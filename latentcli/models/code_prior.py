@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MOST_FREQUENCIES = 2**22
 """Frequencies of codes that are kept place by place; where there would be more, all places share theirs."""
 
+MOST_LOGITS = 2**25
+"""Of a batch in training: its images, times the places and the codes of each."""
+
 SHRUNK = 10.0
 """How many images' worth the codes of all places weigh beside those of one place, see ``log_frequencies``."""
 
@@ -74,6 +77,12 @@ class CodePriorConfig(ModelConfig):
                 f"`width` is {self.width}, and `heads` {self.heads}", "each head has an equal part of the width",
                 "take a multiple",
             )  # fmt: skip
+
+    def training_defaults(self) -> Mapping[str, Any]:
+        return {
+            **self.TRAINING,
+            "max_batch": max(2, min(self.TRAINING["max_batch"], MOST_LOGITS // self.places // self.codes)),
+        }
 
     @property
     def places(self) -> int:
@@ -180,14 +189,15 @@ class CodePrior(Model):
         """
         count, places = len(before), torch.arange(before.shape[1] + 1, device=before.device)
         start = self.embeddings.start.expand(count, 1, -1)
-        tokens = torch.cat([start, self._tokens(before)], dim=1)
+        tokens = torch.cat([start, F.embedding(before, self._vectors())], dim=1)
         rows = (tokens + self._place(places) + condition[:, None]).flatten(0, 1)
         found = self.run(rows, lambda rows: self._read(rows, count, dropping=dropping))
         return found.unflatten(0, (count, -1)) + self._frequencies(places)
 
-    def _tokens(self, codes: Tensor) -> Tensor:
-        """(…, width): what stands for codes."""
-        return F.embedding(codes, self.embeddings.codes + self.from_vectors(self.vectors))
+    def _vectors(self) -> Tensor:
+        """(K, width): what stands for each code."""
+        found: Tensor = self.embeddings.codes + self.from_vectors(self.vectors)
+        return found
 
     def _place(self, places: Tensor) -> Tensor:
         """(T, width): what stands for places (T,)."""
@@ -228,6 +238,9 @@ class CodePrior(Model):
             kept: (h, w) bool.
             cached: whether places look back at what those before them have kept; otherwise all is computed anew,
                 which is slow, and gives the same.
+
+        Raises:
+            ModelFileError: a logit is not finite.
         """
         count, places = noise.shape
         with_class, without = self.condition(count, classes), self.condition(count, None)
@@ -236,23 +249,27 @@ class CodePrior(Model):
         shape = len(condition), self.config.heads, places, self.config.width // self.config.heads
         caches = [Cache(condition, shape) for _ in self.blocks] if cached else None
         codes = torch.zeros(count, places, dtype=torch.int64, device=noise.device)
+        vectors, finite = self._vectors(), torch.ones((), dtype=torch.bool, device=noise.device)
         for place in range(places):
             before = codes[:, :place].repeat(2 if both else 1, 1)
-            logits = self._next(before, condition, caches)
+            logits = self._next(before, condition, caches, vectors)
+            finite = finite & logits.isfinite().all()
             if both:
                 nothing, something = logits.chunk(2)
                 logits = nothing + guidance * (something - nothing)
             codes[:, place] = _drawn(logits / temperature, noise[:, place], top_p)
             if given is not None and kept is not None and bool(kept.flatten()[place]):
                 codes[:, place] = given.flatten(1)[:, place]
+        if not finite:
+            raise ModelFileError("the prior gives no numbers", "its weights are too large", "fit it again")
         return codes.unflatten(1, self.config.grid)
 
-    def _next(self, before: Tensor, condition: Tensor, caches: list[Cache] | None) -> Tensor:
+    def _next(self, before: Tensor, condition: Tensor, caches: list[Cache] | None, vectors: Tensor) -> Tensor:
         """(N, K): the logits of the place behind ``before`` (N, T), of which all but the last are in the caches."""
         if caches is None:
             return self.logits(before, condition)[:, -1]
         place = torch.full((1,), before.shape[1], device=before.device)
-        token = self._tokens(before[:, -1]) if before.shape[1] else self.embeddings.start
+        token = F.embedding(before[:, -1], vectors) if before.shape[1] else self.embeddings.start
         rows = token + self._place(place) + condition
         return self.run(rows, lambda rows: self._read(rows, len(rows), caches)) + self._frequencies(place)
 

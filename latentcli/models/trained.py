@@ -190,20 +190,22 @@ class TrainedModel:
         """Raise a ``ModelFileError`` where this is a classifier of pixels, or a prior."""
         self.latent_network  # noqa: B018
 
-    def check_features(self, name: str | None) -> None:
-        """Raise a ``UsageError``, which lists the family's features, unless the name is one of them or None."""
+    def check_features(self, names: str | Sequence[str] | None) -> None:
+        """Raise a ``UsageError``, which lists the family's features, unless these are some of them, or None."""
         known = self.latent_model.FEATURES
-        if name is not None and name not in known:
-            raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(known)}")
+        for name in [names] if isinstance(names, str) else names or ():
+            if name not in known:
+                raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(known)}")
 
     def encode(
-        self, images: ImageSet | np.ndarray, features: str | None = None, progress: Progress = silent
+        self, images: ImageSet | np.ndarray, features: str | Sequence[str] | None = None, progress: Progress = silent
     ) -> Latents:
         """Deterministic latents of images.
 
         Args:
             images: a set, or (N, C, H, W) uint8.
-            features: one of the family's ``FEATURES``, to get these instead; None: the latents.
+            features: one of the family's ``FEATURES``, to get these instead; or some of them, to get no others; None:
+                the latents.
             progress: told about the images.
 
         Returns:
@@ -218,17 +220,25 @@ class TrainedModel:
         return self.latents(filled(blocks, len(images)), images)
 
     def encodings(
-        self, images: ImageSet | np.ndarray, features: str | None = None, progress: Progress = silent
+        self, images: ImageSet | np.ndarray, features: str | Sequence[str] | None = None, progress: Progress = silent
     ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """Rows and the arrays of ``encode``, a batch at a time: arguments and errors are those of it."""
         self.check_features(features)
+        asked = [features] if features is None or isinstance(features, str) else features
+        others = [name for name in asked if name not in (None, *ARRAYS_OF_FEATURES)]
+        left_out = (
+            set() if asked == [features] else {*ARRAYS_OF_FEATURES.values()} - {*map(ARRAYS_OF_FEATURES.get, asked)}
+        )
         network, source = self.latent_model, self._on_device(images)
-        other = None if features in (None, *ARRAYS_OF_FEATURES) else features
 
         def encoded(rows: slice) -> dict[str, Tensor]:
             batch = source[rows]
-            found = network.encode(batch).arrays if other is None else {other: network.features(batch, other)}
-            return {name: array.float() if array.is_floating_point() else array.int() for name, array in found.items()}
+            found = {} if len(others) == len(asked) else dict(network.encode(batch).arrays)
+            found |= {name: network.features(batch, name) for name in others}
+            return {
+                name: array.float() if array.is_floating_point() else array.int()
+                for name, array in found.items() if name not in left_out
+            }  # fmt: skip
 
         return self._batches("encoding", len(images), encoded, progress)
 

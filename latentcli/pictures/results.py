@@ -221,9 +221,12 @@ def hybrids(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Se
     return draw("hybrids", path, images[mixed], soft_labels[mixed], list(classes))
 
 
-def samples(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> Path:
-    """The first samples, (N, C, H, W) uint8, over their classes, soft labels (N, K); K is 0 where there are none."""
-    columns = len(classes) if 1 < len(classes) <= MOST_COLUMNS else None
+def samples(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], turn: int) -> Path:
+    """The first samples, (N, C, H, W) uint8, over their classes, soft labels (N, K); K is 0 where there are none.
+
+    Those of ``turn`` classes were made in turn: a column shows one class.
+    """
+    columns = turn if 1 < turn <= MOST_COLUMNS else None
     return draw("hybrids", path, images, soft_labels, list(classes), columns)
 
 

@@ -68,12 +68,14 @@ def fit_prior(
     names = _class_names(latents, classifier, model)
     targets = _targets(latents, classifier, names) if names else None
     quantiser: Any = model.latent_network.quantiser
-    facts: dict[str, Any] = {
+    sizes: dict[str, Any] = {
         "grid": codes.shape[1:], "codes": quantiser.size, "dimensions": quantiser.dimensions, "classes": len(names),
     }  # fmt: skip
     family, config = "transformer", PRIORS["transformer"].Config
-    network, training = configure(config, TrainingConfig, model.image_shape, None, settings, facts)
+    network, training = configure(config, TrainingConfig, model.image_shape, None, settings, sizes)
     rows, held_out = split(len(codes), training)
+    if targets is not None:
+        rows, held_out = _with_each_class(rows, held_out, targets)
     frequencies = log_frequencies(codes[rows], network.kept_frequencies)  # type: ignore[attr-defined]
     arrays = {"images": codes} if targets is None else {"images": codes, "targets": targets}
     facts = {"labelled": int(latents.labels.known.sum()), "checkpoint": model.fingerprint}
@@ -83,6 +85,13 @@ def fit_prior(
         {"log_frequencies": torch.from_numpy(frequencies), "vectors": scaled_vectors(model)},
         device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
     )  # fmt: skip
+
+
+def _with_each_class(rows: np.ndarray, held_out: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """These rows of images to train on, and to hold out: of a class whose images (N, K) are all held out, none are."""
+    missing = ~targets[rows].any(axis=0)
+    back = targets[held_out][:, missing].any(axis=1)
+    return np.sort(np.concatenate([rows, held_out[back]])), held_out[~back]
 
 
 def _class_names(latents: Latents, classifier: "LatentClassifier | None", model: TrainedModel) -> tuple[str, ...]:

@@ -357,7 +357,11 @@ def trained(
         if family not in PRIORS:
             begun = "`start`" if family in PIXEL_CLASSIFIERS else "`continue_from`"
             again += f", which may begin with these weights: {begun}"
-        check_same(identity_of(finished), run, f"the run of {finished.name}, which has ended,", again, MAY_DIFFER)
+        found, wanted = identity_of(finished), dict(run)
+        if family not in FAMILIES:  # these tell classes apart
+            found, wanted = ({**each, "classes": {"names": list(names)}}
+                             for each, names in ((found, finished.class_names), (wanted, class_names)))  # fmt: skip
+        check_same(found, wanted, f"the run of {finished.name}, which has ended,", again, MAY_DIFFER)
         return finished
     processes.join(device)
     state, log = (None if each is None else Path(each) for each in (state, log))

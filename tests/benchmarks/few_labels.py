@@ -3,6 +3,7 @@
     python tests/benchmarks/few_labels.py                            # every row of figures.py, and photographs
     python tests/benchmarks/few_labels.py fashion-mnist --seeds 3    # some rows, several trainings of each
     python tests/benchmarks/few_labels.py cifar10 --device cuda --set width=4096 --set epochs=200
+    python tests/benchmarks/few_labels.py mnist --seeds 3 --keep DIR # each training's figures; a second run goes on
 
 Each training is one whole ``latentcli train`` on images whose labels it does not see, as in ``figures.py``. Then 1, 5
 and 50 labels of each class are drawn from the training images, 20 times each; each draw fits a mixture, a graph and a
@@ -26,6 +27,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from latentcli import fit_graph, fit_mixture, fit_probe
 from latentcli.classifiers.graph import graph_classifier
 from latentcli.core.latents import Latents
+from latentcli.experiments.cells import Cell, run
 from latentcli.numerics import metrics
 
 DRAWS = 20
@@ -67,7 +69,7 @@ def measure(row: Row, seed: int, held_out: bool, extra: list[str], draws: int) -
     counts = [count for count in LABELS if count <= images.labels.counts.min()]
     near = KNeighborsClassifier(10).fit(latents.flat, latents.labels.codes)
     return {
-        "by labels": {count: accuracies(latents, unseen, count, draws) for count in counts},
+        "by labels": {str(count): accuracies(latents, unseen, count, draws) for count in counts},
         "neighbours": float(near.score(unseen.flat, unseen.labels.codes)),
         "ssim": metrics.reconstruction(test.images, model.reconstruct(test))["ssim"], "seconds": seconds,
         "epochs": len(model.history), "images": len(images),
@@ -82,23 +84,33 @@ def main() -> None:
     parser.add_argument("--held-out", action="store_true", help="measure on training images kept apart")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--set", action="append", default=[], dest="settings", help="passed on to latentcli train")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep each training's figures, and go on from those there"
+    )
     chosen = parser.parse_args()
     extra = [part for setting in chosen.settings for part in ("--set", setting)]
     graph_classifier.neighbours = remembered(graph_classifier.neighbours)  # type: ignore[attr-defined]
     graph_classifier.nearest = remembered(graph_classifier.nearest)  # type: ignore[attr-defined]
     print(f"| data | labels a class | {' | '.join(FITS)} | all labels, nearest neighbours | SSIM | training |")
     print("|---" * (5 + len(FITS)) + "|")
+    extra += ["--device", chosen.device]
     for name in chosen.rows or ROWS:
-        runs = [
-            measure(ROWS[name], seed, chosen.held_out, [*extra, "--device", chosen.device], chosen.draws)
+        how = {"held out": chosen.held_out, "settings": extra, "draws": chosen.draws}
+        trainings = [
+            Cell(
+                f"{name} {seed}", {"row": name, "seed": seed} | how,
+                partial(measure, ROWS[name], seed, chosen.held_out, extra, chosen.draws),
+            )
             for seed in range(chosen.seeds)
-        ]
+        ]  # fmt: skip
+        with tempfile.TemporaryDirectory() as unkept:
+            runs = run(trainings, chosen.keep or Path(unkept))
         for count in runs[0]["by labels"]:
             cells = []
             for fit in FITS:
-                every = [run["by labels"][count][fit] for run in runs]
+                every = [each["by labels"][count][fit] for each in runs]
                 cells.append(f"{spread([float(np.mean(each)) for each in every], 4)}, {min(map(min, every)):.4f}")
-            column = {key: [run[key] for run in runs] for key in ("neighbours", "ssim", "seconds")}
+            column = {key: [each[key] for each in runs] for key in ("neighbours", "ssim", "seconds")}
             print(
                 f"| {ROWS[name].title} | {count} | {' | '.join(cells)} | {spread(column['neighbours'], 4)} "
                 f"| {spread(column['ssim'], 4)} | {spread(column['seconds'], 0)} s, {runs[0]['epochs']} epochs of "

@@ -68,6 +68,15 @@ def test_without_labels_there_are_images_alone(call, vqvae):
         f"each code is drawn by itself; for images that show something: latentcli fit-prior DATA {vqvae}\n"
     )
     assert len(lc.load("samples.npz")) == 20
+    done = call("train-cnn", "digits", "--hybrids", "samples.npz")
+    assert (done.code, "they were sampled without a class" in done.err) == (3, True), done.err
+
+
+def test_probabilities_may_be_those_of_a_probe_of_other_features(call, vqvae):
+    digits = ["digits", "--classes", "1,4", "--device", "cpu"]
+    assert call("fit-probe", *digits, vqvae, "--features", "encoder", "--probe", "linear").code == 0
+    done = call("fit-prior", "digits", "--no-classes", vqvae, "--classifier", "probe.pth", *SMALL, "--json")
+    assert (done.code, done.json["classes"], done.json["labelled"]) == (0, ["1", "4"], 0), done.err
 
 
 def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vqvae):
@@ -87,6 +96,10 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
     assert made["left"] == made["mask.png"]
     done = call("sample", vqvae, "prior.pth", "--keep", "top")
     assert (done.code, "--keep is of an image to complete" in done.err) == (2, True), done.err
+    done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "digits")
+    assert (done.code, "--keep names 360 images" in done.err) == (2, True), done.err
+    done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "bottom")
+    assert (done.code, "expected one of: top, left; or a mask" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "--complete", "digits")
     assert (done.code, "--complete names 360 images" in done.err) == (3, True), done.err
 
@@ -98,6 +111,8 @@ def test_errors_tell_what_to_do(call, vqvae, tiny):
     done = call("sample", "vae.pth", "--classes", "1")
     assert (done.code, "--classes is of a prior of codes, and there is none" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "vae.pth")
+    assert (done.code, "is a model of latents" in done.err) == (4, True), done.err
+    done = call("evaluate", "missing", vqvae, "--prior", "vae.pth")
     assert (done.code, "is a model of latents" in done.err) == (4, True), done.err
     shutil.copy(vqvae, "prior.pth")
     done = call("sample", "missing.pth", "prior.pth")

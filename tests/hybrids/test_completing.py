@@ -56,6 +56,13 @@ def test_nothing_is_seen_of_the_part_that_is_made_anew(vqvae, prior):
     assert kept.sum() == 7 * 3
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_is_kept_are_the_codes_of_the_image(vqvae, seed):
+    part, whole = given(image(seed), "top", vqvae), vqvae.encode(image(seed)[None]).arrays["codes"][0]
+    assert (part.codes[:3] == whole[:3]).all()  # the codes nearer to the border see what is beyond it
+    assert part.kept[:3].all()
+
+
 def test_a_class_may_be_named(vqvae, prior):
     found = lc.sample(vqvae, prior, 2, complete=image(), classes=["dog"], guidance=2.0)
     assert found["soft_labels"].tolist() == [[0, 1], [0, 1]]
@@ -78,5 +85,7 @@ def test_what_cannot_be_completed_is_refused(vqvae, prior):
         lc.sample(vqvae, prior, complete=lc.ImageSet(np.stack([image()] * 2)))
     with pytest.raises(DataError, match=r"the image to complete does not fit vqvae.pth"):
         given(image()[:, 1:], "top", vqvae)
+    with pytest.raises(DataError, match="expected uint8"):
+        lc.sample(vqvae, prior, complete=image() / 255)
     with pytest.raises(UsageError, match="`complete` is of a prior of codes"):
         lc.sample(vqvae, None, complete=image())

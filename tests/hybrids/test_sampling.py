@@ -64,9 +64,11 @@ def test_the_same_seed_gives_the_same_and_more_samples_begin_like_fewer(monkeypa
 
 
 def test_many_places_are_drawn_a_few_images_at_a_time(monkeypatch):
-    monkeypatch.setattr(sampling, "MOST_PLACES", 10)
     vqvae = model("vqvae")
-    assert [len(block.images) for block in Sampler(SampleRecipe(), vqvae, prior(vqvae)).blocks(5)] == [2, 2, 1]
+    for of_codes, kept_of_one in ((prior(vqvae), 2 * 1 * 4 * 8), (None, 2 * 2 * 4)):  # keys and values; latents
+        monkeypatch.setattr(sampling, "MOST_NUMBERS", 2 * kept_of_one + 1)
+        sampler = Sampler(SampleRecipe(), vqvae, of_codes)
+        assert [len(block.images) for block in sampler.blocks(5)] == [2, 2, 1]
 
 
 def test_without_classes_there_are_no_soft_labels():
@@ -89,6 +91,10 @@ def test_what_cannot_be_asked_for_is_refused():
         lc.sample(vqvae, of_codes, classes=["cat"], guidance=0.0)
     with pytest.raises(UsageError, match="it was fitted without labels"):
         lc.sample(vqvae, prior(vqvae), classes=["cat"])
+    with pytest.raises(UsageError, match="`guidance` is of a class, and there are none"):
+        lc.sample(vqvae, prior(vqvae), guidance=2.0)
+    with pytest.raises(UsageError, match="`count` is 0"):
+        lc.sample(vqvae, of_codes, 0)
     with pytest.raises(UsageError, match="`top_p` is of a prior of codes"):
         lc.sample(vae, None, top_p=0.5)
     with pytest.raises(UsageError, match="whose latents are no codes"):
@@ -104,3 +110,11 @@ def test_what_cannot_be_asked_for_is_refused():
     for name, value in {"temperature": 0.0, "top_p": 0.0, "guidance": -1.0}.items():
         with pytest.raises(UsageError, match=name):
             lc.sample(vqvae, of_codes, **{name: value})
+
+
+def test_a_prior_that_gives_no_numbers_is_refused():
+    vqvae = model("vqvae")
+    of_codes = prior(vqvae)
+    of_codes.network.to_logits.weight.data.fill_(3e38)
+    with pytest.raises(ModelFileError, match="the prior gives no numbers"):
+        lc.sample(vqvae, of_codes, 2)

@@ -10,7 +10,7 @@ import torch
 import latentcli as lc
 from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.progress import Listener
-from latentcli.models import FAMILIES, create
+from latentcli.models import FAMILIES, PRIORS, create
 from latentcli.models.trained import TrainedModel
 
 SMALL = {"width": 16, "layers": 1, "heads": 2, "batch_size": 32, "device": "cpu", "dropout": 0.0}
@@ -70,6 +70,26 @@ def test_a_classifier_stands_for_the_labels_that_are_missing():
         lc.fit_prior(latents(), model(), classifier=knowing, **SMALL)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_only_image_of_a_class_is_learned_from(seed):
+    some = latents()
+    texts = np.array([CLASSES[0]] * 300, dtype=object)
+    texts[17] = "rare"
+    some = lc.Latents(some.arrays, some.checkpoint, lc.Labels.of(list(texts)))
+    prior = lc.fit_prior(
+        some, model(), epochs=1, seed=seed, held_out=0.5, drop_class=0.0, weight_decay=0.0, **SMALL | {"batch_size": 2}
+    )
+    begun = create("transformer", prior.config, seed).embeddings.classes
+    assert not torch.equal(prior.network.embeddings.classes[1], begun[1])
+
+
+def test_many_codes_of_many_places_go_through_it_a_few_images_at_a_time():
+    few, many = (PRIORS["transformer"].Config((1, 256, 256), grid, codes=codes, dimensions=4, classes=0)
+                 for grid, codes in (((28, 28), 512), ((64, 64), 4096)))  # fmt: skip
+    assert few.training_defaults() == few.TRAINING
+    assert many.training_defaults()["max_batch"] == 2
+
+
 class StopAfter(Listener):
     """Ctrl-C in the given epoch."""
 
@@ -95,6 +115,9 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path):
     assert not state.exists()
     with pytest.raises(UsageError, match="`labelled` is 299, was 300"):
         lc.fit_prior(latents(299), model(), finished=resumed, **how)
+    renamed = lc.Latents(latents().arrays, "f" * 64, lc.Labels(latents().labels.codes, ("deep", "low")))
+    with pytest.raises(UsageError, match=r"`names` is \['deep', 'low'\], was \['high', 'low'\]"):
+        lc.fit_prior(renamed, model(), finished=resumed, **how)
 
 
 def test_what_is_no_code_of_the_model_is_refused():
