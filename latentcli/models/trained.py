@@ -224,20 +224,19 @@ class TrainedModel:
     ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """Rows and the arrays of ``encode``, a batch at a time: arguments and errors are those of it."""
         self.check_features(features)
-        asked = [features] if features is None or isinstance(features, str) else features
-        others = [name for name in asked if name not in (None, *ARRAYS_OF_FEATURES)]
-        left_out = (
-            set() if asked == [features] else {*ARRAYS_OF_FEATURES.values()} - {*map(ARRAYS_OF_FEATURES.get, asked)}
-        )
+        asked = [features] if isinstance(features, str) else [*(features or ())]
+        others = [name for name in asked if name not in ARRAYS_OF_FEATURES]
+        kept = None if features is None or isinstance(features, str) else {ARRAYS_OF_FEATURES.get(n, n) for n in asked}
         network, source = self.latent_model, self._on_device(images)
 
         def encoded(rows: slice) -> dict[str, Tensor]:
             batch = source[rows]
-            found = {} if len(others) == len(asked) else dict(network.encode(batch).arrays)
-            found |= {name: network.features(batch, name) for name in others}
+            found = {name: network.features(batch, name) for name in others}
+            if not others or len(others) < len(asked):
+                found |= network.encode(batch).arrays
             return {
                 name: array.float() if array.is_floating_point() else array.int()
-                for name, array in found.items() if name not in left_out
+                for name, array in found.items() if kept is None or name in kept
             }  # fmt: skip
 
         return self._batches("encoding", len(images), encoded, progress)

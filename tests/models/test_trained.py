@@ -156,6 +156,11 @@ def test_features_that_are_asked_for_come_alone_and_are_those_of_the_network(ima
             assert not found.is_flat
             with pytest.raises(UsageError, match="no features"):
                 found.features(model.network.FEATURES[0])
+    several = [name for name in model.network.FEATURES if name != "mean"]
+    together = model.encode(images, several)
+    assert len(together.arrays) == len(several)
+    for name in several:
+        assert np.array_equal(together.features(name), model.encode(images, name).features(name))
     with pytest.raises(UsageError, match="no features 'colours'") as caught:
         model.encode(images, "colours")
     assert caught.value.found == f"expected one of: {', '.join(model.network.FEATURES)}"
