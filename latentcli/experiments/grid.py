@@ -79,12 +79,13 @@ def points(over: Over, family: str, count: int | None = None, seed: int = 0, fix
     _check(values, families, fixed)
     grids = [(each, {name: values[name] for name in values if name in settable(each)}) for each in families]
     sizes = [math.prod(map(len, grid.values())) for _, grid in grids]
-    numbers = drawn(sum(sizes), count, seed)
-    if len(numbers) > MOST_POINTS:
-        much = f"there are {len(numbers):,} points to train"
-        raise UsageError(much, f"expected at most {MOST_POINTS:,}", "draw some of them: `random`")
+    total = sum(sizes)
+    wanted = total if count is None else min(count, total)
+    if wanted > MOST_POINTS:
+        much = f"there are {wanted:,} points to train"
+        raise UsageError(much, f"expected at most {MOST_POINTS:,}", "draw fewer of them: `random`")
     found = []
-    for number in numbers:
+    for number in drawn(total, wanted, seed):
         which = 0
         while number >= sizes[which]:
             number, which = number - sizes[which], which + 1
@@ -98,12 +99,12 @@ def settable(family: str) -> set[str]:
     return settings | _of_training()
 
 
-def drawn(total: int, count: int | None, seed: int) -> Sequence[int]:
-    """``count`` of the numbers below ``total``, ascending; all of them for None, or where there are no more."""
-    if count is None or count >= total:
+def drawn(total: int, count: int, seed: int) -> Sequence[int]:
+    """``count`` of the numbers below ``total``, ascending; those of a smaller count among those of a larger one."""
+    if count == total:
         return range(total)
     generator, found = random.Random(seed), set[int]()
-    while len(found) < min(count, MOST_POINTS + 1):
+    while len(found) < count:
         found.add(generator.randrange(total))
     return sorted(found)
 
