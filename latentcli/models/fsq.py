@@ -94,10 +94,10 @@ class FSQConfig(QuantisedConfig):
         super().__post_init__()
         if len(self.of_dimensions) != self.latent_dim:
             raise UsageError(
-                f"there are {len(self.of_dimensions)} `levels` for {self.latent_dim} dimensions",
+                f"there are {len(self.of_dimensions)} levels for {self.latent_dim} dimensions",
                 "expected one for each, or one for all", "leave out `latent_dim`",
             )  # fmt: skip
-        check_number("the number of codes, the product of all `levels`,", math.prod(self.of_dimensions), 2, 65_536)
+        check_number("the number of codes, the product of all levels,", math.prod(self.of_dimensions), 2, 65_536)
 
     @property
     def of_dimensions(self) -> tuple[int, ...]:

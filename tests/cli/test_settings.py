@@ -158,8 +158,8 @@ def test_levels_of_each_dimension_are_set_kept_and_gone_on_with(call, trained):
     assert "levels" in call("settings", "train", "--model", "fsq").out
     for value, said in [
         ("8,6,1", "`levels` is 1\n  expected a whole number from 2 to 64"),
-        ("64,64,64", "the number of codes, the product of all `levels`, is 262144"),
-        ("8,6", "there are 2 `levels` for 3 dimensions"),
+        ("64,64,64", "the number of codes, the product of all levels, is 262144"),
+        ("8,6", "there are 2 levels for 3 dimensions"),
         ("8;6", "`levels` is '8;6'"),
     ]:
         dimensions = ["--latent-dim", 3] if value == "8,6" else []

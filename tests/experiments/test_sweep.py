@@ -1,6 +1,7 @@
 """A sweep: what its cells measure, and that nothing is measured twice."""
 
 import json
+import pickle
 from contextlib import nullcontext
 
 import numpy as np
@@ -10,6 +11,7 @@ import latentcli as lc
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
+from latentcli.experiments import sweep
 from latentcli.experiments.sweep import StudyConfig, study_sweep
 from latentcli.experiments.tasks import Task, load_tasks
 from latentcli.training import resumable
@@ -62,7 +64,7 @@ def test_a_class_of_four_images_has_no_figure_for_five(task, tmp_path):
     assert "knn_accuracy_few" not in row
 
 
-def test_more_points_and_seeds_keep_what_is_finished_and_processes_do_not_matter(task, study, tmp_path):
+def test_more_points_keep_what_is_finished(task, study):
     said = []
     again = study_sweep(
         task, {"codes": [4, 8]}, 2, KNN, folder=study[0], on_cell=lambda cell, event, _: said.append((cell.name, event))
@@ -71,8 +73,12 @@ def test_more_points_and_seeds_keep_what_is_finished_and_processes_do_not_matter
         "digits-vqvae,codes=4-0", "digits-vqvae,codes=4-1"
     ]  # fmt: skip
     assert again[:2] == study[1][:2]
-    side_by_side = study_sweep(task, {"codes": [4, 32]}, 2, KNN, folder=tmp_path, jobs=2)
-    assert timeless(side_by_side) == timeless(study[1])
+
+
+def test_a_cell_gives_the_same_wherever_it_is_sent(task, study, tmp_path):
+    """As joblib sends it to another process."""
+    cell = sweep.cells(task, {"codes": [4, 32]}, 2, KNN, tmp_path)[3]
+    assert timeless([pickle.loads(pickle.dumps(cell)).work()]) == timeless(study[1])[3:]
 
 
 def test_continuous_latents_have_no_bits_and_a_setting_goes_before_a_fact_of_its_name(task, tmp_path):
@@ -113,7 +119,7 @@ def test_a_training_that_was_interrupted_resumes_and_does_not_claim_to_know_its_
             {"model": ["fsq"], "levels": [4, 64], "latent_dim": [2, 3]},
             "levels 64, latent_dim 3\n  expected a whole number",
         ),
-        ({"model": ["fsq"], "levels": [(8, 6, 5)], "latent_dim": [2]}, "there are 3 `levels` for 2 dimensions"),
+        ({"model": ["fsq"], "levels": [(8, 6, 5)], "latent_dim": [2]}, "there are 3 levels for 2 dimensions"),
     ],
     ids=str,
 )
