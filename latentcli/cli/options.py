@@ -220,7 +220,7 @@ def values(settings: list[str] | None, function: Callable[..., Any], **given: An
 
 
 def parse(setting: str) -> tuple[str, Any]:
-    """The name and the value of ``KEY=VALUE``: a number or a truth value where it reads as one, else text.
+    """The name and the value of ``KEY=VALUE``: numbers or a truth value where it reads as such, else text.
 
     Raises:
         UsageError: there is no ``=`` in it.
@@ -229,12 +229,17 @@ def parse(setting: str) -> tuple[str, Any]:
     if not equals:
         raise UsageError(f"--set {setting!r} is not of the form key=value", "such as beta_warmup=0.2")
     name = name.strip().replace("-", "_")
-    for kind in (int, float):
+    for kind in (int, float, whole_numbers):
         try:
             return name, kind(text)
         except ValueError:
             continue
     return name, {"true": True, "false": False, "none": None}.get(text.strip().lower(), text.strip())
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """The numbers of such as ``8,6,5``; a ``ValueError`` where it is something else."""
+    return tuple(map(int, text.split(",")))
 
 
 def names(text: str | None) -> list[str] | None:

@@ -101,13 +101,14 @@ def the_same_call_goes_on() -> Iterator[None]:
 
 
 def load_tasks(
-    data: Sequence[str], tests: Sequence[str], superclasses: str | None, image_size: int | None, data_root: Path | None
-) -> "list[Task]":
-    """The data sets of a study, with a warning of test images that are trained on."""
+    data: Sequence[str], tests: Sequence[str], superclasses: str | None, image_size: int | None, data_root: Path | None,
+    held_out: bool = False,
+) -> "list[Task]":  # fmt: skip
+    """The data sets of a study, as ``tasks.load_tasks`` has them, with a warning of test images that are trained on."""
     from latentcli.cli import console
     from latentcli.experiments import tasks
 
-    found = tasks.load_tasks(data, tests, superclasses, image_size, data_root, console.progress)
+    found = tasks.load_tasks(data, tests, superclasses, image_size, data_root, console.progress, held_out)
     for task in found:
         if both := task.images_in_both():
             images = f"{both} of the {len(task.test)} test images of {task.train.name}"

@@ -15,13 +15,16 @@ from latentcli.core.errors import UsageError
 
 
 def setting(
-    default: Any = MISSING, between: tuple[float, float] | None = None, choices: Sequence[str] = (), none: bool = False
-) -> Any:
+    default: Any = MISSING, between: tuple[float, float] | None = None, choices: Sequence[str] = (), none: bool = False,
+    several: bool = False,
+) -> Any:  # fmt: skip
     """A field of a frozen dataclass, and the values that it may have: numbers, texts, and perhaps None.
 
-    The numbers are ``between`` these, inclusive; two ints allow whole numbers only.
+    The numbers are ``between`` these, inclusive; two ints allow whole numbers only. ``several`` also allows a tuple of
+    them, which is not empty.
     """
-    return field(default=default, metadata={"between": between, "choices": tuple(choices), "none": none})
+    rule = {"between": between, "choices": tuple(choices), "none": none, "several": several}
+    return field(default=default, metadata=rule)
 
 
 def check(config: Any, error: type[UsageError] = UsageError) -> None:
@@ -32,7 +35,9 @@ def check(config: Any, error: type[UsageError] = UsageError) -> None:
             continue
         if rule["between"] is not None:
             low, high = rule["between"]
-            check_number(f"`{each.name}`", value, low, high, error)
+            several = rule["several"] and isinstance(value, tuple) and value
+            for number in value if several else (value,):
+                check_number(f"`{each.name}`", number, low, high, error)
         elif rule["choices"] and value not in rule["choices"]:
             raise error(f"unknown {each.name} {value!r}", f"expected one of: {', '.join(rule['choices'])}")
         elif each.type is bool and not isinstance(value, bool):
@@ -103,4 +108,5 @@ def _range(each: "Field[Any]") -> str:
         return ""
     between = each.metadata["between"]
     words = ", ".join(each.metadata["choices"]) if between is None else "{:g} to {:g}".format(*between)
+    words += ", one or several" if each.metadata["several"] else ""
     return f"{words} or none" if each.metadata["none"] and words else words

@@ -7,7 +7,6 @@ pixels themselves.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,9 @@ from latentcli.classifiers import PROBES
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Listener
-from latentcli.experiments.cells import Cell, Result, Watch, compute, unwatched_cell
+from latentcli.experiments.cells import Cell, Result, Watch, unwatched_cell
 from latentcli.experiments.cells import run as run_cells
-from latentcli.experiments.kept_models import kept_model
+from latentcli.experiments.kept_models import in_study, trained_once
 from latentcli.experiments.recipes import recipe
 from latentcli.experiments.tasks import Task
 from latentcli.numerics import metrics
@@ -160,34 +159,11 @@ def probed(
 
 def measured(run: Run, cell: Mapping[str, Any]) -> Result:
     """Train a model, save it, and measure it and probes of its latents on the test images."""
-    facts = compute(Cell("training", cell, partial(train_model, run)), run.path.parent, run.path).result
-    model = kept_model(run.path, run.config.device)
+    model, facts = trained_once(run.planned(), run.task.train, run.path, cell, run.config.device, run.watch)
     train, test = (model.encode(part) for part in (run.task.train, run.task.test))
     scores = probed(run, train.flat, test.flat, train.feature_shape(None), run.config.probes)
     quality = metrics.reconstruction(run.task.test.images, model.reconstruct(run.task.test))
     return {**run.facts, **scores, **quality, **model.measures(test), **facts}
-
-
-def train_model(run: Run) -> Result:
-    """Train a model and save it; an interrupted training resumes."""
-    from latentcli.models.backbones import count_parameters
-
-    images, how = run.task.train, run.planned()
-    began = time.monotonic()
-    model = in_study(run.watch, run.path, how.carry_out, images, images.class_names, device=run.config.device)
-    seconds = time.monotonic() - began
-    model.save(run.path)
-    parameters = count_parameters(model.network)
-    return {"training_seconds": seconds, "epochs": len(model.history), "parameters": parameters}
-
-
-def in_study(watch: Callable[[], Any], path: Path, train: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    """Call ``train`` with a listener, entered if it is a context manager, and with state and log beside the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state, log = path.with_name(f"{path.name}.partial"), path.with_name(f"{path.stem}.metrics.jsonl")
-    listener = watch()
-    with listener if hasattr(listener, "__enter__") else nullcontext():
-        return train(*arguments, state=state, resume=state.exists(), log=log, listener=listener, **named)
 
 
 def leaking(run: Run, cell: Mapping[str, Any]) -> Result:

@@ -10,6 +10,7 @@ import numpy as np
 from latentcli.artifacts.tables import as_csv
 from latentcli.experiments.cells import Result
 from latentcli.formats.atomic import atomic_write
+from latentcli.numerics.front import non_dominated
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ QUALITY = (
 
 ACCURACY = Column("accuracy", "accuracy, %", ".2f", 100.0)
 
+COST = Column("processor_seconds", "processor, s", ",.0f")
+
+FRONT = "front"
+"""The entry of a result that no other beats in both bits per image and structural similarity: "yes"."""
+
 LEAKS = (
     Column("leaked", "probe given labels at fitting and test (leaked), %", ".2f", 100.0),
     Column("labels_at_fitting", "at fitting only (leaked), %", ".2f", 100.0),
@@ -50,6 +56,34 @@ def latents(probes: Sequence[str]) -> tuple[Column, ...]:
     return (*(Column(f"{kind}_accuracy", f"{kind} probe, %", ".2f", 100.0) for kind in probes), *QUALITY)
 
 
+def sweep(probes: Sequence[str]) -> tuple[Column, ...]:
+    """The columns of a sweep: bits and reconstructions, the accuracy of each probe with all labels and with few."""
+    of_codes = [column for column in QUALITY if column.key not in ("psnr", "training_seconds")]
+    read = [
+        Column(f"{kind}_accuracy{few}", f"{kind} probe{labels}, %", ".2f", 100.0)
+        for kind in probes for few, labels in (("", ""), ("_few", ", 5 labels a class"))
+    ]  # fmt: skip
+    return (*of_codes, *read, COST)
+
+
+def with_front(results: Sequence[Result], by: Sequence[str]) -> list[Result]:
+    """The results of a sweep, those of points that no other point dominates with the entry ``FRONT``.
+
+    A point dominates another that takes no fewer bits per image for no more structural similarity, in the mean over
+    seeds; continuous latents have no bits.
+
+    Args:
+        results: of its cells.
+        by: the entries that say which point a result is of.
+    """
+    groups = [*grouped([result for result in results if "bits_per_image" in result], by).values()]
+    bits, ssim = (
+        np.array([np.mean([each[key] for each in group]) for group in groups]) for key in ("bits_per_image", "ssim")
+    )
+    kept = {id(result) for number in non_dominated(bits, ssim) for result in groups[number]}
+    return [{**result, FRONT: "yes"} if id(result) in kept else result for result in results]
+
+
 def by_arm(results: Sequence[Result]) -> list[Result]:
     """The accuracies of all arms with the same data, labelled images and seed as one result, by the arms' names."""
     groups = grouped(results, ("data", "per_class", "seed"))
@@ -60,10 +94,10 @@ def by_arm(results: Sequence[Result]) -> list[Result]:
 
 
 def grouped(results: Sequence[Result], by: Sequence[str]) -> dict[tuple[str, ...], list[Result]]:
-    """Results by the values under these keys, in the order in which they first occur."""
+    """Results by the values under these keys, a dash for none, in the order in which they first occur."""
     groups: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        groups.setdefault(tuple(str(result[key]) for key in by), []).append(result)
+        groups.setdefault(tuple(str(result.get(key, "–")) for key in by), []).append(result)
     return groups
 
 
@@ -108,7 +142,7 @@ def rows(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]
     """One row per group, with the ``summary`` of each metric."""
     return [
         {
-            **{name: group[0][name] for name in by}, "seeds": len(group),
+            **{name: group[0][name] for name in by if name in group[0]}, "seeds": len(group),
             **{column.key: found for column in columns if (found := summary(group, column.key)) is not None},
         }
         for group in grouped(results, by).values()
@@ -118,6 +152,14 @@ def rows(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]
 def as_json(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> str:
     """The rows, and all results."""
     return json.dumps({"rows": rows(results, by, columns), "cells": list(results)}, indent=1) + "\n"
+
+
+def of_sweep(results: Sequence[Result], by: Sequence[str], columns: Sequence[Column]) -> dict[str, str]:
+    """A sweep as ``table.json``, ``table.csv`` and ``table.md``, by name, a row for each point but in the second."""
+    return {
+        "table.json": as_json(results, by, columns), "table.csv": comma_separated(results),
+        "table.md": markdown(results, by, columns),
+    }  # fmt: skip
 
 
 def of_latents(results: Sequence[Result], columns: Sequence[Column]) -> dict[str, str]:

@@ -45,7 +45,7 @@ class Task:
 
 def load_tasks(
     data: Sequence[str], tests: Sequence[str] = (), superclasses: str | None = None, image_size: int | None = None,
-    data_root: Path | None = None, progress: Progress = silent,
+    data_root: Path | None = None, progress: Progress = silent, held_out: bool = False,
 ) -> list[Task]:  # fmt: skip
     """The data sets of a study, each in two parts.
 
@@ -57,6 +57,8 @@ def load_tasks(
         image_size: height and width to which both parts are resized; None leaves them as they are.
         data_root: where named sets are looked up first.
         progress: told about reading.
+        held_out: whether named data sets are treated as those without a test part, so that what is chosen by a study
+            is not chosen by their test images.
 
     Raises:
         UsageError: there are more test parts than data sets that lack one, superclasses are asked of another set
@@ -70,7 +72,7 @@ def load_tasks(
         raise UsageError(f"{superclasses} superclasses are of cifar100 alone", f"found {', '.join(data)}")
     if superclasses == "coarse":
         names = [f"{name}-coarse" if f"{name}-coarse" in SOURCES else name for name in data]
-    lacking = [name for name in names if name not in SOURCES]
+    lacking = [name for name in names if held_out or name not in SOURCES]
     if len(tests) > len(lacking):
         problem = f"{len(tests)} test parts for {len(lacking)} data sets without one"
         raise UsageError(problem, "named sets have their own")
@@ -78,7 +80,7 @@ def load_tasks(
     tasks, read = [], partial(load, data_root=data_root, progress=progress)
     for name in names:
         train = read(name, image_size=image_size)
-        if name in SOURCES or name in parts:
+        if name in parts or name not in lacking:
             resize = image_size is not None
             test = read(parts.get(name, name), prefer="test", image_shape=train.shape, spans=train.spans, resize=resize)
         else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _KINDS = (
     "history", "latent", "manifold", "reconstructions", "confusion", "hybrids", "field", "labels", "codes", "tsne",
-    "curve", "comparison",
+    "curve", "comparison", "front",
 )  # fmt: skip
 FIGURES = Registry("figure", {kind: f"latentcli.figures.{kind}:draw" for kind in _KINDS})
 """Kinds of figures, each a function that returns a ``matplotlib.figure.Figure``."""

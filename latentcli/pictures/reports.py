@@ -40,6 +40,7 @@ CAPTIONS = {
     "predictions": "The latent space by class, with the classifier", "labels": "Images of each class",
     "codes": "Codes of images, and how often each is used", "comparison": "The models side by side",
     "tsne": "A t-SNE map of the latents", "curve": "Accuracy against the number of labelled images",
+    "front": "Bits per image against structural similarity",
 }  # fmt: skip
 """Of pictures, by the beginning of their files' names."""
 

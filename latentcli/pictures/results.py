@@ -285,6 +285,28 @@ def accuracy_curve(path: Path, name: str, rows: Sequence[Mapping[str, Any]], tit
     return draw("curve", path, curves, name)
 
 
+def front(path: Path, name: str, rows: Sequence[Mapping[str, Any]], settings: Sequence[str], read: Any) -> Path:
+    """Bits per image against structural similarity, from a sweep's rows on the data ``name``.
+
+    Args:
+        path: of the picture.
+        name: of the data.
+        rows: of points, with the means of metrics over seeds; those of continuous latents, without bits, are left out.
+        settings: names of those that tell the points apart.
+        read: the column of the accuracy that colours them.
+    """
+    from latentcli.figures.front import Size
+
+    sizes = [
+        Size(
+            ", ".join(f"{setting} {row[setting]}" for setting in settings if setting in row), row["model"],
+            row["bits_per_image"]["mean"], row["ssim"]["mean"], row.get(read.key, {}).get("mean"),
+        )
+        for row in rows if "bits_per_image" in row
+    ]  # fmt: skip
+    return draw("front", path, sizes, name, read.title)
+
+
 def evenly(count: int, most: int) -> np.ndarray:
     """At most ``most`` of ``count`` row numbers, evenly spaced."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))

@@ -1,4 +1,4 @@
-"""Continuous against discrete latent spaces, and classifiers with and without hybrids: two studies.
+"""Continuous against discrete latent spaces, classifiers with and without hybrids, and sizes: three studies.
 
     python tests/benchmarks/studies.py                         # every row, with all its seeds
     python tests/benchmarks/studies.py latents-mnist --seeds 1 # some rows
@@ -7,7 +7,7 @@
 Each row is one call of ``latentcli study``, as a user makes it, on a data set in ``LATENTCLI_DATA``; what is finished
 is kept in the folder ``--output`` and not computed again. Models, probes and classifiers see the training part only,
 and the test part is measured once. Settings were chosen with ``--held-out``, which keeps a sixth of the training
-images for the test and never reads the test part.
+images for the test and never reads the test part; rows of ``study sweep`` do so always.
 """
 
 import argparse
@@ -36,11 +36,13 @@ class Row:
         data: a named set, or the beginning of the names of two files.
         arguments: of ``latentcli study NAME``, where the row is called NAME-….
         seeds: repetitions.
+        images: so many of the training images alone, drawn by chance, where the test part is not read; None: all.
     """
 
     data: str
     arguments: tuple[str, ...]
     seeds: int = 3
+    images: int | None = None
 
 
 ROWS = {
@@ -92,18 +94,18 @@ ROWS = {
 def parts(row: Row, held_out: bool, folder: Path) -> list[str]:
     """DATA and ``--test`` of a row."""
     root = Path(os.environ["LATENTCLI_DATA"])
-    if row.data.startswith((CIFAR, MRI)):
-        train = f"{root / row.data}_train.npz"
-        return [train] if held_out else [train, "--test", f"{root / row.data}_test.npz"]
+    of_files = row.data.startswith((CIFAR, MRI))
+    train = f"{root / row.data}_train.npz" if of_files else row.data
     if not held_out:
-        return [row.data]
+        return [train, *(["--test", f"{root / row.data}_test.npz"] if of_files else [])]
     import numpy as np
 
-    from latentcli import data
+    import latentcli as lc
 
-    images = data.load(row.data, split="train")
-    file = folder / f"{row.data}-train.npz"
-    np.savez(file, data=images.images, labels=images.labels.texts)
+    images = lc.load(train, prefer="train")
+    rows = np.random.default_rng(0).permutation(len(images))[: row.images]
+    file = folder / f"{Path(row.data).name}.npz"
+    lc.write_images(file, images.take(np.sort(rows)))
     return [str(file)]
 
 
@@ -122,8 +124,9 @@ def main() -> None:
     for name in chosen.rows or ROWS:
         row, folder = ROWS[name], chosen.output / (f"{name}-held-out" if chosen.held_out else name)
         folder.mkdir(parents=True, exist_ok=True)
-        call = [sys.executable, "-m", "latentcli", "study", name.split("-")[0]]
-        call += [*parts(row, chosen.held_out, folder), *row.arguments, *others]
+        study = name.split("-")[0]
+        call = [sys.executable, "-m", "latentcli", "study", study]
+        call += [*parts(row, chosen.held_out or study == "sweep", folder), *row.arguments, *others]
         call += ["-o", str(folder), "--seeds", str(chosen.seeds or row.seeds), "--device", chosen.device]
         print(f"\n{name}\n", flush=True)
         subprocess.run(call, check=True)

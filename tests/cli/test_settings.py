@@ -3,8 +3,10 @@
 from dataclasses import asdict, fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from latentcli.artifacts.models import load_model
 from latentcli.classifiers import PROBES
 from latentcli.cli.options import parse
 from latentcli.core.errors import UsageError
@@ -33,6 +35,7 @@ def test_set_seed_is_seed_byte_for_byte(call, trained, tiny):
     [
         ("a=1", 1), ("a=1_000", 1000), ("a=0.5", 0.5), ("a=1e-3", 0.001), ("a=true", True), ("a=False", False),
         ("a=none", None), ("a=bce+ssim", "bce+ssim"), (" a-b = text ", "text"), ("a=b=c", "b=c"), ("a=", ""),
+        ("a=8,6,5", (8, 6, 5)), ("a=8, 6", (8, 6)), ("a=8,", "8,"), ("a=1.5,2", "1.5,2"), ("a=x,y", "x,y"),
     ],
 )  # fmt: skip
 def test_values_are_read_as_what_they_look_like(text, value):
@@ -128,6 +131,40 @@ def test_every_setting_of_a_probe_is_listed_and_taken(call, trained, probe):
         for more in ([], given)
     )
     assert default == spelled
+
+
+def test_levels_of_each_dimension_are_set_kept_and_gone_on_with(call, trained):
+    levels = [
+        "--model",
+        "fsq",
+        "--backbone",
+        "mlp",
+        "--set",
+        "width=16",
+        "--set",
+        "min_steps=0",
+        "--set",
+        "levels=8,6,5",
+    ]
+    done = call("train", trained.train, *levels, "--epochs", 1, "-o", "fsq.pth", "--labels-per-class", 5, "-q")
+    assert done.code == 0, done.err
+    model = load_model("fsq.pth")
+    assert (model.config.levels, model.config.latent_dim, model.latent_network.quantiser.size) == ((8, 6, 5), 3, 240)
+    codes = model.encode(np.random.default_rng(0).integers(0, 256, (9, 1, 8, 8), dtype=np.uint8)).arrays["codes"]
+    assert 0 <= codes.min() <= codes.max() < 240
+    again = [*levels, "--epochs", 1, "--continue-from", "fsq.pth", "-o", "again.pth", "--labels-per-class", 5, "-q"]
+    done = call("train", trained.train, *again)
+    assert "has (8, 6, 5)" not in done.err
+    assert "levels" in call("settings", "train", "--model", "fsq").out
+    for value, said in [
+        ("8,6,1", "`levels` is 1\n  expected a whole number from 2 to 64"),
+        ("64,64,64", "the number of codes, the product of all levels, is 262144"),
+        ("8,6", "there are 2 levels for 3 dimensions"),
+        ("8;6", "`levels` is '8;6'"),
+    ]:
+        dimensions = ["--latent-dim", 3] if value == "8,6" else []
+        wrong = call("train", trained.train, *levels[:-1], f"levels={value}", *dimensions)
+        assert (wrong.code, said.replace("`", "") in wrong.err) == (2, True), wrong.err
 
 
 def test_settings_of_nothing_name_what_there_is(call):

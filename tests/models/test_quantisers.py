@@ -25,7 +25,8 @@ def codebook(size: int = 8, dimensions: int = 3, **settings) -> Codebook:
 
 
 def quantisers() -> list[Quantiser]:
-    return [codebook().eval(), codebook(learning="gradient").eval(), ScalarQuantiser(2, 3), ScalarQuantiser(5, 3)]
+    scalar = [ScalarQuantiser(levels) for levels in ((2, 2, 2), (5, 5, 5), (4, 3, 2))]
+    return [codebook().eval(), codebook(learning="gradient").eval(), *scalar]
 
 
 def maps(seed: int = 0, count: int = 4, dimensions: int = 3) -> torch.Tensor:
@@ -85,12 +86,35 @@ def test_the_gradient_passes_straight_through_a_codebook():
 
 
 def test_the_gradient_of_rounding_is_that_of_the_bound():
-    quantiser, points = ScalarQuantiser(5, 3), maps().requires_grad_()
+    quantiser, points = ScalarQuantiser((5, 5, 5)), maps().requires_grad_()
     values = quantiser(points, generator()).values
     smooth = 2 * quantiser.bounded(points) / 4 - 1
     upstream = torch.randn(values.shape, generator=generator(5))
     expected, found = (torch.autograd.grad(output, points, upstream)[0] for output in (smooth, values))
     assert_close(found, expected)
+
+
+def test_each_dimension_has_its_own_levels_from_minus_1_to_1_and_its_own_place_in_the_code():
+    quantiser = ScalarQuantiser((8, 6, 5))
+    assert (quantiser.size, quantiser.dimensions) == (240, 3)
+    vectors = quantiser.vectors_of(torch.arange(240))
+    for dimension, levels in enumerate((8, 6, 5)):
+        assert_close(vectors[:, dimension].unique(), torch.linspace(-1, 1, levels))
+    digits = np.stack(np.unravel_index(np.arange(240), (5, 6, 8))[::-1], axis=1)  # the lowest digit first
+    assert_close(vectors, torch.from_numpy(2 * digits / np.array([7, 5, 4]) - 1).float())
+
+
+@given(st.lists(st.integers(2, 9), min_size=1, max_size=4), st.integers(0, 99))
+def test_values_far_out_have_the_outermost_levels_and_all_levels_are_reached(levels, seed):
+    quantiser = ScalarQuantiser(levels)
+    wide = 3 * torch.randn(4, len(levels), 40, 40, generator=generator(seed))
+    values = quantiser(wide, generator()).values
+    for dimension, count in enumerate(levels):
+        assert_close(values[:, dimension].unique(), torch.linspace(-1, 1, count))
+    assert_close(
+        quantiser(torch.full((1, len(levels), 1, 1), 99.0), generator()).values.flatten(), torch.ones(len(levels))
+    )
+    assert quantiser.codes_of(torch.full((1, len(levels), 1, 1), -99.0)).item() == 0
 
 
 def test_commitment_moves_what_is_encoded_and_the_codebook_loss_the_vectors():
