@@ -192,6 +192,7 @@ class Run:
                     unseen, asked_at = 0, now
                 if end_of_epoch:
                     self._end_epoch(epoch)
+                    callbacks.on_epoch(self.history[-1])
                 if callbacks.interrupted():
                     if unseen:
                         ask()
@@ -203,8 +204,6 @@ class Run:
                     except OutputError as problem:
                         callbacks.unsaved(problem)
                     saved_at = time.monotonic()
-                if end_of_epoch:
-                    callbacks.on_epoch(self.history[-1])
 
     def state(self) -> State:
         """All that a run resumes from; randomness needs no entry, since it is a function of the seed and the step."""
