@@ -47,7 +47,7 @@ def fit_prior(
 
     how = options.values(settings, fit, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     log, state = training_progress.outputs(output)
-    read = [data, vae, classifier, reading.labels]
+    read: list[str | Path | None] = [data, vae, classifier, reading.labels]
     inputs.check_outputs(output, log, state, given=read, folder=figures)
     watched = training_progress.Watched(snapshots, tensorboard, read)
     devices.start(device)

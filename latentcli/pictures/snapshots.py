@@ -76,7 +76,8 @@ class Snapshots(Listener):
 
     @stage("drawing")
     def ended(self) -> None:
-        own, kinds = {}, []
+        own: dict[int, Image.Image] = {}
+        kinds: list[str] = []
         for epoch in sorted(frames.due(self._epochs) & self._rows.keys()):
             frame, held = _frame_in(self.folder / _OF_EPOCH.format(epoch))
             if frame is not None and held["row"] == self._rows[epoch]:

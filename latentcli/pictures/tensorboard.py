@@ -76,7 +76,7 @@ class TensorBoard(Listener):
         if self._model is not None and self._last in frames.due(self._epochs):
             frame, _ = frames.taken(self._model, row, self._epochs)
             if frame is not None:
-                self._write("add_image", "pictures", np.atleast_3d(frame), self._last, dataformats="HWC")
+                self._write("add_image", "pictures", np.atleast_3d(np.asarray(frame)), self._last, dataformats="HWC")
         self._write("flush")
 
     @stage("drawing")

@@ -170,6 +170,7 @@ class Run:
         begun, unseen = self.step, 0
         if self.step > len(self.history) * self.steps_per_epoch and self.step % self.steps_per_epoch == 0:
             self._end_epoch(self.step // self.steps_per_epoch - 1)  # it was lost there, see ``processes.ProcessLost``
+            callbacks.on_epoch(self.history[-1])
 
         def ask() -> None:
             seen = self.steps.seen()
