@@ -47,9 +47,9 @@ def fit_prior(
 
     how = options.values(settings, fit, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     log, state = training_progress.outputs(output)
-    read: list[str | Path | None] = [data, vae, classifier, reading.labels]
-    inputs.check_outputs(output, log, state, given=read, folder=figures)
-    watched = training_progress.Watched(snapshots, tensorboard, read)
+    given: list[str | Path | None] = [data, vae, classifier, reading.labels]
+    inputs.check_outputs(output, log, state, given=given, folder=figures)
+    watched = training_progress.Watched(snapshots, tensorboard, given)
     devices.start(device)
     model = load_latent_model(vae, device)
     codes_of(model)  # before anything is encoded
