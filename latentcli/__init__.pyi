@@ -13,7 +13,7 @@ from .core.errors import DataError, FitError, GateError, LatentError, ModelFileE
 from .core.image_set import ImageSet
 from .core.labels import Labels
 from .core.latents import Latents
-from .core.progress import Listener
+from .core.progress import Listener, Listeners
 from .data.cached import cached, clear_cache
 from .data.loading import load
 from .estimators import LatentClassifier, VAETransformer
@@ -32,6 +32,8 @@ from .inference.evaluation import evaluate, measure
 from .inference.suggesting import Suggestions, suggest
 from .inference.tally import Tally
 from .models.trained import TrainedModel
+from .pictures.snapshots import Snapshots
+from .pictures.tensorboard import TensorBoard
 from .sharded.calls import classify_shards, encode_shards
 from .sharded.making import PartsDone
 from .streams import classify_latents_to, classify_to, encode_to, reconstruct_to
@@ -52,12 +54,15 @@ __all__ = [
     "LatentError",
     "Latents",
     "Listener",
+    "Listeners",
     "ModelFileError",
     "OutputError",
     "PartsDone",
     "Predictions",
+    "Snapshots",
     "Suggestions",
     "Tally",
+    "TensorBoard",
     "TrainedModel",
     "UsageError",
     "VAETransformer",

@@ -89,19 +89,21 @@ ALIASES = {
     "model": {"model", "family"},
     "files": {"path"},
     "points": {"count"},
+    "snapshots": {"folder"},
+    "tensorboard": {"folder"},
 }
 """How the library calls what an option gives, where it is not the option's own name."""
 
 VAE = FAMILIES["vae"].Config
 READ = (lc.load, lc.load_model)
 TWINS = {
-    "train": (lc.load, lc.train, lc.fit_mixture, VAE, TrainingConfig),
-    "train-cnn": (lc.load, lc.train_cnn, CNN.Config, ClassifierTrainingConfig),
+    "train": (lc.load, lc.train, lc.Snapshots, lc.TensorBoard, lc.fit_mixture, VAE, TrainingConfig),
+    "train-cnn": (lc.load, lc.train_cnn, lc.TensorBoard, CNN.Config, ClassifierTrainingConfig),
     "encode": (*READ, lc.TrainedModel.encode, lc.encode, lc.encode_shards),
     "fit-gmm": (*READ, lc.fit_mixture),
     "fit-graph": (*READ, lc.fit_graph),
     "fit-probe": (*READ, lc.fit_probe),
-    "fit-prior": (*READ, lc.load_classifier, lc.fit_prior, CodePriorConfig, TrainingConfig),
+    "fit-prior": (*READ, lc.load_classifier, lc.fit_prior, lc.Snapshots, CodePriorConfig, TrainingConfig),
     "classify": (*READ, lc.load_classifier, lc.classify, lc.classify_shards),
     "suggest": (*READ, lc.load_classifier, lc.suggest),
     "check": (*READ, lc.load_classifier, lc.check),

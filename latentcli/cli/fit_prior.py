@@ -31,6 +31,8 @@ def fit_prior(
     resume: options.Resume = False,
     reading: options.TrainReading = options.READ_FOR_TRAINING,
     figures: options.Figures = None,
+    snapshots: options.Snapshots = None,
+    tensorboard: options.TensorBoard = None,
     seed: options.Seed = TrainingConfig.seed,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -45,7 +47,9 @@ def fit_prior(
 
     how = options.values(settings, fit, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
     log, state = training_progress.outputs(output)
-    inputs.check_outputs(output, log, state, given=[data, vae, classifier, reading.labels], folder=figures)
+    given: list[str | Path | None] = [data, vae, classifier, reading.labels]
+    inputs.check_outputs(output, log, state, given=given, folder=figures)
+    watched = training_progress.Watched(snapshots, tensorboard, given)
     devices.start(device)
     model = load_latent_model(vae, device)
     codes_of(model)  # before anything is encoded
@@ -53,7 +57,7 @@ def fit_prior(
     read = None if reader is None else reader.features or model.latent_network.FEATURES[0]
     latents = inputs.latents(data, vae, device, reading, output, ["codes"] if read is None else ["codes", read])
     ended = training_progress.finished(output, state, device) if resume else None
-    with training_progress.TrainingProgress() as listener:
+    with watched.listener() as listener:
         trained = fit(
             latents, model, classifier=reader, device=device, state=state, resume=resume, finished=ended,
             log=log, listener=listener, **how,
@@ -61,7 +65,7 @@ def fit_prior(
     written: list[Path] = []
     if ended is None:
         training_progress.save(trained, output)
-        written = [output, log]
+        written = [output, log, *watched.written]
     else:
         console.note(f"nothing to resume: the run of {output} has ended; it stays as it is")
     if figures is not None:

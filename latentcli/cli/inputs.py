@@ -284,6 +284,19 @@ def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], fol
         check_folder(folder)
 
 
+def check_apart(folder: Path, option: str, given: Sequence[Path | str | None]) -> None:
+    """Refuse, with a ``UsageError``, a folder for pictures that is, or lies in, one that the command reads.
+
+    The next command would take its pictures for images of that folder.
+    """
+    for read in (Path(name) for name in given if name is not None):
+        if read.is_dir() and folder.resolve().is_relative_to(read.resolve()):
+            raise UsageError(
+                f"{option} {folder} lies in {read}, which is an input of this command",
+                "its pictures would be read as images from now on", f"name a folder elsewhere: {option} DIR",
+            )  # fmt: skip
+
+
 def tell_replaced(classifier: Path, option: str, checkpoint: str = "", replaced: Path | None = None) -> None:
     """Tell that a classifier that is to be written replaces one that another model needs.
 

@@ -97,6 +97,13 @@ FailUnder = Annotated[
     Option(metavar="NAME=VALUE", help="Exit with 7 if this metric of the result is lower. Repeatable."),
 ]
 Figures = Annotated[Path | None, Option(metavar="DIR", help="Write pictures of the result there.")]
+Snapshots = Annotated[
+    Path | None,
+    Option(metavar="DIR", help="Write what it makes of the same images there, 20 times while it trains, and a film."),
+]
+TensorBoard = Annotated[
+    Path | None, Option(metavar="DIR", help="Write events for TensorBoard there, where that is installed.")
+]
 Report = Annotated[
     Path | None, Option(metavar="FILE.html", help="Write the result with its images as one page, for any browser.")
 ]

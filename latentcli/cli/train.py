@@ -16,7 +16,7 @@ FAMILYS_OWN = "By default what the model family takes."
     "latentcli train mnist --digits 1,4,8 --labels-per-class 5 --figures pictures",
     "latentcli train photos --image-size 64 --labels labels.csv",
     "latentcli train photos --image-size 224 --labels labels.csv --encoder efficientnet-lite0",
-    "latentcli train mnist --model vqvae -o vqvae.pth --resume",
+    "latentcli train mnist --model vqvae -o vqvae.pth --snapshots snapshots --resume",
     "latentcli train photos --continue-from vae.pth --epochs 200 -o vae2.pth --gmm gmm2.pkl",
 ], elsewhere={"covariance": "fit-gmm --covariance"}, shared=True)  # fmt: skip
 def train(
@@ -55,6 +55,8 @@ def train(
     reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
     figures: options.Figures = None,
+    snapshots: options.Snapshots = None,
+    tensorboard: options.TensorBoard = None,
     report: options.Report = None,
     device: options.Device = "auto",
     json: options.Json = False,
@@ -84,6 +86,7 @@ def train(
     read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
     inputs.check_report(report, read)
+    watched = training_progress.Watched(snapshots, tensorboard, read)
     devices.start(device)
     begun = load_model(continue_from, device) if continue_from else None
     images, labelled = inputs.images_and_validation(data, val, reading, output, training.image_size, begun)
@@ -102,7 +105,7 @@ def train(
     ended = training_progress.finished(output, state, device) if training.resume else None
     if named and ended is None:
         inputs.tell_replaced(gmm, "--gmm", replaced=output)
-    with training_progress.TrainingProgress() as listener:
+    with watched.listener() as listener:
         trained = train_model(
             images, model=model, continue_from=begun, classes=len(naming.class_names) if named else 0, device=device,
             state=state, resume=training.resume, finished=ended, log=log, listener=listener, **settings,
@@ -113,7 +116,7 @@ def train(
     written, mixture, latents, compared = [], None, None, {}
     if ended is None:
         training_progress.save(trained, output)
-        written = [output, log]
+        written = [output, log, *watched.written]
     else:
         left = [output, gmm] if named and gmm.exists() else [output]
         console.note(

@@ -47,6 +47,7 @@ def train_cnn(
     reading: options.TrainReading = options.READ_FOR_TRAINING,
     labels_per_class: options.LabelsPerClass = None,
     figures: options.Figures = None,
+    tensorboard: options.TensorBoard = None,
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
@@ -62,7 +63,9 @@ def train_cnn(
 
     settings = training.values(train_classifier, finish=finish, fine_tune=fine_tune)
     log, state = training_progress.outputs(output)
-    inputs.check_outputs(output, log, state, given=[data, val, reading.labels, hybrids, start], folder=figures)
+    read = [data, val, reading.labels, hybrids, start]
+    inputs.check_outputs(output, log, state, given=read, folder=figures)
+    watched = training_progress.Watched(None, tensorboard, read)
     devices.start(device)
     begun = load_model(start, device) if start else None
     notes: list[str] = []
@@ -75,7 +78,7 @@ def train_cnn(
             f"warning: {known} of the {len(validation)} images of VAL are trained on: it says too little of others"
         )
     ended = training_progress.finished(output, state, device) if training.resume else None
-    with training_progress.TrainingProgress() as listener:
+    with watched.listener() as listener:
         trained = train_classifier(
             images, validation, start=begun, hybrids=mixed, labelled_fraction=labelled_fraction,
             labels_per_class=labels_per_class, device=device, state=state, resume=training.resume, finished=ended,
@@ -88,7 +91,7 @@ def train_cnn(
     written: list[Path] = []
     if ended is None:
         training_progress.save(trained, output)
-        written = [output, log]
+        written = [output, log, *watched.written]
     else:
         console.note(f"nothing to resume: the run of {output} has ended; it stays as it is")
     if figures is not None:

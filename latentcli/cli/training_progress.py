@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from latentcli.cli import console
 from latentcli.core.errors import OutputError
-from latentcli.core.progress import Advance, Listener
+from latentcli.core.progress import Advance, Listener, Listeners
 
 if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
@@ -76,6 +76,42 @@ class TrainingProgress(Listener):
         if str(problem) not in self.unwritable:
             self.unwritable.add(str(problem))
             console.note(f"{problem.problem}: {problem.found}; training goes on without it")
+
+
+class Watched:
+    """Who is told of a training besides the person at the terminal, checked before any work: what options ask for.
+
+    Args:
+        snapshots, tensorboard: folders, as ``--snapshots`` and ``--tensorboard`` name them.
+        given: every file and folder that the command reads.
+
+    Raises:
+        UsageError: TensorBoard is not installed; or snapshots would lie among the images that are read.
+        OutputError: a folder cannot be written to.
+    """
+
+    def __init__(self, snapshots: Path | None, tensorboard: Path | None, given: Sequence[Path | str | None]) -> None:
+        from latentcli.cli import inputs
+        from latentcli.pictures.snapshots import Snapshots
+        from latentcli.pictures.tensorboard import TensorBoard
+
+        self.watching: list[Snapshots | TensorBoard] = []
+        if snapshots is not None:
+            inputs.check_apart(snapshots, "--snapshots", given)
+            self.watching.append(Snapshots(snapshots))
+        if tensorboard is not None:
+            self.watching.append(TensorBoard(tensorboard))
+
+    @contextmanager
+    def listener(self) -> Iterator[Listener]:
+        """The listener of a training, which shows its progress on stderr as well."""
+        with TrainingProgress() as shown:
+            yield Listeners(shown, *self.watching)
+
+    @property
+    def written(self) -> list[Path]:
+        """What they have written."""
+        return [path for each in self.watching for path in each.written]
 
 
 def clock(seconds: float) -> str:

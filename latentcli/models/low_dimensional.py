@@ -46,23 +46,38 @@ class LowDimensionalVAE(VAE):
     def inverse(self) -> Callable[[Tensor], Tensor]:
         """A function from images (N, C, H, W) to latents (N, D): the best remembered ones, or the encoder's if better.
 
-        The remembered latents are decoded only once, until the model is trained further or loaded.
+        The remembered latents are decoded only once, until the model is trained further or loaded; and not at all
+        while it is trained, when what they were decoded to is at hand.
         """
-        entries, search = self.landmarks.entries, self._nearest
-        if not len(entries):
+        if not len(self.landmarks.entries):
             return super().inverse()
-        if search is None or search.images.device != entries.device:
-            search = NearestEntries(entries, self.decode)
-        if not self.training:
-            self._nearest = search
+        search = self._remembered if self.landmarks.decoded else self._search()
 
         def nearest(images: Tensor) -> Tensor:
             own = self.encode(images).flat
             found, errors = search(images)
-            better = errors < (self.decode(own) - images).square().flatten(1).sum(dim=1)
-            return torch.where(better[:, None], found, own)
+            return torch.where((errors < self._errors(own, images))[:, None], found, own)
 
         return nearest
+
+    def _search(self) -> NearestEntries:
+        """A search among the remembered latents, which is kept until the model is trained further or loaded."""
+        entries, search = self.landmarks.entries, self._nearest
+        if search is None or search.images.device != entries.device:
+            search = NearestEntries(entries, self.decode)
+        if not self.training:
+            self._nearest = search
+        return search
+
+    def _remembered(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``NearestEntries`` finds, in training: by the images that the latents were decoded to at the time."""
+        best = self.landmarks.lookup(images)
+        assert best is not None
+        return best[0], self._errors(best[0], images)
+
+    def _errors(self, latents: Tensor, images: Tensor) -> Tensor:
+        """(N,): squared errors of decoded latents (N, D), summed over pixels."""
+        return (self.decode(latents) - images).square().flatten(1).sum(dim=1)
 
     def loss(self, images: Tensor, generator: torch.Generator, progress: float = 1.0) -> LossTerms:
         if progress >= 1 - MEMORY_FRACTION or not self.training:

@@ -19,6 +19,11 @@ def slices(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
+def evenly(count: int, most: int) -> np.ndarray:
+    """At most ``most`` of ``count`` row numbers, evenly spaced, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+
+
 def gathered(blocks: Iterable[Block], size: int) -> Iterator[Block]:
     """The same rows in blocks of ``size``, of which the last may have fewer.
 

@@ -169,7 +169,7 @@ def _looked_at(
     """At most ``MOST`` of the images, or of the latents, and what is predicted of them."""
     from latentcli.inference.classification import classify, classify_latents
     from latentcli.models import PIXEL_CLASSIFIERS
-    from latentcli.pictures.results import evenly
+    from latentcli.numerics.blocks import evenly
 
     if images is not None:
         rows = evenly(len(images), MOST)
@@ -186,7 +186,7 @@ def _looked_at(
 def _plane(page: "Page", shown: _Shown, model: "TrainedModel | None", latents: Latents | None) -> None:
     """The images on a plane, where there are latents."""
     from latentcli.models import PIXEL_CLASSIFIERS
-    from latentcli.pictures.results import evenly
+    from latentcli.numerics.blocks import evenly
 
     if len(shown.rows) < 2:
         return

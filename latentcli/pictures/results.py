@@ -9,6 +9,7 @@ import numpy as np
 from latentcli.core.errors import OutputError, UsageError
 from latentcli.core.latents import Latents
 from latentcli.core.stages import stage
+from latentcli.numerics.blocks import evenly
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import DensityClassifier, LatentClassifier
@@ -305,11 +306,6 @@ def front(path: Path, name: str, rows: Sequence[Mapping[str, Any]], settings: Se
         for row in rows if "bits_per_image" in row
     ]  # fmt: skip
     return draw("front", path, sizes, name, read.title)
-
-
-def evenly(count: int, most: int) -> np.ndarray:
-    """At most ``most`` of ``count`` row numbers, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
 
 
 @stage("drawing")

@@ -8,6 +8,7 @@ import torch
 from latentcli.core import memory
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
+from latentcli.core.labels import Labels
 from latentcli.numerics.random import generator_for
 from latentcli.training.config import TrainingConfig
 
@@ -29,6 +30,7 @@ class Examples:
         final_rows: numbers of the rows that the final steps are trained on instead; None changes nothing for them.
         final_fraction: of all steps that are final ones, in [0, 1].
         block: rows that are read together from the disk, see ``shuffled``; 0 where the order of reading costs nothing.
+        labels: of the images, for those who look on: nothing is learned from them; None: not known.
     """
 
     images: np.ndarray
@@ -38,6 +40,7 @@ class Examples:
     final_rows: np.ndarray | None = None
     final_fraction: float = 0.0
     block: int = 0
+    labels: Labels | None = None
 
     def batches(self, epoch: int, epochs: int, steps: int, seed: int) -> list[np.ndarray]:
         """Row numbers of each of the ``steps`` of an epoch (0 … epochs − 1), in batches of nearly equal size.
@@ -57,11 +60,11 @@ class Examples:
         return batches
 
     @classmethod
-    def of_images(cls, images: np.ndarray, config: TrainingConfig) -> "Examples":
+    def of_images(cls, images: np.ndarray, config: TrainingConfig, labels: Labels | None = None) -> "Examples":
         """Images alone, (N, C, H, W) uint8, some held out; a ``DataError`` if there is only one."""
         if len(images) < 2:
             raise DataError("one image is too few to train on", "expected two or more")
-        return cls(images, *split(len(images), config))
+        return cls(images, *split(len(images), config), labels=labels)
 
 
 def shuffled(count: int, generator: torch.Generator, block: int = 0) -> np.ndarray:

@@ -170,6 +170,7 @@ class Run:
         begun, unseen = self.step, 0
         if self.step > len(self.history) * self.steps_per_epoch and self.step % self.steps_per_epoch == 0:
             self._end_epoch(self.step // self.steps_per_epoch - 1)  # it was lost there, see ``processes.ProcessLost``
+            callbacks.on_epoch(self.history[-1])
 
         def ask() -> None:
             seen = self.steps.seen()
@@ -192,6 +193,7 @@ class Run:
                     unseen, asked_at = 0, now
                 if end_of_epoch:
                     self._end_epoch(epoch)
+                    callbacks.on_epoch(self.history[-1])
                 if callbacks.interrupted():
                     if unseen:
                         ask()
@@ -203,8 +205,6 @@ class Run:
                     except OutputError as problem:
                         callbacks.unsaved(problem)
                     saved_at = time.monotonic()
-                if end_of_epoch:
-                    callbacks.on_epoch(self.history[-1])
 
     def state(self) -> State:
         """All that a run resumes from; randomness needs no entry, since it is a function of the seed and the step."""

@@ -1,6 +1,7 @@
 """From the codes of images to a trained prior of them, in one call."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,15 @@ from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Listener
 from latentcli.models import PRIORS
-from latentcli.models.code_prior import check_codes, log_frequencies, scaled_vectors
+from latentcli.models.base import Model
+from latentcli.models.code_prior import CodePrior, check_codes, log_frequencies, scaled_vectors
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics.blocks import slices
+from latentcli.numerics.linear import FastLinear
 from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples, split
 from latentcli.training.identity import identity
+from latentcli.training.observed import as_bytes
 from latentcli.training.train import configure, trained
 
 if TYPE_CHECKING:
@@ -84,6 +88,7 @@ def fit_prior(
         family, network, training, Examples(codes, rows, held_out, targets), run, names,
         {"log_frequencies": torch.from_numpy(frequencies), "vectors": scaled_vectors(model)},
         device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
+        draw=partial(_drawn, model),
     )  # fmt: skip
 
 
@@ -92,6 +97,18 @@ def _with_each_class(rows: np.ndarray, held_out: np.ndarray, targets: np.ndarray
     missing = ~targets[rows].any(axis=0)
     back = targets[held_out][:, missing].any(axis=1)
     return np.sort(np.concatenate([rows, held_out[back]])), held_out[~back]
+
+
+@torch.inference_mode()
+@FastLinear()
+def _drawn(model: TrainedModel, network: Model, count: int) -> np.ndarray:
+    """(count, C, H, W) uint8: samples of a prior of the model's codes, of its classes in turn, with the same noise."""
+    assert isinstance(network, CodePrior)
+    config, device = network.config, next(network.parameters()).device
+    noise = np.random.default_rng(0).random((count, config.places), dtype=np.float32)
+    classes = torch.eye(config.classes, device=device).repeat(count, 1)[:count] if config.classes else None
+    codes = network.sample(torch.from_numpy(noise).to(device), classes)
+    return as_bytes(np.concatenate([images for _, images in model.decodings({"codes": codes.cpu().numpy()})]))
 
 
 def _class_names(latents: Latents, classifier: "LatentClassifier | None", model: TrainedModel) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from latentcli.core import processes
 from latentcli.core.errors import OutputError
 from latentcli.core.processes import ProcessLost
-from latentcli.core.progress import Listener
+from latentcli.core.progress import Listener, Listeners
 from latentcli.core.stages import stage
 from latentcli.formats import locks
 from latentcli.formats.atomic import atomic_write, check_writable
@@ -25,13 +25,14 @@ from latentcli.training.config import TrainingConfig
 from latentcli.training.examples import Examples
 from latentcli.training.identity import check_same
 from latentcli.training.loop import Callbacks, Interrupted, Run
+from latentcli.training.observed import Draw, Observed
 
 
 @stage("training")
 def fit(
     network: Model, examples: np.ndarray | Examples, config: TrainingConfig, *, identity: Mapping[str, Any],
     fresh: bool = True, state: Path | None = None, resume: bool = True, log: Path | None = None,
-    listener: Listener | None = None,
+    listener: Listener | None = None, draw: Draw | None = None,
 ) -> list[dict[str, float]]:  # fmt: skip
     """Train a network in place.
 
@@ -45,7 +46,8 @@ def fit(
         state: file of the state that an interrupted run resumes from; it stays when the run ends. None keeps none.
         resume: whether to resume from that file if it exists.
         log: file with one JSON object an epoch: its row of the history, and the images per second.
-        listener: is told how the run goes.
+        listener: is told how the run goes, and may look at the network.
+        draw: of samples, for those who look at a network that is no model of latents, see ``Observed``.
 
     Returns:
         the history, one row an epoch.
@@ -58,7 +60,7 @@ def fit(
         ProcessLost: another process has ended.
     """
     first = processes.is_first()
-    listener, log = (listener or Listener(), log) if first else (Listener(), None)
+    listener, log = (Listeners(listener or Listener()), log) if first else (Listener(), None)
     if log is not None:
         check_writable(log)
     with locks.exclusive(state) if state is not None and first else nullcontext():
@@ -83,10 +85,11 @@ def fit(
         writes = processes.is_first
         run = Run(network, examples, config, saved, fresh, listener.preparing)
         lines = _Log(log, run.history, listener)
+        listener.observing(Observed(network, run.examples, draw), tuple(run.history))
         try:
             with stop_requests() as interrupted:
                 try:
-                    return run.fit(Callbacks(
+                    history = run.fit(Callbacks(
                         listener.started, lines.on_step, lines.on_epoch, save, listener.unwritten,
                         lambda: processes.any_of(interrupted()),
                     ))  # fmt: skip
@@ -98,6 +101,8 @@ def fit(
         except Interrupted as stop:
             processes.together()  # the state is written
             raise Interrupted(f"{stop}" + ("" if state is None else "; `resume` goes on from there")) from None
+        listener.ended()
+        return history
 
 
 def _without(lost: ProcessLost, run: Run, state: Path | None) -> ProcessLost:

@@ -33,6 +33,7 @@ from latentcli.training.config import (
 )
 from latentcli.training.examples import Examples, check_teachable, check_varied
 from latentcli.training.identity import check_same, identity, identity_of, provenance
+from latentcli.training.observed import Draw
 from latentcli.training.resumable import fit
 
 FEW = 1_000
@@ -62,7 +63,8 @@ def train(
         resume: whether to resume from that file if it exists.
         finished: what this very run came to earlier: it is returned, and nothing is trained; None: it has not ended.
         log: file with the metrics of each epoch, one JSON object a line.
-        listener: is told how the training goes.
+        listener: is told how the training goes, as ``Snapshots`` and ``TensorBoard`` are; ``Listeners`` makes one of
+            several.
         settings: of the model (``latent_dim``, ``backbone``, ``loss`` …; ``views`` "auto" or None: what ``views_of``
             says of the images) and of its training (``epochs``, ``lr``,
             ``seed`` …); ``latentcli settings`` lists them. None leaves a default.
@@ -121,7 +123,8 @@ class Plan:
         found = {} if self.encoder is None else self.encoder.network.state_dict()
         weights = {f"encoder.{name}": tensor for name, tensor in found.items()}
         run = self.identity(images)
-        return trained(self.family, self.network, self.training, images.images, run, class_names, weights, **how)
+        examples = Examples.of_images(images.images, self.training, images.labels)
+        return trained(self.family, self.network, self.training, examples, run, class_names, weights, **how)
 
 
 def plan(family: str, images: ImageSet, classes: int | None, settings: Mapping[str, Any]) -> Plan:
@@ -166,7 +169,8 @@ def _continued(
     )  # fmt: skip
     run |= _facts_of_encoder(start)
     weights = start.network.state_dict()
-    return trained(start.family, config, training, images.images, run, images.class_names, weights, **how)
+    examples = Examples.of_images(images.images, training, images.labels)
+    return trained(start.family, config, training, examples, run, images.class_names, weights, **how)
 
 
 def _facts_of_encoder(start: TrainedModel | None) -> dict[str, Any]:
@@ -336,11 +340,11 @@ def _begun(
 
 
 def trained(
-    family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: np.ndarray | Examples,
+    family: str, network_config: ModelConfig, loop_config: TrainingConfig, examples: Examples,
     run: Mapping[str, Any], class_names: tuple[str, ...],
     weights: Mapping[str, Tensor] | None = None, *, device: str = "auto", state: str | Path | None = None,
     resume: bool = True, finished: TrainedModel | None = None, log: str | Path | None = None,
-    listener: Listener | None = None,
+    listener: Listener | None = None, draw: Draw | None = None,
 ) -> TrainedModel:  # fmt: skip
     """Create a network of a registered family and train it; the result has its provenance and fingerprint.
 
@@ -351,6 +355,7 @@ def trained(
         class_names: kept with the model.
         weights: of parts of the network that are trained already, by their names in its ``state_dict``.
         device, state, resume, finished, log, listener: as for ``train``.
+        draw: as ``fit`` takes it.
     """
     if finished is not None:
         again = "leave out `resume` for a new run"
@@ -371,7 +376,7 @@ def trained(
     listener.configured(network_config, loop_config, device)
     history = fit(
         network, examples, loop_config, identity=run, fresh=fresh, state=state, resume=resume, log=log,
-        listener=listener,
+        listener=listener, draw=draw,
     )  # fmt: skip
     model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)
     model.fingerprint = fingerprint(model.entries())

@@ -51,7 +51,7 @@ ROWS = {
     "latents-brain-mri-20x20": Row(MRI, (*MRI_LATENTS, "stages=2")),
     "latents-brain-mri-40x40": Row(MRI, (*MRI_LATENTS, "stages=1")),
     "latents-mnist-paper": Row("mnist", ("--recipe", "paper", "--label-embedding")),
-    "latents-cifar-paper": Row(CIFAR, ("--recipe", "paper")),
+    "latents-cifar10-paper": Row(CIFAR, ("--recipe", "paper", "--label-embedding")),
     "hybrids-mnist": Row("mnist", ("--arms", WITH_MIXUP_OF_BOTH_KINDS), 5),
     "hybrids-mnist-spread-labels": Row("mnist", ("--arms", "spread-labels", "--per-class", "5,10,50"), 5),
     "hybrids-mnist-as-published": Row("mnist", ("--arms", "as-published", "--per-class", "5,20,100")),
@@ -88,6 +88,7 @@ ROWS = {
         ),
     ),
     "hybrids-brain-mri": Row(MRI, (*SHORTER, "5,50,300", "--image-size", "40", "--set", "max_epochs=100")),
+    "latents-cifar-paper": Row("cifar100", ("--recipe", "paper", "--label-embedding")),  # last: it may be downloaded
 }
 
 

@@ -182,6 +182,23 @@ def test_entries_are_decoded_once_until_the_model_changes(trained, monkeypatch):
     assert inverse()[1] == entries + 5
 
 
+def test_in_training_entries_are_looked_up_by_what_they_were_decoded_to(trained, monkeypatch):
+    model, images = copy.deepcopy(trained[0]).train(), torch.rand(5, 1, 8, 8)
+    with torch.no_grad():
+        decoded_anew, entries = model.inverse()(images), model.landmarks.entries.clone()
+        push(model.landmarks, entries, model.decode(entries))  # as the decoder is now: the two must agree
+        counted, decode = [], model.decode
+        monkeypatch.setattr(model, "decode", lambda latents: (counted.append(len(latents)), decode(latents))[1])
+        found = model.inverse()(images)
+        assert sum(counted) == 2 * len(images)
+
+        def errors(latents):
+            return (decode(latents) - images).square().sum(dim=(1, 2, 3))
+
+        assert (errors(found) <= errors(decoded_anew) * 1.05).all()  # products may be in bfloat16
+        assert (errors(found) <= errors(model.encode(images).flat) + 1e-6).all()
+
+
 def test_reconstructing_twice_gives_the_same_even_of_a_copy(trained):
     model, images = TrainedModel("vae", copy.deepcopy(trained[0])), random_images(5, 1)
     first = model.reconstruct(images)
