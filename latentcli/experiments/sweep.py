@@ -154,6 +154,6 @@ def study_sweep(
         >>> config = StudyConfig(probes=("knn",), settings=small)
         >>> rows = lc.study_sweep(digits, {"codes": [4, 16]}, 1, config, folder="sweep")
         >>> [(row["codes"], row["bits_per_image"]) for row in rows]
-        [(4, 98.0), (16, 196.0)]
+        [(4, 32.0), (16, 64.0)]
     """
     return run_cells(cells(task, over, seeds, config, Path(folder)), Path(folder), on_cell, jobs)

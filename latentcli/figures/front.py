@@ -51,12 +51,13 @@ def draw(sizes: Sequence[Size], title: str = "", read_by: str = "accuracy, %") -
     bits, ssim = np.array([size.bits for size in sizes]), np.array([size.ssim for size in sizes])
     front = non_dominated(bits, ssim)
     figure, axes = style.new_chart(10.0, 5.6, title)
-    axes.plot(bits[front], ssim[front], color=style.INK, linewidth=1.0, zorder=1)
+    joined = axes.plot(bits[front], ssim[front], color=style.INK, linewidth=1.0, zorder=1)
     percent = np.array([np.nan if size.accuracy is None else 100 * size.accuracy for size in sizes])
     known = percent[np.isfinite(percent)]
     shades = {"cmap": COLOURS, "vmin": known.min(), "vmax": known.max()} if len(known) else {}
     families = list(dict.fromkeys(size.family for size in sizes))
-    handles, names = [], []
+    handles: list[Line2D] = []
+    names: list[str] = []
     for number, family in enumerate(families):
         rows = [row for row, size in enumerate(sizes) if size.family == family]
         marker = style.MARKERS[number % len(style.MARKERS)]
@@ -67,6 +68,8 @@ def draw(sizes: Sequence[Size], title: str = "", read_by: str = "accuracy, %") -
         )  # fmt: skip
         handles.append(Line2D([], [], linestyle="", marker=marker, color=style.MUTED))
         names.append(style.shown(family))
+    handles += joined
+    names.append("no other has fewer bits and is more alike:")
     if len(known):
         figure.colorbar(drawn, ax=axes, label=read_by, pad=0.02)
     for number, row in enumerate(front[:LISTED], 1):
@@ -82,5 +85,5 @@ def draw(sizes: Sequence[Size], title: str = "", read_by: str = "accuracy, %") -
     axes.margins(x=0.08, y=0.08)
     axes.grid()
     axes.set_axisbelow(True)
-    style.legend(figure, handles, names, loc="outside right upper", title="no other has fewer bits and is more alike")
+    style.legend(figure, handles, names, loc="outside right upper")
     return figure

@@ -25,7 +25,8 @@ def test_the_front_is_joined_from_few_bits_to_many_and_named_in_its_order():
         ("1", 100, 0.70), ("2", 200, 0.80), ("3", 300, 0.90)
     ]  # fmt: skip
     (legend,) = figure.legends
-    names = ["vqvae", "fsq", "1  levels 5", "2  codes 16", "3  codes 64"]
+    told = "no other has fewer bits and is more alike:"
+    names = ["vqvae", "fsq", told, "1  levels 5", "2  codes 16", "3  codes 64"]
     assert [text.get_text() for text in legend.get_texts()] == names
     assert (axes.get_xscale(), axes.get_title(loc="left")) == ("log", "digits")
 
