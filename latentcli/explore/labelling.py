@@ -1,6 +1,7 @@
 """The labels that a person gives images, in ``labels.csv`` at once: undone, done again, merged with others' changes."""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from latentcli.formats.csv_text import as_csv, read_table, unescape_formula
 HEADER = ["File", "Label"]
 LONGEST = 200
 """Characters of the name of a class."""
+
+SETTLED = 0.5
+"""Seconds for which the file has not changed when another program is taken to have written it whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +46,8 @@ class Labelling:
     The file is the one that ``labels`` of ``load`` takes: ``File,Label``, a row for each image that has a label; of
     images without files, ``File`` is the row. Rows that name no image stay in it. Another program may change it
     meanwhile: its changes are taken, and where both changed the same image, this labelling's stands, and the other file
-    is kept beside it; labels that it lacks are put into it again, since it may be an older copy. Where the file cannot
-    be written, the labels stay in memory, and ``unwritten`` says why.
+    is kept beside it; labels that it lacks are put into it again with the next change, since it may be an older copy.
+    Where the file cannot be written, the labels stay in memory, and ``unwritten`` says why.
 
     Args:
         images: with the labels that they have as long as there is no such file.
@@ -83,10 +87,12 @@ class Labelling:
         self._history: list[Change] = []
         self._done = 0
         labels, self._others = images.labels, list[list[str]]()
-        self._seen: str | None = None
         self._stamp = _stamp(path)
+        self._changed: tuple[_Stamp | None, float] = self._stamp, 0.0
+        content = _content(path)
+        self._seen = None if content is None else _digest(content)
         if path.exists():
-            labels = self._read(self.notes)
+            labels = self._read(content, self.notes)
         self.names = tuple(dict.fromkeys([*labels.names, *map(composed, names)]))
         self.codes = labels.among(self.names).codes
         self._written = self.codes
@@ -98,6 +104,12 @@ class Labelling:
     def labels(self) -> Labels:
         """The labels as they are now."""
         return Labels(self.codes, self.names)
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the file holds these labels, or there is none to write."""
+        there = self._stamp is None or self.path.exists()
+        return there and self.unwritten is None and np.array_equal(self.codes, self._written)
 
     @property
     def can_undo(self) -> bool:
@@ -147,9 +159,10 @@ class Labelling:
         count = "1 image" if len(rows) == 1 else f"{len(rows):,} images"
         told = f"{count} without a label now" if name is None else f"{count} labelled {self.names[code]!r}"
         change = Change(rows, self.codes[rows], np.full(len(rows), code), told)
-        self._remember(change)
         self._put(rows, change.after)
         self._write()
+        self._history[self._done :] = [change]  # after what another program changed: it is undone first
+        self._done += 1
         return change
 
     def undo(self) -> Change | None:
@@ -165,6 +178,7 @@ class Labelling:
         if not self.can_redo:
             return None
         last = self._history[self._done]
+        last = self._history[self._done] = replace(last, before=self.codes[last.rows])
         self._done += 1
         return self._again(replace(last, told=f"done again: {last.told}"))
 
@@ -173,86 +187,110 @@ class Labelling:
         self._write()
         return change
 
-    def _remember(self, change: Change) -> None:
-        self._history = [*self._history[: self._done], change]
-        self._done += 1
-
     def _put(self, rows: np.ndarray, codes: np.ndarray) -> None:
         self.codes = self.codes.copy()
         self.codes[rows] = codes
         self.version += 1
 
     def synchronise(self) -> str | None:
-        """Take what another program has changed in the file since; what there is to tell of it, None of nothing."""
+        """Take what another program has changed in the file, once it has not for ``SETTLED``; what to tell of it.
+
+        Nothing is written to it: the other program may have more to write.
+        """
+        stamp, now = _stamp(self.path), time.monotonic()
+        if stamp is None or stamp == self._stamp:
+            return None
+        if stamp != self._changed[0]:
+            self._changed = stamp, now
+        if now - self._changed[1] < SETTLED:
+            return None
+        try:
+            return self._merge()
+        except OutputError as error:
+            self._changed = stamp, now  # it is tried again
+            before, self.unwritten = self.unwritten, _why(error)
+            return None if self.unwritten == before else self.unwritten
+
+    def _merge(self) -> str | None:
+        """Take what another program has changed in the file since; what there is to tell of it, None of nothing.
+
+        Raises:
+            OutputError: it cannot be read, or what is to be kept of it cannot be written; the change is not taken.
+        """
         if (stamp := _stamp(self.path)) is None or stamp == self._stamp:
             return None
-        self._stamp, content = stamp, _content(self.path)
-        if content is None or (found := _digest(content)) == self._seen:
+        if (content := _content(self.path)) is None:
+            raise OutputError(f"{self.path} was changed by another program", "it cannot be read now")
+        if (found := _digest(content)) == self._seen:
+            self._stamp = stamp
             return None
         told: list[str] = []
         try:
-            theirs = self._read(told)
+            message = self._merged(self._read(content, told), content)
+        except OutputError:
+            raise
         except LatentError as error:
             aside = self._keep_apart(content)
-            self._seen = found
-            return f"{self.path} was changed and cannot be read ({error.problem}); it is kept as {aside}"
+            self._written = np.full_like(self.codes, UNLABELLED)
+            message = f"{self.path} was changed and cannot be read ({error.problem}); it is kept as {aside}"
+        self._stamp, self._seen = stamp, found
+        return "; ".join([message, *told])
+
+    def _merged(self, theirs: Labels, content: bytes) -> str:
+        """Take the labels of another program's file, which holds this; what there is to tell of it."""
         names = tuple(dict.fromkeys([*self.names, *theirs.names]))
         codes, base = theirs.among(names).codes, self._written
-        self.names = names
         stay = (codes == UNLABELLED) & (self.codes != UNLABELLED)  # a table says nothing of what it leaves out
         changed = (codes != base) & ~stay
         both = changed & (self.codes != base) & (self.codes != codes)
         kept = self._keep_apart(content) if both.any() else None
         rows = np.flatnonzero(changed & ~both & (self.codes != codes))
-        self._written = codes
+        self.names, self._written = names, codes
         if len(rows):
             change = Change(rows, self.codes[rows], codes[rows], f"{len(rows):,} labels of another program")
-            self._remember(change)
+            self._history.insert(self._done, change)  # what was undone can still be done again
+            self._done += 1
             self._put(rows, change.after)
         message = f"{self.path} was changed by another program: {len(rows):,} of its labels were taken"
         if kept is not None:
             message += f"; {int(both.sum()):,} that were given here, too, stay, and that file is kept as {kept}"
         if stay.any():
-            message += f"; {int(stay.sum()):,} that it lacks stay, and are in it again"
-            self._put_in_file()
+            message += f"; {int(stay.sum()):,} that it lacks stay, and are in it again with the next label"
         return message
 
-    def save(self) -> str | None:
-        """Write the file, also where nothing has changed; what there is to tell, as of ``synchronise``.
+    def save(self) -> None:
+        """Write the file, also where nothing has changed; ``notes`` tell what another program had changed.
 
         Raises:
             OutputError: it cannot be written.
         """
-        told = self._write()
+        self._write()
         if self.unwritten is not None:
             raise OutputError(self.unwritten)
-        return told
 
-    def _write(self) -> str | None:
-        """Write the labels, after those of another program were taken."""
-        told = self.synchronise()
-        if told is not None:
-            self.notes.append(told)
-        self._put_in_file()
-        return told
-
-    def _put_in_file(self) -> None:
-        known = np.flatnonzero(self.codes != UNLABELLED)
-        rows = [HEADER, *([self.files[row], self.names[self.codes[row]]] for row in known), *self._others]
-        content = as_csv(rows).encode("utf-8", "backslashreplace")
+    def _write(self) -> None:
+        """Write the labels, after those of another program were taken; ``unwritten`` says why they are not."""
         try:
+            if (told := self._merge()) is not None:
+                self.notes.append(told)
+            content = self.content
             with atomic_write(self.path) as file:
                 file.write(content)
         except OutputError as error:
-            self.unwritten = f"{error.problem}: {error.found}"
+            self.unwritten = _why(error)
             return
         self.unwritten, self._seen, self._written = None, _digest(content), self.codes
         self._stamp = _stamp(self.path)
 
-    def _read(self, told: list[str]) -> Labels:
+    @property
+    def content(self) -> bytes:
+        """What the file is to hold."""
+        known = np.flatnonzero(self.codes != UNLABELLED)
+        rows = [HEADER, *([self.files[row], self.names[self.codes[row]]] for row in known), *self._others]
+        return as_csv(rows).encode("utf-8", "backslashreplace")
+
+    def _read(self, content: bytes | None, told: list[str]) -> Labels:
         """The labels of the file; rows that name no image are remembered, and a file of another form is kept apart."""
-        content = _content(self.path)
-        self._seen = None if content is None else _digest(content)
         table = read_table(self.path, lambda cells: cells == HEADER)
         rows = [[*map(unescape_formula, cells)] for _, cells in table.rows if any(cells)]
         if table.header == HEADER and not rows:
@@ -298,13 +336,20 @@ def _content(path: Path) -> bytes | None:
         return None
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+_Stamp = tuple[int, int, int]
+
+
+def _stamp(path: Path) -> _Stamp | None:
     """What changes where a file does; None where there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _why(error: OutputError) -> str:
+    return ": ".join(filter(None, (error.problem, error.found)))
 
 
 def _digest(content: bytes) -> str:

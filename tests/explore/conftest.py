@@ -16,9 +16,16 @@ import pytest
 from PIL import Image
 
 import latentcli as lc
+from latentcli.explore import labelling
 from latentcli.explore.exploration import Exploration
 from latentcli.explore.labelling import Labelling
 from latentcli.explore.material import Material, material
+
+
+@pytest.fixture(autouse=True)
+def changes_are_whole_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another program changes in the labels is not waited for to settle, where a test is not of that."""
+    monkeypatch.setattr(labelling, "SETTLED", 0)
 
 
 @pytest.fixture(scope="session")
