@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentcli.core.errors import LatentError, UsageError
+from latentcli.core.errors import LatentError, OutputError, UsageError
 from latentcli.core.labels import UNLABELLED, Labels, composed
+from latentcli.core.terminating import interruptible_once
 from latentcli.explore import between, drawing, plane
 from latentcli.explore.fitting import Guesses, Reading, changed, wilson
-from latentcli.explore.jobs import Jobs
+from latentcli.explore.jobs import FITTING, LOOKING, SAVING, Jobs
 from latentcli.explore.labelling import Labelling
 from latentcli.explore.material import Material
 from latentcli.formats.atomic import atomic_write
@@ -100,7 +102,9 @@ class Exploration:
         labelling.notes.clear()
         self._gallery: tuple[Any, np.ndarray] = ((), np.empty(0, np.int64))
         if (fitting := of.fitting) is not None:
-            self.jobs.submit("finding neighbours", fitting.prepare, lambda _: None, self.refuse)
+            self.jobs.submit(
+                "finding neighbours", lambda: fitting.prepare(self.jobs.progress), lambda _: None, self.refuse
+            )
         self._suggest()
         if self._can_fit and self.reading is None:
             self.fit()
@@ -247,9 +251,10 @@ class Exploration:
             counts = ", ".join(f"{count:,} {kind}" for kind, count in found.counts.items() if count)
             self.tell(f"looked for trouble: {counts or 'none'}")
 
-        self.jobs.submit(
-            "looking for trouble", lambda: check(images, model, seed=self.seed), apply, self.refuse, long=True
-        )  # fmt: skip
+        def looked() -> "Findings":
+            return check(images, model, seed=self.seed, progress=self.jobs.progress)
+
+        self.jobs.submit("looking for trouble", looked, apply, self.refuse, LOOKING)
 
     def _by_uncertainty(self, rows: np.ndarray) -> np.ndarray:
         if self.reading is None:
@@ -353,7 +358,7 @@ class Exploration:
             self._suggest()
 
         name = "fitting to all images" if whole else "fitting"
-        self.jobs.submit(name, fitted, apply, self.refuse, long=whole)
+        self.jobs.submit(name, fitted, apply, self.refuse, SAVING if whole else FITTING)
 
     def _suggest(self) -> None:
         """Choose what to label next, as ``latentcli suggest`` lists it; meanwhile what is left of the last choice."""
@@ -374,10 +379,10 @@ class Exploration:
             self.suggestions = rows[self.labelling.codes[rows] == UNLABELLED]
             self.version += 1
 
-        self.jobs.submit(
-            "choosing what to label next", lambda: suggest(latents, reader, SUGGESTED, seed=self.seed), apply,
-            self.refuse, long=True,
-        )  # fmt: skip
+        def chosen() -> "Suggestions":
+            return suggest(latents, reader, SUGGESTED, seed=self.seed, progress=self.jobs.progress)
+
+        self.jobs.submit("choosing what to label next", chosen, apply, self.refuse, LOOKING)
 
     # The plane.
 
@@ -447,7 +452,7 @@ class Exploration:
         if kind == "tsne":
             self.tell("t-SNE is computed once, and kept: this may take a minute or two")
         work: Callable[[], plane.Plane] = lambda: plane.make(kind, flat, codes, kept=kept, seed=self.seed)  # noqa: E731
-        self.jobs.submit("laying out the plane", work, apply, refuse, long=kind == "tsne")
+        self.jobs.submit("laying out the plane", work, apply, refuse, LOOKING if kind == "tsne" else FITTING)
 
     def ellipses(self) -> list[tuple[np.ndarray, int]]:
         """Outlines (64, 2) of a mixture's components on the plane, each with the code of its class in ``names``."""
@@ -540,7 +545,7 @@ class Exploration:
             self.labelling.save()
         except LatentError as error:
             self.refuse(error)
-        self.jobs.submit("saving", saved, apply, self.refuse, long=True)
+        self.jobs.submit("saving", saved, apply, self.refuse, SAVING)
 
     def _whole_reading(self) -> Reading | None:
         """The reading, where it is of all images and of these labels."""
@@ -560,24 +565,31 @@ class Exploration:
     def finish(self) -> list[Path]:
         """The end: labels and classifier are in their files; which of these were written now.
 
-        The classifier is not written where no label has changed since it was written, or since the beginning.
+        The classifier is not written where no label has changed since it was written, or since the beginning, nor
+        after a signal that comes meanwhile.
 
         Raises:
-            OutputError: one cannot be written.
+            OutputError: one cannot be written; labels that cannot be are in a file elsewhere, which it names.
             DataError, FitError: the classifier cannot be fitted to all images.
         """
-        self.jobs.poll()
-        self.jobs.close()
-        written = []
-        if self.labelling.unwritten is not None:
-            self.labelling.save()
-            written.append(self.labelling.path)
-        labels = self.labelling.labels
-        if not np.array_equal(labels.codes, self._saved_with):
-            found, files = self._write_classifier(labels, self._whole_reading())
-            self.reading, written = found or self.reading, [*written, *files]
-        elif self.reading is None and self.fitting is not None and self._can_fit:
-            self.reading = self.fitting.quick(labels)
+        written, unwritten = list[Path](), None
+        if not self.labelling.is_written:
+            try:
+                self.labelling.save_somewhere()
+                written.append(self.labelling.path)
+            except OutputError as error:
+                unwritten = error
+        try:
+            with suppress(KeyboardInterrupt), interruptible_once():
+                self.jobs.finish(SAVING)
+                labels = self.labelling.labels
+                if not np.array_equal(labels.codes, self._saved_with):
+                    found, files = self._write_classifier(labels, self._whole_reading())
+                    self.reading, written = found or self.reading, [*written, *files]
+        finally:
+            self.jobs.close()
+            if unwritten is not None:
+                raise unwritten
         return written
 
     def _whole_picture(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import NO_LABEL, UNLABELLED, Labels, composed
 from latentcli.data.labels import with_labels
 from latentcli.data.several_labels import out_of_list, several_in_one
-from latentcli.formats.atomic import atomic_write, check_writable
+from latentcli.formats.atomic import atomic_write, check_writable, write_or_rescue
 from latentcli.formats.csv_text import as_csv, read_table, unescape_formula
 
 HEADER = ["File", "Label"]
@@ -264,26 +265,40 @@ class Labelling:
         Raises:
             OutputError: it cannot be written.
         """
-        self._write()
-        if self.unwritten is not None:
-            raise OutputError(self.unwritten)
-
-    def _write(self) -> None:
-        """Write the labels, after those of another program were taken; ``unwritten`` says why they are not."""
         try:
             if (told := self._merge()) is not None:
                 self.notes.append(told)
-            content = self.content
+            content = self._table()
             with atomic_write(self.path) as file:
                 file.write(content)
         except OutputError as error:
             self.unwritten = _why(error)
-            return
+            raise
         self.unwritten, self._seen, self._written = None, _digest(content), self.codes
         self._stamp = _stamp(self.path)
 
-    @property
-    def content(self) -> bytes:
+    def save_somewhere(self) -> None:
+        """Write the file; where that cannot be, one of these labels elsewhere, which the error names.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+
+        def write(path: Path) -> None:
+            if path == self.path:
+                self.save()
+            else:
+                with atomic_write(path) as file:
+                    file.write(self._table())
+
+        write_or_rescue(self.path, write, "the labels are")
+
+    def _write(self) -> None:
+        """Write the labels, if that can be; ``unwritten`` says why it cannot."""
+        with suppress(OutputError):
+            self.save()
+
+    def _table(self) -> bytes:
         """What the file is to hold."""
         known = np.flatnonzero(self.codes != UNLABELLED)
         rows = [HEADER, *([self.files[row], self.names[self.codes[row]]] for row in known), *self._others]

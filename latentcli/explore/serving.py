@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latentcli.core.errors import OutputError, UsageError, printable
 from latentcli.core.progress import Progress
+from latentcli.core.terminating import uninterrupted
 from latentcli.explore.preparation import Preparation
 from latentcli.formats.locks import exclusive
 
@@ -116,17 +117,18 @@ def serve(
     except KeyboardInterrupt:
         pass
     finally:
-        with suppress(Exception):
-            server.stop(wait=False)
-        try:
-            if state.error is None and state.exploration is not None:
-                tell("saving; Ctrl-C again leaves the classifier as it was last saved")
-                with suppress(KeyboardInterrupt):
+        with uninterrupted():
+            with suppress(Exception):
+                server.stop(wait=False)
+            try:
+                if state.error is None and state.exploration is not None:
+                    with suppress(OSError):  # the terminal was closed
+                        tell("saving; Ctrl-C again leaves the classifier as it was last saved")
                     written = state.exploration.finish()
-        finally:
-            ended.set()
-            if ready.is_set():
-                thread.join(timeout=5)
+            finally:
+                ended.set()
+                if ready.is_set():
+                    thread.join(timeout=5)
     if state.error is not None:
         raise state.error
     if state.exploration is None:

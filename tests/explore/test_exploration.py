@@ -1,5 +1,10 @@
 """A person at work, without a browser: selecting, labelling, fitting, decoding, saving."""
 
+import os
+import signal
+import subprocess
+import sys
+import threading
 from functools import partial
 
 import numpy as np
@@ -9,8 +14,10 @@ from PIL import Image
 import latentcli as lc
 from latentcli.explore import between
 from latentcli.explore.exploration import COLOURINGS, Exploration
+from latentcli.explore.jobs import LOOKING, SAVING, Jobs
 from latentcli.explore.labelling import Labelling
 from latentcli.explore.material import material
+from latentcli.formats import atomic
 
 
 def label_some(exploration, truth, each=5):
@@ -195,6 +202,113 @@ def test_the_end_writes_what_is_new(exploration, truth, tmp_path):
     label_some(exploration, truth)
     assert exploration.finish() == [tmp_path / "graph.npz"]
     assert lc.load_classifier(tmp_path / "graph.npz").classes_.tolist() == ["1", "4", "8"]
+
+
+def test_an_end_writes_labels_whose_writing_was_interrupted(exploration, truth, monkeypatch):
+    """By the very Ctrl-C that ends the page."""
+    label_some(exploration, truth)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "fsync", interrupted)
+        exploration.select(np.array([77]))
+        with pytest.raises(KeyboardInterrupt):
+            exploration.give("4")
+    assert exploration.labelling.path in exploration.finish()
+    assert "\n77,4\n" in exploration.labelling.path.read_text()
+
+
+def test_an_end_at_a_full_disk_keeps_the_labels_elsewhere_and_says_where(
+    exploration, truth, monkeypatch, tmp_path, tmp_path_factory
+):
+    label_some(exploration, truth)
+    elsewhere, fsync = tmp_path_factory.mktemp("temporary"), os.fsync
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+
+    def full(descriptor):
+        """For labels alone."""
+        if any("labels" in each.name for each in tmp_path.glob("*.tmp")):
+            raise OSError(28, os.strerror(28))
+        fsync(descriptor)
+
+    monkeypatch.setattr(atomic.os, "fsync", full)
+    exploration.select(np.array([77]))
+    exploration.give("4")
+    with pytest.raises(lc.OutputError, match="nothing is lost, the labels are in ") as told:
+        exploration.finish()
+    (rescued,) = elsewhere.rglob("labels.csv")
+    assert str(rescued) in str(told.value)
+    assert "\n77,4\n" in rescued.read_text()
+    assert lc.load_classifier(exploration.output).classes_.tolist() == ["1", "4", "8"]  # what can be written is
+
+
+def test_an_end_is_after_what_is_being_saved(exploration, truth, tmp_path):
+    """Else a classifier of older labels would come to lie over the one that the end writes."""
+    label_some(exploration, truth)
+    begun, go = threading.Event(), threading.Event()
+    write = exploration._write_classifier
+
+    def slowly(*of):
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            assert go.wait(20)
+        return write(*of)
+
+    exploration._write_classifier = slowly
+    exploration.save()
+    assert begun.wait(20)
+    exploration.select(np.array([77]))
+    exploration.give("owl")
+    threading.Timer(0.2, go.set).start()
+    exploration.finish()
+    assert "owl" in lc.load_classifier(tmp_path / "graph.npz").classes_.tolist()
+
+
+def test_a_second_signal_leaves_the_classifier_and_no_third_does_more(exploration, truth, monkeypatch, tmp_path):
+    label_some(exploration, truth)
+    exploration.labelling.path.unlink()
+
+    def fitted(*_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(exploration, "_write_classifier", fitted)
+    assert exploration.finish() == [tmp_path / "labels.csv"]
+
+
+def test_an_end_waits_for_nothing_that_nobody_asked_to_keep():
+    """t-SNE, a look for trouble and suggestions: they are told to end, and if they do not hear, they are left."""
+    script = (
+        "import time; from latentcli.explore import jobs\n"
+        "jobs.PATIENCE = 0.1; work = jobs.Jobs()\n"
+        "work.submit('looking', lambda: time.sleep(60), print, print, jobs.LOOKING)\n"
+        "work.close()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
+
+
+def test_work_that_is_given_up_hears_of_it():
+    jobs, steps = Jobs(), []
+    begun = threading.Event()
+
+    def look() -> None:
+        with jobs.progress("looking", 100) as advance:
+            while True:
+                advance(1)
+                steps.append(1)
+                begun.set()
+
+    jobs.submit("looking", look, print, print, LOOKING)
+    assert begun.wait(20)
+    jobs.close()
+    done = len(steps)
+    jobs.submit("saving", look, print, print, SAVING)  # too late
+    assert jobs.doing == ["looking"]
+    assert len(steps) == done
 
 
 def test_an_end_without_a_new_label_writes_nothing(digits, vae, truth, tmp_path):

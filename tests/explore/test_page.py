@@ -189,7 +189,7 @@ def test_a_person_labels_with_pointer_and_keys(browser, photos, served, hostile,
         assert window.troubles == other.troubles == []
         other.page.close()
         window.page.close()
-        found = page.interrupt()
+        found = page.hang_up()
     assert found["labelled"] == len(both) + 1 == len(labels_of(labels))
     again = lc.load(photos / "photos", labels=labels)
     assert again.labels.known.sum() == len(both) + 1
