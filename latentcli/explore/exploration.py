@@ -13,6 +13,7 @@ from latentcli.core.errors import LatentError, OutputError, UsageError
 from latentcli.core.labels import UNLABELLED, Labels, composed
 from latentcli.core.terminating import interruptible_once
 from latentcli.explore import between, drawing, plane
+from latentcli.explore.files import HYBRIDS, PICTURE, SELECTION, map_beside
 from latentcli.explore.fitting import Guesses, Reading, changed, wilson
 from latentcli.explore.jobs import FITTING, LOOKING, SAVING, Jobs
 from latentcli.explore.labelling import Labelling
@@ -90,8 +91,10 @@ class Exploration:
         self.findings: list[Finding] = []
         self.following = False
         self._fitted_to: np.ndarray | None = None  # the labels of the reading
-        missing = labelling.path.exists() and not output.exists()
-        self._saved_with = np.full_like(labelling.codes, UNLABELLED) if missing else labelling.codes
+        is_to_know = of.fitting is not None and labelling.path.exists()
+        older = is_to_know and (not output.exists() or _written(output) < _written(labelling.path))
+        unsaved = older and (of.reading is None or not output.exists())
+        self._saved_with = np.full_like(labelling.codes, UNLABELLED) if unsaved else labelling.codes
         """The labels that the classifier's file knows, where there are any that it is to know."""
         self.planes = plane.kinds_for(of.latents.flat.shape[1])
         self.plane_kind = self.wanted_plane = next(iter(self.planes))
@@ -100,6 +103,8 @@ class Exploration:
         for note in (*of.images.notes, *labelling.notes):
             self.tell(note)
         labelling.notes.clear()
+        if older and not unsaved:
+            self.tell(f"{output} is older than {labelling.path}: “save” fits it to these labels")
         self._gallery: tuple[Any, np.ndarray] = ((), np.empty(0, np.int64))
         if (fitting := of.fitting) is not None:
             self.jobs.submit(
@@ -436,7 +441,7 @@ class Exploration:
         """Show another plane."""
         labels, flat = self._predicted(), self.latents.flat
         codes = np.where(self.labelling.codes == UNLABELLED, labels, self.labelling.codes)
-        kept = self.labelling.path.with_name(f"{self.labelling.path.stem}.tsne.npz")
+        kept = map_beside(self.labelling.path)
 
         def apply(found: plane.Plane) -> None:
             self.plane, self.plane_kind = found, kind
@@ -494,7 +499,7 @@ class Exploration:
 
     def keep(self, which: np.ndarray | None = None) -> None:
         """Add what is decoded now, or ``which`` of its images, to ``hybrids.npz``."""
-        shown, path = self.between, self.output.with_name("hybrids.npz")
+        shown, path = self.between, self.output.with_name(HYBRIDS)
         try:
             if shown is None or shown.soft is None or self.reading is None:
                 raise UsageError("there is no hybrid to keep", "decode one, and label images of two classes first")
@@ -528,9 +533,9 @@ class Exploration:
 
         def saved() -> tuple[Reading | None, list[Path]]:
             found, written = self._write_classifier(labels, ready)
-            written.append(_write_picture(folder / "plane.png", picture))
+            written.append(_write_picture(folder / PICTURE, picture))
             if chosen:
-                written.append(_write_list(folder / "selection.csv", selection))
+                written.append(_write_list(folder / SELECTION, selection))
             return found, written
 
         def apply(result: tuple[Reading | None, list[Path]]) -> None:
@@ -595,6 +600,11 @@ class Exploration:
     def _whole_picture(self) -> np.ndarray:
         x, y = drawing.limits(self.plane.points)
         return self.picture(x, y, (1200, 1000))
+
+
+def _written(path: Path) -> int:
+    """When a file was written."""
+    return path.stat().st_mtime_ns
 
 
 def _palette(count: int) -> list[drawing.Colour]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from latentcli.classifiers import CLASSIFIERS, PROBES
+from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.base import DensityClassifier, LatentClassifier
 from latentcli.classifiers.fitting import features_for, features_of, fit_graph, fit_mixture, fit_probe
 from latentcli.classifiers.graph.graph_classifier import GraphClassifier
@@ -200,16 +200,6 @@ def kind_of(classifier: Any) -> str:
     """The kind of a fitted classifier, as ``Fitting`` calls it."""
     kind = str(classifier.to_params()["kind"])
     return "mixture" if kind == "gmm" else kind
-
-
-def kind_called(suffix: str) -> str:
-    """The kind of the classifier that is to be written to a file whose name ends so."""
-    return {".pkl": "mixture", ".pth": "linear"}.get(suffix.lower(), "graph")
-
-
-def suffix_of(kind: str) -> str:
-    """What the name of a classifier's file ends in."""
-    return ".pth" if kind in PROBES else {"mixture": ".pkl"}.get(kind, ".npz")
 
 
 class Guesses:

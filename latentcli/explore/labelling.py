@@ -66,7 +66,6 @@ class Labelling:
         notes: what to tell of how the file was read.
 
     Raises:
-        UsageError: the file's name does not end in ``.csv``.
         DataError: the file cannot be read, names none of these images, or tells their parts.
         OutputError: it cannot be written.
     """
@@ -75,9 +74,6 @@ class Labelling:
         self, images: ImageSet, path: Path, names: Sequence[str] = (), no_label: Sequence[str] | None = None,
         strict: bool = False,
     ) -> None:  # fmt: skip
-        if path.suffix.lower() != ".csv":
-            problem, expected = f"{path} is no name of a table of labels", "expected one that ends in .csv"
-            raise UsageError(problem, expected, "name another file: `labels`")
         check_writable(path)
         self.path, self.no_label, self.strict = path, no_label, strict
         self._images = replace(images, labels=Labels.none(len(images)), notes=())

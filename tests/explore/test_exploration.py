@@ -172,6 +172,19 @@ def test_a_path_between_two_images_is_decoded_and_kept(exploration, truth):
     assert len(lc.read_hybrids(exploration.output.with_name("hybrids.npz"))["images"]) == between.STEPS
 
 
+def test_two_runs_add_no_hybrids_at_once(exploration, truth):
+    """One would write what it had read before the other one wrote."""
+    from latentcli.formats.locks import exclusive
+
+    label_some(exploration, truth)
+    exploration.decode(0.0, 0.0)
+    with exclusive(exploration.output.with_name("hybrids.npz")):
+        exploration.keep()
+    assert "another run is writing" in texts(exploration)[-1]
+    exploration.keep()
+    assert "holds 1 hybrid" in texts(exploration)[-1]
+
+
 def test_hybrids_of_other_classes_stay(tmp_path):
     path, image = tmp_path / "hybrids.npz", np.zeros((1, 1, 8, 8), np.uint8)
     assert between.keep(path, image, np.array([[0.2, 0.8]]), ("a", "b"), np.zeros((1, 3))) == 1
@@ -411,8 +424,19 @@ def test_undo_goes_back_to_the_image_whose_label_it_takes(exploration):
 
 
 def test_an_end_writes_the_classifier_that_there_is_none_of_for_labels_of_earlier(digits, vae, truth, tmp_path):
-    labelling = Labelling(digits, tmp_path / "labels.csv")
+    """Or an older one, as after a run that was killed; one that was given is as it was, and that is told."""
+    labels, graph = tmp_path / "labels.csv", tmp_path / "graph.npz"
+    labelling = Labelling(digits, labels)
     for name in "1", "4":
         labelling.give(np.flatnonzero(truth == name)[:5], name)
-    explored = Exploration(material(digits, vae), Labelling(digits, labelling.path), tmp_path / "graph.npz")
-    assert tmp_path / "graph.npz" in explored.finish()
+    of = material(digits, vae)
+    assert Exploration(of, Labelling(digits, labels), graph).finish() == [graph]
+    assert Exploration(of, Labelling(digits, labels), graph).finish() == []
+    labelling.give(np.flatnonzero(truth == "8")[:5], "8")
+    os.utime(graph, (1, 1))
+    given = lc.load_classifier(graph, vae)
+    explored = Exploration(material(digits, vae, given), Labelling(digits, labels), graph)
+    assert explored.finish() == []
+    assert any("is older than" in text for text in texts(explored))
+    assert Exploration(of, Labelling(digits, labels), graph).finish() == [graph]
+    assert lc.load_classifier(graph, vae).classes_.tolist() == ["1", "4", "8"]

@@ -228,12 +228,6 @@ def test_a_table_of_another_form_is_kept_as_it_was(folder, table):
     assert (folder / "labels.before.csv").read_text() == table
 
 
-@pytest.mark.parametrize("name", ["labels.npy", "labels.json", "labels"])
-def test_labels_are_a_table(folder, name):
-    with pytest.raises(lc.UsageError, match=r"\.csv"):
-        Labelling(image_set(), folder / name)
-
-
 def test_a_table_that_tells_parts_is_refused(folder):
     table = "File,Label,split\na.png,cat,train\nb.png,dog,test\n"
     (folder / "labels.csv").write_text(table)

@@ -1,5 +1,6 @@
 """The page's server: what it refuses, how it begins and how it ends."""
 
+import asyncio
 import http.client
 import os
 import signal
@@ -49,6 +50,52 @@ def test_what_cannot_be_explored_is_told(digits, vae, tmp_path):
     with pytest.raises(lc.DataError, match="name no image"):
         lc.explore(photos, vae, labels=tmp_path / "other.csv", no_browser=True)
     assert (tmp_path / "other.csv").read_text() == "File,Label\nelsewhere.png,owl\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"labels": "labels.npy"}, r"ends in \.csv"), ({"labels": "labels"}, r"ends in \.csv"),
+        ({"output": "classifier.txt"}, r"ends in \.pkl \(mixture\) or \.npz \(graph\) or \.pth \(probe\)"),
+    ],
+)  # fmt: skip
+def test_no_page_is_begun_for_files_of_other_names(digits, vae, tmp_path, names, said):
+    told = []
+    with pytest.raises(lc.UsageError, match=said):
+        lc.explore(digits, vae, **{"labels": tmp_path / "labels.csv"} | {k: tmp_path / v for k, v in names.items()},
+                   no_browser=True, tell=told.append)  # fmt: skip
+    assert told == []
+
+
+def test_a_classifiers_file_is_called_as_its_kind_is(digits, truth, vae, tmp_path):
+    given = lc.fit_mixture(vae.encode(lc.ImageSet(digits.images, lc.Labels.of(truth))), labels_per_class=5)
+    with pytest.raises(lc.UsageError, match=r"no name of a mixture\s+expected one that ends in \.pkl"):
+        lc.explore(digits, vae, given, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", no_browser=True)
+
+
+def test_two_runs_write_no_classifier_together(digits, vae, tmp_path):
+    from latentcli.formats.locks import exclusive
+
+    with exclusive(tmp_path / "graph.npz"), pytest.raises(lc.OutputError, match="another run is writing"):
+        lc.explore(digits, vae, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", no_browser=True)
+
+
+def test_a_notebook_is_told_where_the_page_can_be_served(digits, vae, tmp_path):
+    async def cell() -> None:
+        lc.explore(digits, vae, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", no_browser=True)
+
+    with pytest.raises(lc.UsageError, match="in a shell: latentcli explore"):
+        asyncio.run(cell())
+
+
+def test_labels_are_read_before_images_are_encoded(digits, vae, tmp_path, monkeypatch):
+    from latentcli.explore import exploring
+
+    (tmp_path / "labels.csv").write_text("File,Label\n99999,owl\n")
+    monkeypatch.setattr(exploring, "material", None)
+    opened = exploring.opened(digits, vae, None, tmp_path / "labels.csv", tmp_path / "graph.npz")
+    with pytest.raises(lc.DataError, match="row 2"), opened:
+        pass
 
 
 def test_its_twin_serves_too(photos, digits, vae, tmp_path, monkeypatch):
