@@ -12,7 +12,7 @@ import numpy as np
 from latentcli.core.errors import DataError, LatentError, OutputError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import NO_LABEL, UNLABELLED, Labels, composed
-from latentcli.data.labels import with_labels
+from latentcli.data.labels import whole_number, with_labels
 from latentcli.data.several_labels import out_of_list, several_in_one
 from latentcli.formats.atomic import atomic_write, check_writable, write_or_rescue
 from latentcli.formats.csv_text import as_csv, read_table, unescape_formula
@@ -48,7 +48,8 @@ class Labelling:
     images without files, ``File`` is the row. Rows that name no image stay in it. Another program may change it
     meanwhile: its changes are taken, and where both changed the same image, this labelling's stands, and the other file
     is kept beside it; labels that it lacks are put into it again with the next change, since it may be an older copy.
-    Where the file cannot be written, the labels stay in memory, and ``unwritten`` says why.
+    Where the file cannot be written, the labels stay in memory, and ``unwritten`` says why. Its rows are in the order
+    of the classes, which is theirs again when it is read.
 
     Args:
         images: with the labels that they have as long as there is no such file.
@@ -77,7 +78,7 @@ class Labelling:
         check_writable(path)
         self.path, self.no_label, self.strict = path, no_label, strict
         self._images = replace(images, labels=Labels.none(len(images)), notes=())
-        self.files = tuple(map(str, range(len(images)))) if images.files is None else images.files
+        self.files = tuple(map(str, range(len(images)) if images.files is None else map(_in_file, images.files)))
         self.notes: list[str] = []
         self.unwritten: str | None = None
         self.version = 0
@@ -128,6 +129,7 @@ class Labelling:
             raise UsageError("a class needs a name", f"expected 1 to {LONGEST} letters, found {len(name)}")
         if name in self.names:
             return name
+        name = whole_number(name)
         meant = NO_LABEL if self.no_label is None else self.no_label
         if name.casefold() in {each.strip().casefold() for each in meant} or out_of_list(name) != name:
             raise UsageError(f"{name!r} means that an image has no label", None, "call the class otherwise")
@@ -297,6 +299,7 @@ class Labelling:
     def _table(self) -> bytes:
         """What the file is to hold."""
         known = np.flatnonzero(self.codes != UNLABELLED)
+        known = known[np.argsort(self.codes[known], kind="stable")]  # so that the classes keep their order
         rows = [HEADER, *([self.files[row], self.names[self.codes[row]]] for row in known), *self._others]
         return as_csv(rows).encode("utf-8", "backslashreplace")
 
@@ -318,14 +321,18 @@ class Labelling:
         others = [cells for cells in rows if not cells or cells[0] not in own]
         plain = table.header == HEADER and (table.header_row, table.separator) == (1, ",")
         named = {cells[0] for cells in rows if len(cells) > 1 and cells[1].strip()} & own if plain else set()
-        if plain and int(found.labels.known.sum()) <= len(named):
+        labels = found.labels
+        if plain:
+            order = dict.fromkeys(composed(cells[1].strip()) for cells in rows if len(cells) > 1)
+            labels = labels.among(sorted(labels.names, key=[*order, *labels.names].index))
+        if plain and int(labels.known.sum()) <= len(named):
             self._others = others
         elif content is not None:
             self._others = []
             told.append(f"{self.path} is in another form, and will be written as File,Label: "
                         f"it is kept as it was in {self._keep_apart(content)}")  # fmt: skip
         told += found.notes
-        return found.labels
+        return labels
 
     def _keep_apart(self, content: bytes) -> Path:
         """A file beside that of the labels, which holds what that held."""
@@ -345,6 +352,11 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
+
+
+def _in_file(name: str) -> str:
+    """A file's name as the table has it: text, its bytes that are no UTF-8 escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 _Stamp = tuple[int, int, int]

@@ -61,6 +61,38 @@ def test_names_of_files_and_classes_may_be_anything(folder, name):
     assert read_back(images, labelling.path) == again.labels.texts.tolist()
 
 
+def test_classes_keep_their_order(folder):
+    """Their keys are theirs also after the file was read again."""
+    images = image_set(["a.png", "b.png", "c.png"])
+    labelling = Labelling(images, folder / "labels.csv")
+    for row, name in enumerate(["zebra", "cat", "dog"]):
+        labelling.give(np.array([2 - row]), name)
+    assert labelling.path.read_text() == "File,Label\nc.png,zebra\nb.png,cat\na.png,dog\n"
+    again = Labelling(images, labelling.path)
+    assert again.names == ("zebra", "cat", "dog")
+    assert again.labels.texts.tolist() == labelling.labels.texts.tolist() == read_back(images, labelling.path)
+
+
+@pytest.mark.parametrize("written", ["1.0", "1"])
+def test_whole_numbers_are_the_same_class_when_they_are_read_again(folder, written):
+    labelling = Labelling(image_set(), folder / "labels.csv")
+    for row, name in enumerate([written, "2.0"]):
+        labelling.give(np.array([row]), name)
+    assert labelling.names == ("1", "2") == Labelling(image_set(), labelling.path).names
+
+
+def test_names_that_are_no_utf8_are_text_in_the_file(folder):
+    """The bytes of such a name are no text: what stands for them in the table is still found to mean that file."""
+    images = image_set([os.fsdecode(b"caf\xe9.png"), "b.png"])
+    labelling = Labelling(images, folder / "labels.csv")
+    labelling.give(np.array([0]), "cat")
+    again = Labelling(images, labelling.path)
+    assert (again.labels.texts.tolist(), again.notes) == (["cat", ""], [])
+    again.give(np.array([1]), "dog")
+    assert labelling.path.read_text() == "File,Label\ncaf\\udce9.png,cat\nb.png,dog\n"
+    assert not (folder / "labels.before.csv").exists()
+
+
 def test_images_without_files_are_named_by_their_row(folder):
     images = image_set()
     labelling = Labelling(images, folder / "labels.csv")
