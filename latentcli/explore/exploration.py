@@ -326,7 +326,7 @@ class Exploration:
             self.select(change.rows)
         if note and reading is not None:
             first = rows[(before[rows] == UNLABELLED) & (self.labelling.codes[rows] != UNLABELLED)]
-            given = self.labelling.labels.texts[first] if len(first) else np.empty(0, str)
+            given = np.array(self.names)[self.labelling.codes[first]]
             said = np.array([*map(composed, reading.names)])[reading.codes[first]]
             if len(first) and given[0] in reading.names:  # of a class that it does not know yet it could not be right
                 self.guesses.note(first, said == given)

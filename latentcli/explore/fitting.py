@@ -176,15 +176,16 @@ class Fitting:
         assert self._graph is not None
         assert self._voters is not None
         known = np.flatnonzero(labels.known)
-        texts = np.full(len(self._core), "", dtype=labels.texts.dtype)
+        named = np.array(labels.names)[labels.codes[known]]
+        texts = np.full(len(self._core), "", named.dtype)
         place = np.searchsorted(self._core, known)
         own = (place < len(self._core)) & (self._core[np.minimum(place, len(self._core) - 1)] == known)
         others = known[~own]
         if len(others):
             scale = self._graph.scale_
             near, _ = nearest(self._points[others] / scale, self._points[self._core] / scale, 1)
-            texts[near[:, 0]] = labels.texts[others]
-        texts[place[own]] = labels.texts[known[own]]
+            texts[near[:, 0]] = named[~own]
+        texts[place[own]] = named[own]
         graph = self._graph.relabelled(texts, labels.names)
         graph.fitted_on_ = self.latents.checkpoint
         names = tuple(str(name) for name in graph.classes_)

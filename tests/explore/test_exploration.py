@@ -59,6 +59,20 @@ def test_the_estimate_is_of_what_was_said_before(exploration, truth):
     assert exploration.accuracy[1] == 19
 
 
+def test_a_label_makes_no_text_of_every_image(exploration, truth, monkeypatch):
+    label_some(exploration, truth)
+
+    def never(_):
+        raise AssertionError("of a million images that takes longer than the label")
+
+    monkeypatch.setattr(lc.Labels, "texts", property(never))
+    exploration.select(np.array([77]))
+    exploration.give("4")
+    assert exploration.label(77) == "4"
+    assert exploration.accuracy[1] == 1
+    assert exploration.fitting.quick(exploration.labelling.labels).names == ("1", "4", "8")
+
+
 def test_a_lasso_is_looked_through_least_certain_first(exploration, truth):
     label_some(exploration, truth)
     exploration.select(np.arange(50))
