@@ -38,6 +38,8 @@ VIEWS = {
 }  # fmt: skip
 
 SUGGESTED, NEAREST = 24, 36
+NAMED = 10
+"""Unreadable files whose names are told."""
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Exploration:
     Attributes:
         version: a number that is larger after each change of anything that is shown.
         told: messages for the person, the latest last: each whether it is of trouble, and its text.
-        current: row of the image that is looked at.
+        current: row of the image that is looked at; ``near_to`` of that whose neighbours one of the views shows.
         selected: (N,) bool; ``excluded``: those of them that were taken out again, one by one.
         colouring, view, plane_kind: names of what is shown; ``wanted_plane`` of a plane that is laid out now.
     """
@@ -81,7 +83,7 @@ class Exploration:
         self.points = of.latents.points
         self.labelling, self.output, self.seed = labelling, output, seed
         self.reading, self.guesses, self.jobs = of.reading, Guesses(), Jobs()
-        self.version, self.current, self.view = 0, 0, "selection"
+        self.version, self.current, self.near_to, self.view = 0, 0, 0, "selection"
         self.told: list[tuple[bool, str]] = []
         self.selected, self.excluded = np.zeros(len(of.images), bool), np.zeros(len(of.images), bool)
         self.colouring = "class"
@@ -183,17 +185,19 @@ class Exploration:
         self.version += 1
 
     def refuse(self, error: Exception) -> None:
-        """The message of an error that a person can do something about; others are raised."""
+        """The message of an error, which is raised where it is none that a person can do something about."""
         if not isinstance(error, LatentError):
+            self.tell(f"{type(error).__name__}: {error}; the terminal has more of it", trouble=True)
             raise error
         self.tell(" · ".join(part for part in (error.problem, error.found, error.remedy) if part), trouble=True)
 
     # Looking and choosing.
 
-    def look_at(self, row: int) -> None:
-        """Look at an image."""
-        if row != self.current:
-            self.current = row
+    def look_at(self, row: int, within: bool = False) -> None:
+        """Look at an image; ``within`` the gallery, which then shows what it shows."""
+        near_to = self.near_to if within else row
+        if (row, near_to) != (self.current, self.near_to):
+            self.current, self.near_to = row, near_to
             self.version += 1
 
     def select(self, rows: np.ndarray, more: bool = False) -> None:
@@ -222,7 +226,7 @@ class Exploration:
 
     def gallery(self) -> np.ndarray:
         """(n,) rows of the images that the view shows, in its order."""
-        of = (self.view, self.selected, self.reading, self.findings, self.current if self.view == "near" else None)
+        of = (self.view, self.selected, self.reading, self.findings, self.near_to if self.view == "near" else None)
         seen = self._gallery[0]
         if len(seen) != len(of) or any(one is not other for one, other in zip(seen, of, strict=True)):
             self._gallery = of, self._shown()
@@ -231,7 +235,7 @@ class Exploration:
     def _shown(self) -> np.ndarray:
         match self.view:
             case "near":
-                return self.nearest(self.current)
+                return self.nearest(self.near_to)
             case "trouble":
                 return np.array([each.row for each in self.findings], np.int64)
             case "between":
@@ -240,7 +244,7 @@ class Exploration:
 
     def look_through(self, view: str) -> None:
         """Show one of ``VIEWS``."""
-        self.view = view
+        self.view, self.near_to = view, self.current
         if view == "trouble":
             self._check()
         self.version += 1
@@ -255,6 +259,8 @@ class Exploration:
             self.findings = [each for each in found.found if each.row is not None]
             counts = ", ".join(f"{count:,} {kind}" for kind, count in found.counts.items() if count)
             self.tell(f"looked for trouble: {counts or 'none'}")
+            if bad := [each.file for each in found.of("unreadable")]:
+                self.tell(f"unreadable: {', '.join(bad[:NAMED])}{', …' * (len(bad) > NAMED)}", trouble=True)
 
         def looked() -> "Findings":
             return check(images, model, seed=self.seed, progress=self.jobs.progress)

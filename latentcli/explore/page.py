@@ -2,7 +2,7 @@
 
 Points are drawn in Python, into a picture of the size that the plane has on the screen: a call-back that comes every 60
 milliseconds compares what the plane shows with what was drawn, and draws again. The only JavaScript of our own tells
-which key was pressed, and empties a field. Names of files and classes are text: in HTML they are escaped.
+which key was pressed, and empties and leaves fields. Names of files and classes are text: in HTML they are escaped.
 """
 
 import math
@@ -89,10 +89,12 @@ class Page:
             title="plane", value=explored.plane_kind, options=_options(explored.planes), name="planes", width=210
         )  # fmt: skip
         self.planes.on_change("value", lambda _, __, kind: self._choose_plane(kind))
+        self.planes.js_on_change("value", CustomJS(code=_leave("SELECT")))
         self.colouring = Select(
             title="colours", value="class", options=_options(COLOURINGS), name="colouring", width=240
         )
         self.colouring.on_change("value", lambda _, __, kind: self._colour(kind))
+        self.colouring.js_on_change("value", CustomJS(code=_leave("SELECT")))
         whole = self._button("whole plane (b)", "whole", self._whole)
         bar = layouts.row(
             layouts.column(html_of("dragging", "dragging"), self.mode),
@@ -143,8 +145,7 @@ class Page:
         self.new_class = TextInput(placeholder="a new class: its name, Enter", name="new_class", width=330)
         self.new_class.on_change("value", self._on_new_class)
         # The window itself empties and leaves it at once: what is typed next is a key again.
-        leave = "let a = document.activeElement; while (a?.shadowRoot) a = a.shadowRoot.activeElement; a?.blur?.()"
-        empty = f"setTimeout(() => {{ cb_obj.value = ''; {leave} }}, 0)"
+        empty = f"setTimeout(() => {{ cb_obj.value = ''; {_leave('INPUT')} }}, 0)"
         self.new_class.js_on_change("value", CustomJS(code=f"if (cb_obj.value != '') {empty}"))
         none = self._button("no label (Del)", "none", lambda: self._do(lambda: explored.give(None)))
         self.undo = self._button("undo (u)", "undo", lambda: self._do(explored.undo))
@@ -312,7 +313,8 @@ class Page:
         page = rows[self.first : self.first + COLUMNS * ROWS]
         rims = [rim(explored, int(code)) for code in codes[page]]
         if explored.current in page:
-            self.cursor = int(np.flatnonzero(page == explored.current)[0])
+            if self.cursor >= len(page) or page[self.cursor] != explored.current:
+                self.cursor = int(np.flatnonzero(page == explored.current)[0])
             rims[self.cursor] = drawing.INK
         self._fill(
             self.gallery_source, (tuple(page.tolist()),), explored.images, page, ROWS, rims, explored.excluded[page]
@@ -389,11 +391,15 @@ class Page:
         rows = explored.gallery()
         if not len(rows):
             rows = explored.suggestions
-        at = np.flatnonzero(rows == explored.current)
-        to = min(max((int(at[0]) if len(at) else -1 if by > 0 else 0) + by, 0), len(rows) - 1)
         if len(rows):
-            self.first = to // (COLUMNS * ROWS) * COLUMNS * ROWS
-            explored.look_at(int(rows[to]))
+            at = self.first + self.cursor
+            if at >= len(rows) or rows[at] != explored.current:  # the same image may be there more than once
+                at = next(iter(np.flatnonzero(rows == explored.current)), -1 if by > 0 else 0)
+            to = min(max(int(at) + by, 0), len(rows) - 1)
+            self.cursor = to % (COLUMNS * ROWS)
+            self.first = to - self.cursor
+            explored.look_at(int(rows[to]), within=True)
+            explored.version += 1
 
     def _turn(self, by: int) -> None:
         """Another page of the gallery."""
@@ -531,6 +537,12 @@ class Page:
         elif self.first + place < len(found := explored.gallery()):
             explored.toggle(int(found[self.first + place]))
         self._draw()
+
+
+def _leave(tag: str) -> str:
+    """JavaScript that takes the focus from an element of this kind, if one has it: keys are not typed into it then."""
+    found = "let a = document.activeElement; while (a?.shadowRoot) a = a.shadowRoot.activeElement"
+    return f"{found}; if (a?.tagName == '{tag}') a.blur()"
 
 
 def _options(named: Mapping[str, str]) -> list[Any]:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,6 +19,10 @@ from latentcli.explore.jobs import LOOKING, SAVING, Jobs
 from latentcli.explore.labelling import Labelling
 from latentcli.explore.material import material
 from latentcli.formats import atomic
+
+
+def full_disk(_):
+    raise OSError(28, os.strerror(28))
 
 
 def label_some(exploration, truth, each=5):
@@ -425,7 +430,48 @@ def test_planes_are_chosen(exploration, truth):
     exploration.choose_plane("discriminant")
     exploration.jobs.finish()
     assert exploration.plane_kind == "discriminant"
-    assert not exploration.labelling.path.with_name("labels.tsne.npz").exists()
+
+
+def test_a_map_is_made_once(exploration, monkeypatch):
+    kept = exploration.labelling.path.with_name("labels.tsne.npz")
+
+    def choose(kind: str) -> np.ndarray:
+        exploration.choose_plane(kind)
+        exploration.jobs.finish()
+        assert exploration.plane_kind == kind
+        return exploration.plane.points
+
+    monkeypatch.setattr("latentcli.figures.tsne.embed", lambda latents, seed: latents[:, :2] + 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "fsync", full_disk)
+        np.testing.assert_allclose(choose("tsne"), exploration.latents.flat[:, :2] + 1)  # it is shown all the same
+    assert not kept.exists()
+    choose("principal")
+    first = choose("tsne")
+    assert kept.exists()
+    choose("principal")
+    monkeypatch.setattr("latentcli.figures.tsne.embed", None)
+    np.testing.assert_array_equal(choose("tsne"), first)
+
+
+def test_a_defect_is_told_and_raised(exploration, monkeypatch):
+    monkeypatch.setattr("latentcli.explore.plane.make", lambda *_, **__: 1 / 0)
+    exploration.choose_plane("discriminant")
+    with pytest.raises(ZeroDivisionError):
+        exploration.jobs.finish()
+    assert "ZeroDivisionError" in texts(exploration)[-1]
+    assert exploration.wanted_plane == "principal"
+
+
+def test_unreadable_files_are_trouble(prepared, tmp_path):
+    bad = tuple((f"{number}.png", "cut short") for number in range(12))
+    images = replace(prepared.images, bad_files=bad)
+    explored = Exploration(
+        replace(prepared, images=images), Labelling(images, tmp_path / "labels.csv"), tmp_path / "graph.npz"
+    )
+    explored.look_through("trouble")
+    explored.jobs.finish()
+    assert (True, f"unreadable: {', '.join(file for file, _ in bad[:10])}, …") in explored.told
 
 
 def test_undo_goes_back_to_the_image_whose_label_it_takes(exploration):
