@@ -103,6 +103,11 @@ class Labelling:
         """The labels as they are now."""
         return Labels(self.codes, self.names)
 
+    def code(self, name: str) -> int:
+        """Of a class of this name; ``UNLABELLED`` where there is none."""
+        name = composed(name)
+        return self.names.index(name) if name in self.names else UNLABELLED
+
     @property
     def is_written(self) -> bool:
         """Whether the file holds these labels, or there is none to write."""

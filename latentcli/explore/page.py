@@ -27,7 +27,8 @@ from bokeh.plotting import figure
 from latentcli.core.errors import printable
 from latentcli.core.image_set import ImageSet
 from latentcli.explore import drawing, plane
-from latentcli.explore.exploration import COLOURINGS, VIEWS, Exploration
+from latentcli.explore.colouring import COLOURINGS
+from latentcli.explore.exploration import VIEWS, Exploration
 from latentcli.explore.markup import html_of, put, text_of
 from latentcli.explore.tiles import COLUMNS, TILE, bars, hexadecimal, legend, mosaic, picture, rim, shown_range
 
@@ -150,7 +151,7 @@ class Page:
         none = self._button("no label (Del)", "none", lambda: self._do(lambda: explored.give(None)))
         self.undo = self._button("undo (u)", "undo", lambda: self._do(explored.undo))
         self.redo = self._button("redo (r)", "redo", lambda: self._do(explored.redo))
-        whole = self._button("fit to all (f)", "fit", lambda: self._do(lambda: explored.fit(whole=True)))
+        whole = self._button("fit to all (f)", "fit", lambda: self._do(lambda: explored.learning.fit(whole=True)))
         save = self._button("save (s)", "save", lambda: self._do(explored.save))
         keep = self._button("keep (k)", "keep", lambda: self._do(explored.keep))
         end = self._button("path from or to here (e)", "end", lambda: self._do(explored.mark_end))
@@ -187,13 +188,13 @@ class Page:
         explored = self.explored
         width, height = self._size()
         ranges = (self.x_range.start, self.x_range.end, self.y_range.start, self.y_range.end)
-        if explored.version != self.version:
-            self.version = explored.version
+        if explored.board.version != self.version:
+            self.version = explored.board.version
             self._draw_panels(explored)
             self._draw_gallery(explored)
         if not width or not height or not all(map(_is_number, ranges)) or ranges[0] >= ranges[1]:
             return
-        seen = (ranges, width, height, id(explored.plane), explored.labelling.version, id(explored.reading),
+        seen = (ranges, width, height, id(explored.plane), explored.labelling.version, id(explored.learning.reading),
                 explored.colouring, id(explored.selected), id(explored.excluded))  # fmt: skip
         if seen == self.drawn:
             return
@@ -208,7 +209,7 @@ class Page:
             "h": [ranges[3] - ranges[2]],
         }  # fmt: skip
         outlines = explored.ellipses() if explored.colouring in ("class", "label") else []
-        colours = [hexadecimal(explored, code) for _, code in outlines]
+        colours = [hexadecimal(code) for _, code in outlines]
         self.outlines.data = {
             "xs": [outline[:, 0] for outline, _ in outlines], "ys": [outline[:, 1] for outline, _ in outlines],
             "colour": colours,
@@ -219,7 +220,7 @@ class Page:
     def _draw_panels(self, explored: Exploration) -> None:
         known = int((explored.labelling.codes >= 0).sum())
         doing = "".join(f" · {text_of(name)} …" for name in explored.jobs.doing)
-        right, count, low, high = explored.accuracy
+        right, count, low, high = explored.learning.accuracy
         estimate = f"<br>right about {right} of the last {count} labels before they were given: " * bool(count)
         estimate += f"<b>{right / count:.2f}</b> ({low:.2f} to {high:.2f})" if count else ""
         targets = len(explored.targets) if explored.selected.any() else 0
@@ -231,9 +232,8 @@ class Page:
         put(self.legend, text=f"<p class=muted>{legend(explored)}</p>")
         put(self.undo, disabled=not explored.labelling.can_undo)
         put(self.redo, disabled=not explored.labelling.can_redo)
-        told = "".join(
-            f"<p class='line{' bad' * bad}'>{'⚠ ' * bad}{text_of(text)}</p>" for bad, text in explored.told[:-7:-1]
-        )
+        latest = explored.board.told[:-7:-1]
+        told = "".join(f"<p class='line{' bad' * bad}'>{'⚠ ' * bad}{text_of(text)}</p>" for bad, text in latest)
         put(self.messages, text=f"<div aria-live=polite>{told}</div>")
         put(self.planes, value=explored.wanted_plane)
         put(self.colouring, value=explored.colouring)
@@ -243,7 +243,7 @@ class Page:
     def _class_button(self, explored: Exploration, code: int) -> Button:
         name = explored.names[code]
         key = next((f"{key}  " for key, of in explored.keys.items() if of == name != key), "")
-        style = f":host .bk-btn {{ text-align: left; border-left: 10px solid {hexadecimal(explored, code)}; {_CUT} }}"
+        style = f":host .bk-btn {{ text-align: left; border-left: 10px solid {hexadecimal(code)}; {_CUT} }}"
         button = Button(
             label=f"{key}{printable(name)}", width=102 if len(explored.names) > 6 else 330,
             stylesheets=[InlineStyleSheet(css=style)], name=f"class {code}"
@@ -259,7 +259,7 @@ class Page:
         if decoding and explored.between is not None and explored.between.ends is None:
             self._draw_decoded(explored)
             return
-        shown = (row, explored.labelling.version, id(explored.reading), explored.view, id(explored.selected),
+        shown = (row, explored.labelling.version, id(explored.learning.reading), explored.view, id(explored.selected),
                  id(explored.excluded))  # fmt: skip
         if shown == self.shown:
             return
@@ -282,7 +282,7 @@ class Page:
         self.shown = ()
         decoded = explored.between
         assert decoded is not None
-        names = () if explored.reading is None else explored.reading.names
+        names = () if explored.learning.reading is None else explored.learning.reading.names
         soft = [] if decoded.soft is None else sorted(zip(names, decoded.soft[0].tolist(), strict=False),
                                                       key=lambda pair: -pair[1])  # fmt: skip
         put(self.looked, text=f"{picture(decoded.images[0], 'decoded here', 140)}<div>decoded here</div>"
@@ -290,8 +290,8 @@ class Page:
 
     def _draw_gallery(self, explored: Exploration) -> None:
         codes = explored.labelling.codes
-        rows = explored.suggestions[:COLUMNS]
-        rims: list[drawing.Colour | None] = [rim(explored, int(code)) for code in codes[rows]]
+        rows = explored.learning.suggestions[:COLUMNS]
+        rims: list[drawing.Colour | None] = [rim(int(code)) for code in codes[rows]]
         if explored.following and explored.current in rows:
             rims[int(np.flatnonzero(rows == explored.current)[0])] = drawing.INK
         self._fill(self.next_source, (tuple(rows.tolist()),), explored.images, rows, 1, rims)
@@ -299,9 +299,9 @@ class Page:
             found = explored.between
             images = np.empty((0, *explored.images.shape), np.uint8) if found is None else found.images
             rims = [None] * len(images)
-            if found is not None and found.soft is not None and explored.reading is not None:
-                best = [explored.reading.names[code] for code in found.soft.argmax(axis=1)]
-                rims = [rim(explored, explored.code(name)) for name in best]
+            if found is not None and found.soft is not None and explored.learning.reading is not None:
+                best = [explored.learning.reading.names[code] for code in found.soft.argmax(axis=1)]
+                rims = [rim(explored.labelling.code(name)) for name in best]
             self._fill(self.gallery_source, (id(found),), images, np.arange(len(images)), ROWS, rims)
             told = "drag over the plane in mode “decode”, or choose two ends (e); click one to keep it"
             if found is not None and found.ends is not None:
@@ -311,7 +311,7 @@ class Page:
         rows = explored.gallery()
         self.first = min(self.first, max(0, len(rows) - 1) // (COLUMNS * ROWS) * COLUMNS * ROWS)
         page = rows[self.first : self.first + COLUMNS * ROWS]
-        rims = [rim(explored, int(code)) for code in codes[page]]
+        rims = [rim(int(code)) for code in codes[page]]
         if explored.current in page:
             if self.cursor >= len(page) or page[self.cursor] != explored.current:
                 self.cursor = int(np.flatnonzero(page == explored.current)[0])
@@ -351,12 +351,12 @@ class Page:
             if (name := explored.keys.get(key)) is not None:
                 explored.give(name)
             else:
-                explored.tell(f"no class has the key {key}: type a name below the classes", trouble=True)
+                explored.board.tell(f"no class has the key {key}: type a name below the classes", trouble=True)
         acts: dict[str, Any] = {
             "u": explored.undo, "Ctrlz": explored.undo, "r": explored.redo, "Ctrly": explored.redo,
             "n": explored.next_suggestion, "e": explored.mark_end, "k": explored.keep, "s": explored.save,
             "Delete": lambda: explored.give(None), "Backspace": lambda: explored.give(None),
-            "f": lambda: explored.fit(whole=True), "Escape": lambda: explored.select(np.empty(0, np.int64)),
+            "f": lambda: explored.learning.fit(whole=True), "Escape": lambda: explored.select(np.empty(0, np.int64)),
             "g": lambda: explored.select(explored.nearest(explored.current)), "a": self._select_class,
             "d": self._decode_here, "+": lambda: self._zoom(0.6), "=": lambda: self._zoom(0.6),
             "-": lambda: self._zoom(1 / 0.6), "b": self._whole, "x": lambda: explored.toggle(explored.current),
@@ -371,8 +371,8 @@ class Page:
     def _select_class(self) -> None:
         """Select all images without a label that are taken for what this one is."""
         explored = self.explored
-        if explored.reading is not None:
-            same = explored.reading.codes == explored.reading.codes[explored.current]
+        if explored.learning.reading is not None:
+            same = explored.learning.reading.codes == explored.learning.reading.codes[explored.current]
             explored.select(np.flatnonzero(same & (explored.labelling.codes < 0)))
 
     def _decode_here(self) -> None:
@@ -390,7 +390,7 @@ class Page:
         explored = self.explored
         rows = explored.gallery()
         if not len(rows):
-            rows = explored.suggestions
+            rows = explored.learning.suggestions
         if len(rows):
             at = self.first + self.cursor
             if at >= len(rows) or rows[at] != explored.current:  # the same image may be there more than once
@@ -399,14 +399,14 @@ class Page:
             self.cursor = to % (COLUMNS * ROWS)
             self.first = to - self.cursor
             explored.look_at(int(rows[to]), within=True)
-            explored.version += 1
+            explored.board.version += 1
 
     def _turn(self, by: int) -> None:
         """Another page of the gallery."""
         explored = self.explored
         last = max(0, len(explored.gallery()) - 1) // (COLUMNS * ROWS) * COLUMNS * ROWS
         self.first = min(max(self.first + by * COLUMNS * ROWS, 0), last)
-        explored.version += 1
+        explored.board.version += 1
         self._draw()
 
     def _zoom(self, factor: float) -> None:
@@ -430,7 +430,7 @@ class Page:
 
     def _colour(self, kind: str) -> None:
         self.explored.colouring = kind
-        self.explored.version += 1
+        self.explored.board.version += 1
 
     # What the pointer does.
 
@@ -505,7 +505,7 @@ class Page:
     def _on_mode(self, _: str, __: int, active: int) -> None:
         drags: dict[str, Any] = {"lasso": self.lasso, "box": self.box, "move": self.pan}
         self.plot.toolbar.active_drag = drags.get(MODES[active])
-        self.explored.version += 1
+        self.explored.board.version += 1
 
     def _on_view(self, _: str, __: int, active: int) -> None:
         if (view := [*VIEWS][active]) != self.explored.view:
@@ -528,8 +528,8 @@ class Page:
             return
         place = line * COLUMNS + column
         if where == "next":
-            if place < len(explored.suggestions):
-                explored.select(explored.suggestions[place : place + 1])
+            if place < len(explored.learning.suggestions):
+                explored.select(explored.learning.suggestions[place : place + 1])
                 explored.following = True
         elif explored.view == "between":
             if explored.between is not None and place < len(explored.between.images):

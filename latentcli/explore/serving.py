@@ -59,7 +59,7 @@ def run(prepare: Prepare, labels: Path, output: Path, **how: Any) -> Explored:
         raise UsageError(problem, expected, "name another file: `labels`")
     with exclusive_labels(labels), exclusive(output):
         exploration, written = serve(prepare, **how)
-    reading = exploration.reading
+    reading = exploration.learning.reading
     return Explored(exploration.labelling.labels, None if reading is None else reading.classifier, written)
 
 
@@ -133,7 +133,7 @@ def serve(
                 if state.error is None and state.exploration is not None:
                     with suppress(OSError):  # the terminal was closed
                         tell("saving; Ctrl-C again leaves the classifier as it was last saved")
-                    written = state.exploration.finish()
+                    written = state.exploration.saving.finish()
             finally:
                 ended.set()
                 if ready.is_set():
