@@ -113,7 +113,8 @@ class Jobs:
             lane.poll()
 
     def finish(self, *lanes: int) -> None:
-        """Wait for all work, or that of these lanes, and apply it."""
+        """Wait for all work, or that of these lanes; apply it, and what has ended of others."""
+        self.poll()
         of = [self._lanes[lane] for lane in lanes] or self._lanes
         while running := [lane.running for lane in of if lane.running is not None]:
             running[0][1].exception()

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import latentcli as lc
-from latentcli.explore import between
+from latentcli.explore import between, plane
 from latentcli.explore.colouring import COLOURINGS, coloured
 from latentcli.explore.exploration import Exploration
 from latentcli.explore.jobs import LOOKING, SAVING, Jobs
@@ -456,7 +456,7 @@ def test_a_map_is_made_once(exploration, monkeypatch):
 
 
 def test_a_defect_is_told_and_raised(exploration, monkeypatch):
-    monkeypatch.setattr("latentcli.explore.plane.make", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(plane, "make", lambda *_, **__: 1 / 0)
     exploration.choose_plane("discriminant")
     with pytest.raises(ZeroDivisionError):
         exploration.jobs.finish()
@@ -465,7 +465,7 @@ def test_a_defect_is_told_and_raised(exploration, monkeypatch):
 
 
 def test_unreadable_files_are_trouble(prepared, tmp_path):
-    bad = tuple((f"{number}.png", "cut short") for number in range(12))
+    bad = tuple((f"{number:02}.png", "cut short") for number in range(12))
     images = replace(prepared.images, bad_files=bad)
     explored = Exploration(
         replace(prepared, images=images), Labelling(images, tmp_path / "labels.csv"), tmp_path / "graph.npz"

@@ -33,9 +33,9 @@ def test_arrows_go_through_all_that_was_found_although_an_image_may_be_there_twi
         Finding("outlier", 7.0, 5, "5"), Finding("label", 1.0, 4, "4"),
     ]  # fmt: skip
     assert seen(page, "ArrowRight", 6) == [5, 8, 5, 5, 4, 4]
-    assert "label" in page.counted.text
+    assert "label" in page.parts.counted.text
     assert seen(page, "ArrowLeft", 5) == [5, 5, 8, 5, 5]
-    assert "duplicate" in page.counted.text
+    assert "duplicate" in page.parts.counted.text
 
 
 def test_arrows_go_through_the_nearest_of_one_image(page, exploration):

@@ -256,7 +256,7 @@ def test_a_table_of_another_form_is_kept_as_it_was(folder, table):
     assert labelling.labels.texts.tolist() == ["cat", "dog", ""]
     assert any("is kept as it was in" in note for note in labelling.notes)
     labelling.give(np.array([2]), "cat")
-    assert labelling.path.read_text() == "File,Label\na.png,cat\nb.png,dog\nc.png,cat\n"
+    assert labelling.path.read_text() == "File,Label\na.png,cat\nc.png,cat\nb.png,dog\n"
     assert (folder / "labels.before.csv").read_text() == table
 
 

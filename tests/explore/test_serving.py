@@ -103,6 +103,7 @@ def test_its_twin_serves_too(photos, digits, vae, tmp_path, monkeypatch):
     import threading
 
     from latentcli.explore import serving
+    from latentcli.explore.fitting import Fitting
 
     told, seen = [], []
 
@@ -112,11 +113,19 @@ def test_its_twin_serves_too(photos, digits, vae, tmp_path, monkeypatch):
             time.sleep(0.01)
 
     monkeypatch.setattr(serving, "_open", opened)
+    fitted, quick = threading.Event(), Fitting.quick
+
+    def noted(*of):
+        try:
+            return quick(*of)
+        finally:
+            fitted.set()
+
+    monkeypatch.setattr(Fitting, "quick", noted)
 
     def stop() -> None:
-        while not seen:
-            time.sleep(0.01)
-        time.sleep(1)
+        assert fitted.wait(60)
+        time.sleep(0.5)
         (tmp_path / "go").touch()
         os.kill(os.getpid(), signal.SIGINT)
 
