@@ -102,29 +102,27 @@ def test_its_twin_serves_too(photos, digits, vae, tmp_path, monkeypatch):
     """In Python: until it is interrupted."""
     import threading
 
-    from latentcli.explore import serving
-    from latentcli.explore.fitting import Fitting
+    from latentcli.explore import exploring, serving
 
     told, seen = [], []
 
     def opened(address: str) -> None:
         seen.append(address)
-        while not (tmp_path / "go").exists():
+        while not (tmp_path / "go").exists():  # a browser may take its time
             time.sleep(0.01)
 
     monkeypatch.setattr(serving, "_open", opened)
-    fitted, quick = threading.Event(), Fitting.quick
+    ready, real = threading.Event(), exploring.Exploration
 
-    def noted(*of):
-        try:
-            return quick(*of)
-        finally:
-            fitted.set()
+    def made(*of):
+        found = real(*of)
+        ready.set()
+        return found
 
-    monkeypatch.setattr(Fitting, "quick", noted)
+    monkeypatch.setattr(exploring, "Exploration", made)
 
     def stop() -> None:
-        assert fitted.wait(60)
+        ready.wait(60)
         time.sleep(0.5)
         (tmp_path / "go").touch()
         os.kill(os.getpid(), signal.SIGINT)
@@ -134,7 +132,8 @@ def test_its_twin_serves_too(photos, digits, vae, tmp_path, monkeypatch):
     stopping.start()
     some = [*3 * ["a", "b", "c"], *[""] * (len(digits) - 9)]
     own = lc.ImageSet(digits.images, lc.Labels.of(some))
-    found = lc.explore(own, vae, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", tell=told.append)
+    given = lc.fit_graph(vae.encode(own))
+    found = lc.explore(own, vae, given, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", tell=told.append)
     stopping.join()
     signal.signal(signal.SIGINT, before)
     assert told[0].startswith(f"exploring at {seen[0]}")
