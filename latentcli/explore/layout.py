@@ -126,7 +126,8 @@ class Layout:
 
 def _select(title: str, options: Mapping[str, str], value: str, name: str, width: int) -> Select:
     """A choice, which is left when it is made: what is typed next is a key again."""
-    found = Select(title=title, value=value, options=[*options.items()], name=name, width=width)
+    choices: list[Any] = [*options.items()]
+    found = Select(title=title, value=value, options=choices, name=name, width=width)
     found.js_on_change("value", CustomJS(code=_leave("SELECT")))
     return found
 

@@ -126,8 +126,8 @@ class Page:
         if len(rows):
             at = self.showing.first + self.showing.cursor
             if at >= len(rows) or rows[at] != explored.current:  # the same image may be there more than once
-                at = next(iter(np.flatnonzero(rows == explored.current)), -1 if by > 0 else 0)
-            to = min(max(int(at) + by, 0), len(rows) - 1)
+                at = next(iter(np.flatnonzero(rows == explored.current).tolist()), -1 if by > 0 else 0)
+            to = min(max(at + by, 0), len(rows) - 1)
             self.showing.cursor = to % SHOWN
             self.showing.first = to - self.showing.cursor
             explored.look_at(int(rows[to]), within=True)
