@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from bokeh import layouts
 from bokeh.models.callbacks import CustomJS
+from bokeh.models.css import InlineStyleSheet
 from bokeh.models.sources import ColumnDataSource
 from bokeh.models.tools import BoxSelectTool, LassoSelectTool, PanTool, WheelZoomTool
 from bokeh.models.widgets.buttons import Button
@@ -25,6 +26,11 @@ ROWS = 3
 
 WRAPPED: dict[str, Any] = {"sizing_mode": "stretch_width", "styles": {"flex-wrap": "wrap"}}
 """A row that goes on below where the window is narrow."""
+
+NARROW = "@media (max-width: 800px) { :host { flex-wrap: wrap; align-content: flex-start; overflow-y: auto } }"
+"""The panels lie below the plane where the window is narrow, and it scrolls."""
+
+GROUP = ".bk-btn-group { flex-wrap: wrap }"
 
 MODES = ["lasso", "box", "move", "decode"]
 """What dragging does."""
@@ -54,7 +60,9 @@ class Layout:
         self.mode = RadioButtonGroup(labels=[*MODES], active=0, name="mode")
         self.planes = _select("plane", explored.planes, explored.plane_kind, "planes", 210)
         self.colouring = _select("colours", COLOURINGS, explored.colouring, "colouring", 240)
-        self.views = RadioButtonGroup(labels=[*VIEWS.values()], active=0, name="views")
+        self.views = RadioButtonGroup(
+            labels=[*VIEWS.values()], active=0, name="views", stylesheets=[InlineStyleSheet(css=GROUP)]
+        )
         self.counted = html_of("counted")
         bar = layouts.row(
             layouts.column(html_of("dragging", "dragging"), self.mode),
@@ -68,9 +76,11 @@ class Layout:
         )
         main = layouts.column(
             bar, self.plot, html_of("next_title", "<b>Label next</b> (n)"), self.next, of_gallery, self.gallery,
-            sizing_mode="stretch_both",
+            sizing_mode="stretch_both", min_width=320, min_height=640,
         )  # fmt: skip
-        self.whole = layouts.row(main, self.side, sizing_mode="stretch_both")
+        self.whole = layouts.row(
+            main, self.side, sizing_mode="stretch_both", stylesheets=[InlineStyleSheet(css=NARROW)]
+        )
 
     def _plane(self, explored: Exploration) -> None:
         self.x_range, self.y_range = map(shown_range, drawing.limits(explored.plane.points))

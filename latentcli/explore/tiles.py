@@ -26,9 +26,9 @@ def shown_range(ends: tuple[float, float]) -> Any:
 def mosaic(name: str, rows: int) -> tuple[Any, ColumnDataSource]:
     """A figure of tiles, and its source."""
     shown = figure(
-        width=COLUMNS * TILE, height=rows * TILE, x_range=shown_range((0, COLUMNS)), y_range=shown_range((0, rows)),
-        tools=[], toolbar_location=None, name=name, min_border=0, outline_line_color=None,
-        frame_align=False,
+        sizing_mode="scale_width", max_width=COLUMNS * TILE, aspect_ratio=COLUMNS / rows,
+        x_range=shown_range((0, COLUMNS)), y_range=shown_range((0, rows)), tools=[], toolbar_location=None, name=name,
+        min_border=0, outline_line_color=None, frame_align=False,
     )  # fmt: skip
     shown.axis.visible = shown.grid.visible = False
     source = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)]}, name=f"{name} pixels")
