@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -284,17 +285,21 @@ def test_an_end_is_after_what_is_being_saved(exploration, truth, tmp_path):
     write = exploration.saving._write_classifier
 
     def slowly(*of):
-        if threading.current_thread() is not threading.main_thread():
+        here = threading.current_thread() is threading.main_thread()
+        if not here:
             begun.set()
             assert go.wait(20)
-        return write(*of)
+        found = write(*of)
+        if here:
+            go.set()
+        return found
 
     exploration.saving._write_classifier = slowly
     exploration.save()
     assert begun.wait(20)
     exploration.select(np.array([77]))
     exploration.give("owl")
-    threading.Timer(0.2, go.set).start()
+    threading.Timer(1.0, go.set).start()
     exploration.saving.finish()
     assert "owl" in lc.load_classifier(tmp_path / "graph.npz").classes_.tolist()
 
@@ -341,6 +346,7 @@ def test_work_that_is_given_up_hears_of_it():
     done = len(steps)
     jobs.submit("saving", look, print, print, SAVING)  # too late
     assert jobs.doing == ["looking"]
+    time.sleep(0.1)
     assert len(steps) == done
 
 
