@@ -62,7 +62,7 @@ def explore(
     fitted = None if of_pixels else classifier
     labels, target = reading.labels or files.LABELS, output or fitted or files.GRAPH
     inputs.check_outputs(*files.written(labels, target), given=[data, vae])
-    inputs.check_apart(target.with_name(files.PICTURE), data)
+    inputs.check_apart(target.parent, "-o", [data])
     holds = None if fitted is None else own_files.check_place(fitted, own_files.CLASSIFIER)
     if holds is None or output is not None:
         own_files.called(target, holds)

@@ -80,26 +80,9 @@ def size_of_files(data: str, size: int) -> int | None:
     folder = Path(data)
     if data not in SOURCES and shards.find(data) is not None:
         return min(size, LARGEST)
-    is_of_files = _is_folder_of_files(data) or is_archive(folder) or is_image(folder)
+    is_folder = data not in SOURCES and folder.is_dir() and not any(folder.glob("*-ubyte*"))
+    is_of_files = is_folder or is_archive(folder) or is_image(folder)
     return min(size, LARGEST) if is_of_files else None
-
-
-def _is_folder_of_files(data: str) -> bool:
-    """Whether DATA is a folder whose files are images, not IDX files."""
-    from latentcli.data import SOURCES
-
-    return data not in SOURCES and Path(data).is_dir() and not any(Path(data).glob("*-ubyte*"))
-
-
-def check_apart(picture: Path, data: str) -> None:
-    """Refuse a picture that would lie in a folder DATA, and be one of its images from then on.
-
-    Raises:
-        UsageError: so it would.
-    """
-    if _is_folder_of_files(data) and picture.resolve().is_relative_to(Path(data).resolve()):
-        problem, found = f"{picture} would lie among the images of {data}", "the next command would take it for one"
-        raise UsageError(problem, found, "name an output elsewhere: -o FILE")
 
 
 def images_and_validation(

@@ -21,7 +21,7 @@ def test_what_is_saved_beside_the_classifier_replaces_no_input_and_joins_no_imag
     assert (done.code, "hybrids.npz is an input of this command" in done.err) == (2, True), done.err
     (tmp_path / "photos").mkdir()
     done = call("explore", "photos", trained.vae, "-o", "photos/graph.npz", "--no-browser")
-    assert (done.code, "would lie among the images of" in done.err) == (2, True), done.err
+    assert (done.code, "would be read as images from now on" in done.err) == (2, True), done.err
 
 
 def test_an_address_that_nobody_knows_is_refused(call, trained):
