@@ -63,7 +63,8 @@ def doubts(
     mean, scale = standardisation(points)
     standard = (points - mean) / scale
     near, distances = neighbours(standard[rows], min(NEIGHBOURS, len(rows) - 1), progress)
-    votes = np.einsum("nk,nkc->nc", nearness(distances), np.eye(width)[given[near]])
+    votes = np.zeros((len(rows), width))
+    np.add.at(votes, (np.arange(len(rows))[:, None], given[near]), nearness(distances))
     votes[:, judged] += 1 / len(judged)
     of_neighbours = votes / votes.sum(axis=1, keepdims=True)
     fold_of, random = np.empty(len(rows), int), np.random.default_rng([seed, FOLDS])

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import LEARN, app, command
-from latentcli.core.errors import UsageError
+from latentcli.core.errors import ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from latentcli.core.progress import Progress
@@ -46,48 +46,56 @@ def explore(
     the end.
     """
     from latentcli.cli import console, inputs
-    from latentcli.explore import serving
+    from latentcli.explore import files, serving
+    from latentcli.formats import own_files
+    from latentcli.formats.regular_files import kind
 
     if console.verbosity.quiet and no_browser:
         raise UsageError(
             "nobody would know the address of the page", "found -q and --no-browser", "leave one of them out"
         )
-    labels = reading.labels or serving.LABELS
-    target = output or classifier or serving.GRAPH
-    inputs.check_outputs(labels, target, given=[data, vae])
+    own_files.check_place(vae, own_files.MODEL)
+    if kind(vae) is None:
+        remedy = f"train it first: {own_files.command('model', vae)}"
+        raise ModelFileError(f"cannot read {vae}", "there is no such file", remedy)
+    of_pixels = classifier is not None and own_files.kind_of(classifier) == "model"
+    fitted = None if of_pixels else classifier
+    labels, target = reading.labels or files.LABELS, output or fitted or files.GRAPH
+    inputs.check_outputs(*files.written(labels, target), given=[data, vae])
+    inputs.check_apart(target.parent, "-o", [data])
+    holds = None if fitted is None else own_files.check_place(fitted, own_files.CLASSIFIER)
+    if holds is None or output is not None:
+        own_files.called(target, holds)
 
     @contextmanager
     def prepare(progress: "Progress") -> "Iterator[Exploration]":
         from latentcli.artifacts.models import load_classifier, load_latent_model, load_model
         from latentcli.explore import exploring
-        from latentcli.explore.fitting import kind_called
-        from latentcli.formats import own_files
 
-        reader, written_to = None, target
+        reader = None
         with progress("reading models", 1) as advance:
             model = load_latent_model(vae, device)
             if classifier is None:
                 pass
             elif not classifier.exists():
-                kind = kind_called(classifier.suffix)
-                console.note(f"{classifier} is not there yet: a classifier ({kind}) will be fitted to labels")
-            elif own_files.kind_of(classifier) == "model":
-                reader, written_to = load_model(classifier, device), output or serving.GRAPH
+                made = own_files.called(classifier)
+                console.note(f"{classifier} is not there yet: a classifier ({made}) will be fitted to labels")
             else:
-                reader = load_classifier(classifier, model)
+                reader = load_model(classifier, device) if of_pixels else load_classifier(classifier, model)
+            inputs.tell_replaced(target, "-o", model.fingerprint)
             advance(1)
         images = inputs.images(
             data, replace(reading, labels=None), labels, progress=progress, **model.load_options
         )  # fmt: skip
         no_label = options.names(reading.no_label)
         with exploring.opened(
-            images, model, reader, labels, written_to, no_label=no_label, strict=reading.strict, seed=seed,
+            images, model, reader, labels, target, no_label=no_label, strict=reading.strict, seed=seed,
             progress=progress,
         ) as exploration:  # fmt: skip
             yield exploration
 
     how = {"port": port, "no_browser": no_browser, "progress": console.progress, "tell": console.note}
-    found = serving.run(prepare, labels, **how)
+    found = serving.run(prepare, labels, target, **how)
     counts = {"images": len(found.labels), "labelled": int(found.labels.known.sum())}
     result = counts | {"classes": list(found.labels.occurring)}
     console.result(result, as_json=json, written=found.written)

@@ -10,6 +10,11 @@ from latentcli.cli import options
 from latentcli.cli.app import LEARN, app, command
 
 FAMILYS_OWN = "By default what the model family takes."
+SEEN = (
+    "The mixture has learned its classes from labels of these images: of images that it has not seen it may be right "
+    "about fewer. latentcli evaluate tells, on others."
+)
+"""What a report says of a mixture that is tried on the images whose labels it had."""
 
 
 @command(app, panel=LEARN, examples=[
@@ -154,8 +159,9 @@ def train(
         drawn = pictures.of_training(where, trained, images, latents, mixture) if where and latents else []
         if report is not None:
             pictures.report(
-                report, result, model=trained, images=images, classifier=mixture, drawn=drawn, command=console.called()
-            )
+                report, result, model=trained, images=images, classifier=mixture, drawn=drawn,
+                command=console.called(), seen=SEEN if labelled is None else "",
+            )  # fmt: skip
     written += [*(drawn if figures else []), *([report] if report else [])]
     state.unlink(missing_ok=True)
     console.result(result, as_json=json, written=written)

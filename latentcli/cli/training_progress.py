@@ -1,9 +1,9 @@
 """A training run as a person sees it: a bar on a terminal, a line an epoch elsewhere."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,17 +158,9 @@ def save(model: "TrainedModel", checkpoint: Path) -> None:
         OutputError: the checkpoint cannot be written; it says where the model is.
     """
     from latentcli.artifacts.models import save_model
+    from latentcli.formats.atomic import write_or_rescue
 
-    try:
-        save_model(model, checkpoint)
-    except OutputError as problem:
-        try:
-            rescued = Path(tempfile.mkdtemp(prefix="latentcli-")) / checkpoint.name
-            save_model(model, rescued)
-        except (OSError, OutputError):
-            raise problem from None
-        remedy = f"nothing is lost, the model is in {rescued}: make room, and move it to {checkpoint}"
-        raise OutputError(problem.problem, problem.found, remedy) from problem
+    write_or_rescue(checkpoint, partial(save_model, model), "the model is")
 
 
 def finished(checkpoint: Path, state: Path, device: str) -> "TrainedModel | None":

@@ -49,6 +49,10 @@ class Latents(Labelled):
         """Those features of ``ARRAYS_OF_FEATURES`` that these latents hold; the first is what a mixture reads."""
         return [name for name, array in ARRAYS_OF_FEATURES.items() if array in self.arrays]
 
+    def holds(self, name: str) -> bool:
+        """Whether ``features`` of this name are here."""
+        return ARRAYS_OF_FEATURES.get(name, name) in self.arrays
+
     @property
     def flat(self) -> np.ndarray:
         """(N, D) float: what a mixture reads; the posterior mean, or the quantised map in one row."""

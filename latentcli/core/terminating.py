@@ -1,28 +1,69 @@
-"""SIGTERM, as schedulers and ``kill`` send it, ends a run as Ctrl-C does: what was done is kept, and told."""
+"""Signals that end a run as Ctrl-C does, so that what was done is kept, and told.
+
+They are SIGTERM, as schedulers and ``kill`` send it, and SIGHUP, as a terminal does that is closed; unless it is
+ignored, as ``nohup`` has it. Only the main thread of a process can handle signals: in any other nothing here has any
+effect.
+"""
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+_HANGUP = getattr(signal, "SIGHUP", None)
+
+
+def ending() -> tuple[int, ...]:
+    """The signals that end a run, besides SIGINT."""
+    heard = _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN
+    return (signal.SIGTERM, _HANGUP) if heard and _HANGUP is not None else (signal.SIGTERM,)
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Within the block SIGTERM raises a ``KeyboardInterrupt``, as SIGINT does; a second one ends the process.
+def at_first(numbers: tuple[int, ...], do: Callable[[], None], ignore: bool = False) -> Iterator[None]:
+    """Within the block the first of these signals calls ``do``; later ones have their usual effect.
 
-    Only the main thread of a process can handle signals: in any other nothing changes.
+    Args:
+        numbers: of the signals.
+        do: is called; may raise.
+        ignore: whether later ones do nothing. Those of a terminal never do: it is closed once, and tells it often.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
 
-    def interrupt(number: int, frame: object) -> None:
-        signal.signal(signal.SIGTERM, before)
-        raise KeyboardInterrupt
+    def first(number: int, frame: object) -> None:
+        for each, handler in before.items():
+            signal.signal(each, signal.SIG_IGN if ignore or each == _HANGUP else handler)
+        do()
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in before:
+        signal.signal(number, first)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def terminable() -> AbstractContextManager[None]:
+    """Within the block the first of ``ending`` raises a ``KeyboardInterrupt``; a second one ends the process."""
+    return at_first(ending(), _interrupt)
+
+
+def interruptible_once() -> AbstractContextManager[None]:
+    """Within the block the first signal, SIGINT or one of ``ending``, raises a ``KeyboardInterrupt``, later ones none.
+
+    So what has to be done after it is done.
+    """
+    return at_first((signal.SIGINT, *ending()), _interrupt, ignore=True)
+
+
+def uninterrupted() -> AbstractContextManager[None]:
+    """Within the block SIGINT and ``ending`` do nothing, for what takes a moment and is to be whole."""
+    return at_first((signal.SIGINT, *ending()), lambda: None, ignore=True)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt

@@ -311,7 +311,12 @@ def _left_out(stale: Sequence[tuple[int, str]], total: int, images: ImageSet, na
 def _whole_numbers(chosen: dict[int, str], name: str, notes: list[str]) -> dict[int, str]:
     """The labels, with "3" for "3.0" where all are such: what spreadsheets and pandas make of whole numbers."""
     labels = sorted(set(chosen.values()) - {""})
-    if not labels or not all(re.fullmatch(r"-?\d{1,15}\.0+", label) for label in labels):
+    if not labels or any(whole_number(label) == label for label in labels):
         return chosen
     notes.append(f"{name}: read the labels {', '.join(labels[:3])}{' …' * (len(labels) > 3)} as whole numbers")
-    return {row: label.split(".")[0] for row, label in chosen.items()}
+    return {row: whole_number(label) for row, label in chosen.items()}
+
+
+def whole_number(label: str) -> str:
+    """A label such as "3.0" as "3"; any other as it is."""
+    return label.split(".")[0] if re.fullmatch(r"-?\d{1,15}\.0+", label) else label

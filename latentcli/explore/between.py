@@ -9,6 +9,7 @@ from latentcli.artifacts.images import laid_out, layout_of, read_hybrids, write_
 from latentcli.classifiers.base import LatentClassifier
 from latentcli.core.errors import DataError, UsageError
 from latentcli.formats.atomic import check_writable
+from latentcli.formats.locks import exclusive
 
 if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
@@ -54,9 +55,14 @@ def keep(
 
     Raises:
         DataError: the file holds something else, or hybrids of another shape.
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or another run adds to it now.
     """
     check_writable(path)
+    with exclusive(path):
+        return _added(path, images, soft, names, latents)
+
+
+def _added(path: Path, images: np.ndarray, soft: np.ndarray, names: tuple[str, ...], latents: np.ndarray) -> int:
     new = {
         "images": laid_out(images, layout_of(images.shape[1])), "soft_labels": soft.astype(np.float64),
         "classes": np.array(names), "latents": latents.astype(np.float32),

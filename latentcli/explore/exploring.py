@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Progress, silent
 from latentcli.explore.exploration import Exploration
-from latentcli.explore.fitting import kind_called, kind_of
+from latentcli.explore.files import GRAPH, LABELS
+from latentcli.explore.fitting import kind_of
 from latentcli.explore.labelling import Labelling
 from latentcli.explore.material import material
-from latentcli.explore.serving import GRAPH, LABELS, Explored, run
+from latentcli.explore.serving import Explored, run
+from latentcli.formats import own_files
 
 if TYPE_CHECKING:
     from latentcli.models.trained import TrainedModel
@@ -34,8 +36,8 @@ def explore(
             fitted again. None: one is fitted as soon as images of two classes have labels.
         labels: a table ``File,Label``, as for ``load``; it is made where it is not there.
         output: the classifier's file; None: ``gmm_params.pkl``, ``graph.npz`` or ``probe.pth`` after its kind.
-            Without a ``classifier`` its ending says which is fitted: a graph, or a linear probe for ``.pth``, a mixture
-            for ``.pkl``. ``plane.png``, ``selection.csv`` and ``hybrids.npz`` come to lie beside it.
+            Without a ``classifier`` its ending says which is fitted: a graph for ``.npz``, a linear probe for ``.pth``,
+            a mixture for ``.pkl``. ``plane.png``, ``selection.csv`` and ``hybrids.npz`` come to lie beside it.
         no_label: names that mean no label in that table, as for ``load``.
         strict: refuse rows of it that name no image, which otherwise stay in it.
         port: of 127.0.0.1, where the page is served; 0: any that is free.
@@ -45,7 +47,8 @@ def explore(
         tell: told the address, and what is done at the end.
 
     Raises:
-        UsageError: Bokeh is not installed, or the port is taken.
+        UsageError: Bokeh is not installed, the port is taken, or this is a notebook; ``labels`` does not end in
+            ``.csv``, or ``output`` as the file of such a classifier does.
         DataError: the labels' file cannot be read, or is of other images.
         ModelFileError: the classifier was not fitted on this model.
         OutputError: a file cannot be written, or another run labels into the same one.
@@ -57,13 +60,15 @@ def explore(
         >>> found = lc.explore(images, vae, labels="labels.csv")  # doctest: +SKIP
         >>> lc.save_classifier(found.classifier, "graph.npz")  # doctest: +SKIP
     """
-    target = Path(output) if output is not None else file_for(classifier)
+    usual = file_for(classifier)
+    target = Path(output or usual)
+    own_files.called(target, None if _kind(classifier) is None else own_files.called(usual))
 
     def prepare(progress: Progress) -> Any:
         how: dict[str, Any] = {"no_label": no_label, "strict": strict, "seed": seed, "progress": progress}
         return opened(images, model, classifier, labels, target, **how)
 
-    return run(prepare, Path(labels), port=port, no_browser=no_browser, progress=progress, tell=tell)
+    return run(prepare, Path(labels), target, port=port, no_browser=no_browser, progress=progress, tell=tell)
 
 
 @contextmanager
@@ -72,9 +77,12 @@ def opened(
     no_label: Sequence[str] | None = None, strict: bool = False, seed: int = 0, progress: Progress = silent,
 ) -> Iterator[Exploration]:  # fmt: skip
     """An exploration, whose work beside it ends with the block; arguments and errors as of ``explore``."""
-    found = material(images, model, classifier, kind_called(output.suffix), seed=seed, progress=progress)
-    names = () if found.reading is None else found.reading.names
-    exploration = Exploration(found, Labelling(images, Path(labels), names, no_label, strict), output, seed)
+    read = _kind(classifier) is not None
+    names = [] if classifier is None else map(str, classifier.classes_ if read else classifier.class_names)
+    labelling = Labelling(images, Path(labels), [*names], no_label, strict)  # it may refuse, and the rest takes long
+    made = "graph" if read else own_files.called(output)
+    found = material(images, model, classifier, "linear" if made == "probe" else made, seed=seed, progress=progress)
+    exploration = Exploration(found, labelling, output, seed)
     try:
         yield exploration
     finally:
@@ -83,6 +91,10 @@ def opened(
 
 def file_for(classifier: Any) -> Path:
     """Where a classifier of this kind is written if nobody says where."""
-    if classifier is None or not hasattr(classifier, "to_params"):
-        return GRAPH
-    return {"mixture": Path("gmm_params.pkl"), "graph": GRAPH}.get(kind_of(classifier), Path("probe.pth"))
+    names = {None: GRAPH, "graph": GRAPH, "mixture": Path("gmm_params.pkl")}
+    return names.get(_kind(classifier), Path("probe.pth"))
+
+
+def _kind(classifier: Any) -> str | None:
+    """The kind of a classifier of latents; None where there is none, as where it is one of pixels."""
+    return kind_of(classifier) if hasattr(classifier, "to_params") else None

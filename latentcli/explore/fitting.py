@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from latentcli.classifiers import CLASSIFIERS, PROBES
+from latentcli.classifiers import CLASSIFIERS
 from latentcli.classifiers.base import DensityClassifier, LatentClassifier
 from latentcli.classifiers.fitting import features_for, features_of, fit_graph, fit_mixture, fit_probe
 from latentcli.classifiers.graph.graph_classifier import GraphClassifier
@@ -176,15 +176,16 @@ class Fitting:
         assert self._graph is not None
         assert self._voters is not None
         known = np.flatnonzero(labels.known)
-        texts = np.full(len(self._core), "", dtype=labels.texts.dtype)
+        named = np.array(labels.names)[labels.codes[known]]
+        texts = np.full(len(self._core), "", named.dtype)
         place = np.searchsorted(self._core, known)
         own = (place < len(self._core)) & (self._core[np.minimum(place, len(self._core) - 1)] == known)
         others = known[~own]
         if len(others):
             scale = self._graph.scale_
             near, _ = nearest(self._points[others] / scale, self._points[self._core] / scale, 1)
-            texts[near[:, 0]] = labels.texts[others]
-        texts[place[own]] = labels.texts[known[own]]
+            texts[near[:, 0]] = named[~own]
+        texts[place[own]] = named[own]
         graph = self._graph.relabelled(texts, labels.names)
         graph.fitted_on_ = self.latents.checkpoint
         names = tuple(str(name) for name in graph.classes_)
@@ -200,16 +201,6 @@ def kind_of(classifier: Any) -> str:
     """The kind of a fitted classifier, as ``Fitting`` calls it."""
     kind = str(classifier.to_params()["kind"])
     return "mixture" if kind == "gmm" else kind
-
-
-def kind_called(suffix: str) -> str:
-    """The kind of the classifier that is to be written to a file whose name ends so."""
-    return {".pkl": "mixture", ".pth": "linear"}.get(suffix.lower(), "graph")
-
-
-def suffix_of(kind: str) -> str:
-    """What the name of a classifier's file ends in."""
-    return ".pth" if kind in PROBES else {"mixture": ".pkl"}.get(kind, ".npz")
 
 
 class Guesses:

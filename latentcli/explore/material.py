@@ -60,7 +60,7 @@ def material(
         check_reader(model, classifier)
         kind, features = kind_of(classifier), classifier.features
     latents = model.encode(images, progress=progress)
-    if features is not None and features not in latents._names:
+    if features is not None and not latents.holds(features):
         more = model.encode(images, features, progress)
         latents = Latents({**latents.arrays, **more.arrays}, latents.checkpoint, latents.labels, latents.files,
                           {**latents.shapes, **more.shapes})  # fmt: skip

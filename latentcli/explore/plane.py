@@ -1,12 +1,13 @@
 """The plane that images are shown on: where each of them lies, and which latent lies where."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from latentcli.core.errors import DataError, LatentError
+from latentcli.core.errors import DataError, LatentError, OutputError
 from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 from latentcli.formats.digests import digest
 
@@ -237,7 +238,8 @@ def tsne(latents: np.ndarray, kept: Path | None = None, seed: int = 0) -> Plane:
         points = np.einsum("nk,nkd->nd", weights, embedded[rows]) / weights.sum(axis=1, keepdims=True)
     points = points.astype(np.float32)
     if kept is not None:
-        write_arrays(kept, {"points": points, "of": np.asarray(of)})
+        with suppress(OutputError):  # it is shown all the same, and made again the next time
+            write_arrays(kept, {"points": points, "of": np.asarray(of)})
     return Plane(points, None, None, axes)
 
 

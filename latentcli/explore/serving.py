@@ -3,6 +3,7 @@
 Nothing heavy is imported here: the page is there at once, and says what is being done before there is anything to see.
 """
 
+import asyncio
 import hmac
 import logging
 import secrets
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latentcli.core.errors import OutputError, UsageError, printable
 from latentcli.core.progress import Progress
+from latentcli.core.terminating import uninterrupted
 from latentcli.explore.preparation import Preparation
 from latentcli.formats.locks import exclusive
 
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
 
 ADDRESS = "127.0.0.1"
 INSTALL = "pip install 'latentcli[explore]'"
-
-
-LABELS, GRAPH = Path("labels.csv"), Path("graph.npz")
-"""The files that are written where none is named."""
 
 
 class Explored(NamedTuple):
@@ -49,11 +47,19 @@ Prepare = Callable[[Progress], "AbstractContextManager[Exploration]"]
 """Makes what is explored, and holds what it needs until the end, such as the right to write its labels."""
 
 
-def run(prepare: Prepare, labels: Path, **how: Any) -> Explored:
-    """Serve what is prepared, while no other run may label into the same file; arguments and errors as of ``serve``."""
-    with exclusive_labels(labels):
+def run(prepare: Prepare, labels: Path, output: Path, **how: Any) -> Explored:
+    """Serve what is prepared, while no other run may write the same files; arguments and errors as of ``serve``.
+
+    Args:
+        labels: file of the labels.
+        output: the classifier's.
+    """
+    if labels.suffix.lower() != ".csv":
+        problem, expected = f"{labels} is no name of a table of labels", "expected one that ends in .csv"
+        raise UsageError(problem, expected, "name another file: `labels`")
+    with exclusive_labels(labels), exclusive(output):
         exploration, written = serve(prepare, **how)
-    reading = exploration.reading
+    reading = exploration.learning.reading
     return Explored(exploration.labelling.labels, None if reading is None else reading.classifier, written)
 
 
@@ -72,9 +78,13 @@ def serve(
         tell: told the address of the page, and messages.
 
     Raises:
-        UsageError: Bokeh is not installed, or the port is taken; and what ``prepare`` raises.
+        UsageError: Bokeh is not installed, the port is taken, or this is a notebook; and what ``prepare`` raises.
         KeyboardInterrupt: it was stopped before there was something to explore.
     """
+    with suppress(RuntimeError):  # there is none, as it should be
+        asyncio.get_running_loop()
+        problem = "the page cannot be served within a running event loop, as that of a notebook"
+        raise UsageError(problem, None, "run it in a shell: latentcli explore")
     try:
         from latentcli.explore import waiting
     except ImportError as error:
@@ -116,17 +126,18 @@ def serve(
     except KeyboardInterrupt:
         pass
     finally:
-        with suppress(Exception):
-            server.stop(wait=False)
-        try:
-            if state.error is None and state.exploration is not None:
-                tell("saving; Ctrl-C again leaves the classifier as it was last saved")
-                with suppress(KeyboardInterrupt):
-                    written = state.exploration.finish()
-        finally:
-            ended.set()
-            if ready.is_set():
-                thread.join(timeout=5)
+        with uninterrupted():
+            with suppress(Exception):
+                server.stop(wait=False)
+            try:
+                if state.error is None and state.exploration is not None:
+                    with suppress(OSError):  # the terminal was closed
+                        tell("saving; Ctrl-C again leaves the classifier as it was last saved")
+                    written = state.exploration.saving.finish()
+            finally:
+                ended.set()
+                if ready.is_set():
+                    thread.join(timeout=5)
     if state.error is not None:
         raise state.error
     if state.exploration is None:

@@ -10,6 +10,7 @@ from bokeh.models.sources import ColumnDataSource
 from bokeh.plotting import figure
 
 from latentcli.explore import drawing
+from latentcli.explore.colouring import colour, coloured
 from latentcli.explore.exploration import Exploration
 from latentcli.explore.markup import text_of
 
@@ -25,9 +26,9 @@ def shown_range(ends: tuple[float, float]) -> Any:
 def mosaic(name: str, rows: int) -> tuple[Any, ColumnDataSource]:
     """A figure of tiles, and its source."""
     shown = figure(
-        width=COLUMNS * TILE, height=rows * TILE, x_range=shown_range((0, COLUMNS)), y_range=shown_range((0, rows)),
-        tools=[], toolbar_location=None, name=name, min_border=0, outline_line_color=None,
-        frame_align=False,
+        sizing_mode="scale_width", max_width=COLUMNS * TILE, aspect_ratio=COLUMNS / rows,
+        x_range=shown_range((0, COLUMNS)), y_range=shown_range((0, rows)), tools=[], toolbar_location=None, name=name,
+        min_border=0, outline_line_color=None, frame_align=False,
     )  # fmt: skip
     shown.axis.visible = shown.grid.visible = False
     source = ColumnDataSource({"image": [np.zeros((1, 1), np.uint32)]}, name=f"{name} pixels")
@@ -35,21 +36,21 @@ def mosaic(name: str, rows: int) -> tuple[Any, ColumnDataSource]:
     return shown, source
 
 
-def rim(explored: Exploration, code: int) -> drawing.Colour | None:
+def rim(code: int) -> drawing.Colour | None:
     """The colour of a class around an image of it; None of no class."""
-    return None if code < 0 else explored.colour(code)
+    return None if code < 0 else colour(code)
 
 
-def hexadecimal(explored: Exploration, code: int) -> str:
+def hexadecimal(code: int) -> str:
     """The colour of a class, grey of none, as CSS has it."""
-    return "#{:02x}{:02x}{:02x}".format(*(drawing.NONE if code < 0 else explored.colour(code)))
+    return "#{:02x}{:02x}{:02x}".format(*(drawing.NONE if code < 0 else colour(code)))
 
 
 def bars(explored: Exploration, values: list[tuple[str, float]]) -> str:
     """Classes and their probabilities."""
     lines = (
         f"<tr><td>{text_of(name)}</td><td><span class=bar style='width:{max(1, round(100 * value))}px; "
-        f"background:{hexadecimal(explored, explored.code(name))}'></span>{value:.3f}</td></tr>"
+        f"background:{hexadecimal(explored.labelling.code(name))}'></span>{value:.3f}</td></tr>"
         for name, value in values
     )
     return f"<table>{''.join(lines)}</table>"
@@ -59,7 +60,7 @@ def legend(explored: Exploration) -> str:
     """What the colours of points mean."""
     if explored.colouring in ("class", "label"):
         return "" if explored.marked is None else "with a label: large, with a dark rim"
-    _, colours, named = explored.colours()
+    _, colours, named = coloured(explored.colouring, explored.labelling.labels, explored.learning.reading)
     chips = []
     for name, place in named:
         red, green, blue = (int(colours[place]) >> shift & 0xFF for shift in (0, 8, 16))

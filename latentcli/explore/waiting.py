@@ -22,14 +22,17 @@ let pressed = 0
 document.addEventListener("keydown", (event) => {
   const on = event.composedPath()[0]
   const name = on.tagName
-  if (name == "TEXTAREA" || name == "SELECT" || (name == "INPUT" && on.type != "radio")) return
+  if (name == "TEXTAREA" || name == "SELECT" || (name == "INPUT" && on.type != "radio")) {
+    if (event.key == "Escape") on.blur()
+    return
+  }
   if (event.altKey || event.metaKey || (event.ctrlKey && event.key != "z" && event.key != "y")) return
   if (name == "BUTTON" && (event.key == " " || event.key == "Enter")) return
   if (/^(Arrow|Page)/.test(event.key) || event.ctrlKey) event.preventDefault()
   keys.value = `${pressed++} ${event.ctrlKey ? "Ctrl" : ""}${event.key}`
 })
 """
-"""Tells ``keys`` which key was pressed, unless it was in a field of text."""
+"""Tells ``keys`` which key was pressed, unless it was in a field, which Escape leaves."""
 
 
 _TEMPLATE = Template(

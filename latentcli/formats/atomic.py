@@ -7,7 +7,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -126,6 +126,29 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def write_or_rescue(path: Path, write: Callable[[Path], None], what: str) -> None:
+    """Write a file; where that fails, write it to the folder for temporary files, so that no work is lost.
+
+    Args:
+        path: of the file.
+        write: writes it to a path, and raises an OutputError where it cannot.
+        what: it holds, for the message.
+
+    Raises:
+        OutputError: the file cannot be written; it says where it is.
+    """
+    try:
+        write(path)
+    except OutputError as error:
+        try:
+            rescued = Path(tempfile.mkdtemp(prefix="latentcli-")) / path.name
+            write(rescued)
+        except (OSError, OutputError):
+            raise error from None
+        remedy = f"nothing is lost, {what} in {rescued}: make room, and move it to {path}"
+        raise OutputError(error.problem, error.found, remedy) from error
 
 
 @contextmanager

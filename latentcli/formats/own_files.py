@@ -41,6 +41,8 @@ _COMMANDS = {
 }  # fmt: skip
 """The command that makes each kind, and what the names of its files end in."""
 
+_ENDINGS = {suffix: made for made, (_, suffix) in _COMMANDS.items() if made in CLASSIFIERS}
+
 
 def kind_of(path: Path) -> str | None:
     """What a file is, by a few bytes of it: nothing is checked, and nothing in it runs; None where it is not known.
@@ -114,6 +116,27 @@ def command(made: str, path: Path, checkpoint: str | None = None) -> str:
     if kind(path) is None or damaged or kind_of(path) == made:
         call += ["-o", str(path)]
     return shlex.join(call)
+
+
+def called(path: Path, holds: str | None = None) -> str:
+    """The kind of classifier that a file's name says it is to hold: "mixture", "graph" or "probe".
+
+    Args:
+        path: of the file.
+        holds: the kind that it will hold; None: that which its name says.
+
+    Raises:
+        UsageError: the name says none of them, or another one.
+    """
+    found = _ENDINGS.get(path.suffix.lower())
+    if found is None or holds not in (None, found):
+        endings = {made: suffix for suffix, made in _ENDINGS.items()}
+        expected = " or ".join(f"{suffix} ({made})" for made, suffix in endings.items())
+        if holds is not None:
+            expected = f"{endings[holds]}, as it is a {holds}"
+        problem = f"{printable(str(path))} is no name of {'a classifier' if holds is None else f'a {holds}'}"
+        raise UsageError(problem, f"expected one that ends in {expected}", "name another file: `output`")
+    return found
 
 
 def _is_whole(path: Path) -> bool:

@@ -72,7 +72,7 @@ def report(
     path: str | Path, result: Mapping[str, Any], *, title: str = "", model: "TrainedModel | None" = None,
     images: ImageSet | None = None, latents: Latents | None = None, classifier: "LatentClassifier | None" = None,
     reject_below: float | None = None, drawn: Sequence[Path] = (), table: Sequence[Sequence[object]] = (),
-    command: str = "",
+    command: str = "", seen: str = "",
 ) -> Path:  # fmt: skip
     """Write one HTML file that holds a result with its images: no script, and nothing from the network.
 
@@ -91,6 +91,7 @@ def report(
         drawn: pictures as the other functions write them, by whose names they get their captions.
         table: rows of texts, the first of which is the header.
         command: as it was called.
+        seen: what stands above the confusion matrix, such as that the classifier has learned from these images.
 
     Raises:
         UsageError: the path does not end in .html.
@@ -119,7 +120,7 @@ def report(
     shown = _looked_at(model, images, latents, classifier, reject_below)
     _plane(page, shown, model, latents)
     if shown.found is not None and shown.found.known.any:
-        _confusions(page, shown, shown.found, result)
+        _confusions(page, shown, shown.found, result, seen)
     with tempfile.TemporaryDirectory() as folder:
         pictures = [each for each in drawn if each.suffix.lower() in (".png", ".svg") and each.stem != "confusion"]
         pictures += _of_codes(Path(folder), model, shown.images)
@@ -251,7 +252,7 @@ def plane(points: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, str]:
     return np.asarray(PCA(2, random_state=0).fit_transform(points)), "The first two principal components"
 
 
-def _confusions(page: "Page", shown: _Shown, found: "Predictions", result: Mapping[str, Any]) -> None:
+def _confusions(page: "Page", shown: _Shown, found: "Predictions", result: Mapping[str, Any], seen: str) -> None:
     """The confusion matrix with the images of its cells: the surest mistakes, and of what is right the least sure."""
     scores = result if "confusion_matrix" in result else found.scores()
     names, counts = [str(name) for name in scores["classes"]], np.array(scores["confusion_matrix"])
@@ -271,6 +272,8 @@ def _confusions(page: "Page", shown: _Shown, found: "Predictions", result: Mappi
         captions = [f"{shown.name(row)} ({found.confidences[row]:.2f})" for row in some]
         kept[pair] = (shown.images.images[np.array(some)], captions)
     page.section("Which were taken for which")
+    if seen:
+        page.paragraph(seen)
     if shown.images is not None and len(shown.rows) < shown.all:
         page.paragraph(f"The images are from {len(shown.rows):,} of all {shown.all:,}, evenly drawn.")
     if len(names) <= WIDE:

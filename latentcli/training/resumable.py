@@ -2,12 +2,10 @@
 
 import json
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from latentcli.core.errors import OutputError
 from latentcli.core.processes import ProcessLost
 from latentcli.core.progress import Listener, Listeners
 from latentcli.core.stages import stage
+from latentcli.core.terminating import at_first, ending
 from latentcli.formats import locks
 from latentcli.formats.atomic import atomic_write, check_writable
 from latentcli.formats.schemas import TRAINING_STATE
@@ -36,9 +35,9 @@ def fit(
 ) -> list[dict[str, float]]:  # fmt: skip
     """Train a network in place.
 
-    SIGINT and SIGTERM stop it between two steps, and what was trained so far is kept in ``state``. Where there are
-    several processes, one of them that gets such a signal stops all, at the same step. The first one alone writes and
-    is listened to; it resumes with any number of processes. ``state`` is a file that all of them can read.
+    SIGINT, SIGTERM and SIGHUP stop it between two steps, and what was trained so far is kept in ``state``. Where there
+    are several processes, one of them that gets such a signal stops all, at the same step. The first one alone writes
+    and is listened to; it resumes with any number of processes. ``state`` is a file that all of them can read.
 
     Args:
         network, examples, config, fresh: as ``Run`` takes them.
@@ -143,27 +142,10 @@ class _Log:
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether SIGINT or SIGTERM came; a second signal has its usual effect.
+    """Yield a function that says whether SIGINT, SIGTERM or SIGHUP came; a second signal has its usual effect.
 
     Only the main thread of a process can handle signals: in any other nothing changes, and the answer is always no.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def receive(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        restore()
-
-    for number in before:
-        signal.signal(number, receive)
-    try:
+    received: list[bool] = []
+    with at_first((signal.SIGINT, *ending()), lambda: received.append(True)):
         yield lambda: bool(received)
-    finally:
-        restore()

@@ -1,5 +1,7 @@
 """Which labels are doubted: planted ones, by labels that do not include their own."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -50,6 +52,16 @@ def test_what_cannot_be_judged_is_left_alone():
     assert (found.probabilities[:, 2] == 0).all()
     assert len(doubts(points, Labels(np.zeros(90, int), NAMES)).rows) == 0
     assert len(doubts(points, Labels.none(90)).rows) == 0
+
+
+def test_many_classes_take_no_room_for_each_neighbour():
+    points, codes = np.random.default_rng(0).normal(size=(3_000, 2)), np.arange(3_000) % 600
+    labels = Labels(codes, tuple(map(str, range(600))))
+    tracemalloc.start()
+    doubts(points, labels, NearestNeighbours(n_neighbors=1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * 8 * labels.counts.size * len(points)  # eight tables of a number for each label and class
 
 
 def test_the_seed_decides():

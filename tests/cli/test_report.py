@@ -29,6 +29,10 @@ def test_a_training_leaves_a_page_and_no_other_picture(call, trained, tiny):
     assert facts["command"].startswith("latentcli train ")
     assert facts["classifier · kind"] == "gmm"
     assert len(facts["model · trained with · data · sha256"]) == 64
+    seen = "has learned its classes from labels of these images"
+    assert seen in page
+    assert call("train", trained.train, trained.test, "--report", "two.html", "-o", "two.pth", *tiny).code == 0
+    assert seen not in Path("two.html").read_text()
     assert {path.name for path in Path().glob("*.png")} == set()
 
 

@@ -16,9 +16,16 @@ import pytest
 from PIL import Image
 
 import latentcli as lc
+from latentcli.explore import labelling
 from latentcli.explore.exploration import Exploration
 from latentcli.explore.labelling import Labelling
 from latentcli.explore.material import Material, material
+
+
+@pytest.fixture(autouse=True)
+def changes_are_whole_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another program changes in the labels is not waited for to settle, where a test is not of that."""
+    monkeypatch.setattr(labelling, "SETTLED", 0)
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +99,10 @@ class Served:
         connection.endheaders()
         return connection.getresponse().status
 
-    def interrupt(self) -> dict:
-        """Ctrl-C; the result that it prints."""
-        self.process.send_signal(signal.SIGINT)
+    def hang_up(self) -> dict:
+        """Close the terminal, of which a process may hear more than once; the result that it prints."""
+        for _ in range(3):
+            self.process.send_signal(signal.SIGHUP)
         out, err = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, err
         assert "Traceback" not in err, err
@@ -102,8 +110,9 @@ class Served:
 
 
 def heeding() -> None:
-    """Heed Ctrl-C: what a shell runs in the background ignores it, and so does all that it starts."""
+    """Heed signals: what a shell runs in the background ignores Ctrl-C, and so does all that it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 import latentcli as lc
 from latentcli.core.labels import UNLABELLED
+from latentcli.explore import labelling as labelling_module
 from latentcli.explore.labelling import Labelling
 from latentcli.explore.serving import exclusive_labels
 from latentcli.formats import atomic
@@ -58,6 +59,38 @@ def test_names_of_files_and_classes_may_be_anything(folder, name):
     assert again.labels.texts.tolist() == labelling.labels.texts.tolist() == read_back(images, labelling.path)
     again.give(np.array([5]), "other")
     assert read_back(images, labelling.path) == again.labels.texts.tolist()
+
+
+def test_classes_keep_their_order(folder):
+    """Their keys are theirs also after the file was read again."""
+    images = image_set(["a.png", "b.png", "c.png"])
+    labelling = Labelling(images, folder / "labels.csv")
+    for row, name in enumerate(["zebra", "cat", "dog"]):
+        labelling.give(np.array([2 - row]), name)
+    assert labelling.path.read_text() == "File,Label\nc.png,zebra\nb.png,cat\na.png,dog\n"
+    again = Labelling(images, labelling.path)
+    assert again.names == ("zebra", "cat", "dog")
+    assert again.labels.texts.tolist() == labelling.labels.texts.tolist() == read_back(images, labelling.path)
+
+
+@pytest.mark.parametrize("written", ["1.0", "1"])
+def test_whole_numbers_are_the_same_class_when_they_are_read_again(folder, written):
+    labelling = Labelling(image_set(), folder / "labels.csv")
+    for row, name in enumerate([written, "2.0"]):
+        labelling.give(np.array([row]), name)
+    assert labelling.names == ("1", "2") == Labelling(image_set(), labelling.path).names
+
+
+def test_names_that_are_no_utf8_are_text_in_the_file(folder):
+    """The bytes of such a name are no text: what stands for them in the table is still found to mean that file."""
+    images = image_set([os.fsdecode(b"caf\xe9.png"), "b.png"])
+    labelling = Labelling(images, folder / "labels.csv")
+    labelling.give(np.array([0]), "cat")
+    again = Labelling(images, labelling.path)
+    assert (again.labels.texts.tolist(), again.notes) == (["cat", ""], [])
+    again.give(np.array([1]), "dog")
+    assert labelling.path.read_text() == "File,Label\ncaf\\udce9.png,cat\nb.png,dog\n"
+    assert not (folder / "labels.before.csv").exists()
 
 
 def test_images_without_files_are_named_by_their_row(folder):
@@ -126,6 +159,55 @@ def test_another_programs_labels_are_taken(folder):
     assert labelling.labels.texts.tolist() == ["cat", "", ""]
 
 
+def test_what_another_program_is_still_writing_is_left_to_it(folder, monkeypatch):
+    """A part of its table is no table: a class would be cut short, and later rows lost in a file that was replaced."""
+    clock = [100.0]
+    monkeypatch.setattr(labelling_module, "SETTLED", 0.5)
+    monkeypatch.setattr(labelling_module.time, "monotonic", lambda: clock[0])
+    labelling = Labelling(image_set(["a.png", "b.png", "c.png"]), folder / "labels.csv")
+    labelling.give(np.array([2]), "owl")
+    with labelling.path.open("w") as file:
+        for part in ("File,Label\na.png,c", "at\nb.png", ",dog\n"):
+            file.write(part)
+            file.flush()
+            for _ in range(4):
+                assert labelling.synchronise() is None
+                clock[0] += 0.1
+    clock[0] += 0.2
+    assert "2 of its labels were taken" in labelling.synchronise()
+    assert labelling.labels.texts.tolist() == ["cat", "dog", "owl"]
+    assert labelling.names == ("owl", "cat", "dog")
+
+
+def test_what_the_reader_has_to_tell_of_a_changed_file_is_told(folder):
+    labelling = Labelling(image_set(["a.png", "b.png"]), folder / "labels.csv")
+    labelling.give(np.array([0]), "cat")
+    labelling.path.write_text("image;label\na.png;cat\nb.png;dog\n")
+    assert "is in another form" in labelling.synchronise()
+
+
+def test_undo_and_redo_are_of_what_was_done_here_while_another_program_changes_the_file(folder):
+    images = image_set(["a.png", "b.png", "c.png", "d.png"])
+    labelling = Labelling(images, folder / "labels.csv")
+
+    def elsewhere(row: str) -> None:
+        labelling.path.write_text(f"{labelling.path.read_text()}{row}\n")
+
+    labelling.give(np.array([0]), "cat")
+    elsewhere("b.png,dog")
+    labelling.give(np.array([0]), "cow")
+    labelling.undo()
+    assert labelling.labels.texts.tolist() == ["cat", "dog", "", ""]
+    elsewhere("c.png,owl")
+    labelling.redo()
+    assert labelling.labels.texts.tolist() == ["cow", "dog", "owl", ""]
+    assert "of another program" in labelling.undo().told
+    elsewhere("d.png,fox")
+    assert "1 of its labels were taken" in labelling.synchronise()
+    labelling.redo()
+    assert labelling.labels.texts.tolist() == ["cow", "dog", "owl", "fox"] == read_back(images, labelling.path)
+
+
 def test_where_both_labelled_an_image_nothing_is_lost(folder):
     images = image_set(["a.png", "b.png", "c.png"])
     labelling = Labelling(images, folder / "labels.csv")
@@ -174,14 +256,8 @@ def test_a_table_of_another_form_is_kept_as_it_was(folder, table):
     assert labelling.labels.texts.tolist() == ["cat", "dog", ""]
     assert any("is kept as it was in" in note for note in labelling.notes)
     labelling.give(np.array([2]), "cat")
-    assert labelling.path.read_text() == "File,Label\na.png,cat\nb.png,dog\nc.png,cat\n"
+    assert labelling.path.read_text() == "File,Label\na.png,cat\nc.png,cat\nb.png,dog\n"
     assert (folder / "labels.before.csv").read_text() == table
-
-
-@pytest.mark.parametrize("name", ["labels.npy", "labels.json", "labels"])
-def test_labels_are_a_table(folder, name):
-    with pytest.raises(lc.UsageError, match=r"\.csv"):
-        Labelling(image_set(), folder / name)
 
 
 def test_a_table_that_tells_parts_is_refused(folder):
@@ -212,9 +288,57 @@ def test_a_full_disk_loses_nothing(folder, monkeypatch):
     assert "No space left" in labelling.unwritten
     assert labelling.path.read_text() == "File,Label\na.png,cat\n"
     assert labelling.labels.texts.tolist() == ["cat", "dog"]
+    assert not labelling.is_written
     labelling.save()
-    assert labelling.unwritten is None
+    assert labelling.is_written
     assert labelling.path.read_text() == "File,Label\na.png,cat\nb.png,dog\n"
+
+
+def test_a_change_that_cannot_be_kept_apart_is_no_reason_to_overwrite_it(folder, monkeypatch):
+    """The disk is full when both labelled an image: neither the labels here nor those there are lost."""
+    labelling = Labelling(image_set(["a.png", "b.png"]), folder / "labels.csv")
+    labelling.give(np.array([0]), "cat")
+    theirs = "File,Label\na.png,fox\n"
+
+    def full(descriptor):
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic.os, "fsync", full)
+        labelling.path.write_text(theirs)
+        labelling.give(np.array([0]), "cow")
+        assert "No space left" in labelling.unwritten
+        assert labelling.synchronise() is None  # once is enough
+        assert labelling.path.read_text() == theirs
+    labelling.give(np.array([1]), "dog")
+    assert labelling.path.read_text() == "File,Label\na.png,cow\nb.png,dog\n"
+    assert (folder / "labels.before.csv").read_text() == theirs
+    assert labelling.is_written
+
+
+def test_a_change_that_cannot_be_read_now_is_not_overwritten(folder, monkeypatch):
+    labelling = Labelling(image_set(["a.png", "b.png"]), folder / "labels.csv")
+    labelling.give(np.array([0]), "cat")
+    labelling.path.write_text("File,Label\na.png,cat\nb.png,dog\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(labelling_module, "_content", lambda path: None)
+        assert "cannot be read now" in labelling.synchronise()
+        labelling.give(np.array([0]), "cow")
+    assert labelling.path.read_text() == "File,Label\na.png,cat\nb.png,dog\n"
+    assert not labelling.is_written
+    labelling.save()
+    assert labelling.path.read_text() == "File,Label\na.png,cow\nb.png,dog\n"
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_bytes(b"\0\1 no table")])
+def test_labels_whose_file_is_gone_are_known_to_be_unwritten(folder, spoil):
+    labelling = Labelling(image_set(["a.png", "b.png"]), folder / "labels.csv")
+    assert labelling.is_written
+    labelling.give(np.array([0]), "cat")
+    assert labelling.is_written
+    spoil(labelling.path)
+    labelling.synchronise()
+    assert not labelling.is_written
 
 
 def test_a_second_run_on_the_same_labels_is_refused(folder):
@@ -265,5 +389,8 @@ def test_labels_that_an_older_copy_of_the_file_lacks_stay_and_are_put_back(digit
     told = labelling.synchronise()
     assert "1 of its labels were taken" in told
     assert "1 that it lacks stay" in told
+    assert labelling.path.read_bytes() == older + b"3,three\n"  # the other program may still be writing it
+    assert not labelling.is_written
+    labelling.save()
     again = Labelling(digits, labelling.path)
     assert [again.labels.texts[row] for row in range(4)] == ["one", "one", "two", "three"]

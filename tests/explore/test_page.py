@@ -36,8 +36,8 @@ def browser() -> Iterator[Any]:
 class Window:
     """A window of a browser that shows the page."""
 
-    def __init__(self, browser: Any, address: str) -> None:
-        self.page = browser.new_page(viewport={"width": 1300, "height": 900})
+    def __init__(self, browser: Any, address: str, width: int = 1300, height: int = 900) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": height})
         self.troubles: list[str] = []
         host = address.split("/")[2]
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
@@ -161,9 +161,19 @@ def test_a_person_labels_with_pointer_and_keys(browser, photos, served, hostile,
         wait_for(lambda: labels_of(labels) == first)
         window.page.keyboard.press("r")
         wait_for(lambda: labels_of(labels) == both)
-        # What to label next; a second window sees it.
-        other = Window(browser, page.address)
+        # What to label next; a second window sees it, as narrow as a phone's.
+        other = Window(browser, page.address, 390, 844)
         wait_for(lambda: f"{len(both):,} with a label" in other.text("status"))
+        left, top, across, down = other.frame()
+        assert across > 250
+        assert down > 150
+        assert left + across <= 390 == other.page.evaluate("document.documentElement.scrollWidth")
+        save = other.page.get_by_text("save (s)").bounding_box()
+        assert save["y"] > top + down  # below, and it scrolls
+        assert save["x"] + save["width"] < 390
+        # A choice that is made takes no keys any more.
+        window.page.locator("select").nth(1).focus()
+        window.page.locator("select").nth(1).select_option(index=1)
         window.page.keyboard.press("n")
         window.until_text("status", "1 selected")
         window.page.keyboard.press("1")
@@ -189,7 +199,7 @@ def test_a_person_labels_with_pointer_and_keys(browser, photos, served, hostile,
         assert window.troubles == other.troubles == []
         other.page.close()
         window.page.close()
-        found = page.interrupt()
+        found = page.hang_up()
     assert found["labelled"] == len(both) + 1 == len(labels_of(labels))
     again = lc.load(photos / "photos", labels=labels)
     assert again.labels.known.sum() == len(both) + 1

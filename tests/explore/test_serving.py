@@ -1,5 +1,6 @@
 """The page's server: what it refuses, how it begins and how it ends."""
 
+import asyncio
 import http.client
 import os
 import signal
@@ -51,25 +52,78 @@ def test_what_cannot_be_explored_is_told(digits, vae, tmp_path):
     assert (tmp_path / "other.csv").read_text() == "File,Label\nelsewhere.png,owl\n"
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ({"labels": "labels.npy"}, r"ends in \.csv"), ({"labels": "labels"}, r"ends in \.csv"),
+        ({"output": "classifier.txt"}, r"ends in \.pkl \(mixture\) or \.npz \(graph\) or \.pth \(probe\)"),
+    ],
+)  # fmt: skip
+def test_no_page_is_begun_for_files_of_other_names(digits, vae, tmp_path, names, said):
+    told = []
+    with pytest.raises(lc.UsageError, match=said):
+        lc.explore(digits, vae, **{"labels": tmp_path / "labels.csv"} | {k: tmp_path / v for k, v in names.items()},
+                   no_browser=True, tell=told.append)  # fmt: skip
+    assert told == []
+
+
+def test_a_classifiers_file_is_called_as_its_kind_is(digits, truth, vae, tmp_path):
+    given = lc.fit_mixture(vae.encode(lc.ImageSet(digits.images, lc.Labels.of(truth))), labels_per_class=5)
+    with pytest.raises(lc.UsageError, match=r"no name of a mixture\s+expected one that ends in \.pkl"):
+        lc.explore(digits, vae, given, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", no_browser=True)
+
+
+def test_two_runs_write_no_classifier_together(digits, vae, tmp_path):
+    from latentcli.formats.locks import exclusive
+
+    with exclusive(tmp_path / "graph.npz"), pytest.raises(lc.OutputError, match="another run is writing"):
+        lc.explore(digits, vae, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", no_browser=True)
+
+
+def test_a_notebook_is_told_where_the_page_can_be_served(digits, vae, tmp_path):
+    async def cell() -> None:
+        lc.explore(digits, vae, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", no_browser=True)
+
+    with pytest.raises(lc.UsageError, match="in a shell: latentcli explore"):
+        asyncio.run(cell())
+
+
+def test_labels_are_read_before_images_are_encoded(digits, vae, tmp_path, monkeypatch):
+    from latentcli.explore import exploring
+
+    (tmp_path / "labels.csv").write_text("File,Label\n99999,owl\n")
+    monkeypatch.setattr(exploring, "material", None)
+    opened = exploring.opened(digits, vae, None, tmp_path / "labels.csv", tmp_path / "graph.npz")
+    with pytest.raises(lc.DataError, match="row 2"), opened:
+        pass
+
+
 def test_its_twin_serves_too(photos, digits, vae, tmp_path, monkeypatch):
     """In Python: until it is interrupted."""
     import threading
 
-    from latentcli.explore import serving
+    from latentcli.explore import exploring, serving
 
     told, seen = [], []
 
     def opened(address: str) -> None:
         seen.append(address)
-        while not (tmp_path / "go").exists():
+        while not (tmp_path / "go").exists():  # a browser may take its time
             time.sleep(0.01)
 
     monkeypatch.setattr(serving, "_open", opened)
+    ready, real = threading.Event(), exploring.Exploration
+
+    def made(*of):
+        found = real(*of)
+        ready.set()
+        return found
+
+    monkeypatch.setattr(exploring, "Exploration", made)
 
     def stop() -> None:
-        while not seen:
-            time.sleep(0.01)
-        time.sleep(1)
+        ready.wait(60)
+        time.sleep(0.5)
         (tmp_path / "go").touch()
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -78,7 +132,8 @@ def test_its_twin_serves_too(photos, digits, vae, tmp_path, monkeypatch):
     stopping.start()
     some = [*3 * ["a", "b", "c"], *[""] * (len(digits) - 9)]
     own = lc.ImageSet(digits.images, lc.Labels.of(some))
-    found = lc.explore(own, vae, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", tell=told.append)
+    given = lc.fit_graph(vae.encode(own))
+    found = lc.explore(own, vae, given, labels=tmp_path / "labels.csv", output=tmp_path / "graph.npz", tell=told.append)
     stopping.join()
     signal.signal(signal.SIGINT, before)
     assert told[0].startswith(f"exploring at {seen[0]}")

@@ -1,0 +1,73 @@
+"""Signals that end a run: each is heard once, and what was there before comes back."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from latentcli.core.terminating import at_first, ending, interruptible_once, terminable, uninterrupted
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.fixture(autouse=True)
+def received() -> Iterator[list[int]]:
+    """The signals that had their usual effect; as a terminal has it, whatever runs these tests ignores."""
+    found: list[int] = []
+    before = {number: signal.signal(number, lambda number, frame: found.append(number)) for number in NUMBERS}
+    handlers = {number: signal.getsignal(number) for number in NUMBERS}
+    yield found
+    assert {number: signal.getsignal(number) for number in NUMBERS} == handlers
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_a_run_interrupts_it(number, received):
+    with pytest.raises(KeyboardInterrupt), terminable():
+        send(number)
+    assert received == []
+
+
+def test_a_second_one_has_its_usual_effect_but_a_terminal_is_closed_once(received):
+    heard = []
+    with at_first(ending(), lambda: heard.append(True)):
+        for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+            send(number)
+    assert (heard, received) == ([True], [signal.SIGTERM])
+
+
+def test_what_nohup_began_outlives_its_terminal(received):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ending() == (signal.SIGTERM,)
+        with terminable():
+            send(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_has_to_be_done_is_interrupted_once_at_most(received):
+    done = []
+
+    def work() -> None:
+        with interruptible_once():
+            try:
+                send(signal.SIGINT)
+            finally:
+                send(signal.SIGINT)
+                send(signal.SIGTERM)
+                done.append("saved")
+
+    with uninterrupted():
+        for number in NUMBERS:
+            send(number)
+        done.append("whole")
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    assert (done, received) == (["whole", "saved"], [])
