@@ -65,15 +65,17 @@ class Generator:
         return "codes" in FAMILIES[self.run.family].FEATURES
 
     @cached_property
-    def identity(self) -> dict[str, Any]:
-        """Everything that model and prior depend on, as plain values.
-
-        Raises:
-            UsageError: a setting is unknown, or out of range.
-        """
+    def model_identity(self) -> dict[str, Any]:
+        """Everything that the model depends on, as plain values; a ``UsageError`` if a setting is wrong."""
         run = self.run
-        found = {"data": run.task.identity(), "family": run.family, "seed": run.seed, **run.trained_with()}
-        return found | ({"prior": _settled(run.task.train.shape, self.prior_settings)} if self.has_codes else {})
+        return {"data": run.task.identity(), "family": run.family, "seed": run.seed, **run.trained_with()}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that model and prior depend on, likewise."""
+        if not self.has_codes:
+            return self.model_identity
+        return {**self.model_identity, "prior": _settled(self.run.task.train.shape, self.prior_settings)}
 
     @cached_property
     def model(self) -> TrainedModel:
@@ -92,9 +94,8 @@ class Generator:
     def train_model(self) -> Result:
         """How the training of the model went."""
         run = self.run
-        own = {name: value for name, value in self.identity.items() if name != "prior"}
-        work = partial(train_model, run)
-        return run.facts | compute(Cell("training", own, work), run.path.parent, run.path).result
+        work = Cell("training", self.model_identity, partial(train_model, run))
+        return run.facts | compute(work, run.path.parent, run.path).result
 
     def train_prior(self) -> Result:
         """How the training of the prior went."""

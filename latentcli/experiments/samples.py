@@ -126,7 +126,7 @@ def of_generator(generator: Generator, comparison: Comparison, facts: dict[str, 
     """The cells of one model and seed: of its trainings, and of each kind of images; ``facts`` identify the rest."""
     run, own = generator.run, generator.identity
     name = f"{run.task.name}-{run.family}"
-    made = [Cell(f"{name}-model-{run.seed}", own, generator.train_model)]
+    made = [Cell(f"{name}-model-{run.seed}", generator.model_identity, generator.train_model)]
     if generator.has_codes:
         made.append(Cell(f"{name}-{PRIOR}-{run.seed}", own, generator.train_prior))
     for kind, what in KINDS.items():
