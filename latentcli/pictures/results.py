@@ -294,7 +294,8 @@ def of_samples(
     named = [{**row, "model": " ".join(dict.fromkeys([row["model"], row["images"]])).strip("– ")} for row in results]
     drawn = [comparison(where / "comparison.png", named, columns)]
     for name, found in examples:
-        drawn.append(samples(where / f"samples-{name}.png", found.images, found.soft_labels, found.classes))
+        classes = found.classes
+        drawn.append(samples(where / f"samples-{name}.png", found.images, found.soft_labels, classes, len(classes)))
         shown = found.images[: len(found.nearest)]
         drawn.append(nearest(where / f"nearest-{name}.png", shown, found.nearest, found.distances))
     return drawn
