@@ -6,7 +6,7 @@ that codes can come to, and images of codes that are drawn each by itself.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +15,14 @@ import numpy as np
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.experiments.cells import Cell, Result, compute
-from latentcli.experiments.kept_models import kept_model
-from latentcli.experiments.latents import Run, in_study, train_model
+from latentcli.experiments.kept_models import in_study, kept_model, trained_once
+from latentcli.experiments.latents import Run
 from latentcli.hybrids.sampling import Sampler, SampleRecipe, of_prior
 from latentcli.models import FAMILIES, PRIORS
 from latentcli.models.code_prior import check_prior
 from latentcli.models.trained import TrainedModel
 from latentcli.training.config import TrainingConfig
+from latentcli.training.observed import as_bytes
 from latentcli.training.priors import fit_prior
 from latentcli.training.train import configure
 
@@ -80,8 +81,7 @@ class Generator:
     @cached_property
     def model(self) -> TrainedModel:
         """The model, trained unless it is kept."""
-        self.train_model()
-        return kept_model(self.run.path, self.run.config.device)
+        return self._trained[0]
 
     @cached_property
     def prior(self) -> TrainedModel | None:
@@ -93,9 +93,12 @@ class Generator:
 
     def train_model(self) -> Result:
         """How the training of the model went."""
+        return self.run.facts | self._trained[1]
+
+    @cached_property
+    def _trained(self) -> tuple[TrainedModel, Result]:
         run = self.run
-        work = Cell("training", self.model_identity, partial(train_model, run))
-        return run.facts | compute(work, run.path.parent, run.path).result
+        return trained_once(run.planned(), run.task.train, run.path, self.model_identity, run.config.device, run.watch)
 
     def train_prior(self) -> Result:
         """How the training of the prior went."""
@@ -150,7 +153,7 @@ def _settled(shape: Shape, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def reconstructions(made_by: Generator, others: ImageSet) -> Made:
     """The other real images, encoded and decoded."""
-    return Made(np.round(made_by.model.reconstruct(others) * 255).astype(np.uint8), others.labels.texts)
+    return Made(as_bytes(made_by.model.reconstruct(others)), others.labels.texts)
 
 
 def samples(made_by: Generator, others: ImageSet) -> Made:
@@ -200,6 +203,6 @@ KINDS: dict[str, Kind] = {
     "reconstructions": Kind("reconstructions", reconstructions),
     "samples": Kind("samples", samples),
     "independent": Kind("independent codes", independent, of_codes=True),
-    "of-place": Kind("codes of each place", of_place, of_codes=True),
+    "of-place": Kind("codes by place", of_place, of_codes=True),
 }
 """By name, as in the names of cells."""

@@ -17,8 +17,7 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Listener
 from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.generators import Made
-from latentcli.experiments.kept_models import kept_model
-from latentcli.experiments.latents import in_study
+from latentcli.experiments.kept_models import in_study, kept_model
 from latentcli.experiments.tasks import Task
 from latentcli.inference import fidelity
 from latentcli.inference.encoding import encode, find_encoder

@@ -196,7 +196,7 @@ def study_samples(
         >>> config = StudyConfig(settings=tuple(small.items()))
         >>> rows = lc.study_samples([digits], seeds=1, config=config, folder="study-samples")
         >>> [row["images"] for row in rows]
-        ['real', 'reconstructions', 'samples', 'independent codes', 'codes of each place']
+        ['real', 'reconstructions', 'samples', 'independent codes', 'codes by place']
     """
     results = run_cells(cells(tasks, families, seeds, config, Path(folder), watch), Path(folder), on_cell)
     return [result for result in results if "images" in result]

@@ -35,7 +35,7 @@ def test_a_study_of_samples_writes_its_table_and_its_pictures_and_computes_nothi
     assert header.startswith("| data | model | images | Fréchet distance | precision, % | recall, % |")
     assert [line.split(" | ")[1:3] for line in lines] == [
         ["–", "real"], ["vqvae", "reconstructions"], ["vqvae", "samples"], ["vqvae", "independent codes"],
-        ["vqvae", "codes of each place"],
+        ["vqvae", "codes by place"],
     ]  # fmt: skip
     study = tmp_path / "study"
     assert (study / "table.md").read_text() == first.out
