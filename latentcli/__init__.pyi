@@ -19,6 +19,7 @@ from .data.loading import load
 from .estimators import LatentClassifier, VAETransformer
 from .experiments.hybrids import study_hybrids
 from .experiments.latents import study_latents
+from .experiments.samples import study_samples
 from .experiments.sweep import study_sweep
 from .explore.exploring import explore
 from .exports.exporting import export
@@ -103,6 +104,7 @@ __all__ = [
     "settings",
     "study_hybrids",
     "study_latents",
+    "study_samples",
     "study_sweep",
     "suggest",
     "train",

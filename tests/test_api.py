@@ -18,6 +18,7 @@ from latentcli import pictures
 from latentcli.cli.app import _laid_out, app, run
 from latentcli.experiments import hybrids as hybrids_study
 from latentcli.experiments import latents as latents_study
+from latentcli.experiments import samples as samples_study
 from latentcli.experiments import sweep as sweep_study
 from latentcli.experiments.tasks import load_tasks
 from latentcli.figures.tsne import evenly_by_class
@@ -121,6 +122,7 @@ TWINS = {
     "clear": (lc.clear_cache,),
     "latents": (load_tasks, lc.study_latents, latents_study.StudyConfig),
     "hybrids": (load_tasks, lc.study_hybrids, hybrids_study.StudyConfig),
+    "samples": (load_tasks, lc.study_samples, samples_study.StudyConfig),
     "sweep": (load_tasks, lc.study_sweep, sweep_study.StudyConfig),
     "history": (lc.load_model, pictures.history),
     "latent": (*READ, lc.load_classifier, pictures.latent),

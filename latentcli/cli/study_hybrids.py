@@ -21,7 +21,8 @@ USUAL_SIZES = {True: (5, 20, 100), False: (1, 5, 10, 20, 50, 100, 500, 1000)}
 
 WAYS = (
     "Ways to learn: plain, augmented, mixup, hybrids-labelled, hybrids-unlabelled, pseudo-labels; "
-    "others only when they are named: hybrids-graph, begun, graph, augmented-mixup, spread-labels, as-published."
+    "others only when they are named: hybrids-graph, samples, hybrids-codes, begun, graph, augmented-mixup, "
+    "spread-labels, as-published."
 )
 
 

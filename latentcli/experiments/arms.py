@@ -1,6 +1,6 @@
 """The arms of the hybrids study: what a classifier learns from beside the same labelled images."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -9,15 +9,20 @@ import numpy as np
 
 from latentcli.artifacts.images import laid_out, layout_of
 from latentcli.classifiers.base import DensityClassifier, LatentClassifier
-from latentcli.classifiers.fitting import fit_graph, fit_mixture
+from latentcli.classifiers.fitting import features_for, fit_graph, fit_mixture
 from latentcli.core.image_set import ImageSet
 from latentcli.core.latents import Latents
 from latentcli.hybrids import AROUND_IMAGES, LIKELIHOODS, HybridMaker, Recipe
 from latentcli.hybrids.hybridize import posteriors_of
+from latentcli.hybrids.sampling import Sampler, SampleRecipe
 from latentcli.models.trained import TrainedModel
 from latentcli.training.config import LABELLED_FRACTION
 from latentcli.training.distortion import augmented_copies
 from latentcli.training.mixing import Hybrids
+from latentcli.training.priors import fit_prior
+
+STUDYS, PUBLISHED, CODES = "study's", "published", "codes"
+"""Models that arms use: of the study's family; as hybrids were first published with; and one with codes."""
 
 MOST_CONFIDENT = 0.95
 """The least probability of a pseudo-label: the usual threshold (Sohn et al. 2020)."""
@@ -33,7 +38,7 @@ class Given:
         seed: of all randomness.
         seen: number of images that the classifier sees in all its steps, with repetitions.
         count: number of images to add, for arms that do not choose it themselves.
-        model: trains, or loads, a model of the given images: the published one (True), or the study's (False).
+        model: trains, or loads, a model of the given images, which is one of ``STUDYS``, ``PUBLISHED`` and ``CODES``.
         device: where everything runs.
     """
 
@@ -42,7 +47,7 @@ class Given:
     seed: int
     seen: int
     count: int
-    model: Callable[[ImageSet, bool], TrainedModel]
+    model: Callable[[ImageSet, str], TrainedModel]
     device: str = "cpu"
 
 
@@ -112,7 +117,7 @@ def graph(given: Given) -> Lesson:
 def as_published(given: Given) -> Lesson:
     """Hybrids as first published: points from N(0, I), in a latent space of two dimensions."""
     recipe = Recipe("prior", "class-gaussian", seed=given.seed)
-    return Lesson(LatentSpace(given.labelled, given, published=True).hybrids(recipe, given.count))
+    return Lesson(LatentSpace(given.labelled, given, which=PUBLISHED).hybrids(recipe, given.count))
 
 
 def pseudo_labels(given: Given) -> Lesson:
@@ -132,6 +137,16 @@ def spread_labels(given: Given, labelled_fraction: float, passes: int) -> Lesson
     return Lesson(space.with_soft_labels(*soft_labelled), fraction)
 
 
+def of_prior(given: Given) -> Lesson:
+    """Samples of a prior of codes, of each class in turn, which has learned it from labels and from a graph's."""
+    return Lesson(CodeSpace(given).samples(given.count))
+
+
+def of_codes(given: Given) -> Lesson:
+    """Hybrids of codes: at each place the code of one of two images, with their soft labels by how many each gave."""
+    return Lesson(CodeSpace(given).hybrids(given.count))
+
+
 def at_least(fraction: float, passes: int, given: Given) -> float:
     """The labelled fraction, raised to at most half until each labelled image is seen this number of times."""
     return max(fraction, min(LABELLED_FRACTION, passes * len(given.labelled) / given.seen))
@@ -146,13 +161,13 @@ class Arm:
         lesson: what it learns from, given what it may use and the recipe's values; raises FitError or
             NoPointAccepted if the labelled images are too few.
         recipe: plain values, which identify its results.
-        shares_model: whether it needs the model of all images, which arms share.
+        shares: which models of all images it needs, which arms share.
     """
 
     title: str
     lesson: Callable[..., Lesson]
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    shares_model: bool = False
+    shares: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,29 +177,25 @@ class LatentSpace:
     Attributes:
         images: on which the model is trained, and the classifier fitted together with the labelled ones.
         given: what the arm may use.
-        published: whether the model is the published one.
+        which: model, of ``STUDYS`` and ``PUBLISHED``.
         kind: "mixture" or "graph": the classifier that the labelled images name.
     """
 
     images: ImageSet
     given: Given
-    published: bool = False
+    which: str = STUDYS
     kind: str = "mixture"
 
     @cached_property
     def model(self) -> TrainedModel:
         """Trained on the images, without labels."""
-        return self.given.model(self.images, self.published)
+        return self.given.model(self.images, self.which)
 
     @cached_property
     def latents(self) -> Latents:
         """Of the labelled images, followed by those of the others, whose labels are left out."""
         labelled = self.given.labelled
-        if self.images is labelled:
-            return self.model.encode(labelled)
-        both = np.concatenate([labelled.images, self.images.images])
-        labels = labelled.labels.followed_by(self.images.unlabelled().labels)
-        return self.model.encode(ImageSet(both, labels))
+        return self.model.encode(labelled if self.images is labelled else followed_by(labelled, self.images))
 
     @cached_property
     def classifier(self) -> DensityClassifier:
@@ -212,8 +223,69 @@ class LatentSpace:
 
     def with_soft_labels(self, images: np.ndarray, soft_labels: np.ndarray) -> Hybrids:
         """Images (N, C, H, W) uint8 with soft labels (N, K) for the classes, as training takes them."""
-        classes = np.array([str(name) for name in self.classifier.classes_])
-        return {"images": laid_out(images, layout_of(images.shape[1])), "soft_labels": soft_labels, "classes": classes}
+        return as_hybrids(images, soft_labels, [str(name) for name in self.classifier.classes_])
+
+
+@dataclass(frozen=True)
+class CodeSpace:
+    """Codes of the labelled images, followed by those of all others, and soft labels of these by a graph.
+
+    The graph is of the latents of the study's own model, which tell classes apart better than codes do.
+    """
+
+    given: Given
+
+    @cached_property
+    def model(self) -> TrainedModel:
+        """Has codes; trained on all images, without labels."""
+        return self.given.model(self.given.unlabelled, CODES)
+
+    @cached_property
+    def latents(self) -> Latents:
+        """With the labels of the labelled images."""
+        return self.model.encode(followed_by(self.given.labelled, self.given.unlabelled), ["codes"])
+
+    @cached_property
+    def soft_labels(self) -> np.ndarray:
+        """(N, K) of all these images, for the classes that ``latents.labels`` names."""
+        space = LatentSpace(self.given.unlabelled, self.given, kind="graph")
+        columns = [space.classifier.classes_.tolist().index(name) for name in self.latents.labels.occurring]
+        soft_labels = space.classifier.predict_proba(features_for(space.classifier, space.latents))[:, columns]
+        known = self.latents.labels.known
+        soft_labels[known] = np.eye(len(columns))[self.latents.labels.codes[known]]
+        return soft_labels
+
+    def samples(self, count: int) -> Hybrids:
+        """Samples of the classes in turn, of a prior that has learned from the codes and their soft labels."""
+        given = self.given
+        prior = fit_prior(
+            self.latents, self.model, soft_labels=self.soft_labels, seed=given.seed, device=given.device
+        )  # fmt: skip
+        blocks = list(Sampler(SampleRecipe(seed=given.seed), self.model, prior).blocks(count))
+        images, soft_labels = (np.concatenate(parts) for parts in zip(*(block[:2] for block in blocks), strict=True))
+        return as_hybrids(images, soft_labels, prior.class_names)
+
+    def hybrids(self, count: int) -> Hybrids:
+        """Hybrids of two images each; of how many of the places one gives the codes is uniform in 0 … 1."""
+        codes, random = self.latents.arrays["codes"], np.random.default_rng(self.given.seed)
+        first, second = random.integers(len(codes), size=(2, count))
+        of_first = random.random((count, *codes.shape[1:])) < random.random((count, 1, 1))
+        mixed = np.where(of_first, codes[first], codes[second])
+        share = of_first.mean(axis=(1, 2))[:, None]
+        soft_labels = share * self.soft_labels[first] + (1 - share) * self.soft_labels[second]
+        return as_hybrids(self.model.images_of({"codes": mixed}), soft_labels, self.latents.labels.occurring)
+
+
+def followed_by(labelled: ImageSet, others: ImageSet) -> ImageSet:
+    """The labelled images, then the others without their labels."""
+    labels = labelled.labels.followed_by(others.unlabelled().labels)
+    return ImageSet(np.concatenate([labelled.images, others.images]), labels)
+
+
+def as_hybrids(images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str]) -> Hybrids:
+    """Images (N, C, H, W) uint8 with soft labels (N, K) for the classes, as training takes them."""
+    layout = layout_of(images.shape[1])
+    return {"images": laid_out(images, layout), "soft_labels": soft_labels, "classes": np.array(classes)}
 
 
 SPREAD = {"labelled_fraction": 0.25, "passes": 10}
@@ -223,16 +295,18 @@ ARMS: dict[str, Arm] = {
     "augmented": Arm("with augmentation", alone),
     "mixup": Arm("mixup", alone, {"augment": False, "mixup": 0.2}),
     "hybrids-labelled": Arm("hybrids, VAE on the labelled", of_labelled, {"labelled_fraction": 0.75, "finish": 0.3}),
-    "hybrids-unlabelled": Arm("hybrids, VAE on all images", of_unlabelled, SPREAD, shares_model=True),
-    "pseudo-labels": Arm("pseudo-labels", pseudo_labels, shares_model=True),
-    "spread-labels": Arm("spread pseudo-labels", spread_labels, SPREAD, shares_model=True),
-    "hybrids-graph": Arm("hybrids, labels of a graph", of_graph, SPREAD, shares_model=True),
-    "begun": Arm("beginning with the encoder", begun, shares_model=True),
-    "graph": Arm("the graph itself", graph, shares_model=True),
+    "hybrids-unlabelled": Arm("hybrids, VAE on all images", of_unlabelled, SPREAD, shares=(STUDYS,)),
+    "pseudo-labels": Arm("pseudo-labels", pseudo_labels, shares=(STUDYS,)),
+    "spread-labels": Arm("spread pseudo-labels", spread_labels, SPREAD, shares=(STUDYS,)),
+    "hybrids-graph": Arm("hybrids, labels of a graph", of_graph, SPREAD, shares=(STUDYS,)),
+    "begun": Arm("beginning with the encoder", begun, shares=(STUDYS,)),
+    "graph": Arm("the graph itself", graph, shares=(STUDYS,)),
     "augmented-mixup": Arm("augmentation and mixup", alone, {"mixup": 0.2}),
+    "samples": Arm("samples of a prior of codes", of_prior, shares=(STUDYS, CODES)),
+    "hybrids-codes": Arm("hybrids of codes", of_codes, shares=(STUDYS, CODES)),
     "as-published": Arm("hybrids as published (2-D)", as_published),
 }
 """By name, as on the command line."""
 
-USUAL = ("plain", "augmented", "mixup", "hybrids-labelled", "hybrids-unlabelled", "pseudo-labels")
+USUAL: tuple[str, ...] = ("plain", "augmented", "mixup", "hybrids-labelled", "hybrids-unlabelled", "pseudo-labels")
 """The arms of a study by default: two baselines, mixup, and three that use a latent space."""

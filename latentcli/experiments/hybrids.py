@@ -14,13 +14,14 @@ import numpy as np
 
 from latentcli.core.errors import DataError, FitError, UsageError
 from latentcli.core.image_set import ImageSet
-from latentcli.experiments.arms import ARMS, USUAL, Given, Lesson
+from latentcli.experiments.arms import ARMS, CODES, PUBLISHED, STUDYS, USUAL, Given, Lesson
 from latentcli.experiments.cells import Cell, Result, Watch, compute, unwatched_cell
 from latentcli.experiments.cells import run as run_cells
 from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.tasks import Task
 from latentcli.hybrids import NoPointAccepted
 from latentcli.inference.classification import classify
+from latentcli.models import FAMILIES
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 from latentcli.numerics.threads import torch_threads
@@ -29,7 +30,7 @@ from latentcli.training.config import ClassifierTrainingConfig
 from latentcli.training.identity import identity
 from latentcli.training.train import Plan, begun_lr, plan, trained
 
-PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
+AS_PUBLISHED = (("latent_dim", 2), ("components", 1), ("information", 0.0))
 """Settings of the VAE that hybrids were first published with: two dimensions, N(0, I) as prior."""
 
 LABELLED_BUDGET = 100_000_000
@@ -95,11 +96,12 @@ def cells(task: Task, seeds: int, config: StudyConfig, folder: Path) -> tuple[li
             f"its smallest class has {fewest}",
             f"give `per_class` as {','.join(str(size) for size in config.per_class if size <= fewest) or fewest}",
         )
+    needed = dict.fromkeys(kind_of(which, config) for arm in config.arms for which in ARMS[arm].shares)
     common = [
-        Cell(f"{task.name}-{MODEL}-{seed}", {"data": images, "seed": seed, **shared},
-             partial(train_shared, task, seed, config, folder))
+        Cell(name_of_shared(task, which, seed), {"data": images, "seed": seed, **shared},
+             partial(train_shared, task, which, seed, config, folder))
         for seed in range(seeds)
-        if any(ARMS[arm].shares_model for arm in config.arms)
+        for which in needed
     ]  # fmt: skip
     arms = [
         Cell(f"{task.name}-{arm}-{size}-{seed}",
@@ -118,13 +120,41 @@ def fewest_of_a_class(task: Task) -> int:
     return int(task.train.labels.counts.min())
 
 
-def train_shared(task: Task, seed: int, config: StudyConfig, folder: Path) -> Result:
-    """Train the model of all images, without their labels."""
+def kind_of(which: str, config: StudyConfig) -> str:
+    """``STUDYS`` also for a model with codes, where the study's family has some."""
+    return STUDYS if which == CODES and "codes" in FAMILIES[config.family].FEATURES else which
+
+
+def name_of_shared(task: Task, which: str, seed: int) -> str:
+    """The name of the cell that trains a model which arms share."""
+    return f"{task.name}-{MODEL}-{seed}" if which == STUDYS else f"{task.name}-{MODEL}-{which}-{seed}"
+
+
+def configured(which: str, config: StudyConfig) -> StudyConfig:
+    """The study's configuration with the family and the settings of such a model."""
+    if which == PUBLISHED:
+        return replace(config, family="vae", settings=AS_PUBLISHED)
+    if which == CODES:  # as the family trains by default
+        return replace(config, family="vqvae", settings=(("pixel_budget", None),))
+    return config
+
+
+def train_shared(task: Task, which: str, seed: int, config: StudyConfig, folder: Path) -> Result:
+    """Train a model of all images, without their labels."""
     began = time.monotonic()
     images = without_labels(task, seed, config)
     with torch_threads(1):
-        model_of(images, len(task.train.class_names), seed, config, folder / "models" / f"{task.name}-{seed}")
+        shared_model(images, task, which, seed, config, folder)
     return {"data": task.train.name, "arm": MODEL, "seed": seed, "seconds": time.monotonic() - began}
+
+
+def shared_model(
+    images: ImageSet, task: Task, which: str, seed: int, config: StudyConfig, folder: Path
+) -> TrainedModel:  # fmt: skip
+    """A model of all images, loaded if it was saved before."""
+    name = f"{task.name}-{seed}" if which == STUDYS else f"{task.name}-{which}-{seed}"
+    how = configured(which, config)
+    return model_of(images, len(task.train.class_names), seed, how, folder / "models" / name)
 
 
 def without_labels(task: Task, seed: int, config: StudyConfig) -> ImageSet:
@@ -145,14 +175,14 @@ def measured(task: Task, arm: str, size: int, seed: int, config: StudyConfig, fo
     began, names = time.monotonic(), task.train.class_names
     labelled, unlabelled = mixing.labelled(task.train, size, seed), without_labels(task, seed, config)
 
-    def model(images: ImageSet, published: bool) -> TrainedModel:
-        name = f"{task.name}-{seed}" if images is unlabelled else f"{task.name}-{arm}-{size}-{seed}"
-        how = replace(config, family="vae", settings=PUBLISHED) if published else config
-        if images is not unlabelled:
-            batches = () if published else (("batch_size", config.batch_size),)  # the default takes too few steps
-            budget = min(LABELLED_BUDGET, how.pixel_budget // 2)
-            how = replace(how, pixel_budget=budget, settings=(*batches, *how.settings))
-        return model_of(images, len(names), seed, how, folder / "models" / name)
+    def model(images: ImageSet, which: str) -> TrainedModel:
+        if images is unlabelled:
+            return shared_model(images, task, kind_of(which, config), seed, config, folder)
+        how = configured(which, config)
+        batches = () if which == PUBLISHED else (("batch_size", config.batch_size),)  # the default takes too few steps
+        budget = min(LABELLED_BUDGET, how.pixel_budget // 2)
+        how = replace(how, pixel_budget=budget, settings=(*batches, *how.settings))
+        return model_of(images, len(names), seed, how, folder / "models" / f"{task.name}-{arm}-{size}-{seed}")
 
     seen = config.steps * config.batch_size
     given = Given(labelled, unlabelled, seed, seen, config.count, model, config.device)

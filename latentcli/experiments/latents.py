@@ -94,6 +94,12 @@ class Run:
         of_recipe = recipe(self.config.recipe, family, images.shape, len(images))
         return plan(family, images, None, {**views, **of_recipe, **dict(self.config.settings), "seed": self.seed})
 
+    def trained_with(self) -> dict[str, Any]:
+        """All settings of the training, as plain values; errors as for ``planned``."""
+        how = self.planned()
+        found = {"model": asdict(how.network), "training": asdict(how.training)}
+        return found if how.encoder is None else {**found, "encoder": how.encoder.facts}
+
 
 def cells(
     tasks: Sequence[Task], families: Sequence[str], seeds: int, config: StudyConfig, folder: Path,
@@ -114,10 +120,7 @@ def cells(
             for family in (PIXELS, *families, *([LABELLED] if config.label_embedding else [])):
                 run = Run(task, family, seed, config, folder, watch)
                 identity: dict[str, Any] = {"data": images, "family": family, "seed": seed, "probes": probes}
-                if family != PIXELS:
-                    how = run.planned()
-                    identity |= {"model": asdict(how.network), "training": asdict(how.training)}
-                    identity |= {} if how.encoder is None else {"encoder": how.encoder.facts}
+                identity |= {} if family == PIXELS else run.trained_with()
                 made.append(Cell(run.path.parent.name, identity, partial(KINDS.get(family, measured), run, identity)))
     return made
 

@@ -50,6 +50,18 @@ LEAKED = (
     "nothing of the latent space; only the last is comparable with the table above."
 )
 
+SAMPLES = (
+    Column("frechet_distance", "Fréchet distance", ".4g"),
+    Column("precision", "precision, %", ".1f", 100.0),
+    Column("recall", "recall, %", ".1f", 100.0),
+    Column("density", "density", ".3f"),
+    Column("coverage", "coverage, %", ".1f", 100.0),
+    Column("read_right", "read right by the CNN, %", ".2f", 100.0),
+    Column("nearer", "nearer to training images than real ones, %", ".1f", 100.0),
+    Column("copied", "nearer than 99 % of real ones, %", ".2f", 100.0),
+)
+BY_IMAGES = ("data", "model", "images")
+
 
 def latents(probes: Sequence[str]) -> tuple[Column, ...]:
     """The columns of a comparison of latent spaces: the accuracy of each probe, then the quality of reconstructions."""
@@ -176,6 +188,15 @@ def shown(results: Sequence[Result], columns: Sequence[Column], caption: str = "
     text = markdown([row for row in results if "leaked" not in row], ("data", "model"), columns)
     leaks = [row for row in results if "leaked" in row]
     return text + (f"\n{caption}{markdown(leaks, ('data', 'model'), LEAKS)}" if leaks else "")
+
+
+def of_samples(results: Sequence[Result]) -> dict[str, str]:
+    """A study of samples as ``table.json``, ``table.csv`` and ``table.md``, by name."""
+    return {
+        "table.json": as_json(results, BY_IMAGES, SAMPLES),
+        "table.csv": comma_separated(results),
+        "table.md": markdown(results, BY_IMAGES, SAMPLES),
+    }
 
 
 def of_hybrids(results: Sequence[Result], titles: Mapping[str, str]) -> tuple[dict[str, str], list[Result]]:

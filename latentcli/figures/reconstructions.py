@@ -1,4 +1,4 @@
-"""Originals over their reconstructions, with the structural similarity of each pair."""
+"""Originals over their reconstructions, or other pairs of images, with a number for each pair."""
 
 from collections.abc import Sequence
 
@@ -17,19 +17,22 @@ _LEFT, _EDGE, _NUMBER = 150, 20, 72  # the last is the least room for a similari
 
 @style.drawn
 def draw(
-    originals: np.ndarray | None, reconstructions: np.ndarray, ssim: np.ndarray | Sequence[float] | None = None
-) -> Figure:
+    originals: np.ndarray | None, reconstructions: np.ndarray, ssim: np.ndarray | Sequence[float] | None = None,
+    names: tuple[str, str, str] = ("original", "reconstruction", "SSIM"),
+) -> Figure:  # fmt: skip
     """Bands of up to ten pairs: the original, its reconstruction, and below the structural similarity.
 
     Args:
         originals: (N, C, H, W) float in [0, 1] or uint8; None where only their latents are known.
         reconstructions: (N, C, H, W) likewise; the first 40 are drawn.
         ssim: (N,) structural similarity of each pair; None leaves it out.
+        names: of the three.
 
     Raises:
         DataError: there are no images, or the numbers or shapes differ.
     """
-    shown = {"original": originals, "reconstruction": reconstructions}
+    upper_name, lower_name, of_pair = names
+    shown = {upper_name: originals, lower_name: reconstructions}
     rows = {name: images for name, images in shown.items() if images is not None}
     for name, images in rows.items():
         style.check_images(images, f"{name}s")
@@ -59,5 +62,5 @@ def draw(
         if ssim is not None:
             sheet.text(x + width / 2, lower + height + 3, f"{ssim[index]:.3f}".replace("-", "−"))
             if index % columns == 0:
-                sheet.text(_LEFT, lower + height + 3, "SSIM", ha="right")
+                sheet.text(_LEFT, lower + height + 3, of_pair, ha="right")
     return sheet.figure

@@ -104,7 +104,8 @@ class Sampler:
             else:
                 noise = random.random((size, self.dimensions), dtype=np.float32)[:rows]
                 codes = self._codes(self._network, noise, soft_labels)
-                yield HybridBlock(self._images(codes), soft_labels, codes.reshape(rows, -1).astype(np.float32))
+                images = self.model.images_of({"codes": codes})
+                yield HybridBlock(images, soft_labels, codes.reshape(rows, -1).astype(np.float32))
 
     def _rows_of(self, network: CodePrior | None) -> int:
         """How many images make ``MOST_NUMBERS`` numbers at a time."""
@@ -129,17 +130,16 @@ class Sampler:
             )  # fmt: skip
         return codes.cpu().numpy()
 
-    def _images(self, codes: np.ndarray) -> np.ndarray:
-        """(n, C, H, W) uint8: the images of codes (n, h, w)."""
-        decoded = np.concatenate([images for _, images in self.model.decodings({"codes": codes})])
-        return np.round(decoded * 255.0).astype(np.uint8)
+
+def of_prior(recipe: SampleRecipe) -> list[str]:
+    """What a recipe asks for that only a prior of codes has."""
+    names = ("classes", "temperature", "top_p", "guidance")
+    return [name for name in names if getattr(recipe, name) != getattr(SampleRecipe, name)]
 
 
 def _check_plain(recipe: SampleRecipe, name: str, given: Given | None) -> None:
     """Refuse what only a prior of codes can be asked for."""
-    asked = [field for field in ("classes", "temperature", "top_p", "guidance")
-             if getattr(recipe, field) != getattr(SampleRecipe, field)]  # fmt: skip
-    for field in [*asked, *(["complete"] if given is not None else [])]:
+    for field in [*of_prior(recipe), *(["complete"] if given is not None else [])]:
         raise UsageError(
             f"`{field}` is of a prior of codes, and there is none", f"{name}'s own prior knows nothing of it",
             f"leave it out, or fit one, where the model has codes: latentcli fit-prior DATA {name}",

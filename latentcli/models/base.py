@@ -300,5 +300,9 @@ class PixelClassifier(Model):
     KIND: ClassVar[str] = "a classifier of pixels"
 
     @abstractmethod
+    def pooled(self, images: Tensor) -> Tensor:
+        """(N, F) float32: the features of images that the last layer reads."""
+
+    @abstractmethod
     def predict_proba(self, images: Tensor) -> Tensor:
         """(N, K) probabilities of the classes, each row summing to 1."""

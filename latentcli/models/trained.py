@@ -328,6 +328,19 @@ class TrainedModel:
 
         return _only(self._batches("classifying", len(images), classified, progress))
 
+    def pooled(self, images: ImageSet | np.ndarray, progress: Progress = silent) -> np.ndarray:
+        """(N, F) float32: the features of images that the last layer of a classifier of pixels reads.
+
+        Arguments and errors are those of ``probabilities``.
+        """
+        network, source = self.pixel_classifier, self._on_device(images)
+
+        def read(rows: slice) -> dict[str, Tensor]:
+            return {"features": network.pooled(source[rows])}
+
+        blocks = self._batches("encoding", len(images), read, progress)
+        return filled((arrays for _, arrays in blocks), len(images))["features"]
+
     def measures(self, latents: Latents) -> dict[str, Any]:
         """The family's metrics of the latents of a set of images, by names that all commands share."""
         measuring = self.measuring()
@@ -350,6 +363,11 @@ class TrainedModel:
         """(n, D) float32: for each of any points (n, D) the nearest that an image can have."""
         points = torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device)
         return (self.latent_model.valid(points) if len(points) else points).cpu().numpy()
+
+    def images_of(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(n, C, H, W) uint8: the images of latents by name, as ``decodings`` takes them."""
+        shape = len(next(iter(arrays.values()))), *self.image_shape
+        return np.round(_joined(self.decodings(arrays), shape) * 255.0).astype(np.uint8)
 
     def images(self, latents: np.ndarray) -> np.ndarray:
         """(n, C, H, W) uint8: the images of latent points (n, D)."""

@@ -41,6 +41,7 @@ CAPTIONS = {
     "codes": "Codes of images, and how often each is used", "comparison": "The models side by side",
     "tsne": "A t-SNE map of the latents", "curve": "Accuracy against the number of labelled images",
     "front": "Bits per image against structural similarity",
+    "samples": "Samples, over their classes", "nearest": "Samples, over the training image nearest to each",
 }  # fmt: skip
 """Of pictures, by the beginning of their files' names."""
 

@@ -275,6 +275,32 @@ def of_latent_spaces(
     return drawn
 
 
+def nearest(path: Path, images: np.ndarray, others: np.ndarray, distances: np.ndarray) -> Path:
+    """Samples over the training image nearest to each, (N, C, H, W) uint8 both, and the distances (N,) between them."""
+    return draw("reconstructions", path, images, others, distances, ("sample", "nearest image", "distance"))
+
+
+def of_samples(
+    where: Path, results: Sequence[Mapping[str, Any]], columns: Sequence[Any], examples: "Iterable[tuple[str, Any]]"
+) -> list[Path]:
+    """The ``comparison`` of a study's sets of images; samples of each model, alone and over their nearest images.
+
+    Args:
+        where: the folder.
+        results: ``data``, ``model``, ``images`` and measures.
+        columns: of the measures that are compared.
+        examples: file name and ``experiments.samples.Examples`` of each model.
+    """
+    named = [{**row, "model": " ".join(dict.fromkeys([row["model"], row["images"]])).strip("– ")} for row in results]
+    drawn = [comparison(where / "comparison.png", named, columns)]
+    for name, found in examples:
+        classes = found.classes
+        drawn.append(samples(where / f"samples-{name}.png", found.images, found.soft_labels, classes, len(classes)))
+        shown = found.images[: len(found.nearest)]
+        drawn.append(nearest(where / f"nearest-{name}.png", shown, found.nearest, found.distances))
+    return drawn
+
+
 def accuracy_curve(path: Path, name: str, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Path:
     """Accuracy against the number of labelled images, from a study's rows on the data ``name``, by title of the arm."""
     from latentcli.figures.curve import Accuracy

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from latentcli.classifiers.fitting import features_for
-from latentcli.core.errors import DataError, ModelFileError
+from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Listener
 from latentcli.models import PRIORS
@@ -32,6 +32,7 @@ _BLOCK = 4_096  # images that a classifier reads at a time
 
 def fit_prior(
     latents: Latents, model: TrainedModel, *, classifier: "LatentClassifier | None" = None,
+    soft_labels: np.ndarray | None = None,
     device: str = "auto", state: str | Path | None = None, resume: bool = True, finished: TrainedModel | None = None,
     log: str | Path | None = None, listener: Listener | None = None, **settings: Any,
 ) -> TrainedModel:  # fmt: skip
@@ -44,15 +45,17 @@ def fit_prior(
         model: a VQ-VAE, or another model with codes.
         classifier: fitted to the model's latents; its probabilities stand for the labels that are missing. None: images
             without a label teach the prior nothing about classes.
+        soft_labels: (N, K) probabilities of the K classes that label images, in their order, which stand for the labels
+            that are missing, as a classifier's do; a row may sum to less than 1. None: there are none.
         device, state, resume, finished, log, listener: as for ``train``.
         settings: of the prior (``width``, ``layers`` …) and of its training (``epochs``, ``lr``, ``seed`` …);
             ``latentcli settings fit-prior`` lists them. None leaves a default.
 
     Raises:
-        UsageError: the model has no codes; an unknown setting or device, a value out of range, or other settings or
-            data than those of the state, or of the ``finished`` run.
+        UsageError: the model has no codes; classifier and soft labels are both given; an unknown setting or device, a
+            value out of range, or other settings or data than those of the state, or of the ``finished`` run.
         ModelFileError: the latents are of another model, or the classifier was fitted on another.
-        DataError: there is only one image, or the codes are not the model's.
+        DataError: there is only one image, the codes are not the model's, or the soft labels not (N, K).
         FitError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
 
@@ -70,7 +73,9 @@ def fit_prior(
     if len(codes) < 2:
         raise DataError("one map of codes is too few to train on", "expected two or more", "give more images")
     names = _class_names(latents, classifier, model)
-    targets = _targets(latents, classifier, names) if names else None
+    if soft_labels is not None:
+        _check_soft(soft_labels, (len(codes), len(names)), classifier)
+    targets = _targets(latents, classifier, soft_labels, names) if names else None
     quantiser: Any = model.latent_network.quantiser
     sizes: dict[str, Any] = {
         "grid": codes.shape[1:], "codes": quantiser.size, "dimensions": quantiser.dimensions, "classes": len(names),
@@ -129,9 +134,24 @@ def _class_names(latents: Latents, classifier: "LatentClassifier | None", model:
     return (*names, *(name for name in map(str, classifier.classes_) if name not in names))
 
 
-def _targets(latents: Latents, classifier: "LatentClassifier | None", names: tuple[str, ...]) -> np.ndarray:
-    """(N, K) float32: the labels as probabilities, of unlabelled images what the classifier says, or 0."""
+def _check_soft(
+    soft_labels: np.ndarray, shape: tuple[int, int], classifier: "LatentClassifier | None"
+) -> None:  # fmt: skip
+    """Raise where soft labels are not of this shape, or come beside a classifier."""
+    if classifier is not None:
+        raise UsageError("`classifier` and `soft_labels` both stand for labels", None, "leave one of them out")
+    if np.shape(soft_labels) != shape or not (np.all(soft_labels >= 0) and np.all(soft_labels.sum(axis=1) < 1 + 1e-4)):
+        found = f"found {np.shape(soft_labels)}"
+        raise DataError("these are no soft labels of the images", f"expected {shape} probabilities, {found}")
+
+
+def _targets(
+    latents: Latents, classifier: "LatentClassifier | None", soft_labels: np.ndarray | None, names: tuple[str, ...]
+) -> np.ndarray:
+    """(N, K) float32: the labels as probabilities, of unlabelled images what soft labels or classifier say, or 0."""
     targets = np.zeros((len(latents), len(names)), np.float32)
+    if soft_labels is not None:
+        targets[:] = soft_labels
     codes = latents.labels.among(names).codes
     unknown = np.flatnonzero(codes < 0)
     if classifier is not None:
@@ -142,5 +162,5 @@ def _targets(latents: Latents, classifier: "LatentClassifier | None", names: tup
             some = replace(latents, arrays=arrays, labels=latents.labels.take(rows), files=None)
             targets[rows[:, None], columns] = classifier.predict_proba(features_for(classifier, some))
     known = np.flatnonzero(codes >= 0)
-    targets[known, codes[known]] = 1.0
+    targets[known] = np.eye(len(names), dtype=np.float32)[codes[known]]
     return targets

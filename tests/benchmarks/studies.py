@@ -1,4 +1,4 @@
-"""Continuous against discrete latent spaces, classifiers with and without hybrids, and sizes: three studies.
+"""Continuous against discrete latent spaces, classifiers with and without hybrids, sizes, and samples: four studies.
 
     python tests/benchmarks/studies.py                         # every row, with all its seeds
     python tests/benchmarks/studies.py latents-mnist --seeds 1 # some rows
@@ -92,6 +92,11 @@ ROWS = {
             "encoder=efficientnet-lite0",
         ),
     ),
+    "samples-digits": Row("digits", ()),
+    "samples-mnist": Row("mnist", ()),
+    "samples-fashion-mnist": Row("fashion-mnist", ()),
+    "samples-brain-mri-20x20": Row(MRI, ("--set", "epochs=60", "--set", "stages=2")),
+    "samples-cifar": Row(CIFAR, ()),
     "hybrids-brain-mri": Row(MRI, (*SHORTER, "5,50,300", "--image-size", "40", "--set", "max_epochs=100")),
     "latents-cifar-paper": Row("cifar100", ("--recipe", "paper", "--label-embedding")),  # last: it may be downloaded
 }

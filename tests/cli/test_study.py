@@ -218,7 +218,7 @@ def test_the_share_of_many_labelled_images_grows_to_half_and_all_others_are_seen
 
     monkeypatch.setattr(arms, "LatentSpace", Space)
     few = ImageSet(np.zeros((labelled, 1, 1, 1), np.uint8), Labels.none(labelled))
-    given = arms.Given(few, few, seed=3, seen=96_000, count=7, model=lambda images, published: None)
+    given = arms.Given(few, few, seed=3, seen=96_000, count=7, model=lambda images, which: None)
     lesson = arms.of_unlabelled(given, labelled_fraction=0.25, passes=10)
     assert (lesson.labelled_fraction, lesson.finish, lesson.settings) == (fraction, 0.0, {})
     assert made == [(Recipe("posterior", "neighbours", seed=3), count)]

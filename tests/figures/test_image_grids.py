@@ -66,6 +66,13 @@ def test_every_original_stands_over_its_reconstruction_and_its_ssim(count, drawn
     assert [word for word in words(figure) if word.startswith("0.")] == [f"{i / 100:.3f}" for i in range(drawn)]
 
 
+def test_other_pairs_have_names_of_their_own():
+    images = random.random((3, 1, 8, 8))
+    figure = reconstructions.draw(images, images, np.arange(3.0), ("sample", "nearest image", "distance"))
+    assert {"sample", "nearest image", "distance", "2.000"} <= {*words(figure)}
+    assert not {"original", "reconstruction", "SSIM"} & {*words(figure)}
+
+
 def test_reconstructions_that_do_not_pair_are_refused():
     with pytest.raises(DataError, match="cannot pair"):
         reconstructions.draw(np.zeros((2, 1, 8, 8)), np.zeros((3, 1, 8, 8)))

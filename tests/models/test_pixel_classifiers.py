@@ -49,6 +49,16 @@ def test_images_of_every_size_get_probabilities_from_a_small_network(kind, shape
 
 
 @classifiers
+def test_the_last_layer_makes_probabilities_of_the_features_that_a_trained_model_gives(kind):
+    model = build(kind).eval()
+    images = (drawn((1, 12, 12), 7) * 255).byte().numpy()
+    trained = TrainedModel(kind, model, tuple("abcd"))
+    with torch.inference_mode():
+        found = model.last(torch.from_numpy(trained.pooled(images))).softmax(dim=1)
+    assert_close(found, torch.from_numpy(trained.probabilities(images)), atol=1e-5, rtol=1e-4)
+
+
+@classifiers
 @given(seed=st.integers(0, 2**31), classes=st.integers(2, 9))
 def test_the_loss_is_the_cross_entropy_with_soft_labels(kind, seed, classes):
     model, images, targets = build(kind, classes=classes).eval(), drawn((1, 12, 12)), soft(classes=classes, seed=seed)

@@ -90,6 +90,19 @@ def test_many_codes_of_many_places_go_through_it_a_few_images_at_a_time():
     assert many.training_defaults()["max_batch"] == 2
 
 
+def test_soft_labels_are_learned_from_as_a_classifiers_are():
+    knowing: lc.LatentClassifier = Knowing()  # type: ignore[assignment]
+    some = latents(labelled=20)
+    soft_labels = Knowing().predict_proba(some.features("codes"))
+    given = lc.fit_prior(some, model(), soft_labels=soft_labels, epochs=2, **SMALL)
+    assert given.fingerprint == lc.fit_prior(some, model(), classifier=knowing, epochs=2, **SMALL).fingerprint
+    with pytest.raises(UsageError, match="both stand for labels"):
+        lc.fit_prior(some, model(), soft_labels=soft_labels, classifier=knowing, **SMALL)
+    for wrong in (soft_labels[:-1], soft_labels[:, :1], soft_labels + 1, -soft_labels):
+        with pytest.raises(DataError, match="no soft labels of the images"):
+            lc.fit_prior(some, model(), soft_labels=wrong, **SMALL)
+
+
 class StopAfter(Listener):
     """Ctrl-C in the given epoch."""
 
