@@ -21,7 +21,6 @@ from pathlib import Path
 CIFAR, MRI = "CIFAR10_subset/cifar10", "brain_mri/brain_mri_80"
 MRI_LATENTS = ("--probe", "mlp,conv", "--models", "vqvae", "--set", "epochs=60", "--set")
 SIZES = ("--probe", "linear", "--set", "width=256", "--over", "model=vqvae,fsq", "--over", "codes=64,512", "--over")
-EIGHT_PASSES = ("--set", "epochs=8", "--over")
 WITH_MIXUP_OF_BOTH_KINDS = "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels"
 OF_GRAPH = (
     "--arms", "plain,augmented,mixup,hybrids-graph,begun,graph", "--set", "epochs=150", "--set", "batch_size=128",
@@ -54,9 +53,11 @@ ROWS = {
     "latents-brain-mri-40x40": Row(MRI, (*MRI_LATENTS, "stages=1")),
     "latents-mnist-paper": Row("mnist", ("--recipe", "paper", "--label-embedding")),
     "latents-cifar10-paper": Row(CIFAR, ("--recipe", "paper", "--label-embedding")),
-    "sweep-mnist": Row("mnist", (*SIZES, 'levels="8,6,5","5,5,5,5"', *EIGHT_PASSES, "stages=2,3"), 1, 3_000),
-    "sweep-cifar": Row(CIFAR, (*SIZES, 'levels="8,6,5"', *EIGHT_PASSES, "stages=1,2"), 1, 3_000),
-    "sweep-brain-mri": Row(MRI, (*SIZES, 'levels="8,6,5"', *EIGHT_PASSES, "stages=2,3", "--set", "epochs=4"), 1),
+    "sweep-mnist": Row(
+        "mnist", (*SIZES, 'levels="8,6,5","5,5,5,5"', "--over", "stages=2,3", "--set", "epochs=8"), 1, 3_000
+    ),
+    "sweep-cifar": Row(CIFAR, (*SIZES, 'levels="8,6,5"', "--over", "stages=2,3", "--set", "epochs=6"), 1, 1_800),
+    "sweep-brain-mri": Row(MRI, (*SIZES, 'levels="8,6,5"', "--set", "stages=2", "--set", "epochs=4"), 1, 800),
     "hybrids-mnist": Row("mnist", ("--arms", WITH_MIXUP_OF_BOTH_KINDS), 5),
     "hybrids-mnist-spread-labels": Row("mnist", ("--arms", "spread-labels", "--per-class", "5,10,50"), 5),
     "hybrids-mnist-as-published": Row("mnist", ("--arms", "as-published", "--per-class", "5,20,100")),
