@@ -20,6 +20,7 @@ from typing import IO
 from latentcli.core.errors import DataError
 from latentcli.formats.npz_reader import ZIP_DAMAGE
 from latentcli.formats.regular_files import open_regular, reason
+from latentcli.formats.tar_members import Member, check_end
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -139,7 +140,7 @@ def _unpack_tar(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> 
     zipped = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     stream = _Limited(GzipFile(fileobj=file) if zipped else file, left.bytes, path)
-    with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=Member) as archive:  # type: ignore[call-overload]
         for member in archive:
             if member.isdir():
                 continue
@@ -155,6 +156,7 @@ def _unpack_tar(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> 
                 with content:
                     _write(content, _target(folder, member.name, path), left)
             archive.members = []  # which would list each of a million files
+        check_end(archive)
     return others
 
 
