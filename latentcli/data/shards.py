@@ -265,12 +265,15 @@ def _is_hidden(address: str) -> bool:
 
 def _named(found: Sequence[str], name: str) -> tuple[Shard, ...]:
     """Shards called by the end of their addresses, as much of it as tells them apart."""
-    if len({*found}) < len(found):
-        twice = next(each for each in found if found.count(each) > 1)
-        raise DataError(f"{name} names a shard twice", f"found {twice}", "name each once")
-    parts = [[each for each in re.split(r"[/\\]+", _without_query(address)) if each] for address in found]
+    parts = [tuple(filter(None, re.split(r"[/\\]+", _without_query(address)))) for address in found]
+    known: dict[tuple[str, ...], str] = {}
+    for each, address in zip(parts, found, strict=True):
+        if (other := known.get(each)) is not None:
+            both = address if address == other else f"{other} and {address}, which would be called alike"
+            raise DataError(f"{name} names a shard twice", f"found {both}", "name each once, or call one otherwise")
+        known[each] = address
     depth = 1
-    while len({tuple(each[-depth:]) for each in parts}) < len(parts):
+    while len({each[-depth:] for each in parts}) < len(parts):
         depth += 1
     return tuple(Shard(address, "/".join(each[-depth:])) for address, each in zip(found, parts, strict=True))
 
@@ -397,7 +400,7 @@ def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Gene
         rules: what is said of the pixels; each image is the first page of its file.
 
     Raises:
-        DataError: the shard cannot be read as a whole, from here on.
+        DataError: the shard cannot be read as a whole, from here on; its disk, say, reads no further.
     """
     from joblib import cpu_count
 

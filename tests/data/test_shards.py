@@ -9,7 +9,7 @@ import pytest
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
-from latentcli.data.shards import Shard, _expanded, blocks, find
+from latentcli.data.shards import Shard, _expanded, _named, blocks, find
 from latentcli.formats.image_files import Wanted
 from latentcli.formats.pixel_values import PixelRules, Span
 
@@ -52,6 +52,14 @@ def test_shards_of_one_name_are_called_with_their_folders(tmp_path, shards):
     shutil.copytree(shards, tmp_path / "more")
     found = find("{more,shards}/00001.tar")
     assert [shard.name for shard in found.all] == ["more/00001.tar", "shards/00001.tar"]
+
+
+@pytest.mark.parametrize("alike", [
+    ["/data/0.tar", "data/0.tar"], ["s3://b//0.tar", "s3://b/0.tar"], ["https://h/0.tar?t=1", "https://h/0.tar?t=2"],
+])  # fmt: skip
+def test_shards_that_nothing_tells_apart_are_refused(alike):
+    with pytest.raises(DataError, match=r"2 shards names a shard twice\n  found .* and .*, which would be called alike"):
+        _named(alike, "2 shards")
 
 
 @pytest.mark.parametrize(("text", "first", "count"), [
