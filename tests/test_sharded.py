@@ -21,6 +21,7 @@ from latentcli.core import processes
 from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.data.shards import Shard, records
 from latentcli.formats.locks import exclusive
+from latentcli.formats.regular_files import Within
 from latentcli.sharded import making
 
 pq = pytest.importorskip("pyarrow.parquet")
@@ -248,6 +249,27 @@ def test_shards_that_cannot_be_read_are_told_and_the_others_done(here, vae, make
     again = lc.encode_shards(SHARDS, vae, "out")
     again.check()
     assert (again.before, again.images) == (2, 30)
+
+
+@pytest.mark.parametrize("ending", [".png", ".cls"])
+def test_a_disk_that_reads_no_further_is_a_failure_of_that_shard_alone(here, vae, monkeypatch, ending):
+    """Not of its images, which would have been done then, nor of the whole run."""
+    honest = Within.open
+
+    def failing(self):
+        if self.name == f"000100004{ending}":
+            raise OSError(5, "Input/output error")
+        return honest(self)
+
+    monkeypatch.setattr(Within, "open", failing)
+    done = lc.encode_shards(SHARDS, vae, "out")
+    ((address, error),) = done.unreadable
+    assert (address, error.problem, error.found) == (
+        "shards/00001.tar", "cannot read shards/00001.tar", "Input/output error",
+    )  # fmt: skip
+    assert (done.images, done.failed) == (24, 0)
+    monkeypatch.undo()
+    assert lc.encode_shards(SHARDS, vae, "out").images == 30
 
 
 def test_a_part_that_is_made_again_in_vain_stays(here, vae, tar, png):

@@ -34,7 +34,7 @@ from latentcli.data.entries import TEXTS, is_hidden
 from latentcli.data.records import TWICE, Record
 from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, span_for
-from latentcli.formats.regular_files import Held, InMemory, Within, kind
+from latentcli.formats.regular_files import Held, InMemory, Within, kind, reason
 
 if TYPE_CHECKING:
     from latentcli.formats.image_files import Wanted
@@ -418,6 +418,8 @@ def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Gene
                     yield _block(*waiting.pop(0), wanted)
             while waiting:
                 yield _block(*waiting.pop(0), wanted)
+        except OSError as error:
+            raise DataError(f"cannot read {shard.address}", reason(error), "try again, or copy it again") from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -435,21 +437,22 @@ def _block(some: Sequence[Record], futures: "Sequence[Future[np.ndarray | str]]"
 
 
 def _decoded(record: Record, wanted: "Wanted", rules: PixelRules) -> np.ndarray | str:
-    """(C, H, W) uint8 of a record, or why it cannot be read."""
+    """(C, H, W) uint8 of a record, or why it is no image; an OSError where its shard reads no further."""
     from latentcli.formats import image_files
 
     if record.content is None:
         return record.why
+    content = InMemory(record.content.name, record.content.open()[0].read())
     deep: list[tuple[str, image_files.FoundNumbers]] = []
     hearing = image_files.Hearing(tell_deep=lambda kind, found: deep.append((kind, found)))
     try:
-        pixels = image_files.decode_as(record.content, wanted, hearing)
+        pixels = image_files.decode_as(content, wanted, hearing)
         for of_kind, found in deep if rules.span is None else ():
             plain: Mapping[str, Span] = image_files.DEEP_SPANS
             if of_kind not in plain or found.nothing:
                 continue
             if not (span := span_for(found, rules)[0]).same_as(plain[of_kind]):
-                pixels = image_files.decode_as(record.content, replace(wanted, span=span))
+                pixels = image_files.decode_as(content, replace(wanted, span=span))
     except image_files.UnreadableImage as error:
         return str(error)
     except UnclearValues as unclear:

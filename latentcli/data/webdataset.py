@@ -74,9 +74,12 @@ def records(path: Path, address: str) -> Iterator[Record]:
     files = {member.name: member for sample in samples.values() for member in sample.members.values()}
     found = False
     for sample in samples.values():
-        for record in _record(sample, path, files):
-            found = True
-            yield record
+        try:
+            of_sample = [*_record(sample, path, files)]
+        except OSError as error:  # of a text
+            raise _unread(address, error) from error
+        found = found or bool(of_sample)
+        yield from of_sample
     if not found:
         raise DataError(f"{address} holds no samples", "expected members such as 0001.jpg and 0001.cls, found none",
                         "make it again, or leave it out")  # fmt: skip
@@ -125,12 +128,16 @@ def _members(file: IO[bytes], address: str) -> Iterator[tarfile.TarInfo]:
                 yield member
             check_end(archive)
     except OSError as error:
-        raise DataError(f"cannot read {address}", reason(error), "try again, or copy it again") from error
+        raise _unread(address, error) from error
     except DataError:
         raise
     except Exception as error:  # the parser of damaged headers raises errors of any class
         found = str(error) or type(error).__name__
         raise DataError(f"{address} is not a whole tar", f"found {found}", "make or copy it again") from error
+
+
+def _unread(address: str, error: OSError) -> DataError:
+    return DataError(f"cannot read {address}", reason(error), "try again, or copy it again")
 
 
 def _is_image(ending: str) -> bool:
