@@ -184,7 +184,9 @@ def test_images_that_cannot_be_read_keep_a_row_with_the_reason(here, vae, tar, p
     assert (facts["images"], facts["failed"], facts["failures"]["empty"]) == (4, 2, 1)
     assert len(lc.read_latents("out")) == 26
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
+    then = Path("shards/00001.tar").stat().st_mtime_ns
     tar(Path("shards/00001.tar"), [(name, png(5) if name.endswith("png") else of) for name, of in members])
+    os.utime("shards/00001.tar", ns=(then, then))  # as if another package could read them now
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
     again = lc.encode_shards(SHARDS, vae, "out", retry_failed=True)
     assert (again.before, again.failed, again.images) == (4, 0, 28)
@@ -549,14 +551,37 @@ def test_processes_do_not_all_write_one_file(here, vae, called, monkeypatch, ran
     assert not Path("latents.npz").exists()
 
 
-def test_a_shard_that_was_replaced_is_done_again(here, vae, make_shards):
+@pytest.mark.parametrize("images", [6, 9])
+def test_a_shard_that_was_replaced_is_done_again(here, vae, make_shards, images):
+    """By one of the same size, too: tars are padded."""
     lc.encode_shards(SHARDS, vae, "out")
-    make_shards(Path("others"), 1, 9)
+    make_shards(Path("others"), 1, images)
+    size = Path("shards/00001.tar").stat().st_size
     Path("shards/00001.tar").write_bytes(Path("others/00000.tar").read_bytes())
+    assert (Path("shards/00001.tar").stat().st_size == size) == (images == 6)
     done = lc.encode_shards(SHARDS, vae, "out")
-    assert (done.before, done.images) == (4, 33)
+    assert (done.before, done.images) == (4, 24 + images)
     assert done.notes == ["1 shard(s) have changed since, such as 00001.tar: done again"]
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
+
+
+def test_a_shard_that_is_replaced_while_it_is_read_is_not_done(here, vae, make_shards, monkeypatch):
+    """Or its part would be of two files, for good."""
+    honest = making.shards.blocks
+
+    def replaced(shard, *arguments):
+        for block in honest(shard, *arguments):
+            yield block
+            if shard.name == "00001.tar":
+                os.utime(shard.address, (1, 1))
+
+    monkeypatch.setattr(making.shards, "blocks", replaced)
+    done = lc.encode_shards(SHARDS, vae, "out")
+    ((address, error),) = done.unreadable
+    assert (address, error.problem) == ("shards/00001.tar", "shards/00001.tar was changed while it was read")
+    assert not [*Path("out").glob("*part-00001*")]
+    monkeypatch.undo()
+    assert lc.encode_shards(SHARDS, vae, "out").before == 4
 
 
 DAMAGE = {

@@ -20,6 +20,7 @@ from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.labels import Labels, read_labels
 from latentcli.core.progress import Progress
 from latentcli.data import addresses, shards, splits
+from latentcli.data.cache import stamp
 from latentcli.formats.atomic import check_folder, output_errors
 from latentcli.formats.image_files import Wanted
 from latentcli.formats.locks import exclusive
@@ -232,19 +233,16 @@ def _said(error: DataError) -> tuple[str, str | None, str | None]:
     return error.problem, error.found, error.remedy
 
 
-def _bytes_of(shard: shards.Shard) -> int | None:
-    """The size of a shard's file; None of one elsewhere."""
+def _stamp(shard: shards.Shard) -> dict[str, int]:
+    """Size and time (ns) of a shard's file; nothing of one elsewhere, or that is not there."""
     path = addresses.local(shard.address)
-    try:
-        return None if path is None else path.stat().st_size
-    except OSError:
-        return None
+    size, time_ns = (0, 0) if path is None else stamp(path)
+    return {"shard_bytes": size, "shard_mtime_ns": time_ns} if time_ns else {}
 
 
 def _was_changed(shard: shards.Shard, facts: Mapping[str, Any]) -> bool:
-    """Whether a file has another size than when its part was made."""
-    before, now = facts.get("shard_bytes"), _bytes_of(shard)
-    return before is not None and now is not None and before != now
+    """Whether a file has another size or time than when its part was made."""
+    return any(facts.get(name, now) != now for name, now in _stamp(shard).items())
 
 
 def _check_folder(folder: Path, found: shards.Shards) -> None:
@@ -299,7 +297,7 @@ def _make(
         DataError: the shard cannot be read as a whole; nothing is written.
         OutputError: it cannot be written.
     """
-    began = time.monotonic()
+    began, before = time.monotonic(), _stamp(shard)
     parts.check_replaceable(folder, number)
     path = parts.path_of(folder, number)
     channels, height, width = work.shape
@@ -323,11 +321,13 @@ def _make(
             if "predicted" in arrays:
                 pairs = zip(good, arrays["predicted"].tolist(), strict=True)
                 confusion.update((known, guess) for known, guess in pairs if known)
+        if _stamp(shard) != before:
+            raise DataError(f"{shard.address} was changed while it was read", None, "call again when it is whole")
         with output_errors(path):
             path.with_suffix(".json").unlink(missing_ok=True)  # of the part whose place it takes
     counted = [[known, guess, count] for (known, guess), count in sorted(confusion.items())]
     parts.write_statistics(folder, number, {
-        "shard": shard.origin, "shard_bytes": _bytes_of(shard), "holds": work.columns.holds,
+        "shard": shard.origin, **before, "holds": work.columns.holds,
         "checkpoint": work.columns.checkpoint, **facts,
         "images": images, "failed": failures.total(), "failures": _most(failures),
         "label_failures": _most(label_failures),

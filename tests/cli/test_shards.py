@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -157,7 +158,9 @@ def test_images_that_fail_are_told_by_kind(call, digits, trained, tar, png):
     tar(digits / "00001.tar", [("1.png", png(0, 8)), ("2.png", b""), ("3.png", b"")])
     done = call("encode", SHARDS, trained.vae, "-o", "out")
     assert (done.code, done.err) == (0, "warning: 2 image(s) could not be read, and their rows say why: empty (2)\n")
+    then = (digits / "00001.tar").stat().st_mtime_ns
     tar(digits / "00001.tar", [(f"{number}.png", png(0, 8)) for number in (1, 2, 3)])
+    os.utime(digits / "00001.tar", ns=(then, then))
     assert call("encode", SHARDS, trained.vae, "-o", "out", "--json").json["failed"] == 2
     again = call("encode", SHARDS, trained.vae, "-o", "out", "--retry-failed", "--json")
     assert (again.json["failed"], again.json["shards_done_before"]) == (0, 2)
