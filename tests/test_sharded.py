@@ -381,11 +381,12 @@ def in_child(work, die_at=None):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae):
+def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae, monkeypatch):
     """Before each of its writes, renames and removals, and at moments between."""
+    monkeypatch.setattr(making, "_ABANDONED", 0)
     lc.encode_shards(SHARDS, vae, "whole")
     expected = content("whole")
-    steps = [*range(0, 40, 3)]
+    steps = [*range(0, 52, 4)]
     for case, die_at in enumerate(steps):
         folder = f"killed{case}"
         _, status = os.waitpid(in_child(lambda out=folder: lc.encode_shards(SHARDS, vae, out), die_at), 0)
@@ -395,7 +396,8 @@ def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_run_that_is_killed_again_and_again_comes_to_its_end(here, vae):
+def test_a_run_that_is_killed_again_and_again_comes_to_its_end(here, vae, monkeypatch):
+    monkeypatch.setattr(making, "_ABANDONED", 0)
     lc.encode_shards(SHARDS, vae, "whole")
     moments = np.random.default_rng(0).uniform(0.0, 0.3, 10)
     for moment in moments:
@@ -472,9 +474,23 @@ def test_a_host_that_is_silent_is_one_reason_for_all_its_shards(here, vae, monke
     assert str(caught.value).splitlines()[:2] == ["1,000 of 1,000 shards cannot be read; 0 are done", f"  {told}"]
 
 
-def test_a_share_is_made_by_one_run_at_a_time(here, vae):
-    with exclusive(Path("out/share 1 of 1")), pytest.raises(OutputError, match="another run is writing"):
-        lc.encode_shards(SHARDS, vae, "out")
+def test_a_part_is_made_by_one_run_at_a_time_whatever_their_shares(here, vae):
+    told = r"another run is writing out/part-00003\.parquet"
+    for share in (None, "2/2", "4/5"):
+        with exclusive(Path("out/part-00003.parquet")), pytest.raises(OutputError, match=told):
+            lc.encode_shards(SHARDS, vae, "out", part=share)
+        assert not [*Path("out").glob("*part-00003*")]
+    assert lc.encode_shards(SHARDS, vae, "out").before == 3
+
+
+def test_what_another_machine_may_still_write_is_left_alone(here, vae):
+    Path("out").mkdir()
+    alive, dead = (Path(f"out/.part-00001.parquet.{digit * 16}.tmp") for digit in "ab")
+    for path in (alive, dead):
+        path.write_bytes(b"rows")
+    os.utime(dead, (1, 1))
+    lc.encode_shards(SHARDS, vae, "out")
+    assert (alive.exists(), dead.exists()) == (True, False)
 
 
 def test_parquet_and_tars_give_the_same_latents(here, vae):

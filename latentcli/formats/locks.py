@@ -21,9 +21,9 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the right to write the file or folder ``path`` while the block runs, against this and other processes.
 
     The lock is the operating system's, so it ends with the process, even after a crash. Its empty file lies in the
-    user's cache folder, so that outputs stay alone, under a hash of the output's path. It is never deleted: a run that
-    had just opened it would hold the deleted file, and the next run a new one. Where no lock can be made, as with a
-    read-only home, the block runs without.
+    user's cache folder, so that outputs stay alone, under a hash of the output's path. It is deleted with the lock: a
+    run that had just opened it sees that, and takes a new one. Where no lock can be made, as with a read-only home, the
+    block runs without.
 
     Raises:
         OutputError: another run is writing the path.
@@ -33,7 +33,7 @@ def exclusive(path: Path) -> Iterator[None]:
     holder, lock = folder / f"{key}.json", FileLock(folder / f"{key}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0.1)  # long enough for a second look
     except Timeout:
         remedy = "wait for it, or name another output"
         raise OutputError(f"another run is writing {path}", _described(holder), remedy) from None
@@ -47,8 +47,9 @@ def exclusive(path: Path) -> Iterator[None]:
             holder.write_text(json.dumps(run), encoding="utf-8")
         yield
     finally:
-        with suppress(OSError):
-            holder.unlink(missing_ok=True)
+        for file in (holder, Path(lock.lock_file)):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
         lock.release()
 
 

@@ -51,7 +51,7 @@ def encode_shards(
             another model or made with other settings, or a package is not installed.
         DataError: the shards cannot be listed, or have no such part.
         ModelFileError: the model has no latents.
-        OutputError: the folder cannot be written to, or another run of this share is writing to it.
+        OutputError: the folder cannot be written to, or another run is writing one of the parts.
 
     Example:
         >>> import io, tarfile

@@ -33,6 +33,7 @@ _ROWS = 1024  # of a block at most
 _KINDS = 32  # of failures in the statistics
 _NAMED = 3  # shards in a message
 _LONGEST = 160  # letters of each
+_ABANDONED = 600.0  # seconds without a block, after which nobody writes to a file any more
 _LEFT = re.compile(r"\.part-(\d{5,})\.(parquet|json)\.[0-9a-f]{16}\.tmp")
 
 
@@ -188,18 +189,15 @@ def run(
         done = {number: of for number, of in done.items() if not of["failed"] and not of.get("label_failures")}
     before, unreadable = len(done), list[tuple[str, DataError]]()
     todo = [(number, shard) for number, shard in mine if number not in done]
-    own_share = f"share {first + step * processes.rank()} of {step * processes.count()}"
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with (
-        exclusive(folder / own_share), warnings.catch_warnings(),
-        progress(work.doing, len(todo)) as advance,
-    ):  # fmt: skip
+    with warnings.catch_warnings(), progress(work.doing, len(todo)) as advance:
         warnings.filterwarnings("ignore", module="PIL")  # about odd but readable files
         _clear(folder, {number for number, _ in todo})
         for number, shard in todo:
             try:
-                _make(folder, number, shard, work, reading, {"shards": len(found.all), "settings": settings})
+                with exclusive(parts.path_of(folder, number)):
+                    _make(folder, number, shard, work, reading, {"shards": len(found.all), "settings": settings})
             except DataError as error:
                 unreadable.append((shard.address, error))
             except KeyboardInterrupt:
@@ -280,12 +278,13 @@ def _check_alike(
 
 
 def _clear(folder: Path, numbers: set[int]) -> None:
-    """Remove what a run that was killed has left of parts that are made now."""
+    """Remove what a run that was killed has left of parts that are made now, but what one of another machine writes."""
     for each in folder.iterdir():
         left = _LEFT.fullmatch(each.name)
         if left is not None and int(left[1]) in numbers:
             with suppress(OSError):
-                each.unlink()
+                if time.time() - each.stat().st_mtime >= _ABANDONED:
+                    each.unlink()
 
 
 def _make(
