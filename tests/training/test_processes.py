@@ -119,6 +119,15 @@ def others_refused() -> bool:
     return True
 
 
+def told_twice() -> list[list[str] | None]:
+    """What the first process hears, the second time from one that is later."""
+    found = []
+    for time_of in ("first", "second"):
+        time.sleep(0.5 * processes.rank())
+        found.append(processes.told(f"{time_of} of {processes.rank()}"))
+    return found
+
+
 @pytest.fixture(autouse=True)
 def no_bfloat16(monkeypatch) -> None:
     """It rounds coarsely."""
@@ -188,6 +197,10 @@ def test_the_first_process_alone_writes_and_tells(folder, shared):
         "latents.npz", "found.json", "stdout", "state", "kept", "gmm_params.pkl", "cnn.pth", "cnn.metrics.jsonl"
     }  # fmt: skip
     assert lc.load_model(folder / "cnn.pth").family == "cnn"
+
+
+def test_what_processes_tell_is_that_of_this_time(shared):
+    assert shared["told"] == [["first of 0", "first of 1"], ["second of 0", "second of 1"]]
 
 
 def test_a_process_that_is_killed_ends_all_with_one_error_and_a_state(tmp_path):
@@ -282,7 +295,7 @@ if __name__ == "__main__":
     processes.join("cpu")
     os.chdir(sys.argv[1])
     found: dict[str, Any] = {name: trained(name) for name in RUNS}
-    found |= {"stopped": stopped(Path()), "refused": others_refused()}
+    found |= {"stopped": stopped(Path()), "refused": others_refused(), "told": told_twice()}
     short = ["--set", "width=16", "--set", "min_steps=0", "--labels-per-class", 3, "--epochs", 1, "--json", "-q"]
     found["codes"] = [
         called("fit-gmm", "latents.npz", "--components", 5, "--json", "-q"),
