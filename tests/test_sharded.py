@@ -542,6 +542,18 @@ def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkey
     assert content("out") == content("alone")
 
 
+def test_processes_make_parts_of_what_all_find_alike(here, vae, make_shards, monkeypatch):
+    make_shards(Path("others"), 5)
+    seen = []
+    monkeypatch.setattr(processes, "check_alike", seen.append)
+    other = lc.train(lc.load(SHARDS), backbone="mlp", width=16, latent_dim=3, epochs=1, seed=1)
+    calls = [(SHARDS, vae, {})] * 2 + [("others", vae, {}), (SHARDS, other, {})]
+    calls += [(SHARDS, vae, how) for how in ({"range": "100"}, {"part": "1/2"}, {"retry_failed": True})]
+    for number, (source, model, how) in enumerate(calls):
+        lc.encode_shards(source, model, f"out{number}", **how)
+    assert (len(seen), len({*seen})) == (7, 6)
+
+
 @pytest.fixture
 def called(capsys):
     """The exit code of a call of the command line in this process, and what it said on stderr."""

@@ -174,9 +174,11 @@ def run(
     processes.join()
     found = reading.find(source)
     settings = {**reading.settings, **work.settings}
+    made = {"holds": work.columns.holds, "checkpoint": work.columns.checkpoint}
+    processes.check_alike(json.dumps([[each.origin for each in found.all], made, settings, part, retry_failed]))
     _check_folder(folder, found)
     known = parts.all_statistics(folder)
-    _check_alike(folder, found, known, {"holds": work.columns.holds, "checkpoint": work.columns.checkpoint}, settings)
+    _check_alike(folder, found, known, made, settings)
     every = [*enumerate(found.all)][first - 1 :: step]
     mine = every[processes.rank() :: processes.count()]
     done = {number: known[number] for number, _ in every if number in known}

@@ -187,6 +187,32 @@ def test_the_mixture_is_that_of_one_process(folder, tmp_path, monkeypatch):
         np.testing.assert_allclose(getattr(theirs, name), getattr(mine, name), rtol=1e-9, atol=1e-12)
 
 
+CHANGES: dict[str, dict[str, Any]] = {
+    "rows": {"rows": 30}, "files": {"name": "b"}, "labels": {"labelled": 9}, "checkpoint": {"checkpoint": "1" * 64},
+    "settings": {"settings": ["--components", 4]}, "seed": {"settings": ["--seed", 4]},
+}  # fmt: skip
+
+
+def test_a_mixture_is_fitted_to_what_all_processes_find_alike(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen: list[str] = []
+    monkeypatch.setattr(processes, "check_alike", seen.append)
+
+    def fitted_to(
+        rows: int = 31, name: str = "a", labelled: int = 8, checkpoint: str = "0" * 64, settings: Any = ()
+    ) -> None:
+        points = np.random.default_rng(0).standard_normal((rows, 2)).astype(np.float32)
+        labels = lc.Labels.of([str(row % 2) if row < labelled else "" for row in range(rows)])
+        files = tuple(f"{name}/{row}" for row in range(rows))
+        found = lc.Latents({"mu": points, "logvar": np.zeros_like(points)}, checkpoint, labels, files)
+        lc.write_latents("latents.npz", found)
+        assert called("fit-gmm", "latents.npz", "-q", *settings) == 0
+
+    for change in ({}, {}, *CHANGES.values()):
+        fitted_to(**change)
+    assert (len(seen), len({*seen})) == (len(CHANGES) + 2, len(CHANGES) + 1)
+
+
 def test_the_first_process_alone_writes_and_tells(folder, shared):
     assert shared["codes"] == [0, 0]
     assert shared["refused"]
