@@ -39,6 +39,22 @@ def is_archive(path: Path) -> bool:
 
 
 @contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder of the system's for temporary files, which is gone after the block.
+
+    Raises:
+        DataError: there can be none.
+    """
+    try:
+        place = tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True)
+    except OSError as error:
+        told = "there can be no folder for temporary files", reason(error), "free space, or set TMPDIR"
+        raise DataError(*told) from error
+    with place as folder:
+        yield Path(folder).resolve()
+
+
+@contextmanager
 def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """A folder, called as the archive, with its files; it is gone after the block. And notes on what was left out.
 
@@ -47,10 +63,8 @@ def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
             or inflates to more than 256 MiB plus 100 times its size, or than there is room for. Errors of the block
             that name the folder name the archive instead.
     """
-    with tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True) as place:
-        folder = Path(place).resolve() / path.name
-        folder.mkdir()
-        left_out = ""
+    with temporary_folder() as place:
+        folder, left_out = place / path.name, ""
         try:
             left_out = _unpack(path, folder)
             yield folder, (f"{path}: {left_out}; {_WITH_LINKED}",) if left_out else ()
@@ -80,8 +94,9 @@ def inflate(path: Path, target: Path, address: str) -> None:
 
 
 def _unpack(path: Path, folder: Path) -> str:
-    """Write the files of an archive into a folder; what is to be told of members that are none, if anything."""
+    """Write the files of an archive into a new folder; what is to be told of members that are none, if anything."""
     try:
+        folder.mkdir()
         file, size = open_regular(path)
         with file:
             room = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)

@@ -15,7 +15,6 @@ folder; of a set that is not, ``blocks`` decodes one shard, a few images at a ti
 import glob
 import os
 import re
-import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -290,13 +289,13 @@ def at_hand(shard: Shard) -> Iterator[Path]:
     if path is not None and not packed:
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True) as place:
+    with archives.temporary_folder() as place:
         if path is None:
-            path = Path(place) / "shard"
+            path = place / "shard"
             addresses.fetched(shard.address, path)
         if packed:
-            archives.inflate(path, Path(place) / "inflated", shard.address)
-            path = Path(place) / "inflated"
+            archives.inflate(path, place / "inflated", shard.address)
+            path = place / "inflated"
         yield path
 
 
@@ -324,9 +323,13 @@ class _Pack:
 
     def add(self, name: str, content: Held) -> None:
         if isinstance(content, InMemory):
-            with self.spool.open("ab") as file:
-                start = file.tell()
-                file.write(content.content)
+            try:
+                with self.spool.open("ab") as file:
+                    start = file.tell()
+                    file.write(content.content)
+            except OSError as error:
+                problem, remedy = f"{name} cannot be copied to {self.spool.parent}", "free space, or set TMPDIR"
+                raise DataError(problem, reason(error), remedy) from error
             content = Within(content.name, self.spool, start, len(content.content))
         self.held[name] = content
 
@@ -351,8 +354,7 @@ def load(
     odd: list[tuple[str, str]] = []
     unread: list[tuple[str, str]] = []
     with ExitStack() as stack:
-        place = stack.enter_context(tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True))
-        pack = _Pack(Path(place) / "images")
+        pack = _Pack(stack.enter_context(archives.temporary_folder()) / "images")
         with progress("opening shards", len(shards.all)) as advance:
             for shard in shards.all:
                 path = stack.enter_context(at_hand(shard))

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_shards_of_one_name_are_called_with_their_folders(tmp_path, shards):
     ["/data/0.tar", "data/0.tar"], ["s3://b//0.tar", "s3://b/0.tar"], ["https://h/0.tar?t=1", "https://h/0.tar?t=2"],
 ])  # fmt: skip
 def test_shards_that_nothing_tells_apart_are_refused(alike):
-    with pytest.raises(DataError, match=r"2 shards names a shard twice\n  found .* and .*, which would be called alike"):
+    with pytest.raises(DataError, match=r"names a shard twice\n  found .* and .*, which would be called alike"):
         _named(alike, "2 shards")
 
 
@@ -191,6 +192,34 @@ def test_gzipped_shards_are_inflated_to_a_bound(tmp_path, tar, png, monkeypatch)
     monkeypatch.setattr("latentcli.data.archives._FREE_BYTES", 2**20)
     with pytest.raises(DataError, match=r"1\.tgz cannot be unpacked\n.*inflates to more than"):
         load("{0.tar.gz,1.tgz}")
+
+
+FULL = OSError(28, "No space left on device")
+
+
+def full(*arguments, **more):
+    raise FULL
+
+
+def test_a_full_disk_for_temporary_files_is_told(tmp_path, png, monkeypatch):
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image": [png(0), png(1)]}), "0.parquet")
+    honest = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *how: full() if self.name == "images" else honest(self, *how))
+    with pytest.raises(DataError, match=r"cannot be copied to .*\n  No space left on device\n  .*TMPDIR"):
+        load("0.parquet")
+
+
+@pytest.mark.parametrize("name", ["0.parquet", "0.tar.gz", "0.zip"])
+def test_that_there_can_be_no_temporary_files_is_told(tmp_path, tar, png, monkeypatch, name):
+    (tmp_path / name).write_bytes(b"")
+    tar(tmp_path / "0.tar.gz", [("1.png", png(0)), ("1.cls", b"cat")])
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(DataError, match=r"no folder for temporary files\n  No space left on device\n  .*TMPDIR"):
+        load([name] if name.endswith("gz") else name)
 
 
 def test_blocks_hold_what_load_gives(shards):
