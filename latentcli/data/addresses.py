@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -39,6 +39,9 @@ _PACKAGES = {
     "hf": "huggingface_hub",
 }  # fmt: skip
 _AT_ONCE = 2**22  # bytes
+_CHANGING = (  # what file systems say of a file that is another when its content is
+    "size", "ETag", "etag", "md5Hash", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "created",
+)  # fmt: skip
 _SPARE_BYTES = 256 * 2**20  # left free on the disk
 
 Result = TypeVar("Result")
@@ -79,6 +82,21 @@ def within(folder: str) -> list[tuple[str, bool]]:
     entries = _tried(folder, lambda: system.ls(path, detail=True))
     inner = [each for each in entries if str(each["name"]).rstrip("/") != path.rstrip("/")]
     return sorted((system.unstrip_protocol(each["name"]), each["type"] == "directory") for each in inner)
+
+
+def stamp(address: str) -> tuple[int, str]:
+    """The size of a file at an address, 0 where that is not told, and what else is told of its content.
+
+    Raises:
+        UsageError, DataError: as of ``fetched``.
+    """
+    system, path = _system(address)
+    return _stamp(_tried(address, lambda: system.info(path)))
+
+
+def _stamp(info: Mapping[str, Any]) -> tuple[int, str]:
+    size = info.get("size")
+    return size if isinstance(size, int) else 0, repr([str(info.get(key)) for key in _CHANGING])
 
 
 def fetched(address: str, target: Path) -> None:

@@ -120,7 +120,7 @@ class Asked:
     """What a cache is asked for.
 
     Attributes:
-        source: resolved path of the folder or archive.
+        source: resolved path of the folder, archive or shards, or their address.
         how: it is to be decoded.
         content: plain values that change with it.
         name: of the source, for messages.

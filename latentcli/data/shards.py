@@ -29,6 +29,7 @@ from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Progress
 from latentcli.data import addresses, archives, folders, parquet, splits, webdataset
+from latentcli.data.cache import Cache, stamp
 from latentcli.data.entries import TEXTS, is_hidden
 from latentcli.data.records import TWICE, Record
 from latentcli.formats import own_files
@@ -75,12 +76,14 @@ class Shards:
     Attributes:
         name: how to call it in messages.
         all: its shards, in their order.
+        given: by what it was named, or the first of it was, without the query of a web address.
         notes: what the user should know about how they were chosen, a line each.
         parts: of which the set consists, as of ``ImageSet``.
     """
 
     name: str
     all: tuple[Shard, ...]
+    given: str
     notes: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
 
@@ -114,7 +117,7 @@ def find(source: str | Path | Sequence[str | Path]) -> Shards | None:
     """
     if isinstance(source, str | Path):
         found = _meant(str(source), alone=True)
-        return None if found is None else Shards(str(source), _named(found, str(source)))
+        return None if found is None else Shards(str(source), _named(found, str(source)), _without_query(str(source)))
     texts = [str(each) for each in source]
     meant = {text: _meant(text, alone=False) for text in texts}
     others = [text for text, found in meant.items() if found is None]
@@ -123,7 +126,8 @@ def find(source: str | Path | Sequence[str | Path]) -> Shards | None:
     if others:
         raise DataError("some of DATA are shards, and others are not", f"found {others[0]}", "give them apart")
     name = texts[0] if len(texts) == 1 else f"{len(texts)} shards"
-    return Shards(name, _named([each for text in texts for each in meant[text] or ()], name))
+    every = _named([each for text in texts for each in meant[text] or ()], name)
+    return Shards(name, every, _without_query(texts[0]))
 
 
 def of_part(shards: Shards, wanted: splits.Wanted) -> Shards:
@@ -299,6 +303,16 @@ def at_hand(shard: Shard) -> Iterator[Path]:
         yield path
 
 
+def state_of(shard: Shard) -> tuple[int, int | str]:
+    """The size of a shard, and what is another when its content is; 0 and 0 where it is not there.
+
+    Raises:
+        UsageError, DataError: as of ``at_hand``, of one at an address.
+    """
+    path = addresses.local(shard.address)
+    return addresses.stamp(shard.address) if path is None else stamp(path)
+
+
 def records(shard: Shard, path: Path) -> Iterator[Record]:
     """What a shard that is at hand gives, called by its own name and theirs: ``00000.tar/000000123.jpg``.
 
@@ -339,7 +353,7 @@ class _Pack:
 
 def load(
     shards: Shards, shape: Shape | None, size: int | None, classes: Sequence[str] | None, own_labels: bool,
-    max_bad: str, progress: Progress, no_label: Sequence[str] | None, rules: PixelRules,
+    max_bad: str, progress: Progress, no_label: Sequence[str] | None, rules: PixelRules, cache: Cache,
 ) -> ImageSet:  # fmt: skip
     """All images of all shards; what is not said here is as for ``folders.load``.
 
@@ -368,12 +382,12 @@ def load(
                 advance(1)
         images = folders.load_held(
             pack, labels, unread, shards.name, shape, size, classes if own_labels else None, max_bad, progress,
-            no_label, rules, (*shards.notes, *_note_of_odd(odd, shards.name)), _labels_in(shards),
+            no_label, rules, (*shards.notes, *_note_of_odd(odd, shards.name)), labels_in(shards), cache,
         )  # fmt: skip
     return replace(images, parts=shards.parts)
 
 
-def _labels_in(shards: Shards) -> str:
+def labels_in(shards: Shards) -> str:
     """Where labels stand in such shards."""
     tables = {shard.name.lower().endswith(PARQUET) for shard in shards.all}
     column = f"a column {parquet.LABELS[0]} beside that of images"
