@@ -15,11 +15,11 @@ folder; of a set that is not, ``blocks`` decodes one shard, a few images at a ti
 import glob
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import islice, product
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from latentcli.core.progress import Progress
 from latentcli.data import addresses, archives, folders, parquet, splits, webdataset
 from latentcli.data.cache import Cache, stamp
 from latentcli.data.entries import TEXTS, is_hidden
-from latentcli.data.records import TWICE, Record
+from latentcli.data.records import LONG, MAX_LABEL, TWICE, Record
 from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, Span, UnclearValues, span_for
 from latentcli.formats.regular_files import Held, InMemory, Within, kind, reason
@@ -48,6 +48,7 @@ _MOST = 1_000_000  # shards
 _LOOKED_AT = 3  # tars of a folder, by which its layout is told
 _NUMBERED = re.compile(r"(.+?)-\d+-of-\d+.*", re.DOTALL)  # as Hugging Face calls the shards of a part
 _WEB = re.compile(r"(https?|ftp)://", re.IGNORECASE)
+_CONTENT = 2**26  # bytes of image files, as they are packed, that end a block
 _SAMPLE = 2**12  # numbers of an image of more than 8 bits, by which it is judged
 
 
@@ -324,6 +325,8 @@ def records(shard: Shard, path: Path) -> Iterator[Record]:
     seen: set[str] = set()
     for record in of_kind.records(path, shard.address):
         name = f"{shard.name}/{record.name}"
+        if len(record.label) > MAX_LABEL:
+            record = replace(record, label="", label_why=LONG)
         yield replace(record, name=name) if name not in seen else replace(record, name=name, content=None, why=TWICE)
         seen.add(name)
 
@@ -404,7 +407,7 @@ def _note_of_odd(odd: Sequence[tuple[str, str]], name: str) -> list[str]:
 
 
 def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Generator[Block, None, None]:
-    """The images of a shard, ``rows`` at a time, decoded while the block before is in use.
+    """The images of a shard, ``rows`` at a time, decoded while the block before is in use; fewer of 64 MiB or more.
 
     Each image is read by itself: numbers of more than 8 bits are those of a model (``rules.spans``) or of
     ``rules.span``, or else lie in 0…65535 or 0…1, whatever those of the images beside it are.
@@ -427,8 +430,7 @@ def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Gene
     waiting: list[tuple[Sequence[Record], list[Future[np.ndarray | str]]]] = []
     with at_hand(shard) as path, ThreadPoolExecutor(cpu_count()) as pool:
         try:
-            found = records(shard, path)
-            while some := [*islice(found, rows)]:
+            for some in _together(records(shard, path), rows):
                 waiting.append((some, [pool.submit(_decoded, record, wanted, rules) for record in some]))
                 if len(waiting) > 1:
                     yield _block(*waiting.pop(0), wanted)
@@ -438,6 +440,19 @@ def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Gene
             raise DataError(f"cannot read {shard.address}", reason(error), "try again, or copy it again") from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _together(found: Iterable[Record], rows: int) -> Iterator[Sequence[Record]]:
+    """Records that follow one another: so many, or fewer whose files are large."""
+    some, size = list[Record](), 0
+    for record in found:
+        some.append(record)
+        size += record.content.size if record.content is not None else 0
+        if len(some) == rows or size >= _CONTENT:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _block(some: Sequence[Record], futures: "Sequence[Future[np.ndarray | str]]", wanted: "Wanted") -> Block:

@@ -10,7 +10,7 @@ import pytest
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
-from latentcli.data.shards import Shard, _expanded, _named, blocks, find
+from latentcli.data.shards import Shard, _expanded, _named, blocks, find, records
 from latentcli.formats.image_files import Wanted
 from latentcli.formats.pixel_values import PixelRules, Span
 
@@ -230,6 +230,14 @@ def test_blocks_hold_what_load_gives(shards):
         assert np.array_equal(np.concatenate([block.images for block in found]), whole.images[start : start + 4])
         assert sum((block.files for block in found), ()) == whole.files[start : start + 4]
         assert sum((block.labels for block in found), ()) == ("0", "1", "0", "1")
+
+
+def test_a_block_of_large_files_ends_before_it_has_its_rows(shards, monkeypatch):
+    """Since it is held as it is packed, too."""
+    sizes = [record.content.size for record in records(find(shards).all[0], shards / "00000.tar")]
+    monkeypatch.setattr("latentcli.data.shards._CONTENT", sum(sizes[:3]))
+    found = [*blocks(find(shards).all[0], 9, WANTED, PixelRules())]
+    assert [len(block.images) for block in found] == [3, 1]
 
 
 def test_an_image_of_a_block_is_read_by_itself(tmp_path, tar):
