@@ -308,6 +308,19 @@ def test_predictions_and_scores_are_those_of_classify(here, vae):
         lc.load("out")
 
 
+def test_labels_that_are_too_many_to_count_are_a_failure_of_their_shard(here, vae, tar, png, monkeypatch):
+    """Or nobody could read what is written of it, and all others would be refused."""
+    tar(Path("shards/00001.tar"), [("1.png", png(1)), ("1.cls", b"a caption " * 500), ("2.png", png(2))])
+    probe = _probe(vae)
+    monkeypatch.setattr(parts, "_MOST", 4_000)
+    done = lc.classify_shards(SHARDS, vae, probe, "out")
+    ((address, error),) = done.unreadable
+    assert (address, error.problem) == ("shards/00001.tar", "the labels of shards/00001.tar are no classes")
+    assert not Path("out/part-00001.json").exists()
+    assert (done.images, lc.classify_shards(SHARDS, vae, probe, "out").before) == (24, 4)
+    assert lc.classify_shards(SHARDS, vae, probe, "without", no_classes=True).images == 26
+
+
 def test_rejected_images_have_no_class(here, vae):
     mixture = lc.fit_mixture(vae.encode(lc.load(SHARDS, **vae.load_options)), components=2)
     done = lc.classify_shards(SHARDS, vae, mixture, "out", reject_below=1.0)

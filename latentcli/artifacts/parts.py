@@ -138,17 +138,27 @@ def _text(text: str) -> str | None:
     return text.encode("utf-8", "backslashreplace").decode() or None
 
 
-def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> None:
+def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write what there is to know of a part, with its SHA-256 and size, beside it: it is whole from now on.
 
+    Returns:
+        what was written.
+
     Raises:
+        DataError: the labels are too many, or too long, to be counted.
         OutputError: the file cannot be written.
     """
     part = path_of(folder, number)
     found = {"format": FORMAT, "version": VERSION, "part": part.name, "bytes": part.stat().st_size}
-    text = json.dumps({**found, "sha256": _sha256(part), **facts}, indent=1, ensure_ascii=False) + "\n"
+    found |= {"sha256": _sha256(part), **facts}
+    lines = [f"{json.dumps(name)}: {json.dumps(fact, ensure_ascii=False)}" for name, fact in found.items()]
+    text = ("{" + ",\n ".join(lines) + "}\n").encode("utf-8", "surrogatepass")  # addresses may be paths in any bytes
+    if len(text) > _MOST:
+        told = f"their counts are {len(text):,} bytes, of the {_MOST:,} that are read again"
+        raise DataError(f"the labels of {facts['shard']} are no classes", told, "leave them out: `no_classes`")
     with atomic_write(part.with_suffix(".json")) as file:
-        file.write(text.encode("utf-8", "surrogatepass"))  # addresses may be paths in any bytes
+        file.write(text)
+    return found
 
 
 def _sha256(path: Path) -> str:

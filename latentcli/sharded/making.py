@@ -199,7 +199,7 @@ def run(
         for number, shard in todo:
             try:
                 with exclusive(parts.path_of(folder, number)):
-                    _make(folder, number, shard, work, reading, {"shards": len(found.all), "settings": settings})
+                    facts = _make(folder, number, shard, work, reading, len(found.all), settings)
             except DataError as error:
                 unreadable.append((shard.address, error))
             except KeyboardInterrupt:
@@ -207,7 +207,7 @@ def run(
                 told = f"interrupted: {made:,} of {len(mine):,} shards are done; the same call does the others"
                 raise KeyboardInterrupt(told) from None
             else:
-                done[number] = parts.statistics(folder, number) or {}
+                done[number] = facts
             advance(1)
     others = processes.told(json.dumps([[address, *_said(error)] for address, error in unreadable]))
     if others is None:  # the first process tells of all
@@ -219,10 +219,10 @@ def run(
     failures, label_failures = Counter[str](), Counter[str]()
     confusion = Counter[tuple[str, str]]()
     for facts in done.values():
-        failures.update(facts.get("failures", {}))
+        failures.update(facts["failures"])
         label_failures.update(facts.get("label_failures", {}))
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
-    images = sum(facts.get("images", 0) for facts in done.values())
+    images = sum(facts["images"] for facts in done.values())
     scores = metrics.classification_of_counts(confusion, work.class_names)
     return PartsDone(
         folder, len(every), before, images, dict(failures), tuple(unreadable), scores, notes, dict(label_failures)
@@ -290,12 +290,12 @@ def _clear(folder: Path, numbers: set[int]) -> None:
 
 
 def _make(
-    folder: Path, number: int, shard: shards.Shard, work: Work, reading: Reading, facts: Mapping[str, Any]
-) -> None:  # fmt: skip
-    """Make the part of one shard, and its statistics last.
+    folder: Path, number: int, shard: shards.Shard, work: Work, reading: Reading, of: int, settings: Mapping[str, Any]
+) -> dict[str, Any]:  # fmt: skip
+    """Make the part of one shard of so many, and its statistics last, which it returns.
 
     Raises:
-        DataError: the shard cannot be read as a whole; nothing is written.
+        DataError: the shard cannot be read as a whole, or its labels cannot be counted; no statistics are written.
         OutputError: it cannot be written.
     """
     began, before = time.monotonic(), _stamp(shard)
@@ -327,9 +327,9 @@ def _make(
         with output_errors(path):
             path.with_suffix(".json").unlink(missing_ok=True)  # of the part whose place it takes
     counted = [[known, guess, count] for (known, guess), count in sorted(confusion.items())]
-    parts.write_statistics(folder, number, {
+    return parts.write_statistics(folder, number, {
         "shard": shard.origin, **before, "holds": work.columns.holds,
-        "checkpoint": work.columns.checkpoint, **facts,
+        "checkpoint": work.columns.checkpoint, "shards": of, "settings": settings,
         "images": images, "failed": failures.total(), "failures": _most(failures),
         "label_failures": _most(label_failures),
         **({"confusion": counted} if work.class_names else {}), "seconds": round(time.monotonic() - began, 3),
