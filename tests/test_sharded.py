@@ -1,5 +1,6 @@
 """Shards in, parts out: each part by itself, whatever happens to the others or to the process."""
 
+import hashlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 import latentcli as lc
 import latentcli.cli  # registers the commands
-from latentcli.artifacts import parts
+from latentcli.artifacts import latent_parts, parts
 from latentcli.artifacts.parts import MissingParts
 from latentcli.cli.app import run
 from latentcli.core import processes
@@ -24,10 +25,11 @@ from latentcli.formats.locks import exclusive
 from latentcli.formats.regular_files import Within
 from latentcli.sharded import making
 
+pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 SHARDS = "shards/{00000..00004}.tar"
-ROWS = making._ROWS
+ROWS = parts.ROWS
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def here(tmp_path, monkeypatch, make_shards):
     """A folder with five shards of six images."""
     monkeypatch.chdir(tmp_path)
     make_shards(Path("shards"), 5, 6)
-    monkeypatch.setattr("latentcli.sharded.making._ROWS", 4)  # more than one block a shard
+    monkeypatch.setattr(parts, "ROWS", 4)  # more than one block a shard
     return Path()
 
 
@@ -371,6 +373,51 @@ def test_parts_that_were_changed_are_refused(here, vae, damage):
         lc.read_latents("out")
 
 
+def forged(number, images=None, table=None, **options):
+    """A part with another table, or number of images, whose statistics fit its bytes."""
+    part = Path(f"out/part-{number:05d}.parquet")
+    facts = json.loads(part.with_suffix(".json").read_text())
+    if table is not None:
+        pq.write_table(table, part, **options)
+    sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+    facts |= {"bytes": part.stat().st_size, "sha256": sha256, "images": images or facts["images"]}
+    part.with_suffix(".json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize("how", ["more images than rows", "one large group", "inflates"])
+def test_parts_that_would_exhaust_the_memory_are_refused_before_they_are_read(here, vae, monkeypatch, how):
+    lc.encode_shards(SHARDS, vae, "out")
+    if how == "more images than rows":
+        forged(2, images=10**14)
+    elif how == "one large group":
+        many = pa.concat_tables([pq.read_table("out/part-00002.parquet")] * 200)
+        forged(2, images=len(many), table=many)
+    else:
+        monkeypatch.setattr(latent_parts, "_FREE_BYTES", 0)
+        monkeypatch.setattr(latent_parts, "_MAX_RATIO", 5)
+        many = pa.concat_tables([pq.read_table("out/part-00002.parquet")] * 200)
+        forged(2, images=len(many), table=many, row_group_size=500, compression="zstd")
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", None)
+    told = r"part-00002\.parquet is not the part that was written\n  (expected [\d,]+ images, found 6|it inflates)"
+    with pytest.raises(DataError, match=told):
+        lc.read_latents("out")
+
+
+def test_latents_of_many_parts_are_mapped_from_the_disk(here, vae, monkeypatch):
+    lc.encode_shards(SHARDS, vae, "out")
+    expected = lc.read_latents("out")
+    monkeypatch.setattr(latent_parts, "COPIED", 0)
+    found = lc.read_latents("out", mmap=True)
+    for name, array in expected.arrays.items():
+        assert isinstance(found.arrays[name].base, np.memmap)
+        assert np.array_equal(found.arrays[name], array)
+    assert (found.files, found.labels.texts.tolist()) == (expected.files, expected.labels.texts.tolist())
+    monkeypatch.setattr(latent_parts.tempfile, "TemporaryFile", lambda prefix: _full(0))
+    with pytest.raises(DataError, match=r"cannot be copied to the folder for temporary files\n  No space left"):
+        lc.read_latents("out", mmap=True)
+    assert len(lc.read_latents("out")) == 30
+
+
 def in_child(work, die_at=None):
     """Run this in a process of its own, which is killed at the n-th step that changes a folder."""
     pid = os.fork()
@@ -507,8 +554,6 @@ def test_what_another_machine_may_still_write_is_left_alone(here, vae):
 
 
 def test_parquet_and_tars_give_the_same_latents(here, vae):
-    import pyarrow as pa
-
     for tar_path in sorted(Path("shards").iterdir()):
         found = [*records(Shard(str(tar_path), tar_path.name), tar_path)]
         images = [{"bytes": each.content.open()[0].read(), "path": Path(each.name).name} for each in found]
@@ -542,7 +587,7 @@ def torchrun(*call):
 
 
 def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkeypatch):
-    monkeypatch.setattr("latentcli.sharded.making._ROWS", ROWS)  # as in processes of their own
+    monkeypatch.setattr(parts, "ROWS", ROWS)  # as in processes of their own
     vae.save("vae.pth")
     Path("shards/00003.tar").write_bytes(b"no tar")
     ended = torchrun("encode", SHARDS, "vae.pth", "-o", "out", "--json", "--device", "cpu")

@@ -29,7 +29,6 @@ from latentcli.numerics import metrics
 
 _BYTES = 2**25
 """Of decoded images that are in memory at once, twice: those of a block, and those of the next one."""
-_ROWS = 1024  # of a block at most
 _KINDS = 32  # of failures in the statistics
 _NAMED = 3  # shards in a message
 _LONGEST = 160  # letters of each
@@ -302,7 +301,7 @@ def _make(
     parts.check_replaceable(folder, number)
     path = parts.path_of(folder, number)
     channels, height, width = work.shape
-    rows = max(1, min(_ROWS, _BYTES // (channels * height * width)))
+    rows = max(1, min(parts.ROWS, _BYTES // (channels * height * width)))
     images, failures, label_failures, confusion = 0, Counter[str](), Counter[str](), Counter[tuple[str, str]]()
     wanted = Wanted(height, width, channels, reading.background)
     with (
