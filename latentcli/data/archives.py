@@ -25,6 +25,7 @@ from latentcli.formats.tar_members import Member, check_end
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 _MAX_FILES = 5_000_000
+_MAX_LIST = 2**28  # bytes of the list at the end of a .zip file
 _FREE_BYTES = 256 * 2**20
 _MAX_RATIO = 100  # bytes that a byte of an archive may inflate to; images are compressed already
 _SPARE_BYTES = 256 * 2**20  # left free on the disk
@@ -134,7 +135,7 @@ class _Allowance:
 
 def _unpack_zip(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> list[str]:
     others = []
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(_Listed(file, path)) as archive:  # type: ignore[arg-type]
         for member in archive.infolist():
             if member.is_dir():
                 continue
@@ -185,6 +186,20 @@ class _Limited:
         data = self._stream.read(min(size, _CHUNK))
         self._allowance.take(len(data))
         return data
+
+
+class _Listed:
+    """A .zip file; ``zipfile`` reads the list of its members at once, and makes an object of each: it is bounded."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file, self._path = file, path
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _MAX_LIST:
+            found = f"its list of files has {size:,} bytes, of {_MAX_LIST:,} at most"
+            raise DataError(f"{self._path} cannot be unpacked", found, "unpack it, and name the folder")
+        return self._file.read(size)
 
 
 def _target(folder: Path, name: str, path: Path) -> Path:

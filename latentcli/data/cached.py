@@ -115,7 +115,8 @@ def clear_cache(
             continue
         if older_than is not None and time.time() - each.used <= older_than * 86_400:
             continue
-        with suppress(_Busy), in_turn(each.path.with_name(f"{each.path.name.partition('-')[0]}.lock"), _busy):
+        lock = each.path.with_name(f"{each.path.name.partition('-')[0]}.lock")
+        with suppress(_Busy), output_errors(lock), in_turn(lock, _busy):
             for ending in ENDINGS:
                 path = each.path.with_suffix(ending)
                 with output_errors(path):

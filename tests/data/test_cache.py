@@ -616,6 +616,20 @@ def test_what_is_kept_is_listed_and_deleted(photos, tmp_path, monkeypatch):
         lc.clear_cache(older_than=-1)
 
 
+def test_that_a_cache_cannot_be_cleared_is_told(photos, monkeypatch):
+    """As where it is on a disk that is read-only, on which there can be no lock."""
+    lc.load(photos, max_bad="5%")
+
+    def refuse(*arguments, **more):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("latentcli.formats.locks.FileLock.acquire", refuse)
+    with pytest.raises(lc.OutputError, match=r"cannot write .*\.lock\n  (.*: )?Read-only file system"):
+        lc.clear_cache()
+    monkeypatch.undo()
+    assert len(lc.clear_cache()) == 1
+
+
 def test_images_that_are_still_read_stay_when_they_are_deleted(photos):
     found = lc.load(photos, max_bad="5%")
     expected = np.array(found.images)
