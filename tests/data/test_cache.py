@@ -271,6 +271,28 @@ def test_damaged_images_are_thrown_away_and_decoded_again(photos, damage):
     assert_same(lc.load(photos, max_bad="5%"), expected)
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.ENOMEM])
+def test_that_images_cannot_be_opened_does_not_throw_them_away(photos, monkeypatch, number):
+    expected = lc.load(photos, max_bad="5%", no_cache=True)
+    lc.load(photos, max_bad="5%")
+    before, honest = files_of_cache(), cache.open_regular
+
+    def refuse(path):
+        if path.suffix in (".bytes", ".changed"):
+            raise OSError(number, os.strerror(number))
+        return honest(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache, "open_regular", refuse)
+        found = lc.load(photos, max_bad="5%")
+    assert_same(found, expected)
+    assert any("cannot be kept" in note and os.strerror(number) in note for note in found.notes)
+    assert files_of_cache() == before
+    decoded = count_decoding(monkeypatch)
+    lc.load(photos, max_bad="5%")
+    assert not decoded
+
+
 def test_bytes_that_were_changed_with_their_time_put_back_are_seen(photos):
     lc.load(photos, max_bad="5%")
     bytes_of, _ = files_of_cache()
