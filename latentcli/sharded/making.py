@@ -5,7 +5,7 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,8 +188,8 @@ def run(
     done = {number: facts for number, facts in done.items() if number not in changed}
     if retry_failed:
         done = {number: of for number, of in done.items() if not of["failed"] and not of.get("label_failures")}
-    before, unreadable = len(done), list[tuple[str, DataError]]()
-    todo = [(number, shard) for number, shard in mine if number not in done]
+    todo, unreadable = [(number, shard) for number, shard in mine if number not in done], list[tuple[str, DataError]]()
+    before = len(mine) - len(todo)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), progress(work.doing, len(todo)) as advance:
@@ -203,29 +203,35 @@ def run(
                 unreadable.append((shard.address, error))
             except KeyboardInterrupt:
                 made = sum(each in done for each, _ in mine)
-                told = f"interrupted: {made:,} of {len(mine):,} shards are done; the same call does the others"
-                raise KeyboardInterrupt(told) from None
+                ended = f"interrupted: {made:,} of {len(mine):,} shards are done; the same call does the others"
+                raise KeyboardInterrupt(ended) from None
             else:
                 done[number] = facts
             advance(1)
-    others = processes.told(json.dumps([[address, *_said(error)] for address, error in unreadable]))
-    if others is None:  # the first process tells of all
-        every = mine
-    elif len(others) > 1:
-        unreadable = [(address, DataError(*error)) for texts in others for address, *error in json.loads(texts)]
-        done = parts.all_statistics(folder)
-    done = {number: done[number] for number, _ in every if number in done}
-    failures, label_failures = Counter[str](), Counter[str]()
+    own = _summed(done[number] for number, _ in mine if number in done)
+    text = json.dumps([own, before, [[address, *_said(error)] for address, error in unreadable]])
+    told = processes.told(text)
+    heard = [json.loads(each) for each in told or [text]]
+    sums, all_unreadable = _summed(each for each, _, _ in heard), [error for _, _, errors in heard for error in errors]
+    confusion = {(known, guess): count for known, guess, count in sums["confusion"]}
+    return PartsDone(
+        folder, len(mine if told is None else every), sum(each for _, each, _ in heard), sums["images"],
+        sums["failures"], tuple((address, DataError(*error)) for address, *error in all_unreadable),
+        metrics.classification_of_counts(confusion, work.class_names), notes, sums["label_failures"],
+    )  # fmt: skip
+
+
+def _summed(found: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The statistics of several parts, or several of these, as those of one."""
+    images, failures, label_failures = 0, Counter[str](), Counter[str]()
     confusion = Counter[tuple[str, str]]()
-    for facts in done.values():
+    for facts in found:
+        images += facts["images"]
         failures.update(facts["failures"])
         label_failures.update(facts.get("label_failures", {}))
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
-    images = sum(facts["images"] for facts in done.values())
-    scores = metrics.classification_of_counts(confusion, work.class_names)
-    return PartsDone(
-        folder, len(every), before, images, dict(failures), tuple(unreadable), scores, notes, dict(label_failures)
-    )
+    return {"images": images, "failures": dict(failures), "label_failures": dict(label_failures),
+            "confusion": [[*pair, count] for pair, count in confusion.items()]}  # fmt: skip
 
 
 def _said(error: DataError) -> tuple[str, str | None, str | None]:
