@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 from platformdirs import user_cache_path
 
 from latentcli.core.errors import OutputError
@@ -30,7 +30,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     key = hashlib.sha256(os.fsencode(os.path.normcase(path.resolve()))).hexdigest()
     folder = user_cache_path("latentcli") / "locks"
-    holder, lock = folder / f"{key}.json", FileLock(folder / f"{key}.lock")
+    holder, lock = folder / f"{key}.json", _lock(folder / f"{key}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0.1)  # long enough for a second look
@@ -66,7 +66,7 @@ def in_turn(lock: Path, waiting: Callable[[], AbstractContextManager[object]]) -
     Raises:
         OSError: there can be no lock there.
     """
-    held = FileLock(lock)
+    held = _lock(lock)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -80,6 +80,11 @@ def in_turn(lock: Path, waiting: Callable[[], AbstractContextManager[object]]) -
         yield
     finally:
         held.release()
+
+
+def _lock(path: Path) -> BaseFileLock:
+    """A lock of the operating system's or none: a mere file would stay after a crash, for all to wait for."""
+    return FileLock(path, fallback_to_soft=False)
 
 
 def _described(holder: Path) -> str | None:

@@ -172,6 +172,17 @@ def test_on_a_file_system_without_locks_the_run_goes_on(path, monkeypatch, numbe
     assert path.read_bytes() == b"written"
 
 
+def test_no_mere_file_stands_in_for_a_lock(tmp_path, monkeypatch):
+    """It would stay where its run was killed, and others wait for it for ever."""
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    with pytest.raises(OSError, match=r"."), in_turn(tmp_path / "a.lock", nullcontext):
+        pytest.fail("there is no lock")
+
+
 def test_blocks_of_one_lock_run_in_turn(tmp_path):
     lock, order, waited = tmp_path / "folder" / "a.lock", [], []
 
