@@ -56,6 +56,12 @@ def is_address(text: str) -> bool:
     return _ADDRESS.match(text) is not None
 
 
+def public(text: str) -> str:
+    """A text without what nobody else is to see of the addresses in it: passwords, and queries, such as tokens."""
+    text = re.sub(r"://[^/@:\s]*:[^/@\s]*@", "://", text)
+    return re.sub(r"((?:https?|ftp)://[^?]*)\?[^\s'\"]*", r"\1", text, flags=re.IGNORECASE)
+
+
 def local(text: str) -> Path | None:
     """The path of a file that is on this machine: a path, or a ``file://`` address; None of any other address."""
     if not is_address(text):
@@ -110,12 +116,13 @@ def fetched(address: str, target: Path) -> None:
     size = _tried(address, lambda: system.info(path)).get("size")
     if isinstance(size, int) and size > (room := shutil.disk_usage(target.parent).free - _SPARE_BYTES):
         found = f"it has {size:,} bytes, and there is room for {max(0, room):,}"
-        raise DataError(f"{address} cannot be copied to {target.parent}", found, "free space, or set TMPDIR")
+        raise DataError(f"{public(address)} cannot be copied to {target.parent}", found, "free space, or set TMPDIR")
     try:
         with target.open("xb") as copy:
             _copy(address, system, path, size, copy)
     except OSError as error:  # of the copy alone
-        raise DataError(f"{address} cannot be copied to {target.parent}", error.strerror, "free space") from error
+        problem = f"{public(address)} cannot be copied to {target.parent}"
+        raise DataError(problem, error.strerror, "free space, or set TMPDIR") from error
 
 
 def _copy(address: str, system: Any, path: str, size: Any, copy: Any) -> None:
@@ -155,7 +162,7 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
         Unreachable: the host cannot be reached, and has never answered, or for all ``TRIES``.
         DataError: there is nothing at the address, it may not be read, or it fails ``TRIES`` times in a row.
     """
-    failed, host = 0, _host(address)
+    failed, host, address = 0, _host(address), public(address)
     since, silent = _silent.get(host, (0.0, None))
     if silent is not None and time.monotonic() - since < SILENT:
         raise silent
@@ -167,7 +174,7 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
         except _NotWritten as error:
             raise error.__cause__ or error from None
         except PermissionError as error:
-            found = str(error)[:200] or "not permitted"
+            found = public(str(error))[:200] or "not permitted"
             raise DataError(f"{address} may not be read", found, "give this machine the right to") from error
         except ImportError as error:
             raise _no_way(address, error) from error
@@ -180,7 +187,7 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
             if unreached and (failed >= TRIES or host not in _answered):
                 raise _unreachable(host, error) from error
             if failed >= TRIES:
-                found = f"tried {TRIES} times: {type(error).__name__}: {str(error)[:200]}"
+                found = f"tried {TRIES} times: {type(error).__name__}: {public(str(error))[:200]}"
                 raise DataError(f"{address} cannot be read", found, "try again later") from error
         time.sleep(WAIT * 2 ** (failed - 1))
 
@@ -210,7 +217,7 @@ def _is_unreached(error: Exception) -> bool:
 def _unreachable(host: str, error: Exception) -> Unreachable:
     """The error of a host, which is raised for its other files, too, for a while."""
     said = next((each for each in _chain(error) if not isinstance(each, FileNotFoundError)), error)
-    found = f"{type(said).__name__}: {str(said)[:200]}"
+    found = f"{type(said).__name__}: {public(str(said))[:200]}"
     refused = Unreachable(f"{host} cannot be reached", found, "look how it is spelled, and for the network")
     _silent[host] = time.monotonic(), refused
     return refused
@@ -227,7 +234,7 @@ def _system(address: str) -> tuple[Any, str]:
     kind = address.partition("://")[0]
     if kind not in (known := {*package.available_protocols(), *package.registry}):
         some = ", ".join(each for each in _KINDS if each in known)
-        raise DataError(f"{address} is an address of a kind that is not known",
+        raise DataError(f"{public(address)} is an address of a kind that is not known",
                         f"expected such as {some}, found {kind}://", "look how it is spelled")  # fmt: skip
     try:
         system, path = package.core.url_to_fs(address)
@@ -236,8 +243,8 @@ def _system(address: str) -> tuple[Any, str]:
     except Exception as error:  # each file system has errors of its own
         if _is_unreached(error):
             raise _unreachable(_host(address), error) from error
-        found = f"{type(error).__name__}: {str(error)[:200]}"
-        raise DataError(f"{address} is an address that cannot be read", found, "look how it is spelled") from error
+        found, problem = f"{type(error).__name__}: {public(str(error))[:200]}", "is an address that cannot be read"
+        raise DataError(f"{public(address)} {problem}", found, "look how it is spelled") from error
     return system, path
 
 
@@ -246,4 +253,4 @@ def _no_way(address: str, error: ImportError) -> UsageError:
     kind = address.partition("://")[0]
     way = f"pip install {_PACKAGES[kind]}" if kind in _PACKAGES else "as it says"
     return UsageError(f"{kind}:// addresses need a package that is not installed", str(error)[:200],
-                      f"install it: {way}; or download {address}, and name the file")  # fmt: skip
+                      f"install it: {way}; or download {public(address)}, and name the file")  # fmt: skip

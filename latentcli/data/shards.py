@@ -66,8 +66,8 @@ class Shard:
 
     @property
     def origin(self) -> str:
-        """The address without what comes and goes: the query of a web address, such as a token."""
-        return _without_query(self.address)
+        """The address as it may be told and written down, see ``addresses.public``: what else it has comes and goes."""
+        return addresses.public(self.address)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Shards:
     Attributes:
         name: how to call it in messages.
         all: its shards, in their order.
-        given: by what it was named, or the first of it was, without the query of a web address.
+        given: by what it was named, or the first of it was, as it may be told.
         notes: what the user should know about how they were chosen, a line each.
         parts: of which the set consists, as of ``ImageSet``.
     """
@@ -117,18 +117,20 @@ def find(source: str | Path | Sequence[str | Path]) -> Shards | None:
         DataError: some of several are shards and others are not; one is named twice; an address cannot be read.
     """
     if isinstance(source, str | Path):
-        found = _meant(str(source), alone=True)
-        return None if found is None else Shards(str(source), _named(found, str(source)), _without_query(str(source)))
+        found, name = _meant(str(source), alone=True), addresses.public(str(source))
+        return None if found is None else Shards(name, _named(found, name), name)
     texts = [str(each) for each in source]
     meant = {text: _meant(text, alone=False) for text in texts}
     others = [text for text, found in meant.items() if found is None]
     if len(others) == len(meant):
         return None
     if others:
-        raise DataError("some of DATA are shards, and others are not", f"found {others[0]}", "give them apart")
-    name = texts[0] if len(texts) == 1 else f"{len(texts)} shards"
+        found_other = f"found {addresses.public(others[0])}"
+        raise DataError("some of DATA are shards, and others are not", found_other, "give them apart")
+    first = addresses.public(texts[0])
+    name = first if len(texts) == 1 else f"{len(texts)} shards"
     every = _named([each for text in texts for each in meant[text] or ()], name)
-    return Shards(name, every, _without_query(texts[0]))
+    return Shards(name, every, first)
 
 
 def of_part(shards: Shards, wanted: splits.Wanted) -> Shards:
@@ -208,7 +210,9 @@ def _expanded(text: str) -> list[str]:
         count *= len(numbers) if of_range is not None else choice.count(",") + 1
         if count > _MOST or (of_range is not None and not numbers):
             found = "it means none" if count <= _MOST else f"it means more than {_MOST:,}"
-            raise DataError(f"{text} is no range of shards", found, "such as shards/{00000..00999}.tar")
+            raise DataError(
+                f"{addresses.public(text)} is no range of shards", found, "such as shards/{00000..00999}.tar"
+            )
         ends = [] if of_range is None else [*of_range.groups()]
         padded = any(len(end) > 1 and end[0] == "0" for end in ends)
         digits = max(map(len, ends)) if padded else 0
@@ -239,7 +243,7 @@ def _in_folder(folder: Path) -> list[str] | None:
 
 
 def _at_address(folder: str) -> list[str]:
-    entries = addresses.within(folder)
+    entries, folder = addresses.within(folder), addresses.public(folder)
     if (found := _among(entries)) is not None:
         return found
     names = ", ".join(PurePosixPath(address).name for address, _ in entries[:5]) or "nothing"
@@ -269,12 +273,13 @@ def _is_hidden(address: str) -> bool:
 
 def _named(found: Sequence[str], name: str) -> tuple[Shard, ...]:
     """Shards called by the end of their addresses, as much of it as tells them apart."""
-    parts = [tuple(filter(None, re.split(r"[/\\]+", _without_query(address)))) for address in found]
+    parts = [tuple(filter(None, re.split(r"[/\\]+", addresses.public(address)))) for address in found]
     known: dict[tuple[str, ...], str] = {}
     for each, address in zip(parts, found, strict=True):
         if (other := known.get(each)) is not None:
-            both = address if address == other else f"{other} and {address}, which would be called alike"
-            raise DataError(f"{name} names a shard twice", f"found {both}", "name each once, or call one otherwise")
+            both = "" if address == other else f" and {addresses.public(other)}, which would be called alike"
+            told = f"found {addresses.public(address)}{both}", "name each once, or call one otherwise"
+            raise DataError(f"{name} names a shard twice", *told)
         known[each] = address
     depth = 1
     while len({each[-depth:] for each in parts}) < len(parts):
@@ -299,7 +304,7 @@ def at_hand(shard: Shard) -> Iterator[Path]:
             path = place / "shard"
             addresses.fetched(shard.address, path)
         if packed:
-            archives.inflate(path, place / "inflated", shard.address)
+            archives.inflate(path, place / "inflated", shard.origin)
             path = place / "inflated"
         yield path
 
@@ -323,7 +328,7 @@ def records(shard: Shard, path: Path) -> Iterator[Record]:
     """
     of_kind = parquet if shard.name.lower().endswith(PARQUET) else webdataset
     seen: set[str] = set()
-    for record in of_kind.records(path, shard.address):
+    for record in of_kind.records(path, shard.origin):
         name = f"{shard.name}/{record.name}"
         if len(record.label) > MAX_LABEL:
             record = replace(record, label="", label_why=LONG)
@@ -437,7 +442,7 @@ def blocks(shard: Shard, rows: int, wanted: "Wanted", rules: PixelRules) -> Gene
             while waiting:
                 yield _block(*waiting.pop(0), wanted)
         except OSError as error:
-            raise DataError(f"cannot read {shard.address}", reason(error), "try again, or copy it again") from error
+            raise DataError(f"cannot read {shard.origin}", reason(error), "try again, or copy it again") from error
         finally:
             pool.shutdown(cancel_futures=True)
 

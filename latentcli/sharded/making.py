@@ -200,7 +200,7 @@ def run(
                 with exclusive(parts.path_of(folder, number)):
                     facts = _make(folder, number, shard, work, reading, len(found.all), settings)
             except DataError as error:
-                unreadable.append((shard.address, error))
+                unreadable.append((shard.origin, error))
             except KeyboardInterrupt:
                 made = sum(each in done for each, _ in mine)
                 ended = f"interrupted: {made:,} of {len(mine):,} shards are done; the same call does the others"
@@ -328,7 +328,7 @@ def _make(
                 pairs = zip(good, arrays["predicted"].tolist(), strict=True)
                 confusion.update((known, guess) for known, guess in pairs if known)
         if _stamp(shard) != before:
-            raise DataError(f"{shard.address} was changed while it was read", None, "call again when it is whole")
+            raise DataError(f"{shard.origin} was changed while it was read", None, "call again when it is whole")
         with output_errors(path):
             path.with_suffix(".json").unlink(missing_ok=True)  # of the part whose place it takes
     counted = [[known, guess, count] for (known, guess), count in sorted(confusion.items())]

@@ -166,6 +166,48 @@ def test_a_full_disk_is_told_and_not_tried_again(bucket, waits, monkeypatch):
     assert not waits
 
 
+SECRET = "https://me:hidden@h.org/0.tar?X-Signature=hidden"
+
+
+@pytest.mark.parametrize("text", [
+    SECRET, f"403, url='{SECRET}', sorry", "sftp://me:hidden@h/0.tar", f"[{SECRET}] and [{SECRET}]",
+])  # fmt: skip
+def test_secrets_of_an_address_are_not_told(text):
+    assert "hidden" not in addresses.public(text)
+    assert "/0.tar" in addresses.public(text)
+
+
+@pytest.mark.parametrize("text", [
+    "a/b?.tar", "s3://b/0?.tar", "abfs://container@account.dfs.core.windows.net/0.tar", "s3://b/a:b@c/0.tar", "x?y",
+])  # fmt: skip
+def test_what_is_no_secret_is_told(text):
+    assert addresses.public(text) == text
+
+
+@pytest.mark.parametrize("error", [
+    PermissionError(SECRET), FileNotFoundError(SECRET), OSError(f"url='{SECRET}'"), ConnectionRefusedError(111, SECRET),
+])  # fmt: skip
+def test_no_error_tells_the_secrets_of_an_address(bucket, waits, monkeypatch, error):
+    def info(self, path):
+        raise error
+
+    monkeypatch.setattr(type(bucket), "info", info)
+    monkeypatch.setattr(addresses, "_system", lambda address: (bucket, "/bucket/0.tar"))
+    for data in (SECRET, [SECRET, SECRET.replace("0.tar", "1.tar")]):
+        with pytest.raises(DataError) as caught:
+            load(data)
+        assert "hidden" not in str(caught.value)
+    with pytest.raises(DataError, match=r"names a shard twice") as caught:
+        load([SECRET, f"{SECRET}2"])
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_set_with_a_secret_address_is_called_without_it(bucket, monkeypatch):
+    monkeypatch.setattr(addresses, "_system", lambda address: (bucket, "/bucket/00000.tar"))
+    found = load(SECRET)
+    assert (found.name, found.files[0]) == ("https://h.org/0.tar", "0.tar/000000000.png")
+
+
 def test_kinds_of_addresses_that_are_not_read_say_what_is_missing(monkeypatch):
     with pytest.raises(DataError, match=r"of a kind that is not known\n  expected such as s3, .*, found nowhere://"):
         load("nowhere://x/{0..9}.tar")
