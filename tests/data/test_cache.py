@@ -645,10 +645,10 @@ def test_that_a_cache_cannot_be_cleared_is_told(photos, monkeypatch):
     def refuse(*arguments, **more):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("latentcli.formats.locks.FileLock.acquire", refuse)
-    with pytest.raises(lc.OutputError, match=r"cannot write .*\.lock\n  (.*: )?Read-only file system"):
-        lc.clear_cache()
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr("latentcli.formats.locks.FileLock.acquire", refuse)
+        with pytest.raises(lc.OutputError, match=r"cannot write .*\.lock\n  (.*: )?Read-only file system"):
+            lc.clear_cache()
     assert len(lc.clear_cache()) == 1
 
 
