@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import latentcli as lc
 from latentcli.artifacts import read_latents
+from latentcli.cli import parts
 
 pytest.importorskip("pyarrow")
 
@@ -179,3 +181,10 @@ def test_calls_that_make_no_sense_are_refused(call, digits, trained, arguments, 
     assert (done.code, told in done.err) == (2, True), done.err
     assert len(done.err.splitlines()) <= 3
     assert not Path("out").exists()
+
+
+def test_of_many_kinds_of_failures_the_most_frequent_are_told(capsys):
+    failures = {f"kind {letter}": number for number, letter in enumerate("abcdefgh", 1)}
+    parts.tell(lc.PartsDone("out", 1, 0, 99, failures), as_json=False, gates={})
+    told = "kind h (8), kind g (7), kind f (6), kind e (5), kind d (4), and 3 more kinds\n"
+    assert capsys.readouterr().err == f"warning: 36 image(s) could not be read, and their rows say why: {told}"
