@@ -113,25 +113,32 @@ def fetched(address: str, target: Path) -> None:
         DataError: there is nothing, or no way to it, or reading it fails again and again; or no room for it here.
     """
     system, path = _system(address)
-    size = _tried(address, lambda: system.info(path)).get("size")
+    info = _tried(address, lambda: system.info(path))
+    size = info.get("size")
     if isinstance(size, int) and size > (room := shutil.disk_usage(target.parent).free - _SPARE_BYTES):
         found = f"it has {size:,} bytes, and there is room for {max(0, room):,}"
         raise DataError(f"{public(address)} cannot be copied to {target.parent}", found, "free space, or set TMPDIR")
     try:
         with target.open("xb") as copy:
-            _copy(address, system, path, size, copy)
+            _copy(address, system, path, info, copy)
     except OSError as error:  # of the copy alone
         problem = f"{public(address)} cannot be copied to {target.parent}"
         raise DataError(problem, error.strerror, "free space, or set TMPDIR") from error
 
 
-def _copy(address: str, system: Any, path: str, size: Any, copy: Any) -> None:
-    """Copy a file from where the last try has come to."""
+def _copy(address: str, system: Any, path: str, info: Mapping[str, Any], copy: Any) -> None:
+    """Copy a file from where the last try has come to, or anew where it is another file by then."""
     last = -1
 
     def attempt() -> bool:
-        nonlocal last
+        nonlocal last, info
         last = copy.tell()
+        if last:
+            system.invalidate_cache()
+            if _stamp(now := system.info(path)) != _stamp(info):
+                info, last = now, copy.seek(0)
+                copy.truncate()
+        size = info.get("size")
         with system.open(path, "rb") as file:
             if last:
                 file.seek(last)

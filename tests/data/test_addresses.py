@@ -81,6 +81,41 @@ def test_a_read_that_fails_goes_on_where_it_was(bucket, waits, monkeypatch, fail
     assert waits == [addresses.WAIT] * failures
 
 
+def test_a_file_that_is_replaced_while_it_is_copied_is_copied_anew(bucket, waits, monkeypatch):
+    """Or the copy would begin as one file and end as another."""
+    real, fails = type(bucket).open, [True]
+
+    class Replaced(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() and fails:
+                fails.pop()
+                bucket.store["/bucket/00000.tar"] = bucket.store["/bucket/00001.tar"]
+                raise ConnectionResetError("reset by peer")
+            return super().read(5000)
+
+    monkeypatch.setattr(type(bucket), "open", lambda self, path, mode: Replaced(real(self, path, mode).getvalue()))
+    found, expected = load("memory://bucket/00000.tar"), load("shards/00001.tar")
+    assert found.images.tolist() == expected.images.tolist()
+    assert len(waits) == 1
+
+
+def test_a_file_of_which_nothing_is_told_any_more_is_given_up(bucket, waits, monkeypatch):
+    real, asked = type(bucket).info, []
+
+    def info(self, path):
+        asked.append(path)
+        if len(asked) > 2:
+            raise TimeoutError("no answer")
+        return real(self, path)
+
+    of_file = type(bucket).open
+    monkeypatch.setattr(type(bucket), "open", lambda self, path, mode: Failing(of_file(self, path, mode).getvalue()))
+    monkeypatch.setattr(type(bucket), "info", info)
+    monkeypatch.setattr(Failing, "left", 1)
+    with pytest.raises(DataError, match=r"00000\.tar cannot be read\n  tried 6 times: TimeoutError"):
+        load("memory://bucket/00000.tar")
+
+
 def test_a_read_that_always_fails_is_given_up_after_longer_and_longer_waits(bucket, waits, monkeypatch):
     def opened(self, path, mode):
         raise TimeoutError("no answer")
