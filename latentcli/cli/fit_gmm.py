@@ -46,7 +46,7 @@ def fit_gmm(
     inputs.tell_replaced(output, "-o", latents.checkpoint)
     latents = labelled(latents, None, labels_per_class, seed)
     some = (latents.files or ())[:: max(1, len(latents) // 1000)]
-    of_labels = latents.labels.names, zlib.crc32(latents.labels.codes)
+    of_labels = latents.labels.names, zlib.crc32(latents.labels.codes.tobytes())
     processes.check_alike(repr([len(latents), latents.checkpoint, of_labels, some, components, covariance, seed]))
     part = Part(processes.share(len(latents)), processes.summed) if processes.count() > 1 else None
     mixture = fit_mixture(latents, components=components, covariance=covariance, seed=seed, device=device, part=part)

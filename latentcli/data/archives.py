@@ -135,7 +135,7 @@ class _Allowance:
 
 def _unpack_zip(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> list[str]:
     others = []
-    with zipfile.ZipFile(_Listed(file, path)) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(_Listed(file, path)) as archive:
         for member in archive.infolist():
             if member.is_dir():
                 continue

@@ -20,7 +20,7 @@ class Member(tarfile.TarInfo):
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Member":
         try:
             member = super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the mark of the end
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"{error}, where a header or the mark of the end is expected") from error

@@ -202,8 +202,8 @@ def run(
             except DataError as error:
                 unreadable.append((shard.origin, error))
             except KeyboardInterrupt:
-                made = sum(each in done for each, _ in mine)
-                ended = f"interrupted: {made:,} of {len(mine):,} shards are done; the same call does the others"
+                count = sum(each in done for each, _ in mine)
+                ended = f"interrupted: {count:,} of {len(mine):,} shards are done; the same call does the others"
                 raise KeyboardInterrupt(ended) from None
             else:
                 done[number] = facts
