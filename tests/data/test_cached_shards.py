@@ -9,7 +9,8 @@ import pytest
 import latentcli as lc
 from latentcli.core import memory
 from latentcli.core.errors import DataError
-from latentcli.data import block, loading, shards
+from latentcli.data import block, decoding, file_block, loading, shards
+from latentcli.formats import image_files
 
 SHARDS = "shards/{00000..00002}.tar"
 
@@ -94,19 +95,25 @@ def test_what_is_kept_of_shards_is_cleared_by_what_was_named(tmp_path):
     assert len(lc.clear_cache(["shards"])) == 1
 
 
-def test_an_interrupted_decoding_of_shards_goes_on(monkeypatch, opened):
+def test_an_interrupted_decoding_of_shards_goes_on(monkeypatch):
     expected = lc.load(SHARDS, no_cache=True)
-    honest, calls = loading.shards.folders.decode_all, []
+    monkeypatch.setattr(decoding, "_AT_ONCE", 1)
+    commit, decode, done = file_block.FileBlock.commit, image_files.decode_as, []
 
-    def stopped(*arguments):
-        calls.append(arguments)
+    def struck(self, events):
+        commit(self, events)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loading.shards.folders, "decode_all", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    def counted(*arguments):
+        done.append(arguments)
+        return decode(*arguments)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt, match="what was decoded is kept in"):
+        patched.setattr(file_block.FileBlock, "commit", struck)
         lc.load(SHARDS)
-    monkeypatch.setattr(loading.shards.folders, "decode_all", honest)
+    monkeypatch.setattr(image_files, "decode_as", counted)
     assert same(lc.load(SHARDS), expected)
+    assert 0 < len(done) < len(expected)
 
 
 def test_images_that_do_not_fit_into_memory_are_told_before_they_are_decoded(monkeypatch):
