@@ -163,10 +163,12 @@ def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -
         check(class_names.dtype.kind == "U" and class_names.ndim == 1, "expected class names")
         within = labels.size == 0 or (labels.min() >= -1 and labels.max() < len(class_names))
         check(bool(within), f"expected labels from -1 to {len(class_names) - 1}")
-    if names is not None:
-        check(names.dtype.kind == "U" and names.shape == count, "expected one file name per image")
+    if isinstance(names, np.ndarray):
+        check(names.dtype.kind == "U" and names.ndim == 1, "expected file names")
+        names = names.tolist()
+    check(names is None or len(names) == count[0], "expected one file name per image")
     known = Labels.none(*count) if labels is None else Labels(labels.astype(np.int64), tuple(class_names.tolist()))
-    files = None if names is None else tuple(names.tolist())
+    files = None if names is None else tuple(names)
     return Latents(arrays, "" if checkpoint is None else str(checkpoint), known, files)
 
 
