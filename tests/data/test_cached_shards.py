@@ -108,9 +108,10 @@ def test_an_interrupted_decoding_of_shards_goes_on(monkeypatch):
         done.append(arguments)
         return decode(*arguments)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt, match="what was decoded is kept in"):
+    with monkeypatch.context() as patched:
         patched.setattr(file_block.FileBlock, "commit", struck)
-        lc.load(SHARDS)
+        with pytest.raises(KeyboardInterrupt, match="what was decoded is kept in"):
+            lc.load(SHARDS)
     monkeypatch.setattr(image_files, "decode_as", counted)
     assert same(lc.load(SHARDS), expected)
     assert 0 < len(done) < len(expected)
