@@ -9,7 +9,8 @@ import pytest
 import latentcli as lc
 from latentcli.core import memory
 from latentcli.core.errors import DataError
-from latentcli.data import block, decoding, file_block, loading, shards
+from latentcli.data import block, decoding, file_block, loading
+from latentcli.data.shards import whole
 from latentcli.formats import image_files
 
 SHARDS = "shards/{00000..00002}.tar"
@@ -25,13 +26,13 @@ def small_ones_are_kept(monkeypatch, tmp_path, make_shards):
 @pytest.fixture
 def opened(monkeypatch):
     """The shards that are opened from now on."""
-    found, honest = [], shards.at_hand
+    found, honest = [], whole.at_hand
 
     def at_hand(shard):
         found.append(shard.name)
         return honest(shard)
 
-    monkeypatch.setattr(shards, "at_hand", at_hand)
+    monkeypatch.setattr(whole, "at_hand", at_hand)
     return found
 
 

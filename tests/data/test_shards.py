@@ -10,7 +10,9 @@ import pytest
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
-from latentcli.data.shards import Shard, _expanded, _named, blocks, find, records
+from latentcli.data.shards import Shard, blocks, find, records
+from latentcli.data.shards.finding import _named
+from latentcli.data.shards.patterns import expanded
 from latentcli.formats.image_files import Wanted
 from latentcli.formats.pixel_values import PixelRules, Span
 
@@ -69,7 +71,7 @@ def test_shards_that_nothing_tells_apart_are_refused(alike):
     ("s3://b/{000..999}.tar", "s3://b/000.tar", 1000),
 ])  # fmt: skip
 def test_braces_mean_what_webdataset_means_by_them(text, first, count):
-    made = _expanded(text)
+    made = expanded(text)
     assert (made[0], len(made), len({*made})) == (first, count, count)
 
 
@@ -235,7 +237,7 @@ def test_blocks_hold_what_load_gives(shards):
 def test_a_block_of_large_files_ends_before_it_has_its_rows(shards, monkeypatch):
     """Since it is held as it is packed, too."""
     sizes = [record.content.size for record in records(find(shards).all[0], shards / "00000.tar")]
-    monkeypatch.setattr("latentcli.data.shards._CONTENT", sum(sizes[:3]))
+    monkeypatch.setattr("latentcli.data.shards.in_blocks._CONTENT", sum(sizes[:3]))
     found = [*blocks(find(shards).all[0], 9, WANTED, PixelRules())]
     assert [len(block.images) for block in found] == [3, 1]
 
