@@ -1,5 +1,6 @@
 """Shards in, parts out: each part by itself, whatever happens to the others or to the process."""
 
+import hashlib
 import json
 import os
 import signal
@@ -14,19 +15,21 @@ import pytest
 
 import latentcli as lc
 import latentcli.cli  # registers the commands
-from latentcli.artifacts import parts
+from latentcli.artifacts import latent_parts, parts
 from latentcli.artifacts.parts import MissingParts
 from latentcli.cli.app import run
 from latentcli.core import processes
 from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.data.shards import Shard, records
 from latentcli.formats.locks import exclusive
+from latentcli.formats.regular_files import Within
 from latentcli.sharded import making
 
+pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 SHARDS = "shards/{00000..00004}.tar"
-ROWS = making._ROWS
+ROWS = parts.ROWS
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def here(tmp_path, monkeypatch, make_shards):
     """A folder with five shards of six images."""
     monkeypatch.chdir(tmp_path)
     make_shards(Path("shards"), 5, 6)
-    monkeypatch.setattr("latentcli.sharded.making._ROWS", 4)  # more than one block a shard
+    monkeypatch.setattr(parts, "ROWS", 4)  # more than one block a shard
     return Path()
 
 
@@ -183,7 +186,9 @@ def test_images_that_cannot_be_read_keep_a_row_with_the_reason(here, vae, tar, p
     assert (facts["images"], facts["failed"], facts["failures"]["empty"]) == (4, 2, 1)
     assert len(lc.read_latents("out")) == 26
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
+    then = Path("shards/00001.tar").stat().st_mtime_ns
     tar(Path("shards/00001.tar"), [(name, png(5) if name.endswith("png") else of) for name, of in members])
+    os.utime("shards/00001.tar", ns=(then, then))  # as if another package could read them now
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
     again = lc.encode_shards(SHARDS, vae, "out", retry_failed=True)
     assert (again.before, again.failed, again.images) == (4, 0, 28)
@@ -244,10 +249,33 @@ def test_shards_that_cannot_be_read_are_told_and_the_others_done(here, vae, make
     )
     with pytest.warns(MissingParts, match="out holds 2 of 5 parts"):
         assert len(lc.read_latents("out")) == 12
-    make_shards(Path("shards"), 5, 6)
+    make_shards(Path("again"), 5, 6)
+    for number in (1, 2, 3):
+        Path(f"again/0000{number}.tar").rename(f"shards/0000{number}.tar")
     again = lc.encode_shards(SHARDS, vae, "out")
     again.check()
     assert (again.before, again.images) == (2, 30)
+
+
+@pytest.mark.parametrize("ending", [".png", ".cls"])
+def test_a_disk_that_reads_no_further_is_a_failure_of_that_shard_alone(here, vae, monkeypatch, ending):
+    """Not of its images, which would have been done then, nor of the whole run."""
+    honest = Within.open
+
+    def failing(self):
+        if self.name == f"000100004{ending}":
+            raise OSError(5, "Input/output error")
+        return honest(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Within, "open", failing)
+        done = lc.encode_shards(SHARDS, vae, "out")
+    ((address, error),) = done.unreadable
+    assert (address, error.problem, error.found) == (
+        "shards/00001.tar", "cannot read shards/00001.tar", "Input/output error",
+    )  # fmt: skip
+    assert (done.images, done.failed) == (24, 0)
+    assert lc.encode_shards(SHARDS, vae, "out").images == 30
 
 
 def test_a_part_that_is_made_again_in_vain_stays(here, vae, tar, png):
@@ -282,6 +310,19 @@ def test_predictions_and_scores_are_those_of_classify(here, vae):
         lc.read_latents("out")
     with pytest.raises(UsageError, match="out is a latentcli folder of predictions, and stands where images belong"):
         lc.load("out")
+
+
+def test_labels_that_are_too_many_to_count_are_a_failure_of_their_shard(here, vae, tar, png, monkeypatch):
+    """Or nobody could read what is written of it, and all others would be refused."""
+    tar(Path("shards/00001.tar"), [("1.png", png(1)), ("1.cls", b"a caption " * 500), ("2.png", png(2))])
+    probe = _probe(vae)
+    monkeypatch.setattr(parts, "_MOST", 4_000)
+    done = lc.classify_shards(SHARDS, vae, probe, "out")
+    ((address, error),) = done.unreadable
+    assert (address, error.problem) == ("shards/00001.tar", "the labels of shards/00001.tar are no classes")
+    assert not Path("out/part-00001.json").exists()
+    assert (done.images, lc.classify_shards(SHARDS, vae, probe, "out").before) == (24, 4)
+    assert lc.classify_shards(SHARDS, vae, probe, "without", no_classes=True).images == 26
 
 
 def test_rejected_images_have_no_class(here, vae):
@@ -334,6 +375,51 @@ def test_parts_that_were_changed_are_refused(here, vae, damage):
         lc.read_latents("out")
 
 
+def forged(number, images=None, table=None, **options):
+    """A part with another table, or number of images, whose statistics fit its bytes."""
+    part = Path(f"out/part-{number:05d}.parquet")
+    facts = json.loads(part.with_suffix(".json").read_text())
+    if table is not None:
+        pq.write_table(table, part, **options)
+    sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+    facts |= {"bytes": part.stat().st_size, "sha256": sha256, "images": images or facts["images"]}
+    part.with_suffix(".json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize("how", ["more images than rows", "one large group", "inflates"])
+def test_parts_that_would_exhaust_the_memory_are_refused_before_they_are_read(here, vae, monkeypatch, how):
+    lc.encode_shards(SHARDS, vae, "out")
+    if how == "more images than rows":
+        forged(2, images=10**14)
+    elif how == "one large group":
+        many = pa.concat_tables([pq.read_table("out/part-00002.parquet")] * 200)
+        forged(2, images=len(many), table=many)
+    else:
+        monkeypatch.setattr(latent_parts, "_FREE_BYTES", 0)
+        monkeypatch.setattr(latent_parts, "_MAX_RATIO", 8)
+        many = pa.concat_tables([pq.read_table("out/part-00002.parquet")] * 2000)
+        forged(2, images=len(many), table=many, row_group_size=1000, compression="zstd")
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", None)
+    told = r"part-00002\.parquet is not the part that was written\n  (expected [\d,]+ images, found 6|it inflates)"
+    with pytest.raises(DataError, match=told):
+        lc.read_latents("out")
+
+
+def test_latents_of_many_parts_are_mapped_from_the_disk(here, vae, monkeypatch):
+    lc.encode_shards(SHARDS, vae, "out")
+    expected = lc.read_latents("out")
+    monkeypatch.setattr(latent_parts, "COPIED", 0)
+    found = lc.read_latents("out", mmap=True)
+    for name, array in expected.arrays.items():
+        assert isinstance(found.arrays[name].base, np.memmap)
+        assert np.array_equal(found.arrays[name], array)
+    assert (found.files, found.labels.texts.tolist()) == (expected.files, expected.labels.texts.tolist())
+    monkeypatch.setattr(latent_parts.tempfile, "TemporaryFile", lambda prefix: _full(0))
+    with pytest.raises(DataError, match=r"cannot be copied to the folder for temporary files\n  No space left"):
+        lc.read_latents("out", mmap=True)
+    assert len(lc.read_latents("out")) == 30
+
+
 def in_child(work, die_at=None):
     """Run this in a process of its own, which is killed at the n-th step that changes a folder."""
     pid = os.fork()
@@ -357,11 +443,12 @@ def in_child(work, die_at=None):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae):
+def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae, monkeypatch):
     """Before each of its writes, renames and removals, and at moments between."""
+    monkeypatch.setattr(making, "_ABANDONED", 0)
     lc.encode_shards(SHARDS, vae, "whole")
     expected = content("whole")
-    steps = [*range(0, 40, 3)]
+    steps = [*range(0, 52, 4)]
     for case, die_at in enumerate(steps):
         folder = f"killed{case}"
         _, status = os.waitpid(in_child(lambda out=folder: lc.encode_shards(SHARDS, vae, out), die_at), 0)
@@ -371,7 +458,8 @@ def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_run_that_is_killed_again_and_again_comes_to_its_end(here, vae):
+def test_a_run_that_is_killed_again_and_again_comes_to_its_end(here, vae, monkeypatch):
+    monkeypatch.setattr(making, "_ABANDONED", 0)
     lc.encode_shards(SHARDS, vae, "whole")
     moments = np.random.default_rng(0).uniform(0.0, 0.3, 10)
     for moment in moments:
@@ -425,7 +513,7 @@ def test_a_run_that_is_interrupted_says_what_is_done(here, vae, monkeypatch):
     def make(folder, number, *more):
         if number == 3:
             raise KeyboardInterrupt
-        honest(folder, number, *more)
+        return honest(folder, number, *more)
 
     monkeypatch.setattr(making, "_make", make)
     with pytest.raises(KeyboardInterrupt, match="interrupted: 3 of 5 shards are done; the same call does the others"):
@@ -448,14 +536,26 @@ def test_a_host_that_is_silent_is_one_reason_for_all_its_shards(here, vae, monke
     assert str(caught.value).splitlines()[:2] == ["1,000 of 1,000 shards cannot be read; 0 are done", f"  {told}"]
 
 
-def test_a_share_is_made_by_one_run_at_a_time(here, vae):
-    with exclusive(Path("out/share 1 of 1")), pytest.raises(OutputError, match="another run is writing"):
-        lc.encode_shards(SHARDS, vae, "out")
+def test_a_part_is_made_by_one_run_at_a_time_whatever_their_shares(here, vae):
+    told = r"another run is writing out/part-00003\.parquet"
+    for share in (None, "2/2", "4/5"):
+        with exclusive(Path("out/part-00003.parquet")), pytest.raises(OutputError, match=told):
+            lc.encode_shards(SHARDS, vae, "out", part=share)
+        assert not [*Path("out").glob("*part-00003*")]
+    assert lc.encode_shards(SHARDS, vae, "out").before == 3
+
+
+def test_what_another_machine_may_still_write_is_left_alone(here, vae):
+    Path("out").mkdir()
+    alive, dead = (Path(f"out/.part-00001.parquet.{digit * 16}.tmp") for digit in "ab")
+    for path in (alive, dead):
+        path.write_bytes(b"rows")
+    os.utime(dead, (1, 1))
+    lc.encode_shards(SHARDS, vae, "out")
+    assert (alive.exists(), dead.exists()) == (True, False)
 
 
 def test_parquet_and_tars_give_the_same_latents(here, vae):
-    import pyarrow as pa
-
     for tar_path in sorted(Path("shards").iterdir()):
         found = [*records(Shard(str(tar_path), tar_path.name), tar_path)]
         images = [{"bytes": each.content.open()[0].read(), "path": Path(each.name).name} for each in found]
@@ -489,9 +589,12 @@ def torchrun(*call):
 
 
 def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkeypatch):
-    monkeypatch.setattr("latentcli.sharded.making._ROWS", ROWS)  # as in processes of their own
+    monkeypatch.setattr(parts, "ROWS", ROWS)  # as in processes of their own
     vae.save("vae.pth")
-    Path("shards/00003.tar").write_bytes(b"no tar")
+    lc.encode_shards(SHARDS, vae, "out")
+    Path("shards/00003.tar").write_bytes(b"no tar")  # what was made of it before counts no more
+    for number in (0, 1, 2, 4):
+        Path(f"out/part-0000{number}.json").unlink()
     ended = torchrun("encode", SHARDS, "vae.pth", "-o", "out", "--json", "--device", "cpu")
     told = json.loads(ended.stdout)
     assert {name: told[name] for name in ("images", "shards", "shards_failed")} == {
@@ -499,7 +602,19 @@ def test_processes_share_shards_out_and_the_first_tells_of_all(here, vae, monkey
     }  # fmt: skip
     assert "1 of 5 shards cannot be read; 4 are done" in ended.stderr
     lc.encode_shards(SHARDS, vae, "alone")
-    assert content("out") == content("alone")
+    assert {name: of for name, of in content("out").items() if "00003" not in name} == content("alone")
+
+
+def test_processes_make_parts_of_what_all_find_alike(here, vae, make_shards, monkeypatch):
+    make_shards(Path("others"), 5)
+    seen = []
+    monkeypatch.setattr(processes, "check_alike", seen.append)
+    other = lc.train(lc.load(SHARDS), backbone="mlp", width=16, latent_dim=3, epochs=1, seed=1)
+    calls = [(SHARDS, vae, {})] * 2 + [("others", vae, {}), (SHARDS, other, {})]
+    calls += [(SHARDS, vae, how) for how in ({"range": "100"}, {"part": "1/2"}, {"retry_failed": True})]
+    for number, (source, model, how) in enumerate(calls):
+        lc.encode_shards(source, model, f"out{number}", **how)
+    assert (len(seen), len({*seen})) == (7, 6)
 
 
 @pytest.fixture
@@ -527,14 +642,37 @@ def test_processes_do_not_all_write_one_file(here, vae, called, monkeypatch, ran
     assert not Path("latents.npz").exists()
 
 
-def test_a_shard_that_was_replaced_is_done_again(here, vae, make_shards):
+@pytest.mark.parametrize("images", [6, 9])
+def test_a_shard_that_was_replaced_is_done_again(here, vae, make_shards, images):
+    """By one of the same size, too: tars are padded."""
     lc.encode_shards(SHARDS, vae, "out")
-    make_shards(Path("others"), 1, 9)
+    make_shards(Path("others"), 1, images)
+    size = Path("shards/00001.tar").stat().st_size
     Path("shards/00001.tar").write_bytes(Path("others/00000.tar").read_bytes())
+    assert (Path("shards/00001.tar").stat().st_size == size) == (images == 6)
     done = lc.encode_shards(SHARDS, vae, "out")
-    assert (done.before, done.images) == (4, 33)
+    assert (done.before, done.images) == (4, 24 + images)
     assert done.notes == ["1 shard(s) have changed since, such as 00001.tar: done again"]
     assert lc.encode_shards(SHARDS, vae, "out").before == 5
+
+
+def test_a_shard_that_is_replaced_while_it_is_read_is_not_done(here, vae, make_shards, monkeypatch):
+    """Or its part would be of two files, for good."""
+    honest = making.shards.blocks
+
+    def replaced(shard, *arguments):
+        for block in honest(shard, *arguments):
+            yield block
+            if shard.name == "00001.tar":
+                os.utime(shard.address, (1, 1))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(making.shards, "blocks", replaced)
+        done = lc.encode_shards(SHARDS, vae, "out")
+    ((address, error),) = done.unreadable
+    assert (address, error.problem) == ("shards/00001.tar", "shards/00001.tar was changed while it was read")
+    assert not [*Path("out").glob("*part-00001*")]
+    assert lc.encode_shards(SHARDS, vae, "out").before == 4
 
 
 DAMAGE = {

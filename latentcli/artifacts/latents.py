@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from latentcli.artifacts import latents_table
-from latentcli.artifacts.parts import read_latent_parts
+from latentcli.artifacts.latent_parts import read_latent_parts
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
@@ -121,7 +121,7 @@ def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -
         strict: insist on all that ``write_latents`` writes. Otherwise the checkpoint may be missing ("" then), and
             codes alone are enough, which only the model turns into points.
         mmap: leave latents that ``write_latents`` wrote on the disk, mapped and read-only; only the labels and names of
-            files are in memory.
+            files are in memory. Many of a folder of parts are copied to the system's folder for temporary files first.
 
     Raises:
         DataError: the file is missing, damaged or unsafe, holds no latents, or its parts do not fit each other.
@@ -137,7 +137,7 @@ def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -
     """
     path = Path(path)
     if path.is_dir():
-        return read_latent_parts(path)
+        return read_latent_parts(path, mmap)
     table = latents_table.is_parquet(path)
     arrays = latents_table.read(path) if table else read_arrays(path, strict=strict, mmap=mmap)
     checkpoint, labels = arrays.pop("checkpoint", None), arrays.pop("labels", None)
@@ -163,10 +163,12 @@ def read_latents(path: str | Path, *, strict: bool = True, mmap: bool = False) -
         check(class_names.dtype.kind == "U" and class_names.ndim == 1, "expected class names")
         within = labels.size == 0 or (labels.min() >= -1 and labels.max() < len(class_names))
         check(bool(within), f"expected labels from -1 to {len(class_names) - 1}")
-    if names is not None:
-        check(names.dtype.kind == "U" and names.shape == count, "expected one file name per image")
+    if isinstance(names, np.ndarray):
+        check(names.dtype.kind == "U" and names.ndim == 1, "expected file names")
+        names = names.tolist()
+    check(names is None or len(names) == count[0], "expected one file name per image")
     known = Labels.none(*count) if labels is None else Labels(labels.astype(np.int64), tuple(class_names.tolist()))
-    files = None if names is None else tuple(names.tolist())
+    files = None if names is None else tuple(names)
     return Latents(arrays, "" if checkpoint is None else str(checkpoint), known, files)
 
 

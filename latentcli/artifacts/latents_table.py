@@ -63,8 +63,10 @@ def holds(path: Path) -> bool:
     return is_parquet(path) and parquet_table.facts_of(path).get("format") == FORMAT
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path) -> dict[str, Any]:
     """The entries that ``latents.npz`` would have, by their names; whether they fit each other is not checked.
+
+    But ``files`` is a list: an array would give each name the room of the longest.
 
     Raises:
         DataError: the file is missing, damaged, changed, or of another kind.
@@ -78,9 +80,9 @@ def read(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} holds no latents", f"expected the format {FORMAT!r}", again)
     if facts.get("version") != VERSION:
         raise DataError(f"{path} was written by another version of latentcli", None, again)
-    entries: dict[str, np.ndarray] = {"checkpoint": np.asarray(str(facts.get("checkpoint", "")))}
+    entries: dict[str, Any] = {"checkpoint": np.asarray(str(facts.get("checkpoint", "")))}
     if (files := columns.pop("file", None)) is not None:
-        entries["files"] = np.array([text or "" for text in files], dtype=str)
+        entries["files"] = [text or "" for text in files]
     if (texts := columns.pop("label", None)) is not None:
         codes = {name: code for code, name in enumerate(names)} | {None: UNLABELLED}
         if unknown := sorted({text for text in texts if text not in codes}):

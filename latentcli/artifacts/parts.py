@@ -11,8 +11,6 @@ import hashlib
 import json
 import math
 import re
-import shlex
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,17 +20,19 @@ from typing import Any
 import numpy as np
 
 from latentcli.core.errors import DataError, OutputError
-from latentcli.core.labels import Labels
-from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.formats import scale
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.digests import is_digest
-from latentcli.formats.regular_files import open_regular, reason
+from latentcli.formats.regular_files import open_regular
 
 FORMAT, VERSION = "latentcli-part", 1
 LATENTS, PREDICTIONS = "latents", "predictions"
 
-_MARK = b"latentcli"  # key of the schema's metadata
+MARK = b"latentcli"
+"""Key of the schema's metadata."""
+ROWS = 1024
+"""Images whose rows are written at a time, at most."""
+
 _NAME = re.compile(r"part-(\d{5,})\.json")
 _MOST = 2**24  # bytes of statistics
 _CODED = ("label", "label_error", "error", "predicted")  # columns of few texts
@@ -116,7 +116,7 @@ def _schema(arrow: Any, columns: Columns) -> Any:
         fields.append(arrow.field(name, arrow.list_(kind, math.prod(shape)) if shape else kind))
     fields += [arrow.field(name, arrow.string()) for name in ("label_error", "error")]
     facts = json.dumps(columns.facts(), sort_keys=True)
-    return arrow.schema(fields, metadata={_MARK: facts.encode()})
+    return arrow.schema(fields, metadata={MARK: facts.encode()})
 
 
 def _column(arrow: Any, kind: Any, good: np.ndarray, rows: np.ndarray) -> Any:
@@ -138,20 +138,31 @@ def _text(text: str) -> str | None:
     return text.encode("utf-8", "backslashreplace").decode() or None
 
 
-def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> None:
+def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Write what there is to know of a part, with its SHA-256 and size, beside it: it is whole from now on.
 
+    Returns:
+        what was written.
+
     Raises:
+        DataError: the labels are too many, or too long, to be counted.
         OutputError: the file cannot be written.
     """
     part = path_of(folder, number)
     found = {"format": FORMAT, "version": VERSION, "part": part.name, "bytes": part.stat().st_size}
-    text = json.dumps({**found, "sha256": _sha256(part), **facts}, indent=1, ensure_ascii=False) + "\n"
+    found |= {"sha256": sha256_of(part), **facts}
+    lines = [f"{json.dumps(name)}: {json.dumps(fact, ensure_ascii=False)}" for name, fact in found.items()]
+    text = ("{" + ",\n ".join(lines) + "}\n").encode("utf-8", "surrogatepass")  # addresses may be paths in any bytes
+    if len(text) > _MOST:
+        told = f"their counts are {len(text):,} bytes, of the {_MOST:,} that are read again"
+        raise DataError(f"the labels of {facts['shard']} are no classes", told, "leave them out: `no_classes`")
     with atomic_write(part.with_suffix(".json")) as file:
-        file.write(text.encode("utf-8", "surrogatepass"))  # addresses may be paths in any bytes
+        file.write(text)
+    return found
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file; an OSError where it cannot be read."""
     file, _ = open_regular(path)
     with file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -211,7 +222,7 @@ def check_replaceable(folder: Path, number: int) -> None:
     strange = ""
     if part.exists() and _statistics(part.with_suffix(".json")) is None:  # else they say whose it is, damaged or not
         try:
-            strange = "" if _MARK in (parquet.read_schema(part).metadata or {}) else part.name
+            strange = "" if MARK in (parquet.read_schema(part).metadata or {}) else part.name
         except Exception:  # arrow has errors of its own, of damaged files
             strange = part.name
     if part.with_suffix(".json").exists() and _statistics(part.with_suffix(".json")) is None:
@@ -235,110 +246,3 @@ def damaged(folder: Path) -> dict[int, str]:
                 else f"expected {facts['bytes']:,} bytes, found {size:,}"
             )  # fmt: skip
     return found
-
-
-def read_latent_parts(folder: Path) -> Latents:
-    """The latents of all images of a folder of parts that could be read, in the order of the shards.
-
-    They are read into arrays made for all of them, so that memory holds them once.
-
-    Raises:
-        UsageError: pyarrow is not installed.
-        DataError: there are none; a part is damaged, or was changed, which is no missing one; two were made otherwise.
-
-    Warns:
-        MissingParts: there are shards without a part.
-    """
-    found, broken = all_statistics(folder), damaged(folder)
-    again = "encode again, into another folder: latentcli encode SHARDS MODEL.pth -o OUT"
-    for number, why in broken.items():
-        raise _not_written(path_of(folder, number), why)
-    if not found:
-        raise DataError(f"{folder} holds no whole parts", "expected part-00000.parquet and part-00000.json", again)
-    first = next(iter(found.values()))
-    for number, facts in found.items():
-        if any(facts[key] != first[key] for key in ("holds", "checkpoint", "settings")):
-            unlike = f"{path_of(folder, number).name} was made otherwise than {path_of(folder, next(iter(found))).name}"
-            raise DataError(f"{folder} holds parts that do not belong together", unlike, again)
-    if first["holds"] != LATENTS:
-        raise DataError(f"{folder} holds no latents", f"found parts of {first['holds'][:40]!r}", again)
-    total = max(facts["shards"] for facts in found.values())
-    if len(found) < total:
-        told = f"{folder} holds {len(found):,} of {total:,} parts: the others are missing here"
-        warnings.warn(MissingParts(told), stacklevel=2)
-    count = sum(facts["images"] - facts["failed"] for facts in found.values())
-    if count <= 0:
-        raise DataError(f"{folder} holds no latents", "none of its images could be read", "see the column error")
-    arrays: dict[str, np.ndarray] = {}
-    files: list[str] = []
-    labels: list[str] = []
-    for number, facts in found.items():
-        part = path_of(folder, number)
-        try:
-            _read(part, facts, arrays, files, labels, count)
-        except _Unlike as error:
-            raise _not_written(part, str(error)) from error
-    texts = Labels.of(labels)
-    return Latents(arrays, first["checkpoint"], texts if texts.names else Labels.none(count), tuple(files))
-
-
-def _not_written(part: Path, why: str) -> DataError:
-    way = f"make it again: rm {shlex.quote(str(part.with_suffix('.json')))}, and the same encode command"
-    return DataError(f"{part} is not the part that was written", why, way)
-
-
-class _Unlike(Exception):
-    """A part is not what its statistics say; the message says why."""
-
-
-def _read(
-    part: Path, facts: Mapping[str, Any], arrays: dict[str, np.ndarray], files: list[str], labels: list[str], count: int
-) -> None:  # fmt: skip
-    """Add the rows of a part to arrays of ``count`` rows, which are made with the first."""
-    arrow, parquet = scale.parquet()
-    start = len(files)
-    try:
-        if (sha256 := _sha256(part)) != facts["sha256"]:
-            raise _Unlike(f"expected SHA-256 {facts['sha256'][:6]}…, found {sha256[:6]}…")
-        source = parquet.ParquetFile(part, pre_buffer=False)
-        schema = source.schema_arrow
-        shapes = json.loads((schema.metadata or {})[_MARK])["shapes"]
-        stored = {name: _stored(schema.field(name), shape, arrow) for name, shape in shapes.items()}
-        if not {*ARRAYS_OF_FEATURES.values()} & {*stored}:
-            raise _Unlike(f"expected one of {', '.join(ARRAYS_OF_FEATURES.values())}, found {', '.join(stored)}")
-        if not arrays:
-            arrays.update({name: np.empty((count, *shape), dtype) for name, (dtype, shape) in stored.items()})
-        if {name: (array.dtype, array.shape[1:]) for name, array in arrays.items()} != stored:
-            raise _Unlike("its arrays have other shapes than those of the parts before it")
-        for group in range(source.num_row_groups):
-            table = source.read_row_group(group, use_threads=False)
-            good = table.filter(arrow.compute.is_null(table["error"])).combine_chunks()
-            rows = slice(len(files), len(files) + len(good))
-            if rows.stop > start + facts["images"] - facts["failed"]:
-                raise _Unlike("it has more images than its statistics say")
-            for name, (dtype, shape) in stored.items():
-                values = good[name].combine_chunks()
-                flat = (values.flatten() if shape else values).to_numpy(zero_copy_only=False)
-                arrays[name][rows] = flat.astype(dtype).reshape(len(good), *shape)
-                if not np.isfinite(arrays[name][rows]).all():
-                    raise _Unlike("found numbers that are not finite")
-            files += good["file"].to_pylist()
-            labels += [text or "" for text in good["label"].to_pylist()]
-    except _Unlike:
-        raise
-    except OSError as error:
-        raise _Unlike(reason(error)) from error
-    except (arrow.ArrowException, ValueError, KeyError, TypeError, NotImplementedError) as error:
-        raise _Unlike(f"damaged: {type(error).__name__}") from error
-    if len(files) - start != facts["images"] - facts["failed"]:
-        raise _Unlike("it has fewer images than its statistics say")
-
-
-def _stored(field: Any, shape: Any, arrow: Any) -> tuple[np.dtype, tuple[int, ...]]:
-    """The type and shape of a column of numbers."""
-    sides = tuple(shape)
-    kind = field.type.value_type if arrow.types.is_fixed_size_list(field.type) else field.type
-    length = field.type.list_size if arrow.types.is_fixed_size_list(field.type) else 1
-    if not all(type(side) is int and side > 0 for side in sides) or math.prod(sides) != length:
-        raise _Unlike(f"the column {field.name} is not of the shape that it says")
-    return np.dtype(kind.to_pandas_dtype()), sides

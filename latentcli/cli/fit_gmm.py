@@ -1,5 +1,6 @@
 """``latentcli fit-gmm``: latents → mixture → parameters."""
 
+import zlib
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,9 @@ def fit_gmm(
         latents = latents.unlabelled().followed_by(of_val)
     inputs.tell_replaced(output, "-o", latents.checkpoint)
     latents = labelled(latents, None, labels_per_class, seed)
+    some = (latents.files or ())[:: max(1, len(latents) // 1000)]
+    of_labels = latents.labels.names, zlib.crc32(latents.labels.codes.tobytes())
+    processes.check_alike(repr([len(latents), latents.checkpoint, of_labels, some, components, covariance, seed]))
     part = Part(processes.share(len(latents)), processes.summed) if processes.count() > 1 else None
     mixture = fit_mixture(latents, components=components, covariance=covariance, seed=seed, device=device, part=part)
     if not processes.is_first():

@@ -1,5 +1,6 @@
 """Shards into a folder of parts: what ``encode`` and ``classify`` have in common there."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from latentcli.cli.options import TrainReading
     from latentcli.sharded import PartsDone
 
+_KINDS = 5  # of failures in a line
 _AT_ONCE = ("labels", "strict", "classes", "pages", "resize")
 """Options of images that are read all at once."""
 
@@ -75,7 +77,9 @@ def tell(done: "PartsDone", as_json: bool, gates: Mapping[str, float]) -> None:
     if not processes.is_first():
         return
     for what, of in {"image(s)": done.failures, "label(s)": done.label_failures}.items():
-        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in sorted(of.items(), key=lambda kv: -kv[1]))
+        most = Counter(of).most_common(_KINDS)
+        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in most)
+        kinds += f", and {len(of) - len(most):,} more kinds" if len(of) > len(most) else ""
         if of:
             console.note(f"warning: {sum(of.values()):,} {what} could not be read, and their rows say why: {kinds}")
     counts = {

@@ -38,6 +38,7 @@ _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _meeting: Any = None  # torch.distributed.Store, once joined
 _speaks: bool | None = None  # once it is decided
 _lost = False  # whether another process is
+_told = 0  # how often each has told what it found
 
 
 class ProcessLost(FitError):
@@ -223,12 +224,14 @@ def told(text: str) -> list[str] | None:
 
     Others need not wait, and get None. One that ends without a word ends all: whoever started them sees to that.
     """
+    global _told
     if count() == 1:
         return [text]
-    _meeting.set(f"told/{rank()}", text)
+    _told += 1  # what was told before stays in the store
+    _meeting.set(f"told/{_told}/{rank()}", text)
     if not is_first():
         return None
-    keys = [f"told/{number}" for number in range(count())]
+    keys = [f"told/{_told}/{number}" for number in range(count())]
     while not _meeting.check(keys):
         time.sleep(POLLED)
     return [_meeting.get(key).decode() for key in keys]

@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -39,6 +39,9 @@ _PACKAGES = {
     "hf": "huggingface_hub",
 }  # fmt: skip
 _AT_ONCE = 2**22  # bytes
+_CHANGING = (  # what file systems say of a file that is another when its content is
+    "size", "ETag", "etag", "md5Hash", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "created",
+)  # fmt: skip
 _SPARE_BYTES = 256 * 2**20  # left free on the disk
 
 Result = TypeVar("Result")
@@ -51,6 +54,12 @@ class Unreachable(DataError):
 def is_address(text: str) -> bool:
     """Whether a text is an address, and no path."""
     return _ADDRESS.match(text) is not None
+
+
+def public(text: str) -> str:
+    """A text without what nobody else is to see of the addresses in it: passwords, and queries, such as tokens."""
+    text = re.sub(r"://[^/@:\s]*:[^/@\s]*@", "://", text)
+    return re.sub(r"((?:https?|ftp)://[^?]*)\?[^\s'\"]*", r"\1", text, flags=re.IGNORECASE)
 
 
 def local(text: str) -> Path | None:
@@ -81,6 +90,21 @@ def within(folder: str) -> list[tuple[str, bool]]:
     return sorted((system.unstrip_protocol(each["name"]), each["type"] == "directory") for each in inner)
 
 
+def stamp(address: str) -> tuple[int, str]:
+    """The size of a file at an address, 0 where that is not told, and what else is told of its content.
+
+    Raises:
+        UsageError, DataError: as of ``fetched``.
+    """
+    system, path = _system(address)
+    return _stamp(_tried(address, lambda: system.info(path)))
+
+
+def _stamp(info: Mapping[str, Any]) -> tuple[int, str]:
+    size = info.get("size")
+    return size if isinstance(size, int) else 0, repr([str(info.get(key)) for key in _CHANGING])
+
+
 def fetched(address: str, target: Path) -> None:
     """Copy what is at an address to a new file.
 
@@ -89,24 +113,32 @@ def fetched(address: str, target: Path) -> None:
         DataError: there is nothing, or no way to it, or reading it fails again and again; or no room for it here.
     """
     system, path = _system(address)
-    size = _tried(address, lambda: system.info(path)).get("size")
+    info = _tried(address, lambda: system.info(path))
+    size = info.get("size")
     if isinstance(size, int) and size > (room := shutil.disk_usage(target.parent).free - _SPARE_BYTES):
         found = f"it has {size:,} bytes, and there is room for {max(0, room):,}"
-        raise DataError(f"{address} cannot be copied to {target.parent}", found, "free space, or set TMPDIR")
+        raise DataError(f"{public(address)} cannot be copied to {target.parent}", found, "free space, or set TMPDIR")
     try:
         with target.open("xb") as copy:
-            _copy(address, system, path, size, copy)
+            _copy(address, system, path, info, copy)
     except OSError as error:  # of the copy alone
-        raise DataError(f"{address} cannot be copied to {target.parent}", error.strerror, "free space") from error
+        problem = f"{public(address)} cannot be copied to {target.parent}"
+        raise DataError(problem, error.strerror, "free space, or set TMPDIR") from error
 
 
-def _copy(address: str, system: Any, path: str, size: Any, copy: Any) -> None:
-    """Copy a file from where the last try has come to."""
+def _copy(address: str, system: Any, path: str, info: Mapping[str, Any], copy: Any) -> None:
+    """Copy a file from where the last try has come to, or anew where it is another file by then."""
     last = -1
 
     def attempt() -> bool:
-        nonlocal last
+        nonlocal last, info
         last = copy.tell()
+        if last:
+            system.invalidate_cache()
+            if _stamp(now := system.info(path)) != _stamp(info):
+                info, last = now, copy.seek(0)
+                copy.truncate()
+        size = info.get("size")
         with system.open(path, "rb") as file:
             if last:
                 file.seek(last)
@@ -137,7 +169,7 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
         Unreachable: the host cannot be reached, and has never answered, or for all ``TRIES``.
         DataError: there is nothing at the address, it may not be read, or it fails ``TRIES`` times in a row.
     """
-    failed, host = 0, _host(address)
+    failed, host, address = 0, _host(address), public(address)
     since, silent = _silent.get(host, (0.0, None))
     if silent is not None and time.monotonic() - since < SILENT:
         raise silent
@@ -149,7 +181,7 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
         except _NotWritten as error:
             raise error.__cause__ or error from None
         except PermissionError as error:
-            found = str(error)[:200] or "not permitted"
+            found = public(str(error))[:200] or "not permitted"
             raise DataError(f"{address} may not be read", found, "give this machine the right to") from error
         except ImportError as error:
             raise _no_way(address, error) from error
@@ -162,7 +194,7 @@ def _tried(address: str, work: Callable[[], Result], came_on: Callable[[], bool]
             if unreached and (failed >= TRIES or host not in _answered):
                 raise _unreachable(host, error) from error
             if failed >= TRIES:
-                found = f"tried {TRIES} times: {type(error).__name__}: {str(error)[:200]}"
+                found = f"tried {TRIES} times: {type(error).__name__}: {public(str(error))[:200]}"
                 raise DataError(f"{address} cannot be read", found, "try again later") from error
         time.sleep(WAIT * 2 ** (failed - 1))
 
@@ -192,7 +224,7 @@ def _is_unreached(error: Exception) -> bool:
 def _unreachable(host: str, error: Exception) -> Unreachable:
     """The error of a host, which is raised for its other files, too, for a while."""
     said = next((each for each in _chain(error) if not isinstance(each, FileNotFoundError)), error)
-    found = f"{type(said).__name__}: {str(said)[:200]}"
+    found = f"{type(said).__name__}: {public(str(said))[:200]}"
     refused = Unreachable(f"{host} cannot be reached", found, "look how it is spelled, and for the network")
     _silent[host] = time.monotonic(), refused
     return refused
@@ -209,7 +241,7 @@ def _system(address: str) -> tuple[Any, str]:
     kind = address.partition("://")[0]
     if kind not in (known := {*package.available_protocols(), *package.registry}):
         some = ", ".join(each for each in _KINDS if each in known)
-        raise DataError(f"{address} is an address of a kind that is not known",
+        raise DataError(f"{public(address)} is an address of a kind that is not known",
                         f"expected such as {some}, found {kind}://", "look how it is spelled")  # fmt: skip
     try:
         system, path = package.core.url_to_fs(address)
@@ -218,8 +250,8 @@ def _system(address: str) -> tuple[Any, str]:
     except Exception as error:  # each file system has errors of its own
         if _is_unreached(error):
             raise _unreachable(_host(address), error) from error
-        found = f"{type(error).__name__}: {str(error)[:200]}"
-        raise DataError(f"{address} is an address that cannot be read", found, "look how it is spelled") from error
+        found, problem = f"{type(error).__name__}: {public(str(error))[:200]}", "is an address that cannot be read"
+        raise DataError(f"{public(address)} {problem}", found, "look how it is spelled") from error
     return system, path
 
 
@@ -228,4 +260,4 @@ def _no_way(address: str, error: ImportError) -> UsageError:
     kind = address.partition("://")[0]
     way = f"pip install {_PACKAGES[kind]}" if kind in _PACKAGES else "as it says"
     return UsageError(f"{kind}:// addresses need a package that is not installed", str(error)[:200],
-                      f"install it: {way}; or download {address}, and name the file")  # fmt: skip
+                      f"install it: {way}; or download {public(address)}, and name the file")  # fmt: skip

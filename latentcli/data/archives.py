@@ -20,10 +20,12 @@ from typing import IO
 from latentcli.core.errors import DataError
 from latentcli.formats.npz_reader import ZIP_DAMAGE
 from latentcli.formats.regular_files import open_regular, reason
+from latentcli.formats.tar_members import Member, check_end
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 _MAX_FILES = 5_000_000
+_MAX_LIST = 2**28  # bytes of the list at the end of a .zip file
 _FREE_BYTES = 256 * 2**20
 _MAX_RATIO = 100  # bytes that a byte of an archive may inflate to; images are compressed already
 _SPARE_BYTES = 256 * 2**20  # left free on the disk
@@ -38,6 +40,22 @@ def is_archive(path: Path) -> bool:
 
 
 @contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder of the system's for temporary files, which is gone after the block.
+
+    Raises:
+        DataError: there can be none.
+    """
+    try:
+        place = tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True)
+    except OSError as error:
+        told = "there can be no folder for temporary files", reason(error), "free space, or set TMPDIR"
+        raise DataError(*told) from error
+    with place as folder:
+        yield Path(folder).resolve()
+
+
+@contextmanager
 def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """A folder, called as the archive, with its files; it is gone after the block. And notes on what was left out.
 
@@ -46,10 +64,8 @@ def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
             or inflates to more than 256 MiB plus 100 times its size, or than there is room for. Errors of the block
             that name the folder name the archive instead.
     """
-    with tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True) as place:
-        folder = Path(place).resolve() / path.name
-        folder.mkdir()
-        left_out = ""
+    with temporary_folder() as place:
+        folder, left_out = place / path.name, ""
         try:
             left_out = _unpack(path, folder)
             yield folder, (f"{path}: {left_out}; {_WITH_LINKED}",) if left_out else ()
@@ -79,8 +95,9 @@ def inflate(path: Path, target: Path, address: str) -> None:
 
 
 def _unpack(path: Path, folder: Path) -> str:
-    """Write the files of an archive into a folder; what is to be told of members that are none, if anything."""
+    """Write the files of an archive into a new folder; what is to be told of members that are none, if anything."""
     try:
+        folder.mkdir()
         file, size = open_regular(path)
         with file:
             room = max(0, shutil.disk_usage(folder).free - _SPARE_BYTES)
@@ -118,7 +135,7 @@ class _Allowance:
 
 def _unpack_zip(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> list[str]:
     others = []
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(_Listed(file, path)) as archive:
         for member in archive.infolist():
             if member.is_dir():
                 continue
@@ -139,7 +156,7 @@ def _unpack_tar(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> 
     zipped = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     stream = _Limited(GzipFile(fileobj=file) if zipped else file, left.bytes, path)
-    with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=Member) as archive:  # type: ignore[call-overload]
         for member in archive:
             if member.isdir():
                 continue
@@ -155,6 +172,7 @@ def _unpack_tar(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> 
                 with content:
                     _write(content, _target(folder, member.name, path), left)
             archive.members = []  # which would list each of a million files
+        check_end(archive)
     return others
 
 
@@ -168,6 +186,20 @@ class _Limited:
         data = self._stream.read(min(size, _CHUNK))
         self._allowance.take(len(data))
         return data
+
+
+class _Listed:
+    """A .zip file; ``zipfile`` reads the list of its members at once, and makes an object of each: it is bounded."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file, self._path = file, path
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _MAX_LIST:
+            found = f"its list of files has {size:,} bytes, of {_MAX_LIST:,} at most"
+            raise DataError(f"{self._path} cannot be unpacked", found, "unpack it, and name the folder")
+        return self._file.read(size)
 
 
 def _target(folder: Path, name: str, path: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from latentcli.core import memory
 from latentcli.core.errors import DataError
 
 Events = Mapping[str, Any]
@@ -43,13 +44,22 @@ class ImageBlock:
     """
 
     def __init__(self, count: int, channels: int | None, height: int, width: int) -> None:
+        self._fixed, self._shape = channels is not None, (channels or 1, height, width)
+        self._count, self._most = 0, count
+        self._check(channels or 1)
         try:
             self._bytes = np.empty(count * (channels or 3) * height * width, dtype=np.uint8)
         except MemoryError as error:
-            problem = f"{count:,} images of {height}×{width} pixels do not fit into memory"
-            raise DataError(problem, None, "take fewer, or a smaller `image_size`") from error
-        self._fixed, self._shape = channels is not None, (channels or 1, height, width)
-        self._count = 0
+            raise self._too_many() from error
+
+    def _check(self, channels: int) -> None:
+        """Raise a DataError where images of so many channels are more than the machine has memory for."""
+        if self._most * channels * math.prod(self._shape[1:]) > memory.of_machine():
+            raise self._too_many()
+
+    def _too_many(self) -> DataError:
+        problem = f"{self._most:,} images of {self._shape[1]}×{self._shape[2]} pixels do not fit into memory"
+        return DataError(problem, None, "take fewer, or a smaller `image_size`, or keep them on the disk: `cache_dir`")
 
     @property
     def images(self) -> np.ndarray:
@@ -59,6 +69,7 @@ class ImageBlock:
     def append(self, image: np.ndarray) -> None:
         """Add (C, H, W), or (1, H, W), which is grey in any set."""
         if not self._fixed and len(image) > self._shape[0]:
+            self._check(3)
             grey, self._shape = self.images, (3, *self._shape[1:])
             for row in range(self._count - 1, -1, -1):  # from the last to the first, so that none is overwritten
                 self.images[row] = grey[row].copy()

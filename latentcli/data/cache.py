@@ -120,7 +120,7 @@ class Asked:
     """What a cache is asked for.
 
     Attributes:
-        source: resolved path of the folder or archive.
+        source: resolved path of the folder, archive or shards, or their address.
         how: it is to be decoded.
         content: plain values that change with it.
         name: of the source, for messages.
@@ -197,15 +197,16 @@ class CacheFolder:
     def kept(self, asked: Asked, parse: Parse[Found], build: Build[Found]) -> tuple[Found, list[str]]:
         kept = self._set(asked, asked.how)
         view = kept.stem.name.partition("-")[0]
-        for other in (kept, *(self._set(asked, each) for each in asked.alike)):
-            if (found := other.read(parse)) is not None:
-                return found, other.notes
         with ExitStack() as stack:
             try:
+                for other in (kept, *(self._set(asked, each) for each in asked.alike)):
+                    if (found := other.read(parse)) is not None:
+                        return found, other.notes
                 stack.enter_context(in_turn(self.folder / f"{view}.lock", lambda: self.progress(_WAITING, 0)))
+                found = kept.read(parse, mend=True)
             except OSError as error:
                 return build(InMemory()), [_not_kept(self.folder, reason(error))]
-            if (found := kept.read(parse, mend=True)) is None:
+            if found is None:
                 try:
                     found = build(kept)
                 except KeyboardInterrupt:
@@ -248,13 +249,17 @@ class _Set:
         return self.stem.with_name(self.stem.name + ending)
 
     def read(self, parse: Parse[Found], mend: bool = False) -> Found | None:
-        """What is kept; None where nothing is, or nothing whole, which is deleted to ``mend`` it."""
+        """What is kept; None where nothing is, or nothing whole, which is deleted to ``mend`` it.
+
+        Raises:
+            OSError: it cannot be read, which says nothing of what is there.
+        """
         try:
             index, images = _read(self._path(INDEX))
             found = parse(index["facts"], images)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             if mend:
                 self.notes.append(f"what was kept in {self.stem.parent} is damaged, and was decoded again")
                 _forget(self._path(ending) for ending in ENDINGS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import Shape
+from latentcli.data.addresses import is_address
 from latentcli.data.cache import ENDINGS, INDEX, files_within, folder_of, read_index
 from latentcli.data.file_block import JOURNAL, read_lines
 from latentcli.formats.atomic import output_errors
@@ -23,7 +24,7 @@ class CachedImages:
     """A set of images that is kept as it was decoded.
 
     Attributes:
-        source: the folder or archive that they are of.
+        source: the folder, archive or shards that they are of.
         images, shape: how many, and channels, height and width of each; 0 and None where decoding has not ended.
         bytes: that it takes.
         used: when it was last used, in seconds since 1970.
@@ -83,7 +84,7 @@ def clear_cache(
     The files by which runs wait for one another are deleted, too, where no run holds them.
 
     Args:
-        data: folders and archives: those within them count; none: all.
+        data: folders, archives and shards: those within them count; none: all.
         older_than: days: only what was not used for longer.
         cache_dir: where they are kept, as for ``load``.
 
@@ -102,7 +103,8 @@ def clear_cache(
     """
     if older_than is not None and not older_than >= 0:
         raise UsageError(f"`older_than` is {older_than:g}", "expected a number of days, 0 or more")
-    wanted, folder = {str(each): os.path.realpath(each) for each in data}, folder_of(cache_dir)
+    wanted = {str(each): str(each) if is_address(str(each)) else os.path.realpath(each) for each in data}
+    folder = folder_of(cache_dir)
     every, deleted = cached(cache_dir), []
     for name, source in wanted.items():
         if not any(Path(each.source).is_relative_to(source) for each in every):
@@ -113,7 +115,8 @@ def clear_cache(
             continue
         if older_than is not None and time.time() - each.used <= older_than * 86_400:
             continue
-        with suppress(_Busy), in_turn(each.path.with_name(f"{each.path.name.partition('-')[0]}.lock"), _busy):
+        lock = each.path.with_name(f"{each.path.name.partition('-')[0]}.lock")
+        with suppress(_Busy), output_errors(lock), in_turn(lock, _busy):
             for ending in ENDINGS:
                 path = each.path.with_suffix(ending)
                 with output_errors(path):

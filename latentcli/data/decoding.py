@@ -67,12 +67,13 @@ def decode_all(
         progress: told about each file.
         rules: what is said of the pixels.
         name: of the files, for the cache's notes.
-        cache: where they are kept as decoded, unless they are few; by default nowhere.
+        cache: where they are kept as decoded, unless they are few files of a folder; by default nowhere.
         choice: plain values that say which files of the folder these are: of each choice the newest files are kept.
     """
-    start = "" if folder == Path() else f"{folder}{os.sep}"  # not as paths, of which there may be a million
-    stamps = [stamp(start + file) for file in files] if cache.keeps else []
-    few = len(files) < LEAST_FILES and sum(bytes_of for bytes_of, _ in stamps) < LEAST_BYTES
+    on_disk = isinstance(folder, Path)
+    start = f"{folder}{os.sep}" if on_disk and folder != Path() else ""  # not as paths, of which there may be a million
+    stamps = [stamp(start + file) for file in files] if on_disk and cache.keeps else []
+    few = on_disk and len(files) < LEAST_FILES and sum(bytes_of for bytes_of, _ in stamps) < LEAST_BYTES
 
     def parse(facts: Mapping[str, Any], images: np.ndarray) -> Decoded:
         if shape not in (None, images.shape[1:]):

@@ -186,7 +186,8 @@ class FileBlock:
             channels = self._most()
             try:
                 self._check_room(self._count * channels * math.prod(self._size))
-                with self._paths[CHANGED].open("wb") as file:
+                self._paths[CHANGED].unlink(missing_ok=True)
+                with self._paths[CHANGED].open("xb") as file:
                     for image in self._written():
                         file.write(np.ascontiguousarray(np.broadcast_to(image, (channels, *self._size))).data)
                 self._ending = CHANGED
@@ -257,7 +258,13 @@ def _line(content: Mapping[str, Any]) -> bytes:
 
 
 def _opened(path: Path, end: int) -> IO[bytes]:
-    """A file to write to behind its first bytes, without a buffer, so that what is written is there."""
+    """A file to write to behind its first bytes, without a buffer, so that what is written is there.
+
+    One that has none of them is a new file: another process may have mapped what was there, and would end where that is
+    cut short.
+    """
+    if not end:
+        path.unlink(missing_ok=True)
     path.touch()
     file = path.open("rb+", buffering=0)
     file.truncate(end)

@@ -103,7 +103,7 @@ def load_held(
     files: Files, labels: Mapping[str, str], unread: Sequence[tuple[str, str]], name: str, shape: Shape | None,
     size: int | None, classes: Sequence[str] | None, max_bad: str, progress: Progress,
     no_label: Sequence[str] | None = None, rules: PixelRules | None = None, notes: Sequence[str] = (),
-    labels_in: str = "",
+    labels_in: str = "", cache: Cache = Nowhere(),
 ) -> ImageSet:  # fmt: skip
     """Images that are held, as those of shards are, in the order given; what is not said here is as for ``load``.
 
@@ -126,7 +126,7 @@ def load_held(
             raise DataError(problem, f"expected {labels_in}", "leave out `classes`, or give labels: `labels`")
         check_classes(classes, class_names, name)
         names = {file: text for file, text in names.items() if text in classes}
-    decoded = decode_all(files, [*names], shape, size, progress, rules or PixelRules(), name)
+    decoded = decode_all(files, [*names], shape, size, progress, rules or PixelRules(), name, cache)
     decoded.bad = sorted([*decoded.bad, *unread])
     _check_bad(decoded.bad, decoded.total + len(unread), max_bad, name)
     _check_seen(decoded, name)

@@ -16,8 +16,19 @@ from latentcli.core.image_set import LARGEST, SMALLEST, ImageSet, Shape
 from latentcli.core.labels import NO_LABEL, Labels, check_some, composed
 from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
-from latentcli.data import SOURCES, shards, sizing, splits
-from latentcli.data.cache import LEAST_ARCHIVE, Asked, Cache, CacheFolder, Keeping, Nowhere, Within, folder_of, stamp
+from latentcli.data import SOURCES, addresses, shards, sizing, splits
+from latentcli.data.cache import (
+    LEAST_ARCHIVE,
+    Asked,
+    Build,
+    Cache,
+    CacheFolder,
+    Keeping,
+    Nowhere,
+    Within,
+    folder_of,
+    stamp,
+)
 from latentcli.formats import own_files
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
 from latentcli.formats.regular_files import kind, reason
@@ -70,9 +81,9 @@ def load(
         resize: resize arrays to the height and width of ``image_shape``; their channels must be right nevertheless.
         data_root: where named sets are looked up first, before ``LATENTCLI_DATA`` and the user's cache folder.
         max_bad: unreadable files of a folder that are skipped before it is an error: "20" or "1%".
-        cache_dir: where a folder's images are kept as they were decoded, for the next time, which begins at once; None:
+        cache_dir: where images of files are kept as they were decoded, for the next time, which begins at once; None:
             ``LATENTCLI_CACHE``, or else the user's cache folder. Fewer than 2,000 files, of less than 32 MiB, are
-            decoded each time, as are archives of less than 4 MiB. ``cached`` lists what is kept.
+            decoded each time, as are archives, and shards together, of less than 4 MiB. ``cached`` lists what is kept.
         no_cache: keep nothing there, and read nothing that is.
         progress: told about decoding, resizing and downloading.
 
@@ -312,11 +323,54 @@ def _from_folder(path: Path, how: _Reading) -> ImageSet:
 def _from_archive(path: Path, how: _Reading) -> ImageSet:
     """The images of the folder in an archive, which need not be unpacked where they are kept as decoded."""
     from latentcli.data import archives
+
+    def build(keeping: Keeping) -> ImageSet:
+        with archives.unpacked(path) as (folder, notes):
+            images = _from_folder(folder, replace(how, cache=Within(keeping)))
+            told = (note.replace(str(folder), str(path)) for note in images.notes)
+            return _keep(replace(images, name=str(path), notes=(*notes, *told)), keeping, how)
+
+    state = stamp(path)
+    images = _kept(str(path), os.path.realpath(path), str(path), [state], how, build)
+    beside = "a sub-folder for each class, or a .cls file beside each image (0001.jpg, 0001.cls)"
+    return replace(images, labels_in="" if path.suffix.lower() == ".zip" else beside)
+
+
+def _from_shards(found: shards.Shards, how: _Reading) -> ImageSet:
+    """The images of shards, which need not be opened, or copied here, where they are kept as decoded."""
+    found = shards.of_part(found, how.wanted)
+
+    def build(keeping: Keeping) -> ImageSet:
+        images = shards.load(
+            found, how.image_shape, how.image_size, how.classes, how.own_labels, how.max_bad, how.progress,
+            how.no_label, how.rules, Within(keeping),
+        )  # fmt: skip
+        return _keep(images, keeping, how)
+
+    states = [shards.state_of(shard) for shard in found.all] if how.cache.keeps else []
+    path = addresses.local(found.given)
+    source = found.given if path is None else os.path.realpath(path)
+    images = _kept(found.name, source, found.given, states, how, build, [shard.origin for shard in found.all])
+    return replace(images, labels_in=shards.labels_in(found))
+
+
+def _kept(
+    name: str, source: str, place: str, states: Sequence[tuple[int, object]], how: _Reading, build: Build[ImageSet],
+    parts: Sequence[str] = (),
+) -> ImageSet:  # fmt: skip
+    """The images of files that hold many, as they are kept, or else as ``build`` decodes them.
+
+    Args:
+        name: of all.
+        source, place: as ``source`` and ``name`` of ``Asked``.
+        states: size of each of the files, and what is another when its content is.
+        parts: what else tells which files these are.
+    """
     from latentcli.data.decoding import earlier_shapes, is_of_choice
-    from latentcli.data.facts import facts_of, image_set_of
+    from latentcli.data.facts import image_set_of
 
     def parse(facts: Mapping[str, Any], images: np.ndarray) -> ImageSet:
-        found = image_set_of(facts, images, str(path))
+        found = image_set_of(facts, images, name)
         if how.image_shape not in (None, found.shape):
             raise ValueError("images of another shape")
         if facts.get("part") != how.wanted.part and (found.parts or found.files is None):
@@ -325,40 +379,27 @@ def _from_archive(path: Path, how: _Reading) -> ImageSet:
             found = replace(found, notes=tuple(note for note in found.notes if not is_of_choice(note)))
         return found
 
-    def build(keeping: Keeping) -> ImageSet:
-        with archives.unpacked(path) as (folder, notes):
-            images = _from_folder(folder, replace(how, cache=Within(keeping)))
-            told = (note.replace(str(folder), str(path)) for note in images.notes)
-            images = replace(images, name=str(path), notes=(*notes, *told))
-            kept = keeping.keep({**facts_of(images), "part": how.wanted.part}, images.images)
-            if kept is images.images and isinstance(kept, np.memmap):  # of a file that is gone in a moment
-                kept = np.array(kept)
-        return replace(images, images=kept)
-
-    count, changed = stamp(path)
-
     def as_text(part: str, shape: Shape | None, size: int | None) -> str:
         wanted = replace(how.wanted, source=None, part=part)
         asked = vars(replace(how, wanted=wanted, image_shape=shape, image_size=size))
-        return repr({name: value for name, value in asked.items() if name not in ("progress", "cache")})
+        return repr(({key: value for key, value in asked.items() if key not in ("progress", "cache")}, parts))
 
     own = how.wanted.part, how.image_shape, how.image_size
     of_others = (own[0],) if how.wanted.asked else splits.PARTS  # one without parts is the same for all
     alike = [as_text(part, *sizes) for sizes in (own[1:], *earlier_shapes(own[1])) for part in of_others]
-    cache = how.cache if count >= LEAST_ARCHIVE else Nowhere()
-    wanted = Asked(os.path.realpath(path), as_text(*own), [count, changed], str(path), alike)
-    images, told = cache.kept(wanted, parse, build)
-    beside = "a sub-folder for each class, or a .cls file beside each image (0001.jpg, 0001.cls)"
-    labels_in = "" if path.suffix.lower() == ".zip" else beside
-    return replace(images, labels_in=labels_in, notes=(*images.notes, *(f"{path}: {note}" for note in told)))
+    cache = how.cache if sum(size for size, _ in states) >= LEAST_ARCHIVE else Nowhere()
+    images, told = cache.kept(Asked(source, as_text(*own), states, place, alike), parse, build)
+    return replace(images, notes=(*images.notes, *(f"{name}: {note}" for note in told)))
 
 
-def _from_shards(found: shards.Shards, how: _Reading) -> ImageSet:
-    found = shards.of_part(found, how.wanted)
-    return shards.load(
-        found, how.image_shape, how.image_size, how.classes, how.own_labels, how.max_bad, how.progress, how.no_label,
-        how.rules,
-    )  # fmt: skip
+def _keep(images: ImageSet, keeping: Keeping, how: _Reading) -> ImageSet:
+    """Images that were decoded, kept for ``_kept``."""
+    from latentcli.data.facts import facts_of
+
+    kept = keeping.keep({**facts_of(images), "part": how.wanted.part}, images.images)
+    if kept is images.images and isinstance(kept, np.memmap):  # of a file that is gone in a moment
+        kept = np.array(kept)
+    return replace(images, images=kept)
 
 
 def _from_files(paths: Sequence[Path], how: _Reading) -> ImageSet:

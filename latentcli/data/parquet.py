@@ -22,6 +22,7 @@ LABELS = ("label", "labels", "class", "cls", "target", "category", "fine_label",
 
 _ROWS = 16  # that are read at once
 _NAMED = 12  # columns in a message
+_FREE_BYTES, _MAX_RATIO = 2**28, 100  # what a file may inflate to: so many bytes, and these for each of its own
 _THRIFT = 2**26  # bytes of a header
 
 
@@ -34,11 +35,12 @@ def records(path: Path, address: str) -> Iterator[Record]:
 
     Raises:
         UsageError: pyarrow is not installed.
-        DataError: it is missing, cut short or damaged, or has no column of images.
+        DataError: it is missing, cut short or damaged, has no column of images, or inflates to more than 256 MiB and
+            100 times its size.
     """
     arrow, parquet = scale.parquet()
     try:
-        file, _ = open_regular(path)
+        file, size = open_regular(path)
     except OSError as error:
         raise DataError(f"cannot read {address}", reason(error), "look how it is spelled") from error
     with file:
@@ -48,12 +50,17 @@ def records(path: Path, address: str) -> Iterator[Record]:
             )
             image, label = _columns(source.schema_arrow, arrow, address)
             names = _class_names(source.schema_arrow).get(label or "", ())
-            row = 0
+            row, left = 0, (most := _FREE_BYTES + _MAX_RATIO * size)
             wanted = [image, *([] if label is None else [label])]
             for batch in source.iter_batches(_ROWS, columns=wanted, use_threads=False):
                 labels = [None] * len(batch) if label is None else batch.column(label)
                 for cell, of_cell in zip(batch.column(image), labels, strict=True):
-                    yield _record(row, cell.as_py(), None if of_cell is None else of_cell.as_py(), names)
+                    record = _record(row, cell.as_py(), None if of_cell is None else of_cell.as_py(), names)
+                    left -= len(record.label) + (record.content.size if record.content is not None else 0)
+                    if left < 0:
+                        found = f"it inflates to more than the {most:,} bytes there may be"
+                        raise DataError(f"{address} is no Parquet file of images", found, "make it again")
+                    yield record
                     row += 1
         except DataError:
             raise

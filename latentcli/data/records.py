@@ -7,6 +7,8 @@ from latentcli.formats.regular_files import Held
 MAX_BYTES = 2**28
 """Of one image file in a shard: what a header claims is not read beyond it."""
 TOO_LARGE = f"more than the {MAX_BYTES:,} bytes allowed"
+MAX_LABEL = 2**16
+LONG = f"its label is longer than {MAX_LABEL:,} letters"
 TWICE = "this name stands twice in its shard"
 
 

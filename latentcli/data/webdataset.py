@@ -21,6 +21,7 @@ from latentcli.core.errors import DataError
 from latentcli.data.entries import TEXTS, is_hidden
 from latentcli.data.records import MAX_BYTES, TOO_LARGE, TWICE, Record
 from latentcli.formats.regular_files import Within, open_regular, reason
+from latentcli.formats.tar_members import Member, check_end
 
 LABELS = ("label", "class", "cls")
 """Keys of a ``.json`` that may hold the class, the first there is."""
@@ -30,7 +31,6 @@ _MAX_MEMBERS = 5_000_000
 _MAX_TEXT = 2**16  # bytes of a class
 _MAX_JSON = 2**24
 _HEADER = 2**20  # bytes of a header that are read at once
-_BLOCK = 512
 _LOOKED_AT = 64  # members, by which a tar is told to be of this layout
 
 
@@ -74,9 +74,12 @@ def records(path: Path, address: str) -> Iterator[Record]:
     files = {member.name: member for sample in samples.values() for member in sample.members.values()}
     found = False
     for sample in samples.values():
-        for record in _record(sample, path, files):
-            found = True
-            yield record
+        try:
+            of_sample = [*_record(sample, path, files)]
+        except OSError as error:  # of a text
+            raise _unread(address, error) from error
+        found = found or bool(of_sample)
+        yield from of_sample
     if not found:
         raise DataError(f"{address} holds no samples", "expected members such as 0001.jpg and 0001.cls, found none",
                         "make it again, or leave it out")  # fmt: skip
@@ -112,7 +115,7 @@ def _members(file: IO[bytes], address: str) -> Iterator[tarfile.TarInfo]:
     headers = _Headers(file, file.tell())
     headers.seek(0)
     try:
-        with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=headers, mode="r:", tarinfo=Member) as archive:  # type: ignore[call-overload]
             count = 0
             while (member := archive.next()) is not None:
                 count += 1
@@ -123,17 +126,18 @@ def _members(file: IO[bytes], address: str) -> Iterator[tarfile.TarInfo]:
                     raise tarfile.ReadError("it has members without end")
                 _check_name(member.name, address)
                 yield member
-            headers.seek(archive.offset)
-            end = headers.read(_BLOCK)
-            if len(end) < _BLOCK or any(end):
-                raise tarfile.ReadError("it is cut short" if len(end) < _BLOCK else "damaged: a header is none")
+            check_end(archive)
     except OSError as error:
-        raise DataError(f"cannot read {address}", reason(error), "try again, or copy it again") from error
+        raise _unread(address, error) from error
     except DataError:
         raise
     except Exception as error:  # the parser of damaged headers raises errors of any class
         found = str(error) or type(error).__name__
         raise DataError(f"{address} is not a whole tar", f"found {found}", "make or copy it again") from error
+
+
+def _unread(address: str, error: OSError) -> DataError:
+    return DataError(f"cannot read {address}", reason(error), "try again, or copy it again")
 
 
 def _is_image(ending: str) -> bool:

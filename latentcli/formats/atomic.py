@@ -66,6 +66,8 @@ def check_new_folder(path: Path) -> None:
         raise OutputError(problem, "it is not a folder", "name another")
     if path.exists() and any(path.iterdir()):
         raise OutputError(problem, "it exists and is not empty", "remove it, or name another")
+    if not path.name:  # nothing can take its place
+        raise OutputError(problem, "it is where you are", "name a new one within it")
     if not _accepts_files(path.parent):
         raise OutputError(problem, f"{path.parent} is not a folder that can be written to", "name another")
 

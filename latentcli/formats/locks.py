@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 from platformdirs import user_cache_path
 
 from latentcli.core.errors import OutputError
@@ -21,19 +21,19 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the right to write the file or folder ``path`` while the block runs, against this and other processes.
 
     The lock is the operating system's, so it ends with the process, even after a crash. Its empty file lies in the
-    user's cache folder, so that outputs stay alone, under a hash of the output's path. It is never deleted: a run that
-    had just opened it would hold the deleted file, and the next run a new one. Where no lock can be made, as with a
-    read-only home, the block runs without.
+    user's cache folder, so that outputs stay alone, under a hash of the output's path. It is deleted with the lock: a
+    run that had just opened it sees that, and takes a new one. Where no lock can be made, as with a read-only home, the
+    block runs without.
 
     Raises:
         OutputError: another run is writing the path.
     """
     key = hashlib.sha256(os.fsencode(os.path.normcase(path.resolve()))).hexdigest()
     folder = user_cache_path("latentcli") / "locks"
-    holder, lock = folder / f"{key}.json", FileLock(folder / f"{key}.lock")
+    holder, lock = folder / f"{key}.json", _lock(folder / f"{key}.lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0.1)  # long enough for a second look
     except Timeout:
         remedy = "wait for it, or name another output"
         raise OutputError(f"another run is writing {path}", _described(holder), remedy) from None
@@ -47,8 +47,9 @@ def exclusive(path: Path) -> Iterator[None]:
             holder.write_text(json.dumps(run), encoding="utf-8")
         yield
     finally:
-        with suppress(OSError):
-            holder.unlink(missing_ok=True)
+        for file in (holder, Path(lock.lock_file)):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
         lock.release()
 
 
@@ -65,7 +66,7 @@ def in_turn(lock: Path, waiting: Callable[[], AbstractContextManager[object]]) -
     Raises:
         OSError: there can be no lock there.
     """
-    held = FileLock(lock)
+    held = _lock(lock)
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -79,6 +80,11 @@ def in_turn(lock: Path, waiting: Callable[[], AbstractContextManager[object]]) -
         yield
     finally:
         held.release()
+
+
+def _lock(path: Path) -> BaseFileLock:
+    """A lock of the operating system's or none: a mere file would stay after a crash, for all to wait for."""
+    return FileLock(path, fallback_to_soft=False)
 
 
 def _described(holder: Path) -> str | None:

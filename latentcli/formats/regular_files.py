@@ -16,6 +16,10 @@ class Held(Protocol):
     def name(self) -> str:
         """What it is called, without folders."""
 
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+
     def open(self) -> tuple[IO[bytes], int]:
         """Its content, and the number of bytes; an OSError where it cannot be read."""
 
@@ -36,6 +40,11 @@ class InMemory:
 
     name: str
     content: bytes
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return len(self.content)
 
     def open(self) -> tuple[IO[bytes], int]:
         """Its bytes, and their number."""

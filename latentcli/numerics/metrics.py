@@ -19,6 +19,9 @@ NAMES = ("accuracy", *(f"{each}_{score}" for score in _SCORES for each in ("macr
 ACTIVE_VARIANCE = 0.01
 """A latent dimension is active when its posterior mean varies more than this over the data (Burda et al. 2016)."""
 
+MOST_CLASSES = 1_000
+"""Of a confusion matrix; of 93,000 names, as a set of captions has, one would take 69 GB."""
+
 _VALUES_AT_ONCE = 2**20  # pixels turned to float64 at a time: what bounds the memory, whatever the number of images
 
 
@@ -38,7 +41,8 @@ def classification(
 
     Returns:
         ``images`` (those of known class), ``accuracy``, ``macro_`` and ``micro_`` ``f1``, ``precision`` and
-        ``recall``, ``confusion_matrix`` (rows are the truth) and its ``classes``; empty when no class is known.
+        ``recall``, ``confusion_matrix`` (rows are the truth) and its ``classes``, but of more than ``MOST_CLASSES``;
+        empty when no class is known.
 
     Raises:
         ValueError: truth and predictions are not of one length.
@@ -50,7 +54,7 @@ def classification(
 
 
 def classification_of_counts(counts: Mapping[tuple[str, str], int], classes: Sequence[str]) -> dict[str, Any]:
-    """The same metrics from numbers of images, so that those of any set need no more than its classes squared.
+    """The same metrics from numbers of images, so that those of any set need no more than its pairs of classes.
 
     Args:
         counts: how many images of each known class got each predicted one, "" where there is no prediction.
@@ -65,7 +69,7 @@ def classification_of_counts(counts: Mapping[tuple[str, str], int], classes: Seq
     images = np.array([*counts.values()])
     occurring = sorted({*known, *guesses} - {""})
     names = [str(name) for name in classes]
-    names += [name for name in occurring if name not in names]
+    names += sorted({*occurring} - {*names})
     right = sum(count for (true, guess), count in counts.items() if true == guess)
     result: dict[str, Any] = {"images": int(images.sum()), "accuracy": float(right / images.sum())}
     for average in ("macro", "micro"):
@@ -74,6 +78,8 @@ def classification_of_counts(counts: Mapping[tuple[str, str], int], classes: Seq
         )
         keys = (f"{average}_{name}" for name in _SCORES)
         result |= dict(zip(keys, map(float, scores[:3]), strict=True))
+    if len(names) > MOST_CLASSES:
+        return result
     matrix = confusion_matrix(known, guesses, labels=[*names, ""], sample_weight=images)
     return {**result, "confusion_matrix": matrix[:-1, :-1].tolist(), "classes": names}  # the last column: rejected
 

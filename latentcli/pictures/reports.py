@@ -256,6 +256,8 @@ def plane(points: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, str]:
 def _confusions(page: "Page", shown: _Shown, found: "Predictions", result: Mapping[str, Any], seen: str) -> None:
     """The confusion matrix with the images of its cells: the surest mistakes, and of what is right the least sure."""
     scores = result if "confusion_matrix" in result else found.scores()
+    if "confusion_matrix" not in scores:
+        return
     names, counts = [str(name) for name in scores["classes"]], np.array(scores["confusion_matrix"])
     index = {name: place for place, name in enumerate(names)}
     cells: dict[tuple[int, int], list[int]] = {}

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from latentcli.core.errors import OutputError, UsageError
+from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.core.latents import Latents
 from latentcli.core.stages import stage
 from latentcli.numerics.blocks import evenly
+from latentcli.numerics.metrics import MOST_CLASSES
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import DensityClassifier, LatentClassifier
@@ -141,7 +142,14 @@ def tsne(path: Path, latents: Latents, seed: int = 0) -> Path:
 
 
 def confusion(path: Path, metrics: Mapping[str, Any]) -> Path:
-    """The confusion matrix of a classification's metrics."""
+    """The confusion matrix of a classification's metrics.
+
+    Raises:
+        DataError: there are too many classes for one.
+    """
+    if "confusion_matrix" not in metrics:
+        raise DataError(f"more than {MOST_CLASSES:,} classes are too many for a confusion matrix", None,
+                        "choose some: `classes`")  # fmt: skip
     title = f"accuracy {metrics['accuracy']:.4f}, macro F1 {metrics['macro_f1']:.4f}"
     return draw("confusion", path, metrics["confusion_matrix"], metrics["classes"], title)
 
@@ -195,7 +203,7 @@ def of_predictions(
         drawn.append(latent(where / "predictions.png", tally.latents, classifier))
     drawn.append(label_counts(where / "labels.png", tally))
     scores = tally.scores()
-    return drawn + ([confusion(where / "confusion.png", scores)] if scores else [])
+    return drawn + ([confusion(where / "confusion.png", scores)] if "confusion_matrix" in scores else [])
 
 
 def _counted(found: "Tally | Predictions") -> "Tally":

@@ -48,10 +48,11 @@ def encode_shards(
 
     Raises:
         UsageError: the source is no shards, ``part`` is none, an input would be replaced, the folder holds parts of
-            another model or made with other settings, or a package is not installed.
+            another model or made with other settings, a package is not installed, or one of several processes does not
+            find the same.
         DataError: the shards cannot be listed, or have no such part.
         ModelFileError: the model has no latents.
-        OutputError: the folder cannot be written to, or another run of this share is writing to it.
+        OutputError: the folder cannot be written to, or another run is writing one of the parts.
 
     Example:
         >>> import io, tarfile

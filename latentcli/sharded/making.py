@@ -5,7 +5,7 @@ import re
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.labels import Labels, read_labels
 from latentcli.core.progress import Progress
 from latentcli.data import addresses, shards, splits
+from latentcli.data.cache import stamp
 from latentcli.formats.atomic import check_folder, output_errors
 from latentcli.formats.image_files import Wanted
 from latentcli.formats.locks import exclusive
@@ -28,10 +29,10 @@ from latentcli.numerics import metrics
 
 _BYTES = 2**25
 """Of decoded images that are in memory at once, twice: those of a block, and those of the next one."""
-_ROWS = 1024  # of a block at most
 _KINDS = 32  # of failures in the statistics
 _NAMED = 3  # shards in a message
 _LONGEST = 160  # letters of each
+_ABANDONED = 600.0  # seconds without a block, after which nobody writes to a file any more
 _LEFT = re.compile(r"\.part-(\d{5,})\.(parquet|json)\.[0-9a-f]{16}\.tmp")
 
 
@@ -172,9 +173,11 @@ def run(
     processes.join()
     found = reading.find(source)
     settings = {**reading.settings, **work.settings}
+    made = {"holds": work.columns.holds, "checkpoint": work.columns.checkpoint}
+    processes.check_alike(json.dumps([[each.origin for each in found.all], made, settings, part, retry_failed]))
     _check_folder(folder, found)
     known = parts.all_statistics(folder)
-    _check_alike(folder, found, known, {"holds": work.columns.holds, "checkpoint": work.columns.checkpoint}, settings)
+    _check_alike(folder, found, known, made, settings)
     every = [*enumerate(found.all)][first - 1 :: step]
     mine = every[processes.rank() :: processes.count()]
     done = {number: known[number] for number, _ in every if number in known}
@@ -185,66 +188,66 @@ def run(
     done = {number: facts for number, facts in done.items() if number not in changed}
     if retry_failed:
         done = {number: of for number, of in done.items() if not of["failed"] and not of.get("label_failures")}
-    before, unreadable = len(done), list[tuple[str, DataError]]()
-    todo = [(number, shard) for number, shard in mine if number not in done]
-    own_share = f"share {first + step * processes.rank()} of {step * processes.count()}"
+    todo, unreadable = [(number, shard) for number, shard in mine if number not in done], list[tuple[str, DataError]]()
+    before = len(mine) - len(todo)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with (
-        exclusive(folder / own_share), warnings.catch_warnings(),
-        progress(work.doing, len(todo)) as advance,
-    ):  # fmt: skip
+    with warnings.catch_warnings(), progress(work.doing, len(todo)) as advance:
         warnings.filterwarnings("ignore", module="PIL")  # about odd but readable files
         _clear(folder, {number for number, _ in todo})
         for number, shard in todo:
             try:
-                _make(folder, number, shard, work, reading, {"shards": len(found.all), "settings": settings})
+                with exclusive(parts.path_of(folder, number)):
+                    facts = _make(folder, number, shard, work, reading, len(found.all), settings)
             except DataError as error:
-                unreadable.append((shard.address, error))
+                unreadable.append((shard.origin, error))
             except KeyboardInterrupt:
-                made = sum(each in done for each, _ in mine)
-                told = f"interrupted: {made:,} of {len(mine):,} shards are done; the same call does the others"
-                raise KeyboardInterrupt(told) from None
+                count = sum(each in done for each, _ in mine)
+                ended = f"interrupted: {count:,} of {len(mine):,} shards are done; the same call does the others"
+                raise KeyboardInterrupt(ended) from None
             else:
-                done[number] = parts.statistics(folder, number) or {}
+                done[number] = facts
             advance(1)
-    others = processes.told(json.dumps([[address, *_said(error)] for address, error in unreadable]))
-    if others is None:  # the first process tells of all
-        every = mine
-    elif len(others) > 1:
-        unreadable = [(address, DataError(*error)) for texts in others for address, *error in json.loads(texts)]
-        done = parts.all_statistics(folder)
-    done = {number: done[number] for number, _ in every if number in done}
-    failures, label_failures = Counter[str](), Counter[str]()
+    own = _summed(done[number] for number, _ in mine if number in done)
+    text = json.dumps([own, before, [[address, *_said(error)] for address, error in unreadable]])
+    told = processes.told(text)
+    heard = [json.loads(each) for each in told or [text]]
+    sums, all_unreadable = _summed(each for each, _, _ in heard), [error for _, _, errors in heard for error in errors]
+    confusion = {(known, guess): count for known, guess, count in sums["confusion"]}
+    return PartsDone(
+        folder, len(mine if told is None else every), sum(each for _, each, _ in heard), sums["images"],
+        sums["failures"], tuple((address, DataError(*error)) for address, *error in all_unreadable),
+        metrics.classification_of_counts(confusion, work.class_names), notes, sums["label_failures"],
+    )  # fmt: skip
+
+
+def _summed(found: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The statistics of several parts, or several of these, as those of one."""
+    images, failures, label_failures = 0, Counter[str](), Counter[str]()
     confusion = Counter[tuple[str, str]]()
-    for facts in done.values():
-        failures.update(facts.get("failures", {}))
+    for facts in found:
+        images += facts["images"]
+        failures.update(facts["failures"])
         label_failures.update(facts.get("label_failures", {}))
         confusion.update({(known, guess): count for known, guess, count in facts.get("confusion", ())})
-    images = sum(facts.get("images", 0) for facts in done.values())
-    scores = metrics.classification_of_counts(confusion, work.class_names)
-    return PartsDone(
-        folder, len(every), before, images, dict(failures), tuple(unreadable), scores, notes, dict(label_failures)
-    )
+    return {"images": images, "failures": dict(failures), "label_failures": dict(label_failures),
+            "confusion": [[*pair, count] for pair, count in confusion.items()]}  # fmt: skip
 
 
 def _said(error: DataError) -> tuple[str, str | None, str | None]:
     return error.problem, error.found, error.remedy
 
 
-def _bytes_of(shard: shards.Shard) -> int | None:
-    """The size of a shard's file; None of one elsewhere."""
+def _stamp(shard: shards.Shard) -> dict[str, int]:
+    """Size and time (ns) of a shard's file; nothing of one elsewhere, or that is not there."""
     path = addresses.local(shard.address)
-    try:
-        return None if path is None else path.stat().st_size
-    except OSError:
-        return None
+    size, time_ns = (0, 0) if path is None else stamp(path)
+    return {"shard_bytes": size, "shard_mtime_ns": time_ns} if time_ns else {}
 
 
 def _was_changed(shard: shards.Shard, facts: Mapping[str, Any]) -> bool:
-    """Whether a file has another size than when its part was made."""
-    before, now = facts.get("shard_bytes"), _bytes_of(shard)
-    return before is not None and now is not None and before != now
+    """Whether a file has another size or time than when its part was made."""
+    return any(facts.get(name, now) != now for name, now in _stamp(shard).items())
 
 
 def _check_folder(folder: Path, found: shards.Shards) -> None:
@@ -282,28 +285,29 @@ def _check_alike(
 
 
 def _clear(folder: Path, numbers: set[int]) -> None:
-    """Remove what a run that was killed has left of parts that are made now."""
+    """Remove what a run that was killed has left of parts that are made now, but what one of another machine writes."""
     for each in folder.iterdir():
         left = _LEFT.fullmatch(each.name)
         if left is not None and int(left[1]) in numbers:
             with suppress(OSError):
-                each.unlink()
+                if time.time() - each.stat().st_mtime >= _ABANDONED:
+                    each.unlink()
 
 
 def _make(
-    folder: Path, number: int, shard: shards.Shard, work: Work, reading: Reading, facts: Mapping[str, Any]
-) -> None:  # fmt: skip
-    """Make the part of one shard, and its statistics last.
+    folder: Path, number: int, shard: shards.Shard, work: Work, reading: Reading, of: int, settings: Mapping[str, Any]
+) -> dict[str, Any]:  # fmt: skip
+    """Make the part of one shard of so many, and its statistics last, which it returns.
 
     Raises:
-        DataError: the shard cannot be read as a whole; nothing is written.
+        DataError: the shard cannot be read as a whole, or its labels cannot be counted; no statistics are written.
         OutputError: it cannot be written.
     """
-    began = time.monotonic()
+    began, before = time.monotonic(), _stamp(shard)
     parts.check_replaceable(folder, number)
     path = parts.path_of(folder, number)
     channels, height, width = work.shape
-    rows = max(1, min(_ROWS, _BYTES // (channels * height * width)))
+    rows = max(1, min(parts.ROWS, _BYTES // (channels * height * width)))
     images, failures, label_failures, confusion = 0, Counter[str](), Counter[str](), Counter[tuple[str, str]]()
     wanted = Wanted(height, width, channels, reading.background)
     with (
@@ -323,12 +327,14 @@ def _make(
             if "predicted" in arrays:
                 pairs = zip(good, arrays["predicted"].tolist(), strict=True)
                 confusion.update((known, guess) for known, guess in pairs if known)
+        if _stamp(shard) != before:
+            raise DataError(f"{shard.origin} was changed while it was read", None, "call again when it is whole")
         with output_errors(path):
             path.with_suffix(".json").unlink(missing_ok=True)  # of the part whose place it takes
     counted = [[known, guess, count] for (known, guess), count in sorted(confusion.items())]
-    parts.write_statistics(folder, number, {
-        "shard": shard.origin, "shard_bytes": _bytes_of(shard), "holds": work.columns.holds,
-        "checkpoint": work.columns.checkpoint, **facts,
+    return parts.write_statistics(folder, number, {
+        "shard": shard.origin, **before, "holds": work.columns.holds,
+        "checkpoint": work.columns.checkpoint, "shards": of, "settings": settings,
         "images": images, "failed": failures.total(), "failures": _most(failures),
         "label_failures": _most(label_failures),
         **({"confusion": counted} if work.class_names else {}), "seconds": round(time.monotonic() - began, 3),

@@ -1,6 +1,7 @@
 """Latents and labels as Parquet tables: what the other forms of the files hold, for other programs to read."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -130,3 +131,15 @@ def test_labels_written_some_at_a_time_are_the_same_bytes(tmp_path):
                 write(LABELS.take(rows), [FILES[row] for row in rows], PROBABILITIES[rows].max(axis=1))
                 start += length
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
+
+
+def test_one_long_name_does_not_make_room_for_as_many(tmp_path):
+    files = ("a/" + "x" * 100_000, *(f"{row}.png" for row in range(199)))
+    latents = Latents({"mu": RANDOM.normal(size=(200, 2)).astype(np.float32)}, CHECKPOINT, None, files)
+    write_latents(tmp_path / "latents.parquet", latents)
+    tracemalloc.start()
+    try:
+        assert read_latents(tmp_path / "latents.parquet").files == files
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import latentcli as lc
 from latentcli.artifacts import read_latents
+from latentcli.cli import parts
 
 pytest.importorskip("pyarrow")
 
@@ -157,7 +160,9 @@ def test_images_that_fail_are_told_by_kind(call, digits, trained, tar, png):
     tar(digits / "00001.tar", [("1.png", png(0, 8)), ("2.png", b""), ("3.png", b"")])
     done = call("encode", SHARDS, trained.vae, "-o", "out")
     assert (done.code, done.err) == (0, "warning: 2 image(s) could not be read, and their rows say why: empty (2)\n")
+    then = (digits / "00001.tar").stat().st_mtime_ns
     tar(digits / "00001.tar", [(f"{number}.png", png(0, 8)) for number in (1, 2, 3)])
+    os.utime(digits / "00001.tar", ns=(then, then))
     assert call("encode", SHARDS, trained.vae, "-o", "out", "--json").json["failed"] == 2
     again = call("encode", SHARDS, trained.vae, "-o", "out", "--retry-failed", "--json")
     assert (again.json["failed"], again.json["shards_done_before"]) == (0, 2)
@@ -176,3 +181,10 @@ def test_calls_that_make_no_sense_are_refused(call, digits, trained, arguments, 
     assert (done.code, told in done.err) == (2, True), done.err
     assert len(done.err.splitlines()) <= 3
     assert not Path("out").exists()
+
+
+def test_of_many_kinds_of_failures_the_most_frequent_are_told(capsys):
+    failures = {f"kind {letter}": number for number, letter in enumerate("abcdefgh", 1)}
+    parts.tell(lc.PartsDone("out", 1, 0, 99, failures), as_json=False, gates={})
+    told = "kind h (8), kind g (7), kind f (6), kind e (5), kind d (4), and 3 more kinds\n"
+    assert capsys.readouterr().err == f"warning: 36 image(s) could not be read, and their rows say why: {told}"

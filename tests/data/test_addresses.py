@@ -81,6 +81,41 @@ def test_a_read_that_fails_goes_on_where_it_was(bucket, waits, monkeypatch, fail
     assert waits == [addresses.WAIT] * failures
 
 
+def test_a_file_that_is_replaced_while_it_is_copied_is_copied_anew(bucket, waits, monkeypatch):
+    """Or the copy would begin as one file and end as another."""
+    real, fails = type(bucket).open, [True]
+
+    class Replaced(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() and fails:
+                fails.pop()
+                bucket.store["/bucket/00000.tar"] = bucket.store["/bucket/00001.tar"]
+                raise ConnectionResetError("reset by peer")
+            return super().read(5000)
+
+    monkeypatch.setattr(type(bucket), "open", lambda self, path, mode: Replaced(real(self, path, mode).getvalue()))
+    found, expected = load("memory://bucket/00000.tar"), load("shards/00001.tar")
+    assert found.images.tolist() == expected.images.tolist()
+    assert len(waits) == 1
+
+
+def test_a_file_of_which_nothing_is_told_any_more_is_given_up(bucket, waits, monkeypatch):
+    real, asked = type(bucket).info, []
+
+    def info(self, path):
+        asked.append(path)
+        if len(asked) > 2:
+            raise TimeoutError("no answer")
+        return real(self, path)
+
+    of_file = type(bucket).open
+    monkeypatch.setattr(type(bucket), "open", lambda self, path, mode: Failing(of_file(self, path, mode).getvalue()))
+    monkeypatch.setattr(type(bucket), "info", info)
+    monkeypatch.setattr(Failing, "left", 1)
+    with pytest.raises(DataError, match=r"00000\.tar cannot be read\n  tried 6 times: TimeoutError"):
+        load("memory://bucket/00000.tar")
+
+
 def test_a_read_that_always_fails_is_given_up_after_longer_and_longer_waits(bucket, waits, monkeypatch):
     def opened(self, path, mode):
         raise TimeoutError("no answer")
@@ -164,6 +199,48 @@ def test_a_full_disk_is_told_and_not_tried_again(bucket, waits, monkeypatch):
     with pytest.raises(DataError, match=r"cannot be copied to .*\n  it has 20,480 bytes, and there is room for 5"):
         load("memory://bucket/00000.tar")
     assert not waits
+
+
+SECRET = "https://me:hidden@h.org/0.tar?X-Signature=hidden"
+
+
+@pytest.mark.parametrize("text", [
+    SECRET, f"403, url='{SECRET}', sorry", "sftp://me:hidden@h/0.tar", f"[{SECRET}] and [{SECRET}]",
+])  # fmt: skip
+def test_secrets_of_an_address_are_not_told(text):
+    assert "hidden" not in addresses.public(text)
+    assert "/0.tar" in addresses.public(text)
+
+
+@pytest.mark.parametrize("text", [
+    "a/b?.tar", "s3://b/0?.tar", "abfs://container@account.dfs.core.windows.net/0.tar", "s3://b/a:b@c/0.tar", "x?y",
+])  # fmt: skip
+def test_what_is_no_secret_is_told(text):
+    assert addresses.public(text) == text
+
+
+@pytest.mark.parametrize("error", [
+    PermissionError(SECRET), FileNotFoundError(SECRET), OSError(f"url='{SECRET}'"), ConnectionRefusedError(111, SECRET),
+])  # fmt: skip
+def test_no_error_tells_the_secrets_of_an_address(bucket, waits, monkeypatch, error):
+    def info(self, path):
+        raise error
+
+    monkeypatch.setattr(type(bucket), "info", info)
+    monkeypatch.setattr(addresses, "_system", lambda address: (bucket, "/bucket/0.tar"))
+    for data in (SECRET, [SECRET, SECRET.replace("0.tar", "1.tar")]):
+        with pytest.raises(DataError) as caught:
+            load(data)
+        assert "hidden" not in str(caught.value)
+    with pytest.raises(DataError, match=r"names a shard twice") as caught:
+        load([SECRET, f"{SECRET}2"])
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_set_with_a_secret_address_is_called_without_it(bucket, monkeypatch):
+    monkeypatch.setattr(addresses, "_system", lambda address: (bucket, "/bucket/00000.tar"))
+    found = load(SECRET)
+    assert (found.name, found.files[0]) == ("https://h.org/0.tar", "0.tar/000000000.png")
 
 
 def test_kinds_of_addresses_that_are_not_read_say_what_is_missing(monkeypatch):

@@ -271,6 +271,28 @@ def test_damaged_images_are_thrown_away_and_decoded_again(photos, damage):
     assert_same(lc.load(photos, max_bad="5%"), expected)
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EACCES, errno.ENOMEM])
+def test_that_images_cannot_be_opened_does_not_throw_them_away(photos, monkeypatch, number):
+    expected = lc.load(photos, max_bad="5%", no_cache=True)
+    lc.load(photos, max_bad="5%")
+    before, honest = files_of_cache(), cache.open_regular
+
+    def refuse(path):
+        if path.suffix in (".bytes", ".changed"):
+            raise OSError(number, os.strerror(number))
+        return honest(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cache, "open_regular", refuse)
+        found = lc.load(photos, max_bad="5%")
+    assert_same(found, expected)
+    assert any("cannot be kept" in note and os.strerror(number) in note for note in found.notes)
+    assert files_of_cache() == before
+    decoded = count_decoding(monkeypatch)
+    lc.load(photos, max_bad="5%")
+    assert not decoded
+
+
 def test_bytes_that_were_changed_with_their_time_put_back_are_seen(photos):
     lc.load(photos, max_bad="5%")
     bytes_of, _ = files_of_cache()
@@ -614,6 +636,34 @@ def test_what_is_kept_is_listed_and_deleted(photos, tmp_path, monkeypatch):
     assert sorted(file.name for file in cache.folder_of(None).iterdir()) == ["mine.json", "mine.lock"]
     with pytest.raises(UsageError, match="older_than"):
         lc.clear_cache(older_than=-1)
+
+
+def test_that_a_cache_cannot_be_cleared_is_told(photos, monkeypatch):
+    """As where it is on a disk that is read-only, on which there can be no lock."""
+    lc.load(photos, max_bad="5%")
+
+    def refuse(*arguments, **more):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("latentcli.formats.locks.FileLock.acquire", refuse)
+        with pytest.raises(lc.OutputError, match=r"cannot write .*\.lock\n  (.*: )?Read-only file system"):
+            lc.clear_cache()
+    assert len(lc.clear_cache()) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file that is open stays there")
+def test_images_that_are_still_read_stay_when_they_are_decoded_again(photos):
+    """Where the index alone was deleted, a file that was cut short would end the process that reads it."""
+    for how in ({}, {"image_shape": (1, 12, 12)}):  # whose files end in .changed and in .bytes
+        found = lc.load(photos, max_bad="5%", **how)
+        index, bytes_of = sorted(files_of_cache(), key=lambda path: path.suffix != ".json")
+        before = bytes_of.stat().st_ino
+        index.unlink()
+        again = lc.load(photos, max_bad="5%", **how)
+        assert bytes_of.stat().st_ino != before
+        assert np.array_equal(found.images, again.images)
+        lc.clear_cache()
 
 
 def test_images_that_are_still_read_stay_when_they_are_deleted(photos):

@@ -219,6 +219,15 @@ def test_array_files_in_a_folder_or_an_archive_come_with_the_way_to_read_them(tm
     assert (len(found), "".join(found.class_names)) == (count, classes)
 
 
+def test_a_zip_that_lists_too_many_files_is_refused_before_they_are_counted(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "a.zip", *(f"a/{number}.png" for number in range(9)))
+    assert len(load(path)) == 9
+    monkeypatch.setattr("latentcli.data.archives._MAX_LIST", 400)
+    monkeypatch.setattr(zipfile, "ZipInfo", None)
+    with pytest.raises(DataError, match=r"a\.zip cannot be unpacked\n  its list of files has 4\d\d bytes, of 400 at"):
+        load(path)
+
+
 def test_archives_that_are_damaged_or_too_large_are_refused(tmp_path, monkeypatch):
     whole = zipped(tmp_path / "a.zip", "a/1.png", "b/2.png").read_bytes()
     packed = tarred(tmp_path / "a.tgz", ("a.png", None, "")).read_bytes()

@@ -83,6 +83,22 @@ def test_damaged_files_are_errors(tmp_path, png):
         read(tmp_path / "none")
 
 
+def test_one_value_in_all_rows_does_not_become_as_many_in_memory(tmp_path, monkeypatch):
+    """As a dictionary has it, which is small on the disk."""
+    monkeypatch.setattr("latentcli.data.parquet._FREE_BYTES", 10_000)
+    path = write(tmp_path / "a.parquet", {"image": [bytes(5_000)] * 2_000})
+    assert path.stat().st_size < 9_000
+    with pytest.raises(DataError, match=r"inflates to more than the [\d,]+ bytes there may be"):
+        read(path)
+
+
+def test_a_label_that_is_a_book_is_none(tmp_path, png):
+    write(tmp_path / "a.parquet", {"image": [png(0), png(1)], "label": ["a" * 70_000, "b"]})
+    found = load("a.parquet")
+    assert found.labels.texts.tolist() == ["", "b"]
+    assert any("its label is longer than 65,536 letters" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("said", ['{"info": 1}', "{", '{"info": {"features": {"image": 3, "kind": {"names": [1]}}}}'])
 def test_what_hugging_face_does_not_say_well_does_not_count(tmp_path, png, said):
     table = pa.table({"image": [png(0)], "label": [1]}).replace_schema_metadata({"huggingface": said})

@@ -3,13 +3,16 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
-from latentcli.data.shards import Shard, _expanded, blocks, find
+from latentcli.data.shards import Shard, blocks, find, records
+from latentcli.data.shards.finding import _named
+from latentcli.data.shards.patterns import expanded
 from latentcli.formats.image_files import Wanted
 from latentcli.formats.pixel_values import PixelRules, Span
 
@@ -54,13 +57,21 @@ def test_shards_of_one_name_are_called_with_their_folders(tmp_path, shards):
     assert [shard.name for shard in found.all] == ["more/00001.tar", "shards/00001.tar"]
 
 
+@pytest.mark.parametrize("alike", [
+    ["/data/0.tar", "data/0.tar"], ["s3://b//0.tar", "s3://b/0.tar"], ["https://h/0.tar?t=1", "https://h/0.tar?t=2"],
+])  # fmt: skip
+def test_shards_that_nothing_tells_apart_are_refused(alike):
+    with pytest.raises(DataError, match=r"names a shard twice\n  found .* and .*, which would be called alike"):
+        _named(alike, "2 shards")
+
+
 @pytest.mark.parametrize(("text", "first", "count"), [
     ("a/{08..11}.tar", "a/08.tar", 4), ("{1..010}.tar", "001.tar", 10), ("{9..11}.tar", "9.tar", 3),
     ("{x,y}/{0..1}.tar", "x/0.tar", 4), ("a.tar", "a.tar", 1),
     ("s3://b/{000..999}.tar", "s3://b/000.tar", 1000),
 ])  # fmt: skip
 def test_braces_mean_what_webdataset_means_by_them(text, first, count):
-    made = _expanded(text)
+    made = expanded(text)
     assert (made[0], len(made), len({*made})) == (first, count, count)
 
 
@@ -185,6 +196,34 @@ def test_gzipped_shards_are_inflated_to_a_bound(tmp_path, tar, png, monkeypatch)
         load("{0.tar.gz,1.tgz}")
 
 
+FULL = OSError(28, "No space left on device")
+
+
+def full(*arguments, **more):
+    raise FULL
+
+
+def test_a_full_disk_for_temporary_files_is_told(tmp_path, png, monkeypatch):
+    pytest.importorskip("pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"image": [png(0), png(1)]}), "0.parquet")
+    honest = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *how: full() if self.name == "images" else honest(self, *how))
+    with pytest.raises(DataError, match=r"cannot be copied to .*\n  No space left on device\n  .*TMPDIR"):
+        load("0.parquet")
+
+
+@pytest.mark.parametrize("name", ["0.parquet", "0.tar.gz", "0.zip"])
+def test_that_there_can_be_no_temporary_files_is_told(tmp_path, tar, png, monkeypatch, name):
+    (tmp_path / name).write_bytes(b"")
+    tar(tmp_path / "0.tar.gz", [("1.png", png(0)), ("1.cls", b"cat")])
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(DataError, match=r"no folder for temporary files\n  No space left on device\n  .*TMPDIR"):
+        load([name] if name.endswith("gz") else name)
+
+
 def test_blocks_hold_what_load_gives(shards):
     whole = load(shards)
     for shard, start in zip(find(shards).all, (0, 4, 8), strict=True):
@@ -193,6 +232,14 @@ def test_blocks_hold_what_load_gives(shards):
         assert np.array_equal(np.concatenate([block.images for block in found]), whole.images[start : start + 4])
         assert sum((block.files for block in found), ()) == whole.files[start : start + 4]
         assert sum((block.labels for block in found), ()) == ("0", "1", "0", "1")
+
+
+def test_a_block_of_large_files_ends_before_it_has_its_rows(shards, monkeypatch):
+    """Since it is held as it is packed, too."""
+    sizes = [record.content.size for record in records(find(shards).all[0], shards / "00000.tar")]
+    monkeypatch.setattr("latentcli.data.shards.in_blocks._CONTENT", sum(sizes[:3]))
+    found = [*blocks(find(shards).all[0], 9, WANTED, PixelRules())]
+    assert [len(block.images) for block in found] == [3, 1]
 
 
 def test_an_image_of_a_block_is_read_by_itself(tmp_path, tar):

@@ -139,3 +139,14 @@ def test_damage_is_a_reason_or_an_error_and_nothing_else(tmp_path_factory, chang
     with suppress(DataError):
         for record in read(path):
             assert (record.content is None) == bool(record.why)
+
+
+def test_a_label_that_the_disk_does_not_give_is_an_error_of_its_shard(tmp_path, tar, png, monkeypatch):
+    path = tar(tmp_path / "a.tar", [("1.png", png(0)), ("1.cls", b"0")])
+
+    def failing(self):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("latentcli.data.webdataset.Within.open", failing)
+    with pytest.raises(DataError, match=r"cannot read .*a\.tar\n  Input/output error"):
+        read(path)

@@ -278,3 +278,12 @@ def test_a_file_in_the_place_of_a_folder_is_called_so(tmp_path, name):
     (tmp_path / "plain").write_bytes(b"")
     with pytest.raises(OutputError, match=r"plain is a file, and no folder\n  name an output elsewhere"):
         atomic.check_writable(tmp_path / name)
+
+
+def test_the_empty_folder_where_one_is_takes_no_other_in_its_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match=r"cannot write the folder \.\n  it is where you are"):
+        atomic.check_new_folder(Path())
+    (tmp_path / "a").touch()
+    with pytest.raises(OutputError, match="it exists and is not empty"):
+        atomic.check_new_folder(Path())

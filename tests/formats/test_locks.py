@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 
 import platformdirs
 import pytest
@@ -116,11 +116,31 @@ def test_the_lock_is_given_back_after_an_error(path):
     assert_free(path)
 
 
-def test_nothing_is_left_beside_the_output_and_nothing_of_the_run_elsewhere(path, own_cache):
-    assert_free(path)
-    assert not list(path.parent.iterdir())
-    left = [file for file in own_cache.rglob("*") if file.is_file()]
-    assert [(file.suffix, file.stat().st_size) for file in left] == [(".lock", 0)]
+def test_nothing_is_left_beside_the_output_nor_elsewhere(path, own_cache):
+    with exclusive(path):
+        assert not list(path.parent.iterdir())
+        assert {file.suffix for file in own_cache.rglob("*") if file.is_file()} == {".lock", ".json"}
+    assert not [file for file in own_cache.rglob("*") if file.is_file()]
+
+
+def test_many_runs_one_after_another_never_write_at_once(path):
+    """Each deletes the file of the lock that the next one may have opened."""
+    done, at_once = [], []
+
+    def run():
+        while len(done) < 200:
+            with suppress(OutputError), exclusive(path):
+                at_once.append(True)
+                assert len(at_once) == 1
+                at_once.pop()
+                done.append(True)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not at_once
 
 
 def test_a_holder_that_has_not_said_who_it_is_is_respected(path, own_cache):
@@ -150,6 +170,17 @@ def test_on_a_file_system_without_locks_the_run_goes_on(path, monkeypatch, numbe
     with exclusive(path):
         path.write_bytes(b"written")
     assert path.read_bytes() == b"written"
+
+
+def test_no_mere_file_stands_in_for_a_lock(tmp_path, monkeypatch):
+    """It would stay where its run was killed, and others wait for it for ever."""
+
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    with pytest.raises(OSError, match=r"."), in_turn(tmp_path / "a.lock", nullcontext):
+        pytest.fail("there is no lock")
 
 
 def test_blocks_of_one_lock_run_in_turn(tmp_path):

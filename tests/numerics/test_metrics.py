@@ -59,6 +59,16 @@ def test_classes_that_do_not_occur_stay_in_the_matrix_and_out_of_the_averages():
     assert np.shape(result["confusion_matrix"]) == (3, 3)
 
 
+def test_of_very_many_classes_there_are_scores_and_no_matrix():
+    """As where captions stand in the place of labels: it would be larger than any memory."""
+    names = [f"a picture of {number}" for number in range(5_000)]
+    counts = {(name, names[row % 2 * row]): 1 for row, name in enumerate(names)}
+    result = metrics.classification_of_counts(counts, ["none of them"])
+    assert (result["images"], result["accuracy"]) == (5_000, pytest.approx(2_501 / 5_000))
+    assert {"confusion_matrix", "classes"}.isdisjoint(result)
+    assert 0 < result["macro_f1"] < result["micro_f1"]
+
+
 def test_arrays_of_names_do_as_well_as_lists_and_the_result_is_json():
     truth, predicted = np.array(["1", "4"]), np.array(["1", None], dtype=object)
     result = metrics.classification(truth, predicted, np.array(["1", "4"]))

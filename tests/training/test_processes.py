@@ -119,6 +119,15 @@ def others_refused() -> bool:
     return True
 
 
+def told_twice() -> list[list[str] | None]:
+    """What the first process hears, the second time from one that is later."""
+    found = []
+    for time_of in ("first", "second"):
+        time.sleep(0.5 * processes.rank())
+        found.append(processes.told(f"{time_of} of {processes.rank()}"))
+    return found
+
+
 @pytest.fixture(autouse=True)
 def no_bfloat16(monkeypatch) -> None:
     """It rounds coarsely."""
@@ -178,6 +187,32 @@ def test_the_mixture_is_that_of_one_process(folder, tmp_path, monkeypatch):
         np.testing.assert_allclose(getattr(theirs, name), getattr(mine, name), rtol=1e-9, atol=1e-12)
 
 
+CHANGES: dict[str, dict[str, Any]] = {
+    "rows": {"rows": 30}, "files": {"name": "b"}, "labels": {"labelled": 9}, "checkpoint": {"checkpoint": "1" * 64},
+    "settings": {"settings": ["--components", 4]}, "seed": {"settings": ["--seed", 4]},
+}  # fmt: skip
+
+
+def test_a_mixture_is_fitted_to_what_all_processes_find_alike(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen: list[str] = []
+    monkeypatch.setattr(processes, "check_alike", seen.append)
+
+    def fitted_to(
+        rows: int = 31, name: str = "a", labelled: int = 8, checkpoint: str = "0" * 64, settings: Any = ()
+    ) -> None:
+        points = np.random.default_rng(0).standard_normal((rows, 2)).astype(np.float32)
+        labels = lc.Labels.of([str(row % 2) if row < labelled else "" for row in range(rows)])
+        files = tuple(f"{name}/{row}" for row in range(rows))
+        found = lc.Latents({"mu": points, "logvar": np.zeros_like(points)}, checkpoint, labels, files)
+        lc.write_latents("latents.npz", found)
+        assert called("fit-gmm", "latents.npz", "-q", *settings) == 0
+
+    for change in ({}, {}, *CHANGES.values()):
+        fitted_to(**change)
+    assert (len(seen), len({*seen})) == (len(CHANGES) + 2, len(CHANGES) + 1)
+
+
 def test_the_first_process_alone_writes_and_tells(folder, shared):
     assert shared["codes"] == [0, 0]
     assert shared["refused"]
@@ -188,6 +223,10 @@ def test_the_first_process_alone_writes_and_tells(folder, shared):
         "latents.npz", "found.json", "stdout", "state", "kept", "gmm_params.pkl", "cnn.pth", "cnn.metrics.jsonl"
     }  # fmt: skip
     assert lc.load_model(folder / "cnn.pth").family == "cnn"
+
+
+def test_what_processes_tell_is_that_of_this_time(shared):
+    assert shared["told"] == [["first of 0", "first of 1"], ["second of 0", "second of 1"]]
 
 
 def test_a_process_that_is_killed_ends_all_with_one_error_and_a_state(tmp_path):
@@ -282,7 +321,7 @@ if __name__ == "__main__":
     processes.join("cpu")
     os.chdir(sys.argv[1])
     found: dict[str, Any] = {name: trained(name) for name in RUNS}
-    found |= {"stopped": stopped(Path()), "refused": others_refused()}
+    found |= {"stopped": stopped(Path()), "refused": others_refused(), "told": told_twice()}
     short = ["--set", "width=16", "--set", "min_steps=0", "--labels-per-class", 3, "--epochs", 1, "--json", "-q"]
     found["codes"] = [
         called("fit-gmm", "latents.npz", "--components", 5, "--json", "-q"),
