@@ -1,5 +1,6 @@
 """Arms that use codes: hybrids of two images' codes, and samples of a prior that knows soft labels."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,11 +9,15 @@ import pytest
 import latentcli as lc
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
-from latentcli.experiments import arms
+from latentcli.experiments import arms, hybrids
 from latentcli.experiments.arms import CODES, STUDYS, CodeSpace, Given
 from latentcli.experiments.hybrids import StudyConfig, kind_of
+from latentcli.experiments.tasks import Task
 from latentcli.models import FAMILIES, create
 from latentcli.models.trained import TrainedModel
+
+SMALL = {"width": 8, "layers": 1, "heads": 2, "epochs": 1}
+"""Settings of a prior that learns next to nothing."""
 
 
 def model() -> TrainedModel:
@@ -46,8 +51,7 @@ def test_hybrids_of_codes_have_the_codes_of_two_images_and_their_labels_by_how_m
 
 
 def test_samples_have_the_classes_in_turn(space, monkeypatch):
-    small = {"width": 8, "layers": 1, "heads": 2, "epochs": 1}
-    monkeypatch.setattr(arms, "fit_prior", partial(arms.fit_prior, **small))
+    monkeypatch.setattr(arms, "fit_prior", partial(arms.fit_prior, **SMALL))
     made = space.samples(30)
     assert made["images"].shape == (30, 8, 8)
     assert made["soft_labels"].argmax(axis=1).tolist() == [*range(24), *range(6)]
@@ -56,3 +60,26 @@ def test_samples_have_the_classes_in_turn(space, monkeypatch):
 def test_a_study_of_a_model_with_codes_uses_it_for_both():
     assert kind_of(CODES, StudyConfig()) == CODES
     assert kind_of(CODES, StudyConfig(family="fsq")) == kind_of(STUDYS, StudyConfig()) == STUDYS
+
+
+def test_both_arms_share_a_model_of_codes_and_a_graph_labels_what_they_learn_from(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    pixels = random.integers(0, 120, (120, 1, 8, 8))
+    pixels[labels == 0, :, :4] += 120
+    images = ImageSet(pixels.astype(np.uint8), Labels.of(labels.astype(str)), name="halves")
+    monkeypatch.setattr(arms, "fit_prior", partial(arms.fit_prior, **SMALL))
+    own, small = hybrids.configured, (("codes", 8), ("latent_dim", 4), ("width", 16), ("epochs", 2))
+    monkeypatch.setattr(
+        hybrids, "configured",
+        lambda which, config: replace(own(which, config), settings=small) if which == CODES else own(which, config),
+    )  # fmt: skip
+    settings = (("backbone", "mlp"), ("width", 32), ("epochs", 4))
+    config = StudyConfig((4,), ("samples", "hybrids-codes"), steps=40, count=60, settings=settings)
+    seen: list[str] = []
+    rows = hybrids.study_hybrids(
+        Task(images, images), 1, config, folder=tmp_path, on_cell=lambda cell, event, seconds: seen.append(cell.name)
+    )
+    assert list(dict.fromkeys(seen))[:2] == ["halves-model-0", "halves-model-codes-0"]
+    assert [(row["arm"], row["added"]) for row in rows] == [("samples", 60), ("hybrids-codes", 60)]
+    assert min(row["accuracy"] for row in rows) > 0.8
