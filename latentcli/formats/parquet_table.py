@@ -21,6 +21,7 @@ from latentcli.core.errors import DataError
 from latentcli.formats import scale
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.digests import bytes_of, digest, is_digest, short
+from latentcli.formats.parquet_footer import UNCOMPRESSED, codecs
 from latentcli.formats.regular_files import open_regular, reason
 
 SUFFIX, MAGIC, KEY, END = ".parquet", b"PAR1", b"latentcli", b"latentcli.end"
@@ -156,6 +157,9 @@ def read(path: Path) -> Table:
     try:
         file, size = open_regular(path)
         with file:
+            if codecs(file, size) - {UNCOMPRESSED}:
+                found = "it is compressed, which latentcli never does"
+                raise DataError(f"{path} is no table of latentcli's, or is not whole", found, _AGAIN)
             parquet = pq.ParquetFile(file)
             facts, end = _facts(parquet, KEY), _facts(parquet, END)
             columns = _columns_of(facts)
@@ -270,8 +274,7 @@ def _checked(pa: Any, parquet: Any, end: Mapping[str, Any], columns: Mapping[str
     width = sum(column.width * np.dtype(column.dtype).itemsize for column in columns.values() if column != TEXT)
     if rows * max(1, width) > size:
         return f"it says that it has {rows:,} rows of {width:,} bytes, and has {size:,} bytes"
-    kinds = {group.column(number).compression for group in groups for number in range(group.num_columns)}
-    return "" if kinds <= {"UNCOMPRESSED"} else "it is compressed, which latentcli never does"
+    return ""
 
 
 def _read(parquet: Any, columns: Mapping[str, Column]) -> dict[str, Any]:

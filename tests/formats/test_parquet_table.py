@@ -180,6 +180,22 @@ def test_compressed_columns_are_refused(tmp_path):
         read(path)
 
 
+def test_a_compression_that_arrow_does_not_know_is_refused(tmp_path):
+    """Asked for it, arrow ends the process."""
+    path = write(tmp_path / "t.parquet")
+    content = path.read_bytes()
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    refused = 0
+    for place in range(start, len(content) - 8):  # one of these zeros is the codec of a column
+        if content[place : place + 2] == b"\x15\x00":  # a field with the number 0
+            path.write_bytes(content[: place + 1] + b"\x10" + content[place + 2 :])
+            try:
+                read(path)
+            except DataError as error:
+                refused += "compressed" in str(error)
+    assert refused
+
+
 def test_numbers_that_are_missing_are_refused(tmp_path):
     path = write(tmp_path / "t.parquet")
     lists = pa.array([[1.0, None, 2.0]] * COUNT, pa.list_(pa.float32(), 3))
