@@ -1,5 +1,6 @@
 """The application: what every command has in common, and the one guard that turns errors into exit codes."""
 
+import errno
 import functools
 import inspect
 import sys
@@ -25,6 +26,7 @@ LEARN, USE, MAKE, COMPARE, LOOK = PANELS = (
 """Panels of the help, by what one wants to do."""
 
 INTERRUPTED = 130
+_NAME_SHOWN = 40  # letters of a name that is too long
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 app = typer.Typer(
@@ -210,6 +212,12 @@ def exit_code_of(run: Callable[[], None], output: Path | str | None = None) -> i
         left = "" if isinstance(problem, UsageError) else _left(output, began)  # a wrong call is no run
         console.error(console.in_options(str(problem)) + left)
         return problem.exit_code
+    except OSError as problem:
+        if problem.errno != errno.ENAMETOOLONG:
+            raise
+        called = f"{str(problem.filename)[:_NAME_SHOWN]}… is no path"
+        console.error(str(UsageError(called, "a name in it is longer than the file system allows")))
+        return UsageError.exit_code
     except KeyboardInterrupt as stop:
         if str(stop) and processes.speaks():
             console.note(console.in_options(str(stop)) + _left(output, began))

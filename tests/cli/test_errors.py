@@ -155,6 +155,20 @@ def test_a_bad_call_says_what_is_wrong_and_writes_nothing(call, place, code, say
     assert listing(place) == before
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["train {}", "encode test.npz {}", "classify test.npz vae.pth {}", "fit-probe train.npz vae.pth -o {}", "info {}",
+     "hybridize {} gmm_params.pkl", "hybridize vae.pth gmm_params.pkl --near {}", "train unlabelled.npz --labels {}"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["x" * 300, "z/" * 2500])
+def test_a_name_longer_than_the_file_system_allows_is_told(call, place, line, name):
+    before = listing(place)
+    done = call(*line.format(name).split())
+    assert done.code in (2, 3, 4, 6), done.err
+    assert len(done.err.splitlines()) <= 3
+    assert listing(place) == before
+
+
 def test_a_mixture_of_another_checkpoint_is_refused_with_what_to_do(call, place):
     assert (
         call(
