@@ -202,6 +202,8 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
         names.add(name)
         if member.flag_bits & 0x1:
             raise UnsafeArrays("an encrypted archive")
+        if member.comment:  # numpy writes none: one flipped bit makes one of all members that follow
+            raise UnsafeArrays(f"an archive with a comment in the place of members, behind {name[:40]!r}")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UnsafeArrays("an archive with an unknown compression")
         if member.compress_size > size:
