@@ -137,7 +137,7 @@ def _unpack_zip(file: IO[bytes], path: Path, folder: Path, left: _Allowance) -> 
     others = []
     with zipfile.ZipFile(_Listed(file, path)) as archive:
         for member in archive.infolist():
-            if member.is_dir():
+            if member.filename and member.is_dir():  # which asks for the last letter of the name
                 continue
             left.file()
             if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):

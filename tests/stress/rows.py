@@ -1,0 +1,4 @@
+"""The rows of the table, by their names: the file of each has a ``TITLE``, and ``run(trial, place, fast)``."""
+
+NUMBERS = {"bad_inputs": 1, "fuzzing": 2, "bit_flips": 3, "kills": 4, "failing_calls": 5}
+"""What each is in the README's table."""
