@@ -52,10 +52,12 @@ class _Compact:
         value = self.varint()
         return value >> 1 ^ -(value & 1)
 
-    def skipped(self, count: int) -> None:
+    def skipped(self, count: int) -> Any:
+        """Nothing, in the place of bytes that are not looked at."""
         self.place += count
         if self.place > len(self.data):
             raise ValueError("it ends within a value")
+        return None
 
     def struct(self, depth: int) -> dict[int, Any]:
         if depth > _MAX_DEPTH:
