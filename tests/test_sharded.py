@@ -23,6 +23,7 @@ from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.data.shards import Shard, records
 from latentcli.formats.locks import exclusive
 from latentcli.formats.regular_files import Within
+from latentcli.formats.sealed_json import SEAL, sealed
 from latentcli.sharded import making
 
 pa = pytest.importorskip("pyarrow")
@@ -49,10 +50,11 @@ def here(tmp_path, monkeypatch, make_shards):
 
 
 def content(folder):
-    """The bytes of all parts, and their statistics but for the time."""
+    """The bytes of all parts, and their statistics but for the time, and the checksum of it."""
     found = {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.suffix != ".json"}
     for path in Path(folder).glob("*.json"):
-        found[path.name] = {key: of for key, of in json.loads(path.read_text()).items() if key != "seconds"}
+        facts = json.loads(path.read_text())
+        found[path.name] = {key: of for key, of in facts.items() if key not in ("seconds", "checksum")}
     return found
 
 
@@ -383,7 +385,8 @@ def forged(number, images=None, table=None, **options):
         pq.write_table(table, part, **options)
     sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
     facts |= {"bytes": part.stat().st_size, "sha256": sha256, "images": images or facts["images"]}
-    part.with_suffix(".json").write_text(json.dumps(facts))
+    facts.pop(SEAL)
+    part.with_suffix(".json").write_text(json.dumps(sealed(facts)))
 
 
 @pytest.mark.parametrize("how", ["more images than rows", "one large group", "inflates"])
@@ -443,9 +446,8 @@ def in_child(work, die_at=None):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae, monkeypatch):
+def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae):
     """Before each of its writes, renames and removals, and at moments between."""
-    monkeypatch.setattr(making, "_ABANDONED", 0)
     lc.encode_shards(SHARDS, vae, "whole")
     expected = content("whole")
     steps = [*range(0, 52, 4)]
@@ -458,8 +460,7 @@ def test_a_run_that_is_killed_at_any_step_loses_and_doubles_nothing(here, vae, m
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_run_that_is_killed_again_and_again_comes_to_its_end(here, vae, monkeypatch):
-    monkeypatch.setattr(making, "_ABANDONED", 0)
+def test_a_run_that_is_killed_again_and_again_comes_to_its_end(here, vae):
     lc.encode_shards(SHARDS, vae, "whole")
     moments = np.random.default_rng(0).uniform(0.0, 0.3, 10)
     for moment in moments:
@@ -545,13 +546,15 @@ def test_a_part_is_made_by_one_run_at_a_time_whatever_their_shares(here, vae):
     assert lc.encode_shards(SHARDS, vae, "out").before == 3
 
 
-def test_what_another_machine_may_still_write_is_left_alone(here, vae):
+def test_what_a_living_run_writes_is_left_alone(here, vae):
+    fcntl = pytest.importorskip("fcntl")
     Path("out").mkdir()
     alive, dead = (Path(f"out/.part-00001.parquet.{digit * 16}.tmp") for digit in "ab")
     for path in (alive, dead):
         path.write_bytes(b"rows")
-    os.utime(dead, (1, 1))
-    lc.encode_shards(SHARDS, vae, "out")
+    with alive.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lc.encode_shards(SHARDS, vae, "out")
     assert (alive.exists(), dead.exists()) == (True, False)
 
 

@@ -24,6 +24,7 @@ from latentcli.formats import scale
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.digests import is_digest
 from latentcli.formats.regular_files import open_regular
+from latentcli.formats.sealed_json import is_intact, sealed
 
 FORMAT, VERSION = "latentcli-part", 1
 LATENTS, PREDICTIONS = "latents", "predictions"
@@ -150,7 +151,7 @@ def write_statistics(folder: Path, number: int, facts: Mapping[str, Any]) -> dic
     """
     part = path_of(folder, number)
     found = {"format": FORMAT, "version": VERSION, "part": part.name, "bytes": part.stat().st_size}
-    found |= {"sha256": sha256_of(part), **facts}
+    found = sealed({**found, "sha256": sha256_of(part), **facts})
     lines = [f"{json.dumps(name)}: {json.dumps(fact, ensure_ascii=False)}" for name, fact in found.items()]
     text = ("{" + ",\n ".join(lines) + "}\n").encode("utf-8", "surrogatepass")  # addresses may be paths in any bytes
     if len(text) > _MOST:
@@ -186,6 +187,8 @@ def _statistics(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT or found.get("version") != VERSION:
+        return None
+    if not is_intact(found):
         return None
     texts = all(isinstance(found.get(key), str) for key in ("holds", "shard", "checkpoint"))
     numbers = [found.get(key) for key in ("bytes", "images", "failed", "shards")]

@@ -8,7 +8,6 @@ second name of a file of a tar archive, a hard link, is a copy.
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from latentcli.core.errors import DataError
 from latentcli.formats.npz_reader import ZIP_DAMAGE
 from latentcli.formats.regular_files import open_regular, reason
 from latentcli.formats.tar_members import Member, check_end
+from latentcli.formats.temporaries import temporary_folder
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -40,22 +40,6 @@ def is_archive(path: Path) -> bool:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A new folder of the system's for temporary files, which is gone after the block.
-
-    Raises:
-        DataError: there can be none.
-    """
-    try:
-        place = tempfile.TemporaryDirectory(prefix="latentcli-", ignore_cleanup_errors=True)
-    except OSError as error:
-        told = "there can be no folder for temporary files", reason(error), "free space, or set TMPDIR"
-        raise DataError(*told) from error
-    with place as folder:
-        yield Path(folder).resolve()
-
-
-@contextmanager
 def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """A folder, called as the archive, with its files; it is gone after the block. And notes on what was left out.
 
@@ -65,7 +49,7 @@ def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
             that name the folder name the archive instead.
     """
     with temporary_folder() as place:
-        folder, left_out = place / path.name, ""
+        folder, left_out = place.resolve() / path.name, ""
         try:
             left_out = _unpack(path, folder)
             yield folder, (f"{path}: {left_out}; {_WITH_LINKED}",) if left_out else ()

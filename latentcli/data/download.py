@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from latentcli.core.errors import DataError
 from latentcli.core.progress import Progress
+from latentcli.formats.temporaries import temporary_folder
 
 _CHUNK = 2**18
 _TIMEOUT = 30.0  # seconds without an answer
@@ -80,11 +80,11 @@ def _parts(name: str) -> list[_Part]:
 def _download(parts: Sequence[_Part], folder: Path, name: str, progress: Progress) -> None:
     """Fetch the parts that are missing; each appears in the folder only when it is whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as unfinished:
+    with temporary_folder(folder) as unfinished:
         for part in parts:
             if not (folder / part.file).is_file():
-                _fetch(part, Path(unfinished) / part.file, name, progress)
-                (Path(unfinished) / part.file).replace(folder / part.file)
+                _fetch(part, unfinished / part.file, name, progress)
+                (unfinished / part.file).replace(folder / part.file)
 
 
 def _fetch(part: _Part, target: Path, name: str, progress: Progress) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.terminating import terminable
-from latentcli.formats.atomic import atomic_write
+from latentcli.formats.atomic import atomic_write, make_folder
 from latentcli.formats.digests import digest
+from latentcli.formats.sealed_json import is_intact, sealed
 from latentcli.numerics import allocator
 
 Result = dict[str, Any]
@@ -72,6 +73,9 @@ def finished(folder: Path, cell: Cell) -> Finished | None:
         raise DataError(f"cannot read {path}", str(error), "delete it, and its cell is computed again") from error
     if not (isinstance(kept, dict) and isinstance(kept.get("result"), dict)):
         raise DataError(f"{path} holds no result", remedy="delete it, and its cell is computed again")
+    if not is_intact(kept):
+        found = "it is not as it was written"
+        raise DataError(f"{path} is damaged", found, "delete it, and its cell is computed again")
     if kept.get("fingerprint") != cell.fingerprint:
         found = f"{path.name} is of other data, settings, seeds or recipes"
         raise UsageError(f"the folder {folder} holds another study", found, "name another folder")
@@ -135,10 +139,10 @@ def compute(cell: Cell, folder: Path, made: Path | None = None) -> Finished:
     if found is None:
         began = time.monotonic()
         found = Finished(cell.work(), time.monotonic() - began)
-        _file(folder, cell).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(_file(folder, cell).parent)
         with atomic_write(_file(folder, cell)) as file:
             names = {"name": cell.name, "identity": cell.identity, "fingerprint": cell.fingerprint}
-            file.write((json.dumps(names | asdict(found), indent=1) + "\n").encode())
+            file.write((json.dumps(sealed(names | asdict(found)), indent=1) + "\n").encode())
     return found
 
 

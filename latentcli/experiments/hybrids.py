@@ -19,6 +19,7 @@ from latentcli.experiments.cells import Cell, Result, Watch, compute, unwatched_
 from latentcli.experiments.cells import run as run_cells
 from latentcli.experiments.kept_models import kept_model
 from latentcli.experiments.tasks import Task
+from latentcli.formats.atomic import make_folder
 from latentcli.hybrids import NoPointAccepted
 from latentcli.inference.classification import classify
 from latentcli.models import FAMILIES
@@ -253,7 +254,7 @@ def model_of(images: ImageSet, classes: int, seed: int, config: StudyConfig, fol
 
     def train() -> Result:
         model = how.carry_out(images, (), device=config.device)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         model.save(path)
         return {"epochs": len(model.history)}
 

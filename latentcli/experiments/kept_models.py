@@ -12,6 +12,7 @@ from latentcli.core.errors import ModelFileError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Listener
 from latentcli.experiments.cells import Cell, Result, compute
+from latentcli.formats.atomic import make_folder
 from latentcli.models.trained import TrainedModel
 from latentcli.training.train import Plan
 
@@ -53,7 +54,7 @@ def _trained(how: Plan, images: ImageSet, path: Path, device: str, watch: Callab
 
 def in_study(watch: Callable[[], Any], path: Path, train: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """Call ``train`` with a listener, entered if it is a context manager, and with state and log beside the path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     state, log = state_of(path), path.with_name(f"{path.stem}.metrics.jsonl")
     listener = watch()
     with listener if hasattr(listener, "__enter__") else nullcontext():

@@ -3,7 +3,6 @@
 import errno
 import io
 import os
-import secrets
 import shutil
 import stat
 import tempfile
@@ -16,6 +15,7 @@ from typing import IO, Any
 from latentcli.core.errors import OutputError
 from latentcli.core.stages import stage
 from latentcli.formats.regular_files import kind, reason
+from latentcli.formats.temporaries import held
 
 
 def check_writable(path: Path) -> None:
@@ -59,6 +59,13 @@ def check_folder(path: Path) -> None:
         raise OutputError(f"cannot write to the folder {path}", found, "name another")
 
 
+def make_folder(path: Path) -> Path:
+    """A folder, made if need be, and those above it; an OutputError if it cannot be made."""
+    with output_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def check_new_folder(path: Path) -> None:
     """Raise an OutputError unless the path is an empty folder, or can be made one in the folder above it."""
     problem = f"cannot write the folder {path}"
@@ -100,6 +107,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is renamed
     over ``path``; the folder is flushed last. A reader sees the old file or the new one, never a part.
+    What a run that was killed meanwhile has left is deleted by the next one, see ``temporaries``.
     Into a stream, see ``is_stream``, all bytes are written when the block has succeeded.
     An OSError of the block itself, as when its input cannot be read, is raised unchanged.
 
@@ -115,19 +123,19 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             with output_errors(path), _opened_stream(path) as stream:
                 shutil.copyfileobj(file, stream)
         return
-    temporary = _temporary_name(path)
-    try:
-        with stage("writing"), _Output(temporary, path) as raw, io.BufferedWriter(raw) as file:
-            yield file
-            file.flush()
+    with held(path, lambda name: _Output(name, path)) as (temporary, raw):
+        try:
+            with stage("writing"), raw, io.BufferedWriter(raw) as file:
+                yield file
+                file.flush()
+                with output_errors(path):
+                    os.fsync(file.fileno())
             with output_errors(path):
-                os.fsync(file.fileno())
-        with output_errors(path):
-            temporary.replace(path)
-        _flush_folder(path.parent)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+                temporary.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 def write_or_rescue(path: Path, write: Callable[[Path], None], what: str) -> None:
@@ -160,20 +168,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Its files, which the block writes within ``output_errors``, are flushed to the disk first.
     """
     check_new_folder(path)
-    temporary = _temporary_name(path)
-    try:
+
+    def make(folder: Path) -> None:
         with output_errors(path):
-            temporary.mkdir()
-        with stage("writing"):
-            yield temporary
-        with stage("writing"), output_errors(path):
-            with ThreadPoolExecutor(16) as pool:  # since each flush waits for the disk
-                list(pool.map(_flush, filter(Path.is_file, temporary.rglob("*"))))  # the list raises their errors
-            _flush_folder(temporary)
-            temporary.replace(path)
-        _flush_folder(path.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            folder.mkdir()
+
+    with held(path, make) as (temporary, _):
+        try:
+            with stage("writing"):
+                yield temporary
+            with stage("writing"), output_errors(path):
+                with ThreadPoolExecutor(16) as pool:  # since each flush waits for the disk
+                    list(pool.map(_flush, filter(Path.is_file, temporary.rglob("*"))))  # the list raises their errors
+                _flush_folder(temporary)
+                temporary.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 class _Output(io.FileIO):
@@ -193,11 +204,6 @@ def _opened_stream(path: Path) -> IO[bytes]:
     """A stream to write to; a descriptor's own place in its file is kept."""
     number = _descriptor(path)
     return path.open("wb") if number is None else os.fdopen(os.dup(number), "wb")
-
-
-def _temporary_name(path: Path) -> Path:
-    """A name beside ``path`` that nobody can guess, short enough where the name of ``path`` is long."""
-    return path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
 
 
 def _flush_folder(folder: Path) -> None:

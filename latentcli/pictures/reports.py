@@ -1,7 +1,6 @@
 """A result as one page: what was run, what came of it, and the images behind the numbers."""
 
 import platform
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -15,6 +14,7 @@ from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.latents import Latents
 from latentcli.core.stages import stage
+from latentcli.formats.temporaries import temporary_folder
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
@@ -64,8 +64,8 @@ def place(figures: Path | None, report: Path | None) -> Iterator[Path | None]:
     if figures is not None or report is None:
         yield figures
         return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
+    with temporary_folder() as folder:
+        yield folder
 
 
 @stage("writing the report")
@@ -122,9 +122,9 @@ def report(
     _plane(page, shown, model, latents)
     if shown.found is not None and shown.found.known.any:
         _confusions(page, shown, shown.found, result, seen)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         pictures = [each for each in drawn if each.suffix.lower() in (".png", ".svg") and each.stem != "confusion"]
-        pictures += _of_codes(Path(folder), model, shown.images)
+        pictures += _of_codes(folder, model, shown.images)
         if pictures:
             page.section("Pictures")
         for each in pictures:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from latentcli.core.errors import DataError, OutputError, UsageError
+from latentcli.core.errors import DataError, UsageError
 from latentcli.core.latents import Latents
 from latentcli.core.stages import stage
+from latentcli.formats.atomic import make_folder
 from latentcli.numerics.blocks import evenly
 from latentcli.numerics.metrics import MOST_CLASSES
 
@@ -32,11 +33,7 @@ FIELD_SIDE = 200
 
 def folder(path: Path) -> Path:
     """A folder for pictures, made if need be; an ``OutputError`` if it cannot be made."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {path}", error.strerror) from error
-    return path
+    return make_folder(path)
 
 
 def history(path: Path, rows: Sequence[Mapping[str, float]]) -> Path:

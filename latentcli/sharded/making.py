@@ -6,7 +6,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from latentcli.core.labels import Labels, read_labels
 from latentcli.core.progress import Progress
 from latentcli.data import addresses, shards, splits
 from latentcli.data.cache import stamp
-from latentcli.formats.atomic import check_folder, output_errors
+from latentcli.formats.atomic import check_folder, make_folder, output_errors
 from latentcli.formats.image_files import Wanted
 from latentcli.formats.locks import exclusive
 from latentcli.formats.pixel_values import PixelRules, parse_range, spans_of
@@ -32,8 +32,6 @@ _BYTES = 2**25
 _KINDS = 32  # of failures in the statistics
 _NAMED = 3  # shards in a message
 _LONGEST = 160  # letters of each
-_ABANDONED = 600.0  # seconds without a block, after which nobody writes to a file any more
-_LEFT = re.compile(r"\.part-(\d{5,})\.(parquet|json)\.[0-9a-f]{16}\.tmp")
 
 
 @dataclass(frozen=True)
@@ -190,11 +188,9 @@ def run(
         done = {number: of for number, of in done.items() if not of["failed"] and not of.get("label_failures")}
     todo, unreadable = [(number, shard) for number, shard in mine if number not in done], list[tuple[str, DataError]]()
     before = len(mine) - len(todo)
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with warnings.catch_warnings(), progress(work.doing, len(todo)) as advance:
         warnings.filterwarnings("ignore", module="PIL")  # about odd but readable files
-        _clear(folder, {number for number, _ in todo})
         for number, shard in todo:
             try:
                 with exclusive(parts.path_of(folder, number)):
@@ -282,16 +278,6 @@ def _check_alike(
         if unlike:
             what = f"{part} was made with {unlike[0]}"
             raise UsageError(f"{folder} holds parts that were made otherwise", what, "name another folder: -o DIR")
-
-
-def _clear(folder: Path, numbers: set[int]) -> None:
-    """Remove what a run that was killed has left of parts that are made now, but what one of another machine writes."""
-    for each in folder.iterdir():
-        left = _LEFT.fullmatch(each.name)
-        if left is not None and int(left[1]) in numbers:
-            with suppress(OSError):
-                if time.time() - each.stat().st_mtime >= _ABANDONED:
-                    each.unlink()
 
 
 def _make(

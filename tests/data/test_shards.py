@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latentcli.core.errors import DataError
+from latentcli.core.errors import DataError, OutputError
 from latentcli.data import load
 from latentcli.data.shards import Shard, blocks, find, records
 from latentcli.data.shards.finding import _named
@@ -219,8 +219,12 @@ def test_a_full_disk_for_temporary_files_is_told(tmp_path, png, monkeypatch):
 def test_that_there_can_be_no_temporary_files_is_told(tmp_path, tar, png, monkeypatch, name):
     (tmp_path / name).write_bytes(b"")
     tar(tmp_path / "0.tar.gz", [("1.png", png(0)), ("1.cls", b"cat")])
-    monkeypatch.setattr("tempfile.mkdtemp", full)
-    with pytest.raises(DataError, match=r"no folder for temporary files\n  No space left on device\n  .*TMPDIR"):
+    honest = Path.mkdir
+    temporary = re.compile(r"\.latentcli\.[0-9a-f]{16}\.tmp")
+    monkeypatch.setattr(
+        Path, "mkdir", lambda self, *how, **named: full() if temporary.match(self.name) else honest(self, *how, **named)
+    )
+    with pytest.raises(OutputError, match=r"a folder for temporary files in .*\n  No space left on device\n  .*TMPDIR"):
         load([name] if name.endswith("gz") else name)
 
 

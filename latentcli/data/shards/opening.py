@@ -10,6 +10,7 @@ from latentcli.data.cache import stamp
 from latentcli.data.records import LONG, MAX_LABEL, TWICE, Record
 from latentcli.data.shards.finding import Shard
 from latentcli.data.shards.patterns import PARQUET
+from latentcli.formats.temporaries import temporary_folder
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def at_hand(shard: Shard) -> Iterator[Path]:
     if path is not None and not packed:
         yield path
         return
-    with archives.temporary_folder() as place:
+    with temporary_folder() as place:
         if path is None:
             path = place / "shard"
             addresses.fetched(shard.address, path)

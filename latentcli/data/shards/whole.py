@@ -8,13 +8,14 @@ from pathlib import Path
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Progress
-from latentcli.data import archives, folders, parquet, webdataset
+from latentcli.data import folders, parquet, webdataset
 from latentcli.data.cache import Cache
 from latentcli.data.shards.finding import Shards
 from latentcli.data.shards.opening import at_hand, records
 from latentcli.data.shards.patterns import PARQUET
 from latentcli.formats.pixel_values import PixelRules
 from latentcli.formats.regular_files import Held, InMemory, Within, reason
+from latentcli.formats.temporaries import temporary_folder
 
 
 @dataclass
@@ -57,7 +58,7 @@ def load(
     odd: list[tuple[str, str]] = []
     unread: list[tuple[str, str]] = []
     with ExitStack() as stack:
-        pack = _Pack(stack.enter_context(archives.temporary_folder()) / "images")
+        pack = _Pack(stack.enter_context(temporary_folder()) / "images")
         with progress("opening shards", len(shards.all)) as advance:
             for shard in shards.all:
                 path = stack.enter_context(at_hand(shard))
