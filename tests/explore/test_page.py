@@ -151,6 +151,7 @@ def test_a_person_labels_with_pointer_and_keys(browser, photos, served, hostile,
         assert {*first.values()} == {"one"}
         window.lasso(0.6, 0.05, 0.95, 0.95)
         wait_for(lambda: f"{len(first):,} with a label" in window.text("status"))
+        wait_for(lambda: f"{len(first):,} selected" not in window.text("status"))
         window.page.keyboard.press("2")
         window.until_text("messages", "changed class")
         both = labels_of(labels)

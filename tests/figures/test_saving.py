@@ -10,6 +10,7 @@ import pytest
 
 from latentcli.core.errors import OutputError, UsageError
 from latentcli.figures import FIGURES, format_of, save
+from latentcli.figures.front import Size
 from latentcli.figures.style import look
 
 random = np.random.default_rng(0)
@@ -28,9 +29,12 @@ ARGUMENTS = {
     "labels": (NASTY, {"$x$": np.arange(5)}),
     "codes": (IMAGES[:5], IMAGES[:5], np.arange(80).reshape(5, 4, 4), np.arange(80).reshape(5, 4, 4), np.eye(80)),
     "tsne": (POINTS, np.arange(60) % 5, NASTY),
+    "front": (
+        [Size(name, "vq_vae", 10.0**place, 0.2 * place, None if place else 0.5) for place, name in enumerate(NASTY)],
+    ),
     "comparison": ([("$x_1$", {name: {"a_b^c\\frac": [1.0, 2.0], "$y$": [0.5]} for name in NASTY})],),
 }
-TITLED = ("confusion", "curve", "field")
+TITLED = ("confusion", "curve", "field", "front")
 
 
 def draw(kind):
