@@ -82,8 +82,9 @@ class PartsDone:
         more = f"; and {left:,} more" if left else ""
         remedies = {error.remedy for _, error in self.unreadable}
         of_one = next(iter(remedies)) if len(remedies) == 1 else None
+        are = "is" if done == 1 else "are"
         raise DataError(
-            f"{len(self.unreadable):,} of {self.shards:,} shards cannot be read; {done:,} are done", told + more,
+            f"{len(self.unreadable):,} of {self.shards:,} shards cannot be read; {done:,} {are} done", told + more,
             f"{of_one or 'mend them'}; then the same call does what is missing",
         )  # fmt: skip
 

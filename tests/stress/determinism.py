@@ -1,0 +1,77 @@
+"""Row 6: every command again, with one and with two threads, in folders of other names, and under other locales, time
+zones and hash seeds: the same bytes.
+
+What holds the time that something took is compared without it.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .commands import COMMANDS, SLOW, Place, call, listing, prepared_once
+from .trial import Trial
+
+TITLE = "determinism"
+
+VARIANTS: dict[str, dict[str, str]] = {
+    "once": {},
+    "again": {},
+    "two threads": {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+    "C locale": {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "Turkish, Kathmandu": {"LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu"},
+    "hash seed 1": {"PYTHONHASHSEED": "1"},
+    "hash seed 4242": {"PYTHONHASHSEED": "4242", "TZ": "Pacific/Apia"},
+    "umask and columns": {"COLUMNS": "20", "NO_COLOR": "1", "TERM": "dumb", "MPLBACKEND": "Agg"},
+}
+"""Environments by what they are; the working folder is another one in each."""
+
+_CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from stress.determinism import told; told(*sys.argv[2:])"
+
+
+def run(trial: Trial, place: Place, fast: bool = False) -> None:
+    """Run all commands in each variant, each in a process of its own, and compare with the first."""
+    commands = [name for name in COMMANDS if not (fast and name in SLOW)]
+    expected: dict[str, dict[str, str]] = {}
+    for row, (variant, environment) in enumerate(trial.cases(VARIANTS.items(), shuffled=False)):
+        folder = place.root / f"variant {row} {'x' * (7 * row)}"
+        arguments = [str(Path(__file__).parents[1]), str(place.materials), str(folder), *commands]
+        threads = {"OMP_NUM_THREADS": "1", "LATENTCLI_CACHE": str(folder / "cache"), "PYTHONHASHSEED": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", _CHILD, *arguments], env=os.environ | threads | environment, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        shutil.rmtree(folder, ignore_errors=True)
+        if done.returncode:
+            trial.fail(f"{variant}: {done.stderr[-500:]}")
+            continue
+        found = json.loads(done.stdout.splitlines()[-1])
+        expected = expected or found
+        for command in commands:
+            trial.count("calls")
+            unlike = [name for name in sorted({*found[command], *expected[command]})
+                      if found[command].get(name) != expected[command].get(name)]  # fmt: skip
+            if unlike:
+                trial.fail(f"{command}, {variant}: {', '.join(unlike[:4])} of other bytes than {next(iter(VARIANTS))}")
+
+
+def told(materials: str, folder: str, *commands: str) -> None:
+    """Run commands in copies of the materials, and print what each writes, by the SHA-256 of its files."""
+    found = {}
+    with prepared_once(Path(folder)):
+        for command in commands:
+            place = Path(folder) / "work"
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(materials, place)
+            done = call(COMMANDS[command], place)
+            assert done.code == 0, f"{command}: {done.err}"
+            written = listing(place)
+            found[command] = {
+                name: hashlib.sha256(content or b"").hexdigest()
+                for name, content in written.items()
+                if not (Path(materials) / name).exists()
+            }
+    print(json.dumps(found))
