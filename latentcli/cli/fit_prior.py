@@ -38,7 +38,6 @@ def fit_prior(
     json: options.Json = False,
 ) -> None:
     """Learn which maps of codes images have, of each class and of all: `latentcli sample` makes new images of it."""
-    from latentcli import pictures
     from latentcli.artifacts.models import load_classifier, load_latent_model
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core import device as devices
@@ -62,15 +61,7 @@ def fit_prior(
             latents, model, classifier=reader, device=device, state=state, resume=resume, finished=ended,
             log=log, listener=listener, **how,
         )  # fmt: skip
-    written: list[Path] = []
-    if ended is None:
-        training_progress.save(trained, output)
-        written = [output, log, *watched.written]
-    else:
-        console.note(f"nothing to resume: the run of {output} has ended; it stays as it is")
-    if figures is not None:
-        written.append(pictures.history(pictures.folder(figures) / "history.png", trained.history))
-    state.unlink(missing_ok=True)
+    written = training_progress.kept(trained, ended, output, watched, figures)
     result = {
         "images": len(latents), "labelled": int(latents.labels.known.sum()), "classes": list(trained.class_names),
         **training_progress.summary(trained),

@@ -52,7 +52,6 @@ def train_cnn(
     json: options.Json = False,
 ) -> None:
     """Train a convolutional classifier of pixels on the labelled images of DATA, and on hybrids beside them."""
-    from latentcli import pictures
     from latentcli.artifacts import read_hybrids
     from latentcli.artifacts.models import load_model
     from latentcli.cli import console, inputs, training_progress
@@ -88,15 +87,7 @@ def train_cnn(
         return
     if unseen := [name for name in trained.class_names if name not in labelled.labels.occurring]:
         console.note(f"only the hybrids show {', '.join(unseen)}: no image of {images.name} is labelled so")
-    written: list[Path] = []
-    if ended is None:
-        training_progress.save(trained, output)
-        written = [output, log, *watched.written]
-    else:
-        console.note(f"nothing to resume: the run of {output} has ended; it stays as it is")
-    if figures is not None:
-        written.append(pictures.history(pictures.folder(figures) / "history.png", trained.history))
-    state.unlink(missing_ok=True)
+    written = training_progress.kept(trained, ended, output, watched, figures)
     result = {
         "images": len(labelled), "hybrids": 0 if mixed is None else len(mixed["images"]),
         "classes": list(trained.class_names),

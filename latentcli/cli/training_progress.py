@@ -163,6 +163,35 @@ def save(model: "TrainedModel", checkpoint: Path) -> None:
     write_or_rescue(checkpoint, partial(save_model, model), "the model is")
 
 
+def kept(
+    model: "TrainedModel", ended: "TrainedModel | None", checkpoint: Path, watched: Watched, figures: Path | None
+) -> list[Path]:
+    """Write what a training came to, unless it had ended before, and delete its state; the paths that were written.
+
+    Args:
+        model, ended: the result, and what ``finished`` has found.
+        checkpoint: where it goes.
+        watched: who has written more.
+        figures: folder for the curves; None: they are not drawn.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    from latentcli import pictures
+
+    log, state = outputs(checkpoint)
+    written = list[Path]()
+    if ended is None:
+        save(model, checkpoint)
+        written = [checkpoint, log, *watched.written]
+    else:
+        console.note(f"nothing to resume: the run of {checkpoint} has ended; it stays as it is")
+    if figures is not None:
+        written.append(pictures.history(pictures.folder(figures) / "history.png", model.history))
+    state.unlink(missing_ok=True)
+    return written
+
+
 def finished(checkpoint: Path, state: Path, device: str) -> "TrainedModel | None":
     """The model of the run to be resumed, where that has ended: its checkpoint is there, and no state any more."""
     from latentcli.artifacts.models import load_model

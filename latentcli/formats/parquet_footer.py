@@ -60,8 +60,6 @@ class _Compact:
         return None
 
     def struct(self, depth: int) -> dict[int, Any]:
-        if depth > _MAX_DEPTH:
-            raise ValueError("values within values without end")
         fields: dict[int, Any] = {}
         number = 0
         while header := self.byte():
@@ -71,6 +69,8 @@ class _Compact:
         return fields
 
     def value(self, kind: int, depth: int) -> Any:
+        if depth > _MAX_DEPTH:
+            raise ValueError("values within values without end")
         match kind:
             case 1 | 2 | 3:
                 return self.byte()

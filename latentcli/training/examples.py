@@ -26,7 +26,8 @@ class Examples:
         images: (N, C, H, W) uint8; or, for a prior, their codes (N, h, w) int32.
         train_rows: numbers of the rows that an epoch goes through; a row may occur more than once.
         held_out_rows: numbers of the rows of the validation loss; there may be none.
-        targets: (N, K) float32 soft labels, each row summing to 1; None where the loss takes images alone.
+        targets: (N, K) float32 soft labels, each row summing to 1, of a prior to less where a class is not known; None
+            where the loss takes images alone.
         final_rows: numbers of the rows that the final steps are trained on instead; None changes nothing for them.
         final_fraction: of all steps that are final ones, in [0, 1].
         block: rows that are read together from the disk, see ``shuffled``; 0 where the order of reading costs nothing.

@@ -54,3 +54,10 @@ def test_any_changed_byte_of_the_footer_is_read_or_an_error_of_a_known_kind():
 def test_what_does_not_end_as_parquet_is_refused(end):
     with pytest.raises((ValueError, IndexError)):
         codecs(io.BytesIO(end), len(end))
+
+
+def test_lists_within_lists_have_an_end():
+    footer = b"\x19" + b"\x19" * 5_000
+    content = footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    with pytest.raises(ValueError, match="without end"):
+        codecs(io.BytesIO(b"PAR1" + content), len(content) + 4)
