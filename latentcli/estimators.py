@@ -185,7 +185,7 @@ class LatentClassifier(ClassifierMixin, BaseEstimator):
         known = {"random_state": seed, "device": self.device, "shape": latents.feature_shape(None)}
         taken = kind().get_params()
         settings: dict[str, Any] = {name: value for name, value in known.items() if name in taken}
-        more = (latents.posterior_variances,) if self.classifier == MIXTURE else ()
+        more = (latents.posterior_logvar,) if self.classifier == MIXTURE else ()
         self.classifier_ = kind(**settings | dict(self.classifier_settings or {})).fit(latents.flat, y, *more)
         self.classifier_.fitted_on_ = latents.checkpoint
         self.classes_ = self.classifier_.classes_

@@ -18,7 +18,7 @@ import latentcli.cli  # registers the commands
 from latentcli.artifacts import latent_parts, parts
 from latentcli.artifacts.parts import MissingParts
 from latentcli.cli.app import run
-from latentcli.core import processes
+from latentcli.core import growing, processes
 from latentcli.core.errors import DataError, OutputError, UsageError
 from latentcli.data.shards import Shard, records
 from latentcli.formats.locks import exclusive
@@ -411,14 +411,14 @@ def test_parts_that_would_exhaust_the_memory_are_refused_before_they_are_read(he
 def test_latents_of_many_parts_are_mapped_from_the_disk(here, vae, monkeypatch):
     lc.encode_shards(SHARDS, vae, "out")
     expected = lc.read_latents("out")
-    monkeypatch.setattr(latent_parts, "COPIED", 0)
+    monkeypatch.setattr(growing, "COPIED", 0)
     found = lc.read_latents("out", mmap=True)
     for name, array in expected.arrays.items():
         assert isinstance(found.arrays[name].base, np.memmap)
         assert np.array_equal(found.arrays[name], array)
     assert (found.files, found.labels.texts.tolist()) == (expected.files, expected.labels.texts.tolist())
-    monkeypatch.setattr(latent_parts.tempfile, "TemporaryFile", lambda prefix: _full(0))
-    with pytest.raises(DataError, match=r"cannot be copied to the folder for temporary files\n  No space left"):
+    monkeypatch.setattr(growing.tempfile, "TemporaryFile", lambda prefix: _full(0))
+    with pytest.raises(DataError, match=r"cannot be written to the folder for temporary files\n  No space left"):
         lc.read_latents("out", mmap=True)
     assert len(lc.read_latents("out")) == 30
 

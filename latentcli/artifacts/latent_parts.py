@@ -3,7 +3,6 @@
 import json
 import math
 import shlex
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +13,9 @@ import numpy as np
 
 from latentcli.artifacts.parts import LATENTS, MARK, ROWS, MissingParts, all_statistics, damaged, path_of, sha256_of
 from latentcli.core.errors import DataError
+from latentcli.core.growing import GrowingArray
 from latentcli.core.labels import Labels
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
-from latentcli.core.rows import COPIED
 from latentcli.formats import scale
 from latentcli.formats.regular_files import reason
 
@@ -66,7 +65,7 @@ def read_latent_parts(folder: Path, mmap: bool = False) -> Latents:
             of_part = _checked(path_of(folder, number), facts)
             if of_part != (columns := columns or of_part):
                 raise _Unlike("its arrays have other shapes than those of the parts before it")
-    arrays = {name: _Array(count, *column, mmap=mmap) for name, column in columns.items()}
+    arrays = {name: GrowingArray(count, *column, mapped=mmap) for name, column in columns.items()}
     files: list[str] = []
     labels: list[str] = []
     for number, facts in found.items():
@@ -104,44 +103,6 @@ _Columns = dict[str, tuple[np.dtype, tuple[int, ...]]]
 """The type, and the shape of each row, of columns of numbers by their names."""
 
 
-class _Array:
-    """Rows that come one after another: in memory, or in a file, which is mapped when all are there."""
-
-    def __init__(self, count: int, dtype: np.dtype, shape: tuple[int, ...], mmap: bool) -> None:
-        self.dtype, self.shape, self._done = dtype, (count, *shape), 0
-        on_disk = mmap and math.prod(self.shape) * dtype.itemsize > COPIED
-        with _room():
-            self._file = tempfile.TemporaryFile(prefix="latentcli-") if on_disk else None  # noqa: SIM115 (mapped later)
-        try:
-            self._array = np.empty((0 if on_disk else count, *shape), dtype)
-        except MemoryError as error:
-            raise DataError(f"{count:,} latents of {shape} numbers do not fit into memory") from error
-
-    def add(self, rows: np.ndarray) -> None:
-        if self._file is None:
-            self._array[self._done : self._done + len(rows)] = rows
-        else:
-            with _room():
-                self._file.write(np.ascontiguousarray(rows, self.dtype).data)
-        self._done += len(rows)
-
-    def whole(self) -> np.ndarray:
-        if self._file is None:
-            return self._array
-        with _room():
-            self._file.flush()
-        return np.memmap(self._file, self.dtype, "r", shape=self.shape).view(np.ndarray)
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        problem, remedy = "latents cannot be copied to the folder for temporary files", "free space, or set TMPDIR"
-        raise DataError(problem, reason(error), remedy) from error
-
-
 def _checked(part: Path, facts: Mapping[str, Any]) -> _Columns:
     """The columns of numbers of a part, which has the rows, and no more bytes, than one that was written."""
     arrow, parquet = scale.parquet()
@@ -172,7 +133,7 @@ def _stored(field: Any, shape: Any, arrow: Any) -> tuple[np.dtype, tuple[int, ..
 
 
 def _read(
-    part: Path, facts: Mapping[str, Any], arrays: Mapping[str, _Array], files: list[str], labels: list[str]
+    part: Path, facts: Mapping[str, Any], arrays: Mapping[str, GrowingArray], files: list[str], labels: list[str]
 ) -> None:  # fmt: skip
     """Add the rows of a part that is ``_checked``."""
     arrow, parquet = scale.parquet()

@@ -61,7 +61,7 @@ def fit_mixture(
     mixture: GaussianMixtureClassifier = CLASSIFIERS["gmm"](components, device=device, random_state=seed, **shape)
     rows = slice(None) if part is None else part.rows
     own = Latents({name: array[rows] for name, array in latents.arrays.items()}, latents.checkpoint)
-    mixture.fit(own.flat, latents.labels.texts, own.posterior_variances, classes=latents.labels.names, part=part)
+    mixture.fit(own.flat, latents.labels.texts, own.posterior_logvar, classes=latents.labels.names, part=part)
     mixture.fitted_on_ = latents.checkpoint
     return mixture
 

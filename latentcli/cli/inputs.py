@@ -175,7 +175,7 @@ def latents(
     model = load_model(vae, device)
     model.check_features(features)
     of_data = images(data, reading, output, bad_files, **model.load_options)
-    return model.encode(of_data, features, console.progress)
+    return model.encode(of_data, features, console.progress, mapped=True)
 
 
 def latents_and_classifier(
@@ -201,7 +201,7 @@ def latents_and_classifier(
     features = None if reader is None else reader.features
     model.check_features(features)
     found = images(data, reading, output, **model.load_options)
-    return model.encode(found, features, console.progress), reader
+    return model.encode(found, features, console.progress, mapped=True), reader
 
 
 def is_source(name: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.growing import joined
 from latentcli.core.labels import Labelled, Labels
 
 ARRAYS_OF_FEATURES = {"mean": "mu", "quantized": "quantized", "codes": "codes"}
@@ -69,9 +70,14 @@ class Latents(Labelled):
         return bool(self._names)
 
     @property
+    def posterior_logvar(self) -> np.ndarray | None:
+        """(N, D) float: logarithms of the variances of each image's posterior, for ``flat``; None as for these."""
+        return self.arrays["logvar"].reshape(len(self), -1) if "logvar" in self.arrays else None
+
+    @property
     def posterior_variances(self) -> np.ndarray | None:
         """(N, D) float: of each image's posterior, for ``flat``; None for a family whose latents are points."""
-        return np.exp(self.arrays["logvar"].reshape(len(self), -1)) if "logvar" in self.arrays else None
+        return None if self.posterior_logvar is None else np.exp(self.posterior_logvar)
 
     @property
     def point_variances(self) -> np.ndarray | None:
@@ -123,5 +129,5 @@ class Latents(Labelled):
                 f"expected latents of {self.checkpoint[:6]}…, found {other.checkpoint[:6]}…",
                 "encode both with the same checkpoint",
             )
-        arrays = {name: np.concatenate([array, other.arrays[name]]) for name, array in self.arrays.items()}
+        arrays = {name: joined([array, other.arrays[name]]) for name, array in self.arrays.items()}
         return Latents(arrays, self.checkpoint, self.labels.followed_by(other.labels), shapes=self.shapes)

@@ -59,8 +59,8 @@ class Rows:
 
 
 def is_mapped(array: Any) -> bool:
-    """Whether an array, or what stands for one, is on the disk."""
-    return isinstance(array, np.memmap | Rows)
+    """Whether an array, what stands for one, or what an array is a view of, is on the disk."""
+    return isinstance(array, np.memmap | Rows) or (isinstance(array, np.ndarray) and is_mapped(array.base))
 
 
 def taken(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from latentcli.core.errors import UsageError
+from latentcli.core.growing import filled
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check, setting
 from latentcli.hybrids import strategies
 from latentcli.hybrids.likelihoods import LIKELIHOODS, LogLikelihood, soft_labels
 from latentcli.hybrids.posteriors import OTHER, Posteriors
 from latentcli.hybrids.strategies import ON_PATHS, STRATEGIES, WITH_RATIO, Decoder, Draw, NoPointAccepted, Sources
-from latentcli.numerics.blocks import Block, filled
+from latentcli.numerics.blocks import Block
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import DensityClassifier

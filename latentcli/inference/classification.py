@@ -11,6 +11,7 @@ import numpy as np
 from latentcli.classifiers.base import DensityClassifier, LatentClassifier
 from latentcli.classifiers.fitting import features_for
 from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.growing import filled
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import UNLABELLED, Labels, composed
 from latentcli.core.latents import Latents
@@ -19,7 +20,7 @@ from latentcli.core.settings import check_number
 from latentcli.core.stages import stage
 from latentcli.inference.tally import Tally
 from latentcli.models.trained import TrainedModel
-from latentcli.numerics.blocks import Block, Kept, filled, gathered, length, slices
+from latentcli.numerics.blocks import Block, Kept, gathered, length, slices
 
 if TYPE_CHECKING:
     import pandas

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from latentcli.core.device import memory_for
 from latentcli.core.errors import DataError, ModelFileError, UsageError
+from latentcli.core.growing import filled
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.latents import ARRAYS_OF_FEATURES, Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.core.stages import stage
 from latentcli.models.base import LatentModel, Measuring, Model, ModelConfig, PixelClassifier
 from latentcli.numerics.batches import DeviceImages
-from latentcli.numerics.blocks import filled, slices
+from latentcli.numerics.blocks import slices
 from latentcli.numerics.fusing import fused
 from latentcli.numerics.history import kept
 from latentcli.numerics.linear import FastLinear
@@ -198,8 +199,9 @@ class TrainedModel:
                 raise UsageError(f"this model has no features {name!r}", f"expected one of: {', '.join(known)}")
 
     def encode(
-        self, images: ImageSet | np.ndarray, features: str | Sequence[str] | None = None, progress: Progress = silent
-    ) -> Latents:
+        self, images: ImageSet | np.ndarray, features: str | Sequence[str] | None = None, progress: Progress = silent,
+        mapped: bool = False,
+    ) -> Latents:  # fmt: skip
         """Deterministic latents of images.
 
         Args:
@@ -207,17 +209,18 @@ class TrainedModel:
             features: one of the family's ``FEATURES``, to get these instead; or some of them, to get no others; None:
                 the latents.
             progress: told about the images.
+            mapped: keep arrays of more than 256 MiB in the system's folder for temporary files, mapped and read-only.
 
         Returns:
             the latents, with the model's ``fingerprint`` and the images' labels and files. Whole numbers are int32.
 
         Raises:
             UsageError: the family has no such features.
-            DataError: the images are of another shape than the model's.
+            DataError: the images are of another shape than the model's, or there is no room for the latents.
         """
         images = images if isinstance(images, ImageSet) else ImageSet(images)
         blocks = (arrays for _, arrays in self.encodings(images, features, progress))
-        return self.latents(filled(blocks, len(images)), images)
+        return self.latents(filled(blocks, len(images), mapped), images)
 
     def encodings(
         self, images: ImageSet | np.ndarray, features: str | Sequence[str] | None = None, progress: Progress = silent

@@ -49,20 +49,6 @@ def _joined(blocks: list[Block]) -> Block:
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def filled(blocks: Iterable[Block], count: int) -> dict[str, np.ndarray]:
-    """All rows of blocks, ``count`` in all, in one array for each name: large ones are never held twice."""
-    arrays: dict[str, np.ndarray] = {}
-    first = 0
-    for block in blocks:
-        rows = slice(first, first + length(block))
-        for name, part in block.items():
-            if name not in arrays:
-                arrays[name] = np.empty((count, *part.shape[1:]), part.dtype)
-            arrays[name][rows] = part
-        first = rows.stop
-    return arrays
-
-
 class Kept:
     """Some rows of all that go by, such as those that a picture shows.
 

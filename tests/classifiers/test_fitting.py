@@ -1,10 +1,15 @@
 """Which labels a classifier of latents is fitted to, and whose latents they are."""
 
+import pickle
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from latentcli.classifiers import chunks
 from latentcli.classifiers.checks import drawn_seed
 from latentcli.classifiers.fitting import fit_graph, fit_mixture, fit_probe, labelled
+from latentcli.core import growing
 from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import Latents
@@ -108,3 +113,26 @@ def test_a_seed_of_any_size_counts_and_none_below_zero(fit):
 def test_seeds_that_numpy_takes_draw_what_they_always_did_and_larger_ones_differ():
     assert drawn_seed(7) == np.random.RandomState(7).randint(2**31 - 1)
     assert len({drawn_seed(seed) for seed in (0, 1, 2**32, 2**32 + 1, 2**33, 2**63 - 1)}) == 6
+
+
+@pytest.mark.parametrize("width", [6, 40])
+def test_a_mixture_of_mapped_latents_is_that_of_latents_in_memory_and_holds_few_bytes_of_an_image(
+    tmp_path, monkeypatch, width
+):
+    monkeypatch.setattr(growing, "COPIED", 2**20)
+    monkeypatch.setattr(chunks, "_VALUES_AT_ONCE", 2**16)
+    count, rng = 40_000, np.random.default_rng(0)
+    codes = np.where(np.arange(count) < 60, np.arange(count) % 3, -1)
+    points = 9 * np.eye(3, width)[np.arange(count) % 3] + rng.normal(size=(count, width))
+    for name, array in {"mu": points, "logvar": rng.normal(size=(count, width))}.items():
+        np.save(tmp_path / name, array.astype(np.float32))
+    found, most = [], []
+    for mode in (None, "r", "r"):  # the first time modules are loaded
+        arrays = {name: np.load(tmp_path / f"{name}.npy", mmap_mode=mode) for name in ("mu", "logvar")}
+        given = Latents(arrays, "a" * 64, Labels(codes, ("a", "b", "c")))
+        tracemalloc.start()
+        found.append(fit_mixture(given, components=3).to_params())
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert pickle.dumps(found[0]) == pickle.dumps(found[1])
+    assert most[-1] < 80 * count + 2**22  # what is known of each image, and some chunks

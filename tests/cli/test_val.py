@@ -3,12 +3,15 @@
 import csv
 import pickle
 from pathlib import Path
+from tempfile import TemporaryFile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from latentcli.artifacts import checkpoint
+from latentcli.core import growing
 
 
 @pytest.fixture
@@ -95,3 +98,20 @@ def test_latents_of_two_checkpoints_are_never_mixed(call, trained, latents_of_tw
         assert len(done.err.splitlines()) <= 3
         assert not Path("gmm_params.pkl").exists()
         assert not Path("probe.pth").exists()
+
+
+@pytest.mark.parametrize("command", ["fit-gmm", "fit-graph", "fit-probe"])
+def test_latents_that_wait_on_the_disk_are_fitted_to_as_those_of_memory(call, trained, folders, command, monkeypatch):
+    assert call(*call_of(command, trained), "--max-bad", 1).code == 0
+    expected = Path(WRITES[command]).read_bytes()
+    files = []
+
+    def temporary(prefix):
+        files.append(prefix)
+        return TemporaryFile()
+
+    monkeypatch.setattr(growing, "COPIED", 0)
+    monkeypatch.setattr(growing, "tempfile", SimpleNamespace(TemporaryFile=temporary))
+    done = call(*call_of(command, trained), "--max-bad", 1)
+    assert (done.code, Path(WRITES[command]).read_bytes()) == (0, expected), done.err
+    assert len(files) >= 3  # of the data, of the validation images, and both one behind the other

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentcli.numerics.blocks import Kept, filled, gathered, length, slices
+from latentcli.numerics.blocks import Kept, gathered, length, slices
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=8)
 
@@ -22,13 +22,6 @@ def test_gathered_blocks_have_one_size_and_all_rows_in_order(sizes, size):
     assert np.concatenate([block["one"] for block in found]).tolist() == list(range(sum(sizes)))
     for block in found:
         assert block["two"].tolist() == [[row, -row] for row in block["one"].tolist()]
-
-
-@given(SIZES)
-def test_all_rows_are_joined_in_order(sizes):
-    found = filled(iter(blocks(sizes)), sum(sizes))
-    assert found["one"].tolist() == list(range(sum(sizes)))
-    assert found["two"].tolist() == [[row, -row] for row in range(sum(sizes))]
 
 
 @given(SIZES, st.data())

@@ -61,7 +61,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
     features: str | None = None  # those that come first in the model's family
 
     def fit(
-        self, X: np.ndarray, y: np.ndarray | None = None, posterior_variances: np.ndarray | None = None,
+        self, X: np.ndarray, y: np.ndarray | None = None, posterior_logvar: np.ndarray | None = None,
         classes: Sequence[str] | None = None, part: Part | None = None,
     ) -> Self:  # fmt: skip
         """Fit the mixture to points, some or all of which may carry a label.
@@ -69,10 +69,10 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         Args:
             X: (N, D) floats, finite; float32 and float64 are read in chunks, from disk where memory-mapped.
             y: (N,) labels, as ``encode_labels`` takes them. None: no labels; the classes are the components' numbers.
-            posterior_variances: (N, D) of each point, where X are the means of distributions: ``class_gaussians_``
-                include these variances. None: the points have none.
+            posterior_logvar: (N, D) logarithms of each point's variances, where X are the means of distributions:
+                ``class_gaussians_`` include these variances. None: the points have none.
             classes: the order that ``classes_`` is to have, as for ``encode_labels``.
-            part: where processes share the points out, which of them X, and ``posterior_variances``, are; y are all
+            part: where processes share the points out, which of them X, and ``posterior_logvar``, are; y are all
                 labels. Each of the processes calls this, and each has the whole mixture in the end. None: all.
 
         Raises:
@@ -102,7 +102,7 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         self.fitted_on_, self.class_gaussians_, self._learned_from = "", None, None
         if len(names):
             known = np.flatnonzero(samples.own_labels != UNLABELLED)
-            widths = None if posterior_variances is None else np.asarray(posterior_variances)[known]
+            widths = None if posterior_logvar is None else np.exp(np.asarray(posterior_logvar)[known])
             if widths is not None and projection is not None:
                 widths = widths @ projection.directions.T**2
             self.class_gaussians_ = ClassGaussians.of(

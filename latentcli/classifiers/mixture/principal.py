@@ -14,6 +14,9 @@ import numpy as np
 
 from latentcli.classifiers.chunks import rows_at_once
 from latentcli.classifiers.mixture.expectation_maximisation import Samples
+from latentcli.core.growing import GrowingArray
+from latentcli.core.rows import is_mapped
+from latentcli.numerics.blocks import slices
 
 _OVERSAMPLING = 16  # directions beyond those asked for, which hasten the convergence of these
 _ITERATIONS = 6
@@ -27,13 +30,11 @@ class Projection:
     offset: np.ndarray
 
     def transform(self, points: np.ndarray) -> np.ndarray:
-        """(N, d) float64: the coordinates of points (N, D) in the plane."""
-        reduced = np.empty((len(points), len(self.directions)))
-        step = rows_at_once(len(self.offset))
-        for first in range(0, len(points), step):
-            some = np.asarray(points[first : first + step], dtype=np.float64) - self.offset
-            reduced[first : first + step] = some @ self.directions.T
-        return reduced
+        """(N, d) float64: the coordinates of points (N, D) in the plane; many of mapped points are mapped, too."""
+        reduced = GrowingArray(len(points), np.dtype(np.float64), (len(self.directions),), is_mapped(points))
+        for rows in slices(len(points), rows_at_once(len(self.offset))):
+            reduced.add((np.asarray(points[rows], dtype=np.float64) - self.offset) @ self.directions.T)
+        return reduced.whole()
 
     def inverse_transform(self, reduced: np.ndarray) -> np.ndarray:
         """(N, D) float64: where the points of the plane (N, d) lie in the whole space."""
