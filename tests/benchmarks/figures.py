@@ -71,13 +71,18 @@ def source(name: str) -> str:
     return name if name in data.SOURCES else str(Path(os.environ["LATENTCLI_DATA"]) / name)
 
 
+def read(name: str, part: str, classes: tuple[str, ...] | None) -> ImageSet:
+    """A part of a named data set, or all images of a file, which is one part itself."""
+    return data.load(source(name), split=part if name in data.SOURCES else None, classes=classes)
+
+
 def halves(row: Row, held_out: bool) -> tuple[ImageSet, ImageSet]:
     """Training and test images; with ``held_out`` both from the training half."""
-    train = data.load(source(row.train), split="train", classes=row.classes)
+    train = read(row.train, "train", row.classes)
     if held_out:
         cut = len(train) * 5 // 6
         return train.take(np.arange(cut)), train.take(np.arange(cut, len(train)))
-    return train, data.load(source(row.test), split="test", classes=row.classes)
+    return train, read(row.test, "test", row.classes)
 
 
 def train(row: Row, images: ImageSet, folder: Path, seed: int, extra: list[str]) -> tuple[TrainedModel, float]:

@@ -343,7 +343,7 @@ def test_a_fitted_mixture_keeps_the_gaussians_of_its_classes_on_a_plane_too():
     points = random.normal(0, 1, (400, 6)) + 9 * labels[:, None]
     variances = random.uniform(1, 2, (400, 6))
     names = np.array(["x", "y"])[labels]
-    fitted = GaussianMixtureClassifier(max_dimensions=3).fit(points, names, variances)
+    fitted = GaussianMixtureClassifier(max_dimensions=3).fit(points, names, np.log(variances))
     directions = fitted.projection_.directions
     again = GaussianMixtureClassifier.from_params(
         fitted.to_params() | {"log_density_quantiles": fitted.log_density_quantiles_}

@@ -31,13 +31,13 @@ class Together:
         return add_up
 
 
-def shared_out(make, points, labels, variances) -> list[GaussianMixtureClassifier]:
+def shared_out(make, points, labels, logvar) -> list[GaussianMixtureClassifier]:
     """What each of the parts comes to; the first one has many rows, the last one few."""
     ends, together = [0, len(points) // 2, len(points) - 20, len(points)], Together()
 
     def fit(number: int) -> GaussianMixtureClassifier:
         rows = slice(ends[number], ends[number + 1])
-        return make().fit(points[rows], labels, variances[rows], part=Part(rows, together.of(number)))
+        return make().fit(points[rows], labels, logvar[rows], part=Part(rows, together.of(number)))
 
     with ThreadPoolExecutor(PARTS) as pool:
         return [*pool.map(fit, range(PARTS))]
@@ -59,13 +59,13 @@ def test_parts_come_to_what_all_samples_come_to_at_every_iteration(settings, dim
     classes = random.integers(0, 3, 900)
     points = 4 * random.standard_normal((3, dimensions))[classes] + random.standard_normal((900, dimensions))
     labels = np.where(random.random(900) < labelled, classes, UNLABELLED) if labelled else None
-    variances = random.random((900, dimensions))
+    logvar = random.standard_normal((900, dimensions))
 
     def make() -> GaussianMixtureClassifier:
         return GaussianMixtureClassifier(random_state=1, max_iter=40, tol=1e-4, **settings)
 
-    alone = make().fit(points, labels, variances)
-    for part in shared_out(make, points, labels, variances):
+    alone = make().fit(points, labels, logvar)
+    for part in shared_out(make, points, labels, logvar):
         np.testing.assert_allclose(part.log_likelihoods_, alone.log_likelihoods_, rtol=1e-9)
         mine, theirs = alone.to_params(), part.to_params()
         assert mine.keys() == theirs.keys()
