@@ -26,14 +26,18 @@ def at_first(numbers: tuple[int, ...], do: Callable[[], None], ignore: bool = Fa
     Args:
         numbers: of the signals.
         do: is called; may raise.
-        ignore: whether later ones do nothing. Those of a terminal never do: it is closed once, and tells it often.
+        ignore: whether later ones do nothing. Those of a terminal never do, not behind the block either: it is closed
+            once, and tells it often, at any time until the process has ended.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in numbers}
+    closed = False
 
     def first(number: int, frame: object) -> None:
+        nonlocal closed
+        closed = closed or number == _HANGUP
         for each, handler in before.items():
             signal.signal(each, signal.SIG_IGN if ignore or each == _HANGUP else handler)
         do()
@@ -44,7 +48,7 @@ def at_first(numbers: tuple[int, ...], do: Callable[[], None], ignore: bool = Fa
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if closed and number == _HANGUP else handler)
 
 
 def terminable() -> AbstractContextManager[None]:

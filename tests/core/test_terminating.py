@@ -1,4 +1,4 @@
-"""Signals that end a run: each is heard once, and what was there before comes back."""
+"""Signals that end a run: each is heard once, and what was there before comes back, but for a terminal's."""
 
 import os
 import signal
@@ -11,7 +11,11 @@ from latentcli.core.terminating import at_first, ending, interruptible_once, ter
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+SENT: list[int] = []
+
+
 def send(number: int) -> None:
+    SENT.append(number)
     os.kill(os.getpid(), number)
 
 
@@ -19,9 +23,12 @@ def send(number: int) -> None:
 def received() -> Iterator[list[int]]:
     """The signals that had their usual effect; as a terminal has it, whatever runs these tests ignores."""
     found: list[int] = []
+    SENT.clear()
     before = {number: signal.signal(number, lambda number, frame: found.append(number)) for number in NUMBERS}
     handlers = {number: signal.getsignal(number) for number in NUMBERS}
     yield found
+    if signal.SIGHUP in SENT:
+        handlers[signal.SIGHUP] = signal.SIG_IGN
     assert {number: signal.getsignal(number) for number in NUMBERS} == handlers
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -32,6 +39,8 @@ def test_a_signal_that_ends_a_run_interrupts_it(number, received):
     with pytest.raises(KeyboardInterrupt), terminable():
         send(number)
     assert received == []
+    send(number)  # behind the block, too, a terminal that was closed ends nothing
+    assert received == ([] if number == signal.SIGHUP else [number])
 
 
 def test_a_second_one_has_its_usual_effect_but_a_terminal_is_closed_once(received):
@@ -47,7 +56,7 @@ def test_what_nohup_began_outlives_its_terminal(received):
     try:
         assert ending() == (signal.SIGTERM,)
         with terminable():
-            send(signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
 
