@@ -74,7 +74,7 @@ def test_what_has_to_be_done_is_interrupted_once_at_most(received):
                 done.append("saved")
 
     with uninterrupted():
-        for number in NUMBERS:
+        for number in reversed(NUMBERS):
             send(number)
         done.append("whole")
         with pytest.raises(KeyboardInterrupt):
