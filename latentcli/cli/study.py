@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -47,7 +48,7 @@ def latents(
 ) -> None:
     """Train model families side by side; compare probe accuracy, reconstructions and bits, beside raw pixels."""
     from latentcli import pictures
-    from latentcli.cli import console, inputs, training_progress
+    from latentcli.cli import inputs, training_progress
     from latentcli.experiments import latents as comparison
     from latentcli.experiments import tables
     from latentcli.experiments.kept_models import kept_model
@@ -78,17 +79,55 @@ def latents(
     columns = tables.latents(kinds)
     written = tables.write(output, tables.of_latents(results, columns))
     written += pictures.of_latent_spaces(output, results, columns[:4], models_of)
+    table = tables.cells([row for row in results if "leaked" not in row], ("data", "model"), columns)
+    told = {"data": data, "models": families, "seeds": seeds, "recipe": recipe, "settings": dict(own)}
+    page = Page("A study of latent spaces", table, told)
+    tell(results, tables.shown(results, columns), written, page, output, report, json)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the report of a study holds beside its pictures: a title, a table, and what was run."""
+
+    title: str
+    table: list[list[str]]
+    told: dict[str, Any]
+
+
+def tell(
+    results: "list[dict[str, Any]]", shown: str, written: list[Path], page: Page, output: Path, report: Path | None,
+    json: bool,
+) -> None:  # fmt: skip
+    """Write the report of a study, where one is asked for, and say what it has found.
+
+    Args:
+        results: of each cell.
+        shown: their table, as text.
+        written: the files that there are; the report becomes one of them.
+        page: for the report.
+        output, report, json: as on the command line.
+    """
+    from latentcli import pictures
+    from latentcli.cli import console
+
     if report is not None:
-        table = tables.cells([row for row in results if "leaked" not in row], ("data", "model"), columns)
-        told = {"data": data, "models": families, "seeds": seeds, "recipe": recipe, "settings": dict(own)}
-        title = "A study of latent spaces"
-        pictures.report(report, told, title=title, drawn=written, table=table, command=console.called())
+        pictures.report(
+            report, page.told, title=page.title, drawn=written, table=page.table, command=console.called()
+        )  # fmt: skip
         written.append(report)
     if json:
         console.result({"cells": results}, as_json=True, written=written)
         return
-    console.emit(tables.shown(results, columns))
+    console.emit(shown)
     console.note(f"written: {output}")
+
+
+def side_by_side(jobs: int | None, device: str) -> int:
+    """How many processes compute the cells of a study: as many as were asked for, or one for each core of a CPU."""
+    from latentcli.core import device as devices
+    from latentcli.numerics import threads
+
+    return jobs or (threads.available() if devices.resolve(device).type == "cpu" else 1)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import command
-from latentcli.cli.study import StudyProgress, load_tasks, study, the_same_call_goes_on
+from latentcli.cli.study import Page, StudyProgress, load_tasks, side_by_side, study, tell, the_same_call_goes_on
 from latentcli.core.errors import UsageError
 
 QUICK: dict[str, Any] = {
@@ -50,13 +50,11 @@ def hybrids(
     """Do hybrids make a classifier better? Accuracy against labelled images, beside other ways to learn from them."""
     from latentcli import pictures
     from latentcli.cli import console, inputs
-    from latentcli.core import device as devices
     from latentcli.experiments import hybrids as comparison
     from latentcli.experiments import tables
     from latentcli.experiments.arms import ARMS, USUAL
     from latentcli.formats.atomic import check_folder
     from latentcli.models import FAMILIES
-    from latentcli.numerics import threads
 
     FAMILIES[model]  # an unknown name is refused before anything is loaded
     given = (QUICK if quick else {}) | ({} if steps is None else {"steps": steps})
@@ -75,12 +73,11 @@ def hybrids(
     shared, plan = comparison.cells(task, repetitions, config, output)
     if per_class is None:
         console.note(f"labelled images of each class: {', '.join(map(str, config.per_class))}")
-    on_cpu = devices.resolve(device).type == "cpu"
-    side_by_side = jobs or (threads.available() if on_cpu else 1)
-    watch = StudyProgress([*shared, *plan], side_by_side)
+    processes = side_by_side(jobs, device)
+    watch = StudyProgress([*shared, *plan], processes)
     pictures.folder(output)
     with the_same_call_goes_on():
-        results = comparison.study_hybrids(task, repetitions, config, folder=output, jobs=side_by_side, on_cell=watch)
+        results = comparison.study_hybrids(task, repetitions, config, folder=output, jobs=processes, on_cell=watch)
     for arm, size in dict.fromkeys((row["arm"], row["per_class"]) for row in results if "accuracy" not in row):
         console.note(f"warning: {arm} with {size} a class: there was nothing to add, so it is not measured")
 
@@ -88,16 +85,9 @@ def hybrids(
     contents, rows = tables.of_hybrids(results, titles)
     written = tables.write(output, contents)
     written.append(pictures.accuracy_curve(output / "curve.png", task.train.name, rows, titles))
-    if report is not None:
-        told = {"data": task.train.name, "seeds": repetitions, "steps": config.steps, "settings": dict(config.settings)}
-        title, table = "A study of hybrids", tables.cells_of_hybrids(results, titles)
-        pictures.report(report, told, title=title, drawn=written, table=table, command=console.called())
-        written.append(report)
-    if json:
-        console.result({"cells": results}, as_json=True, written=written)
-        return
-    console.emit(contents["table.md"])
-    console.note(f"written: {output}")
+    told = {"data": task.train.name, "seeds": repetitions, "steps": config.steps, "settings": dict(config.settings)}
+    page = Page("A study of hybrids", tables.cells_of_hybrids(results, titles), told)
+    tell(results, contents["table.md"], written, page, output, report, json)
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import command
-from latentcli.cli.study import StudyProgress, load_tasks, study, the_same_call_goes_on
+from latentcli.cli.study import Page, StudyProgress, load_tasks, study, tell, the_same_call_goes_on
 
 
 @command(study, examples=[
@@ -45,7 +45,7 @@ def samples(
 ) -> None:  # fmt: skip
     """How like real images are samples? Fréchet distance, precision, recall, density, coverage, classes, copies."""
     from latentcli import pictures
-    from latentcli.cli import console, inputs, training_progress
+    from latentcli.cli import inputs, training_progress
     from latentcli.experiments import samples as comparison
     from latentcli.experiments import tables
     from latentcli.formats.atomic import check_folder
@@ -74,14 +74,6 @@ def samples(
     contents = tables.of_samples(results)
     written = tables.write(output, contents)
     written += pictures.of_samples(output, results, tables.SAMPLES[:5], examples)
-    if report is not None:
-        table = tables.cells(results, tables.BY_IMAGES, tables.SAMPLES)
-        told = {"data": data, "models": families, "seeds": seeds, "features": features, "settings": dict(own)}
-        title = "A study of samples"
-        pictures.report(report, told, title=title, drawn=written, table=table, command=console.called())
-        written.append(report)
-    if json:
-        console.result({"cells": results}, as_json=True, written=written)
-        return
-    console.emit(contents["table.md"])
-    console.note(f"written: {output}")
+    told = {"data": data, "models": families, "seeds": seeds, "features": features, "settings": dict(own)}
+    page = Page("A study of samples", tables.cells(results, tables.BY_IMAGES, tables.SAMPLES), told)
+    tell(results, contents["table.md"], written, page, output, report, json)

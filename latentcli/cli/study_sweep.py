@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from latentcli.cli import options
 from latentcli.cli.app import command
-from latentcli.cli.study import StudyProgress, load_tasks, study, the_same_call_goes_on
+from latentcli.cli.study import Page, StudyProgress, load_tasks, side_by_side, study, tell, the_same_call_goes_on
 from latentcli.core.errors import UsageError
 
 
@@ -48,11 +48,9 @@ def sweep(
     """What is the right size? Any settings, point by point: bits, likeness, codes used, probe accuracy and time."""
     from latentcli import pictures
     from latentcli.cli import console, inputs
-    from latentcli.core import device as devices
     from latentcli.experiments import grid, tables
     from latentcli.experiments import sweep as comparison
     from latentcli.formats.atomic import check_folder
-    from latentcli.numerics import threads
 
     swept: dict[str, list[Any]] = {}
     for text in over or []:
@@ -68,12 +66,11 @@ def sweep(
     (task,) = load_tasks([data], [test] if test else [], None, image_size, data_root, held_out=True)
     plan = comparison.cells(task, swept, seeds, config, output)
     console.note(f"{count} points, {len(task.train)} images to train on, {len(task.test)} to measure on")
-    on_cpu = devices.resolve(device).type == "cpu"
-    side_by_side = jobs or (threads.available() if on_cpu else 1)
+    processes = side_by_side(jobs, device)
     pictures.folder(output)
     with the_same_call_goes_on():
         results = comparison.study_sweep(
-            task, swept, seeds, config, folder=output, jobs=side_by_side, on_cell=StudyProgress(plan, side_by_side)
+            task, swept, seeds, config, folder=output, jobs=processes, on_cell=StudyProgress(plan, processes)
         )
 
     columns, names = tables.sweep(kinds), grid.settings_of(swept)
@@ -89,16 +86,9 @@ def sweep(
     if len(without) < len({row["model"] for row in rows}):
         read = next(column for column in columns if column.key == f"{kinds[0]}_accuracy")
         written.append(pictures.front(output / "front.png", task.train.name, rows, names, read))
-    if report is not None:
-        told = {"data": task.train.name, "over": over, "seeds": seeds, "settings": dict(config.settings)}
-        title, table = "A sweep over settings", tables.cells(results, by, columns)
-        pictures.report(report, told, title=title, drawn=written, table=table, command=console.called())
-        written.append(report)
-    if json:
-        console.result({"cells": results}, as_json=True, written=written)
-        return
-    console.emit(contents["table.md"])
-    console.note(f"written: {output}")
+    told = {"data": task.train.name, "over": over, "seeds": seeds, "settings": dict(config.settings)}
+    page = Page("A sweep over settings", tables.cells(results, by, columns), told)
+    tell(results, contents["table.md"], written, page, output, report, json)
 
 
 def values(text: str) -> tuple[str, list[Any]]:

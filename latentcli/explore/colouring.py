@@ -9,7 +9,7 @@ from latentcli.explore import drawing
 from latentcli.explore.fitting import Reading
 
 COLOURINGS = {
-    "class": "class: the label, or else the prediction",
+    "class": "class: label, else prediction",
     "label": "label: grey where there is none",
     "probability": "probability of the likeliest class",
     "error": "error: where prediction and label differ",
