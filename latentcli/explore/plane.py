@@ -10,6 +10,8 @@ import numpy as np
 from latentcli.core.errors import DataError, LatentError, OutputError
 from latentcli.formats.checksummed_npz import read_arrays, write_arrays
 from latentcli.formats.digests import digest
+from latentcli.numerics import planes
+from latentcli.numerics.planes import LinearPlane
 
 KINDS = {
     "principal": "principal components",
@@ -20,9 +22,6 @@ KINDS = {
 
 NEIGHBOURS = 8
 """Images around a point of the plane that tell which latent lies there."""
-
-WIDE, KEPT = 512, 100
-"""Dimensions, such as of maps of codes, of which so many principal components stand for all."""
 
 MOST_EMBEDDED = 5_000
 """Images that t-SNE embeds; each of the others comes to lie among its nearest ones of these."""
@@ -114,8 +113,8 @@ def make(kind: str, latents: np.ndarray, codes: np.ndarray | None = None, *, kep
         DataError: there are no two classes to tell apart.
     """
     match kind:
-        case "latents":
-            return _of_latents(latents)
+        case "latents":  # of a single one the second coordinate is 0
+            return _linear(latents, planes.latent(latents), ("latent dimension 1", "latent dimension 2"))
         case "principal":
             return principal(latents)
         case "discriminant":
@@ -125,42 +124,19 @@ def make(kind: str, latents: np.ndarray, codes: np.ndarray | None = None, *, kep
     raise ValueError(f"plane {kind!r} is none of {', '.join(kinds_for(latents.shape[1]))}")
 
 
-def _of_latents(latents: np.ndarray) -> Plane:
-    """The latent dimensions themselves; of a single one the second coordinate is 0."""
-    directions = np.eye(2, latents.shape[1])
-    return _linear(latents, directions, np.zeros(latents.shape[1]), ("latent dimension 1", "latent dimension 2"))
-
-
-def _linear(latents: np.ndarray, directions: np.ndarray, origin: np.ndarray, axes: tuple[str, str]) -> Plane:
-    points = latents @ directions.T.astype(np.float32) - (directions @ origin).astype(np.float32)
-    return Plane(np.asarray(points, np.float32), directions, origin, axes)
+def _linear(latents: np.ndarray, plane: LinearPlane, axes: tuple[str, str]) -> Plane:
+    points = latents @ plane.directions.T.astype(np.float32) - (plane.directions @ plane.origin).astype(np.float32)
+    return Plane(np.asarray(points, np.float32), plane.directions, plane.origin, axes)
 
 
 def principal(latents: np.ndarray) -> Plane:
     """The plane in which latents (N, D) vary most: their first two principal components."""
-    if latents.shape[1] > WIDE:
-        mean, directions, shares = _components(latents, 2)
-    else:
-        mean, covariance = _moments(latents)
-        values, vectors = np.linalg.eigh(covariance)
-        directions, shares = vectors[:, ::-1][:, :2].T, values[::-1][:2] / max(float(values.sum()), 1e-300)
-    first, second = (f"principal component {at + 1} ({share:.0%} of the variance)" for at, share in enumerate(shares))
-    return _linear(latents, _upright(directions), mean, (first, second))
-
-
-def _components(latents: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of many dimensions the mean (D,), the first principal directions (count, D) and their shares of the variance."""
-    from sklearn.decomposition import PCA
-
-    some = latents[:: -(-len(latents) // 20_000)]
-    found = PCA(min(count, *some.shape), svd_solver="randomized", random_state=0).fit(some)
-    return found.mean_, found.components_, found.explained_variance_ratio_
+    found = planes.principal(latents)
+    return _linear(latents, found, planes.names(found))
 
 
 def discriminant(latents: np.ndarray, codes: np.ndarray) -> Plane:
-    """The plane in which classes lie farthest apart for their spread: the first two linear discriminants.
-
-    Of two classes, which one direction tells apart, the other is that of most variance within them.
+    """The plane in which classes lie farthest apart for their spread.
 
     Args:
         latents: (N, D).
@@ -168,41 +144,10 @@ def discriminant(latents: np.ndarray, codes: np.ndarray) -> Plane:
 
     Raises:
         DataError: there are no two classes.
-
-    Source: Fisher 1936; Rao 1948 for several classes.
     """
-    classes = np.unique(codes[codes >= 0])
-    if len(classes) < 2:
+    if len(np.unique(codes[codes >= 0])) < 2:
         raise DataError("there are no two classes to tell apart", None, "label images of two classes or more")
-    if latents.shape[1] <= WIDE:
-        directions, mean = _discriminants(latents, codes, classes)
-    else:
-        origin, components, _ = _components(latents, KEPT)
-        directions, mean = _discriminants((latents - origin) @ components.T, codes, classes)
-        directions, mean = directions @ components, origin + mean @ components
-    return _linear(latents, _upright(directions), mean, ("discriminant 1", "discriminant 2"))
-
-
-def _discriminants(latents: np.ndarray, codes: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The two directions (2, D), and the mean (D,) of latents (N, D) whose codes (N,) are those of a class."""
-    known = codes >= 0
-    mean, total = _moments(latents[known])
-    between = np.zeros_like(total)
-    for code in classes:
-        apart = latents[codes == code].mean(axis=0, dtype=np.float64) - mean
-        between += (codes == code).sum() / known.sum() * np.outer(apart, apart)
-    within = total - between
-    within += 1e-3 * np.trace(total) / len(total) * np.eye(len(total))  # few images span few of the dimensions
-    lower = np.linalg.cholesky(within)
-    whitened = np.linalg.solve(lower, np.linalg.solve(lower, between).T)
-    _, vectors = np.linalg.eigh(whitened)
-    white = vectors[:, ::-1][:, :2]
-    if len(classes) == 2:
-        first = white[:, 0]
-        spread = np.linalg.solve(lower, np.linalg.solve(lower, total).T)
-        rest = np.eye(len(first)) - np.outer(first, first)
-        white = np.stack([first, np.linalg.eigh(rest @ spread @ rest)[1][:, -1]], axis=1)
-    return np.linalg.solve(lower.T, white).T, mean
+    return _linear(latents, planes.discriminant(latents, codes), ("discriminant 1", "discriminant 2"))
 
 
 def tsne(latents: np.ndarray, kept: Path | None = None, seed: int = 0) -> Plane:
@@ -241,22 +186,6 @@ def tsne(latents: np.ndarray, kept: Path | None = None, seed: int = 0) -> Plane:
         with suppress(OutputError):  # it is shown all the same, and made again the next time
             write_arrays(kept, {"points": points, "of": np.asarray(of)})
     return Plane(points, None, None, axes)
-
-
-def _moments(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (D,) and covariance (D, D) of latents (N, D), some thousand at a time in float64."""
-    mean = latents.mean(axis=0, dtype=np.float64)
-    covariance = np.zeros((len(mean), len(mean)))
-    for start in range(0, len(latents), 65_536):
-        centred = latents[start : start + 65_536] - mean
-        covariance += centred.T @ centred
-    return mean, covariance / len(latents)
-
-
-def _upright(directions: np.ndarray) -> np.ndarray:
-    """Directions whose largest entry is positive: the same data gives the same picture, not its mirror image."""
-    largest = np.abs(directions).argmax(axis=1)
-    return directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
 
 
 def inside(points: np.ndarray, xs: Sequence[float], ys: Sequence[float]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The latent space: its points by class, and the Gaussian mixture that was fitted to them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.patches import Ellipse
 from latentcli.core.errors import DataError
 from latentcli.figures import style
 from latentcli.figures.spread import spread_apart
+from latentcli.numerics import planes
 
 MOST_POINTS = 5_000  # beyond this number, a fixed random choice that keeps the labelled points where they are few
 MOST_IN_LEGEND = 10  # up to this number of classes there is a legend, beside the names at their centres
@@ -54,7 +56,7 @@ def draw(
     names = style.shown_names(class_names)
     crowd = float(np.clip(np.sqrt(len(names) / 15), 1, 2))  # many names need much room
     figure, axes = style.new_chart(6.4 * crowd + 0.085 * max(map(style.width, names), default=0), 5.8 * crowd)
-    axes_names = ["latent dimension 1", "latent dimension 2"]
+    axes_names = "latent dimension 1", "latent dimension 2"
     if points.shape[1] > 2:
         points, components, axes_names = _on_principal_plane(points, components, shares)
     present = np.unique(np.concatenate([labels, [] if components is None else components.labels])).astype(int)
@@ -88,21 +90,13 @@ def _checked_mixture(mixture: Mapping[str, Any], points: np.ndarray, classes: in
 
 def _on_principal_plane(
     points: np.ndarray, mixture: Ellipses | None, shares: bool
-) -> tuple[np.ndarray, Ellipses | None, list[str]]:
+) -> tuple[np.ndarray, Ellipses | None, tuple[str, str]]:
     """Points and mixture in the plane of the points' first two principal components, and the names of its axes."""
-    from sklearn.decomposition import PCA
-
-    if len(points) == 1:  # without variance there are no principal components
-        origin, directions, explained = points[0], np.eye(2, points.shape[1]), np.zeros(2)
-    else:
-        with np.errstate(invalid="ignore"):
-            pca = PCA(n_components=2, random_state=0).fit(points)
-        origin, directions, explained = pca.mean_, pca.components_, np.nan_to_num(pca.explained_variance_ratio_)
+    plane = planes.principal(points)
     if mixture is not None:
-        means, covariances = (mixture.means - origin) @ directions.T, directions @ mixture.covariances @ directions.T
+        means, covariances = plane.at(mixture.means), plane.directions @ mixture.covariances @ plane.directions.T
         mixture = mixture._replace(means=means, covariances=covariances)
-    suffixes = [f" ({share:.0%} of the variance)" if shares else "" for share in explained]
-    return (points - origin) @ directions.T, mixture, [f"principal component {i + 1}{suffixes[i]}" for i in range(2)]
+    return plane.at(points), mixture, planes.names(plane if shares else replace(plane, shares=None))
 
 
 def chosen(labels: np.ndarray) -> np.ndarray:

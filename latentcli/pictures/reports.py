@@ -237,20 +237,17 @@ def plane(points: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, str]:
         points: N latents.
         codes: (N,) of their classes, -1 for none.
     """
-    from sklearn.decomposition import PCA
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from latentcli.numerics import planes
 
     points = np.asarray(points, np.float64)
-    if points.shape[1] == 1:
-        return np.hstack([points, np.zeros_like(points)]), "The latent dimension from left to right"
-    if points.shape[1] == 2:
-        return points, "The two latent dimensions"
+    if points.shape[1] < 3:
+        told = "The two latent dimensions" if points.shape[1] == 2 else "The latent dimension from left to right"
+        return planes.latent(points).at(points), told
     known = codes >= 0
     if len(np.unique(codes[known])) > 2 and known.sum() > points.shape[1]:
-        fitted = LinearDiscriminantAnalysis(n_components=2, solver="eigen", shrinkage=0.1)
         told = "The plane that tells the classes apart best (linear discriminants)"
-        return np.asarray(fitted.fit(points[known], codes[known]).transform(points)), told
-    return np.asarray(PCA(2, random_state=0).fit_transform(points)), "The first two principal components"
+        return planes.discriminant(points, codes).at(points), told
+    return planes.principal(points).at(points), "The first two principal components"
 
 
 def _confusions(page: "Page", shown: _Shown, found: "Predictions", result: Mapping[str, Any], seen: str) -> None:

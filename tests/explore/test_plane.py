@@ -10,6 +10,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 import latentcli as lc
 from latentcli.explore import drawing, plane
+from latentcli.numerics import planes
 
 CLUSTERS = np.random.default_rng(0).integers(4, size=600)
 LATENTS = (
@@ -38,7 +39,7 @@ def test_the_discriminant_plane_separates_as_scikit_learns():
 
 def test_many_dimensions_are_shown_by_their_principal_ones(monkeypatch):
     expected = plane.make("principal", LATENTS), plane.make("discriminant", LATENTS, CLUSTERS)
-    monkeypatch.setattr(plane, "WIDE", 4)
+    monkeypatch.setattr(planes, "WIDE", 4)
     same_up_to_sign(plane.make("principal", LATENTS).points, expected[0].points)
     found = plane.make("discriminant", LATENTS, CLUSTERS)
     same_up_to_sign(found.points, expected[1].points)
@@ -198,3 +199,10 @@ def test_ranges_have_a_length_also_where_all_points_are_one():
     (low, high), (down, up) = drawing.limits(np.zeros((5, 2), np.float32))
     assert low < high
     assert down < up
+
+
+@pytest.mark.parametrize("dimensions", [3, planes.WIDE + 1])
+def test_a_single_image_lies_somewhere_on_its_plane(dimensions):
+    found = planes.principal(np.ones((1, dimensions), np.float32))
+    assert found.at(np.ones((1, dimensions))).tolist() == [[0, 0]]
+    assert found.directions.shape == (2, dimensions)
