@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from latentcli.core.errors import DataError, UsageError
+from latentcli.core.errors import DataError, LatentError, UsageError
 
 UNLABELLED = -1
 """The code of an image without a label; its text is empty."""
@@ -198,11 +198,13 @@ def check_some(classes: Sequence[str]) -> None:
         raise UsageError("`classes` names no class", None, "name some, such as `classes` cat,dog; or leave it out")
 
 
-def check_classes(classes: Sequence[str], known: Sequence[str], of: str) -> None:
-    """Raise a DataError unless all these classes are among the known ones of the images called ``of``."""
+def check_classes(
+    classes: Sequence[str], known: Sequence[str], of: str, error: type[LatentError] = DataError
+) -> None:  # fmt: skip
+    """Raise an error, of data's unless said otherwise, if not all these classes are among the known ones of ``of``."""
     check_some(classes)
     if unknown := [repr(name) for name in classes if name not in known]:
-        raise DataError(f"{of} has no class {', '.join(unknown)}", f"expected some of: {', '.join(known)}")
+        raise error(f"{of} has no class {', '.join(unknown)}", f"expected some of: {', '.join(known)}")
 
 
 class Labelled:

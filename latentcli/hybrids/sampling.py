@@ -80,7 +80,7 @@ class Sampler:
             why = "`guidance` 0 leaves the class out" if prior and prior.class_names else "it was fitted without labels"
             raise UsageError("`classes` names classes that this prior is not asked for", why, "leave `classes` out")
         if recipe.classes is not None:
-            check_classes(recipe.classes, self.names, "the prior")
+            check_classes(recipe.classes, self.names, "the prior", UsageError)
         chosen = self.names if recipe.classes is None else recipe.classes
         self.chosen = np.array([self.names.index(name) for name in chosen], dtype=np.int64)
 
@@ -178,9 +178,9 @@ def sample(
         (K,): as ``read_hybrids`` gives them.
 
     Raises:
-        UsageError: a value is out of range, or is of a prior of codes and there is none, or there are no classes.
+        UsageError: a value is out of range, or is of a prior of codes and there is none; a class is unknown, or there are
+            no classes.
         ModelFileError: the prior is of another model's codes.
-        DataError: a class is unknown.
 
     Example:
         >>> import latentcli as lc

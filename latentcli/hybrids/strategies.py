@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from latentcli.core.errors import UsageError
-from latentcli.core.labels import UNLABELLED, check_some
+from latentcli.core.labels import UNLABELLED, check_classes
 from latentcli.hybrids.likelihoods import WITH_IMAGES, LogLikelihood
 from latentcli.hybrids.posteriors import Posteriors
 
@@ -243,11 +243,6 @@ def classes_of(classifier: "DensityClassifier", names: Sequence[str] | None) -> 
     """Indices of classes by name, each once and in this order, all for None; a ``UsageError`` for unknown or none."""
     known = [str(name) for name in classifier.classes_]
     if names is not None:
-        check_some(names)
+        check_classes(names, known, f"the {classifier.LIKELIHOOD}", UsageError)
     wanted = known if names is None else list(dict.fromkeys(names))
-    for name in wanted:
-        if name not in known:
-            raise UsageError(
-                f"the {classifier.LIKELIHOOD} has no class {name!r}", f"expected some of: {', '.join(known)}"
-            )
     return np.array([known.index(name) for name in wanted], dtype=int)

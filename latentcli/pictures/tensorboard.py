@@ -11,7 +11,7 @@ from latentcli.core.errors import UsageError, printable
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import InTraining, Listener
 from latentcli.core.stages import stage
-from latentcli.formats.atomic import check_folder, output_errors
+from latentcli.formats.atomic import check_folder, make_folder, output_errors
 from latentcli.numerics.blocks import evenly
 from latentcli.pictures import frames
 
@@ -58,8 +58,8 @@ class TensorBoard(Listener):
 
     def observing(self, model: InTraining, history: Sequence[Mapping[str, float]]) -> None:
         self._model, self._last = model, len(history)
+        make_folder(self.folder)
         with output_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
             new = not any(self.folder.glob("events.out.tfevents.*"))
             self._writer = self._open(str(self.folder), purge_step=len(history) + 1)
         self.written = [self.folder]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import latentcli as lc
-from latentcli.core.errors import DataError, ModelFileError, UsageError
+from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.hybrids import sampling
 from latentcli.hybrids.sampling import Sampler, SampleRecipe
 from latentcli.models import FAMILIES, PRIORS, create
@@ -85,7 +85,7 @@ def test_without_classes_there_are_no_soft_labels():
 def test_what_cannot_be_asked_for_is_refused():
     vqvae, vae = model("vqvae"), model("vae")
     of_codes = prior(vqvae, "cat", "dog")
-    with pytest.raises(DataError, match="the prior has no class 'cow'"):
+    with pytest.raises(UsageError, match="the prior has no class 'cow'"):
         lc.sample(vqvae, of_codes, classes=["cow"])
     with pytest.raises(UsageError, match="`guidance` 0 leaves the class out"):
         lc.sample(vqvae, of_codes, classes=["cat"], guidance=0.0)
