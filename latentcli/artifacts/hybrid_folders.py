@@ -47,8 +47,8 @@ def hybrid_folder_writer(
 
         def add(rows: list[list[str]]) -> None:
             if classes:
-                with output_errors(path), (folder / SOFT_LABELS).open("a", encoding="utf-8", newline="") as table:
-                    table.write(as_csv(rows))
+                with output_errors(path), (folder / SOFT_LABELS).open("ab") as table:
+                    table.write(as_csv(rows).encode("utf-8", "backslashreplace"))
 
         def write(images: np.ndarray, soft_labels: np.ndarray, latents: np.ndarray | None = None) -> None:
             names = [f"{next(numbers):0{digits}}.png" for _ in images]

@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"latentcli {__version__}")
+        console.emit(f"latentcli {__version__}\n")
         raise typer.Exit
 
 
@@ -90,6 +90,7 @@ def command(
 
             quiet = quiet or not processes.is_first()
             console.verbosity.quiet, console.verbosity.verbose = quiet, verbose
+            console.verbosity.working = True
             console.verbosity.started, console.verbosity.spelled = time.monotonic(), spelled
             allocator.keep_freed()
             typed = dict(arguments)
@@ -176,8 +177,12 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     console.open_streams()
     console.verbosity.line = sys.argv[1:] if arguments is None else arguments
+    console.verbosity.working = False
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = _called(arguments)
+    except OutputError as problem:
+        console.error(str(problem))
+        sys.exit(problem.exit_code)
     except Exception as problem:
         # Typer raises errors of a click that it carries along, under names that differ from version to version;
         # what makes one a usage error is that it can say so.
@@ -193,6 +198,22 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     except SystemExit:  # how rich leaves when nobody reads the help any more
         sys.exit(OutputError.exit_code)
     sys.exit(code or 0)
+
+
+def _called(arguments: Sequence[str] | None) -> int | None:
+    """What the application comes to; help that cannot be printed, which is nobody's command, is an OutputError."""
+    try:
+        code: int | None = app(args=arguments, standalone_mode=False)
+        return code
+    except OSError as problem:
+        if console.verbosity.working or problem.filename is not None:
+            raise
+        with console.to_stdout():
+            raise
+    finally:
+        if not console.verbosity.working and sys.stdout is not None:
+            with console.to_stdout():
+                sys.stdout.flush()
 
 
 def exit_code_of(run: Callable[[], None], output: Path | str | None = None) -> int:

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass
 class Verbosity:
-    """How much a run says, what it calls the arguments of the library, and its line as typed; set once per command."""
+    """How much a run says, what it calls the arguments of the library, and its line as typed; set once per command.
+
+    ``working`` is whether the command has begun: before it only help and the version are printed.
+    """
 
     quiet: bool = False
     verbose: bool = False
     started: float = field(default_factory=time.monotonic)
     spelled: Mapping[str, str] = field(default_factory=dict)
     line: Sequence[str] = ()
+    working: bool = False
 
 
 verbosity = Verbosity()
@@ -169,7 +173,7 @@ def emit(text: str, table: bool = False) -> None:
         OutputError: stdout is closed or full.
         SystemExit: it is a pipe whose reader has what it wanted, such as ``head``: the end, without a word.
     """
-    try:
+    with to_stdout():
         if sys.stdout is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if table and not sys.stdout.isatty() and hasattr(sys.stdout, "buffer"):
@@ -178,6 +182,13 @@ def emit(text: str, table: bool = False) -> None:
         else:
             sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
         sys.stdout.flush()
+
+
+@contextmanager
+def to_stdout() -> Iterator[None]:
+    """A block that writes to stdout, whose errors are raised as ``emit`` raises them."""
+    try:
+        yield
     except BrokenPipeError:
         _drop_stdout()
         sys.exit(OutputError.exit_code)

@@ -87,7 +87,7 @@ def with_labels(
             found = f"expected {len(images)}, one for each image of {images.name} in its order, found {len(rows)}"
             raise DataError(f"{path} has labels alone, and not as many as there are images", found,
                             "name the images in a column File")  # fmt: skip
-        chosen = {row: "".join(cells[label_column:]).strip() for row, (_, cells) in enumerate(rows)}
+        chosen = {row: _label("".join(cells[label_column:]), table) for row, (_, cells) in enumerate(rows)}
         notes += _in_turn(images, path)
     else:
         every = list(_named(rows, file_column, label_column, table, str(path), images))
@@ -124,18 +124,24 @@ def with_labels(
             if without := len(left - elsewhere):
                 notes.append(f"{path}: {without} images that it gives no part were left out")
         notes += [*of_parts, *_left_out(stale, len(named), images, str(path), strict)]
-    in_lists = {label: one for label in chosen.values() if (one := out_of_list(label)) != label}
-    if in_lists:
-        label, one = min(in_lists.items())
-        notes.append(f"{path}: labels in lists of one are read without brackets, such as {label!r} as {one!r}")
-        chosen = {row: in_lists.get(label, label) for row, label in chosen.items()}
-    notes += several_in_one(chosen.values(), str(path))
-    chosen = _whole_numbers(chosen, str(path), notes)
+    if tuple(table.header) not in PREDICTIONS:
+        chosen = _meant(chosen, str(path), notes)
     texts, none = read_labels(list(chosen.values()), str(path), no_label)
     known = dict(zip(chosen, texts, strict=True))
     labels = Labels.of([known.get(row, "") for row in range(len(images))])
     images = replace(images, labels=labels, notes=(*images.notes, *notes, *none), parts=images.parts or parts)
     return images.take(np.array([row not in left for row in range(len(images))])) if left else images
+
+
+def _meant(chosen: dict[int, str], name: str, notes: list[str]) -> dict[int, str]:
+    """Labels by rows, as who wrote them meant them; and notes on what was taken for what."""
+    in_lists = {label: one for label in chosen.values() if (one := out_of_list(label)) != label}
+    if in_lists:
+        label, one = min(in_lists.items())
+        notes.append(f"{name}: labels in lists of one are read without brackets, such as {label!r} as {one!r}")
+        chosen = {row: in_lists.get(label, label) for row, label in chosen.items()}
+    notes += several_in_one(chosen.values(), name)
+    return _whole_numbers(chosen, name, notes)
 
 
 def tells_parts(path: Path) -> bool:
@@ -215,7 +221,15 @@ def _named(
         if len(cells) <= max(file_column, label_column) or not cells[file_column].strip():
             found = f"found {','.join(cells)[:80]!r}"
             raise DataError(f"row {number} of {name} lacks a file or the cell of its label", found)
-        yield number, cells[file_column], cells[label_column].strip()
+        yield number, cells[file_column], _label(cells[label_column], table)
+
+
+PREDICTIONS = (("Predicted_Label",), ("File", "Predicted_Label", "Probability"))
+"""Headers of the tables that latentcli writes, whose labels are the names of classes as they are."""
+
+
+def _label(cell: str, table: Table) -> str:
+    return cell if tuple(table.header) in PREDICTIONS else cell.strip()
 
 
 def _quoted(

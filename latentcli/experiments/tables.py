@@ -229,5 +229,5 @@ def write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
     """Write texts as files of these names; an ``OutputError`` if one cannot be written."""
     for name, content in contents.items():
         with atomic_write(folder / name) as file:
-            file.write(content.encode())
+            file.write(content.encode("utf-8", "backslashreplace"))
     return [folder / name for name in contents]

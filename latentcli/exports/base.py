@@ -1,7 +1,6 @@
 """The interface of formats, and what all of them say of the model in their own way."""
 
 import importlib.util
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from latentcli.core.errors import UsageError
 from latentcli.exports.parts import Part
+from latentcli.formats.json_text import readable_json
 from latentcli.models.trained import TrainedModel
 
 Runner = Callable[[np.ndarray], tuple[np.ndarray, ...]]
@@ -74,4 +74,4 @@ def facts_of(model: TrainedModel, part: Part | None = None) -> dict[str, Any]:
 
 def as_json(facts: dict[str, Any]) -> str:
     """The facts in one line, their names in order."""
-    return json.dumps(facts, sort_keys=True, ensure_ascii=False)
+    return readable_json(facts, sort_keys=True)

@@ -21,6 +21,7 @@ from latentcli.core.errors import DataError
 from latentcli.formats import scale
 from latentcli.formats.atomic import atomic_write
 from latentcli.formats.digests import bytes_of, digest, is_digest, short
+from latentcli.formats.json_text import readable_json
 from latentcli.formats.parquet_footer import UNCOMPRESSED, codecs
 from latentcli.formats.regular_files import open_regular, reason
 
@@ -93,7 +94,7 @@ def rows_writer(
     """
     pa, pq = scale.parquet()
     whole = {**facts, "columns": {name: [each.dtype, *each.shape] for name, each in columns.items()}}
-    schema = _schema(pa, columns).with_metadata({KEY: _json(whole)})
+    schema = _schema(pa, columns).with_metadata({KEY: readable_json(whole)})
     width = sum(column.width * np.dtype(column.dtype).itemsize for column in columns.values() if column != TEXT)
     together = max(1, min(GROUP_ROWS, GROUP_BYTES // max(1, width)))
     waiting: dict[str, list[Any]] = {name: [] for name in columns}
@@ -131,7 +132,7 @@ def rows_writer(
             yield write
             if count:
                 flush(1)
-            writer.add_key_value_metadata({END: _json({"rows": rows, "sha256": checksums.of(whole)})})
+            writer.add_key_value_metadata({END: readable_json({"rows": rows, "sha256": checksums.of(whole)})})
 
 
 def facts_of(path: Path) -> dict[str, Any]:
@@ -230,10 +231,6 @@ def _table(pa: Any, schema: Any, columns: Mapping[str, Column], rows: Mapping[st
         else:
             made.append(pa.array(rows[name], from_pandas=True))
     return pa.Table.from_arrays(made, schema=schema)
-
-
-def _json(facts: Mapping[str, Any]) -> str:
-    return json.dumps(facts, ensure_ascii=False)
 
 
 def _damage() -> tuple[type[Exception], ...]:

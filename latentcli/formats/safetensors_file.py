@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, contiguous_format
 
 from latentcli.core.errors import ModelFileError, printable
+from latentcli.formats.json_text import readable_json
 from latentcli.formats.regular_files import open_regular, reason
 
 KEY = "latentcli"
@@ -23,7 +24,7 @@ def bytes_of(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
 
     # copied, since safetensors refuses two names of one tensor
     whole = {name: tensor.detach().cpu().clone(memory_format=contiguous_format) for name, tensor in tensors.items()}
-    text = json.dumps(facts, sort_keys=True, ensure_ascii=False)
+    text = readable_json(facts, sort_keys=True)
     data: bytes = safetensors.torch.save(whole, metadata={KEY: text})
     return data
 

@@ -282,6 +282,12 @@ def test_hybrids_of_which_there_are_more_or_fewer_than_was_said_leave_no_file(tm
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_hybrids_escapes_bytes_of_names_that_are_no_utf8(tmp_path):
+    with artifacts.hybrid_folder_writer(tmp_path / "h", 1, ["ö", "a\udcff"]) as write:
+        write(np.zeros((1, 1, 8, 8), np.uint8), np.array([[0.5, 0.5]]))
+    assert (tmp_path / "h" / "soft_labels.csv").read_text("utf-8").splitlines()[0] == "File,ö,a\\udcff"
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_folder_of_hybrids_holds_what_was_written(tmp_path, channels):
     images = np.random.default_rng(0).integers(0, 256, (3, channels, 8, 9), dtype=np.uint8)

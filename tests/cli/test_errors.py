@@ -330,6 +330,23 @@ def test_a_full_standard_output_is_an_error_of_the_output(place):
     assert len(done.stderr.splitlines()) <= 3
 
 
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["train", "--help"], ["study"], []], ids=str)
+def test_help_that_a_full_standard_output_does_not_take(place, words):
+    for unbuffered in ("", "1"):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [*PROGRAM, *words], cwd=place, env=environment() | {"PYTHONUNBUFFERED": unbuffered}, stdout=full,
+                stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+        assert done.returncode == 6
+        assert done.stderr == "error: cannot write to standard output\n  No space left on device\n"
+
+
+def test_the_version_that_nobody_reads_is_no_defect(place):
+    done = into_a_closed_pipe(place, "--version")
+    assert (done.returncode, done.stderr) == (6, "")
+
+
 @pytest.mark.parametrize("more", [["-o", "-"], ["-o", "new.csv"], ["-o", "new.csv", "--json"]], ids=str)
 def test_whatever_is_written_to_a_full_standard_output(place, capsys, monkeypatch, more):
     """As before, without a process of its own: tables, results and JSON all take the same way."""

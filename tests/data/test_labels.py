@@ -9,11 +9,12 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from latentcli.artifacts.tables import write_labels
+from latentcli.artifacts.tables import write_labels, write_predictions
 from latentcli.core.errors import DataError, UsageError
 from latentcli.core.labels import UNLABELLED
 from latentcli.data import ImageSet, Labels, load, splits
 from latentcli.data.labels import with_labels
+from latentcli.inference.classification import Predictions
 
 
 def images(count, **known):
@@ -254,6 +255,20 @@ def labelled(found):
 def test_headers_of_any_program(tmp_path, header):
     text = f"{header}\nday 1/002.png,cat\nday 2/010.png,dog\n"
     assert labelled(with_labels(images(5, files=PHOTOS), written(tmp_path, text))) == TWO
+
+
+ODD_NAMES = ("{0}", "['x']", " leading", "trailing ", "\t=1", "1.0", "2", "a|b", "a", "b", "[2, 3]", "\u2028line")
+
+
+@pytest.mark.parametrize("files", [None, tuple(f"{row}.png" for row in range(len(ODD_NAMES)))], ids=["rows", "files"])
+def test_names_of_classes_stand_in_tables_of_predictions_as_they_are(tmp_path, files):
+    """Tables of other programs hold what people meant: lists of one label, blanks, fractions that are whole numbers."""
+    labels = Labels.of(ODD_NAMES)
+    found = Predictions(labels, np.eye(len(labels.names))[labels.codes], Labels.none(len(ODD_NAMES)), files=files)
+    write_predictions(found, tmp_path / "vae.csv")
+    again = with_labels(images(len(ODD_NAMES), files=files), tmp_path / "vae.csv")
+    assert again.labels.texts.tolist() == [*ODD_NAMES]
+    assert again.notes == ()
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])

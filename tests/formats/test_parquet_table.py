@@ -76,9 +76,11 @@ def test_the_same_rows_are_the_same_bytes_however_many_at_a_time(tmp_path_factor
 
 
 def test_bytes_that_are_no_utf8_are_escaped(tmp_path):
-    with rows_writer(tmp_path / "t.parquet", {"file": TEXT}, {}) as writing:
+    with rows_writer(tmp_path / "t.parquet", {"file": TEXT}, {"classes": ["ö", "a\udcff"]}) as writing:
         writing({"file": ["a\udcff.png"]})
-    assert read(tmp_path / "t.parquet").columns["file"] == ["a\\udcff.png"]
+    found = read(tmp_path / "t.parquet")
+    assert found.columns["file"] == ["a\\udcff.png"]
+    assert found.facts["classes"] == ["ö", "a\udcff"]
 
 
 def test_columns_of_unlike_lengths_are_a_defect(tmp_path):

@@ -352,5 +352,5 @@ class Place:
 
 
 def _linked(source: str, target: str) -> None:
-    """Materials are never changed; where one is, the next listing shows it."""
-    shutil.copyfile(source, target)
+    """Materials are never changed; where one is, the next listing shows it. Parts tell the time of their shard."""
+    shutil.copy2(source, target)

@@ -68,7 +68,7 @@ TERMINALS = (
 )  # fmt: skip
 
 ON_STDOUT = {
-    "classify": "classify photos vae.pth gmm.pkl -o -", "suggest": "suggest train.npz vae.pth -n 3 -o -",
+    "classify": "classify photos vae.pth gmm.pkl -o -", "suggest": "suggest unlabelled.npz vae.pth -n 3 -o -",
     "check": "check train.npz vae.pth -o -", "info": "info vae.pth", "info --json": "info vae.pth --json",
     "settings": "settings", "help": "--help", "train --help": "train --help", "version": "--version",
     "cache list": "cache list",
