@@ -84,7 +84,7 @@ def read(path: Path) -> dict[str, Any]:
     if (files := columns.pop("file", None)) is not None:
         entries["files"] = [text or "" for text in files]
     if (texts := columns.pop("label", None)) is not None:
-        codes = {name: code for code, name in enumerate(names)} | {None: UNLABELLED}
+        codes = {parquet_table.as_text(name): code for code, name in enumerate(names)} | {None: UNLABELLED}
         if unknown := sorted({text for text in texts if text not in codes}):
             raise DataError(f"{path} holds no latents", f"it does not name the class {unknown[0]!r}", again)
         entries |= {"labels": np.array([codes[text] for text in texts]), "class_names": np.array(names, dtype=str)}

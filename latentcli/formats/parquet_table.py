@@ -206,7 +206,12 @@ def _as_written(column: Column, rows: Any) -> Any:
     """Rows as they are written: numbers in one type, in C order; texts as UTF-8 has them, other bytes escaped."""
     if column != TEXT:
         return np.ascontiguousarray(rows, dtype=column.dtype).reshape(len(rows), *column.shape)
-    return [None if text is None else str(text).encode("utf-8", "backslashreplace").decode() for text in rows]
+    return [None if text is None else as_text(str(text)) for text in rows]
+
+
+def as_text(name: str) -> str:
+    """A name as columns hold it: its bytes that are no UTF-8 are escaped, as ``\\udcff``."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _joined(column: Column, parts: Sequence[Any]) -> Any:

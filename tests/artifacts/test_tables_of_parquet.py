@@ -59,6 +59,13 @@ def test_other_programs_see_a_row_an_image(tmp_path):
     assert facts["columns"]["quantized"] == ["float32", 2, 3, 5]
 
 
+def test_classes_of_bytes_that_are_no_utf8_are_read_back(tmp_path):
+    labels = Labels.of(["a\udcff", "", "ö"])
+    latents = Latents({name: rows[:3] for name, rows in POINTS.items()}, CHECKPOINT, labels)
+    write_latents(tmp_path / "l.parquet", latents)
+    assert read_latents(tmp_path / "l.parquet").labels.texts.tolist() == ["a\udcff", "", "ö"]
+
+
 def test_tables_that_are_no_latents_are_refused(tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"image": [b"png"], "label": [1]}), path)
