@@ -178,8 +178,8 @@ def sample(
         (K,): as ``read_hybrids`` gives them.
 
     Raises:
-        UsageError: a value is out of range, or is of a prior of codes and there is none; a class is unknown, or there are
-            no classes.
+        UsageError: a value is out of range, or is of a prior of codes and there is none; a class is unknown, or there
+            are no classes.
         ModelFileError: the prior is of another model's codes.
 
     Example:
