@@ -13,7 +13,7 @@ from latentcli.artifacts import predictions_table
 from latentcli.core.errors import printable
 from latentcli.core.labels import Labels
 from latentcli.formats.atomic import atomic_write
-from latentcli.formats.csv_text import as_csv
+from latentcli.formats.csv_text import PREDICTIONS, as_csv
 from latentcli.formats.parquet_table import SUFFIX
 
 _ROWS = 10_000  # that are text at a time
@@ -152,7 +152,7 @@ def labels_writer(
             yield [file, label or "", f"{value:.6g}"]
 
     with _csv_writer(target) as write:
-        write([["File", "Predicted_Label", "Probability"] if named else ["Predicted_Label"]])
+        write([[*PREDICTIONS[named]]])
         yield lambda labels, files=None, probabilities=None: write(good(labels, files, probabilities))
         write(bad)
 

@@ -26,7 +26,7 @@ from latentcli.data.label_columns import (
 from latentcli.data.named_images import ELSEWHERE, FOUND, Named, files_of_pages, number_of, rows_by_number, rows_by_path
 from latentcli.data.several_labels import out_of_list, several_in_one
 from latentcli.formats import own_files
-from latentcli.formats.csv_text import Table, columns_called, read_table, unescape_formula
+from latentcli.formats.csv_text import PREDICTIONS, Table, columns_called, read_table, unescape_formula
 from latentcli.formats.json_tables import SUFFIXES as JSON_SUFFIXES
 from latentcli.formats.json_tables import read_json_table
 from latentcli.formats.npz_reader import UnsafeArrays, open_npz, read_npy
@@ -224,11 +224,8 @@ def _named(
         yield number, cells[file_column], _label(cells[label_column], table)
 
 
-PREDICTIONS = (("Predicted_Label",), ("File", "Predicted_Label", "Probability"))
-"""Headers of the tables that latentcli writes, whose labels are the names of classes as they are."""
-
-
 def _label(cell: str, table: Table) -> str:
+    """The label in a cell; of a table of predictions the name of a class, as it is."""
     return cell if tuple(table.header) in PREDICTIONS else cell.strip()
 
 

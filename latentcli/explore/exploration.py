@@ -315,7 +315,7 @@ class Exploration:
         from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 
         mixture = None if self.learning.reading is None else self.learning.reading.classifier
-        if not isinstance(mixture, GaussianMixtureClassifier) or self.plane.directions is None:
+        if not isinstance(mixture, GaussianMixtureClassifier) or self.plane.linear is None:
             return []
         means, covariances = mixture.means_, mixture.full_covariances()
         if mixture.projection_ is not None:

@@ -33,21 +33,19 @@ class Plane:
 
     Attributes:
         points: (N, 2) float32.
-        directions: (2, D) and ``origin`` (D,), where the plane is linear: points = (latents − origin) · directionsᵀ;
-            None where it is not.
+        linear: of which latents (N, D) these are the coordinates; None where the plane is not linear.
         axes: names of the two.
     """
 
     points: np.ndarray
-    directions: np.ndarray | None
-    origin: np.ndarray | None
+    linear: LinearPlane | None
     axes: tuple[str, str]
 
     def at(self, latents: np.ndarray) -> np.ndarray:
         """(n, 2): where latents (n, D) lie. Raises ``ValueError`` where the plane is not linear."""
-        if self.directions is None or self.origin is None:
+        if self.linear is None:
             raise ValueError("only the images themselves lie on this plane")
-        return (latents - self.origin) @ self.directions.T
+        return self.linear.at(latents)
 
     def nearest(self, x: float, y: float, unit: tuple[float, float] = (1.0, 1.0), count: int = 1) -> np.ndarray:
         """(count,) rows of the images nearest to a point, nearest first; distances are in these units of the axes."""
@@ -74,18 +72,19 @@ class Plane:
         squares = np.square(self.points[rows].astype(np.float64) - here).sum(axis=1)
         weights = 1 / (squares + 1e-6 * squares.max() + 1e-12)
         found = weights @ latents[rows].astype(np.float64) / weights.sum()
-        if self.directions is not None:
-            size = self.directions.shape[1]
-            found[:size] += np.linalg.pinv(self.directions) @ (here - self.at(found[None, :size])[0])
+        if self.linear is not None:
+            size = self.linear.directions.shape[1]
+            found[:size] += np.linalg.pinv(self.linear.directions) @ (here - self.at(found[None, :size])[0])
         return found.astype(np.float32)
 
     def ellipses(self, means: np.ndarray, covariances: np.ndarray, deviations: float = 2.0) -> list[np.ndarray]:
         """The outlines (64, 2) of Gaussians (K, D), (K, D, D) at so many standard deviations; none if not linear."""
-        if self.directions is None:
+        if self.linear is None:
             return []
+        directions = self.linear.directions
         turn = np.linspace(0, 2 * np.pi, 64)
         circle, outlines = np.stack([np.cos(turn), np.sin(turn)], axis=1), []
-        for mean, covariance in zip(self.at(means), self.directions @ covariances @ self.directions.T, strict=True):
+        for mean, covariance in zip(self.at(means), directions @ covariances @ directions.T, strict=True):
             values, vectors = np.linalg.eigh(covariance)
             outlines.append(mean + deviations * (circle * np.sqrt(np.maximum(values, 0))) @ vectors.T)
         return outlines
@@ -126,7 +125,7 @@ def make(kind: str, latents: np.ndarray, codes: np.ndarray | None = None, *, kep
 
 def _linear(latents: np.ndarray, plane: LinearPlane, axes: tuple[str, str]) -> Plane:
     points = latents @ plane.directions.T.astype(np.float32) - (plane.directions @ plane.origin).astype(np.float32)
-    return Plane(np.asarray(points, np.float32), plane.directions, plane.origin, axes)
+    return Plane(np.asarray(points, np.float32), plane, axes)
 
 
 def principal(latents: np.ndarray) -> Plane:
@@ -167,7 +166,7 @@ def tsne(latents: np.ndarray, kept: Path | None = None, seed: int = 0) -> Plane:
         try:
             found = read_arrays(kept, strict=True)
             if str(found.get("of")) == of and found["points"].shape == (len(latents), 2):
-                return Plane(found["points"], None, None, axes)
+                return Plane(found["points"], None, axes)
         except (LatentError, KeyError):
             pass  # another file, or a damaged one: it is made again
     from latentcli.classifiers.graph.neighbours import nearest
@@ -185,7 +184,7 @@ def tsne(latents: np.ndarray, kept: Path | None = None, seed: int = 0) -> Plane:
     if kept is not None:
         with suppress(OutputError):  # it is shown all the same, and made again the next time
             write_arrays(kept, {"points": points, "of": np.asarray(of)})
-    return Plane(points, None, None, axes)
+    return Plane(points, None, axes)
 
 
 def inside(points: np.ndarray, xs: Sequence[float], ys: Sequence[float]) -> np.ndarray:

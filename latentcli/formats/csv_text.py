@@ -16,6 +16,9 @@ from pathlib import Path
 from latentcli.core.errors import DataError
 from latentcli.formats.regular_files import open_regular, reason
 
+PREDICTIONS = (("Predicted_Label",), ("File", "Predicted_Label", "Probability"))
+"""Headers of tables of predictions, of arrays and of files; labels in them are names of classes as they are."""
+
 _QUOTE = '"'
 _QUOTED = '"[^"]*(?:""[^"]*)*"'
 _EMPTY = 2 * _QUOTE  # a row with one empty cell: an empty line would not be read as a row
