@@ -23,7 +23,7 @@ WHITE = 127
 
 @command(app, panel=MAKE, examples=[
     "latentcli sample vqvae.pth prior.pth --grid samples.png",
-    "latentcli sample vqvae.pth prior.pth -n 5000 --classes 4,8 --top-p 0.95 --guidance 1.5",
+    "latentcli sample vqvae.pth prior.pth -n 5000 --classes 4,8 --top-p 0.95 --guidance 2",
     "latentcli sample vqvae.pth prior.pth -n 8 --complete scan.png --keep top --grid finished.png",
     "latentcli sample vae.pth --folder new",
 ])  # fmt: skip
@@ -42,7 +42,7 @@ def sample(
     ] = 1.0,
     guidance: Annotated[
         float, Option(metavar="G", help="How much the class counts: more than 1 exaggerates it, 0 leaves it out.")
-    ] = 1.0,
+    ] = 1.5,
     complete: Annotated[
         str | None, Option(metavar="IMAGE", help="Finish this image, of which a part is kept, in many ways.")
     ] = None,

@@ -28,12 +28,16 @@ Each block has its own random generator, so that more samples begin like fewer."
 
 @dataclass(frozen=True)
 class SampleRecipe:
-    """Which samples are made: the arguments of ``sample`` by the same names, where they are explained."""
+    """Which samples are made: the arguments of ``sample`` by the same names, where they are explained.
+
+    With a guidance of 1.5 samples of digits, clothes and photographs are nearer to real images than with 1 or 2, and more
+    of them are of their class (``tests/benchmarks``).
+    """
 
     classes: tuple[str, ...] | None = None
     temperature: float = setting(1.0, between=(1e-3, 1e3))
     top_p: float = setting(1.0, between=(1e-6, 1.0))
-    guidance: float = setting(1.0, between=(0.0, 100.0))
+    guidance: float = setting(1.5, between=(0.0, 100.0))
     seed: int = setting(0, between=(0, 2**63 - 1))
 
     def __post_init__(self) -> None:
@@ -164,7 +168,8 @@ def sample(
             of none.
         temperature: below 1 codes that are likely become likelier, and images more alike; above 1 less.
         top_p: of each place's codes the likeliest are drawn from, as many as together have this probability.
-        guidance: how much the class counts: 1 as in the images learned from, more exaggerates it; 0 leaves it out.
+        guidance: how much the class counts: 1 as in the images learned from, more exaggerates it; 0 leaves it out. A
+            prior that was fitted without labels has none.
         complete: an image of which a part is kept, and the rest made anew in ``count`` ways: a set of one, or
             (C, H, W) uint8; None: all is new. Places are drawn row by row, and see of what is kept only what lies
             before them: best is the top.

@@ -79,7 +79,6 @@ def split(labels: np.ndarray, schedule: Schedule) -> tuple[np.ndarray, np.ndarra
     return np.setdiff1d(rows, chosen), np.sort(chosen)
 
 
-@FastLinear()
 def train(
     network: ProbeNetwork, X: np.ndarray, labels: np.ndarray, schedule: Schedule, device: torch.device,
     on_epoch: OnEpoch,
