@@ -9,6 +9,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import latentcli as lc
@@ -237,3 +238,33 @@ def test_keys_alone_suffice_and_a_killed_server_loses_nothing(browser, photos, s
     assert len(found) in (4, 39)
     again = Labelling(lc.load(photos / "photos", no_classes=True), labels)
     assert int(again.labels.known.sum()) == len(found)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_points_are_drawn_turned_and_labelled(browser, photos, digits, served, tmp_path):
+    labels, random = tmp_path / "labels.csv", np.random.default_rng(0)
+    noisy = digits.images[random.integers(len(digits), size=100_000)] // 2
+    np.save(tmp_path / "many.npy", (noisy + random.integers(0, 128, size=noisy.shape)).astype(np.uint8))
+    with served(tmp_path, "many.npy", str(photos / "vae.pth"), "--labels", str(labels)) as page:
+        window = Window(browser, page.address)
+        assert "100,000 images" in window.text("status")
+        x, y, width, height = window.frame()
+        window.page.mouse.move(x + width / 2, y + height / 2)
+        window.until_text("looked", "no label")
+        across = "(r => r.end - r.start)(Bokeh.documents[0].get_model_by_name('plane').x_range)"
+        before = window.page.evaluate(across)
+        window.page.mouse.wheel(0, -300)
+        window.until(f"{across} < 0.9 * {before}")
+        window.until(f"Math.abs(Bokeh.documents[0].get_model_by_name('pixels').data.w[0] - {across}) < 1e-9")
+        window.new_class("one")
+        window.until("Bokeh.documents[0].get_model_by_name('classes').children.length == 1")
+        window.lasso(0.2, 0.2, 0.8, 0.8)
+        window.until_text("status", "selected")
+        selected = int(re.search(r"([\d,]+) selected", window.text("status"))[1].replace(",", ""))
+        window.page.keyboard.press("1")
+        wait_for(lambda: f"{selected:,} with a label" in window.text("status"))
+        assert window.troubles == []
+        window.page.close()
+    assert 1_000 < selected < 100_000
+    assert {*labels_of(labels).values()} == {"one"}
+    assert len(labels_of(labels)) == selected
