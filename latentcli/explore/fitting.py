@@ -182,8 +182,8 @@ class Fitting:
         own = (place < len(self._core)) & (self._core[np.minimum(place, len(self._core) - 1)] == known)
         others = known[~own]
         if len(others):
-            scale = self._graph.scale_
-            near, _ = nearest(self._points[others] / scale, self._points[self._core] / scale, 1)
+            measured = self._graph.in_units
+            near, _ = nearest(measured(self._points[others]), measured(self._points[self._core]), 1)
             texts[near[:, 0]] = named[~own]
         texts[place[own]] = named[own]
         graph = self._graph.relabelled(texts, labels.names)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.classifiers.mixture import principal
 from latentcli.core.errors import ModelFileError
 
 KIND = "graph"
@@ -25,6 +26,7 @@ def to_params(graph: Any) -> dict[str, Any]:
     return accuracies | {
         "kind": KIND, "features": graph.features or "", "classes": np.array([str(name) for name in graph.classes_]),
         "points": graph.points_, "scale": graph.scale_,
+        **({} if graph.projection_ is None else graph.projection_.to_params()),
         "probabilities": graph.probabilities_, "labelled": graph.labelled_.astype(np.int64),
         "labels": graph.labels_.astype(np.int64), "distance_quantiles": graph.distance_quantiles_,
         "method": graph.method_, "n_neighbors": int(graph.n_neighbors), "alpha": float(graph.alpha),
@@ -51,6 +53,7 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
     count = len(points)
     _check(count >= 2 and points.shape[1] > 0, "it has no points")
     _check(scale.shape == points.shape[1:] and bool((scale > 0).all()), "expected a positive scale of each dimension")
+    plane = principal.from_params(params, points.shape[1], lambda problem, _: _refusal(problem))
     largest = np.abs(points).max(axis=0).astype(np.float64) / scale
     _check(bool((largest < 1e18).all()), "its points are too far apart for their scale")  # squares of float32 overflow
     _check(probabilities.shape == (count, len(classes)), "expected a probability of each class for each point")
@@ -69,11 +72,12 @@ def from_params(params: Mapping[str, Any]) -> dict[str, Any]:
     _check(all(type(value) is float and 0 <= value <= 1 for value in accuracies.values()), "an accuracy is no fraction")
     return {
         "n_neighbors": numbers["n_neighbors"], "method": params["method"], "alpha": numbers["alpha"],
-        "features": features or None, "classes_": classes, "points_": points, "scale_": scale,
+        "features": features or None, "classes_": classes, "points_": points, "scale_": scale, "projection_": plane,
         "probabilities_": probabilities,
         "labelled_": labelled, "labels_": labels, "distance_quantiles_": quantiles, "method_": params["method"],
         "temperature_": numbers["temperature"], "left_out_accuracy_": accuracies, "fitted_on_": checkpoint,
-        "components_": numbers["components"], "unreached_": numbers["unreached"], "n_features_in_": points.shape[1],
+        "components_": numbers["components"], "unreached_": numbers["unreached"],
+        "n_features_in_": points.shape[1] if plane is None else len(plane.offset),
     }  # fmt: skip
 
 

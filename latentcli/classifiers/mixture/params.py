@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from latentcli.classifiers.mixture import principal
 from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, ClassGaussians, Mixture
 from latentcli.classifiers.mixture.principal import Projection
 from latentcli.core.errors import ModelFileError
@@ -19,7 +20,6 @@ QUANTILES = 1001
 
 _MAX_COMPONENTS = 10_000
 _MAX_DIMENSIONS = 4_096
-_MAX_PROJECTED = 300_000  # dimensions: more than a map of 64 × 64 positions and 64 channels has
 _MAX_NUMBERS = 2**27  # in the covariances, once spread out: a GiB of float64
 
 
@@ -31,7 +31,7 @@ def to_params(
     Where the mixture lives on a plane of the space, also ``projection`` (d, D), the plane's directions, and
     ``offset`` (D,). Classes become strings; everything else keeps its value to the bit.
     """
-    plane = {} if projection is None else {"projection": projection.directions, "offset": projection.offset}
+    plane = {} if projection is None else projection.to_params()
     return plane | {
         "kind": KIND, "covariance_type": mixture.covariance_type, "weights": mixture.weights.copy(),
         "means": mixture.means.copy(), "covariances": mixture.covariances.copy(),
@@ -59,18 +59,7 @@ def from_params(params: Mapping[str, Any]) -> tuple[Mixture, np.ndarray, np.ndar
 
 def projection(params: Mapping[str, Any], mixture: Mixture) -> Projection | None:
     """The plane that the mixture lives on; None where it is the whole space."""
-    if "projection" not in params and "offset" not in params:
-        return None
-    directions, offset = _numbers(params, "projection"), _numbers(params, "offset")
-    dimensions = mixture.means.shape[1]
-    if directions.ndim != 2 or len(directions) != dimensions or offset.shape != directions.shape[1:]:
-        found = f"found {directions.shape} and {offset.shape} for means {mixture.means.shape}"
-        raise _refusal("projection, offset and means do not fit together", found)
-    if not dimensions <= len(offset) <= _MAX_PROJECTED:
-        raise _refusal("its projection is too large or too small", f"{dimensions} of {len(offset)} dimensions")
-    if np.abs(directions).max() > 1.001 or not np.allclose(directions @ directions.T, np.eye(dimensions), atol=1e-6):
-        raise _refusal("the directions of its projection are not orthonormal")
-    return Projection(directions, offset)
+    return principal.from_params(params, mixture.means.shape[1], _refusal)
 
 
 def quantiles(params: Mapping[str, Any]) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""The principal plane of points in very many dimensions, in which a mixture can be fitted.
+"""The principal plane of points in very many dimensions, in which classifiers of them are fitted.
 
 The map of a VQ-VAE's vectors is thousands of numbers an image, more than a covariance can be estimated for. Its
 first principal components hold most of what images differ in. They are found by subspace iteration: a random plane,
@@ -8,7 +8,9 @@ are the points copied.
 Source: Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.3.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from latentcli.numerics.blocks import slices
 
 _OVERSAMPLING = 16  # directions beyond those asked for, which hasten the convergence of these
 _ITERATIONS = 6
+_MOST = 300_000  # dimensions: more than a map of 64 × 64 positions and 64 channels has
+_MOST_NUMBERS = 2**27  # in the directions
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,41 @@ class Projection:
     def inverse_transform(self, reduced: np.ndarray) -> np.ndarray:
         """(N, D) float64: where the points of the plane (N, d) lie in the whole space."""
         return reduced @ self.directions + self.offset
+
+    def to_params(self) -> dict[str, np.ndarray]:
+        """``projection`` (d, D), the directions, and ``offset`` (D,): what ``from_params`` reads."""
+        return {"projection": self.directions, "offset": self.offset}
+
+
+def from_params(
+    params: Mapping[str, Any], dimensions: int, refusal: Callable[[str, str | None], Exception]
+) -> Projection | None:
+    """The plane, of so many dimensions, that a classifier lives on; None where that is the whole space.
+
+    What is no such plane raises what ``refusal`` makes of the problem and of what was found.
+    """
+    if "projection" not in params and "offset" not in params:
+        return None
+    directions, offset = (_numbers(params, name, refusal) for name in ("projection", "offset"))
+    if directions.ndim != 2 or len(directions) != dimensions or offset.shape != directions.shape[1:]:
+        found = f"found {directions.shape} and {offset.shape} for a plane of {dimensions} dimensions"
+        raise refusal("projection and offset do not fit together", found)
+    if not dimensions <= len(offset) <= _MOST:
+        raise refusal("its projection is too large or too small", f"{dimensions} of {len(offset)} dimensions")
+    if np.abs(directions).max() > 1.001 or not np.allclose(directions @ directions.T, np.eye(dimensions), atol=1e-6):
+        raise refusal("the directions of its projection are not orthonormal", None)
+    return Projection(directions, offset)
+
+
+def _numbers(params: Mapping[str, Any], name: str, refusal: Callable[[str, str | None], Exception]) -> np.ndarray:
+    value = params.get(name)
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        raise refusal(f"{name} is not an array of floats", f"found {type(value).__name__}")
+    if value.size > _MOST_NUMBERS:
+        raise refusal(f"{name} is too large", f"{value.size} numbers")
+    if not np.isfinite(value).all():
+        raise refusal(f"{name} is not finite", None)
+    return value.astype(np.float64)
 
 
 def fit(samples: Samples, dimensions: int, generator: np.random.Generator) -> Projection:

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.estimator_checks import check_estimator
 
 from latentcli.classifiers import CLASSIFIERS
-from latentcli.classifiers.graph.graph_classifier import GraphClassifier
+from latentcli.classifiers.graph.graph_classifier import PLANE, GraphClassifier
 from latentcli.core.errors import DataError, FitError, ModelFileError, UsageError
 
 NOT_APPLICABLE = {"check_classifiers_classes": "uses the label -1 as a class: here it says unlabelled"}
@@ -146,6 +146,52 @@ def test_params_hold_the_classifier(kind):
     assert_array_equal(again.typicality(points[:9]), fitted.typicality(points[:9]))
     assert again.summary() == fitted.summary()
     assert (again.features, again.n_neighbors) == ("encoder", 7)
+
+
+def turned(points: np.ndarray, width: int = 300, seed: int = 0) -> np.ndarray:
+    """The points on a plane of a space of so many dimensions, in which there is a little noise."""
+    random = np.random.default_rng(seed)
+    directions = np.linalg.qr(random.normal(size=(width, points.shape[1])))[0].T
+    return points @ directions + 5 + random.normal(size=(len(points), width)) / 1_000
+
+
+def test_in_very_many_dimensions_the_graph_lives_on_the_principal_plane():
+    points, truth, labels = moons(per_class=5)
+    wide = turned(points)
+    fitted = GraphClassifier().fit(wide, labels)
+    assert fitted.points_.shape == (len(points), PLANE)
+    assert (fitted.predict(wide) == truth).mean() > 0.97
+    # Distances on the plane are those of the whole space but for its noise.
+    rows = np.random.default_rng(0).permutation(len(wide))
+    own = fitted.in_units(wide[rows])
+    assert_allclose(np.linalg.norm(own[1:] - own[:-1], axis=1), np.linalg.norm(np.diff(points[rows], axis=0), axis=1),
+                    atol=0.02)  # fmt: skip
+    # Points that are given back are those of the whole space.
+    drawn = fitted.draw_of_classes(np.array([0, 1, 1]), np.random.default_rng(0))
+    assert np.abs(drawn[:, None] - wide).max(axis=2).min(axis=1).max() < 0.01
+    learned, classes = fitted.learned_from
+    assert np.abs(learned - wide[[np.flatnonzero(labels == label)[0] for label in classes]]).max() < 1
+    assert learned.shape[1] == 300
+    # The order of the points changes nothing but rounding, and the file holds the plane.
+    again = GraphClassifier().fit(wide[rows], labels[rows])
+    assert_allclose(again.predict_proba(wide), fitted.predict_proba(wide), atol=1e-6)
+    read = GraphClassifier.from_params(fitted.to_params())
+    assert_array_equal(read.predict_proba(wide), fitted.predict_proba(wide))
+    assert read.n_features_in_ == 300
+
+
+@pytest.mark.parametrize("change", [
+    {"offset": np.zeros(299)}, {"projection": np.ones((PLANE, 300))}, {"projection": np.full((PLANE, 300), np.nan)},
+    {"projection": np.eye(3, 300)}, {"offset": "none"}, {"projection": np.eye(PLANE, 300).astype(int)},
+])  # fmt: skip
+def test_a_plane_that_is_none_is_refused(change):
+    points, _, labels = moons(per_class=5)
+    params = GraphClassifier().fit(turned(points), labels).to_params()
+    with pytest.raises(ModelFileError, match="not a graph"):
+        GraphClassifier.from_params(params | change)
+    del params["offset"]
+    with pytest.raises(ModelFileError, match="not a graph"):
+        GraphClassifier.from_params(params)
 
 
 @pytest.mark.parametrize("change", [
