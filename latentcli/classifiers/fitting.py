@@ -12,6 +12,7 @@ from latentcli.core.latents import Latents
 from latentcli.core.progress import OnEpoch, Progress, silent, unwatched
 from latentcli.core.settings import check_known, check_number
 from latentcli.core.stages import stage
+from latentcli.numerics.blocks import slices
 
 if TYPE_CHECKING:
     from latentcli.classifiers.base import LatentClassifier
@@ -173,11 +174,16 @@ def labelled(
         problem, remedy = "there are no labels to learn the classes from", "give labelled images (`val`), or `labels`"
         raise DataError(problem, "expected some labelled images", remedy)
     points, classes = features_of(latents, features), latents.labels.occurring
-    known = points[latents.labels.known]
-    if len(classes) > 1 and (known == known[0]).all() and (points != known[0]).any():  # else the model is to blame
+    known = np.flatnonzero(latents.labels.known)
+    if len(classes) > 1 and _alike(points, known) and not _alike(points, np.arange(len(points))):  # else: the model's
         problem = f"the labelled images, of {len(classes)} classes, all have the same {features or 'latents'}"
         raise DataError(problem, f"found no difference among {len(known)}", "name labelled images that differ")
     return latents if labels_per_class is None else labelled_per_class(latents, labels_per_class, seed)
+
+
+def _alike(points: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether these rows of points (N, F) are all the same; it looks no farther than the first that is not."""
+    return all((points[rows[some]] == points[rows[0]]).all() for some in slices(len(rows), 1_000))
 
 
 def features_of(latents: Latents, name: str | None) -> np.ndarray:
