@@ -3,14 +3,16 @@
 import errno
 import functools
 import inspect
+import re
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
 import typer
 
@@ -119,6 +121,7 @@ def command(
 
         for flag, annotation in (("quiet", options.Quiet), ("verbose", options.Verbose)):
             parameters.append(inspect.Parameter(flag, KEYWORD, default=False, annotation=annotation))
+        parameters = [_as_written(parameter) for parameter in parameters]
         guarded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         guarded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         epilog = "\n\n".join(["Examples:", *examples]) if examples else None
@@ -126,6 +129,14 @@ def command(
         return function
 
     return register
+
+
+def _as_written(parameter: inspect.Parameter) -> inspect.Parameter:
+    """The parameter, with a help that shows "[default: top]" as it is written, which else were taken for markup."""
+    kind, info, *others = get_args(parameter.annotation)
+    shown = copy(info)
+    shown.help = info.help and re.sub(r"\[(?=[a-z#/@])", r"\\[", info.help)
+    return parameter.replace(annotation=Annotated[(kind, shown, *others)])
 
 
 _sharing: list[str] = []

@@ -74,7 +74,7 @@ class CodePriorConfig(ModelConfig):
             check_number("a side of a grid of codes", size, 1, LARGEST)
         if self.width % self.heads:
             raise UsageError(
-                f"`width` is {self.width}, and `heads` {self.heads}", "each head has an equal part of the width",
+                f"`width` is {self.width}, and `heads` is {self.heads}", "each head has an equal part of the width",
                 "take a multiple",
             )  # fmt: skip
 

@@ -141,3 +141,11 @@ def test_every_option_is_named_as_the_help_names_it(call, help_of, trained):
     done = call("train-cnn", trained.train, "--share", 0.4)
     assert (done.code, "--labelled-fraction is 0.4" in done.err) == (2, True), done.err
     assert "--labelled-fraction" in help_of("train-cnn")
+
+
+@pytest.mark.parametrize(("command", "default"), [
+    ("sample", "[default: top]"), ("train", "[default: gmm_params.pkl]"), ("fit-gmm", "[default: full]"),
+    ("encode", "[default: -1,nan,unknown,unlabelled]"),
+])  # fmt: skip
+def test_what_stands_in_brackets_is_shown(help_of, command, default):
+    assert default in help_of(command)

@@ -94,6 +94,9 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
         assert done.code == 0, done.err
         made[keep] = Path("samples.npz").read_bytes()
     assert made["left"] == made["mask.png"]
+    Image.fromarray(np.full((9, 8), 255, np.uint8)).save("large.png")
+    done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "large.png")
+    assert (done.code, "the image has 8×8 pixels (height × width), the mask 9×8" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "--keep", "top")
     assert (done.code, "--keep is of an image to complete" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "digits")

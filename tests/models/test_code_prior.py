@@ -180,7 +180,7 @@ def test_each_setting_has_a_meaning_and_a_range(name):
         assert each.range, each.name
         with pytest.raises(UsageError, match=each.name):
             config.for_data(SHAPE, None, facts, **{each.name: -1})
-    with pytest.raises(UsageError, match="`width` is 10, and `heads` 4"):
+    with pytest.raises(UsageError, match="`width` is 10, and `heads` is 4"):
         config.for_data(SHAPE, None, facts, width=10)
     for grid in ((2,), (0, 2), (2, 1000)):
         with pytest.raises(UsageError, match="grid of codes"):
