@@ -83,7 +83,11 @@ def load_prior(path: str | Path, model: TrainedModel, device: str = "auto") -> T
         UsageError: also if the model has no codes.
         ModelFileError: also if it is no prior, or one of another model's codes.
     """
-    prior = load_model(path, device)
+    try:
+        prior = load_model(path, device)
+    except ModelFileError as error:
+        again = f"copy it again from where it is whole, or fit it again: latentcli fit-prior DATA {model.name}"
+        raise ModelFileError(error.problem, error.found, again) from error
     check_prior(prior, model)
     return prior
 

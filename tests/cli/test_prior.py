@@ -68,6 +68,10 @@ def test_without_labels_there_are_images_alone(call, vqvae):
         f"each code is drawn by itself; for images that show something: latentcli fit-prior DATA {vqvae}\n"
     )
     assert len(lc.load("samples.npz")) == 20
+    Path("prior.pth").write_bytes(Path("prior.pth").read_bytes()[:-100])
+    for prior in ("prior.pth", "nowhere.pth"):
+        done = call("sample", vqvae, prior)
+        assert (done.code, f"fit it again: latentcli fit-prior DATA {vqvae}" in done.err) == (4, True), done.err
     done = call("train-cnn", "digits", "--hybrids", "samples.npz")
     assert (done.code, "they were sampled without a class" in done.err) == (3, True), done.err
 
