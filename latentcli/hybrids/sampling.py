@@ -30,8 +30,8 @@ Each block has its own random generator, so that more samples begin like fewer."
 class SampleRecipe:
     """Which samples are made: the arguments of ``sample`` by the same names, where they are explained.
 
-    With a guidance of 1.5 samples of digits and clothes are nearer to real images than with 1 or 2, those of photographs
-    than with 1, and far more of them are of their class (``tests/benchmarks``).
+    With a guidance of 1.5 samples of digits and clothes are nearer to real images than with 1 or 2, of photographs than
+    with 1, and far more of them are of their class (``tests/benchmarks``).
     """
 
     classes: tuple[str, ...] | None = None
