@@ -31,8 +31,12 @@ def write(path: Path, model: TrainedModel) -> None:
     CHECKPOINT.write(path, model.entries())
 
 
-def read(path: Path) -> TrainedModel:
+def read(path: Path, makes: str | None = None) -> TrainedModel:
     """The model of a file that ``write`` wrote, checked to its last bit: on the CPU, in evaluation mode.
+
+    Args:
+        path: of the file.
+        makes: the call that makes it again, for messages; None: of any kind of model.
 
     Raises:
         ModelFileError: the file is missing, damaged, unsafe, changed, or no checkpoint of a known version; its
@@ -40,8 +44,8 @@ def read(path: Path) -> TrainedModel:
         UsageError: it is known to be a file of another kind.
     """
     own_files.check_place(path, own_files.MODEL)
-    calls = f"{own_files.command('model', path)}, or train-cnn, fit-prior"
-    again = f"copy it again from where it is whole, or train again: {calls}"
+    makes = makes or f"{own_files.command('model', path)}, or train-cnn, fit-prior"
+    again = f"copy it again from where it is whole, or train again: {makes}"
     content = CHECKPOINT.read(path, again)
     _check_values(content, path, again)
     return TrainedModel(

@@ -59,8 +59,13 @@ def load_model(path: str | Path, device: str = "auto") -> TrainedModel:
         >>> lc.load_model("vae.pth", device="cpu").class_names
         ('1', '4', '8')
     """
+    return _read(path, device)
+
+
+def _read(path: str | Path, device: str, makes: str | None = None) -> TrainedModel:
+    """The model of a checkpoint, on a device; ``makes`` as of ``checkpoint.read``."""
     where = devices.resolve(device)
-    model = checkpoint.read(Path(path))
+    model = checkpoint.read(Path(path), makes)
     model.network.to(where)
     return model
 
@@ -76,6 +81,7 @@ def load_latent_model(path: str | Path, device: str = "auto") -> TrainedModel:
     return model
 
 
+@stage("reading models")
 def load_prior(path: str | Path, model: TrainedModel, device: str = "auto") -> TrainedModel:
     """A prior of this model's codes; arguments and errors as for ``load_model``.
 
@@ -83,11 +89,7 @@ def load_prior(path: str | Path, model: TrainedModel, device: str = "auto") -> T
         UsageError: also if the model has no codes.
         ModelFileError: also if it is no prior, or one of another model's codes.
     """
-    try:
-        prior = load_model(path, device)
-    except ModelFileError as error:
-        again = f"copy it again from where it is whole, or fit it again: latentcli fit-prior DATA {model.name}"
-        raise ModelFileError(error.problem, error.found, again) from error
+    prior = _read(path, device, f"latentcli fit-prior DATA {model.name}")
     check_prior(prior, model)
     return prior
 

@@ -86,7 +86,6 @@ def sample(
     if complete is not None:
         mask: Any = keep or PARTS[0]
         if mask not in PARTS and inputs.is_source(mask):
-            _check_alike(*(inputs.images(each, options.READ_TEST, target) for each in (complete, mask)))
             mask = _mask(inputs.images(mask, options.READ_TEST, target, image_shape=(1, *model.image_shape[1:])))
         part = given(inputs.images(complete, options.READ_TEST, target, **model.load_options), mask, model)
     sampler = Sampler(recipe, model, of_codes, part)
@@ -104,14 +103,6 @@ def sample(
         shown = pictured.arrays
         written.append(pictures.samples(grid, shown["images"], shown["soft_labels"], names, len(sampler.chosen)))
     console.result({"images": count, "classes": names}, as_json=json, written=written)
-
-
-def _check_alike(image: "ImageSet", mask: "ImageSet") -> None:
-    """Refuse a mask of another size than the image as it is, before both have the model's."""
-    if image.shape[1:] != mask.shape[1:]:
-        sizes = [f"{each.shape[1]}×{each.shape[2]}" for each in (image, mask)]
-        found = f"the image has {sizes[0]} pixels (height × width), the mask {sizes[1]}"
-        raise UsageError("the mask of `keep` does not fit the image to complete", found, "give one of the image's size")
 
 
 def _mask(found: "ImageSet") -> "np.ndarray":

@@ -71,7 +71,7 @@ def test_without_labels_there_are_images_alone(call, vqvae):
     Path("prior.pth").write_bytes(Path("prior.pth").read_bytes()[:-100])
     for prior in ("prior.pth", "nowhere.pth"):
         done = call("sample", vqvae, prior)
-        assert (done.code, f"fit it again: latentcli fit-prior DATA {vqvae}" in done.err) == (4, True), done.err
+        assert (done.code, f"train again: latentcli fit-prior DATA {vqvae}\n" in done.err) == (4, True), done.err
     done = call("train-cnn", "digits", "--hybrids", "samples.npz")
     assert (done.code, "they were sampled without a class" in done.err) == (3, True), done.err
 
@@ -98,9 +98,6 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
         assert done.code == 0, done.err
         made[keep] = Path("samples.npz").read_bytes()
     assert made["left"] == made["mask.png"]
-    Image.fromarray(np.full((9, 8), 255, np.uint8)).save("large.png")
-    done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "large.png")
-    assert (done.code, "the image has 8×8 pixels (height × width), the mask 9×8" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "--keep", "top")
     assert (done.code, "--keep is of an image to complete" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "digits")

@@ -20,7 +20,6 @@ QUANTILES = 1001
 
 _MAX_COMPONENTS = 10_000
 _MAX_DIMENSIONS = 4_096
-_MAX_NUMBERS = 2**27  # in the covariances, once spread out: a GiB of float64
 
 
 def to_params(
@@ -119,21 +118,14 @@ def _short(value: object) -> str:
 
 
 def _numbers(params: Mapping[str, Any], name: str) -> np.ndarray:
-    value = params.get(name)
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
-        raise _refusal(f"{name} is not an array of floats", f"found {type(value).__name__}")
-    if value.size > _MAX_NUMBERS:
-        raise _refusal(f"{name} is too large", f"{value.size} numbers")
-    if not np.isfinite(value).all():
-        raise _refusal(f"{name} is not finite")
-    return value.astype(np.float64)
+    return principal.numbers(params, name, _refusal)
 
 
 def _check_shapes(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, covariance_type: str) -> None:
     if means.ndim != 2 or 0 in means.shape or weights.shape != means.shape[:1]:
         raise _refusal("weights and means do not fit together", f"found {weights.shape} and {means.shape}")
     k, d = means.shape
-    if k > _MAX_COMPONENTS or d > _MAX_DIMENSIONS or k * d**2 > _MAX_NUMBERS:
+    if k > _MAX_COMPONENTS or d > _MAX_DIMENSIONS or k * d**2 > principal.MOST_NUMBERS:
         raise _refusal("too large", f"{k} components in {d} dimensions")
     expected = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
     if covariances.shape != expected:

@@ -23,7 +23,8 @@ from latentcli.numerics.blocks import slices
 _OVERSAMPLING = 16  # directions beyond those asked for, which hasten the convergence of these
 _ITERATIONS = 6
 _MOST = 300_000  # dimensions: more than a map of 64 × 64 positions and 64 channels has
-_MOST_NUMBERS = 2**27  # in the directions
+MOST_NUMBERS = 2**27
+"""In an array of parameters: a GiB of float64."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def from_params(
     """
     if "projection" not in params and "offset" not in params:
         return None
-    directions, offset = (_numbers(params, name, refusal) for name in ("projection", "offset"))
+    directions, offset = (numbers(params, name, refusal) for name in ("projection", "offset"))
     if directions.ndim != 2 or len(directions) != dimensions or offset.shape != directions.shape[1:]:
         found = f"found {directions.shape} and {offset.shape} for a plane of {dimensions} dimensions"
         raise refusal("projection and offset do not fit together", found)
@@ -69,11 +70,12 @@ def from_params(
     return Projection(directions, offset)
 
 
-def _numbers(params: Mapping[str, Any], name: str, refusal: Callable[[str, str | None], Exception]) -> np.ndarray:
+def numbers(params: Mapping[str, Any], name: str, refusal: Callable[[str, str | None], Exception]) -> np.ndarray:
+    """The float64 array of this name; what is none, is too large or not finite raises what ``refusal`` makes of it."""
     value = params.get(name)
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         raise refusal(f"{name} is not an array of floats", f"found {type(value).__name__}")
-    if value.size > _MOST_NUMBERS:
+    if value.size > MOST_NUMBERS:
         raise refusal(f"{name} is too large", f"{value.size} numbers")
     if not np.isfinite(value).all():
         raise refusal(f"{name} is not finite", None)
