@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import local
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -107,7 +108,7 @@ def side_by_side(
     machine that does other work, too, make a step of EM on small chunks twenty times as slow. What numpy computes
     besides products is divided as well.
     """
-    with _one_thread_each() as had:
+    with one_thread_each() as had:
         threads = min(had, MOST_THREADS, len(items) // fewest)
         if threads < 2:
             yield from map(compute, items)
@@ -117,12 +118,27 @@ def side_by_side(
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[int]:
-    """Within the block numpy's products stay on the thread that calls them; how many they had."""
-    blas = _blas()
-    had = max((library["num_threads"] for library in blas.info()), default=available())
-    with blas.limit(limits=1):
+def one_thread_each() -> Iterator[int]:
+    """Within the block numpy's products stay on the thread that calls them; how many they have outside of it.
+
+    For work of many small products: the threads of a BLAS go on spinning after each, and take the processors from all
+    that is done between them.
+    """
+    had = getattr(_BLOCK, "had", None)
+    if had is not None:  # within another block
         yield had
+        return
+    blas = _blas()
+    had = _BLOCK.had = max((library["num_threads"] for library in blas.info()), default=0) or available()
+    try:
+        with blas.limit(limits=1):
+            yield had
+    finally:
+        _BLOCK.had = None
+
+
+_BLOCK = local()
+"""Of the outermost ``one_thread_each`` of this thread: how many threads products had before it."""
 
 
 @cache

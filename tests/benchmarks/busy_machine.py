@@ -52,12 +52,13 @@ except Interrupted:
 
 
 FITTING = """
-import os, sys, time
+import contextlib, os, sys, time
 import numpy as np
 from latentcli.classifiers.mixture import expectation_maximisation, gaussian_mixture
 
 if "ON_THREADS_OF_BLAS" in os.environ:
     expectation_maximisation.side_by_side = gaussian_mixture.side_by_side = map
+    gaussian_mixture.one_thread_each = contextlib.nullcontext
 random = np.random.default_rng(0)
 classes = np.arange(1437) % 10
 points = random.normal(size=(10, 32))[classes] + 0.5 * random.normal(size=(1437, 32))

@@ -10,7 +10,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from latentcli.numerics import threads
-from latentcli.numerics.threads import SPINS, available, cpu_quota, settle, side_by_side
+from latentcli.numerics.threads import SPINS, available, cpu_quota, one_thread_each, settle, side_by_side
 
 READ_BY_A_CHILD = "import latentcli, os; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_NUM_THREADS'))"
 
@@ -122,3 +122,32 @@ def test_an_error_of_one_item_ends_all_and_gives_the_threads_back():
     with pytest.raises(ZeroDivisionError):
         list(side_by_side(lambda item: 1 // item, [1, 2, 3, 0] * 5))
     assert [library["num_threads"] for library in limits.info()] == before
+
+
+def threads_of_blas():
+    return max(library["num_threads"] for library in ThreadpoolController().select(user_api="blas").info())
+
+
+def failing_within_two_blocks():
+    with one_thread_each() as had:
+        with one_thread_each() as had_within:
+            assert (had, had_within, threads_of_blas()) == (3, 3, 1)
+        assert threads_of_blas() == 1
+        return 1 // 0
+
+
+def test_blocks_within_one_another_give_the_threads_back_when_the_outer_one_ends():
+    with ThreadpoolController().select(user_api="blas").limit(limits=3):
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                failing_within_two_blocks()
+            assert threads_of_blas() == 3
+
+
+def test_within_a_block_there_are_as_many_threads_side_by_side_as_outside():
+    together = threading.Barrier(2)
+    with ThreadpoolController().select(user_api="blas").limit(limits=2), one_thread_each():
+        found = list(
+            side_by_side(lambda item: together.wait(30) >= 0, range(8))
+        )  # each waits for one of another thread
+    assert found == [True] * 8

@@ -22,7 +22,7 @@ from latentcli.core.device import computing
 from latentcli.core.errors import ModelFileError
 from latentcli.core.labels import UNLABELLED
 from latentcli.core.settings import check
-from latentcli.numerics.threads import side_by_side
+from latentcli.numerics.threads import one_thread_each, side_by_side
 
 
 class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, TransformerMixin, BaseEstimator):
@@ -96,7 +96,8 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         if wide:
             projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.random_state))
             samples = Samples(projection.transform(X), labels, chunk_size, device, part)
-        fit = fit_best(samples, len(names), settings, names.tolist())
+        with one_thread_each():
+            fit = fit_best(samples, len(names), settings, names.tolist())
         components = fit.component_classes
         self._adopt(fit.mixture, projection, components, names if len(names) else np.arange(len(components)))
         self.fitted_on_, self.class_gaussians_, self._learned_from = "", None, None

@@ -8,9 +8,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
 from sklearn.utils.estimator_checks import check_estimator
+from threadpoolctl import ThreadpoolController
 
 from latentcli.artifacts.models import load_classifier
 from latentcli.classifiers import CLASSIFIERS
+from latentcli.classifiers.mixture import expectation_maximisation, gaussian_mixture, starts
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 from latentcli.core.errors import DataError, FitError, ModelFileError, UsageError
 from latentcli.core.labels import class_order
@@ -372,3 +374,22 @@ def test_settings_out_of_range_are_refused(setting):
     points, _, labels = blobs()
     with pytest.raises(UsageError):
         GaussianMixtureClassifier(**setting).fit(points, labels)
+
+
+def test_no_product_of_the_fit_is_on_several_threads(monkeypatch):
+    blas, seen = ThreadpoolController().select(user_api="blas"), set()
+
+    def watched(function):
+        def call(*given, **how):
+            seen.add(max(library["num_threads"] for library in blas.info()))
+            return function(*given, **how)
+
+        return call
+
+    for module, name in ((starts.np, "cov"), (expectation_maximisation, "features"), (gaussian_mixture, "log_joint"),
+                         (expectation_maximisation, "from_statistics")):  # fmt: skip
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    points, _, labels = blobs()
+    with blas.limit(limits=2):
+        GaussianMixtureClassifier(random_state=0).fit(points, labels)
+    assert seen == {1}
