@@ -20,7 +20,10 @@ def fit_probe(
     output: Annotated[Path, Option("-o", "--output", help="The probe to write.")] = Path("probe.pth"),
     probe: Annotated[
         str,
-        Option(metavar=options.one_of("classifiers:PROBES"), help="Its kind; conv reads quantized, encoder or pixels."),
+        Option(
+            metavar=options.one_of("classifiers:PROBES"),
+            help="Its kind; conv reads quantized, codes, encoder or pixels.",
+        ),
     ] = "mlp",
     features: Annotated[
         str | None,

@@ -105,9 +105,9 @@ class Latents(Labelled):
         """Height, width and channels of the features of this name, where they are maps; None stands for ``flat``."""
         name = name or next(iter(self._names), "mean")
         array = self.arrays.get(ARRAYS_OF_FEATURES.get(name, name))
-        if array is None or array.ndim != 4:
+        if array is None or array.ndim not in (3, 4):
             return self.shapes.get(name)
-        _, height, width, channels = array.shape
+        height, width, channels = (*array.shape[1:], 1)[:3]
         return height, width, channels
 
     def take(self, rows: np.ndarray | slice) -> "Latents":

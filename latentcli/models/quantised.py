@@ -141,6 +141,8 @@ class QuantisedAutoencoder(LatentModel):
     def feature_shape(self, name: str) -> Shape | None:
         if name in ("quantized", "encoder"):
             return (*self.config.grid, self.quantiser.dimensions)
+        if name == "codes":
+            return (*self.config.grid, 1)
         return super().feature_shape(name)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:

@@ -37,9 +37,8 @@ def path(tmp_path):
     return tmp_path / "probe.pth"
 
 
-@pytest.mark.parametrize(
-    ("kind", "codes"), [(kind, codes) for kind in PROBES for codes in (False, True) if not (codes and kind == "conv")]
-)
+@probes
+@pytest.mark.parametrize("codes", [False, True])
 def test_the_probe_comes_back(path, kind, codes):
     probe, points = fitted(kind, codes)
     probe_files.write(path, probe.to_params() | {"checkpoint": "a" * 64})

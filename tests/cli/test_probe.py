@@ -87,15 +87,18 @@ def test_latents_and_images_give_the_same_probe(call, models, family):
     assert "need the images" in done.err
 
 
-def test_conv_reads_maps_and_says_what_to_do_with_others(call, models):
-    vae = models / "vqvae.pth"
+@pytest.mark.parametrize(("features", "channels"), [("quantized", 64), ("codes", 1)])
+def test_conv_reads_maps_of_numbers_and_of_codes(call, models, features, channels):
+    vae, how = models / "vqvae.pth", ["--probe", "conv", "--features", features, "--set", "epochs=5", "-q"]
     assert call("encode", SAMPLES / "val.npz", vae).code == 0
     for arguments in (["latents.npz", "-o", "a.pth"], [SAMPLES / "val.npz", vae, "-o", "b.pth"]):
-        assert call("fit-probe", *arguments, "--probe", "conv", "--set", "epochs=5", "-q").code == 0
+        assert call("fit-probe", *arguments, *how).code == 0
     assert Path("a.pth").read_bytes() == Path("b.pth").read_bytes()
-    assert probe_files.read(Path("a.pth"))["settings"]["shape"] == (7, 7, 64)
-    done = call("fit-probe", "latents.npz", "--probe", "conv", "--features", "codes")
-    assert (done.code, "take --features that are maps" in done.err) == (2, True), done.err
+    assert probe_files.read(Path("a.pth"))["settings"]["shape"] == (7, 7, channels)
+    assert call("classify", SAMPLES / "val.npz", vae, "a.pth", "-q").code == 0
+
+
+def test_conv_says_what_to_do_with_features_that_are_no_maps(call, models):
     done = call("fit-probe", SAMPLES / "val.npz", models / "vae.pth", "--probe", "conv")
     assert (done.code, "conv reads maps" in done.err) == (2, True), done.err
 

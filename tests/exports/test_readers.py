@@ -47,6 +47,7 @@ def test_a_mixture_on_a_principal_plane():
         (LinearProbe(**QUICK), POINTS), (MLPProbe(hidden=8, **QUICK), POINTS), (NearestNeighbours(), POINTS),
         (LinearProbe(**QUICK), CODES), (MLPProbe(hidden=8, **QUICK), CODES),
         (ConvolutionalProbe(shape=(3, 4, 3), width=8, **QUICK), MAPS),
+        (ConvolutionalProbe(shape=(2, 3, 1), width=8, **QUICK), CODES),
     ],
 )  # fmt: skip
 def test_probes(probe, points):

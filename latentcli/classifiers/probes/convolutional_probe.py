@@ -1,4 +1,4 @@
-"""A probe for features that are maps: a small convolutional network, which finds a pattern wherever it lies."""
+"""A probe for maps, of numbers or of codes: a small convolutional network, which finds a pattern wherever it lies."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from latentcli.classifiers.probes.probe_training import Schedule
 from latentcli.core.settings import setting
 
 MIN_SIDE = 5  # maps are halved until their longer side is no longer than this
+EMBEDDED = 64  # numbers that stand for a code
 
 
 class ResidualConvolution(nn.Module):
@@ -54,33 +55,52 @@ def random_shift(maps: Tensor, shift: float, flip: float, generator: torch.Gener
 class MapNetwork(ProbeNetwork):
     """Convolutions that halve the maps and double the channels, the mean over positions, and a linear layer.
 
-    Its arguments are settings of ``ConvolutionalProbe``; each stage has half as many channels as the next.
+    Channels of numbers are standardised; of codes it learns a vector each, and of those that no labelled image has
+    these begin as zero. ``codes`` is how many there are, 0 where the maps are of numbers; the other arguments are
+    settings of ``ConvolutionalProbe``; each stage has half as many channels as the next.
     """
 
     ROWS_AT_ONCE = 256
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, shape: MapShape, classes: int, width: int, dropout: float, shift: float, flip: float) -> None:
+    def __init__(
+        self, shape: MapShape, codes: int, classes: int, width: int, dropout: float, shift: float, flip: float
+    ) -> None:
         super().__init__(classes)
         self.shape, self.dropout, self.shift, self.flip = shape, dropout, shift, flip
         halvings = max(0, math.ceil(math.log2(max(shape[:2]) / MIN_SIDE)))
         strides = [1] * (2 - halvings) + [2] * halvings  # two stages at least
-        channels = [shape[2], *(max(1, width >> stage) for stage in reversed(range(len(strides))))]
-        self.register_buffer("mean", torch.zeros(shape[2]))
-        self.register_buffer("scale", torch.ones(shape[2]))
+        channels = [
+            shape[2] * (EMBEDDED if codes else 1), *(max(1, width >> stage) for stage in reversed(range(len(strides)))),
+        ]  # fmt: skip
+        if codes:
+            self.vectors = nn.Embedding(codes + 1, EMBEDDED)  # the last of codes that are larger than any in training
+        else:
+            self.register_buffer("mean", torch.zeros(shape[2]))
+            self.register_buffer("scale", torch.ones(shape[2]))
+        self.codes = codes
         stages = zip(pairwise(channels), strides, strict=True)
         self.stages = nn.Sequential(*(convolution(*sizes, stride) for sizes, stride in stages))
         self.block = ResidualConvolution(width)
         self.last = nn.Linear(width, classes)
 
+    @torch.no_grad()
     def prepare(self, X: np.ndarray, labelled: np.ndarray) -> None:
-        """Standardise each channel over all rows and positions."""
-        mean, scale = standardisation(X.reshape(-1, self.shape[2]))
-        self.mean, self.scale = torch.from_numpy(mean), torch.from_numpy(scale)
+        if self.codes:
+            missing = np.ones(self.codes + 1, bool)
+            missing[np.unique(X[labelled])] = False
+            self.vectors.weight[torch.from_numpy(missing)] = 0.0
+        else:  # over all rows and positions
+            mean, scale = standardisation(X.reshape(-1, self.shape[2]))
+            self.mean, self.scale = torch.from_numpy(mean), torch.from_numpy(scale)
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        maps = (x.float().unflatten(1, self.shape) - self.mean) / self.scale
+        maps = x.unflatten(1, self.shape)
+        if self.codes:
+            maps = self.vectors(maps.long().clamp(max=self.codes)).flatten(3)
+        else:
+            maps = (maps.float() - self.mean) / self.scale
         if generator is not None:
             maps = random_shift(maps, self.shift, self.flip, generator)
         pooled = self.block(self.stages(maps.movedim(-1, 1))).mean(dim=(2, 3))
@@ -90,6 +110,8 @@ class MapNetwork(ProbeNetwork):
 @dataclass(kw_only=True, eq=False, repr=False)
 class ConvolutionalProbe(NetworkProbe):
     """A small convolutional network: finds a pattern wherever in the map it lies; ``shape`` is needed.
+
+    Of maps of codes it learns a vector of each code, too.
 
     From few labelled images three networks learn, and their probabilities are averaged.
 
@@ -115,7 +137,7 @@ class ConvolutionalProbe(NetworkProbe):
 
     def _network(self) -> MapNetwork:
         shape = cast(MapShape, self._map_shape())
-        return MapNetwork(shape, len(self.classes_), self.width, self.dropout, self.shift, self.flip)
+        return MapNetwork(shape, self.codes_, len(self.classes_), self.width, self.dropout, self.shift, self.flip)
 
     def _schedule(self, seed: int) -> Schedule:
         schedule = super()._schedule(seed)

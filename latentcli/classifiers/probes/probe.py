@@ -48,7 +48,7 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
 
     KIND: ClassVar[str]
     READS_MAPS: ClassVar[bool] = False
-    """Whether it reads nothing but maps of floats, and needs their shape."""
+    """Whether it reads nothing but maps, and needs their shape."""
 
     features: str | None = None
     shape: MapShape | None = None
@@ -103,9 +103,6 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
             raise InvalidSamples("a probe requires y to be passed, but the target y is None")
         X = self._checked(X, reset=True)
         self._map_shape()
-        if self.READS_MAPS and X.dtype.kind != "f":
-            found = f"found {X.dtype}, which are codes: names without an order"
-            raise InvalidSamples(f"{self.KIND} reads maps of floats", found, "take `features` quantized")
         self.codes_ = 0 if X.dtype.kind == "f" else int(X.max()) + 1
         if self.codes_ and (X.min() < 0 or self.codes_ > MAX_CODES):
             found = f"found integers from {X.min()} to {X.max()}"
@@ -145,7 +142,7 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
         """``shape``; a ``UsageError`` if it cannot be that of the features, or there is none though one is needed."""
         if self.shape is None:
             if self.READS_MAPS:
-                problem = f"{self.KIND} reads maps of numbers, and these features are not maps, or of unknown shape"
+                problem = f"{self.KIND} reads maps, and these features are not maps, or of unknown shape"
                 remedy = "take `features` that are maps, computed from the images; or another `probe`, such as mlp"
                 raise InvalidSetting(problem, None, remedy)
             return None
@@ -198,7 +195,6 @@ class Probe(LatentClassifier, ClassifierMixin, BaseEstimator):
             (sizes, "its sizes are not numbers of features and codes"),
             (described, f"expected the settings {', '.join(sorted(names))}"),
             (described and type(settings["shape"]) in (tuple, list, type(None)), "its shape is not one of maps"),
-            (not (cls.READS_MAPS and codes), "it reads maps, and no codes"),
             (type(history) is list and all(map(_is_row, history)), "its history is not one of named numbers"),
             (type(arrays) is dict and all(map(_is_finite, arrays.values())), "its arrays are not finite numbers"),
             (type(checkpoint) is str, "its checkpoint is no fingerprint"),

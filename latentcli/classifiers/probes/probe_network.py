@@ -80,9 +80,14 @@ class ProbeNetwork(nn.Module, ABC):
         self.classes = classes
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw the weights: uniform within ±1/√inputs of the layer, of which a code is one; biases begin at zero."""
+        """Draw the weights: uniform within ±1/√inputs of the layer, of which a code is one; biases begin at zero.
+
+        Vectors that stand for codes are drawn from N(0, I).
+        """
         with torch.no_grad():
             for layer in self.modules():
+                if isinstance(layer, nn.Embedding):
+                    layer.weight.normal_(generator=generator)
                 if isinstance(layer, nn.Linear | nn.Conv2d | OneHotLinear):
                     inputs = layer.positions if isinstance(layer, OneHotLinear) else layer.weight[0].numel()
                     layer.weight.uniform_(-1 / math.sqrt(inputs), 1 / math.sqrt(inputs), generator=generator)
