@@ -23,8 +23,8 @@ from latentcli.formats.regular_files import kind, open_regular, reason
 from latentcli.numerics.history import kept
 
 KINDS = (
-    "checkpoint of a latent model", "classifier of pixels", "prior of codes", "state of a training", "mixture", "graph",
-    "probe", "latents", "hybrids", "predictions",
+    "checkpoint of a latent model", "classifier of pixels", "prior of codes", "prior of latents", "state of a training",
+    "mixture", "graph", "probe", "latents", "hybrids", "predictions",
 )  # fmt: skip
 """What ``describe`` knows, as the value of ``kind``."""
 
@@ -124,7 +124,7 @@ def _network_reader(path: Path) -> Callable[[Path], Description]:
 def _checkpoint(path: Path) -> Description:
     from latentcli.artifacts import checkpoint
     from latentcli.models.base import LatentModel
-    from latentcli.models.code_prior import CodePrior
+    from latentcli.models.prior import Prior
 
     model = checkpoint.read(path)
     network, progress = model.network, _progress(model.training.get("history"))
@@ -138,7 +138,7 @@ def _checkpoint(path: Path) -> Description:
         "training": {name: model.training.get(name) for name in _TOLD},
         **progress,
         **({} if told is None else {"notes": [told]}),
-        **({"fitted_on": model.fitted_on} if isinstance(network, CodePrior) else {}),
+        **({"fitted_on": model.fitted_on} if isinstance(network, Prior) else {}),
         "fingerprint": model.fingerprint,
     }  # fmt: skip
 

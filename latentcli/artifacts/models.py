@@ -10,7 +10,7 @@ from latentcli.core import device as devices
 from latentcli.core.errors import ModelFileError, UsageError, printable
 from latentcli.core.stages import stage
 from latentcli.formats import own_files
-from latentcli.models.code_prior import check_prior
+from latentcli.models.prior import check_prior
 from latentcli.models.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -83,11 +83,10 @@ def load_latent_model(path: str | Path, device: str = "auto") -> TrainedModel:
 
 @stage("reading models")
 def load_prior(path: str | Path, model: TrainedModel, device: str = "auto") -> TrainedModel:
-    """A prior of this model's codes; arguments and errors as for ``load_model``.
+    """A prior of this model's latents; arguments and errors as for ``load_model``.
 
     Raises:
-        UsageError: also if the model has no codes.
-        ModelFileError: also if it is no prior, or one of another model's codes.
+        ModelFileError: also if it is no prior, or one of another model's latents.
     """
     prior = _read(path, device, f"latentcli fit-prior DATA {model.name}")
     check_prior(prior, model)

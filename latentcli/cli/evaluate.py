@@ -19,7 +19,7 @@ def evaluate(
     vae: options.CheckpointFile,
     classifier: options.ClassifierFileIfAny = None,
     prior: Annotated[
-        Path | None, Option(metavar="PRIOR.PTH", help="A prior of its codes: how many bits they take with it.")
+        Path | None, Option(metavar="PRIOR.PTH", help="A prior of its latents: how many bits they take.")
     ] = None,
     reading: options.Reading = options.READ_TEST,
     figures: options.Figures = None,

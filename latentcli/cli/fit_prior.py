@@ -1,4 +1,4 @@
-"""``latentcli fit-prior``: codes of images → prior of them → its file."""
+"""``latentcli fit-prior``: latents of images → prior of them → its file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from latentcli.training.config import TrainingConfig
 
 @command(app, panel=LEARN, examples=[
     "latentcli fit-prior mnist vqvae.pth",
-    "latentcli fit-prior latents.npz vqvae.pth --classifier graph.npz -o prior.pth",
+    "latentcli fit-prior latents.npz vae.pth --classifier graph.npz -o prior.pth",
 ])  # fmt: skip
 def fit_prior(
     data: options.DataOrLatents,
@@ -37,11 +37,10 @@ def fit_prior(
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
-    """Learn which maps of codes images have, of each class and of all: `latentcli sample` makes new images of it."""
+    """Learn which latents images have, of each class and of all: `latentcli sample` makes new images of it."""
     from latentcli.artifacts.models import load_classifier, load_latent_model
     from latentcli.cli import console, inputs, training_progress
     from latentcli.core import device as devices
-    from latentcli.models.code_prior import codes_of
     from latentcli.training.priors import fit_prior as fit
 
     how = options.values(settings, fit, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
@@ -51,10 +50,10 @@ def fit_prior(
     watched = training_progress.Watched(snapshots, tensorboard, given)
     devices.start(device)
     model = load_latent_model(vae, device)
-    codes_of(model)  # before anything is encoded
     reader = load_classifier(classifier, model) if classifier else None
-    read = None if reader is None else reader.features or model.latent_network.FEATURES[0]
-    latents = inputs.latents(data, vae, device, reading, output, ["codes"] if read is None else ["codes", read])
+    own = model.latent_network.FEATURES
+    wanted = ["codes" if "codes" in own else own[0], *([] if reader is None else [reader.features or own[0]])]
+    latents = inputs.latents(data, vae, device, reading, output, wanted)
     ended = training_progress.finished(output, state, device) if resume else None
     with watched.listener() as listener:
         trained = fit(

@@ -1,4 +1,4 @@
-"""``latentcli sample``: a prior → codes → new images."""
+"""``latentcli sample``: a prior → latents → new images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,18 +25,18 @@ WHITE = 127
     "latentcli sample vqvae.pth prior.pth --grid samples.png",
     "latentcli sample vqvae.pth prior.pth -n 5000 --classes 4,8 --top-p 0.95 --guidance 2",
     "latentcli sample vqvae.pth prior.pth -n 8 --complete scan.png --keep top --grid finished.png",
-    "latentcli sample vae.pth --folder new",
+    "latentcli sample vae.pth prior.pth --classes cat --folder new",
 ])  # fmt: skip
 def sample(
     vae: options.CheckpointFile,
     prior: Annotated[
-        Path | None, Argument(metavar="PRIOR.PTH", help="Of that checkpoint's codes. By default the model's own.")
+        Path | None, Argument(metavar="PRIOR.PTH", help="Of that checkpoint's latents. By default the model's own.")
     ] = None,
     count: Annotated[int, Option("-n", "--count", min=1, max=10_000_000, help="How many images.")] = 1000,
     classes: Annotated[
         str | None, Option("--classes", "--digits", metavar="A,B,…", help="Of these, in turn. By default of all.")
     ] = None,
-    temperature: Annotated[float, Option(metavar="T", help="Likely codes likelier (< 1), or less so (> 1).")] = 1.0,
+    temperature: Annotated[float, Option(metavar="T", help="What is likely likelier (< 1), or less so (> 1).")] = 1.0,
     top_p: Annotated[
         float, Option(metavar="P", help="Draw from the likeliest codes that have this probability together.")
     ] = 1.0,
@@ -60,7 +60,7 @@ def sample(
     device: options.Device = "auto",
     json: options.Json = False,
 ) -> None:
-    """Make new images: of codes that `latentcli fit-prior` has learned, or of the model's own prior."""
+    """Make new images: of latents as `latentcli fit-prior` has learned them, or of the model's own prior."""
     import numpy as np
 
     from latentcli import pictures

@@ -15,7 +15,7 @@ from latentcli.cli.app import LOOK, app, command
 def settings(
     of: Annotated[str, Argument(metavar="[train|train-cnn|fit-probe|fit-prior]", help="The command.")] = "train",
     model: Annotated[
-        str | None, Option(help=f"Model family ({options.one_of('models:FAMILIES')}), or kind of probe.")
+        str | None, Option(help=f"Model family ({options.one_of('models:FAMILIES')}), or kind of probe or prior.")
     ] = None,
     json: options.Json = False,
 ) -> None:

@@ -29,8 +29,8 @@ def samples(
     count: Annotated[
         int, Option("-n", "--count", min=1, max=10_000_000, help="Images of each set, at most half of the test images.")
     ] = 5_000,
-    temperature: Annotated[float, Option(metavar="T", help="Of samples: likely codes likelier (< 1) or less.")] = 1.0,
-    top_p: Annotated[float, Option(metavar="P", help="Of samples: the likeliest codes of this probability.")] = 1.0,
+    temperature: Annotated[float, Option(metavar="T", help="Of samples: what is likely likelier (< 1) or less.")] = 1.0,
+    top_p: Annotated[float, Option(metavar="P", help="Of samples of codes: the likeliest of this probability.")] = 1.0,
     guidance: Annotated[float, Option(metavar="G", help="Of samples: how much the class counts.")] = 1.5,
     seeds: Annotated[int, Option(min=1, max=1000, help="Trainings of each model.")] = 3,
     settings: Annotated[

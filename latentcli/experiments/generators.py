@@ -1,7 +1,7 @@
-"""A generator of a study, a model and a prior of its codes, both trained on one task; and the images that it makes.
+"""A generator of a study, a model and a prior of its latents, both trained on one task; and the images that it makes.
 
 What it makes of its own comes beside what tells how much of that the prior does: reconstructions, which are the best
-that codes can come to, and images of codes that are drawn each by itself.
+that latents can come to, and images of codes that are drawn each by itself, or of the prior that a VAE is trained with.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,9 +17,10 @@ from latentcli.core.image_set import ImageSet, Shape
 from latentcli.experiments.cells import Cell, Result, compute
 from latentcli.experiments.kept_models import in_study, kept_model, trained_once
 from latentcli.experiments.latents import Run
-from latentcli.hybrids.sampling import Sampler, SampleRecipe, of_prior
+from latentcli.hybrids.sampling import Sampler, SampleRecipe, asked_of_prior
 from latentcli.models import FAMILIES, PRIORS
-from latentcli.models.code_prior import check_prior
+from latentcli.models.code_prior import CodePrior
+from latentcli.models.prior import prior_for
 from latentcli.models.trained import TrainedModel
 from latentcli.training.config import TrainingConfig
 from latentcli.training.observed import as_bytes
@@ -38,7 +39,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True)
 class Generator:
-    """One training of a model, and of a prior of its codes where it has codes.
+    """One training of a model, and of a prior of its latents.
 
     Attributes:
         run: the training of the model.
@@ -46,7 +47,7 @@ class Generator:
         recipe: how samples are drawn; the seed is the run's.
 
     Raises:
-        UsageError: the recipe is of a prior of codes, and the model has none.
+        UsageError: the recipe asks for what a prior of these latents does not have.
     """
 
     run: Run
@@ -54,16 +55,22 @@ class Generator:
     recipe: SampleRecipe = field(default_factory=SampleRecipe)
 
     def __post_init__(self) -> None:
-        if not self.has_codes and (asked := of_prior(self.recipe)):
-            raise UsageError(
-                f"`{asked[0]}` is of a prior of codes", f"a {self.run.family} has no codes",
-                "leave it out, or take models that have: vqvae, fsq",
-            )  # fmt: skip
+        for name in asked_of_prior(self.recipe):
+            if name not in PRIORS[self.prior_family].ASKED:
+                raise UsageError(
+                    f"`{name}` is of a prior of codes", f"a {self.run.family} has no codes",
+                    "leave it out, or take models that have: vqvae, fsq",
+                )  # fmt: skip
 
     @property
     def has_codes(self) -> bool:
-        """Whether there is a prior of codes; what a model without them draws from is its own prior."""
+        """Whether latents are maps of codes."""
         return "codes" in FAMILIES[self.run.family].FEATURES
+
+    @property
+    def prior_family(self) -> str:
+        """The name of the prior for such latents."""
+        return prior_for(FAMILIES[self.run.family])
 
     @cached_property
     def model_identity(self) -> dict[str, Any]:
@@ -74,9 +81,8 @@ class Generator:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that model and prior depend on, likewise."""
-        if not self.has_codes:
-            return self.model_identity
-        return {**self.model_identity, "prior": _settled(self.run.task.train.shape, self.prior_settings)}
+        shape = self.run.task.train.shape
+        return {**self.model_identity, "prior": _settled(self.prior_family, shape, self.prior_settings)}
 
     @cached_property
     def model(self) -> TrainedModel:
@@ -84,10 +90,8 @@ class Generator:
         return self._trained[0]
 
     @cached_property
-    def prior(self) -> TrainedModel | None:
-        """The prior of its codes, trained unless it is kept; None for a model without codes."""
-        if not self.has_codes:
-            return None
+    def prior(self) -> TrainedModel:
+        """The prior of its latents, trained unless it is kept."""
         self.train_prior()
         return kept_model(self._prior_path, self.run.config.device)
 
@@ -107,8 +111,9 @@ class Generator:
 
     def _fit_prior(self) -> Result:
         run, model = self.run, self.model
+        latents = model.encode(run.task.train, ["codes" if self.has_codes else model.latent_network.FEATURES[0]])
         prior = in_study(
-            run.watch, self._prior_path, fit_prior, model.encode(run.task.train, ["codes"]), model,
+            run.watch, self._prior_path, fit_prior, latents, model,
             device=run.config.device, **{**self.prior_settings, "seed": run.seed},
         )  # fmt: skip
         prior.save(self._prior_path)
@@ -135,19 +140,21 @@ class Generator:
     @property
     def of_classes(self) -> bool:
         """Whether samples are of a class each."""
-        return self.has_codes and self.recipe.guidance != 0
+        return self.recipe.guidance != 0
 
     def frequencies(self) -> np.ndarray:
         """(L, K) float64: how often each code occurs at each place of the training images' maps."""
-        assert self.prior is not None
-        network = check_prior(self.prior, self.model)
+        network = self.prior.network
+        assert isinstance(network, CodePrior)
         return network.log_frequencies.double().exp().expand(network.config.places, -1).cpu().numpy()
 
 
-def _settled(shape: Shape, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a prior and of its training, with their defaults, but for what the codes decide."""
-    of_codes = {"grid": (1, 1), "codes": 2, "dimensions": 1, "classes": 0}
-    network, training = configure(PRIORS["transformer"].Config, TrainingConfig, shape, None, settings, of_codes)
+def _settled(family: str, shape: Shape, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a prior and of its training, with their defaults, but for what the latents decide."""
+    config = PRIORS[family].Config
+    of_latents = {name: size for name, size in {"grid": (1, 1), "codes": 2, "dimensions": 1, "classes": 0}.items()
+                  if name in config.OF_DATA}  # fmt: skip
+    network, training = configure(config, TrainingConfig, shape, None, settings, of_latents)
     return {"model": {name: asdict(network)[name] for name in network.settable()}, "training": asdict(training)}
 
 
@@ -184,6 +191,12 @@ def _each_by_itself(made_by: Generator, frequencies: np.ndarray, count: int) -> 
     return Made(made_by.model.images_of({"codes": codes.reshape(count, *grid)}))
 
 
+def of_own_prior(made_by: Generator, others: ImageSet) -> Made:
+    """Images of points drawn from the prior that the model was trained with."""
+    blocks = Sampler(SampleRecipe(seed=made_by.run.seed), made_by.model).blocks(len(others))
+    return Made(np.concatenate([block.images for block in blocks]))
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of images that a generator makes beside real ones, as many as these.
@@ -191,12 +204,12 @@ class Kind:
     Attributes:
         title: in tables and pictures.
         make: them, given the generator and the real ones.
-        of_codes: whether only models with codes have such.
+        of_codes: whether only models with codes have such, or only models without; None: all have.
     """
 
     title: str
     make: Callable[[Generator, ImageSet], Made]
-    of_codes: bool = False
+    of_codes: bool | None = None
 
 
 KINDS: dict[str, Kind] = {
@@ -204,5 +217,6 @@ KINDS: dict[str, Kind] = {
     "samples": Kind("samples", samples),
     "independent": Kind("independent codes", independent, of_codes=True),
     "of-place": Kind("codes by place", of_place, of_codes=True),
+    "own-prior": Kind("the model's own prior", of_own_prior, of_codes=False),
 }
 """By name, as in the names of cells."""

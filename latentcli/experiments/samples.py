@@ -127,10 +127,9 @@ def of_generator(generator: Generator, comparison: Comparison, facts: dict[str, 
     run, own = generator.run, generator.identity
     name = f"{run.task.name}-{run.family}"
     made = [Cell(f"{name}-model-{run.seed}", generator.model_identity, generator.train_model)]
-    if generator.has_codes:
-        made.append(Cell(f"{name}-{PRIOR}-{run.seed}", own, generator.train_prior))
+    made.append(Cell(f"{name}-{PRIOR}-{run.seed}", own, generator.train_prior))
     for kind, what in KINDS.items():
-        if generator.has_codes or not what.of_codes:
+        if what.of_codes in (None, generator.has_codes):
             drawn = {"recipe": asdict(generator.recipe)} if kind == "samples" else {}
             identity = {**facts, "generator": own, "images": kind, **drawn}
             made.append(Cell(f"{name}-{kind}-{run.seed}", identity, partial(measured, generator, comparison, kind)))
@@ -160,8 +159,8 @@ def study_samples(
     """How like real images samples are: Fréchet distance, precision, recall, density, coverage, classes and copies.
 
     Each figure comes beside that of other real images, of reconstructions, of codes drawn each by itself, by their
-    frequency in all places, and by that at each place. A model without codes is sampled from its own prior. Finished
-    results are saved in the folder, and the same call continues an interrupted study.
+    frequency in all places, and by that at each place; or, of a model without codes, of samples of its own prior.
+    Finished results are saved in the folder, and the same call continues an interrupted study.
 
     Args:
         tasks: the data sets, as ``experiments.tasks.load_tasks`` gives them.

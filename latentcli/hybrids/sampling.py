@@ -1,4 +1,4 @@
-"""New images from a prior: of codes, of a class or of any, place after place; or from the model's own prior."""
+"""New images from a prior, of a class or of any; or from the prior that the model was trained with."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check, check_number, setting
 from latentcli.hybrids.completing import PARTS, Given, given
 from latentcli.hybrids.making import MOST, HybridBlock, in_arrays
-from latentcli.models.code_prior import CodePrior, check_prior
+from latentcli.models.prior import Prior, check_prior
 from latentcli.numerics.linear import FastLinear
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MOST_ROWS, MOST_NUMBERS = 256, 2**24
 """Images that are drawn at a time, and numbers that are kept of all of them together, as of what places look back at.
 Each block has its own random generator, so that more samples begin like fewer."""
+
+OF_CODES = ("top_p", "complete")
+"""What only a prior of codes can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,12 @@ class Sampler:
     Args:
         recipe: which samples.
         model: decodes them.
-        prior: of the model's codes; None: the prior that the model was trained with.
+        prior: of the model's latents; None: the prior that the model was trained with.
         given: codes that all samples have; None: there are none.
 
     Raises:
-        UsageError: the model has no codes; or the recipe asks for what its prior does not have.
-        ModelFileError: the prior is of another model's codes.
+        UsageError: the recipe asks for what the prior does not have.
+        ModelFileError: the prior is of another model's latents.
         DataError: a class is unknown.
     """
 
@@ -69,8 +72,7 @@ class Sampler:
         self.recipe, self.model, self._given = recipe, model, given
         self._network = None if prior is None else check_prior(prior, model)
         model.check_latents()
-        if prior is None:
-            _check_plain(recipe, model.name, given)
+        _check_asked(recipe, self._network, model.name, given)
         of_any = recipe.guidance == 0 or (given is not None and recipe.classes is None)
         self.names = () if prior is None or of_any else prior.class_names
         if not self.names and recipe.guidance not in (0.0, SampleRecipe.guidance):
@@ -91,7 +93,7 @@ class Sampler:
     @property
     def dimensions(self) -> int:
         """D, of the latents."""
-        return self.model.latent_model.dimensions if self._network is None else self._network.config.places
+        return self.model.latent_model.dimensions if self._network is None else self._network.noise_size
 
     def blocks(self, count: int) -> Iterator[HybridBlock]:
         """``count`` samples, a block at a time, of the classes in turn; of codes the latents are these, (n, h·w)."""
@@ -107,20 +109,17 @@ class Sampler:
                 yield HybridBlock(self.model.images(latents), soft_labels, latents)
             else:
                 noise = random.random((size, self.dimensions), dtype=np.float32)[:rows]
-                codes = self._codes(self._network, noise, soft_labels)
-                images = self.model.images_of({"codes": codes})
-                yield HybridBlock(images, soft_labels, codes.reshape(rows, -1).astype(np.float32))
+                drawn = self._drawn(self._network, noise, soft_labels)
+                images = self.model.images_of({self._network.LATENTS: drawn})
+                yield HybridBlock(images, soft_labels, drawn.reshape(rows, -1).astype(np.float32))
 
-    def _rows_of(self, network: CodePrior | None) -> int:
+    def _rows_of(self, network: Prior | None) -> int:
         """How many images make ``MOST_NUMBERS`` numbers at a time."""
-        if network is None:
-            return MOST_NUMBERS // self.dimensions
-        config = network.config
-        return MOST_NUMBERS // max(2 * config.layers * config.places * config.width, 4 * config.codes)
+        return MOST_NUMBERS // (self.dimensions if network is None else network.values_at_once)
 
     @torch.inference_mode()
     @FastLinear()
-    def _codes(self, network: CodePrior, noise: np.ndarray, soft_labels: np.ndarray) -> np.ndarray:
+    def _drawn(self, network: Prior, noise: np.ndarray, soft_labels: np.ndarray) -> np.ndarray:
         device, recipe = next(network.parameters()).device, self.recipe
         classes = torch.from_numpy(soft_labels.astype(np.float32)).to(device) if self.names else None
         fixed: dict[str, Any] = {}
@@ -128,25 +127,32 @@ class Sampler:
             codes = torch.from_numpy(self._given.codes).to(device).expand(len(noise), -1, -1)
             fixed = {"given": codes, "kept": torch.from_numpy(self._given.kept)}
         with devices.memory_for(len(noise)):
-            codes = network.sample(
+            drawn = network.sample(
                 torch.from_numpy(noise).to(device), classes, temperature=recipe.temperature, top_p=recipe.top_p,
                 guidance=recipe.guidance if self.names else 0.0, **fixed,
             )  # fmt: skip
-        return codes.cpu().numpy()
+        return drawn.cpu().numpy()
 
 
-def of_prior(recipe: SampleRecipe) -> list[str]:
-    """What a recipe asks for that only a prior of codes has."""
+def asked_of_prior(recipe: SampleRecipe) -> list[str]:
+    """What a recipe asks for that only a prior that was fitted has."""
     names = ("classes", "temperature", "top_p", "guidance")
     return [name for name in names if getattr(recipe, name) != getattr(SampleRecipe, name)]
 
 
-def _check_plain(recipe: SampleRecipe, name: str, given: Given | None) -> None:
-    """Refuse what only a prior of codes can be asked for."""
-    for field in [*of_prior(recipe), *(["complete"] if given is not None else [])]:
+def _check_asked(recipe: SampleRecipe, network: Prior | None, name: str, given: Given | None) -> None:
+    """Refuse what this prior, or the model's own, cannot be asked for."""
+    known = () if network is None else network.ASKED
+    for field in [*asked_of_prior(recipe), *(["complete"] if given is not None else [])]:
+        if field in known:
+            continue
+        of, remedy = "a prior of codes" if field in OF_CODES else "a prior that was fitted", "leave it out"
+        if network is not None:
+            raise UsageError(f"`{field}` is of {of}", f"this is {network.KIND}", remedy)
+        codes = ", where the model has codes" if field in OF_CODES else ""
         raise UsageError(
-            f"`{field}` is of a prior of codes, and there is none", f"{name}'s own prior knows nothing of it",
-            f"leave it out, or fit one, where the model has codes: latentcli fit-prior DATA {name}",
+            f"`{field}` is of {of}, and there is none", f"{name}'s own prior knows nothing of it",
+            f"{remedy}, or fit one{codes}: latentcli fit-prior DATA {name}",
         )  # fmt: skip
 
 
@@ -161,18 +167,19 @@ def sample(
 
     Args:
         model: decodes them.
-        prior: of the model's codes, as ``fit_prior`` makes it; None: the one that the model was trained with, which for
-            a VAE is its mixture; for a model of codes it draws each code by itself, and the images show nothing.
+        prior: of the model's latents, as ``fit_prior`` makes it; None: the one that the model was trained with, which
+            for a VAE is its mixture; for a model of codes it draws each code by itself, and the images show nothing.
         count: of images.
         classes: of which images are made in turn; None: of all that the prior knows, and where an image is completed
             of none.
-        temperature: below 1 codes that are likely become likelier, and images more alike; above 1 less.
-        top_p: of each place's codes the likeliest are drawn from, as many as together have this probability.
+        temperature: below 1 what is likely becomes likelier, and images more alike; above 1 less.
+        top_p: of each place's codes the likeliest are drawn from, as many as together have this probability; of a prior
+            of codes.
         guidance: how much the class counts: 1 as in the images learned from, more exaggerates it; 0 leaves it out. A
             prior that was fitted without labels has none.
-        complete: an image of which a part is kept, and the rest made anew in ``count`` ways: a set of one, or
-            (C, H, W) uint8; None: all is new. Places are drawn row by row, and see of what is kept only what lies
-            before them: best is the top.
+        complete: of a prior of codes: an image of which a part is kept, and the rest made anew in ``count`` ways: a
+            set of one, or (C, H, W) uint8; None: all is new. Places are drawn row by row, and see of what is kept only
+            what lies before them: best is the top.
         keep: its part: "top" or "left", a half, or a mask (H, W) bool. A code stays where all its pixels do.
         seed: of all draws.
         progress: told about the images.
@@ -183,9 +190,9 @@ def sample(
         (K,): as ``read_hybrids`` gives them.
 
     Raises:
-        UsageError: a value is out of range, or is of a prior of codes and there is none; a class is unknown, or there
-            are no classes.
-        ModelFileError: the prior is of another model's codes.
+        UsageError: a value is out of range, or is of a prior of codes or of any, and there is none; a class is unknown,
+            or there are no classes.
+        ModelFileError: the prior is of another model's latents.
 
     Example:
         >>> import latentcli as lc

@@ -19,9 +19,8 @@ from latentcli.inference.classification import (
     in_blocks_of,
     whole,
 )
-from latentcli.inference.code_likelihood import CodeLikelihood
+from latentcli.inference.prior_likelihood import likelihood_of
 from latentcli.inference.tally import Tally
-from latentcli.models.code_prior import check_prior
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics import metrics
 from latentcli.numerics.blocks import Block
@@ -42,7 +41,7 @@ def evaluate(
         images: of the model's shape.
         model: of latents.
         classifier: fitted to them; None leaves its metrics out.
-        prior: of the model's codes; None leaves its metrics out.
+        prior: of the model's latents; None leaves its metrics out.
         progress: told about the images.
 
     Returns:
@@ -55,7 +54,6 @@ def evaluate(
         ``bits_per_code_of_place``; and the predictions, None without a classifier.
 
     Raises:
-        UsageError: there is a prior, and the model has no codes.
         ModelFileError: the model has no latent space, or the classifier or the prior was not fitted on it.
 
     Example:
@@ -101,16 +99,14 @@ def _measured(
 ) -> tuple[dict[str, Any], Found | None]:  # fmt: skip
     """The metrics of ``evaluate``, in blocks; and what ``take`` makes of their predictions, if there are any."""
     measuring, found, simple = model.measuring(), None, None
-    likelihood = None
-    if prior is not None:
-        likelihood = CodeLikelihood(check_prior(prior, model), prior.class_names, images.labels)
+    likelihood = None if prior is None else likelihood_of(prior, model, images.labels)
 
     def encoded(features: str | None) -> Iterator[Block]:
         for _, arrays in model.encodings(images, features, progress):
             if features in (None, *ARRAYS_OF_FEATURES):
                 measuring.add(arrays)
                 if likelihood is not None:
-                    likelihood.add(arrays["codes"])
+                    likelihood.add(arrays)
             yield arrays
 
     if classifier is not None:

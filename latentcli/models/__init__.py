@@ -21,7 +21,11 @@ FAMILIES = Registry(
 
 PIXEL_CLASSIFIERS = Registry("classifier of pixels", {"cnn": "latentcli.models.cnn:CNN"})
 
-PRIORS = Registry("prior of codes", {"transformer": "latentcli.models.code_prior:CodePrior"})
+PRIORS = Registry(
+    "prior",
+    {"transformer": "latentcli.models.code_prior:CodePrior", "flow": "latentcli.models.flow_prior:FlowPrior"},
+)
+"""Of codes, and of points."""
 
 IN_FEW_DIMENSIONS = Registry(
     "model of few latent dimensions", {"vae": "latentcli.models.low_dimensional:LowDimensionalVAE"}

@@ -174,7 +174,7 @@ class Model(nn.Module, ABC):
 
         Args:
             batch: (N, C, H, W) float images in [0, 1]; for a ``PixelClassifier`` these, and (N, K) float soft labels
-                whose rows sum to 1; for a prior codes instead of images.
+                whose rows sum to 1; for a prior latents instead of images.
             generator: of all randomness, on the batch's device.
             progress: the fraction of training that is done, in [0, 1], for schedules of the loss's own weights.
         """

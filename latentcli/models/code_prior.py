@@ -14,7 +14,8 @@ from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.core.image_set import LARGEST
 from latentcli.core.latents import Latents
 from latentcli.core.settings import check_number, setting
-from latentcli.models.base import LossTerms, Model, ModelConfig
+from latentcli.models.base import LossTerms, ModelConfig
+from latentcli.models.prior import Embeddings, Prior, check_own
 from latentcli.models.transformer import Block, Cache
 from latentcli.numerics.precision import widest_dtype
 from latentcli.numerics.shared_batches import drawn
@@ -95,19 +96,20 @@ class CodePriorConfig(ModelConfig):
         return (self.places if self.places * self.codes <= MOST_FREQUENCIES else 1), self.codes
 
 
-class CodePrior(Model):
+class CodePrior(Prior):
     """p(codes | class) = Π p(code of a place | codes before it, class), places in raster order.
 
     It begins as the frequencies of the codes at each place, and learns what these do not say. It knows the vectors that
     codes stand for: what it learns of one holds for those like it, which of 1,400 images saves 0.7 of 4.6 bits a code
-    (8×8 digits, held out). A class may be known in
-    part: its embedding is the mean of the classes' by their probabilities, and what is missing to 1 is "no class".
+    (8×8 digits, held out).
 
     Source: van den Oord, Vinyals & Kavukcuoglu 2017, section 3.3, with a transformer as in Esser et al. 2021, section
-    3.2; classes hidden at random as in Ho & Salimans 2022.
+    3.2.
     """
 
     KIND: ClassVar[str] = "a prior of codes"
+    ASKED: ClassVar[tuple[str, ...]] = ("classes", "temperature", "guidance", "top_p", "complete")
+    LATENTS: ClassVar[str] = "codes"
     Config = CodePriorConfig
     config: CodePriorConfig
     log_frequencies: Tensor
@@ -117,7 +119,7 @@ class CodePrior(Model):
         super().__init__()
         self.config, width = config, config.width
         height, across = config.grid
-        self.embeddings = _Embeddings(
+        self.embeddings = Embeddings(
             {"start": 1, "codes": config.codes, "rows": height, "columns": across, "classes": config.classes,
              "no_class": 1}, width,
         )  # fmt: skip
@@ -130,6 +132,36 @@ class CodePrior(Model):
         self.to_vectors.gain = 0.0  # type: ignore[assignment]
         self.register_buffer("vectors", torch.zeros(config.codes, config.dimensions))
         self.register_buffer("log_frequencies", torch.zeros(config.kept_frequencies))
+
+    @classmethod
+    def examples(cls, latents: Latents, model: "TrainedModel") -> np.ndarray:
+        grid, size = codes_of(model)
+        check_own(latents, model)
+        codes = latents.arrays.get("codes")
+        if codes is None or codes.dtype.kind not in "iu" or codes.shape[1:] != grid or not _within(codes, size):
+            expected = f"(N, {grid[0]}, {grid[1]}) whole numbers from 0 to {size - 1}"
+            raise model.latent_network.unfit("codes", expected)
+        return codes if codes.dtype == np.int32 else codes.astype(np.int32)
+
+    @classmethod
+    def sizes(cls, model: "TrainedModel") -> dict[str, Any]:
+        (grid, codes), network = codes_of(model), model.latent_network
+        dimensions: int = network.quantiser.dimensions  # type: ignore[union-attr, assignment]
+        return {"grid": grid, "codes": codes, "dimensions": dimensions}
+
+    @classmethod
+    def begun(cls, rows: np.ndarray, config: CodePriorConfig, model: "TrainedModel") -> dict[str, Tensor]:
+        frequencies = log_frequencies(rows, config.kept_frequencies)
+        return {"log_frequencies": torch.from_numpy(frequencies), "vectors": scaled_vectors(model)}
+
+    @property
+    def noise_size(self) -> int:
+        return self.config.places
+
+    @property
+    def values_at_once(self) -> int:
+        config = self.config
+        return max(2 * config.layers * config.places * config.width, 4 * config.codes)
 
     def phase(self, progress: float) -> Hashable:
         return ()
@@ -144,15 +176,7 @@ class CodePrior(Model):
             generator, progress: as of every model.
         """
         codes, classes = batch if isinstance(batch, tuple) else (batch, None)
-        config = self.config
-        if classes is not None and self.training and config.drop_class:
-            kept = drawn(
-                lambda rows: codes.new_empty(rows, 1, dtype=torch.float32).bernoulli_(
-                    1 - config.drop_class, generator=generator
-                ),
-                len(codes),
-            )
-            classes = classes * kept
+        config, classes = self.config, self.hidden(classes, generator)
         dropping = generator if self.training and config.dropout else None
         nats = -self.log_likelihood(codes, classes, dropping).sum(dim=1).mean()
         return LossTerms(nats, {"bits_per_code": nats.detach() / (math.log(2) * config.places)})
@@ -171,13 +195,6 @@ class CodePrior(Model):
         logits = self.logits(found[:, :-1], self.condition(len(found), classes), dropping)
         nats = F.cross_entropy(logits.flatten(0, 1), found.flatten(), reduction="none")
         return -nats.unflatten(0, found.shape)
-
-    def condition(self, count: int, classes: Tensor | None) -> Tensor:
-        """(count, width): what stands for the class, of probabilities (count, K) that may sum to less than 1."""
-        nothing = self.embeddings.no_class.expand(count, -1)
-        if classes is None or not self.config.classes:
-            return nothing
-        return classes @ self.embeddings.classes + (1 - classes.sum(dim=1, keepdim=True)) * nothing
 
     def logits(self, before: Tensor, condition: Tensor, dropping: torch.Generator | None = None) -> Tensor:
         """(N, T + 1, K) float32: unnormalised log-probabilities of the codes of the first T + 1 places.
@@ -274,31 +291,6 @@ class CodePrior(Model):
         return self.run(rows, lambda rows: self._read(rows, len(rows), caches)) + self._frequencies(place)
 
 
-class _Embeddings(nn.Module):
-    """Vectors of this width that stand for things, some of each name; drawn from N(0, ½²).
-
-    Those of codes begin near 0, since codes have vectors of their own.
-    """
-
-    start: Tensor
-    codes: Tensor
-    rows: Tensor
-    columns: Tensor
-    classes: Tensor
-    no_class: Tensor
-
-    def __init__(self, counts: Mapping[str, int], width: int) -> None:
-        super().__init__()
-        for name, count in counts.items():
-            self.register_parameter(name, nn.Parameter(torch.zeros(count, width)))
-
-    def initialise(self, generator: torch.Generator) -> None:
-        """Draw them anew."""
-        with torch.no_grad():
-            for vectors in self.parameters():
-                vectors.normal_(0.0, 0.02 if vectors is self.codes else 0.5, generator=generator)
-
-
 def _dropped(rows: Tensor, count: int, fraction: float, generator: torch.Generator) -> Tensor:
     """(N·T, width) of N = ``count`` sequences with a fraction of the numbers set to 0, and the others made larger."""
     shape = len(rows) // count, rows.shape[1]
@@ -353,28 +345,6 @@ def scaled_vectors(model: "TrainedModel") -> Tensor:
     return scaled
 
 
-def check_codes(latents: Latents, model: "TrainedModel") -> np.ndarray:
-    """(N, h, w) int32: the codes of latents that this model made.
-
-    Raises:
-        UsageError: the model has no codes.
-        ModelFileError: they are of another model; or this one has no latent space.
-        DataError: they are not codes of this model.
-    """
-    grid, size = codes_of(model)
-    if latents.checkpoint not in ("", model.fingerprint):
-        raise ModelFileError(
-            "these are latents of another checkpoint",
-            f"expected latents of {model.name} {model.fingerprint[:6]}…, found {latents.checkpoint[:6]}…",
-            f"encode the images with it: latentcli encode DATA {model.name}",
-        )
-    codes = latents.arrays.get("codes")
-    if codes is None or codes.dtype.kind not in "iu" or codes.shape[1:] != grid or not _within(codes, size):
-        expected = f"(N, {grid[0]}, {grid[1]}) whole numbers from 0 to {size - 1}"
-        raise model.latent_network.unfit("codes", expected)
-    return codes if codes.dtype == np.int32 else codes.astype(np.int32)
-
-
 def _within(codes: np.ndarray, size: int) -> bool:
     return not len(codes) or bool(codes.min() >= 0 and codes.max() < size)
 
@@ -389,31 +359,7 @@ def codes_of(model: "TrainedModel") -> tuple[tuple[int, int], int]:
     network: Any = model.latent_network
     if "codes" not in network.FEATURES:
         raise UsageError(
-            f"{model.name} is a {model.family}, whose latents are no codes", "this prior is one of maps of codes",
-            f"train a vqvae or fsq; or draw from the prior that it was trained with: latentcli sample {model.name}",
+            f"{model.name} is a {model.family}, whose latents are no codes", "expected a model of maps of codes",
+            "train a vqvae or fsq",
         )  # fmt: skip
     return network.config.grid, network.quantiser.size
-
-
-def check_prior(prior: "TrainedModel", model: "TrainedModel") -> CodePrior:
-    """The network of a prior of this model's codes.
-
-    Raises:
-        UsageError: the model has no codes.
-        ModelFileError: it is no prior, or one of another model's codes.
-    """
-    again = f"fit one: latentcli fit-prior DATA {model.name}"
-    if not isinstance(prior.network, CodePrior):
-        raise ModelFileError(f"{prior.name} is {prior.network.KIND}", "expected a prior of codes", again)
-    maps, config = codes_of(model), prior.network.config
-    if prior.fitted_on != model.fingerprint or maps != (config.grid, config.codes):
-        raise ModelFileError(
-            f"{prior.name} was fitted on another checkpoint",
-            f"expected codes of {model.name} {model.fingerprint[:6]}…, found {prior.fitted_on[:6]}…", again,
-        )  # fmt: skip
-    if len({*prior.class_names}) != config.classes or len(prior.class_names) != config.classes:
-        raise ModelFileError(
-            f"{prior.name} does not name the classes that it knows",
-            f"expected {config.classes} different names, found {len(prior.class_names)}", again,
-        )  # fmt: skip
-    return prior.network

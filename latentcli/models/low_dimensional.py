@@ -9,8 +9,8 @@ from torch import Tensor
 from latentcli.models import losses
 from latentcli.models.base import LossTerms
 from latentcli.models.latent_memory import LatentMemory, NearestEntries
-from latentcli.models.vae import VAE, VAEConfig, noise_like
-from latentcli.numerics.shared_batches import gathered
+from latentcli.models.vae import VAE, VAEConfig
+from latentcli.numerics.shared_batches import gathered, noise_like
 
 MEMORY_FRACTION = 0.4
 """Fraction of training, at its end, in which only the decoder learns, at the remembered latents."""

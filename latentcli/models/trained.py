@@ -39,7 +39,7 @@ class TrainedModel:
 
     Attributes:
         family: registered name of the network's family.
-        network: a ``LatentModel``, a ``PixelClassifier`` or a ``CodePrior``; on its device.
+        network: a ``LatentModel``, a ``PixelClassifier`` or a ``Prior``; on its device.
         class_names: of the data it was trained on; empty if that had none.
         training: how it was trained: seed, settings, versions, history, the data's name and SHA-256.
         fingerprint: SHA-256 of everything in its checkpoint, by which latents and classifiers refer to it.
@@ -82,7 +82,7 @@ class TrainedModel:
 
     @property
     def fitted_on(self) -> str:
-        """Of a prior, the fingerprint of the model whose codes it is of; "" for all others."""
+        """Of a prior, the fingerprint of the model whose latents it is of; "" for all others."""
         data = self.training.get("data")
         found = data.get("checkpoint") if isinstance(data, Mapping) else None
         return found if isinstance(found, str) else ""
@@ -229,8 +229,10 @@ class TrainedModel:
         self.check_features(features)
         asked = [features] if isinstance(features, str) else [*(features or ())]
         others = [name for name in asked if name not in ARRAYS_OF_FEATURES]
-        kept = None if features is None or isinstance(features, str) else {ARRAYS_OF_FEATURES.get(n, n) for n in asked}
         network, source = self.latent_model, self._on_device(images)
+        kept = None if features is None or isinstance(features, str) else {ARRAYS_OF_FEATURES.get(n, n) for n in asked}
+        if kept is not None and network.FEATURES[0] in asked:
+            kept.add("details")
 
         def encoded(rows: slice) -> dict[str, Tensor]:
             batch = source[rows]

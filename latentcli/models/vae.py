@@ -28,7 +28,7 @@ from latentcli.models.map_backbones import MAPS, grid_of, keep_scale
 from latentcli.models.mixture_prior import LOG_VARIANCES, MixturePrior, mutual_information
 from latentcli.models.pretrained import AROUND
 from latentcli.numerics import metrics
-from latentcli.numerics.shared_batches import drawn
+from latentcli.numerics.shared_batches import drawn, noise_like
 
 LOW_DIMENSIONS = 4
 """Latent dimensions up to which the decoder has to vary sharply to reach all images: a ``LowDimensionalVAE``."""
@@ -396,10 +396,3 @@ class _Measuring:
 
     def result(self) -> dict[str, Any]:
         return {"kl": self._kl / self._images, "active_units": self._spread.active_units}
-
-
-def noise_like(latents: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal noise for latents (N, D)."""
-    return drawn(
-        lambda rows: torch.randn(rows, latents.shape[1], generator=generator, device=latents.device), len(latents)
-    )

@@ -94,6 +94,13 @@ def drawn(draw: Callable[[int], Tensor], rows: int, dim: int = 0) -> Tensor:
     return own(draw(whole(rows)), dim)
 
 
+def noise_like(latents: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal noise for latents (N, D)."""
+    return drawn(
+        lambda rows: torch.randn(rows, latents.shape[1], generator=generator, device=latents.device), len(latents)
+    )
+
+
 def own(rows: Tensor, dim: int = 0) -> Tensor:
     """The rows at hand, of those of the whole batch, along the dimension ``dim``."""
     share = _own.get()

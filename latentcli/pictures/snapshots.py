@@ -29,7 +29,7 @@ class Snapshots(Listener):
 
     After 20 epochs at most, evenly spaced, the first and the last among them, ``epoch-00007.png`` shows images that are
     not learned from (or, where none are held out, some that are), their reconstructions, and samples of the model's own
-    prior, drawn with the same noise each time; of a prior of codes samples alone. When training has ended ``strip.png``
+    prior, drawn with the same noise each time; of a prior samples alone. When training has ended ``strip.png``
     has a row of each of these epochs, and ``training.webp`` shows them one after the other. A training that is resumed
     goes on with the pictures that there are. Of a classifier of pixels nothing is written.
 

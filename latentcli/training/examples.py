@@ -23,7 +23,7 @@ class Examples:
     """Images of a training run.
 
     Attributes:
-        images: (N, C, H, W) uint8; or, for a prior, their codes (N, h, w) int32.
+        images: (N, C, H, W) uint8; or, for a prior, their codes (N, h, w) int32, or points (N, D) float32.
         train_rows: numbers of the rows that an epoch goes through; a row may occur more than once.
         held_out_rows: numbers of the rows of the validation loss; there may be none.
         targets: (N, K) float32 soft labels, each row summing to 1, of a prior to less where a class is not known; None

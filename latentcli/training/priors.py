@@ -1,4 +1,4 @@
-"""From the codes of images to a trained prior of them, in one call."""
+"""From the latents of images to a trained prior of them, in one call."""
 
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,7 @@ from latentcli.core.latents import Latents
 from latentcli.core.progress import Listener
 from latentcli.models import PRIORS
 from latentcli.models.base import Model
-from latentcli.models.code_prior import CodePrior, check_codes, log_frequencies, scaled_vectors
+from latentcli.models.prior import Prior, prior_for
 from latentcli.models.trained import TrainedModel
 from latentcli.numerics.blocks import slices
 from latentcli.numerics.linear import FastLinear
@@ -36,13 +36,14 @@ def fit_prior(
     device: str = "auto", state: str | Path | None = None, resume: bool = True, finished: TrainedModel | None = None,
     log: str | Path | None = None, listener: Listener | None = None, **settings: Any,
 ) -> TrainedModel:  # fmt: skip
-    """Train a prior of code maps, of which new images are made: ``sample``.
+    """Train a prior of latents, of which new images are made: ``sample``.
 
-    Where images have labels it learns p(codes | class), and p(codes) as well.
+    Of codes it is a causal transformer, of a VAE's points a flow. Where images have labels it learns
+    p(latents | class), and p(latents) as well.
 
     Args:
         latents: of two or more images, which ``model`` encoded, with their labels, if there are any.
-        model: a VQ-VAE, or another model with codes.
+        model: a model of latents.
         classifier: fitted to the model's latents; its probabilities stand for the labels that are missing. None: images
             without a label teach the prior nothing about classes.
         soft_labels: (N, K) probabilities of the K classes that label images, in their order, which stand for the labels
@@ -52,14 +53,15 @@ def fit_prior(
             ``latentcli settings fit-prior`` lists them. None leaves a default.
 
     Raises:
-        UsageError: the model has no codes; classifier and soft labels are both given; an unknown setting or device, a
+        UsageError: classifier and soft labels are both given; an unknown setting or device, a
             value out of range, or other settings or data than those of the state, or of the ``finished`` run.
-        ModelFileError: the latents are of another model, or the classifier was fitted on another.
-        DataError: there is only one image, the codes are not the model's, or the soft labels not (N, K).
+        ModelFileError: the latents are of another model, or the classifier was fitted on another; or the model is one
+            of pixels, or a prior.
+        DataError: there is only one image, the latents are not the model's, or the soft labels not (N, K).
         FitError: the loss is not finite.
         KeyboardInterrupt: after Ctrl-C, or a SIGTERM; the state was saved.
 
-    Source: van den Oord, Vinyals & Kavukcuoglu 2017, section 3.3; Ho & Salimans 2022, algorithm 1.
+    Source: van den Oord, Vinyals & Kavukcuoglu 2017, section 3.3; Lipman et al. 2023; Ho & Salimans 2022, algorithm 1.
 
     Example:
         >>> import latentcli as lc
@@ -69,29 +71,26 @@ def fit_prior(
         >>> prior.class_names, prior.fitted_on == vqvae.fingerprint
         (('1', '4'), True)
     """
-    codes = check_codes(latents, model)
-    if len(codes) < 2:
-        raise DataError("one map of codes is too few to train on", "expected two or more", "give more images")
+    family = prior_for(model.latent_network)
+    prior: type[Prior] = PRIORS[family]
+    examples = prior.examples(latents, model)
+    if len(examples) < 2:
+        raise DataError("the latents of one image are too few to train on", "expected two or more", "give more images")
     names = _class_names(latents, classifier, model)
     if soft_labels is not None:
-        _check_soft(soft_labels, (len(codes), len(names)), classifier)
+        _check_soft(soft_labels, (len(examples), len(names)), classifier)
     targets = _targets(latents, classifier, soft_labels, names) if names else None
-    quantiser: Any = model.latent_network.quantiser
-    sizes: dict[str, Any] = {
-        "grid": codes.shape[1:], "codes": quantiser.size, "dimensions": quantiser.dimensions, "classes": len(names),
-    }  # fmt: skip
-    family, config = "transformer", PRIORS["transformer"].Config
-    network, training = configure(config, TrainingConfig, model.image_shape, None, settings, sizes)
-    rows, held_out = split(len(codes), training)
+    sizes = {**prior.sizes(model), "classes": len(names)}
+    network, training = configure(prior.Config, TrainingConfig, model.image_shape, None, settings, sizes)
+    rows, held_out = split(len(examples), training)
     if targets is not None:
         rows, held_out = _with_each_class(rows, held_out, targets)
-    frequencies = log_frequencies(codes[rows], network.kept_frequencies)  # type: ignore[attr-defined]
-    arrays = {"images": codes} if targets is None else {"images": codes, "targets": targets}
+    arrays = {"images": examples} if targets is None else {"images": examples, "targets": targets}
     facts = {"labelled": int(latents.labels.known.sum()), "checkpoint": model.fingerprint}
     run = identity(family, network, training, "latents", arrays, **facts)
     return trained(
-        family, network, training, Examples(codes, rows, held_out, targets), run, names,
-        {"log_frequencies": torch.from_numpy(frequencies), "vectors": scaled_vectors(model)},
+        family, network, training, Examples(examples, rows, held_out, targets), run, names,
+        prior.begun(examples[rows], network, model),
         device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
         draw=partial(_drawn, model),
     )  # fmt: skip
@@ -107,13 +106,13 @@ def _with_each_class(rows: np.ndarray, held_out: np.ndarray, targets: np.ndarray
 @torch.inference_mode()
 @FastLinear()
 def _drawn(model: TrainedModel, network: Model, count: int) -> np.ndarray:
-    """(count, C, H, W) uint8: samples of a prior of the model's codes, of its classes in turn, with the same noise."""
-    assert isinstance(network, CodePrior)
-    config, device = network.config, next(network.parameters()).device
-    noise = np.random.default_rng(0).random((count, config.places), dtype=np.float32)
-    classes = torch.eye(config.classes, device=device).repeat(count, 1)[:count] if config.classes else None
-    codes = network.sample(torch.from_numpy(noise).to(device), classes)
-    return as_bytes(np.concatenate([images for _, images in model.decodings({"codes": codes.cpu().numpy()})]))
+    """(count, C, H, W) uint8: samples of a prior of the model's latents, of its classes in turn, of the same noise."""
+    assert isinstance(network, Prior)
+    known, device = network.config.classes, next(network.parameters()).device
+    noise = np.random.default_rng(0).random((count, network.noise_size), dtype=np.float32)
+    classes = torch.eye(known, device=device).repeat(count, 1)[:count] if known else None
+    latents = network.sample(torch.from_numpy(noise).to(device), classes)
+    return as_bytes(np.concatenate([images for _, images in model.decodings({network.LATENTS: latents.cpu().numpy()})]))
 
 
 def _class_names(latents: Latents, classifier: "LatentClassifier | None", model: TrainedModel) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ def settings(of: str = "train", model: str | None = None) -> dict[str, list[Desc
 
     Args:
         of: "train", "train-cnn", "fit-probe" or "fit-prior".
-        model: for "train" a model family, None for "vae"; for "fit-probe" a kind of probe, None for "mlp".
+        model: for "train" a model family, None for "vae"; for "fit-probe" a kind of probe, None for "mlp"; for
+            "fit-prior" a kind of prior, None for "transformer", that of codes.
 
     Raises:
-        UsageError: there is no such training, family or probe.
+        UsageError: there is no such training, family, probe or prior.
 
     Example:
         >>> import latentcli as lc
@@ -31,7 +32,7 @@ def settings(of: str = "train", model: str | None = None) -> dict[str, list[Desc
         case "fit-probe":
             return {f"probe {model or 'mlp'}": PROBES[model or "mlp"].described_settings()}
         case "fit-prior":
-            return _of("transformer", PRIORS, TrainingConfig)
+            return _of(model or "transformer", PRIORS, TrainingConfig)
     raise UsageError(f"unknown training {of!r}", "expected one of: train, train-cnn, fit-probe, fit-prior")
 
 

@@ -110,10 +110,10 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
 
 def test_errors_tell_what_to_do(call, vqvae, tiny):
     assert call("train", "digits", "--no-classes", *tiny).code == 0
-    done = call("fit-prior", "digits", "vae.pth")
-    assert (done.code, "vae, whose latents are no codes" in done.err) == (2, True), done.err
     done = call("sample", "vae.pth", "--classes", "1")
-    assert (done.code, "--classes is of a prior of codes, and there is none" in done.err) == (2, True), done.err
+    assert (done.code, "--classes is of a prior that was fitted, and there is none" in done.err) == (2, True), done.err
+    done = call("sample", "vae.pth", "--top-p", "0.5")
+    assert (done.code, "--top-p is of a prior of codes, and there is none" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "vae.pth")
     assert (done.code, "is a model of latents" in done.err) == (4, True), done.err
     done = call("evaluate", "missing", vqvae, "--prior", "vae.pth")
@@ -123,3 +123,30 @@ def test_errors_tell_what_to_do(call, vqvae, tiny):
     assert done.code == 4
     done = call("fit-prior", "digits", vqvae, "--set", "widht=3")
     assert (done.code, "did you mean width?" in done.err) == (2, True), done.err
+
+
+def test_the_chain_from_a_vae_to_a_classifier_of_samples(call, tiny):
+    digits = ["digits", "--classes", "1,4", "--device", "cpu"]
+    assert call("train", *digits, *tiny).code == 0
+    small = ["--epochs", 2, "--set", "width=16", "--set", "layers=1", "--device", "cpu"]
+    assert call("fit-probe", *digits, "vae.pth", "--features", "encoder", "--probe", "linear").code == 0
+    done = call("fit-prior", "digits", "--no-classes", "vae.pth", "--classifier", "probe.pth", *small)
+    assert done.code == 0, done.err
+    done = call("fit-prior", *digits, "vae.pth", *small, "--json")
+    assert (done.code, done.json["classes"]) == (0, ["1", "4"]), done.err
+    assert call("info", "prior.pth", "--json").json["kind"] == "prior of latents"
+    done = call("sample", "vae.pth", "prior.pth", "-n", 30, "--classes", "4", "--grid", "grid.png", "--device", "cpu")
+    assert done.code == 0, done.err
+    of_shell = Path("samples.npz").read_bytes()
+    done = call("train-cnn", *digits, "--hybrids", "samples.npz", "--epochs", 1, "--set", "width=16", "--set",
+                "min_steps=0", "--json")  # fmt: skip
+    assert (done.code, done.json["hybrids"]) == (0, 30), done.err
+    done = call("evaluate", *digits, "vae.pth", "--prior", "prior.pth", "--json")
+    assert done.code == 0, done.err
+    assert {"bits_per_dimension", "bits_per_dimension_given_class", "bits_per_dimension_independent"} <= {*done.json}
+    vae, prior = lc.load_model("vae.pth", "cpu"), lc.load_model("prior.pth", "cpu")
+    lc.write_hybrids("samples.npz", lc.sample(vae, prior, 30, classes=["4"]))
+    assert Path("samples.npz").read_bytes() == of_shell
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save("digit.png")
+    done = call("sample", "vae.pth", "prior.pth", "--complete", "digit.png")
+    assert (done.code, "whose latents are no codes" in done.err) == (2, True), done.err

@@ -61,7 +61,7 @@ def test_a_study_of_samples_writes_its_table_and_its_pictures_and_computes_nothi
         (["nowhere.npz"], 3, "nowhere.npz"),
         (["few.npz"], 3, "too few test images"),
         (["halves.npz", "--models", "gan"], 2, "unknown model family"),
-        (["halves.npz", "--models", "vae", "--guidance", "2"], 2, "--guidance is of a prior of codes"),
+        (["halves.npz", "--models", "vae", "--top-p", "0.5"], 2, "--top-p is of a prior of codes"),
         (["halves.npz", "--features", "eyes"], 2, "neither a trained encoder nor a file"),
         (["halves.npz", "--set", "colour=1"], 2, "colour"),
         (["halves.npz", "--set", "prior.colour=1"], 2, "colour"),

@@ -46,7 +46,7 @@ def folder(task, tmp_path_factory):
 
 
 def with_vae() -> StudyConfig:
-    own = {name: value for name, value in SMALL.items() if name not in ("codes", "stages")}
+    own = {name: value for name, value in SMALL.items() if name not in ("codes", "stages", "prior.heads")}
     return StudyConfig(settings=tuple(own.items()))
 
 
@@ -62,13 +62,14 @@ def test_each_set_of_each_model_and_seed_is_measured_beside_real_images(task, fo
     )  # fmt: skip
     assert set(computed) == {"kept from before"}
     titles = [KINDS[kind].title for kind in KINDS]
+    assert titles.pop() == "the model's own prior"
     of_codes = [("vqvae", title) for title in titles]
     assert [(row["model"], row["images"]) for row in rows if row["seed"] == 1] == [
-        ("–", "real"), *of_codes, ("vae", "reconstructions"), ("vae", "samples")
+        ("–", "real"), *of_codes, ("vae", "reconstructions"), ("vae", "samples"), ("vae", "the model's own prior")
     ]  # fmt: skip
     assert {row["count"] for row in rows} == {30}
     known = {(row["model"], row["images"]) for row in rows if "read_right" in row}
-    assert known == {("–", "real"), ("vqvae", "reconstructions"), ("vqvae", "samples"), ("vae", "reconstructions")}
+    assert known == {("–", "real"), *((model, kind) for model in ("vqvae", "vae") for kind in titles[:2])}
     real = rows[0]
     assert real["read_right"] > 0.9
     assert real["frechet_distance"] < min(row["frechet_distance"] for row in rows if row["images"] == "samples")
@@ -171,6 +172,7 @@ def test_features_may_be_those_of_an_encoder_that_is_trained_already(task, folde
         (["vqvae"], {"top_p": 2.0}, "`top_p` is 2.0"),
         (["vqvae"], {"features": "eyes"}, "neither a trained encoder nor a file"),
         (["vae"], {"top_p": 0.5}, "`top_p` is of a prior of codes"),
+        (["vae"], {"settings": (("prior.heads", 2),)}, "unknown setting 'heads'"),
         (["gan"], {}, "unknown model family"),
     ],
     ids=str,

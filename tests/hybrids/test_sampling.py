@@ -97,7 +97,9 @@ def test_what_cannot_be_asked_for_is_refused():
         lc.sample(vqvae, of_codes, 0)
     with pytest.raises(UsageError, match="`top_p` is of a prior of codes"):
         lc.sample(vae, None, top_p=0.5)
-    with pytest.raises(UsageError, match="whose latents are no codes"):
+    with pytest.raises(UsageError, match="`guidance` is of a prior that was fitted, and there is none"):
+        lc.sample(vae, None, guidance=2.0)
+    with pytest.raises(ModelFileError, match=r"prior.pth was fitted on another checkpoint"):
         lc.sample(vae, of_codes)
     with pytest.raises(ModelFileError, match=r"prior.pth was fitted on another checkpoint"):
         lc.sample(model("fsq"), of_codes)

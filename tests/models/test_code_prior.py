@@ -174,17 +174,22 @@ def test_given_codes_stay_and_the_others_follow_from_them():
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_each_setting_has_a_meaning_and_a_range(name):
-    config, facts = family_of(name).Config, {"grid": (2, 2), "codes": 4, "dimensions": 3, "classes": 0}
+    config, facts = family_of(name).Config, {"dimensions": 3, "classes": 0}
+    facts |= {"grid": (2, 2), "codes": 4} if name == "transformer" else {}
     for each in described(config, leave_out=config.OF_DATA):
         assert each.meaning, each.name
         assert each.range, each.name
         with pytest.raises(UsageError, match=each.name):
             config.for_data(SHAPE, None, facts, **{each.name: -1})
+
+
+def test_a_grid_has_two_sides_and_heads_have_equal_parts():
+    facts = {"grid": (2, 2), "codes": 4, "dimensions": 3, "classes": 0}
     with pytest.raises(UsageError, match="`width` is 10, and `heads` is 4"):
-        config.for_data(SHAPE, None, facts, width=10)
+        CodePriorConfig.for_data(SHAPE, None, facts, width=10)
     for grid in ((2,), (0, 2), (2, 1000)):
         with pytest.raises(UsageError, match="grid of codes"):
-            config.for_data(SHAPE, None, facts | {"grid": grid})
+            CodePriorConfig.for_data(SHAPE, None, facts | {"grid": grid})
 
 
 def test_codes_of_the_same_vector_are_alike_until_they_are_learned_apart():

@@ -134,8 +134,8 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(tmp_path):
 
 
 def test_what_is_no_code_of_the_model_is_refused():
-    with pytest.raises(UsageError, match="a vae, whose latents are no codes"):
-        lc.fit_prior(latents(), model("vae"), **SMALL)
+    with pytest.raises(DataError, match="not latents of this model"):
+        lc.fit_prior(latents(), model("vae"), width=16, layers=1)
     found = latents()
     with pytest.raises(ModelFileError, match="latents of another checkpoint"):
         lc.fit_prior(lc.Latents(found.arrays, "a" * 64, found.labels), model(), **SMALL)
@@ -143,7 +143,7 @@ def test_what_is_no_code_of_the_model_is_refused():
         with pytest.raises(DataError, match="not latents of this model"):
             lc.fit_prior(lc.Latents({"codes": codes}, "f" * 64, found.labels), model(), **SMALL)
     one = lc.Latents({"codes": found.arrays["codes"][:1]}, "f" * 64)
-    with pytest.raises(DataError, match="one map of codes is too few"):
+    with pytest.raises(DataError, match="the latents of one image are too few"):
         lc.fit_prior(one, model(), **SMALL)
     with pytest.raises(UsageError, match="unknown setting 'widht'; did you mean width"):
         lc.fit_prior(found, model(), widht=3, **SMALL)
@@ -206,3 +206,72 @@ def test_it_keeps_the_vectors_of_the_codes(family):
     found = torch.cdist(vectors, vectors)
     torch.testing.assert_close(found / found.max(), expected / expected.max(), atol=1e-3, rtol=0)
     assert float(vectors.square().mean()) == pytest.approx(1.0, abs=1e-4)
+
+
+OF_POINTS = {"width": 32, "layers": 2, "batch_size": 32, "device": "cpu"}
+
+
+def points(labelled: int = 600) -> lc.Latents:
+    """Of 600 images in three dimensions: around (2, 0, 0) where the class is high, (−2, 0, 0) where it is low; of the
+    last dimension all have 7."""
+    random = np.random.default_rng(0)
+    classes = random.integers(0, 2, 600)
+    mean = random.normal(0, 0.5, (600, 3)).astype(np.float32)
+    mean[:, 0] += 4 * classes - 2
+    mean[:, 2] = 7
+    labels = lc.Labels.of([CLASSES[each] if row < labelled else "" for row, each in enumerate(classes)])
+    return lc.Latents({"mu": mean, "logvar": np.zeros_like(mean)}, "f" * 64, labels)
+
+
+def of_points() -> TrainedModel:
+    return model("vae", latent_dim=3, backbone="mlp", width=8)
+
+
+def test_of_points_it_learns_where_those_of_each_class_lie():
+    vae = of_points()
+    prior = lc.fit_prior(points(), vae, epochs=40, lr=3e-3, drop_class=0.3, **OF_POINTS)
+    assert (prior.family, set(prior.class_names)) == ("flow", {"low", "high"})
+    for name, centre in (("low", -2), ("high", 2)):
+        found = lc.sample(vae, prior, 500, classes=[name], guidance=1.0)["latents"]
+        assert np.abs(found.mean(axis=0) - [centre, 0, 7]).max() < 0.3
+        assert np.abs(found[:, :2].std(axis=0) - 0.5).max() < 0.2
+        np.testing.assert_allclose(found[:, 2], 7, atol=1e-3)
+    anywhere = lc.sample(vae, prior, 500, guidance=0.0)
+    assert "soft_labels" not in anywhere
+    assert 0.3 < np.mean(anywhere["latents"][:, 0] > 0) < 0.7
+    assert np.mean(np.abs(anywhere["latents"][:, 0]) < 0.5) < 0.1  # of one Gaussian as wide there were 0.19
+
+
+def test_points_of_which_some_dimensions_are_details_are_learned_whole():
+    vae = model("vae", latent_dim=4, details=1, backbone="mlp", width=8)
+    mean = points().arrays["mu"]
+    some = lc.Latents({"mu": mean, "logvar": mean, "details": 3 + mean[:, :1], "details_logvar": mean[:, :1]}, "f" * 64)
+    prior = lc.fit_prior(some, vae, epochs=1, **OF_POINTS)
+    assert lc.sample(vae, prior, 5)["latents"].shape == (5, 4)
+    np.testing.assert_allclose(prior.network.mean[3], 3 + mean[:, 0].mean(), atol=0.5)
+    with pytest.raises(DataError, match="not latents of this model"):
+        lc.fit_prior(points(), vae, **OF_POINTS)
+
+
+def test_an_interrupted_run_of_points_goes_on_and_gives_the_same_bytes(tmp_path):
+    how, state = {**OF_POINTS, "epochs": 4, "save_every": 0.0}, tmp_path / "state"
+    whole = lc.fit_prior(points(), of_points(), **how)
+    with pytest.raises(KeyboardInterrupt):
+        lc.fit_prior(points(), of_points(), state=state, listener=StopAfter(2), **how)
+    assert lc.fit_prior(points(), of_points(), state=state, **how).fingerprint == whole.fingerprint
+
+
+def test_what_is_no_point_of_the_model_is_refused():
+    found = points()
+    for mean in (found.arrays["mu"][:, :2], np.full_like(found.arrays["mu"], np.nan), found.arrays["mu"].astype(int)):
+        with pytest.raises(DataError, match="not latents of this model"):
+            lc.fit_prior(lc.Latents({"mu": mean}, "f" * 64, found.labels), of_points(), **OF_POINTS)
+    with pytest.raises(ModelFileError, match="latents of another checkpoint"):
+        lc.fit_prior(lc.Latents(found.arrays, "a" * 64, found.labels), of_points(), **OF_POINTS)
+    prior = lc.fit_prior(found, of_points(), epochs=1, **OF_POINTS)
+    with pytest.raises(UsageError, match="`top_p` is of a prior of codes"):
+        lc.sample(of_points(), prior, top_p=0.5)
+    with pytest.raises(ModelFileError, match="it has no latent space"):
+        lc.fit_prior(found, prior, **OF_POINTS)
+    with pytest.raises(ModelFileError, match="was fitted on another checkpoint"):
+        lc.sample(model("vae", latent_dim=4, backbone="mlp", width=8), prior)
