@@ -212,9 +212,9 @@ def _from_path(path: Path, how: _Reading) -> ImageSet:
     own_files.check_place(path, own_files.IMAGES)
     if path.suffix.lower() in arrays.SUFFIXES:
         return arrays.load(path, how.wanted, how.no_label, how.own_labels, how.rules)
-    if is_image(path):
-        return _from_files([path], how)
     if kind(path) is not None:
+        if is_image(path):
+            return _from_files([path], how)
         if idx.is_images(path):
             return idx.load(path, how.wanted, None, how.no_label, how.own_labels, how.rules)
         if archives.is_archive(path):

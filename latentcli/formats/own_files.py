@@ -5,12 +5,14 @@ import shlex
 import stat
 import zipfile
 from itertools import islice
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from latentcli.core.errors import UsageError, printable
 from latentcli.formats.regular_files import kind, open_regular
 
 _MOST = 2**16  # bytes that are looked at
+_MOST_OF_PICKLES = 2**28  # whose arrays may come before what tells them
 _PICKLED = {
     b"latentcli-checkpoint": "model", b"latentcli-probe": "probe", b"latentcli-training-state": "state of a training",
 }  # fmt: skip
@@ -58,7 +60,8 @@ def kind_of(path: Path) -> str | None:
             if start[:6] == b"\x93NUMPY":
                 return ARRAYS
             if start[:1] == b"\x80":
-                return "mixture" if b"component_labels" in start or b"covariance_type" in start else None
+                with mmap(file.fileno(), min(size, _MOST_OF_PICKLES), access=ACCESS_READ) as content:
+                    return "mixture" if content.find(b"component_labels") >= 0 else None
             if start[:4] == b"PAR1":  # what Parquet says of itself stands at its end
                 file.seek(max(0, size - _MOST))
                 return "file of latents" if b"latentcli-latents" in file.read(_MOST) else None

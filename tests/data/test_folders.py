@@ -191,6 +191,11 @@ def test_nothing_but_bad_files_is_an_error_whatever_is_allowed(tmp_path):
         load(tmp_path, max_bad="100%")
 
 
+def test_a_picture_that_is_not_there_is_no_bad_file(tmp_path):
+    with pytest.raises(DataError, match=r"nowhere.png is no file, folder or data set"):
+        load(tmp_path / "nowhere.png")
+
+
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "101%", "-1%", "nan", "nan%", "inf", "%"])
 def test_max_bad_is_a_number_or_a_percentage(text, half_bad):
     with pytest.raises(UsageError, match="`max_bad`"):

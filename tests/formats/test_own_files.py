@@ -52,6 +52,17 @@ def test_nothing_else_is_taken_for_images(folder, kind):
         lc.load(folder / kind)
 
 
+def test_a_mixture_whose_large_arrays_come_first_is_known(tmp_path):
+    random = np.random.default_rng(0)
+    points = random.normal(size=(40, 1000)).astype(np.float32)
+    labels = lc.Labels.of(["a", "b"] * 20)
+    mixture = lc.fit_mixture(lc.Latents({"quantized": points.reshape(40, 5, 5, 40)}, "a" * 64, labels), components=2)
+    lc.save_classifier(mixture, tmp_path / "mixture")
+    content = (tmp_path / "mixture").read_bytes()
+    assert 2**16 < content.find(b"component_labels") < len(content) - 2**16
+    assert own_files.kind_of(tmp_path / "mixture") == "mixture"
+
+
 def test_other_files_are_of_no_kind_of_ours(tmp_path):
     others = {"text": b"label", "empty": b"", "pickle": pickle.dumps([1, 2]), "half": b"PK\x03\x04" + bytes(40)}
     for name, content in others.items():
