@@ -59,7 +59,7 @@ def test_a_mixture_whose_large_arrays_come_first_is_known(tmp_path):
     mixture = lc.fit_mixture(lc.Latents({"quantized": points.reshape(40, 5, 5, 40)}, "a" * 64, labels), components=2)
     lc.save_classifier(mixture, tmp_path / "mixture")
     content = (tmp_path / "mixture").read_bytes()
-    assert 2**16 < content.find(b"component_labels") < len(content) - 2**16
+    assert content.find(b"component_labels") > 2**16
     assert own_files.kind_of(tmp_path / "mixture") == "mixture"
 
 
