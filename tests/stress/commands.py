@@ -1,7 +1,9 @@
 """The commands that write, on files so small that each call is over in a moment; and calls of them in this process."""
 
 import contextlib
+import csv
 import io
+import json
 import mmap
 import os
 import re
@@ -212,6 +214,7 @@ def _waited(child: int, seconds: float) -> int | None:
 
 Listing = dict[str, bytes | None]
 
+_TIME = re.compile(r"seconds|per_second|checksum")  # in names of what is told
 _TIMES = re.compile(rb',\s*"\w*(?:seconds|per_second|checksum)": "?[\w.+-]+"?')
 _STRAY = re.compile(r"\.[^/]*\.tmp$|^latentcli-|\.download-")
 
@@ -219,9 +222,30 @@ _STRAY = re.compile(r"\.[^/]*\.tmp$|^latentcli-|\.download-")
 def listing(folder: Path) -> Listing:
     """Every path below a folder, and what the regular files hold, but for how long things took."""
     return {
-        str(path.relative_to(folder)): _TIMES.sub(b"", path.read_bytes()) if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
+        str(path.relative_to(folder)): _timeless(path) if path.is_file() else None for path in sorted(folder.rglob("*"))
     }
+
+
+def _timeless(path: Path) -> bytes:
+    """The bytes of a file without times, and without checksums of what has some."""
+    content = path.read_bytes()
+    try:
+        if path.suffix == ".json":
+            return json.dumps(_without_times(json.loads(content))).encode()
+        if path.name == "table.csv":
+            rows = list(csv.reader(io.StringIO(content.decode())))
+            return repr(
+                [[cell for name, cell in zip(rows[0], row, strict=True) if not _TIME.search(name)] for row in rows]
+            ).encode()
+    except (ValueError, IndexError):  # it is torn, or none of ours
+        return content
+    return _TIMES.sub(b"", content)
+
+
+def _without_times(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _without_times(each) for name, each in value.items() if not _TIME.search(name)}
+    return [_without_times(each) for each in value] if isinstance(value, list) else value
 
 
 def strays(found: Mapping[str, object]) -> list[str]:
