@@ -128,7 +128,6 @@ def _checkpoint(path: Path) -> Description:
 
     model = checkpoint.read(path)
     network, progress = model.network, _progress(model.training.get("history"))
-    told = network.collapse(progress["metrics"]) if isinstance(network, LatentModel) else None
     return {
         "kind": "checkpoint of a latent model" if isinstance(network, LatentModel) else network.KIND.partition(" ")[2],
         "family": model.family, "image_shape": model.image_shape,
@@ -137,7 +136,7 @@ def _checkpoint(path: Path) -> Description:
         "settings": {name: value for name, value in asdict(model.config).items() if name != "image_shape"},
         "training": {name: model.training.get(name) for name in _TOLD},
         **progress,
-        **({} if told is None else {"notes": [told]}),
+        **({"notes": [*model.notes]} if model.notes else {}),
         **({"fitted_on": model.fitted_on} if isinstance(network, Prior) else {}),
         "fingerprint": model.fingerprint,
     }  # fmt: skip

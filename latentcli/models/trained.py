@@ -94,9 +94,15 @@ class TrainedModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know before its latents are used, as the epoch tells whose weights it has: that they collapsed."""
+        """What to know before its latents are used: that they collapsed.
+
+        So the epoch tells whose weights it has, or of what that has no figure the last one before it that has.
+        """
         rows = self.history
-        told = self.network.collapse(rows[kept(rows)]) if rows and isinstance(self.network, LatentModel) else None
+        if not rows or not isinstance(self.network, LatentModel):
+            return ()
+        metrics = {name: value for row in rows[: kept(rows) % len(rows) + 1] for name, value in row.items()}
+        told = self.network.collapse(metrics)
         return () if told is None else (told,)
 
     @property

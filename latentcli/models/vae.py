@@ -48,7 +48,7 @@ MANY_LATENTS, MANY_DETAILS = 256, 192
 AGREEMENT = 0.15
 """Nats of loss for each nat of disagreement of two views, for each value of an image: where ``agreement`` is chosen."""
 
-COLLAPSED = 0.01
+COLLAPSED = 0.05
 """Nats a latent dimension, of the posteriors' divergence from the prior, below which they have collapsed to it (Bowman
 et al. 2016): unless all dimensions together have the ln 2 that it takes to tell two kinds of images apart. After one
 epoch of small networks on scikit-learn's digits there are 0.2 and more."""
@@ -287,7 +287,7 @@ class VAE(LatentModel):
         return measuring.result()
 
     def collapse(self, metrics: Mapping[str, float]) -> str | None:
-        kl = metrics.get("kl", math.inf)
+        kl = metrics.get("val_kl", metrics.get("kl", math.inf))  # of the epoch's end, where there is one
         if not kl < min(COLLAPSED * self.dimensions, math.log(2)):
             return None
         return (

@@ -221,8 +221,9 @@ def test_an_image_is_not_halved_to_nothing(name):
 @pytest.mark.parametrize(
     ("family", "metrics", "said"),
     [
-        ("vae", {"kl": 0.0399}, "the posterior has collapsed: latents are 0.01 nats a dimension"),
-        ("vae", {"kl": 0.0401}, None),
+        ("vae", {"kl": 0.199}, "the posterior has collapsed: latents are 0.05 nats a dimension"),
+        ("vae", {"kl": 0.201}, None),
+        ("vae", {"kl": 3.0, "val_kl": 0.1}, "latents are 0.025 nats a dimension"),
         ("vae", {"kl": float("nan")}, None),
         ("vae", {}, None),
         ("vqvae", {"perplexity": 1.49}, "(a perplexity of 1.49)"),

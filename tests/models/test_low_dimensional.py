@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import latentcli as lc
 from latentcli.models import create
 from latentcli.models.latent_memory import MAX_VALUES, LatentMemory, NearestEntries
 from latentcli.models.low_dimensional import MEMORY_FRACTION, LowDimensionalVAE
@@ -224,3 +225,14 @@ def test_training_that_goes_on_from_a_model_looks_up_no_entry_whose_image_it_doe
     assert torch.equal(latents, torch.ones(4, 2))
     assert (deviations > 0).all()
     assert len(memory.entries) == 3
+
+
+def test_a_posterior_that_has_collapsed_is_told_though_what_is_remembered_lies_far_from_the_prior():
+    images = lc.load("digits", classes=["1", "4", "8"])
+    how = {"width": 16, "latent_dim": 2, "backbone": "mlp", "views": "none", "components": 1, "information": 0.0}
+    collapsed = lc.train(images, epochs=8, beta=2_000.0, held_out=0.0, device="cpu", **how)
+    assert collapsed.history[-1]["remembered_kl"] > 1
+    assert "kl" not in collapsed.history[-1]
+    assert len(collapsed.notes) == 1
+    assert "the posterior has collapsed" in collapsed.notes[0]
+    assert not lc.train(images, epochs=8, device="cpu", **how).notes

@@ -8,6 +8,7 @@ NUMBERS = {
     "failing_calls": 5,
     "determinism": 6,
     "odd_numbers": 7,
+    "collapse": 8,
     "several_processes": 9,
     "names": 10,
     "streams": 12,
