@@ -69,7 +69,7 @@ def encode_to(
         >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
         >>> found = lc.encode_to("latents.npz", images, vae)
         >>> found.dimensions, sorted(found.measures), lc.read_latents("latents.npz").flat.shape
-        (4, ['active_units', 'kl'], (431, 4))
+        (4, ['active_units', 'kl', 'mutual_information'], (431, 4))
     """
     if isinstance(model, TrainedModel):
         blocks, checkpoint, measuring = model.encodings(images, progress=progress), model.fingerprint, model.measuring()

@@ -62,7 +62,7 @@ def evaluate(
         >>> vae = lc.train(images, backbone="mlp", width=32, latent_dim=4, epochs=1)
         >>> metrics, _ = lc.evaluate(images, vae)
         >>> sorted(metrics)
-        ['active_units', 'images', 'kl', 'mse', 'psnr', 'ssim']
+        ['active_units', 'images', 'kl', 'mse', 'mutual_information', 'psnr', 'ssim']
     """
     return _measured(images, model, classifier, prior, lambda blocks: whole(blocks, images), progress)
 

@@ -91,8 +91,7 @@ class LowDimensionalVAE(VAE):
 
         In training noise is added to them, and the result is remembered in turn: a random search, of which later
         lookups keep what is better. The encoder does not change. Bojanowski et al. 2018 also train a decoder on
-        latents optimised for each image without an encoder, but by gradients. The divergence of what is remembered is
-        not that of the encoder, which tells whether it has collapsed, and has a name of its own.
+        latents optimised for each image without an encoder, but by gradients.
         """
         with torch.no_grad():
             kl = self._kl(latents, 2 * deviation.log()).mean()
@@ -101,10 +100,7 @@ class LowDimensionalVAE(VAE):
             latents = latents + MEMORY_NOISE * deviation * noise
         logits = self._logits_of_draws(latents, deviation)
         nats = losses.reconstruction(self.config.loss, logits, images, self.config.ssim_weight).mean()
-        terms = {"reconstruction": nats, "remembered_kl": kl}
-        if not self.training:
-            terms["kl"] = self._kl(*self.posterior_of(images)).mean()
-        return LossTerms(nats + self.config.beta * kl, terms)
+        return LossTerms(nats + self.config.beta * kl, {"reconstruction": nats, "kl": kl})
 
     def _logits_of_draws(self, latents: Tensor, deviation: Tensor) -> Tensor:
         logits = super()._logits_of_draws(latents, deviation)

@@ -94,15 +94,13 @@ class TrainedModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know before its latents are used: that they collapsed.
-
-        So the epoch tells whose weights it has, or of what that has no figure the last one before it that has.
-        """
-        rows = self.history
-        if not rows or not isinstance(self.network, LatentModel):
+        """What to know before its latents are used: that they collapsed, as was measured when training had ended."""
+        if not isinstance(self.network, LatentModel):
             return ()
-        metrics = {name: value for row in rows[: kept(rows) % len(rows) + 1] for name, value in row.items()}
-        told = self.network.collapse(metrics)
+        measured = self.training.get("measures")
+        if not isinstance(measured, Mapping):  # of an older file, which has the epochs alone
+            measured = self.history[kept(self.history)] if self.history else {}
+        told = self.network.collapse({name: each for name, each in measured.items() if isinstance(each, int | float)})
         return () if told is None else (told,)
 
     @property

@@ -178,9 +178,14 @@ class Spread:
         self._count = total
 
     @property
+    def variances(self) -> np.ndarray:
+        """(D,); of one image or more."""
+        return np.asarray(self._squares) / self._count
+
+    @property
     def active_units(self) -> int:
-        """How many of the numbers vary more than ``ACTIVE_VARIANCE``; of one image or more."""
-        return int((np.asarray(self._squares) / self._count > ACTIVE_VARIANCE).sum())
+        """How many of the numbers vary more than ``ACTIVE_VARIANCE``."""
+        return int((self.variances > ACTIVE_VARIANCE).sum())
 
 
 def active_units(mu: np.ndarray) -> int:

@@ -19,7 +19,7 @@ from latentcli.formats import state_dict
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, PRIORS, create
 from latentcli.models.augmentation import AUTO, VIEWS, views_of
-from latentcli.models.base import ModelConfig, PixelClassifier
+from latentcli.models.base import LatentModel, ModelConfig, PixelClassifier
 from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
 from latentcli.training import mixing
@@ -33,8 +33,11 @@ from latentcli.training.config import (
 )
 from latentcli.training.examples import Examples, check_teachable, check_varied
 from latentcli.training.identity import check_same, identity, identity_of, provenance
-from latentcli.training.observed import Draw
+from latentcli.training.observed import Draw, Observed
 from latentcli.training.resumable import fit
+
+MEASURED = 1_000
+"""Images whose latents are measured when training has ended."""
 
 FEW = 1_000
 """Images below which none are held out by default beside a trained encoder. The latents stand, and what the decoder
@@ -378,9 +381,20 @@ def trained(
         network, examples, loop_config, identity=run, fresh=fresh, state=state, resume=resume, log=log,
         listener=listener, draw=draw,
     )  # fmt: skip
-    model = TrainedModel(family, network.eval(), class_names, provenance(run, history), state=state)
+    facts = provenance(run, history)
+    if isinstance(network, LatentModel):
+        facts["measures"] = _measures(network, examples)
+    model = TrainedModel(family, network.eval(), class_names, facts, state=state)
     model.fingerprint = fingerprint(model.entries())
     return model
+
+
+def _measures(network: LatentModel, examples: Examples) -> dict[str, float]:
+    """The measures of the latents of images that were not learned from, if there are some, ``MEASURED`` at most."""
+    found = Observed(network, examples).latents(MEASURED)
+    assert found is not None
+    measures = TrainedModel("", network).measures(found[1])
+    return {name: float(value) for name, value in measures.items() if isinstance(value, int | float)}
 
 
 def with_views(model: type[ModelConfig], images: ImageSet, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -221,9 +221,9 @@ def test_an_image_is_not_halved_to_nothing(name):
 @pytest.mark.parametrize(
     ("family", "metrics", "said"),
     [
-        ("vae", {"kl": 0.199}, "the posterior has collapsed: latents are 0.05 nats a dimension"),
+        ("vae", {"kl": 0.199}, "the posterior has collapsed: latents hold 0.2 nats of an image"),
         ("vae", {"kl": 0.201}, None),
-        ("vae", {"kl": 3.0, "val_kl": 0.1}, "latents are 0.025 nats a dimension"),
+        ("vae", {"kl": 3.0, "mutual_information": 0.1}, "latents hold 0.1 nats of an image"),
         ("vae", {"kl": float("nan")}, None),
         ("vae", {}, None),
         ("vqvae", {"perplexity": 1.49}, "(a perplexity of 1.49)"),
@@ -240,4 +240,15 @@ def test_what_has_collapsed_is_told_with_its_figure(family, metrics, said):
 def test_many_dimensions_that_share_little_tell_images_apart():
     wide = create("vae", FAMILIES["vae"].Config((1, 8, 8), width=16, latent_dim=512), 0)
     assert wide.collapse({"kl": 0.7}) is None
-    assert "0.0013 nats a dimension" in wide.collapse({"kl": 0.69})
+    assert "hold 0.69 nats" in wide.collapse({"kl": 0.69})
+
+
+def test_the_information_of_latents_is_that_of_gaussians_as_wide():
+    """Of one dimension, whose means are N(0, 3²) and deviations 0.5: ½ ln(1 + 36); of another that says nothing, none."""
+    random, count = np.random.default_rng(0), 40_000
+    mean = np.stack([random.normal(0, 3, count), np.full(count, 2.0)], axis=1).astype(np.float32)
+    logvar = np.full((count, 2), 2 * np.log(0.5), np.float32)
+    vae = create("vae", FAMILIES["vae"].Config((1, 8, 8), width=16, latent_dim=2), 0)
+    found = vae.measures({"mu": mean, "logvar": logvar})
+    assert found["mutual_information"] == pytest.approx(0.5 * np.log(37), abs=0.02)
+    assert found["mutual_information"] <= found["kl"]
