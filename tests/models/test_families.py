@@ -245,7 +245,7 @@ def test_many_dimensions_that_share_little_tell_images_apart():
 
 
 def test_the_information_of_latents_is_that_of_gaussians_as_wide():
-    """Of one dimension, whose means are N(0, 3²) and deviations 0.5: ½ ln(1 + 36); of another that says nothing, none."""
+    """Of a dimension whose means are N(0, 3²), with deviations of 0.5: ½ ln(1 + 36); of one that says nothing: none."""
     random, count = np.random.default_rng(0), 40_000
     mean = np.stack([random.normal(0, 3, count), np.full(count, 2.0)], axis=1).astype(np.float32)
     logvar = np.full((count, 2), 2 * np.log(0.5), np.float32)
