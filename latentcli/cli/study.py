@@ -64,7 +64,7 @@ def latents(
     own = tuple(map(options.parse, settings or []))
     config = comparison.StudyConfig(recipe, kinds, label_embedding, device, own)
     tasks = load_tasks(data, test or [], superclasses, image_size, data_root)
-    plan = comparison.cells(tasks, families, seeds, config, pictures.folder(output))
+    plan = comparison.cells(tasks, families, seeds, config, output)
     with the_same_call_goes_on():
         results = comparison.study_latents(
             tasks, families, seeds, config, folder=output, watch=training_progress.TrainingProgress,

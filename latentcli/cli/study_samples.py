@@ -59,7 +59,7 @@ def samples(
     own = tuple(map(options.parse, settings or []))
     config = comparison.StudyConfig(recipe, features, count, temperature, top_p, guidance, device, own)
     tasks = load_tasks(data, test or [], None, image_size, data_root)
-    plan = comparison.cells(tasks, families, seeds, config, pictures.folder(output))
+    plan = comparison.cells(tasks, families, seeds, config, output)
     with the_same_call_goes_on():
         results = comparison.study_samples(
             tasks, families, seeds, config, folder=output, watch=training_progress.TrainingProgress,

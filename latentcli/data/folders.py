@@ -48,7 +48,6 @@ def load(
         UsageError: ``max_bad`` is neither a number nor a percentage.
         DataError: no images, too many unreadable ones, unknown classes, or a layout that leaves the classes unclear.
     """
-    parse_max_bad(max_bad, 1)  # refuse it before hours of decoding
     name = called(folder)
     try:
         entries = Entries.of(folder, deepest=DEEPEST)
@@ -90,7 +89,6 @@ def load_files(
     rules: PixelRules | None = None, cache: Cache = Nowhere(),
 ) -> ImageSet:  # fmt: skip
     """Single image files, unlabelled, in the order given; else as ``load``."""
-    parse_max_bad(max_bad, 1)
     name = str(paths[0]) if len(paths) == 1 else f"{len(paths)} pictures"
     files = [path.as_posix() for path in paths]
     decoded = decode_all(Path(), files, shape, size, progress, rules or PixelRules(), name, cache, files)
@@ -116,7 +114,6 @@ def load_held(
         notes: what is told before all else.
         labels_in: as of ``ImageSet``.
     """
-    parse_max_bad(max_bad, 1)
     texts, of_labels = read_labels([*labels.values()], name, no_label) if any(labels.values()) else ([], ())
     names = dict(zip(labels, texts, strict=False)) or dict(labels)
     class_names = class_order({*names.values()} - {""})

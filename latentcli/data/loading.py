@@ -98,6 +98,8 @@ def load(
         >>> images.images.shape, images.class_names, images.labels.counts.tolist()
         ((106, 1, 8, 8), ('1', '4', '8'), [36, 37, 33])
     """
+    from latentcli.data.folders import parse_max_bad
+
     path = Path(source) if isinstance(source, str | Path) else None
     wanted = splits.Wanted(prefer if split is None else split, asked=split is not None, source=path)
     if wanted.part not in splits.PARTS:
@@ -114,6 +116,7 @@ def load(
         if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
             no_label = [name for name in meant if name not in classes]
     _check_colour(background)
+    parse_max_bad(max_bad, 1)
     if labels is not None and Path(labels) == Path():
         raise UsageError("`labels` names no file", "expected a table such as labels.csv", "name one, or leave it out")
     if labels is not None:

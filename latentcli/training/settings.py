@@ -26,13 +26,14 @@ def settings(of: str = "train", model: str | None = None) -> dict[str, list[Desc
     """
     match of:
         case "train":
-            return _of(model or "vae", FAMILIES, TrainingConfig)
+            return _of("vae" if model is None else model, FAMILIES, TrainingConfig)
         case "train-cnn":
             return _of("cnn", PIXEL_CLASSIFIERS, ClassifierTrainingConfig)
         case "fit-probe":
-            return {f"probe {model or 'mlp'}": PROBES[model or "mlp"].described_settings()}
+            probe = "mlp" if model is None else model
+            return {f"probe {probe}": PROBES[probe].described_settings()}
         case "fit-prior":
-            return _of(model or "transformer", PRIORS, TrainingConfig)
+            return _of("transformer" if model is None else model, PRIORS, TrainingConfig)
     raise UsageError(f"unknown training {of!r}", "expected one of: train, train-cnn, fit-probe, fit-prior")
 
 

@@ -91,7 +91,7 @@ def train(
             continue_from, images, model, settings,
             device=device, state=state, resume=resume, finished=finished, log=log, listener=listener,
         )  # fmt: skip
-    model = model or "vae"
+    model = "vae" if model is None else model
     count = len(images.labels.names) if classes is None else classes
     return plan(model, images, count or None, settings).carry_out(
         images, images.class_names,

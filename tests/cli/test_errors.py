@@ -70,6 +70,8 @@ BAD_CALLS = [
     (2, "unknown device", "train-cnn nowhere --device tpu"),
     (2, "unknown split", "encode digits vae.pth --split validation"),
     (2, "unknown model family", "train train.npz --model gan"),
+    (2, "unknown model family", "train train.npz --model ''"),
+    (2, "--max-bad 'x' is neither", "train train.npz --max-bad x"),
     (2, "unknown backbone", "train train.npz --backbone transformer"),
     (2, "unknown loss", "train train.npz --loss l1"),
     (2, "unknown setting", "train train.npz --set colour=red"),

@@ -139,6 +139,7 @@ def test_bad_calls_end_with_their_code_before_any_training(data, tmp_path, call,
     done = call("study", "latents", *arguments, "-o", tmp_path / "study")
     assert (done.code, said in done.err) == (code, True), done.err
     assert len(done.err.strip().splitlines()) <= 3
+    assert not (tmp_path / "study").exists()
 
 
 def test_both_parts_are_brought_to_the_size_that_is_asked_for(data):

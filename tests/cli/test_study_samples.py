@@ -77,3 +77,4 @@ def test_bad_calls_end_with_their_code_before_any_training(data, tmp_path, call,
     done = call("study", "samples", *arguments, *where)
     assert (done.code, said in done.err) == (code, True), done.err
     assert len(done.err.strip().splitlines()) <= 3
+    assert not (tmp_path / "study").exists()

@@ -200,6 +200,8 @@ def test_a_picture_that_is_not_there_is_no_bad_file(tmp_path):
 def test_max_bad_is_a_number_or_a_percentage(text, half_bad):
     with pytest.raises(UsageError, match="`max_bad`"):
         load(half_bad, max_bad=text)
+    with pytest.raises(UsageError, match="max_bad"):
+        load("digits", max_bad=text)
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000))

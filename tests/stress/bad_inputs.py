@@ -41,6 +41,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         "study latents {}", "study hybrids {}", "plot reconstructions {} vae.pth", "plot latent {} vae.pth",
         "hybridize vae.pth gmm.pkl --near {}", "train train.npz {} --epochs 1",
     ),
+    "one image": (
+        "train {} --epochs 1", "fit-gmm {} vae.pth", "train-cnn {} --epochs 1", "fit-prior {} vqvae.pth",
+        "study latents {}",
+    ),
     "labels": (
         "fit-gmm unlabelled.npz vae.pth --labels {}", "train unlabelled.npz --epochs 1 --labels {}",
         "train-cnn unlabelled.npz --epochs 1 --labels {}", "evaluate unlabelled.npz vae.pth gmm.pkl --labels {}",
@@ -66,8 +70,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 """By what stands at ``{}``."""
 
 CODES = {
-    "model": (4, 2), "classifier": (4, 2), "prior": (4, 2), "data": (3, 2), "labels": (3, 2), "latents": (3, 2, 4),
-    "hybrids": (3, 2), "weights": (4, 3, 2), "file": (4, 3, 2), "output": (6, 2), "line": (2,),
+    "model": (4, 2), "classifier": (4, 2), "prior": (4, 2), "data": (3, 2), "one image": (3, 2), "labels": (3, 2),
+    "latents": (3, 2, 4), "hybrids": (3, 2), "weights": (4, 3, 2), "file": (4, 3, 2), "output": (6, 2), "line": (2,),
     "environment": (0, 2, 3, 6),
 }  # fmt: skip
 """Which exit codes are right for which kind; 2 where a file is known to be of another kind."""
