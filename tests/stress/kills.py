@@ -53,7 +53,7 @@ def run(trial: Trial, place: Place, fast: bool = False) -> None:
         for what in judged(case, before, place.listed(), undisturbed):
             trial.fail(f"{case}: {what}")
         line = COMMANDS[case.command]
-        if case.command in TRAININGS:
+        if case.command in TRAININGS and (folder / "new.pth.partial").exists():  # else the old file is no run's
             line += " --resume"
         elif "--folder" in line or "export" in line:
             for name in [name for name in undisturbed if name == "new" and (folder / name).exists()]:
