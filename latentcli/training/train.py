@@ -382,7 +382,7 @@ def trained(
         listener=listener, draw=draw,
     )  # fmt: skip
     facts = provenance(run, history)
-    if isinstance(network, LatentModel):
+    if isinstance(network, LatentModel) and not getattr(network_config, "encoder", None):  # which sees images once
         facts["measures"] = _measures(network, examples)
     model = TrainedModel(family, network.eval(), class_names, facts, state=state)
     model.fingerprint = fingerprint(model.entries())
