@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from latentcli.core.errors import LatentError, UsageError
+from latentcli.core.errors import LatentError, OutputError, UsageError
 
 _RANKS = {"DATA": 0, "VAL": 0, "VAE.PTH": 1, "GMM_PARAMS": 2}
 """By how arguments begin: which of ``own_files.PLACES`` theirs is."""
@@ -36,6 +36,8 @@ def put_right(
     from latentcli.artifacts import holds_latents
     from latentcli.formats import own_files
 
+    if isinstance(problem, OutputError):  # what was read was right
+        return problem
     values = {metavar: arguments.get(parameter.name) for parameter in parameters if (metavar := _metavar(parameter))}
     slots, more = [*values], arguments.get("more") or []  # of pictures, which are one DATA
     given = [str(value) for value in values.values() if isinstance(value, str | Path)] + [*map(str, more)]
@@ -43,7 +45,8 @@ def put_right(
     if not given or len(ranks) < len(slots):
         return problem
     of_latents = "LATENTS" in slots[0] and holds_latents(Path(given[0]))
-    if of_latents and 2 in ranks:  # the classifier stands where the model of images would
+    needed = any(_metavar(each) == "VAE.PTH" and each.default is each.empty for each in parameters)
+    if of_latents and 2 in ranks and not needed:  # the classifier stands where the model of images would
         slots = [slot for slot, rank in zip(slots, ranks, strict=True) if rank != 1]
         ranks = [rank for rank in ranks if rank != 1]
     files = list(zip(given[len(more) :], ranks, strict=False))[1 if of_latents else 0 :]

@@ -50,7 +50,7 @@ def history(vae: options.CheckpointFile, output: Picture = Path("history.png")) 
 
 @command(plot)
 def latent(
-    data: Annotated[str, Argument(metavar="DATA", help="Images, or the latents that `latentcli encode` wrote.")],
+    data: options.DataOrLatents,
     vae: options.CheckpointFile,
     gmm: Ellipses = None,
     output: Picture = Path("latent.png"),

@@ -1,5 +1,6 @@
 """``torch.export``: a program a part, which PyTorch alone runs, from Python and after compilation from C++."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +24,10 @@ class TorchPrograms(Format):
         for part in parts:
             path = folder / f"{part.name}.pt2"
             facts = {FACTS: as_json(facts_of(model, part))}
-            with output_errors(path), path.open("wb") as file:
-                torch.export.save(record(part), file, extra_files=facts)
+            buffer = io.BytesIO()  # where a file cannot be written to its end torch ends the interpreter
+            torch.export.save(record(part), buffer, extra_files=facts)
+            with output_errors(path):
+                path.write_bytes(buffer.getbuffer())
 
     def runner(self, folder: Path, part: Part) -> Runner:
         with (folder / f"{part.name}.pt2").open("rb") as file:

@@ -80,3 +80,11 @@ def test_a_call_in_order_keeps_its_own_error(files, call, monkeypatch):
     monkeypatch.chdir(files)
     done = call("classify", "nothing.npz", "a.pth", "b.pkl")
     assert (done.code, "nothing.npz" in done.err, "stands where" in done.err) == (3, True, False)
+
+
+def test_a_place_that_is_right_is_not_blamed_for_an_output_that_cannot_be_written(call, trained):
+    assert call("encode", trained.train, trained.vae).code == 0
+    done = call("plot", "latent", "latents.npz", trained.vae, trained.gmm, "-o", "nowhere/a.svg")
+    assert (done.code, "nowhere" in done.err, "stands where" in done.err) == (6, True, False), done.err
+    done = call("plot", "latent", "latents.npz", trained.vae, "missing.pkl", "-o", "a.svg")
+    assert (done.code, "missing.pkl" in done.err, "stands where" in done.err) == (4, True, False), done.err
