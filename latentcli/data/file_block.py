@@ -111,7 +111,11 @@ class FileBlock:
         if self._mapped is None and len({channels for images, channels in self._times if images}) > 1:
             return self.changeable()
         if self._mapped is None:
-            self._mapped = self._map("r")
+            try:
+                self._mapped = self._map("r")
+            except OSError as error:  # a system that maps no more
+                self._move(reason(error))
+                return self.images
         return self._mapped[: self._count]
 
     def _map(self, mode: Literal["r", "r+"]) -> np.memmap:

@@ -495,6 +495,19 @@ def test_what_was_begun_is_read_where_it_cannot_be_gone_on_with(photos, monkeypa
     assert 0 < len(decoded) < COUNT
 
 
+def test_a_system_that_maps_no_more_has_the_images_in_memory(photos, monkeypatch):
+    expected = lc.load(photos, no_cache=True, max_bad="5%")
+
+    def refuse(self, mode):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(file_block.FileBlock, "_map", refuse)
+    found = lc.load(photos, max_bad="5%")
+    assert_same(found, expected)
+    assert not isinstance(found.images, np.memmap)
+    assert any("cannot be kept" in note and os.strerror(errno.ENOMEM) in note for note in found.notes)
+
+
 def test_a_disk_that_would_be_full_is_left_as_it_is(photos, monkeypatch):
     monkeypatch.setattr(file_block, "SPARE", 2**62)
     found = lc.load(photos, max_bad="5%")
