@@ -32,20 +32,19 @@ class ReadingAhead:
     def following(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The row numbers of each batch, which ``rows`` has read when the caller gets to them."""
         given, coming, taken = deque[np.ndarray](), deque(batches), 0
-        with ThreadPoolExecutor(1) as thread:
-            try:
-                while given or coming:
-                    while coming and len(given) <= AHEAD:
-                        if taken % SOON == 0:
-                            thread.submit(_announce, self.images, [*islice(coming, SOON)])
-                        taken += 1
-                        given.append(coming.popleft())
-                        self._read[given[-1].tobytes()] = thread.submit(self.images.__getitem__, given[-1])
-                    yield given.popleft()
-            finally:
-                for future in self._read.values():
-                    future.cancel()
-                self._read.clear()
+        thread = ThreadPoolExecutor(1)
+        try:
+            while given or coming:
+                while coming and len(given) <= AHEAD:
+                    if taken % SOON == 0:
+                        thread.submit(_announce, self.images, [*islice(coming, SOON)])
+                    taken += 1
+                    given.append(coming.popleft())
+                    self._read[given[-1].tobytes()] = thread.submit(self.images.__getitem__, given[-1])
+                yield given.popleft()
+        finally:  # not waited for: whoever collects what was not read to its end may hold the lock of all threads
+            thread.shutdown(wait=False, cancel_futures=True)
+            self._read.clear()
 
     def rows(self, rows: np.ndarray) -> np.ndarray:
         """The images of these rows: those read ahead where they are a batch of ``following``."""

@@ -113,8 +113,11 @@ def side_by_side(
         if threads < 2:
             yield from map(compute, items)
             return
-        with ThreadPoolExecutor(threads) as pool:
+        pool = ThreadPoolExecutor(threads)
+        try:
             yield from pool.map(compute, items)
+        finally:  # not waited for: whoever collects what was not read to its end may hold the lock of all threads
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager

@@ -151,3 +151,23 @@ def test_within_a_block_there_are_as_many_threads_side_by_side_as_outside():
             side_by_side(lambda item: together.wait(30) >= 0, range(8))
         )  # each waits for one of another thread
     assert found == [True] * 8
+
+
+def test_what_is_not_read_to_its_end_is_closed_without_waiting_for_its_threads():
+    """As the collector of garbage closes it, which may run where the lock is held that joining a thread needs."""
+    leave, began = threading.Event(), threading.Event()
+
+    def compute(item):
+        if item > 2:
+            began.set()
+            leave.wait(30)
+        return item
+
+    with ThreadpoolController().select(user_api="blas").limit(limits=2):
+        found = side_by_side(compute, range(20))
+        assert next(found) == 0
+        began.wait(30)
+        start = time.monotonic()
+        found.close()
+        assert time.monotonic() - start < 10
+    leave.set()
