@@ -1,7 +1,7 @@
 """A prior of code maps: a causal transformer over their places, of a VQ-VAE's or an FSQ autoencoder's latents."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -162,9 +162,6 @@ class CodePrior(Prior):
     def values_at_once(self) -> int:
         config = self.config
         return max(2 * config.layers * config.places * config.width, 4 * config.codes)
-
-    def phase(self, progress: float) -> Hashable:
-        return ()
 
     def loss(
         self, batch: Tensor | tuple[Tensor, Tensor], generator: torch.Generator, progress: float = 1.0

@@ -1,7 +1,7 @@
 """A prior of latent points: a flow that carries noise to the latents of images, of a VAE or another model of points."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -108,9 +108,6 @@ class FlowPrior(Prior):
     @property
     def values_at_once(self) -> int:
         return 2 * (4 * self.config.width + 2 * self.config.dimensions)
-
-    def phase(self, progress: float) -> Hashable:
-        return ()
 
     def loss(
         self, batch: Tensor | tuple[Tensor, Tensor], generator: torch.Generator, progress: float = 1.0

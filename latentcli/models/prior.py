@@ -1,7 +1,7 @@
 """What all priors have in common: models of the latents of another model, of classes and of all, to draw new ones."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -77,6 +77,9 @@ class Prior(Model):
         Raises:
             ModelFileError: a number is not finite.
         """
+
+    def phase(self, progress: float) -> Hashable:
+        return ()
 
     def hidden(self, classes: Tensor | None, generator: torch.Generator) -> Tensor | None:
         """Probabilities (N, K), in training some rows 0."""

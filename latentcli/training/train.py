@@ -22,7 +22,6 @@ from latentcli.models.augmentation import AUTO, VIEWS, views_of
 from latentcli.models.base import LatentModel, ModelConfig, PixelClassifier
 from latentcli.models.pretrained.finding import FoundEncoder, find
 from latentcli.models.trained import TrainedModel
-from latentcli.numerics.blocks import evenly
 from latentcli.training import mixing
 from latentcli.training.config import (
     FINE_TUNE_LR,
@@ -34,12 +33,9 @@ from latentcli.training.config import (
 )
 from latentcli.training.examples import Examples, check_teachable, check_varied
 from latentcli.training.identity import check_same, identity, identity_of, provenance
+from latentcli.training.measured import STEPS_TO_MEASURE, measures
 from latentcli.training.observed import Draw
 from latentcli.training.resumable import fit
-
-MEASURED, FEW_TO_MEASURE, STEPS_TO_MEASURE = 1_000, 30, 50
-"""Images whose latents are measured when training has ended, at most and at least; and steps, before which they hold
-nothing yet."""
 
 FEW = 1_000
 """Images below which none are held out by default beside a trained encoder. The latents stand, and what the decoder
@@ -387,22 +383,10 @@ def trained(
     steps = len(history) * loop_config.steps_for(len(examples.train_rows))
     sees_once = getattr(network_config, "encoder", None)
     if isinstance(network, LatentModel) and not sees_once and steps >= STEPS_TO_MEASURE:
-        facts |= _measures(network, examples)
+        facts |= measures(network, examples)
     model = TrainedModel(family, network.eval(), class_names, facts, state=state)
     model.fingerprint = fingerprint(model.entries())
     return model
-
-
-def _measures(network: LatentModel, examples: Examples) -> dict[str, dict[str, float]]:
-    """``measures`` of the latents of ``MEASURED`` images at most, those that were not learned from if they are enough;
-    none of fewer than ``FEW_TO_MEASURE``, which tell nothing of how latents differ."""
-    held_out, learned = np.unique(examples.held_out_rows), np.unique(examples.train_rows)
-    rows = held_out if len(held_out) >= FEW_TO_MEASURE else np.union1d(held_out, learned)
-    if len(rows) < FEW_TO_MEASURE:
-        return {}
-    model = TrainedModel("", network)
-    measures = model.measures(model.encode(np.asarray(examples.images[rows[evenly(len(rows), MEASURED)]])))
-    return {"measures": {name: float(value) for name, value in measures.items() if isinstance(value, int | float)}}
 
 
 def with_views(model: type[ModelConfig], images: ImageSet, settings: Mapping[str, Any]) -> dict[str, Any]:
