@@ -51,8 +51,8 @@ def evaluate(
         (at most 1,000 a class), where its file holds these; of a prior the negative log-likelihood of the images'
         codes, ``bits_per_code`` and ``bits_per_pixel``, with labelled images ``bits_per_code_given_class``, and that
         of how often codes occur in training, ``bits_per_code_independent``, and at each place,
-        ``bits_per_code_of_place``, or of points ``bits_per_dimension`` and likewise; and the predictions, None without a
-        classifier.
+        ``bits_per_code_of_place``, or of points ``bits_per_dimension`` and likewise; and the predictions, None without
+        a classifier.
 
     Raises:
         ModelFileError: the model has no latent space, or the classifier or the prior was not fitted on it.
