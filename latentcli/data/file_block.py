@@ -278,6 +278,6 @@ def _opened(path: Path, end: int) -> IO[bytes]:
 
 def _write(file: IO[bytes] | None, content: Any) -> None:
     """Write all of it, whatever number of bytes the system takes at a time."""
-    left = memoryview(content).cast("B")
+    left = np.frombuffer(content, np.uint8).data  # a view of nothing cannot be cast to bytes by itself
     while left and file is not None:
         left = left[file.write(left) :]

@@ -40,7 +40,7 @@ TITLE = "fuzzing"
 CORPUS = Path(__file__).with_name("corpus")
 MEMORY = 512 * 2**20
 SECONDS = 2.0
-_AT_ONCE = 2_000  # inputs of one copy of this process
+_AT_ONCE = 2_500  # inputs of one copy of this process
 _EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 _CODE = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pickle.find_class",
          "socket.connect", "webbrowser.open")  # fmt: skip
@@ -57,7 +57,7 @@ class Reader:
         corpus: whole files.
         read: a file, of which the content is also given.
         inside: its members, if it is an archive, are changed as well.
-        weight: how often it gets its turn.
+        asked: inputs of a whole run.
     """
 
     name: str
@@ -66,22 +66,19 @@ class Reader:
     read: Callable[[Path, bytes], Any]
     expected: tuple[type[Exception], ...] = (LatentError,)
     on_disk: bool = True
-    weight: int = 1
+    asked: int = 5_000
 
 
 def run(trial: Trial, place: Place, fast: bool = False) -> None:
-    """Let each reader read changed files in turn, until the time is up, or, of a trial without one, a few thousand."""
+    """Let each reader read changed files in turn, until the time is up, or as many as are asked were read."""
     found = readers(place)
     for reader in found:  # loads what is loaded at first use
         for content in reader.corpus:
             _read(reader, place.work / f"whole{reader.suffix}", content)
-    turn = 0
-    while not trial.is_over and (trial.most is None or turn < trial.most):
-        if trial.seconds is None and trial.most is None and turn >= len(found):
-            break
-        reader = found[turn % len(found)]
+    rounds = range(max(reader.asked for reader in found) // _AT_ONCE)
+    turns = [reader for each in rounds for reader in found if each * _AT_ONCE < reader.asked]
+    for turn, reader in enumerate(trial.cases(turns, shuffled=False)):
         _fuzz(trial, reader, place.work, seed=trial.seed * 1_000_003 + turn, count=50 if fast else _AT_ONCE)
-        turn += 1
     for path in sorted(CORPUS.glob("*")):
         reader = next(each for each in found if path.name.startswith(each.name.replace(" ", "-")))
         _once(trial, reader, place.work, path.read_bytes(), path.name)
@@ -298,18 +295,20 @@ def readers(place: Place) -> list[Reader]:
     unsafe = (pickle_reader.UnsafePickle,)
     return [
         Reader("pickle", ".pkl", [made["gmm.pkl"], pickle.dumps(batch, 2), attack, pickle.dumps([attack, {"a": 1.5}])],
-               lambda _, content: pickle_reader.loads(content), unsafe, on_disk=False),
+               lambda _, content: pickle_reader.loads(content), unsafe, on_disk=False, asked=1_000_000),
         Reader("mixture", ".pkl", [made["gmm.pkl"], attack], lambda path, _: lc.load_classifier(path)),
         Reader("checkpoint", ".pth", [made[f"{name}.pth"] for name in ("vae", "vqvae", "cnn", "prior")],
-               lambda path, _: lc.load_model(path, "cpu")),
-        Reader("probe", ".pth", [made["probe.pth"]], lambda path, _: lc.load_classifier(path)),
+               lambda path, _: lc.load_model(path, "cpu"), asked=100_000),
+        Reader("probe", ".pth", [made["probe.pth"]], lambda path, _: lc.load_classifier(path), asked=100_000),
         Reader("graph", ".npz", [made["graph.npz"]], lambda path, _: lc.load_classifier(path)),
         Reader("state", ".partial", [state.read_bytes()], lambda path, _: TRAINING_STATE.read(path, "start again")),
-        Reader("latents", ".npz", [made["latents.npz"]], lambda path, _: lc.read_latents(path)),
-        Reader("hybrids", ".npz", [made["hybrids.npz"]], lambda path, _: lc.read_hybrids(path)),
-        Reader("npz of images", ".npz", [made["train.npz"], made["hybrids.npz"], _deflated(images)], loaded),
+        Reader("latents", ".npz", [made["latents.npz"]], lambda path, _: lc.read_latents(path), asked=40_000),
+        Reader("hybrids", ".npz", [made["hybrids.npz"]], lambda path, _: lc.read_hybrids(path), asked=30_000),
+        Reader("npz of images", ".npz", [made["train.npz"], made["hybrids.npz"], _deflated(images)], loaded,
+               asked=30_000),
         Reader("npy", ".npy", [_npy(images), _npy(images.astype(np.float32) / 16), _npy(np.zeros((2, 3), "U3"))],
-               lambda path, _: npz_reader.read_npy(path), (npz_reader.UnsafeArrays, LatentError, OSError)),
+               lambda path, _: npz_reader.read_npy(path), (npz_reader.UnsafeArrays, LatentError, OSError),
+               asked=95_000),
         Reader("npy of images", ".npy", [_npy(images), _npy(np.asfortranarray(images))], loaded),
         Reader("IDX", "-images-idx3-ubyte", [_idx(images), _gzipped(_idx(images))], lambda path, _: idx.read(path)),
         Reader("CIFAR", ".bin", [pickle.dumps(batch, 2), pickle.dumps(batch, 4)],
