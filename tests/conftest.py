@@ -1,9 +1,10 @@
 """What all tests share."""
 
 import io
+import itertools
 import os
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,14 @@ def make_shards() -> Callable[..., list[Path]]:
     return made
 
 
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that do not exist yet, one after the other."""
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def own_cache_of_images(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache_of_images(caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoded images are kept in no user's cache folder, nor found there."""
-    monkeypatch.setenv("LATENTCLI_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("LATENTCLI_CACHE", str(next(caches)))

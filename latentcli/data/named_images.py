@@ -84,8 +84,9 @@ def rows_by_path(
     if counts["elsewhere"]:
         notes.append(f"{table}: {counts['elsewhere']} names of other parts of {images.name} were left out")
 
-    meant = {text: _meant(paths, text) for text in dict.fromkeys(spelled)}
-    inner = {text: files[0] for text, files in meant.items() if _lacks_folders(text, files, PurePath(images.name).name)}
+    meant = {text: files for text in dict.fromkeys(spelled) if (files := _meant(paths, text))}
+    folder = PurePath(images.name).name
+    inner = {text: files[0] for text, files in meant.items() if _lacks_folders(text, files, folder)}
     if inner:
         text, file = next(iter(inner.items()))
         notes.append(f"{table}: {len(inner)} names lack folders before them, such as {text!r} of {file!r}")
@@ -95,14 +96,13 @@ def rows_by_path(
             return ELSEWHERE
         if where_of.get(file) == "both" and not this:
             raise _of_several_parts(images, rows, file, where, table, called, part)
-        try:
-            found = paths.find(file)
-        except AmbiguousPath as several:
+        files = meant.get(file, ())
+        if len(files) > 1:
             raise DataError(
                 f"{where} labels {file!r}, which may be more than one file of {images.name}",
-                f"found {' and '.join(map(repr, several.files))}", "name it by its path within the folder",
-            ) from several  # fmt: skip
-        return None if found is None else rows[found]
+                f"found {' and '.join(map(repr, files))}", "name it by its path within the folder",
+            )  # fmt: skip
+        return rows[files[0]] if files else None
 
     return find, notes
 

@@ -3,7 +3,8 @@
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import PurePath, PurePosixPath
+from functools import cached_property
+from pathlib import PurePath
 
 
 class AmbiguousPath(LookupError):
@@ -39,8 +40,10 @@ class SpelledPaths:
             if text in self._files:
                 before.add("")
                 continue
-            ends = (self._split(_plain(text), form) for form in _FORMS)
-            before |= {each for each, files in ends if files}
+            path = _plain(text)
+            if self._has_last(path):
+                ends = (self._split(path, form) for form in _FORMS)
+                before |= {each for each, files in ends if files}
         own = {each for each in before if each and each.rsplit("/", 1)[-1] == self._folder}
         self._before = {"", *(own or (before if len(before) == 1 else ()))}
 
@@ -53,6 +56,8 @@ class SpelledPaths:
         if text in self._files:
             return text
         path = _plain(text)
+        if not self._has_last(path):
+            return None
         for form in _FORMS:
             before, files = self._split(path, form)
             if files and before in self._before:
@@ -63,6 +68,14 @@ class SpelledPaths:
                 if within := self._by_end(form, end.count("/") + 1).get(form(end)):
                     return _only(within)
         return None
+
+    def _has_last(self, path: str) -> bool:
+        """Whether a file's last part is spelled so in any form: most names of a table of millions are none's."""
+        return _number(_last(path)) in self._lasts
+
+    @cached_property
+    def _lasts(self) -> frozenset[str]:
+        return frozenset(_number(_last(spelling)) for file in self._files for spelling in _spellings(file))
 
     def _split(self, path: str, form: Callable[[str], str]) -> tuple[str, list[str]]:
         """What stands before the longest end of the path that is a file's, and the files with that end."""
@@ -127,14 +140,20 @@ def _loose(path: str) -> str:
 def _stem(path: str) -> str:
     """Without the suffix of the last part: letters and digits behind a dot, one of them a letter; pages keep theirs."""
     path, page = of_page(path)
-    suffix = PurePosixPath(path).suffix
+    last = _last(path)
+    at = last.rfind(".")
+    suffix = last[at:] if 0 < at < len(last) - 1 else ""
     return (path.removesuffix(suffix) if any(map(str.isalpha, suffix)) else path) + page
 
 
 def of_page(path: str) -> tuple[str, str]:
     """A file, and "[3]" where the path is that of a page of it."""
-    found = re.fullmatch(r"(.*?)((?:\[\d+\])?)", path, re.DOTALL)
-    return (found[1], found[2]) if found is not None else (path, "")
+    found = _PAGE.search(path) if path.endswith("]") else None
+    return (path[: found.start()], found[0]) if found is not None else (path, "")
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _number(path: str) -> str:
@@ -145,5 +164,6 @@ def _number(path: str) -> str:
     return f"{before}/{number}" if before else number
 
 
+_PAGE = re.compile(r"\[\d+\]\Z")
 _FORMS: tuple[Callable[[str], str], ...] = (str, _loose, _stem, lambda path: _loose(_stem(path)), _number)
 """Spellings that count as the same, from the strictest."""

@@ -120,14 +120,6 @@ def test_many_files_of_which_none_is_an_image_are_told_as_few_are(tmp_path):
     assert not files_of_cache()
 
 
-def test_a_run_of_files_that_are_no_images_is_passed_over(photos):
-    for number in range(8, 24):  # whole chunks of them
-        (photos / "ab"[number % 2] / f"{number:03d}.png").write_bytes(b"no image")
-    expected = lc.load(photos, no_cache=True, max_bad="50%")
-    assert_same(lc.load(photos, max_bad="50%"), expected)
-    assert_same(lc.load(photos, max_bad="50%"), expected)
-
-
 def test_the_second_time_nothing_is_decoded_and_all_is_the_same(photos, monkeypatch):
     expected = lc.load(photos, no_cache=True, max_bad="5%")
     assert not files_of_cache()

@@ -73,3 +73,24 @@ def test_more_than_one_file_is_no_answer(text, files):
 def test_what_is_spelled_exactly_is_that_file(files):
     paths = SpelledPaths(files, "photos", files)
     assert [paths.find(file) for file in files] == files
+
+
+@given(
+    st.lists(st.text("aAß.é1[]0/\udcfc", min_size=1, max_size=9), min_size=1, max_size=4, unique=True),
+    st.lists(st.text("aAßs.é1[]0/\\ \udcfc", max_size=9), min_size=1, max_size=4),
+    st.sampled_from(["a", "1", "other"]),
+)
+def test_what_is_told_to_be_no_file_at_once_would_be_none_later(files, spelled, folder):
+    class Patient(SpelledPaths):
+        def _has_last(self, path):
+            return True
+
+    def meant(paths, text):
+        try:
+            return paths.find(text)
+        except AmbiguousPath as several:
+            return several.files
+
+    for text in [*spelled, *(file.upper() for file in files)]:
+        quick, slow = (kind(files, folder, [*spelled, text]) for kind in (SpelledPaths, Patient))
+        assert meant(quick, text) == meant(slow, text)

@@ -11,6 +11,7 @@ NUMBERS = {
     "collapse": 8,
     "several_processes": 9,
     "names": 10,
+    "size": 11,
     "streams": 12,
 }
 """What each is in the README's table."""
