@@ -47,14 +47,14 @@ def test_both_commands_are_one_line_each():
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # minutes on a slow or a busy machine
 def test_the_first_command_does_what_it_says(tmp_path):
-    """All of it but the making of the environment, which is the one that runs the tests, and a sixth of the epochs."""
+    """All of it but the making of the environment, which is the one that runs the tests, and few epochs."""
     calls = [part.strip() for part in block("try").split("&&")]
     wanted = [call for call in calls if call.startswith(".venv/bin/latentcli")]
     assert len(wanted) == 2
     (tmp_path / "sample_data").symlink_to(ROOT / "sample_data")
     for call in wanted:
         arguments = shlex.split(call)[1:]
-        arguments += ["--set", "max_epochs=50"] if arguments[0] == "train" else []
+        arguments += ["--set", "max_epochs=15"] if arguments[0] == "train" else []
         done = subprocess.run(
             [sys.executable, "-m", "latentcli", *arguments], cwd=tmp_path, capture_output=True, text=True
         )

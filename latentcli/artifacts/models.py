@@ -10,7 +10,8 @@ from latentcli.core import device as devices
 from latentcli.core.errors import ModelFileError, UsageError, printable
 from latentcli.core.stages import stage
 from latentcli.formats import own_files
-from latentcli.models.prior import check_prior
+from latentcli.models import PRIORS
+from latentcli.models.prior import check_prior, prior_for
 from latentcli.models.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -88,7 +89,11 @@ def load_prior(path: str | Path, model: TrainedModel, device: str = "auto") -> T
     Raises:
         ModelFileError: also if it is no prior, or one of another model's latents.
     """
-    prior = _read(path, device, f"latentcli fit-prior DATA {model.name}")
+    again = f"latentcli fit-prior DATA {model.name}"
+    if (found := own_files.kind_of(Path(path))) not in (None, *own_files.PLACES[own_files.MODEL]):
+        expected = PRIORS[prior_for(model.latent_network)].KIND
+        raise ModelFileError(f"{printable(str(path))} is a {found}", f"expected {expected}", f"fit one: {again}")
+    prior = _read(path, device, again)
     check_prior(prior, model)
     return prior
 

@@ -1,5 +1,6 @@
 """``latentcli sample``: a prior → latents → new images."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,7 +86,8 @@ def sample(
     part = None
     if complete is not None:
         mask: Any = keep or PARTS[0]
-        if mask not in PARTS and inputs.is_source(mask):
+        if mask not in PARTS and (inputs.is_source(mask) or Path(mask).suffix):
+            _check_size(mask, complete, model.image_shape[1:])
             mask = _mask(inputs.images(mask, options.READ_TEST, target, image_shape=(1, *model.image_shape[1:])))
         part = given(inputs.images(complete, options.READ_TEST, target, **model.load_options), mask, model)
     sampler = Sampler(recipe, model, of_codes, part)
@@ -110,3 +112,17 @@ def _mask(found: "ImageSet") -> "np.ndarray":
     if len(found) != 1:
         raise UsageError(f"`keep` names {len(found)} images", "the mask is one", "name one")
     return found.images[0, 0] > WHITE
+
+
+def _check_size(mask: str, image: str, of_model: tuple[int, ...]) -> None:
+    """Refuse a mask that was not drawn over the image, nor over one of the model's size: it would be stretched."""
+    from latentcli.formats.image_files import UnreadableImage, measure
+
+    sizes = []
+    for path in map(Path, (mask, image)):
+        with suppress(UnreadableImage, OSError):  # an array; or whoever reads it tells what is wrong
+            sizes.append(measure(path) if path.is_file() else None)
+    if len(sizes) == 2 and sizes[0] not in (None, sizes[1], tuple(of_model)):
+        expected = " or ".join(f"{height}×{width}" for height, width in dict.fromkeys((sizes[1] or of_model, of_model)))
+        found = f"expected {expected} pixels, height first, found {sizes[0][0]}×{sizes[0][1]}"
+        raise UsageError(f"the mask {mask} does not fit {image}", found, "draw it over the image")

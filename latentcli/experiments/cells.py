@@ -1,6 +1,7 @@
 """The cells of a study: computations whose results are saved as they finish, so that none is done twice."""
 
 import json
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from latentcli.core.errors import DataError, UsageError
-from latentcli.core.terminating import terminable
+from latentcli.core.terminating import end_with, terminable
 from latentcli.formats.atomic import atomic_write, make_folder
 from latentcli.formats.digests import digest
 from latentcli.formats.sealed_json import is_intact, sealed
@@ -108,7 +109,7 @@ def run(cells: Sequence[Cell], folder: Path, watch: Watch = unwatched_cell, jobs
             if found is None:
                 if jobs == 1:
                     watch(cells[number], "begins", 0.0)
-                yield delayed(_numbered)(number, cells[number], folder)
+                yield delayed(_numbered)(number, cells[number], folder, os.getpid())
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*have been cancelled", UserWarning)  # after an interrupt
@@ -119,7 +120,8 @@ def run(cells: Sequence[Cell], folder: Path, watch: Watch = unwatched_cell, jobs
     return [found.result for found in known if found is not None]
 
 
-def _numbered(number: int, cell: Cell, folder: Path) -> tuple[int, Finished]:
+def _numbered(number: int, cell: Cell, folder: Path, parent: int) -> tuple[int, Finished]:
+    end_with(parent)
     allocator.keep_freed()  # this may be another process than the command's
     return number, compute(cell, folder)
 

@@ -104,6 +104,15 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
     assert (done.code, "--keep names 360 images" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "bottom")
     assert (done.code, "expected one of: top, left; or a mask" in done.err) == (2, True), done.err
+    Image.fromarray(mask[:4]).save("half.png")
+    done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "half.png")
+    assert (done.code, "expected 8×8 pixels, height first, found 4×8" in done.err) == (2, True), done.err
+    for name in ("digit.png", "mask.png"):
+        Image.open(name).resize((24, 24)).save(f"large-{name}")
+    large = ["--complete", "large-digit.png", "--keep", "large-mask.png"]
+    assert call("sample", vqvae, "prior.pth", "-n", 2, *large).code == 0
+    done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "none.png")
+    assert (done.code, "none.png" in done.err, "no" in done.err) == (3, True, True), done.err
     done = call("sample", vqvae, "prior.pth", "--complete", "digits")
     assert (done.code, "--complete names 360 images" in done.err) == (3, True), done.err
 

@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +52,37 @@ def test_cells_side_by_side_give_the_same_results(tmp_path):
     watch = Listening()
     assert run(plan, tmp_path, watch, jobs=2) == [{"value": number} for number in range(5)]
     assert sorted(watch.said) == [f"c-{number} done" for number in range(5)]
+
+
+STUDY = """
+import os, sys, time
+from functools import partial
+from pathlib import Path
+from latentcli.experiments.cells import Cell, run
+
+def work(folder):
+    (folder / "begun").write_text(str(os.getpid()))
+    time.sleep(600)
+
+folder = Path(sys.argv[1])
+run([Cell(name, {}, partial(work, folder)) for name in ("one", "two")], folder, jobs=2)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="which processes there are is told by /proc")
+def test_workers_end_with_the_command_that_was_killed(tmp_path):
+    program, end = [sys.executable, "-c", STUDY, str(tmp_path)], time.monotonic() + 60
+    with subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while not (tmp_path / "begun").exists() or not (tmp_path / "begun").read_text():
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        finally:
+            process.kill()
+    worker = Path("/proc") / (tmp_path / "begun").read_text()
+    while worker.exists():
+        assert time.monotonic() < end, "it still works"
+        time.sleep(0.05)
 
 
 def test_an_interrupted_study_goes_on_with_the_cell_it_stopped_in(tmp_path):

@@ -189,7 +189,7 @@ def each_in_copies(
         return Outcome(0, "\n".join(told))
 
     while reached[0] < count:
-        done = forked(many, seconds=300)
+        done = forked(many, seconds=300 + count)  # of a busy machine
         for line in done.out.splitlines():
             number, _, wrong = line.partition(" ")
             yield int(number), wrong
