@@ -82,6 +82,15 @@ def cases(less: int) -> Iterator[Case]:
         (f"hybridize vae.pth gmm.pkl -n {hybrids} -o new.npz", 0),
         ("train-cnn train.npz --hybrids new.npz -o new.pth --set width=4 --set min_steps=0 --epochs 1", 0),
     ))  # fmt: skip
+    classes = 10_000 // less
+    yield Case(f"{classes:,} classes", lambda folder: _classes(folder / "all.npz", classes), (
+        (f"train all.npz -o new.pth --no-classes {small}", 0), ("fit-gmm all.npz vae.pth -o new.pkl", 0),
+        ("fit-graph all.npz vae.pth -o new.npz", 0), ("fit-probe all.npz vae.pth -o probe.pth --set epochs=2", 0),
+        ("classify all.npz vae.pth new.pkl -o new.csv", 0), ("classify all.npz vae.pth new.npz -o graph.csv", 0),
+        ("classify all.npz vae.pth probe.pth -o probe.csv --figures pictures", 0),
+        ("evaluate all.npz vae.pth new.npz --json", 0), ("info new.npz", 0), ("check all.npz vae.pth -o check.csv", 0),
+        ("train-cnn all.npz -o cnn.pth --set width=4 --set min_steps=0 --epochs 1", 0),
+    ), 3072)  # fmt: skip
     yield Case("classes of one image", _single, (
         (f"train single.npz -o new.pth --gmm new.pkl {small}", 0), ("fit-gmm single.npz vae.pth -o new.pkl", 0),
         ("fit-graph single.npz vae.pth -o new.npz", 0), ("fit-probe single.npz vae.pth -o probe.pth", 0),
@@ -136,6 +145,14 @@ def _table(path: Path, rows: int) -> None:
         file.write("file,label\n")
         file.writelines(f"{photo.relative_to(path.parent / 'photos')},{photo.parent.name}\n" for photo in photos)
         file.writelines(f"elsewhere/{row:09}.png,{row % 10}\n" for row in range(rows - len(photos)))
+
+
+def _classes(path: Path, count: int) -> None:
+    """Two images of each class, alike."""
+    random = np.random.default_rng(0)
+    images = np.repeat(random.integers(0, 240, (count, 8, 8), np.uint8), 2, axis=0)
+    images += random.integers(0, 15, images.shape, np.uint8)
+    np.savez(path, data=images, labels=np.repeat([f"class {number}" for number in range(count)], 2))
 
 
 def _single(folder: Path) -> None:
