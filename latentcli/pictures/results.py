@@ -230,10 +230,14 @@ def hybrids(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Se
 def samples(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], turn: int) -> Path:
     """The first samples, (N, C, H, W) uint8, over their classes, soft labels (N, K); K is 0 where there are none.
 
-    Those of ``turn`` classes were made in turn: a column shows one class.
+    Those of ``turn`` classes were made in turn: a column shows one class, and columns of a class stand side by side.
     """
-    columns = turn if 1 < turn <= MOST_COLUMNS else None
-    return draw("hybrids", path, images, soft_labels, list(classes), columns)
+    if not 1 < turn <= MOST_COLUMNS:
+        return draw("hybrids", path, images, soft_labels, list(classes), None)
+    columns = MOST_COLUMNS // turn * turn
+    row = np.arange(len(images) // columns * columns or len(images))  # of whole rows of the picture
+    order = np.lexsort((row % turn, row // columns))  # in each of them by class
+    return draw("hybrids", path, images[order], soft_labels[order], list(classes), columns)
 
 
 def hybrids_plane(
