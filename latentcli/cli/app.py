@@ -20,7 +20,7 @@ from latentcli import __version__
 from latentcli.cli import console, options, places
 from latentcli.core.errors import LatentError, OutputError, UsageError
 from latentcli.core.stages import timed
-from latentcli.core.terminating import terminable
+from latentcli.core.terminating import interrupts_kept, terminable
 
 LEARN, USE, MAKE, COMPARE, LOOK = PANELS = (
     "Learn from images", "Use what was learnt", "Make data", "Measure and compare", "Look at files and settings",
@@ -238,7 +238,7 @@ def exit_code_of(run: Callable[[], None], output: Path | str | None = None) -> i
 
     began = time.time()
     try:
-        with terminable():
+        with interrupts_kept(), terminable():
             run()
     except LatentError as problem:
         left = "" if isinstance(problem, UsageError) else _left(output, began)  # a wrong call is no run

@@ -5,15 +5,17 @@ ignored, as ``nohup`` has it. Only the main thread of a process can handle signa
 effect.
 """
 
+import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 
-_PAUSE = 0.5
+_PAUSE, _SOON = 0.5, 0.01
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 
@@ -75,6 +77,34 @@ def uninterrupted() -> AbstractContextManager[None]:
 
 def _interrupt() -> None:
     raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_kept() -> Iterator[None]:
+    """Within the block a ``KeyboardInterrupt`` is raised even where Python drops it: while it deletes an object.
+
+    It would else only tell that it did, and the run would go on.
+    """
+    tell, waiting = sys.unraisablehook, list[threading.Timer]()
+
+    def interrupt() -> None:
+        main = ctypes.c_ulong(threading.main_thread().ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(KeyboardInterrupt))
+
+    def dropped(what: "sys.UnraisableHookArgs") -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            waiting.append(threading.Timer(_SOON, interrupt))  # here it would be dropped again
+            waiting[-1].start()
+        else:
+            tell(what)
+
+    sys.unraisablehook = dropped
+    try:
+        yield
+    finally:
+        sys.unraisablehook = tell
+        for timer in waiting:
+            timer.join()
 
 
 @cache  # once in a process

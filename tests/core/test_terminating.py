@@ -2,11 +2,20 @@
 
 import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from latentcli.core.terminating import at_first, ending, interruptible_once, terminable, uninterrupted
+from latentcli.core.terminating import (
+    at_first,
+    ending,
+    interruptible_once,
+    interrupts_kept,
+    terminable,
+    uninterrupted,
+)
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -80,3 +89,41 @@ def test_what_has_to_be_done_is_interrupted_once_at_most(received):
         with pytest.raises(KeyboardInterrupt):
             work()
     assert (done, received) == (["whole", "saved"], [])
+
+
+class Deleted:
+    """Something in whose deletion this is raised."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __del__(self):
+        raise self.error
+
+
+def interrupted_in_a_deletion(seconds):
+    with interrupts_kept():
+        Deleted(KeyboardInterrupt)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pass
+    pytest.fail("it went on")
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_an_interrupt_that_falls_into_a_deletion_is_raised_behind_it(capsys, seconds):
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_in_a_deletion(seconds)
+    assert time.monotonic() - began < 30
+    assert capsys.readouterr().err == ""
+
+
+def test_other_errors_of_a_deletion_are_told_as_ever(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with interrupts_kept():
+        Deleted(ValueError("odd"))
+    assert [each.exc_type for each in told] == [ValueError]
+    Deleted(KeyboardInterrupt)
+    assert len(told) == 2

@@ -107,6 +107,9 @@ def run(trial: Trial, place: Place, fast: bool = False) -> None:
         told.unlink(missing_ok=True)
         if "Traceback" in err or "Exception ignored" in err:
             trial.fail(f"{case}: {err.strip()[-500:]}")
+        if case.number and done.code == -case.number and place.listed() == before:
+            trial.count("ended before the command began")
+            continue
         right = STREAMS[case.stream][1] if case.stream else (0, *SIGNALS.get(case.number, (0,)))
         if done.code not in right:
             trial.fail(f"{case}: exit code {done.code}, not {right}: {err.strip()[-300:]}")
