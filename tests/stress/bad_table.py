@@ -282,6 +282,7 @@ LINES = {
         "classify test.npz vae.pth gmm.pkl --fail-under x", "classify test.npz vae.pth gmm.pkl --fail-under x=1",
         "classify test.npz vae.pth gmm.pkl --fail-under accuracy=", "classify test.npz vae.pth gmm.pkl -o - --json",
         "classify test.npz gmm.pkl vae.pth", "classify vae.pth test.npz gmm.pkl", "classify test.npz",
+        "classify test.npz vae.pth",
         "hybridize vae.pth gmm.pkl -n 0", "hybridize vae.pth gmm.pkl -n -1", "hybridize vae.pth gmm.pkl --classes 1",
         "hybridize vae.pth gmm.pkl --classes 1,9", "hybridize vae.pth gmm.pkl --ratio 2",
         "hybridize vae.pth gmm.pkl --ratio nan", "hybridize vae.pth gmm.pkl --temperature 0",
@@ -309,7 +310,7 @@ LINES = {
     3: ("train train.npz --classes 1,7", "train train.npz --classes '\"a'", "train unlabelled.npz --classes 1",
         "fit-gmm unlabelled.npz vae.pth", "fit-gmm train.npz vae.pth --labels-per-class 1000",
         "train train.npz unlabelled.npz", "classify test.npz vae.pth gmm.pkl --classes 7"),
-    4: ("classify test.npz vqvae.pth gmm.pkl", "classify test.npz vae.pth", "sample vqvae.pth cnn.pth",
+    4: ("classify test.npz vqvae.pth gmm.pkl", "sample vqvae.pth cnn.pth",
         "hybridize vae.pth probe.pth", "encode test.npz cnn.pth", "export cnn.pth gmm.pkl"),
 }  # fmt: skip
 """Whole calls, by the exit code that is right."""
