@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def main() -> int:
         row = import_module(f"stress.{name}")
         with tempfile.TemporaryDirectory(prefix="stress-") as folder, prepared(Path(folder)) as place:
             trial = Trial(Path(folder), chosen.seed, None if chosen.minutes is None else 60 * chosen.minutes)
-            row.run(trial, place, chosen.fast)
+            with suppress(KeyboardInterrupt):  # what was tried until then is told
+                row.run(trial, place, chosen.fast)
         failed += len(trial.failed)
         found = f"{trial.told} | {trial.spent / 60:.1f} | {len(trial.failed)}"
         print(f"| {NUMBERS[name]} | {row.TITLE} | {found} |", flush=True)
