@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentcli.core.errors import ModelFileError
+from latentcli.core.errors import ModelFileError, UsageError
 from latentcli.core.latents import Latents
 from latentcli.models import PRIORS
 from latentcli.models.base import LatentModel, Model
@@ -125,7 +125,9 @@ class Embeddings(nn.Module):
 
 
 def check_own(latents: Latents, model: "TrainedModel") -> None:
-    """Raise a ``ModelFileError`` where latents name another model."""
+    """Raise a ``ModelFileError`` where latents name another model, and a ``UsageError`` where they are none."""
+    if not isinstance(latents, Latents):
+        raise UsageError("a prior is fitted to latents", f"found {type(latents).__name__}", "model.encode(images)")
     if latents.checkpoint not in ("", model.fingerprint):
         raise ModelFileError(
             "these are latents of another checkpoint",
@@ -147,9 +149,11 @@ def check_prior(prior: "TrainedModel", model: "TrainedModel") -> Prior:
     """
     again = f"fit one: latentcli fit-prior DATA {model.name}"
     wanted = PRIORS[prior_for(model.latent_network)]
-    if not isinstance(prior.network, Prior):
-        raise ModelFileError(f"{prior.name} is {prior.network.KIND}", f"expected {wanted.KIND}", again)
-    network, sizes = prior.network, wanted.sizes(model)
+    network = getattr(prior, "network", prior)
+    if not isinstance(network, Prior):
+        kind = getattr(network, "KIND", f"a {type(network).__name__}")
+        raise ModelFileError(f"{getattr(prior, 'name', 'the prior')} is {kind}", f"expected {wanted.KIND}", again)
+    sizes = wanted.sizes(model)
     fits = isinstance(network, wanted) and all(getattr(network.config, name) == size for name, size in sizes.items())
     if prior.fitted_on != model.fingerprint or not fits:
         raise ModelFileError(

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import latentcli as lc
+from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.progress import Listener
 from latentcli.models import FAMILIES, PRIORS, create
@@ -275,3 +276,11 @@ def test_what_is_no_point_of_the_model_is_refused():
         lc.fit_prior(found, prior, **OF_POINTS)
     with pytest.raises(ModelFileError, match="was fitted on another checkpoint"):
         lc.sample(model("vae", latent_dim=4, backbone="mlp", width=8), prior)
+
+
+def test_images_in_place_of_latents_and_a_mixture_in_place_of_a_prior_are_told():
+    images = lc.ImageSet(np.zeros((4, 1, 8, 8), np.uint8))
+    with pytest.raises(UsageError, match=r"found ImageSet\n  model.encode"):
+        lc.fit_prior(images, model(), **SMALL)
+    with pytest.raises(ModelFileError, match="the prior is a GaussianMixtureClassifier\n  expected a prior of codes"):
+        lc.sample(model(), GaussianMixtureClassifier(), 2)
