@@ -5,7 +5,6 @@ ignored, as ``nohup`` has it. Only the main thread of a process can handle signa
 effect.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 
-_PAUSE, _SOON = 0.5, 0.01
+_PAUSE, _SOON = 0.5, 0.01  # seconds
 _HANGUP = getattr(signal, "SIGHUP", None)
 
 
@@ -88,6 +87,8 @@ def interrupts_kept() -> Iterator[None]:
     tell, waiting = sys.unraisablehook, list[threading.Timer]()
 
     def interrupt() -> None:
+        import ctypes
+
         main = ctypes.c_ulong(threading.main_thread().ident or 0)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(KeyboardInterrupt))
 

@@ -1,7 +1,7 @@
 """Row 11: a million files, a hundred megapixels, ten million rows, a million hybrids, and classes of one image.
 
-Each call is a process of its own, whose largest resident memory the system tells: that stays below a bound that does
-not follow the number of things. Times are told on stderr. ``--fast`` has a hundredth of everything.
+Each call is a process of its own, whose largest resident memory the system tells: it stays below a bound, which of a
+table and of classes is their number's. Times are told on stderr. ``--fast`` has a hundredth of everything.
 """
 
 import os
@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def cases(less: int) -> Iterator[Case]:
         ("classify new.npz gmm.pkl -o again.csv", 0), (f"train many -o new.pth --no-classes {small}", 0),
     ))  # fmt: skip
     for side in (8_000, 10_000):
-        side, code = int(side / less**0.5), 3 if side > 8_000 else 0  # refused from 64 megapixels on
+        side, code = int(side / less**0.5), 3 if side > 8_000 else 0  # more than 64 megapixels are refused
         yield Case(f"images of {side**2:,} pixels", lambda folder, side=side: _pictures(folder / "large", side), (
             ("classify large vae.pth gmm.pkl -o new.csv", code), ("reconstruct large vae.pth -o new.npz", code),
         ))  # fmt: skip
@@ -108,11 +107,13 @@ def _measured(line: str, folder: Path) -> tuple[int, str, int, float]:
             [sys.executable, "-m", "latentcli", *line.split()], cwd=folder, stdout=subprocess.DEVNULL, stderr=stderr,
         )  # fmt: skip
         memory = 0
-        while process.poll() is None:
-            with suppress(OSError, TypeError):  # it has just ended
+        try:
+            while process.poll() is None:
                 found = _LARGEST.search(Path(f"/proc/{process.pid}/status").read_text())
-                memory = max(memory, int(found[1]))
-            time.sleep(0.05)
+                memory = max(memory, int(found[1]) if found else 0)  # a process that has just ended tells none
+                time.sleep(0.05)
+        finally:
+            process.kill()
     told = said.read_text(errors="replace")
     said.unlink()
     return process.returncode, told, memory // 1024, time.monotonic() - began
