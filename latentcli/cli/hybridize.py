@@ -70,8 +70,7 @@ def hybridize(
     from latentcli.numerics.blocks import Kept
 
     target = Path("hybrids.npz") if output is None and folder is None else output
-    inputs.check_picture(grid)
-    inputs.check_outputs(target, grid, given=[vae, classifier, near, reading.labels], folder=figures)
+    inputs.check_outputs(target, given=[vae, classifier, near, reading.labels], folder=figures, picture=grid)
     if folder is not None:
         check_new_folder(folder)
     chosen, all_classes = options.names(reading.classes), replace(reading, classes=None)

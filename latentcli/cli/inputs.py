@@ -249,25 +249,40 @@ def check_no_labels(path: Path | None) -> None:
         raise UsageError(f"{path} holds labels", found, f"go on with them: --labels {path} -o next.csv")
 
 
-def check_outputs(*outputs: Path | None, given: Sequence[Path | str | None], folder: Path | None = None) -> None:
+def check_outputs(
+    *outputs: Path | None,
+    given: Sequence[Path | str | None] = (),
+    folder: Path | None = None,
+    picture: Path | None = None,
+) -> None:
     """Refuse, before any work, outputs that cannot be written, or that would replace an input or one another.
 
     Args:
-        outputs: files the command writes; None where one was not asked for.
+        outputs: files the command writes, which are no pictures; None where one was not asked for.
         given: every file and folder that the command reads.
         folder: where pictures go; it need not exist yet.
+        picture: to be drawn; None: none.
 
     Raises:
         OutputError: a folder is missing or read-only, or a path is no regular file.
-        UsageError: an output is one of the inputs, which are never modified, or two outputs are one file; or one is a
-            Parquet file, and pyarrow is not installed.
+        UsageError: an output is one of the inputs, which are never modified, or two outputs are one file; one is called
+            as a picture is and will be none, or the picture otherwise than .png or .svg; or one is a Parquet file, and
+            pyarrow is not installed.
     """
+    from latentcli.data.entries import image_suffixes
+    from latentcli.figures import format_of
     from latentcli.formats import scale
     from latentcli.formats.atomic import check_folder, check_writable
     from latentcli.formats.parquet_table import SUFFIX
 
-    paths = [path for path in outputs if path is not None]
+    paths = [path for path in (*outputs, picture) if path is not None]
+    if picture is not None:
+        format_of(picture)
     for path in paths:
+        if path is not picture and path.name.lower().endswith((".svg", *image_suffixes())):
+            raise UsageError(
+                f"{path} is a name of a picture", "what would be there is none", "name another file: -o FILE"
+            )
         if str(path) == "-":
             raise UsageError("only a table of labels can go to standard output", remedy="name a file: -o FILE")
         check_writable(path)
@@ -339,18 +354,4 @@ def check_report(path: Path | None, given: Sequence[Path | str | None] = ()) -> 
 
     if path is not None:
         check_name(path)
-        check_outputs(path, given=given)
-
-
-def check_picture(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:
-    """``check_outputs`` for a picture, whose name must end in .png or .svg; None is no picture.
-
-    Raises:
-        UsageError: it ends otherwise, or the picture is one of the inputs.
-        OutputError: it cannot be written.
-    """
-    from latentcli.figures import format_of
-
-    if path is not None:
-        format_of(path)
         check_outputs(path, given=given)

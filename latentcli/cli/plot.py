@@ -31,7 +31,7 @@ def _model_and_images(
     from latentcli.artifacts.models import load_latent_model
     from latentcli.cli import inputs
 
-    inputs.check_picture(output, given=[data, vae, reading.labels])
+    inputs.check_outputs(picture=output, given=[data, vae, reading.labels])
     model = load_latent_model(vae, device)
     return model, inputs.images(data, reading, output, **model.load_options)
 
@@ -43,7 +43,7 @@ def history(vae: options.CheckpointFile, output: Picture = Path("history.png")) 
     from latentcli.artifacts.models import load_model
     from latentcli.cli import console, inputs
 
-    inputs.check_picture(output, given=[vae])
+    inputs.check_outputs(picture=output, given=[vae])
     rows = load_model(vae, "cpu").history
     console.result({"epochs": len(rows)}, as_json=False, written=[pictures.history(output, rows)])
 
@@ -62,7 +62,7 @@ def latent(
     from latentcli.artifacts.models import load_classifier, load_latent_model
     from latentcli.cli import console, inputs
 
-    inputs.check_picture(output, given=[data, vae, reading.labels])
+    inputs.check_outputs(picture=output, given=[data, vae, reading.labels])
     model = load_latent_model(vae, device)
     classifier = load_classifier(gmm, model) if gmm else None
     latents = inputs.latents(data, vae, device, reading, output)
@@ -84,7 +84,7 @@ def manifold(
     from latentcli.artifacts.models import load_mixture, load_model
     from latentcli.cli import console, inputs
 
-    inputs.check_picture(output, given=[vae, gmm])
+    inputs.check_outputs(picture=output, given=[vae, gmm])
     model = load_model(vae, device)
     drawn = pictures.manifold(output, model, load_mixture(gmm, model) if gmm else None)
     console.result({"images": pictures.MANIFOLD_SIDE**2}, as_json=False, written=[drawn])

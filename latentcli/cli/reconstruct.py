@@ -31,8 +31,7 @@ def reconstruct(
     from latentcli.cli import console, inputs
 
     gates = console.parse_gates(fail_under)
-    inputs.check_picture(grid)
-    inputs.check_outputs(output, grid, given=[data, vae, reading.labels], folder=figures)
+    inputs.check_outputs(output, given=[data, vae, reading.labels], folder=figures, picture=grid)
     model = load_model(vae, device)
     shape = model.latent_model.config.image_shape
     targets = [grid] if grid else []

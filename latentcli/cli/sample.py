@@ -73,8 +73,7 @@ def sample(
     from latentcli.numerics.blocks import Kept
 
     target = Path("samples.npz") if output is None and folder is None else output
-    inputs.check_picture(grid)
-    inputs.check_outputs(target, grid, given=[vae, prior, complete, None if keep in PARTS else keep])
+    inputs.check_outputs(target, given=[vae, prior, complete, None if keep in PARTS else keep], picture=grid)
     if folder is not None:
         check_new_folder(folder)
     chosen = options.names(classes)
@@ -103,7 +102,16 @@ def sample(
     written = [path for path in (target, folder) if path is not None]
     if grid:
         shown = pictured.arrays
-        written.append(pictures.samples(grid, shown["images"], shown["soft_labels"], names, len(sampler.chosen)))
+        written.append(
+            pictures.samples(
+                grid,
+                shown["images"],
+                shown["soft_labels"],
+                names,
+                len(sampler.chosen),
+                None if part is None else part.image,
+            )
+        )
     console.result({"images": count, "classes": names}, as_json=json, written=written)
 
 

@@ -42,6 +42,9 @@ def draw(panels: Sequence[tuple[str, Mapping[str, Mapping[str, Sequence[float]]]
         panel.set_xticks(range(len(sets)), [style.shown(name) for name in sets], rotation=20, ha="right")
         panel.set(title=style.shown(title), xlim=(-0.6, len(sets) - 0.4), axisbelow=True)
         panel.margins(y=0.15)
+        if title.endswith("%"):
+            low, high = panel.get_ylim()
+            panel.set_ylim(max(low, -2), min(high, 102))
         panel.grid(axis="y")
     names = [style.shown(model) for model in drawn]
     style.legend(figure, list(drawn.values()), names, loc="outside lower center", ncols=len(drawn))

@@ -40,7 +40,8 @@ def caption(soft_label: np.ndarray | Sequence[float], classes: Sequence[str]) ->
 
 @style.drawn
 def draw(
-    images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], columns: int | None = None
+    images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], columns: int | None = None,
+    given: np.ndarray | None = None,
 ) -> Figure:  # fmt: skip
     """A grid of images, each over its caption.
 
@@ -49,6 +50,8 @@ def draw(
         soft_labels: (N, K) likelihoods of the K classes; where K is 0 there are no captions.
         classes: their names.
         columns: images beside one another at most; None: ``COLUMNS``.
+        given: (C, H, W), of the same pixels: what the images were made of, in a row of its own above them; None: there
+            is none.
 
     Raises:
         DataError: there are no images, or the soft labels are not (N, K).
@@ -58,15 +61,18 @@ def draw(
         raise DataError(f"cannot caption {len(images)} images with soft labels of shape {soft_labels.shape}")
     images = images[:MOST_IMAGES]
     height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM)
-    captions = [_lines(caption(row, classes)) for row in soft_labels[: len(images)]] if len(classes) else []
-    longest = max((style.width(line) for lines in captions for line in lines), default=0)
-    cell = int(max(width, _LETTER * longest)) + _GAP
-    row = height + 6 + _LINE * max(map(len, captions), default=0) + _GAP
+    captions = [_lines(caption(row, classes)) if len(classes) else [] for row in soft_labels[: len(images)]]
     columns = min(len(images), columns or COLUMNS)
-    rows = -(-len(images) // columns)
+    tiles = list(zip(range(len(images)), images, captions, strict=True))
+    if given is not None:
+        tiles = [(0, given, ["given"]), *((columns + place, image, lines) for place, image, lines in tiles)]
+    longest = max((style.width(line) for *_, lines in tiles for line in lines), default=0)
+    cell = int(max(width, _LETTER * longest)) + _GAP
+    row = height + 6 + _LINE * max(len(lines) for *_, lines in tiles) + _GAP
+    rows = tiles[-1][0] // columns + 1
     sheet = style.Sheet(2 * _EDGE + columns * cell, 2 * _EDGE + rows * row - _GAP)
-    for index, (image, lines) in enumerate(zip(images, captions or [[]] * len(images), strict=True)):
-        x, y = _EDGE + (index % columns + 0.5) * cell, _EDGE + index // columns * row
+    for place, image, lines in tiles:
+        x, y = _EDGE + (place % columns + 0.5) * cell, _EDGE + place // columns * row
         sheet.image(x - width / 2, y, width, height, image)
         for number, line in enumerate(lines):
             sheet.text(x, y + height + 6 + number * _LINE, line)

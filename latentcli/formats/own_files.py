@@ -1,4 +1,4 @@
-"""The kinds of the files that latentcli writes, told by their first bytes: what stands where another kind belongs."""
+"""The kinds of the files that latentcli reads, told by their first bytes: what stands where another kind belongs."""
 
 import os
 import shlex
@@ -21,7 +21,8 @@ _ARCHIVED = (
     ({"points.npy", "probabilities.npy"}, "graph"), ({"mu.npy", _SIGNED}, "file of latents"),
     ({"codes.npy", _SIGNED}, "file of latents"), ({"images.npy", "soft_labels.npy", _SIGNED}, "file of hybrids"),
 )  # fmt: skip
-ARRAYS = "file of arrays"
+ARRAYS, PICTURE = "file of arrays", "picture"
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 PARTS_OF_LATENTS, PARTS_OF_PREDICTIONS = "folder of latents", "folder of predictions"
 _REMEDIES = {
     PARTS_OF_LATENTS: "name the shards that it was made of; fit-gmm, fit-graph, fit-probe and classify read latents",
@@ -31,7 +32,7 @@ _LOOKED_AT = 1000  # names in a folder, in no order
 
 CLASSIFIERS = frozenset({"mixture", "graph", "probe"})
 PLACES = {
-    "images": frozenset({"file of hybrids", ARRAYS}),
+    "images": frozenset({"file of hybrids", ARRAYS, PICTURE}),
     "a model such as vae.pth": frozenset({"model", "state of a training"}),
     "a classifier such as gmm_params.pkl": CLASSIFIERS,
 }
@@ -59,6 +60,8 @@ def kind_of(path: Path) -> str | None:
             start = file.read(_MOST)
             if start[:6] == b"\x93NUMPY":
                 return ARRAYS
+            if start.startswith(_PICTURES):
+                return PICTURE
             if start[:1] == b"\x80":
                 with mmap(file.fileno(), min(size, _MOST_OF_PICKLES), access=ACCESS_READ) as content:
                     return "mixture" if content.find(b"component_labels") >= 0 else None

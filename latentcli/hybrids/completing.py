@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 PARTS = ("top", "left")
 """Halves of an image that may be kept, by name; anything else is a mask."""
 
+GREY = np.uint8(127)
+
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Codes (h, w) int64 of an image, and (h, w) bool: those that stay."""
+    """Codes (h, w) int64 of an image, and (h, w) bool: those that stay; the image (C, H, W) uint8, elsewhere grey."""
 
     codes: np.ndarray
     kept: np.ndarray
+    image: np.ndarray
 
 
 def given(image: ImageSet | np.ndarray, keep: str | np.ndarray, model: "TrainedModel") -> Given:
@@ -61,7 +64,7 @@ def given(image: ImageSet | np.ndarray, keep: str | np.ndarray, model: "TrainedM
             f"keep {'less' if kept.all() else 'more'} of it",
         )  # fmt: skip
     codes = model.encode(_filled(pixels, mask)).arrays["codes"][0]
-    return Given(codes.astype(np.int64), kept)
+    return Given(codes.astype(np.int64), kept, np.where(mask, pixels[0], GREY))
 
 
 def _mask(keep: str | np.ndarray, size: tuple[int, ...]) -> np.ndarray:

@@ -227,17 +227,21 @@ def hybrids(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Se
     return draw("hybrids", path, images[mixed], soft_labels[mixed], list(classes))
 
 
-def samples(path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], turn: int) -> Path:
+def samples(
+    path: Path, images: np.ndarray, soft_labels: np.ndarray, classes: Sequence[str], turn: int,
+    given: np.ndarray | None = None,
+) -> Path:  # fmt: skip
     """The first samples, (N, C, H, W) uint8, over their classes, soft labels (N, K); K is 0 where there are none.
 
     Those of ``turn`` classes were made in turn: a column shows one class, and columns of a class stand side by side.
+    What all were ``given``, (C, H, W), stands above them.
     """
     if not 1 < turn <= MOST_COLUMNS:
-        return draw("hybrids", path, images, soft_labels, list(classes), None)
+        return draw("hybrids", path, images, soft_labels, list(classes), None, given)
     columns = MOST_COLUMNS // turn * turn
     row = np.arange(len(images) // columns * columns or len(images))  # of whole rows of the picture
     order = np.lexsort((row % turn, row // columns))  # in each of them by class
-    return draw("hybrids", path, images[order], soft_labels[order], list(classes), columns)
+    return draw("hybrids", path, images[order], soft_labels[order], list(classes), columns, given)
 
 
 def hybrids_plane(

@@ -98,6 +98,10 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
         assert done.code == 0, done.err
         made[keep] = Path("samples.npz").read_bytes()
     assert made["left"] == made["mask.png"]
+    done = call("sample", vqvae, "prior.pth", "-n", 12, "--grid", "alone.png")
+    assert Image.open("g.png").height > Image.open("alone.png").height  # what was given stands above them
+    done = call("sample", vqvae, "prior.pth", "-o", "some.png")
+    assert (done.code, "some.png is a name of a picture" in done.err, Path("some.png").exists()) == (2, True, False)
     done = call("sample", vqvae, "prior.pth", "--keep", "top")
     assert (done.code, "--keep is of an image to complete" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "digits")

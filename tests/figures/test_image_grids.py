@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.image import AxesImage
 from scipy import stats
 
 from latentcli.core.errors import DataError
@@ -120,6 +121,14 @@ def test_each_hybrid_has_its_caption():
     assert len(figure.axes[0].images) == 11
     with pytest.raises(DataError, match="cannot caption 11 images"):
         hybrids.draw(random.random((11, 1, 8, 8)), soft_labels[:5], ["4", "8"])
+
+
+def test_what_images_were_made_of_stands_above_them():
+    images, whole = np.zeros((10, 1, 8, 8)), np.ones((1, 8, 8))
+    alone, below = (hybrids.draw(images, np.zeros((10, 0)), [], 5, each) for each in (None, whole))
+    assert (words(alone), words(below)) == ([], ["given"])
+    tiles = [[image.get_array().max() for image in figure.findobj(AxesImage)] for figure in (alone, below)]
+    assert tiles == [[0] * 10, [255] + [0] * 10]
 
 
 def test_without_originals_reconstructions_stand_alone():

@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import latentcli as lc
 from latentcli.core.errors import UsageError
@@ -61,6 +62,15 @@ def test_a_mixture_whose_large_arrays_come_first_is_known(tmp_path):
     content = (tmp_path / "mixture").read_bytes()
     assert content.find(b"component_labels") > 2**16
     assert own_files.kind_of(tmp_path / "mixture") == "mixture"
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "gif", "tiff", "webp"])
+def test_a_picture_is_told_as_one(tmp_path, ending):
+    Image.new("L", (8, 8)).save(tmp_path / f"a.{ending}")
+    (tmp_path / f"a.{ending}").rename(tmp_path / "vae.pth")
+    assert own_files.kind_of(tmp_path / "vae.pth") == own_files.PICTURE
+    assert own_files.misplaced(tmp_path / "vae.pth", own_files.IMAGES) is None
+    assert "is a picture, and stands where a model" in str(own_files.misplaced(tmp_path / "vae.pth", own_files.MODEL))
 
 
 def test_other_files_are_of_no_kind_of_ours(tmp_path):

@@ -33,6 +33,8 @@ def image(seed: int = 0) -> np.ndarray:
 def test_what_is_kept_stays_and_decodes_to_the_same_bytes_far_from_the_rest(vqvae, prior):
     part = given(image(), "top", vqvae)
     assert part.kept.tolist() == [[row < 5] * 8 for row in range(10)]
+    assert (part.image[:, :20] == image()[:, :20]).all()
+    assert (part.image[:, 20:] == 127).all()
     found = lc.sample(vqvae, prior, 6, complete=image())
     codes = found["latents"].reshape(6, 10, 8)
     assert (codes[:, part.kept] == part.codes[part.kept]).all()
