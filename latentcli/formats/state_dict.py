@@ -41,8 +41,9 @@ def read(path: Path, remedy: str) -> dict[str, Tensor]:
     """
     problem = f"cannot read {path}"
     if (own := own_files.kind_of(path)) not in (None, own_files.ARRAYS):
+        kind = own if own == own_files.PICTURE else f"latentcli {own}"
         went_on = "to go on from it when training: `continue_from`" if own == "model" else "name a file of weights"
-        raise UsageError(f"{printable(str(path))} is a latentcli {own}, not the weights of a network", None, went_on)
+        raise UsageError(f"{printable(str(path))} is a {kind}, not the weights of a network", None, went_on)
     try:
         file, size = open_regular(path)
         with file:

@@ -47,6 +47,10 @@ scikit-learn's digits (12 draws) it is 0.76 with two labels a class, 0.90 with f
 0.91, 0.92 and 0.95 are right."""
 
 
+MOST_PROBABILITIES = 2**27
+"""Of all points and classes: of more, what spreads takes more than six gigabytes, and hours."""
+
+
 class NothingToTellApart(FitError, ValueError):
     """Points that make no graph; a ``ValueError`` too, as scikit-learn's contract asks."""
 
@@ -114,7 +118,8 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
 
         Raises:
             UsageError: a setting is out of range, or what searches among so many points is not installed.
-            DataError: points are codes or not finite, or the labels cannot be learned from, as for ``encode_labels``.
+            DataError: points are codes or not finite, or the labels cannot be learned from, as for ``encode_labels``;
+                or there are more than ``MOST_PROBABILITIES`` of them.
             FitError: all points are the same.
         """
         check(self, InvalidSetting)
@@ -128,6 +133,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
             problem = "there is nothing to tell apart: all points are the same"
             remedy = "give images that differ; where these do, train the model longer, or with a smaller beta"
             raise NothingToTellApart(problem, f"found {len(X)} of them", remedy)
+        self._check_size()
         self.projection_ = self._plane()
         if self.projection_ is None:
             self.scale_ = standardisation(self.points_)[1]
@@ -160,8 +166,16 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
             raise InvalidSetting(problem, None, remedy)
         other = copy.copy(self)
         other.classes_, labels = encode_labels(y, len(self._same.ravel()), classes)
+        other._check_size()
         other._label(labels, other._shares())
         return other
+
+    def _check_size(self) -> None:
+        points, classes = len(self.points_), len(self.classes_)
+        if points * classes > MOST_PROBABILITIES:
+            problem = f"a graph of {points:,} images and {classes:,} classes has {points * classes:,} probabilities"
+            remedy = "give fewer of either; or fit a probe, which takes any number: --probe knn"
+            raise InvalidSamples(problem, f"expected {MOST_PROBABILITIES:,} at most", remedy)
 
     def _label(self, labels: np.ndarray, shares: np.ndarray | None) -> None:
         """Spread the labels (n,) of the points that were given, codes of ``classes_``, over the graph."""

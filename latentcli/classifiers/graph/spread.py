@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from latentcli.classifiers.graph.laplacian import Graph
 
@@ -28,6 +29,15 @@ class Spread(Protocol):
 
     def sources(self, counts: np.ndarray) -> np.ndarray:
         """(…, C): what points with these labels put in."""
+
+    def without(self, kernel: np.ndarray, counts: np.ndarray, rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """(m, C): the scores of m points, each without one label: G (m, L) times the sources of the labels left.
+
+        Args:
+            kernel: G, from the L points with labels to each of these.
+            counts: (L, C) all labels.
+            rows, classes: (m,) the point of the L, and the class, whose label is left out.
+        """
 
     def logits(self, scores: np.ndarray, scale: float) -> np.ndarray:
         """(N, C): log probabilities at temperature 1, up to a constant for each row, of scores (N, C)."""
@@ -51,6 +61,12 @@ class LabelSpreading:
 
     def sources(self, counts: np.ndarray) -> np.ndarray:
         return counts.astype(np.float64)
+
+    def without(self, kernel: np.ndarray, counts: np.ndarray, rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        found = np.asarray(kernel @ csr_matrix(counts))
+        each = np.arange(len(rows))
+        found[each, classes] -= kernel[each, rows]
+        return found
 
     def logits(self, scores: np.ndarray, scale: float) -> np.ndarray:
         """Scores are not negative; what rounding makes of those that are nearly 0 counts as ``scale``."""
@@ -76,6 +92,14 @@ class PoissonLearning:
     def sources(self, counts: np.ndarray) -> np.ndarray:
         return counts - counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
 
+    def without(self, kernel: np.ndarray, counts: np.ndarray, rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        each = np.arange(len(rows))
+        shares = np.tile(counts.sum(axis=0), (len(rows), 1))
+        shares[each, classes] -= 1
+        shares /= counts.sum() - 1
+        charge = kernel @ counts.sum(axis=1) - kernel[each, rows]
+        return LabelSpreading().without(kernel, counts, rows, classes) - charge[:, None] * shares
+
     def logits(self, scores: np.ndarray, scale: float) -> np.ndarray:
         return scores / scale
 
@@ -99,11 +123,5 @@ def leave_one_out(
     labelled = np.flatnonzero(counts.any(axis=1))
     units = np.zeros((len(graph), len(rows)))
     units[rows, np.arange(len(rows))] = 1.0
-    kernel = spread.kernel(graph, units)[labelled]  # (L, m)
-    known = counts[labelled]
-    scores = np.empty((len(rows), counts.shape[1]))
-    for column, (row, label) in enumerate(zip(rows, classes, strict=True)):
-        others = known.copy()
-        others[np.searchsorted(labelled, row), label] -= 1
-        scores[column] = kernel[:, column] @ spread.sources(others)
-    return scores
+    kernel = spread.kernel(graph, units)[labelled].T
+    return spread.without(kernel, counts[labelled], np.searchsorted(labelled, rows), classes)

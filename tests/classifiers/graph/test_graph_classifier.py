@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.utils.estimator_checks import check_estimator
 
 from latentcli.classifiers import CLASSIFIERS
+from latentcli.classifiers.graph import graph_classifier
 from latentcli.classifiers.graph.graph_classifier import PLANE, GraphClassifier
 from latentcli.core.errors import DataError, FitError, ModelFileError, UsageError
 
@@ -226,3 +227,13 @@ def test_what_makes_no_graph_is_refused():
         GraphClassifier(method="magic").fit(points, labels)
     two = GraphClassifier().fit(points[:2], labels[:2])  # fewer points than neighbours
     assert_array_equal(two.predict(points[:2]), labels[:2])
+
+
+def test_more_points_times_classes_than_memory_holds_are_refused_before_any_work(monkeypatch):
+    points, _, labels = moons(per_class=2)
+    monkeypatch.setattr(graph_classifier, "MOST_PROBABILITIES", 2 * len(points) - 1)
+    fitted, neighbours = GraphClassifier(), []
+    monkeypatch.setattr(graph_classifier, "neighbours", lambda *given: neighbours.append(given))
+    with pytest.raises(DataError, match="has 1,200 probabilities"):
+        fitted.fit(points, labels)
+    assert neighbours == []
