@@ -15,3 +15,6 @@ NUMBERS = {
     "streams": 12,
 }
 """What each is in the README's table."""
+
+SHORT = {"failing_calls": 12, "fuzzing": 30, "kills": 6, "bad_inputs": 40}
+"""Rows of a short run, and cases of each."""
