@@ -136,8 +136,11 @@ class Labelling:
             return name
         name = whole_number(name)
         meant = NO_LABEL if self.no_label is None else self.no_label
-        if name.casefold() in {each.strip().casefold() for each in meant} or out_of_list(name) != name:
+        alone = out_of_list(name)
+        if not alone or name.casefold() in {each.strip().casefold() for each in meant}:
             raise UsageError(f"{name!r} means that an image has no label", None, "call the class otherwise")
+        if alone != name:
+            raise UsageError(f"{name!r} would be read as a list of {alone!r}", None, "call the class otherwise")
         try:
             several_in_one([*self.names, name], "the classes")
         except LatentError as error:

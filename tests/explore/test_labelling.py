@@ -101,10 +101,14 @@ def test_images_without_files_are_named_by_their_row(folder):
     assert read_back(images, labelling.path)[3] == "cat"
 
 
-@pytest.mark.parametrize("name", ["", "  ", "unknown", "-1", "NaN", "x" * 201, "[]"])
-def test_a_name_that_means_no_class_is_refused(folder, name):
+@pytest.mark.parametrize(("name", "why"), [
+    ("", "needs a name"), ("  ", "needs a name"), ("x" * 201, "needs a name"), ("unknown", "means that an image has no"),
+    ("-1", "means that an image has no"), ("NaN", "means that an image has no"), ("[]", "means that an image has no"),
+    ("{0}", "would be read as a list of '0'"),
+])  # fmt: skip
+def test_a_name_that_means_no_class_or_another_is_refused(folder, name, why):
     labelling = Labelling(image_set(), folder / "labels.csv")
-    with pytest.raises(lc.UsageError):
+    with pytest.raises(lc.UsageError, match=why):
         labelling.give(np.array([1]), name)
     assert labelling.names == ()
     assert not labelling.path.exists()

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import unicodedata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,8 @@ def run(trial: Trial, place: Place, fast: bool = False) -> None:
         _classes(trial, folder, [names[row] for row in rows])
     if not fast or not trial.failed:
         _files(trial, place.fresh())
+    if find_spec("bokeh") is not None:
+        _explored(trial, place.fresh())
 
 
 def _picture(path: Path, level: int, seed: int) -> None:
@@ -117,6 +120,55 @@ def _files(trial: Trial, folder: Path) -> None:
            if one != other]  # fmt: skip
     if odd:
         trial.fail(f"new.csv as --labels gives others: {odd[:3]!r}")
+    _harmless(trial, folder, names)
+
+
+def _explored(trial: Trial, folder: Path) -> None:
+    """Every file labelled by hand, each as another class: the table that it is in, the page, and the classifier."""
+    from bokeh.document import Document
+    from bokeh.models import Div
+    from bokeh.models.layouts import Column
+
+    from latentcli.explore.exploration import Exploration
+    from latentcli.explore.labelling import Labelling
+    from latentcli.explore.material import material
+    from latentcli.explore.page import Page
+
+    names = [name for name in NAMES if len(os.fsencode(f"{name}.png")) < 256]
+    for row, name in enumerate(names):
+        _picture(folder / "set" / f"{name}.png", 2 * row, row)
+    images = lc.load(str(folder / "set"))
+    explored = Exploration(
+        material(images, lc.load_model(folder / "vae.pth")), Labelling(images, folder / "new.csv"), folder / "new.npz"
+    )
+    files = list(images.files or ())
+    page = Page(Document(), Column(children=[Div()]), explored)
+    try:
+        for row, file in enumerate(files):
+            explored.select(np.array([row]))
+            explored.look_at(row)
+            explored.give(file.removesuffix(".png"))
+            page.tick()
+            trial.count("labels by hand")
+            for part in page.parts.whole.select({"type": Div}):
+                if re.search(r"<script>alert|<img src=x|[\x00-\x08\x0b-\x1f\x7f\u202e\u2028]", part.text):
+                    trial.fail(f"the page holds what {file!r} brought: {part.text[:300]!r}")
+        explored.save()
+        explored.jobs.finish()
+    finally:
+        explored.jobs.close()
+    given = [_same(each) for each in explored.labelling.labels.texts]
+    again = [_same(each) for each in lc.load(str(folder / "set"), labels=folder / "new.csv").labels.texts]
+    refused = _NO_CLASSES - {"train"} | {"{0}"}  # which is only a folder's; and what a table would have as a list
+    odd = [
+        (file, one, other) for file, one, other in zip(files, given, again, strict=True)
+        if one != other or (one == "") != (file.removesuffix(".png") in refused)
+    ]  # fmt: skip
+    if odd:
+        trial.fail(f"labels by hand are read as others: {odd[:3]!r}")
+    classes = {_same(str(name)) for name in lc.load_classifier(folder / "new.npz").classes_}
+    if classes != {*given} - {""}:
+        trial.fail(f"the classifier of labels by hand has other classes: {sorted(classes ^ {*given})!r}")
     _harmless(trial, folder, names)
 
 
