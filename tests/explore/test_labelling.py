@@ -102,8 +102,8 @@ def test_images_without_files_are_named_by_their_row(folder):
 
 
 @pytest.mark.parametrize(("name", "why"), [
-    ("", "needs a name"), ("  ", "needs a name"), ("x" * 201, "needs a name"), ("unknown", "means that an image has no"),
-    ("-1", "means that an image has no"), ("NaN", "means that an image has no"), ("[]", "means that an image has no"),
+    ("", "needs a name"), ("  ", "needs a name"), ("x" * 201, "needs a name"), ("unknown", "has no label"),
+    ("-1", "has no label"), ("NaN", "has no label"), ("[]", "has no label"),
     ("{0}", "would be read as a list of '0'"),
 ])  # fmt: skip
 def test_a_name_that_means_no_class_or_another_is_refused(folder, name, why):
