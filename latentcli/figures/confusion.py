@@ -14,7 +14,7 @@ _LETTER = 0.085  # inches: the width of a letter of a class's name
 
 @style.drawn
 def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
-    """Rows are the true classes, columns the predictions.
+    """Rows are the true classes, columns the predictions; of more than ``MOST_NAMED`` classes none is named.
 
     Args:
         matrix: (K, K) counts.
@@ -29,22 +29,24 @@ def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], t
     if not size or counts.shape != (size, size) or (counts < 0).any():
         raise DataError(f"cannot draw a confusion matrix of shape {counts.shape} for {size} classes")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = style.shown_names(classes, 20)
+    names = style.shown_names(classes, 20) if (named := size <= style.MOST_NAMED) else [""]
     digits = len(str(int(counts.max())))
-    cell = max(0.42, 0.1 * digits + 0.16) if size <= MOST_COUNTED else 0.15
+    cell = max(0.42, 0.1 * digits + 0.16) if size <= MOST_COUNTED else min(0.15, 0.15 * style.MOST_NAMED / size)
     longest = _LETTER * max(map(style.width, names))
     flat = longest + 0.05 <= cell  # the names fit beside each other under the columns
     side = max(2.2, cell * size, 0.1 * style.width(title[:120]) - longest)
     figure = style.new_figure(side + longest + 1.7, side + min(longest, 0.4 if flat else longest) + 1.1)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_xticks(range(size), names, rotation=0 if flat else 90, parse_math=False)
-    axes.set_yticks(range(size), names, parse_math=False)
+    if named:
+        axes.set_xticks(range(size), names, rotation=0 if flat else 90, parse_math=False)
+        axes.set_yticks(range(size), names, parse_math=False)
     axes.tick_params(length=0)
-    axes.set(xlabel="predicted class", ylabel="true class")
+    each = "class" if named else f"class, by number, of {size:,}"
+    axes.set(xlabel=f"predicted {each}", ylabel=f"true {each}")
     axes.set_title(style.shown(title, 120), loc="left", pad=10)
     axes.spines[:].set_visible(False)
-    if size > 1:
+    if named and size > 1:
         axes.set_xticks(np.arange(size - 1) + 0.5, minor=True)
         axes.set_yticks(np.arange(size - 1) + 0.5, minor=True)
         axes.grid(which="minor", color=style.PAPER, linewidth=1 if size <= MOST_COUNTED else 0.3)

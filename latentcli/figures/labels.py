@@ -11,7 +11,7 @@ from latentcli.figures import style
 
 @style.drawn
 def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray]) -> Figure:
-    """One group of bars per class, each bar with its number.
+    """One group of bars per class, each bar with its number; of more than ``MOST_NAMED`` classes the largest.
 
     Args:
         counts: name of a series ("known", "predicted") → a count for each class; one to ten series.
@@ -25,6 +25,10 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
     for name, values in series.items():
         if values.shape != (len(classes),) or (values < 0).any():
             raise DataError(f"cannot draw {name} counts of shape {values.shape} for {len(classes)} classes")
+    count = len(classes)
+    largest = np.argsort(-np.max([*series.values()], axis=0), kind="stable")[: style.MOST_NAMED]
+    rows = np.sort(largest)
+    series, classes = {name: values[rows] for name, values in series.items()}, [classes[row] for row in rows]
     names = style.shown_names(classes)
     thickness = 0.8 / len(series)
     room = 0.17 * len(series) + 0.05  # inches per class: its numbers must not touch
@@ -40,7 +44,7 @@ def draw(classes: Sequence[str], counts: Mapping[str, Sequence[int] | np.ndarray
     axes.set_yticks(positions, names, parse_math=False)
     axes.set_ylim(len(classes) - 0.4, -0.6)  # the first class on top
     axes.set_xlim(0, max(1, max(values.max() for values in series.values())) * 1.15)
-    axes.set_xlabel("images")
+    axes.set_xlabel("images" if len(classes) == count else f"images: the largest {len(classes)} of {count:,} classes")
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(style.few_whole_ticks())
     axes.xaxis.set_major_formatter("{x:,.0f}")

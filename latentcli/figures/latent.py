@@ -163,8 +163,12 @@ def _draw_line(
 
 
 def _name_classes(figure: Figure, axes: Axes, points: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> None:
-    """Write each class's name at the median of its points, or beside it where two would overlap."""
-    present = [label for label in np.unique(labels) if label >= 0]
+    """Write a class's name at the median of its points, or beside it where two would overlap.
+
+    Of more than ``MOST_NAMED`` classes those that have the most points are named.
+    """
+    present, counts = np.unique(labels[labels >= 0], return_counts=True)
+    present = np.sort(present[np.argsort(-counts, kind="stable")[: style.MOST_NAMED]])
     weight = "bold" if len(present) <= 2 * MOST_IN_LEGEND else "normal"
     texts = []
     for label in present:

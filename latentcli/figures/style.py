@@ -30,6 +30,7 @@ from matplotlib.ticker import MaxNLocator
 from latentcli.core.errors import DataError, printable
 
 DPI = 150  # pixels per inch of the PNG files
+MOST_NAMED = 200  # classes up to which a picture names each
 SMALL, NORMAL, LARGE = 9, 10, 12  # points: the sizes of text
 INK, MUTED, PAPER = "#222222", "#8c8c8c", "#ffffff"  # text and axes; unlabelled points; the background
 
@@ -212,19 +213,20 @@ def add_legend(
     figure: Figure, labels: Iterable[int], names: Sequence[str], title: str = "class", columns: int = 1,
     sizes: tuple[float, float] = (6, 6), square: bool = False,
 ) -> None:  # fmt: skip
-    """A legend of the classes beside the axes, the unlabelled (-1) last; none where nothing is labelled.
+    """A legend of the classes beside the axes, the unlabelled (-1) last; none where nothing is labelled, or too much.
 
     The markers of classes and of the unlabelled have these ``sizes``, in points, and all are squares if ``square``.
     """
     order = sorted(labels, key=lambda label: label % (len(names) + 1))
+    if order == [-1] or len(order) > MOST_NAMED:
+        return
     handles = [
         Line2D([], [], linestyle="", marker="s" if square else marker(label), color=colour(label),
                markersize=sizes[int(label < 0)])
         for label in order
     ]  # fmt: skip
-    if order != [-1]:
-        called = ["unlabelled" if label < 0 else names[label] for label in order]
-        legend(figure, handles, called, loc="outside right upper", title=title, ncols=columns)
+    called = ["unlabelled" if label < 0 else names[label] for label in order]
+    legend(figure, handles, called, loc="outside right upper", title=title, ncols=columns)
 
 
 def legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], **settings: Any) -> None:

@@ -33,7 +33,7 @@ def draw(
     labels = np.full(len(features), -1) if labels is None else np.asarray(labels)
     style.check_points(features, labels, len(class_names))
     names, present = style.shown_names(class_names), np.unique(labels)
-    columns = math.ceil(len(present) / NAMES_A_COLUMN)
+    columns = math.ceil(len(present) / NAMES_A_COLUMN) if len(present) <= style.MOST_NAMED else 0
     legend = columns * (0.4 + 0.085 * max(map(style.width, names), default=0))
     figure, axes = style.new_chart(7.2 + legend, 7.2)
     _scatter(axes, embed(features, seed), labels, seed)

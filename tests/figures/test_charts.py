@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from latentcli.core.errors import DataError
-from latentcli.figures import confusion, history, labels
+from latentcli.figures import confusion, history, labels, style
 
 HISTORY = [
     {"epoch": 1, "kl": 1.0, "loss": 9.0, "reconstruction": 8.0, "val_loss": 9.5, "lr": 0.1, "perplexity": 3.0},
@@ -114,3 +114,24 @@ def test_label_counts_are_the_lengths_of_the_bars_the_first_class_on_top():
 def test_counts_that_do_not_fit_are_refused(classes, counts):
     with pytest.raises(DataError, match=r"label counts|cannot draw"):
         labels.draw(classes, counts)
+
+
+@pytest.mark.parametrize("count", [style.MOST_NAMED, style.MOST_NAMED + 1, 1_000])
+def test_pictures_of_many_classes_stay_of_a_size_that_can_be_seen(count):
+    names = [f"class {number}" for number in range(count)]
+    matrix = np.diag(np.arange(1, count + 1))
+    counts = {"known": np.arange(count), "predicted": np.zeros(count, int)}
+    for figure in (confusion.draw(matrix, names), labels.draw(names, counts)):
+        assert figure.get_size_inches().max() * style.DPI < 13_000
+    assert len(labels.draw(names, {"known": np.arange(count)}).axes[0].get_yticks()) == min(count, style.MOST_NAMED)
+    shown = confusion.draw(matrix, names).axes[0]
+    assert shown.images[0].get_array().shape == (count, count)
+    assert ("class 3" in [text.get_text() for text in shown.get_yticklabels()]) == (count <= style.MOST_NAMED)
+
+
+def test_of_many_classes_the_largest_are_counted():
+    counts = np.zeros(300, int)
+    counts[100:] = 5
+    figure = labels.draw([str(number) for number in range(300)], {"known": counts})
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [str(row) for row in range(100, 300)]
+    assert figure.axes[0].get_xlabel() == "images: the largest 200 of 300 classes"

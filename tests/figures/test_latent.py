@@ -151,3 +151,12 @@ def test_labels_move_apart_and_stay_in_the_frame():
             assert (np.abs(places[first] - places[second]) >= 2 * halves[0] - 1e-9).any()
     assert (places - halves >= 0).all()
     assert (places + halves <= 400).all()
+
+
+def test_of_very_many_classes_the_largest_are_named_and_nothing_is_slow():
+    count = style.MOST_NAMED + 50
+    labels = np.concatenate([np.arange(count), np.arange(50, count)])
+    figure = latent.draw(random.normal(size=(len(labels), 2)), labels, [f"class {row}" for row in range(count)])
+    named = {text.get_text() for text in figure.axes[0].texts}
+    assert named == {f"class {row}" for row in range(50, count)}
+    assert not figure.legends

@@ -107,3 +107,10 @@ def test_all_rows_are_drawn_where_there_are_no_more():
 def test_bad_features_are_refused(features, labels, names):
     with pytest.raises(DataError, match="cannot"):
         tsne.draw(features, labels, names)
+
+
+def test_of_more_classes_than_can_be_named_there_is_no_legend():
+    count = style.MOST_NAMED + 1
+    figure = tsne.draw(np.random.default_rng(0).normal(size=(count, 3)), np.arange(count), ["x"] * count)
+    assert not legend(figure)
+    assert figure.get_size_inches()[0] < 8
