@@ -104,8 +104,11 @@ def _check_values(content: dict[str, Any], path: Path, again: str) -> None:
 
 
 def _are_spans(spans: Any) -> bool:
+    pairs: list[Any] = [*spans.values()] if type(spans) is dict else [None]
+    if not all(type(pair) in (list, tuple) and {*map(type, pair)} <= {int, float} for pair in pairs):
+        return False
     try:
         spans_of(spans)
-    except (UsageError, TypeError, AttributeError, KeyError, IndexError):
+    except UsageError:
         return False
     return True

@@ -20,6 +20,7 @@ from latentcli.formats import scale
 from latentcli.formats.regular_files import reason
 
 _FREE_BYTES, _MAX_RATIO = 2**28, 1000  # what a part may inflate to: so many bytes, and these for each of its own
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, NotImplementedError, RecursionError, MemoryError)
 
 
 def read_latent_parts(folder: Path, mmap: bool = False) -> Latents:
@@ -95,7 +96,7 @@ def _as_written(part: Path) -> Iterator[None]:
         raise _not_written(part, str(error)) from error
     except OSError as error:
         raise _not_written(part, reason(error)) from error
-    except (arrow.ArrowException, ValueError, KeyError, TypeError, NotImplementedError, MemoryError) as error:
+    except (arrow.ArrowException, *_DAMAGE) as error:
         raise _not_written(part, f"damaged: {type(error).__name__}") from error
 
 
@@ -117,19 +118,23 @@ def _checked(part: Path, facts: Mapping[str, Any]) -> _Columns:
         inflated = max(numbers, sum(group.total_byte_size for group in groups))
         if any(group.num_rows > ROWS for group in groups) or inflated > _FREE_BYTES + _MAX_RATIO * facts["bytes"]:
             raise _Unlike("it inflates to more than there may be")
+        if other := [name for name in ("file", "label", "error") if not arrow.types.is_string(schema.field(name).type)]:
+            raise _Unlike(f"the column {other[0]} holds no texts")
     if not {*ARRAYS_OF_FEATURES.values()} & {*stored}:
         raise _Unlike(f"expected one of {', '.join(ARRAYS_OF_FEATURES.values())}, found {', '.join(stored)}")
     return stored
 
 
 def _stored(field: Any, shape: Any, arrow: Any) -> tuple[np.dtype, tuple[int, ...]]:
-    """The type and shape of a column of numbers."""
-    sides = tuple(shape)
-    kind = field.type.value_type if arrow.types.is_fixed_size_list(field.type) else field.type
-    length = field.type.list_size if arrow.types.is_fixed_size_list(field.type) else 1
-    if not all(type(side) is int and side > 0 for side in sides) or math.prod(sides) != length:
+    """The type and shape of a column of rows of numbers."""
+    if not arrow.types.is_fixed_size_list(field.type):
+        raise _Unlike(f"the column {field.name} holds no rows of one length")
+    dtype, sides = np.dtype(field.type.value_type.to_pandas_dtype()), tuple(shape)
+    if dtype.kind not in "fiu":
+        raise _Unlike(f"the column {field.name} holds no numbers")
+    if not all(type(side) is int and side > 0 for side in sides) or math.prod(sides) != field.type.list_size:
         raise _Unlike(f"the column {field.name} is not of the shape that it says")
-    return np.dtype(kind.to_pandas_dtype()), sides
+    return dtype, sides
 
 
 def _read(
@@ -149,13 +154,14 @@ def _read(
             if left < 0:
                 raise _Unlike("it has more images than its statistics say")
             for name, array in arrays.items():
-                values = good[name].combine_chunks()
-                flat = (values.flatten() if array.shape[1:] else values).to_numpy(zero_copy_only=False)
-                rows = flat.astype(array.dtype).reshape(len(good), *array.shape[1:])
+                values = good[name].combine_chunks().flatten()  # without the rows that are missing
+                if values.null_count or len(values) != len(good) * math.prod(array.shape[1:]):
+                    raise _Unlike("found numbers that are missing")
+                rows = values.to_numpy(zero_copy_only=False).astype(array.dtype).reshape(len(good), *array.shape[1:])
                 if not np.isfinite(rows).all():
                     raise _Unlike("found numbers that are not finite")
                 array.add(rows)
-            files += good["file"].to_pylist()
+            files += [text or "" for text in good["file"].to_pylist()]
             labels += [names.setdefault(text, text) for text in good["label"].to_pylist()]
     if left:
         raise _Unlike("it has fewer images than its statistics say")

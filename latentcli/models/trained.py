@@ -77,8 +77,9 @@ class TrainedModel:
     @property
     def load_options(self) -> dict[str, Any]:
         """Arguments of ``latentcli.load`` that read images for it: shape, and spans as of those it learned from."""
-        data = self.training.get("data", {})
-        return {"image_shape": self.image_shape, "spans": {k: tuple(v) for k, v in data.get("spans", {}).items()}}
+        data = self.training.get("data")
+        spans = data.get("spans", {}) if isinstance(data, Mapping) else {}
+        return {"image_shape": self.image_shape, "spans": {kind: tuple(pair) for kind, pair in spans.items()}}
 
     @property
     def fitted_on(self) -> str:

@@ -15,8 +15,12 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from latentcli import artifacts
+from latentcli.artifacts import parameters
+from latentcli.artifacts.images import write_hybrids as write_arrays_of_hybrids
+from latentcli.artifacts.images import write_images
 from latentcli.artifacts.tables import write_labels
 from latentcli.core.errors import DataError, ModelFileError, OutputError
+from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.core.latents import Latents
 from latentcli.formats import npz_reader
@@ -210,6 +214,34 @@ def test_arrays_that_nothing_checks_are_read_and_not_mapped(tmp_path):
     assert found.arrays["codes"].base is None or found.arrays["codes"].base.flags.owndata
 
 
+@pytest.mark.parametrize("name", ["latents.npz", "latents.parquet"])
+@pytest.mark.parametrize("lengths", [(3,), (1, 0, 2)])
+def test_latents_that_are_written_some_at_a_time_are_the_same_bytes(tmp_path, name, lengths):
+    whole = latents()
+    artifacts.write_latents(tmp_path / f"whole {name}", whole)
+    with artifacts.latents_writer(tmp_path / name, FINGERPRINT, whole.labels, whole.files) as write:
+        for end, length in zip(np.cumsum(lengths), lengths, strict=True):
+            write({key: rows[end - length : end] for key, rows in whole.arrays.items()})
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole {name}").read_bytes()
+
+
+@pytest.mark.parametrize(("name", "rows", "said"), [
+    ("latents.npz", None, "there are no latents to write"), ("latents.npz", 2, "lacks"),
+    ("latents.parquet", None, "expected 3 rows of latents, one or more; found 0"),
+    ("latents.parquet", 2, "expected 3 rows of latents, one or more; found 2"),
+    ("latents.parquet", 4, "expected 3 rows of latents, one or more; found 4"),
+])  # fmt: skip
+def test_latents_of_another_number_than_was_said_leave_no_file(tmp_path, name, rows, said):
+    def write_rows():
+        with artifacts.latents_writer(tmp_path / name, FINGERPRINT, Labels.none(3)) as write:
+            if rows is not None:
+                write({"mu": np.zeros((rows, 2), np.float32)})
+
+    with pytest.raises(ValueError, match=said):
+        write_rows()
+    assert not list(tmp_path.iterdir())
+
+
 # Images
 
 
@@ -261,6 +293,39 @@ def test_hybrids_whose_soft_labels_are_none_are_refused(tmp_path, soft_labels):
     write_hybrids(tmp_path / "h.npz", np.array(soft_labels))
     with pytest.raises(DataError):
         artifacts.read_hybrids(tmp_path / "h.npz")
+
+
+def test_hybrids_that_are_arrays_come_back(tmp_path):
+    images, latents = write_hybrids(tmp_path / "one.npz", np.array([[0.25, 0.75], [1, 0]]))
+    found = artifacts.read_hybrids(tmp_path / "one.npz")
+    write_arrays_of_hybrids(tmp_path / "other.npz", found)
+    again = artifacts.read_hybrids(tmp_path / "other.npz")
+    assert np.array_equal(again["images"], images[:, 0])
+    assert np.array_equal(again["latents"], latents)
+    assert again["soft_labels"].tolist() == [[0.25, 0.75], [1, 0]]
+    assert again["classes"].tolist() == ["class 0", "class 1"]
+
+
+def test_images_that_were_sampled_without_a_class_have_no_soft_labels(tmp_path):
+    write_hybrids(tmp_path / "h.npz", np.empty((2, 0)))
+    assert {*artifacts.read_arrays(tmp_path / "h.npz")} == {"images", "latents"}
+    with pytest.raises(DataError, match=r"h.npz have no soft labels\n  they were sampled without a class"):
+        artifacts.read_hybrids(tmp_path / "h.npz")
+
+
+@pytest.mark.parametrize("labels", [None, Labels(np.array([0, -1]), ("cat",))])
+def test_images_are_written_with_their_labels_where_there_are_any(tmp_path, labels):
+    images = ImageSet(np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4), *([] if labels is None else [labels]))
+    write_images(tmp_path / "i.npz", images)
+    found = artifacts.read_arrays(tmp_path / "i.npz")
+    assert np.array_equal(found["data"], images.images[:, 0])
+    assert found.get("labels", np.array(None)).tolist() == (None if labels is None else ["cat", ""])
+
+
+def test_images_of_no_known_layout_are_a_defect(tmp_path):
+    with pytest.raises(ValueError, match="layout 'CHWN' is none of NHW, NHWC, NCHW"):
+        artifacts.reconstructions_writer(tmp_path / "r.npz", (2, 1, 4, 5), "CHWN").__enter__()
+    assert not list(tmp_path.iterdir())
 
 
 def test_hybrids_that_end_early_leave_no_file(tmp_path):
@@ -368,6 +433,24 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, value):
         artifacts.read_classifier(tmp_path / "g.pkl")
 
 
+@pytest.mark.parametrize("missing", ["kind", "checkpoint"])
+def test_a_classifier_that_says_not_what_it_is_is_a_defect(tmp_path, missing):
+    params = {name: value for name, value in mixture().items() if name != missing}
+    with pytest.raises(ValueError, match="need a kind and a checkpoint"):
+        artifacts.write_classifier(tmp_path / "g.pkl", params)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_larger_than_any_classifier_is_refused_unread(tmp_path, monkeypatch):
+    artifacts.write_classifier(tmp_path / "g.pkl", mixture())
+    size = (tmp_path / "g.pkl").stat().st_size
+    monkeypatch.setattr(parameters, "MAX_BYTES", size)
+    assert artifacts.read_classifier(tmp_path / "g.pkl")["kind"] == "gmm"
+    monkeypatch.setattr(parameters, "MAX_BYTES", size - 1)
+    with pytest.raises(ModelFileError, match=f"cannot read .*g.pkl\n  larger than {size - 1:,} bytes"):
+        artifacts.read_classifier(tmp_path / "g.pkl")
+
+
 # CSV
 
 
@@ -379,6 +462,11 @@ def written(*args, **kwargs):
 
 def test_predictions_of_arrays_are_one_column():
     assert written(["1", "8", None]) == 'Predicted_Label\n1\n8\n""\n'
+
+
+def test_predictions_of_folders_need_probabilities():
+    with pytest.raises(ValueError, match="images of a folder need probabilities"):
+        written(["1"], files=["a.png"])
 
 
 def test_predictions_of_folders_keep_a_row_for_each_file_in_order(tmp_path):

@@ -304,3 +304,34 @@ def test_mutations_are_refused_or_load_as_plain_values(path):
         except ModelFileError:
             continue
         assert torch.equal(found["weights"], torch.ones(3, 4))
+
+
+def test_a_model_of_too_many_parameters_is_refused(path, monkeypatch):
+    checkpoint.write(path, trained())
+    monkeypatch.setattr(checkpoint, "MAX_PARAMETERS", 100)
+    with pytest.raises(ModelFileError, match="describes a model of more than 10⁹ parameters"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize(
+    "spans",
+    [
+        3, [], {"whole": 3}, {"whole": (5, 1)}, {"whole": (0, 1, 2)}, {"bytes": (0, 255)}, {"float": "ab"},
+        {"float": (0, None)}, {"units": {0: 0, 1: 1}}, {"whole": (0, torch.tensor([1, 2]))}, {"whole": torch.zeros(2)},
+        {3: (0, 1)},
+    ],
+)  # fmt: skip
+def test_numbers_that_are_no_black_and_white_are_refused(path, spans):
+    forge(path, trained(), training={"data": {"spans": spans}, "history": []})
+    with pytest.raises(ModelFileError, match=r"not a checkpoint as a whole\n  expected numbers of black and white"):
+        checkpoint.read(path)
+
+
+def test_numbers_of_black_and_white_come_back(path):
+    forge(path, trained(), training={"data": {"spans": {"whole": [0, 4095], "float": (-1.0, 1)}}, "history": []})
+    assert checkpoint.read(path).load_options["spans"] == {"whole": (0, 4095), "float": (-1, 1)}
+
+
+def test_a_model_of_which_no_data_is_known_reads_images_by_the_rule(path):
+    forge(path, trained(), training={"data": "digits", "history": []})
+    assert checkpoint.read(path).load_options == {"image_shape": SHAPE, "spans": {}}

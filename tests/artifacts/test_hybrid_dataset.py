@@ -211,3 +211,35 @@ def test_pictures_of_unlike_sizes_are_not_resized_in_silence(tmp_path):
     (tmp_path / "soft_labels.csv").write_text("File,a,b\n0.png,0,1\n1.png,1,0\n")
     with pytest.raises(DataError, match=r"1.png is of another size\n.*\(8, 9\).*\(9, 9\)"):
         artifacts.read_hybrids(tmp_path)
+
+
+def test_images_without_classes_are_a_folder_without_a_table(tmp_path):
+    with artifacts.hybrid_folder_writer(tmp_path / "folder", 2, []) as write:
+        write(PIXELS[:2, None], np.empty((2, 0)))
+    assert sorted(file.name for file in (tmp_path / "folder").iterdir()) == ["000000.png", "000001.png"]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("File,a,b\n0.png,0,1\nmissing.png,1,0\n", r"cannot read .*missing.png\n  No such file"),
+        ("File,FILE,a\n0.png,1,1\n", "expected one column File, found two"),
+        ("File,a\nx.Png,1\n", r"expected each file to be named clearly, found X.png and x.PNG"),
+    ],
+)
+def test_a_table_that_names_files_badly_is_refused(tmp_path, table, said):
+    for name in ("0.png", "X.png", "x.PNG"):
+        Image.fromarray(PIXELS[0]).save(tmp_path / name)
+    (tmp_path / "soft_labels.csv").write_text(table)
+    with pytest.raises(DataError, match=said):
+        artifacts.read_hybrids(tmp_path)
+
+
+def test_soft_labels_in_a_damaged_archive_are_refused(tmp_path):
+    large = np.random.default_rng(3).integers(0, 256, (3, 64, 64), np.uint8)  # of more bytes than its header is read in
+    np.savez(tmp_path / "mine.npz", images=large, soft_labels=SOFT)
+    content = bytearray((tmp_path / "mine.npz").read_bytes())
+    content[content.index(large.tobytes()) + large.size - 1] ^= 1
+    (tmp_path / "mine.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot read .*mine.npz\n  found not a whole .npz archive: Bad CRC-32"):
+        artifacts.read_hybrids(tmp_path / "mine.npz")

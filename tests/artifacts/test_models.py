@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from latentcli.artifacts import parameters
 from latentcli.artifacts.models import (
     load_classifier,
     load_density_classifier,
     load_mixture,
     load_model,
+    load_prior,
     save_classifier,
     save_model,
 )
@@ -102,3 +104,39 @@ def test_a_classifier_comes_back_for_its_own_model_and_for_no_other(tmp_path, ki
 def test_a_classifier_that_is_not_there_names_the_command_that_makes_such_a_file(tmp_path, name, made_by):
     with pytest.raises(ModelFileError, match=f"latentcli {made_by} DATA"):
         load_classifier(tmp_path / name)
+
+
+def test_a_classifier_of_an_unknown_kind_is_refused(tmp_path):
+    parameters.write_classifier(tmp_path / "theirs.pkl", {"kind": "theirs", "checkpoint": "a" * 64})
+    with pytest.raises(ModelFileError, match=r"of an unknown kind\n  expected one of gmm, .*, found 'theirs'\n  where"):
+        load_classifier(tmp_path / "theirs.pkl")
+
+
+def test_a_classifier_of_another_package_that_is_gone_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(CLASSIFIERS._entries, "theirs", "a_module_that_is_not_there:Theirs")
+    parameters.write_classifier(tmp_path / "theirs.pkl", {"kind": "theirs", "checkpoint": "a" * 64})
+    said = (
+        r"theirs.pkl: .*'theirs' of another package cannot be imported\n  .*\n  install the package that adds it again$"
+    )
+    with pytest.raises(ModelFileError, match=said):
+        load_classifier(tmp_path / "theirs.pkl")
+
+
+def test_a_classifier_whose_parameters_do_not_fit_each_other_is_to_be_fitted_again(tmp_path):
+    own = model()
+    fitted = fit_mixture(latents(own), components=2).to_params()
+    parameters.write_classifier(tmp_path / "gmm.pkl", fitted | {"means": fitted["means"][:, :-1]})
+    for of, name in ((None, "vae.pth"), (own, own.name)):
+        with pytest.raises(ModelFileError, match=r"gmm.pkl: not a mixture that can be used") as caught:
+            load_classifier(tmp_path / "gmm.pkl", of)
+        assert caught.value.remedy.startswith("fit it again: latentcli fit-gmm DATA ")
+        assert name in caught.value.remedy
+
+
+def test_a_classifier_in_the_place_of_a_prior_is_refused(tmp_path):
+    own = model("vqvae")
+    save_classifier(fit_mixture(latents(own), components=2), tmp_path / "gmm.pkl")
+    with pytest.raises(
+        ModelFileError, match=r"gmm.pkl is a mixture\n  expected a .*\n  fit one: latentcli fit-prior DATA"
+    ):
+        load_prior(tmp_path / "gmm.pkl", own)

@@ -8,7 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from latentcli.artifacts import holds_latents, predictions_table, read_latents, write_latents, write_predictions
+from latentcli.artifacts import (
+    holds_latents,
+    predictions_table,
+    predictions_writer,
+    read_latents,
+    write_latents,
+    write_predictions,
+)
 from latentcli.artifacts.info import describe
 from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
@@ -138,6 +145,25 @@ def test_labels_written_some_at_a_time_are_the_same_bytes(tmp_path):
                 write(LABELS.take(rows), [FILES[row] for row in rows], PROBABILITIES[rows].max(axis=1))
                 start += length
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "parts").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["vae.parquet", "vae.csv"])
+def test_predictions_written_some_at_a_time_are_the_same_bytes(tmp_path, name):
+    found = Predictions(LABELS, PROBABILITIES, LABELS, FILES, bad := (("b.png", "truncated"),))
+    write_predictions(found, tmp_path / name)
+    with predictions_writer(tmp_path / f"again {name}", True, bad) as write:
+        for rows in (slice(0, 1), slice(1, 4)):
+            labels = LABELS.take(np.arange(4)[rows])
+            write(Predictions(labels, PROBABILITIES[rows], labels, FILES[rows]))
+    assert (tmp_path / f"again {name}").read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_a_table_without_images_has_a_row_for_each_unreadable_file(tmp_path):
+    with predictions_table.writer(tmp_path / "vae.parquet", True, (("b.png", "truncated"), ("a.png", "empty"))):
+        pass
+    rows = pq.read_table(tmp_path / "vae.parquet").to_pylist()
+    assert rows == [{"File": file, "Predicted_Label": None, "Probability": None} for file in ("a.png", "b.png")]
+    assert facts_of(tmp_path / "vae.parquet")["class_names"] == []
 
 
 def test_one_long_name_does_not_make_room_for_as_many(tmp_path):

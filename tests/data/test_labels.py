@@ -508,6 +508,7 @@ IN_JSON = {  # of "day 1/001.png" cat, "x.PNG" dog
     "lines": '{"file_name": "001.png", "text": 1, "label": "cat"}\n\n{"file_name": "x.PNG", "label": "dog"}\n',
     "pairs under a key": '{"labels": [["day 1/001.png", "cat"], ["x.PNG", ["dog"]]]}',
     "objects under a key": '{"data": [{"path": "set/day 1/001.png", "class": "cat"}, {"path": "x", "class": "dog"}]}',
+    "a label of each file under a key": '{"train": {"001.png": "cat", "x": "dog"}}',
     "an object of each file": '{"001.png": {"label": "cat", "n": 1}, "x.PNG": {"label": "dog"}}',
     "columns": '{"image": ["001.png", "x.PNG", "002.png"], "class": ["cat", "dog", null]}',
     "columns of pandas": '{"image": {"0": "001.png", "1": "x.PNG"}, "class": {"0": "cat", "1": "dog"}}',

@@ -16,6 +16,8 @@ from PIL import Image
 from latentcli.core.errors import DataError
 from latentcli.data import load
 from latentcli.formats import medical_files
+from latentcli.formats.image_files import UnreadableImage, decode
+from latentcli.formats.image_files import pages as pages_of
 
 pydicom = pytest.importorskip("pydicom", reason="the extra `medical` is not installed")
 nibabel = pytest.importorskip("nibabel", reason="the extra `medical` is not installed")
@@ -473,3 +475,30 @@ def find(name: str) -> object:
 def dicom_or_nifti(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(bytes(128) + b"DICM" if path.suffix == ".dcm" else gzip.compress(bytes(400)))
+
+
+def test_a_header_of_more_slices_than_may_be_pages_is_refused(tmp_path):
+    path = nifti(tmp_path / "scan.nii", np.zeros((1, 1, medical_files.MAX_PAGES + 1), "u1"))
+    with pytest.raises(UnreadableImage, match="more than the 10,000 pages allowed"):
+        pages_of(path)
+
+
+def test_a_file_that_is_gone_when_it_is_opened_says_so(tmp_path):
+    missing = medical_files.opened(tmp_path / "scan.nii", "NIfTI")
+    with pytest.raises(UnreadableImage, match="No such file"), missing:
+        pytest.fail("there is no file")
+
+
+def test_slices_that_no_memory_holds_are_a_reason(tmp_path):
+    path = nifti(tmp_path / "scan.nii", VOLUME)
+    with pytest.raises(UnreadableImage, match="it does not fit into memory"), medical_files.opened(path, "NIfTI"):
+        raise MemoryError
+
+
+def test_pixels_of_which_too_little_is_said_are_damaged(tmp_path):
+    path = dicom(tmp_path / "a.dcm", SCAN[0])
+    whole = pydicom.dcmread(path)
+    del whole.BitsStored
+    whole.save_as(path)
+    with pytest.raises(UnreadableImage, match=r"damaged DICOM: AttributeError: .*Bits Stored"):
+        decode(path, 12, 10)

@@ -10,6 +10,7 @@ from PIL import Image
 from latentcli.core.errors import DataError
 from latentcli.data import load
 from latentcli.formats.found_numbers import found_in, found_in_many, together
+from latentcli.formats.pixel_values import pixels_of
 
 SHADES = np.random.default_rng(5).integers(0, 256, (12, 16, 16))
 SHADES[:, 0, :2] = 0, 255
@@ -164,3 +165,9 @@ def test_numbers_that_only_look_like_padding_are_numbers():
     assert (found_in(far).low, found_in(far).padding) == (-9e25, ())
     assert found_in(np.array([-9999, 5])).padding == ("-9999",)
     assert not found_in_many(np.array([[1.0, np.nan]]))[0].finite
+
+
+def test_images_of_nothing_but_padding_are_black():
+    images, told, _ = pixels_of(np.full((2, 4, 4), -9999.0), "x.npy")
+    assert not images.any()
+    assert told == ["x.npy: -9999 is read as padding, which is black"]

@@ -12,7 +12,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.data import load
 from latentcli.data.arrays import to_images
 from latentcli.formats.found_numbers import found_in
-from latentcli.formats.pixel_values import Span, UnclearValues, hint, parse_range, span_of
+from latentcli.formats.pixel_values import Span, UnclearValues, hint, parse_range, pixels_of, span_of, spans_of
 
 TRUE = np.random.default_rng(0).integers(0, 256, (5, 12, 12)).astype(np.uint8)
 TRUE[0, 0, :2] = 0, 255
@@ -288,3 +288,28 @@ def test_bytes_of_few_values_are_told_and_the_range_that_is_advised_makes_them_w
         said = load(source, range=str(largest))
         assert np.array_equal(said.images[:, 0], np.rint(classes * (255 / largest)))
         assert not any("largest" in each for each in said.notes)
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"bytes": (0, 255)}, {"whole": (0, 1, 2)}, {"float": (1, 1)}, {"units": (0, np.inf)}]
+)
+def test_spans_that_say_no_black_and_white_are_refused(numbers):
+    kind, pair = next(iter(numbers.items()))
+    with pytest.raises(UsageError, match=f"not which numbers are black and white\n  found .* for '{kind}'"):
+        spans_of(numbers)
+    assert spans_of({"whole": (pair[0], 4095)}) == {"whole": Span(pair[0], 4095)}
+
+
+def test_numbers_of_a_type_without_a_rule_are_unclear():
+    with pytest.raises(UnclearValues, match="complex64 from 0 to 1"):
+        span_of(np.dtype(np.complex64), 0, 1)
+
+
+def test_images_of_no_numbers_are_refused():
+    with pytest.raises(DataError, match=r"x.npy holds images of type datetime64\[s\]\n  expected numbers$"):
+        pixels_of(np.zeros((2, 4, 4), "M8[s]"), "x.npy")
+
+
+def test_the_range_that_is_advised_for_one_number_has_a_white_above_it():
+    with pytest.raises(DataError, match=r"say which are black and white: `range` -3,0$"):
+        pixels_of(np.full((2, 4, 4), -3, np.int16), "x.npy")

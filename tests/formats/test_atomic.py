@@ -287,3 +287,9 @@ def test_the_empty_folder_where_one_is_takes_no_other_in_its_place(tmp_path, mon
     (tmp_path / "a").touch()
     with pytest.raises(OutputError, match="it exists and is not empty"):
         atomic.check_new_folder(Path())
+
+
+def test_a_folder_that_takes_no_files_is_told_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(OutputError, match=f"cannot write .*vae.pth\n  the folder {tmp_path} is read-only"):
+        atomic.check_writable(tmp_path / "vae.pth")

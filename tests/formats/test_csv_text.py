@@ -7,7 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from latentcli.formats.csv_text import as_csv, escape_formula, unescape_formula
+from latentcli.core.errors import DataError
+from latentcli.formats import csv_text
+from latentcli.formats.csv_text import as_csv, escape_formula, read_table, unescape_formula
 
 texts = st.text(st.sampled_from("'=+-@\t\r1e.x") | st.characters(), max_size=8)
 
@@ -42,3 +44,12 @@ def test_what_earlier_versions_wrote_is_read_as_it_was(written, read):
 def test_tables_come_back(rows):
     found = list(csv.reader(io.StringIO(as_csv([["File", "Label"], *rows]), newline="")))
     assert [tuple(map(unescape_formula, row)) for row in found[1:]] == rows
+
+
+def test_a_file_of_more_bytes_than_any_table_is_refused_unread(tmp_path, monkeypatch):
+    (tmp_path / "labels.csv").write_text("File,Label\na.png,cat\n")
+    monkeypatch.setattr(csv_text, "_LONGEST_FILE", 20)
+    with pytest.raises(DataError, match=r"labels.csv is too long for a table\n  found 21 bytes"):
+        read_table(tmp_path / "labels.csv", lambda header: True)
+    monkeypatch.setattr(csv_text, "_LONGEST_FILE", 21)
+    assert read_table(tmp_path / "labels.csv", lambda header: True).rows == [(2, ["a.png", "cat"])]

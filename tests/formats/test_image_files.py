@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentcli.formats.image_files import FRAMES, PAGES, UnreadableImage, decode, measure
+from latentcli.formats import medical_files
+from latentcli.formats.image_files import (
+    FRAMES,
+    PAGES,
+    Hearing,
+    UnreadableImage,
+    Wanted,
+    decode,
+    decode_pages,
+    measure,
+)
 
 GREY = np.arange(0, 240, dtype=np.uint8).reshape(12, 20)
 COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
@@ -285,3 +295,40 @@ def test_what_is_not_a_regular_file_is_not_opened(tmp_path):
     for name in ("loop.png", "none.png", "nul\0.png"):
         with pytest.raises(UnreadableImage):
             decode(tmp_path / name, 8, 8, 1)
+
+
+def test_a_page_that_cannot_be_read_has_its_reason_among_the_others(tmp_path):
+    shades = [Image.fromarray(np.full((4, 6), level, np.float32)) for level in (0.25, 7.0, 1.0)]
+    path = written(tmp_path, shades[0], "TIFF", "x.tif", save_all=True, append_images=shades[1:])
+    first, second, third = decode_pages(path, [0, 1, 2], Wanted(4, 6), lambda number: Hearing())
+    assert (first == 64).all()
+    assert second == "pixels from 7 to 7, outside 0…1"
+    assert (third == 255).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damage_behind_the_first_page_does_not_cost_it(tmp_path):
+    pages = [Image.fromarray(GREY), Image.fromarray(GREY[::-1])]
+    path = written(tmp_path, pages[0], "TIFF", "x.tif", save_all=True, append_images=pages[1:])
+    with Image.open(path) as image:
+        image.seek(1)
+        second = image.tag_v2._offset
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<I", second), struct.pack("<I", len(content) - 1)))
+    told = []
+    assert np.array_equal(decode(path, 12, 20, 1, told.append)[0], GREY)
+    assert told == []
+
+
+def test_without_the_package_that_reads_them_scans_say_how_to_get_it(tmp_path, monkeypatch):
+    (tmp_path / "scan.nii").write_bytes(struct.pack("<i", 348) + bytes(344))
+    monkeypatch.setattr(medical_files, "installed", lambda kind: False)
+    with pytest.raises(UnreadableImage, match=r"a NIfTI file: pip install 'latentcli\[medical\]'"):
+        decode(tmp_path / "scan.nii", 8, 8)
+
+
+@pytest.mark.parametrize("content", [b"II*\0", b"MM\0*\0\0"])
+def test_a_tiff_without_tags_is_damaged(tmp_path, content):
+    (tmp_path / "x.tif").write_bytes(content)
+    with pytest.raises(UnreadableImage, match="damaged: no TIFF whose tags can be read"):
+        decode(tmp_path / "x.tif", 8, 8)

@@ -13,6 +13,7 @@ import platformdirs
 import pytest
 
 from latentcli.core.errors import OutputError
+from latentcli.formats import locks
 from latentcli.formats.locks import exclusive, in_turn
 
 HOLD = """
@@ -215,3 +216,13 @@ def test_where_there_can_be_no_lock_to_wait_for_it_is_told(tmp_path, monkeypatch
         raise ValueError("of the block")
     with in_turn(tmp_path / "a.lock", lambda: pytest.fail("it was not given back")):
         pass
+
+
+def test_where_the_file_system_knows_no_locks_it_is_told(tmp_path, monkeypatch):
+    class Unknown:
+        def acquire(self, timeout=None):
+            raise NotImplementedError
+
+    monkeypatch.setattr(locks, "_lock", lambda path: Unknown())
+    with pytest.raises(OSError, match="the file system knows no locks"), in_turn(tmp_path / "a.lock", nullcontext):
+        pytest.fail("there is no lock")

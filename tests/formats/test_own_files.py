@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,3 +88,26 @@ def test_other_files_are_of_no_kind_of_ours(tmp_path):
 def test_arrays_called_as_ours_are_still_read_as_images(tmp_path):
     np.savez(tmp_path / "a.npz", data=np.random.default_rng(0).integers(0, 255, (9, 8, 8), np.uint8), mu=np.ones(9))
     assert len(lc.load(tmp_path / "a.npz")) == 9
+
+
+def test_a_folder_of_other_parts_is_of_no_kind_of_ours(tmp_path):
+    assert own_files.kind_of(tmp_path) is None
+    (tmp_path / "part-00000.parquet").write_bytes(b"PAR1 of another program PAR1")
+    assert own_files.kind_of(tmp_path) is None
+    (tmp_path / "part-00000.parquet").write_bytes(b'PAR1 latentcli-part {"holds": "latents"} PAR1')
+    assert own_files.kind_of(tmp_path) == own_files.PARTS_OF_LATENTS
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.pkl", "mixture"), ("a.NPZ", "graph"), ("a.b.pth", "probe")])
+def test_a_name_says_which_classifier_it_is_to_hold(name, kind):
+    assert own_files.called(Path(name)) == own_files.called(Path(name), kind) == kind
+
+
+@pytest.mark.parametrize(("name", "holds", "said"), [
+    ("a.txt", None, r"a.txt is no name of a classifier\n  expected one that ends in .pkl \(mixture\) or .npz"),
+    ("a.pkl", "graph", "a.pkl is no name of a graph\n  expected one that ends in .npz, as it is a graph"),
+    ("a", "probe", "a is no name of a probe\n  expected one that ends in .pth, as it is a probe"),
+])  # fmt: skip
+def test_a_name_that_says_another_classifier_or_none_is_refused(name, holds, said):
+    with pytest.raises(UsageError, match=said):
+        own_files.called(Path(name), holds)

@@ -61,3 +61,13 @@ def test_lists_within_lists_have_an_end():
     content = footer + len(footer).to_bytes(4, "little") + b"PAR1"
     with pytest.raises(ValueError, match="without end"):
         codecs(io.BytesIO(b"PAR1" + content), len(content) + 4)
+
+
+@pytest.mark.parametrize(("footer", "why"), [
+    (b"\x15" + b"\xff" * 20, "a number of more than 64 bits"),
+    (b"\x19\xf5\xff\xff\x7f", "a list longer than the file"),
+])  # fmt: skip
+def test_numbers_and_lists_of_any_length_are_refused(footer, why):
+    content = b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    with pytest.raises(ValueError, match=why):
+        codecs(io.BytesIO(content), len(content))

@@ -241,3 +241,31 @@ def test_damage_anywhere_is_refused_or_changes_nothing(tmp_path_factory, noise, 
     assert table.columns["file"] == ROWS["file"]
     for name in ("mu", "codes", "p"):
         np.testing.assert_array_equal(table.columns[name], ROWS[name])
+
+
+@pytest.mark.parametrize("lengths", [(), (0,), (4, 4), (3, 5)])
+def test_rows_that_fill_their_groups_and_no_rows_come_back(tmp_path, small_groups, lengths):
+    numbers = np.arange(sum(lengths), dtype=np.float64)
+    with rows_writer(tmp_path / "t.parquet", {"p": Column("float64"), "file": TEXT}, {}) as writing:
+        for end, length in zip(np.cumsum(lengths, dtype=int), lengths, strict=True):
+            writing({"p": numbers[end - length : end], "file": ["x"] * length})
+    found = read(tmp_path / "t.parquet").columns
+    assert found["p"].tolist() == numbers.tolist()
+    assert found["file"] == ["x"] * len(numbers)
+
+
+def test_rows_that_are_said_and_not_there_are_refused(tmp_path):
+    """The footer says in all places but those of the column that there are ten rows, and there are four."""
+    path = tmp_path / "t.parquet"
+    with rows_writer(path, {"p": Column("float64")}, {}) as writing:
+        writing({"p": np.arange(4.0)})
+    rewritten(path, pq.read_table(path).replace_schema_metadata(changed(path, rows=10)))
+    content = path.read_bytes()
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    places = [place for place in range(start, len(content) - 8) if content[place : place + 2] == b"\x16\x08"]
+    for place in (places[0], places[-1]):
+        content = content[:place] + b"\x16\x14" + content[place + 2 :]
+    path.write_bytes(content)
+    assert pq.read_metadata(path).num_rows == pq.read_metadata(path).row_group(0).num_rows == 10
+    with pytest.raises(DataError, match=r"cannot read .*\n  damaged, or no Parquet: 4 of 10 rows are there"):
+        read(path)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from latentcli.formats import pickle_writer
+from latentcli.formats import pickle_reader, pickle_writer
 from latentcli.formats.pickle_reader import MAX_DEPTH, UnsafePickle, loads
 
 DTYPES = ["?", "u1", "i1", "<i2", "<u4", "<i8", ">i4", "<f2", "<f4", "<f8", ">f8", "<U3", "S2"]
@@ -235,3 +235,21 @@ def test_reading_imports_nothing():
         "sys.exit(99)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_program_of_too_many_operations_is_refused(monkeypatch):
+    content = pickle.dumps([1, 2, 3])
+    assert loads(content) == [1, 2, 3]
+    monkeypatch.setattr(pickle_reader, "MAX_OPERATIONS", 5)
+    with pytest.raises(UnsafePickle, match="a pickle of more than 5 operations"):
+        loads(content)
+
+
+def test_arrays_of_objects_and_of_no_bytes_are_refused():
+    with pytest.raises(UnsafePickle, match="an array of Python objects, which could run code"):
+        loads(pickle.dumps(np.array(["a", None], object)))
+    content = pickle.dumps(np.zeros(1, np.uint8), protocol=4)
+    forged = content.replace(b"C\x01\x00", b"K\x01")
+    assert len(forged) == len(content) - 1
+    with pytest.raises(UnsafePickle, match="a damaged pickle: an array without bytes"):
+        loads(forged)

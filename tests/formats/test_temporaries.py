@@ -1,5 +1,8 @@
 """What a killed run has left is deleted by the next one, and nothing that a living one holds."""
 
+import errno
+import importlib.util
+import os
 import signal
 import subprocess
 import sys
@@ -121,3 +124,34 @@ def test_a_temporary_folder_is_this_users_alone_and_gone_after_the_block(tmp_pat
         assert folder.stat().st_mode & 0o777 == 0o700
         assert [*tmp_path.iterdir()] == [folder]
     assert not list(tmp_path.iterdir())
+
+
+def test_what_another_user_has_left_stays(tmp_path, monkeypatch):
+    (tmp_path / ".out.0123456789abcdef.tmp").write_bytes(b"")
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    write("file", tmp_path / "out")
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".out.0123456789abcdef.tmp", "out"]
+
+
+def test_where_the_system_has_no_folder_for_temporary_files_the_error_says_so(monkeypatch):
+    def none():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    expected = "cannot make a folder for temporary files\n  No usable temporary directory found\n  free space, or name"
+    with pytest.raises(OutputError, match=expected), temporaries.temporary_folder():
+        pass
+
+
+def test_on_a_system_without_such_locks_nothing_is_deleted_and_all_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    described = importlib.util.spec_from_file_location("temporaries_of_windows", temporaries.__file__)
+    of_windows = importlib.util.module_from_spec(described)
+    described.loader.exec_module(of_windows)
+    assert of_windows.fcntl is None
+    (tmp_path / ".latentcli.0123456789abcdef.tmp").write_bytes(b"")
+    with of_windows.temporary_folder(tmp_path) as folder:
+        (folder / "a").write_bytes(b"")
+        assert len([*tmp_path.iterdir()]) == 2
+    assert [each.name for each in tmp_path.iterdir()] == [".latentcli.0123456789abcdef.tmp"]
