@@ -41,9 +41,7 @@ class Tally:
 
     def add(self, known: Labels, predicted: Labels) -> None:
         """Take in the next images: the labels that came with them, and those that they were given."""
-        rows, columns = self.counts.shape
-        pairs = known.codes % rows * columns + predicted.codes % columns  # -1 becomes the last
-        self.counts += np.bincount(pairs, minlength=rows * columns).reshape(rows, columns)
+        np.add.at(self.counts, (known.codes, predicted.codes), 1)  # -1 is the last
 
     def __len__(self) -> int:
         return int(self.counts.sum())
@@ -87,7 +85,7 @@ class Tally:
         A rejected image counts as wrong.
         """
         counts: Counter[tuple[str, str]] = Counter()
-        for row, name in enumerate(self.known):
-            for column, found in enumerate((*self.names, "")):
-                counts[name, found] += int(self.counts[row, column])
+        of_known, names = self.counts[:-1], (*self.names, "")
+        for row, column in np.argwhere(of_known).tolist():  # of thousands of classes nearly all pairs are none
+            counts[self.known[row], names[column]] += int(of_known[row, column])
         return metrics.classification_of_counts(counts, self.names)

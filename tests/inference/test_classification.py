@@ -2,6 +2,7 @@
 
 import csv
 import sys
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -257,3 +258,20 @@ def test_beside_a_classifier_stand_simple_ones_of_the_same_labels(fit):
 def test_only_models_of_latents_are_evaluated():
     with pytest.raises(ModelFileError, match="has no latent space"):
         evaluate(images(), model("cnn"))
+
+
+def test_thousands_of_classes_are_counted_and_scored_in_memory_of_the_pairs_that_occur():
+    count = 2_000
+    names = tuple(f"class {number}" for number in range(count))
+    codes = np.arange(count)
+    tally = Tally(names, names)
+    tracemalloc.start()
+    try:
+        for rows in np.array_split(codes, 8):
+            tally.add(Labels(rows, names), Labels(np.where(rows % 4, rows, 0), names))
+        scores = tally.scores()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert scores["accuracy"] == 0.75 + 1 / count
+    assert most < count**2  # a byte for each pair of classes, of which nearly all are none
