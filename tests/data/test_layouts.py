@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import shutil
+import stat
 import struct
 import subprocess
 import tarfile
@@ -226,6 +227,33 @@ def test_a_zip_that_lists_too_many_files_is_refused_before_they_are_counted(tmp_
     monkeypatch.setattr(zipfile, "ZipInfo", None)
     with pytest.raises(DataError, match=r"a\.zip cannot be unpacked\n  its list of files has 4\d\d bytes, of 400 at"):
         load(path)
+
+
+def test_an_archive_of_more_files_than_there_may_be_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("latentcli.data.archives._MAX_FILES", 2)
+    members = [(f"{number}.png", None, "") for number in range(3)]
+    assert len(load(tarred(tmp_path / "two.tar", *members[:2]))) == 2
+    for path in (zipped(tmp_path / "a.zip", "0.png", "1.png", "2.png"), tarred(tmp_path / "a.tgz", *members)):
+        with pytest.raises(DataError, match=rf"{path.name} cannot be unpacked\n  it holds more than 2 files"):
+            load(path)
+
+
+def test_links_in_a_zip_are_left_out_and_told(tmp_path):
+    with zipfile.ZipFile(zipped(tmp_path / "a.zip", "a.png"), "a") as archive:
+        link = zipfile.ZipInfo("l.png")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    found = load(tmp_path / "a.zip")
+    assert found.files == ("a.png",)
+    assert found.notes[0].startswith("a.zip: 1 links and devices were left out: l.png; for what links lead to, pack")
+
+
+def test_a_zip_that_is_packed_in_a_way_that_is_not_known_is_refused(tmp_path):
+    content = bytearray(zipped(tmp_path / "a.zip", "a.png").read_bytes())
+    content[8] = content[content.index(b"PK\1\2") + 10] = 97  # the method of the member, and of the directory
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.zip is not a whole archive\n  found That compression method"):
+        load(tmp_path / "a.zip")
 
 
 def test_archives_that_are_damaged_or_too_large_are_refused(tmp_path, monkeypatch):

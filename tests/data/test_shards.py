@@ -109,6 +109,16 @@ def test_a_folder_as_img2dataset_leaves_it_is_its_tars(shards):
         load(shards)
 
 
+def test_a_packed_shard_that_is_not_there_is_told(tmp_path, tar, png):
+    tar(tmp_path / "0.tar.gz", [("1.png", png(0))])
+    tar(tmp_path / "2.tar.gz", [("2.png", png(0))])
+    assert load("{0,2}.tar.gz").files == ("0.tar.gz/1.png", "2.tar.gz/2.png")
+    with pytest.raises(
+        DataError, match=r"cannot unpack 1\.tar\.gz\n  No such file or directory\n  unpack it, and name"
+    ):
+        load("{0..2}.tar.gz")
+
+
 def test_a_table_of_labels_names_images_of_shards(tmp_path, shards):
     (tmp_path / "labels.csv").write_text("File,Label\n00000.tar/000000001.png,cat\n00002.tar/000200000.png,dog\n")
     found = load(shards, labels=tmp_path / "labels.csv")
