@@ -214,10 +214,9 @@ class FileBlock:
         Raises:
             OSError: they cannot be flushed.
         """
-        if self._memory is not None or not len(self.images):
+        if not len(self.images) or self._mapped is None:
             return None
-        if self._mapped is not None:
-            self._mapped.flush()
+        self._mapped.flush()
         with self._paths[self._ending].open("rb+") as file:
             os.fsync(file.fileno())
         return self._paths[self._ending]
