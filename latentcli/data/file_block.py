@@ -89,7 +89,7 @@ class FileBlock:
                     images, channels = line["images"], line["channels"]
                     if type(images) is not int or not 0 <= images <= self._total - self._count:
                         break
-                    if channels not in allowed:
+                    if type(channels) is not int or channels not in allowed:
                         break
                     count = images * channels * math.prod(self._size)
                     if zlib.crc32(file.read(count)) != line["crc32"]:

@@ -267,6 +267,9 @@ def test_an_image_of_a_block_is_read_by_itself(tmp_path, tar):
         Image.fromarray(np.full((16, 16), level, dtype)).save(file, "tiff")
         return file.getvalue()
 
+    tar(tmp_path / "1.tar", [("a.tif", deep(np.nan, np.float32)), ("b.tif", deep(1.0, np.float32))])
+    (padding,) = blocks(Shard("1.tar", "1.tar"), 9, WANTED, PixelRules())
+    assert (padding.errors, padding.images[:, 0, 0, 0].tolist()) == (("", ""), [0, 255])
     tar(tmp_path / "0.tar", [("a.tif", deep(4095)), ("b.tif", deep(65535)), ("c.tif", deep(300.0, np.float32))])
     shard = Shard("0.tar", "0.tar")
     (plain,) = blocks(shard, 9, WANTED, PixelRules())
