@@ -329,6 +329,38 @@ def test_a_path_that_no_shell_expanded_is_refused_with_what_it_is(tmp_path, monk
     assert Path(load(caught.value.remedy.split(": ")[1]).name).name in ("set", "1.png")
 
 
+def test_a_home_of_somebody_unknown_is_a_name_like_any_other(tmp_path):
+    name = "~nobody-of-this-name/set"
+    with pytest.raises(DataError, match=f"^{name} is no file, folder or data set"):
+        load(name)
+    put(tmp_path, f"{name}/1.png")
+    assert load(name).files == ("1.png",)
+
+
+def test_images_without_labels_beside_a_part_that_has_none_are_not_told_to_be_put_to_it(tmp_path):
+    found = load(put(tmp_path / "set", *names("train/1 test/2 unlabeled/3")))
+    assert found.files == ("train/1.png",)
+    assert "unlabeled left out" in found.notes[0]
+    assert not any("mv " in note for note in found.notes)
+
+
+def test_folders_in_folders_in_folders_without_end_are_read_as_one_class(tmp_path):
+    file = "x/" * 20 + "1.png"
+    found = load(put(tmp_path / "set", file))
+    assert (found.files, found.class_names) == ((file,), ("x",))
+    assert f"set holds nothing but {'x/' * 16}, which is read" in found.notes
+
+
+def test_that_what_lies_beside_a_part_cannot_be_read_hides_no_error(tmp_path, forbid):
+    put(tmp_path / "set", "train/1.png", "test/2.png")
+    told = "train has no test part, nor any other"
+    with pytest.raises(DataError, match=rf"{told}\n.*\n  name the part that lies beside it: set/test; or leave out"):
+        load("set/train", split="test")
+    forbid(tmp_path / "set")
+    with pytest.raises(DataError, match=rf"{told}\n.*\n  leave out `split`"):
+        load("set/train", split="test")
+
+
 @pytest.mark.parametrize(
     ("name", "part"),
     [("Train", "train"), ("validation", "val"), ("test-images", "test"), ("my_valid", "val"), ("trainset", "train"),
