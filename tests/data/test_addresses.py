@@ -1,7 +1,6 @@
 """Shards at an address, with the faults that networks have."""
 
 import io
-import resource
 import socket
 from contextlib import contextmanager
 from pathlib import Path
@@ -206,6 +205,7 @@ def test_a_full_disk_is_told_and_not_tried_again(bucket, waits, monkeypatch):
 @contextmanager
 def no_file_longer_than(count):
     """As a disk that gets full: the system refuses to write further."""
+    resource = pytest.importorskip("resource", reason="this system has no limits of its own")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
     try:

@@ -123,6 +123,7 @@ def test_files_that_are_there_are_not_fetched_again(served, cache):
 def test_what_a_server_answers_instead_of_a_file_is_told(cache, monkeypatch):
     monkeypatch.undo()
     monkeypatch.delenv("LATENTCLI_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: cache)
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever).start()
