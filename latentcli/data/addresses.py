@@ -63,10 +63,17 @@ def public(text: str) -> str:
 
 
 def local(text: str) -> Path | None:
-    """The path of a file that is on this machine: a path, or a ``file://`` address; None of any other address."""
+    """The path of a file that is on this machine: a path, or a ``file://`` address; None of any other address.
+
+    Raises:
+        DataError: it cannot be an address.
+    """
     if not is_address(text):
         return Path(text)
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:  # such as a bracket that does not end
+        raise _no_address(text, error) from error
     here = parts.scheme == "file" and parts.netloc in ("", "localhost") and "::" not in text
     return Path(unquote(parts.path)) if here else None
 
@@ -250,9 +257,14 @@ def _system(address: str) -> tuple[Any, str]:
     except Exception as error:  # each file system has errors of its own
         if _is_unreached(error):
             raise _unreachable(_host(address), error) from error
-        found, problem = f"{type(error).__name__}: {public(str(error))[:200]}", "is an address that cannot be read"
-        raise DataError(f"{public(address)} {problem}", found, "look how it is spelled") from error
+        raise _no_address(address, error) from error
     return system, path
+
+
+def _no_address(address: str, error: Exception) -> DataError:
+    """The error of a text that looks like an address, and is none."""
+    found, problem = f"{type(error).__name__}: {public(str(error))[:200]}", "is an address that cannot be read"
+    return DataError(f"{public(address)} {problem}", found, "look how it is spelled")
 
 
 def _no_way(address: str, error: ImportError) -> UsageError:

@@ -5,6 +5,7 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,21 +92,22 @@ def _fetch(part: _Part, target: Path, name: str, progress: Progress) -> None:
     """One file from the first address that has it unchanged; where all fail, the error is that of the last."""
     from torchvision.datasets.utils import check_integrity
 
-    for address in part.addresses:
-        try:
-            request = urllib.request.Request(address, headers={"User-Agent": "latentcli"})
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, target.open("wb") as file:
-                total = int(answer.headers.get("Content-Length") or 0)
-                with progress(f"downloading {name}: {part.file}", total) as advance:
-                    while chunk := answer.read(_CHUNK):
-                        file.write(chunk)
-                        advance(len(chunk))
-            if check_integrity(target, part.md5):
-                return
+    def fetch(address: str) -> None:
+        request = urllib.request.Request(address, headers={"User-Agent": "latentcli"})
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, target.open("wb") as file:
+            total = int(answer.headers.get("Content-Length") or 0)
+            with progress(f"downloading {name}: {part.file}", total) as advance:
+                while chunk := answer.read(_CHUNK):
+                    file.write(chunk)
+                    advance(len(chunk))
+        if not check_integrity(target, part.md5):
             raise OSError(f"{address} gave something else than {part.file}")
-        except (OSError, http.client.HTTPException):
-            if address == part.addresses[-1]:
-                raise
+
+    *others, last = part.addresses
+    for address in others:
+        with suppress(OSError, http.client.HTTPException):
+            return fetch(address)
+    return fetch(last)
 
 
 def _why(error: Exception) -> str:

@@ -89,7 +89,7 @@ class FileBlock:
                     images, channels = line["images"], line["channels"]
                     if type(images) is not int or not 0 <= images <= self._total - self._count:
                         break
-                    if channels not in allowed:
+                    if type(channels) is not int or channels not in allowed:
                         break
                     count = images * channels * math.prod(self._size)
                     if zlib.crc32(file.read(count)) != line["crc32"]:
@@ -214,10 +214,9 @@ class FileBlock:
         Raises:
             OSError: they cannot be flushed.
         """
-        if self._memory is not None or not len(self.images):
+        if not len(self.images) or self._mapped is None:
             return None
-        if self._mapped is not None:
-            self._mapped.flush()
+        self._mapped.flush()
         with self._paths[self._ending].open("rb+") as file:
             os.fsync(file.fileno())
         return self._paths[self._ending]

@@ -200,13 +200,11 @@ def _pillows() -> dict[str, tuple[str, str]]:
 
 
 def refusal(path: Path) -> DataError | None:
-    """The error that says how to make what is read of this file; None where that is not known."""
+    """The error that says how to make what is read of this file, which is no image here; None where it is not known."""
     suffix = path.suffix.lower()
-    from latentcli.formats.medical_files import INSTALL, PACKAGES, installed, kind_by_name
+    from latentcli.formats.medical_files import INSTALL, PACKAGES, kind_by_name
 
     if (kind := kind_by_name(path.name)) is not None:
-        if installed(kind):
-            return DataError(f"{path} is called a {kind} file, and is none by its content", None, "mend or convert it")
         return DataError(f"{path} is a {kind} file, and {PACKAGES[kind]} is not there to read it", None, INSTALL)
     if suffix in (".csv", ".tsv"):
         return _of_table(path)

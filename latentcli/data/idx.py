@@ -52,10 +52,12 @@ def _named(
         name, f"{PREFIXES[split]}-images-idx3-ubyte.gz and -labels-idx1-ubyte.gz", f"{folder}/raw", roots,
         (f"{folder}/raw", folder), lambda path: None not in _sets(path).get("", {}).get(split, (None,)), progress,
     )  # fmt: skip
-    images = load(_sets(path)[""][split][0], splits.Wanted(split))
+    images = load(_sets(path)[""][split][0], splits.Wanted(split), no_label=())
     codes = np.array([int(label) for label in images.class_names], dtype=np.int64)
-    if codes.max(initial=0) >= len(class_names):
-        raise DataError(f"{path} is not {name}", f"expected labels 0 to {len(class_names) - 1}, found {codes.max()}")
+    wrong = [str(code) for code in codes if not 0 <= code < len(class_names)]
+    wrong = wrong if images.labels.known.all() else ["images without a label"]
+    if wrong:
+        raise DataError(f"{path} is not {name}", f"expected labels 0 to {len(class_names) - 1}, found {wrong[-1]}")
     return replace(images, labels=Labels(codes[images.labels.codes], class_names), name=name, notes=(), parts=())
 
 

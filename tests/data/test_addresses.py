@@ -2,6 +2,7 @@
 
 import io
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,29 @@ def test_a_full_disk_is_told_and_not_tried_again(bucket, waits, monkeypatch):
     assert not waits
 
 
+@contextmanager
+def no_file_longer_than(count):
+    """As a disk that gets full: the system refuses to write further."""
+    resource = pytest.importorskip("resource", reason="this system has no limits of its own")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_that_gets_full_while_a_file_is_copied_is_told_and_not_tried_again(bucket, waits):
+    with (
+        no_file_longer_than(1000),
+        pytest.raises(
+            DataError, match=r"00000\.tar cannot be copied to .*\n  File too large\n  free space, or set TMP"
+        ),
+    ):
+        load("memory://bucket/00000.tar")
+    assert not waits
+
+
 SECRET = "https://me:hidden@h.org/0.tar?X-Signature=hidden"
 
 
@@ -264,6 +288,36 @@ def test_a_package_that_is_missing_is_told_before_any_work(monkeypatch, address,
     expected = f"{kind}:// addresses need a package that is not installed\n  Install it.*\n  install it: .*{way}"
     with pytest.raises(UsageError, match=expected):
         load(address)
+
+
+def test_a_package_that_is_missing_when_a_file_is_opened_is_told_and_not_tried_again(bucket, waits, monkeypatch):
+    def opened(self, path, mode):
+        raise ImportError("Install zstandard to read it")
+
+    monkeypatch.setattr(type(bucket), "open", opened)
+    with pytest.raises(UsageError, match=r"memory:// addresses need a package .*\n  Install zstandard to read it"):
+        load("memory://bucket/00000.tar")
+    assert not waits
+
+
+def test_a_server_that_is_asked_before_any_file_and_is_not_there_is_told_by_its_name(waits):
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        host = f"ftp://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(addresses.Unreachable, match=f"{host} cannot be reached\n  ConnectionRefusedError"):
+            load(f"{host}/{{0..9}}.tar")
+    assert not waits
+
+
+@pytest.mark.parametrize(("address", "found"), [
+    ("ftp://host:port/0.tar", "ValueError: Port could not be cast"), ("http://[x/0.tar", "ValueError: Invalid IPv"),
+    ("zip://0.tar::memory://bucket/none.zip", "FileNotFoundError: /bucket/none.zip"), ("gs://[b/*.tar", "ValueError: "),
+])  # fmt: skip
+def test_an_address_that_cannot_be_one_is_refused_at_once(waits, address, found):
+    with pytest.raises(DataError) as caught:
+        load(address)
+    assert str(caught.value).startswith(f"{address} is an address that cannot be read\n  {found}")
+    assert not waits
 
 
 def test_shards_on_s3_are_read(tmp_path, make_shards, monkeypatch):

@@ -331,6 +331,26 @@ def test_rows_that_are_as_many_as_labels_are_images_each_and_no_image_together(t
     assert np.array_equal(found.reshape(40, -1)[:, : each.shape[1]], each)
 
 
+def test_rows_of_more_pixels_than_any_image_has_are_told_to_be_made_smaller(tmp_path):
+    source = saved(tmp_path, data=np.zeros((2, 65537), np.uint8), y=[0, 1])
+    told = "2 labels for 2 rows of 65537 pixels, an image each: no image of at most 256×256: make each smaller where"
+    with pytest.raises(DataError, match=told):
+        load(source)
+
+
+@pytest.mark.parametrize("shape", [(4, 250), (2, 5, 5, 5)])
+def test_shapes_of_which_no_call_makes_images_come_with_those_that_are_read(shape):
+    with pytest.raises(DataError, match=r"that is not images\n.*\n  make it \(N, H, W\), \(N, H, W, C\) or"):
+        to_images(pixels(*shape), "x")
+
+
+def test_images_that_are_too_narrow_in_any_order_of_axes_come_without_a_call(tmp_path):
+    np.save(tmp_path / "x.npy", pixels(5, 16, 3, 3))
+    with pytest.raises(DataError, match=r"16×3 pixels(.|\n)*expected 8 to 256 pixels a side") as caught:
+        load(tmp_path / "x.npy")
+    assert "numpy" not in str(caught.value)
+
+
 def test_rows_without_labels_may_be_an_image_or_images(tmp_path):
     np.save(tmp_path / "x.npy", pixels(40, 250))
     with pytest.raises(DataError, match=r"one image\? .*newaxis\]; 40 images of 250 pixels\? .*reshape\(-1, 10, 25"):
@@ -597,6 +617,19 @@ def test_parts_that_are_not_understood_are_told_and_the_line_makes_them_texts(
     assert np.array_equal(load(made).images[:, 0], x[first])
 
 
+def test_an_array_that_should_name_parts_and_has_many_values_is_told(tmp_path):
+    found = load(saved(tmp_path, images=pixels(12, 8, 8), split=np.arange(12)))
+    assert (len(found), found.parts) == (12, ())
+    told = "split was not read as parts: expected such as 'train', 'val' and 'test', found 0, 1, 2, 3, 4, 5, 6, 7 …; "
+    assert told + "write one of these three for each image" in " ".join(found.notes)
+
+
+def test_an_array_that_names_a_part_and_tells_of_no_image_which_it_is_of_is_none_of_parts(tmp_path):
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), labels=KINDS, train_losses=np.ones(5)))
+    assert (len(found), found.parts, found.labels.texts.tolist()) == (5, (), KINDS.astype(str).tolist())
+    assert not any("part" in note for note in found.notes)
+
+
 @pytest.mark.parametrize(
     "arrays", [{"train_idx": [1, 2, 5], "test_idx": [3, 4]}, {"train_idx": [0, 1], "test_idx": [1, 2]}]
 )
@@ -796,6 +829,15 @@ def test_arrays_that_could_be_made_labels_are_told_with_the_line_that_does_it(
     for key in ("scores", "embeddings"):
         path = saved(tmp_path, "other.npz", images=pixels(5, 8, 8), **{key: SOFT})
         assert "numpy" not in " ".join(load(path).notes)
+
+
+def test_columns_of_which_none_can_hold_the_classes_are_passed_over_for_those_of_which_one_can(tmp_path):
+    boxes = np.arange(10).reshape(5, 2)
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), boxes=boxes))
+    assert not any("column" in note for note in found.notes)
+    found = load(saved(tmp_path, images=pixels(5, 8, 8), boxes=boxes, kinds=np.c_[np.arange(5), KINDS]))
+    (note,) = (note for note in found.notes if "columns" in note)
+    assert "kinds has 2 columns; where one holds the classes, choose a column, such as 1," in note
 
 
 def test_members_that_nobody_needs_are_not_read(tmp_path, monkeypatch):
@@ -1182,6 +1224,15 @@ def test_a_file_that_may_be_the_labels_of_an_array_file_is_told(tmp_path, images
         assert not load(images, no_classes=True).notes
     np.save(labels, KINDS[:4]) if labels.endswith("npy") else (tmp_path / labels).unlink()
     assert not load(images).notes
+
+
+def test_a_damaged_file_beside_an_array_file_is_not_told_as_its_labels(tmp_path):
+    np.save(tmp_path / "x.npy", pixels(5, 8, 8))
+    (tmp_path / "labels.npy").write_bytes(b"no array")
+    assert not load(tmp_path / "x.npy").notes
+    np.save(tmp_path / "y.npy", KINDS)
+    (note,) = load(tmp_path / "x.npy").notes
+    assert note.endswith("if y.npy holds them: `labels` y.npy")
 
 
 @pytest.mark.parametrize(("pixels", "axes"), [(784, "-1, 28, 28"), (4096, "-1, 64, 64"), (192, "-1, 3, 8, 8")])

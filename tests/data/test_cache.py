@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 import latentcli as lc
@@ -246,6 +247,8 @@ DAMAGES = {
     "no numbers": lambda bytes_of, index: altered(index, facts__spans={"whole": ["a", "b"]}),
     "no checksum": lambda bytes_of, index: altered(index, sha256="text"),
     "no total": lambda bytes_of, index: altered(index, facts__total=None),
+    "checksums of other bytes": lambda bytes_of, index: altered(index, crc32=[1, 2]),
+    "without end": lambda bytes_of, index: os.truncate(index, 2**31 + 1),
 }
 
 
@@ -400,11 +403,28 @@ def test_what_an_interrupted_decoding_has_left_is_checked(tmp_path, monkeypatch,
         journal.write_bytes(file_block._line({**content, "source": "/elsewhere"}) + b"".join(lines[1:]))
     else:
         chunk = json.loads(lines[1].split(b" ", 1)[1])
-        for wrong in ({}, 7, {**chunk["events"], "pieces": 10**9}, {**chunk["events"], "bad": "text"}):
-            journal.write_bytes(lines[0] + file_block._line({**chunk, "events": wrong}))
-            with ending(monkeypatch, ".bytes", 0):
-                lc.load(folder)
-        journal.write_bytes(lines[0] + file_block._line({**chunk, "images": 10**12}))
+        pixels, few = bytes_of.read_bytes(), {**chunk["events"], "pieces": chunk["events"]["pieces"] - 1}
+        wrongs = [{"events": each} for each in ({}, 7, few, {**few, "pieces": 10**9}, {**few, "bad": "text"})]
+        for wrong in (
+            *wrongs,
+            {"channels": 2},
+            {"channels": True},
+            {"channels": 1.0},
+            {"images": 10**12},
+            {"images": 2.0},
+        ):
+            bytes_of.write_bytes(pixels)
+            journal.write_bytes(lines[0] + file_block._line({**chunk, **wrong}))
+            with monkeypatch.context() as patched:
+                decoded = count_decoding(patched)
+                assert_same(lc.load(folder), expected)
+            assert len(decoded) == COUNT
+            lc.clear_cache()
+        bytes_of.write_bytes(pixels)
+        journal.write_bytes(lines[0] + file_block._line(chunk))
+        decoded = count_decoding(monkeypatch)
+        assert_same(lc.load(folder), expected)
+        assert len(decoded) == COUNT - chunk["images"]
     assert_same(lc.load(folder), expected)
 
 
@@ -460,6 +480,40 @@ def test_two_processes_decode_once(photos):
     assert sum("kept as decoded" in result for result in results) == 1
 
 
+def test_what_another_run_has_decoded_while_this_one_waited_is_read(photos, tmp_path, monkeypatch):
+    expected = lc.load(photos, max_bad="5%")
+    kept, (lock,) = files_of_cache(), cache.folder_of(None).glob("*.lock")
+    (tmp_path / "of_another").mkdir()
+    for path in kept:
+        path.rename(tmp_path / "of_another" / path.name)
+    told = []
+
+    @contextmanager
+    def progress(doing, total):
+        told.append(doing)
+        for path in kept:
+            (tmp_path / "of_another" / path.name).rename(path)
+        other.release()
+        yield lambda count: None
+
+    other, decoded = FileLock(lock), count_decoding(monkeypatch)
+    with other.acquire():
+        found = lc.load(photos, max_bad="5%", progress=progress)
+    assert told == ["waiting for another run, which decodes the same images"]
+    assert not decoded
+    assert_same(found, expected, notes=False)
+    assert not any("kept" in note for note in found.notes)
+
+
+def test_what_was_decoded_by_other_packages_is_decoded_again(photos, monkeypatch):
+    lc.load(photos, max_bad="5%")
+    decoded = count_decoding(monkeypatch)
+    monkeypatch.setattr(cache, "_DECODERS", ("pillow", "of-a-name-that-is-not-installed"))
+    for _ in range(2):
+        assert isinstance(lc.load(photos, max_bad="5%").images, np.memmap)
+        assert len(decoded) == COUNT
+
+
 def fail_to_write(monkeypatch, ending, after, number=errno.ENOSPC):
     honest, times = file_block._write, []
 
@@ -503,14 +557,15 @@ def test_what_was_begun_is_read_where_it_cannot_be_gone_on_with(photos, monkeypa
     assert 0 < len(decoded) < COUNT
 
 
-def test_a_system_that_maps_no_more_has_the_images_in_memory(photos, monkeypatch):
-    expected = lc.load(photos, no_cache=True, max_bad="5%")
+@pytest.mark.parametrize("how", [{}, {"image_shape": (1, 12, 12)}])
+def test_a_system_that_maps_no_more_has_the_images_in_memory(photos, monkeypatch, how):
+    expected = lc.load(photos, no_cache=True, max_bad="5%", **how)
 
     def refuse(self, mode):
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     monkeypatch.setattr(file_block.FileBlock, "_map", refuse)
-    found = lc.load(photos, max_bad="5%")
+    found = lc.load(photos, max_bad="5%", **how)
     assert_same(found, expected)
     assert not isinstance(found.images, np.memmap)
     assert any("cannot be kept" in note and os.strerror(errno.ENOMEM) in note for note in found.notes)
@@ -605,6 +660,24 @@ def test_an_archive_that_changed_or_is_read_otherwise_is_unpacked(photos):
     for index in files_of_cache(".json"):
         altered(index, facts__labels={"codes": [7] * (COUNT - 1), "names": ["a"]})
     assert_same(lc.load(path, max_bad="5%"), expected)
+
+
+@pytest.mark.parametrize("facts", [
+    {"labels": {"codes": [0, 1] * COUNT, "names": ["a", "b"]}}, {"labels": {"codes": [0] * COUNT, "names": ["a", "a"]}},
+    {"labels": {"codes": [0.0] * COUNT, "names": ["a"]}}, {"files": ["a/1.png"]}, {"files": [1] * COUNT}, {"name": 7},
+    {"layout": "CHW"}, {"notes": "text"}, {"spans": {"whole": [1]}}, {"elsewhere": {"test": 1}}, {"bad_files": ["one"]},
+])  # fmt: skip
+def test_what_is_kept_of_an_archive_is_checked(tmp_path, facts):
+    for number in range(COUNT):
+        put(tmp_path / "photos", f"{'ab'[number % 2]}/{number:03d}.png")
+    path = zipped(tmp_path / "photos")
+    expected = lc.load(path, no_cache=True)
+    assert not any("damaged" in note for note in lc.load(path).notes)
+    (index,) = files_of_cache(".json")
+    altered(index, **{f"facts__{name}": value for name, value in facts.items()})
+    again = lc.load(path)
+    assert_same(again, expected)
+    assert sum("damaged, and was decoded again" in note for note in again.notes) == 1
 
 
 def test_an_interrupted_archive_goes_on(photos, monkeypatch):

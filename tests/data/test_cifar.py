@@ -193,3 +193,23 @@ def test_cifar100_is_also_known_by_its_superclasses(tmp_path, put):
     assert coarse.class_names == tuple(f"s{n}" for n in range(20))
     assert coarse.name == "cifar100-coarse"
     assert np.array_equal(coarse.images, fine.images)
+
+
+@pytest.mark.parametrize("put", [unpacked, packed])
+def test_batches_that_are_longer_than_any_of_cifar_are_not_read(tmp_path, monkeypatch, put):
+    root = put(tmp_path / "root", "cifar10")
+    monkeypatch.setattr("latentcli.data.cifar._LARGEST_BATCH", 9_000)
+    with pytest.raises(
+        DataError, match=r"(batch_\d|batches.meta) is not a file of CIFAR's .*\n  found 12,\d\d\d bytes"
+    ):
+        load("cifar10", data_root=root)
+
+
+@pytest.mark.parametrize(
+    ("put", "name"), [(unpacked, "cifar-10-batches-py/data_batch_4"), (packed, ARCHIVES["cifar10"])]
+)
+def test_a_batch_that_may_not_be_read_is_told(tmp_path, forbid, put, name):
+    root = put(tmp_path / "root", "cifar10")
+    forbid(root / name)
+    with pytest.raises(DataError, match=rf"cannot read root/{name}\n  Permission denied"):
+        load("cifar10", data_root=root)

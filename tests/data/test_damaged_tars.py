@@ -64,6 +64,23 @@ def test_damage_behind_the_first_images_is_an_error(tmp_path, tar, png, read, da
         read(path)
 
 
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_file_with_holes_that_leads_back_to_itself_is_an_error(tmp_path, read):
+    """Its size as stored is below 0, and the next header the same again; as restored it is 0."""
+    first, sparse = tarfile.TarInfo("0.png"), tarfile.TarInfo("1.png")
+    sparse.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(sparse.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 10 + b"\xfe\x00"  # -512, in base 256
+    header[483:495] = b"%011o\0" % 0
+    header[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(header))[0]
+    path = tmp_path / "a.tar"
+    path.write_bytes(first.tobuf() + bytes(header) + bytes(1024))
+    with pytest.raises(
+        DataError, match=r"\.tar(\.gz)? is not a whole (archive|tar)\n  found (it has headers without|seek)"
+    ):
+        read(path)
+
+
 def test_the_checksum_of_a_zipped_tar_is_compared(tmp_path, tar, png):
     path = tar(tmp_path / "a.tar.gz", [(name, png(row)) for row, name in enumerate(NAMES)])
     assert len(load(path)) == len(NAMES)

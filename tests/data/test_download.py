@@ -3,9 +3,11 @@
 import gzip
 import hashlib
 import sys
+import threading
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -54,6 +56,16 @@ def served(tmp_path, cache, monkeypatch):
     return server
 
 
+class Refusing(BaseHTTPRequestHandler):
+    """A server that has no file any more."""
+
+    def do_GET(self):
+        self.send_error(410)
+
+    def log_message(self, *arguments):
+        pass
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "cifar100"])
 def test_without_network_the_error_says_where_it_looked_and_the_way_out(cache, tmp_path, name):
     with pytest.raises(DataError) as caught:
@@ -98,6 +110,28 @@ def test_a_changed_file_is_not_kept(served, cache):
         load("mnist")
     assert not list(cache.rglob("t10k-images*"))
     assert not list(cache.rglob(".download-*"))
+
+
+def test_files_that_are_there_are_not_fetched_again(served, cache):
+    load("mnist")
+    for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz"):
+        (served / name).unlink()
+    (cache / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz").unlink()
+    assert load("mnist", split="test").labels.codes.tolist() == [7, 8, 9]
+
+
+def test_what_a_server_answers_instead_of_a_file_is_told(cache, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.delenv("LATENTCLI_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: cache)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever).start()
+        address = f"http://127.0.0.1:{server.server_port}/train.gz"
+        monkeypatch.setattr(download, "_parts", lambda name: [_Part("train.gz", "", (address,))])
+        with pytest.raises(DataError, match=f"mnist is not on .* cannot be downloaded: {address} answers 410\n"):
+            load("mnist")
+        server.shutdown()
 
 
 def test_a_cache_that_cannot_be_written(served, cache):

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from latentcli.core import memory
 from latentcli.core.errors import DataError, UsageError
 from latentcli.data import load
 from latentcli.data.block import ImageBlock
@@ -218,12 +219,29 @@ def test_folders_without_images(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read(tmp_path):
-    put(tmp_path / "a" / "1.png")
-    (tmp_path / "a").chmod(0)
-    with pytest.raises(DataError, match="cannot read the folder"):
+@pytest.mark.parametrize("name", ["set", "set/a", "set/a/far"])
+def test_a_folder_that_may_not_be_read(tmp_path, forbid, name):
+    for file in ("a/1.png", "a/far/2.png", "b/3.png"):
+        put(tmp_path / "set" / file)
+    assert len(load(tmp_path / "set")) == 3
+    forbid(tmp_path / name)
+    with pytest.raises(DataError, match=rf"^cannot read the folder {name}\n  Permission denied$"):
+        load(tmp_path / "set")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("1.SVG", "SVG"), ("1.nef", "raw"), ("1.dng", "raw")])
+def test_a_folder_of_pictures_that_nothing_here_opens_is_told_to_be_converted(tmp_path, name, kind):
+    (tmp_path / name).write_bytes(b"?")
+    with pytest.raises(DataError, match=rf"holds no images\n.*\n  {kind} files are not read: convert them to PNG"):
         load(tmp_path)
+
+
+def test_a_block_that_no_memory_holds_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "of_machine", lambda: 2**62)  # as of a machine that promises more than it has
+    with pytest.raises(
+        DataError, match=r"1,099,511,627,776 images of 256×256 pixels do not fit into memory\n  take fewer"
+    ):
+        ImageBlock(2**40, None, 256, 256)
 
 
 def test_links_loops_pipes_and_devices(tmp_path):

@@ -118,3 +118,20 @@ def test_pointers_of_git_lfs_and_pictures_that_are_too_large_come_with_a_way_on(
         load(tmp_path / "large")
     exec(str(caught.value).partition("in Python: ")[2], {"file": tmp_path / "large" / "1.png"})
     assert len(load(tmp_path / "large")) == 1
+
+
+def test_a_table_that_cannot_be_read_is_none_of_images(tmp_path, forbid):
+    (tmp_path / "pixels.csv").write_text(",".join(map(str, range(64))))
+    with pytest.raises(DataError, match="found 64 columns of pixels"):
+        load("pixels.csv")
+    forbid(tmp_path / "pixels.csv")
+    with pytest.raises(DataError, match=r"pixels\.csv is a table, not images"):
+        load("pixels.csv")
+
+
+def test_a_folder_of_archives_of_several_arrays_is_told_to_be_read_one_at_a_time(tmp_path):
+    for name in ("a", "b"):
+        np.savez(tmp_path / f"{name}.npz", x=X.astype("u1"), y=[0, 1, 0, 1])
+    with pytest.raises(DataError, match=r"array files are read one at a time: name a\.npz$") as refused:
+        load(tmp_path)
+    assert load(refused.value.remedy.rpartition(" ")[2]).labels.texts.tolist() == list("0101")

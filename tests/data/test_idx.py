@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentcli.core.errors import DataError
-from latentcli.data import load
+from latentcli.data import idx as idx_files
+from latentcli.data import load, splits
 from latentcli.data.idx import read
 
 
@@ -182,3 +183,48 @@ def test_labels_that_mean_none(tmp_path, no_label, classes):
         assert found.labels.known.sum() == len(classes)
         assert any("mean no label" in note or "no label" in note for note in found.notes) == (len(classes) < 5)
     assert not load(tmp_path / "mine", no_classes=True).labels.any
+
+
+def test_labels_that_a_named_set_does_not_have_are_refused(tmp_path):
+    fill(tmp_path / "MNIST" / "raw", zipped=True)
+    assert load("mnist", data_root=tmp_path).labels.texts.tolist() == list("56789")
+    labels = tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte.gz"
+    labels.write_bytes(gzip.compress(idx(np.arange(5) + 6)))
+    with pytest.raises(DataError, match=r"MNIST/raw is not mnist\n  expected labels 0 to 9, found 10"):
+        load("mnist", data_root=tmp_path)
+    for number in (-5, -1):
+        labels.write_bytes(gzip.compress(b"\0\0\x09\1" + struct.pack(">I5b", 5, 0, 1, 2, number, 4)))
+        with pytest.raises(DataError, match=rf"MNIST/raw is not mnist\n  expected labels 0 to 9, found {number}$"):
+            load("mnist", data_root=tmp_path)
+    labels.write_bytes(gzip.compress(b"\0\0\x0d\1" + struct.pack(">I5f", 5, 0, 1, float("nan"), 3, 4)))
+    with pytest.raises(DataError, match=r"expected labels 0 to 9, found images without a label$"):
+        load("mnist", data_root=tmp_path)
+
+
+def test_a_folder_without_idx_images_is_none_of_a_set(tmp_path):
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(5)))
+    with pytest.raises(DataError, match="has no IDX images\n  expected such as train-images-idx3-ubyte"):
+        idx_files.load(tmp_path, splits.Wanted())
+
+
+def test_files_of_other_names_beside_a_set_are_no_part_of_it(tmp_path):
+    fill(tmp_path, zipped=False)
+    (tmp_path / "about-idx.txt").write_text("x")
+    (tmp_path / "more-images-idx3-ubyte").write_bytes(idx(pixels(2)))
+    (tmp_path / "val-images-idx3-ubyte").mkdir()
+    assert (len(load(tmp_path)), load(tmp_path).parts) == (5, ("train", "test"))
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_file_of_no_images_is_refused(tmp_path, zipped):
+    content = idx(pixels(0))
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(gzip.compress(content) if zipped else content)
+    with pytest.raises(DataError, match=r"holds no images\n  its array has shape \(0, 9, 8\)"):
+        load(tmp_path)
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path, forbid):
+    fill(tmp_path, zipped=False)
+    forbid(tmp_path / "train-labels-idx1-ubyte")
+    with pytest.raises(DataError, match=r"cannot read train-labels-idx1-ubyte\n  Permission denied"):
+        load(tmp_path)

@@ -87,6 +87,43 @@ def test_columns_that_are_the_path_together_are_read_so(tmp_path, table, told):
     assert not found.notes if told is None else told in " ".join(found.notes)
 
 
+def test_rows_too_short_to_have_a_folder_or_a_file_are_passed_over_where_they_are_blank(tmp_path):
+    known, table = images(2, files=("a/1.png", "b/1.png")), "folder,file,label\na,1.png,x\n\n# y\nb,1.png,y\n"
+    assert with_labels(known, written(tmp_path, table)).labels.texts.tolist() == ["x", "y"]
+    with pytest.raises(DataError, match=r"row 4 of labels\.csv lacks a file or the cell of its label\n  found 'y'"):
+        with_labels(known, written(tmp_path, table.replace("# y", "y")))
+
+
+def test_a_name_that_several_files_have_is_refused(tmp_path):
+    told = r"row 3 .* labels '1\.png', which may be more than one file of set\n  found 'a/1\.png' and 'b/1\.png'\n"
+    with pytest.raises(DataError, match=told):
+        with_labels(
+            images(3, files=("2.png", "a/1.png", "b/1.png")), written(tmp_path, "File,Label\n2.png,y\n1.png,x\n")
+        )
+
+
+def test_a_name_that_no_file_of_any_part_has_is_counted_as_such(tmp_path):
+    known = images(
+        2, files=("train/0.png", "train/1.png"), parts=("train", "test"), elsewhere={"test": ("test/2.png",)}
+    )
+    found = with_labels(known, written(tmp_path, "File,Label\n0.png,x\n2.png,y\n7.png,z\n"))
+    assert found.labels.texts.tolist() == ["x", ""]
+    told = " ".join(found.notes)
+    assert "1 names of other parts of set were left out" in told
+    assert "1 of 3 rows of labels.csv name no image of set and were left out, such as '7.png' in row 4" in told
+
+
+def test_blank_lines_behind_labels_alone_are_no_labels(tmp_path):
+    assert with_labels(images(2), written(tmp_path, "Label\ncat\ndog\n\n\n")).labels.texts.tolist() == ["cat", "dog"]
+    assert with_labels(images(3), written(tmp_path, "Label\ncat\n\ndog\n\n")).labels.texts.tolist() == [
+        "cat",
+        "",
+        "dog",
+    ]
+    with pytest.raises(DataError, match=r"not as many as there are images\n  expected 1, .* found 2"):
+        with_labels(images(1), written(tmp_path, "Label\ncat\ndog\n\n"))
+
+
 @pytest.mark.parametrize(
     ("table", "row"),
     [
@@ -136,6 +173,20 @@ def test_a_row_whose_label_is_in_too_many_cells_is_shown_with_quotes_around_it(t
     with pytest.raises(DataError) as caught:
         with_labels(images(3, files=files), written(tmp_path, "file,label,note\n1.png,x,y, z\n"))
     assert str(caught.value.remedy).endswith("around that cell")  # which of two, nobody can tell
+
+
+def test_soft_labels_in_json_are_refused_with_the_table_to_write(tmp_path):
+    rows = [{"file": "a.png", "cat": 0.9, "dog": 0.1}, {"file": "b.png", "cat": 0.2, "dog": 0.8}]
+    (tmp_path / "labels.json").write_text(json.dumps(rows))
+    told = r"labels\.json holds soft labels\n.*numbers of cat, dog .*\n  write the likeliest class .* table File,Label$"
+    with pytest.raises(DataError, match=told):
+        with_labels(images(2, files=("a.png", "b.png")), tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize("rows", ["0,1,0\n1,x,0\n", "0,1,0\n1,2,0\n", "0,1,0\n1,1\n", "0,7,3\n1,,1\n"])
+def test_columns_of_other_than_0_and_1_are_no_classes(tmp_path, rows):
+    with pytest.raises(DataError, match=r"row 1 .* not the header of a labels file(.|\n)*found 'file', 'cat', 'dog'"):
+        with_labels(images(2), written(tmp_path, f"file,cat,dog\n{rows}"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -213,6 +264,9 @@ def test_numbers_of_rows_for_files_are_refused(tmp_path, numbers, files):
     table = written(tmp_path, "id,label\n" + "".join(f"{number},{number % 2}\n" for number in numbers))
     with pytest.raises(DataError, match=r"numbers its rows.*\n.*\n.*Label alone"):
         with_labels(known, table)
+    apart = written(tmp_path, "id,label\n3000,0\n4000,1\n")
+    with pytest.raises(DataError, match=r"2 of 2 rows of labels\.csv name no image of set\n  found '3000' in row 2"):
+        with_labels(known, apart)
     some = written(tmp_path, "id,label\n" + "".join(f"{number},{number % 2}\n" for number in range(900, 930)))
     if files == "{}":
         assert with_labels(known, some).labels.known.sum() == 23
@@ -582,6 +636,15 @@ def test_the_line_that_makes_a_table_of_coco_or_an_array_of_an_archive_works(tmp
         exec(re.split("of it(?: in Python)?: ", caught.value.remedy)[1], {"numpy": np})
         found = with_labels(images(5, files=PHOTOS), tmp_path / made)
         assert found.labels.texts.tolist() == ["cat", "", "", "", "dog"]
+
+
+def test_an_array_of_labels_tells_no_part_and_a_table_may(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8))
+    np.save(tmp_path / "y.npy", ["a", "b"])
+    with pytest.raises(DataError, match=r"x\.npy has no test part, nor any other"):
+        load("x.npy", labels="y.npy", split="test")
+    table = written(tmp_path, "File,Label,Split\n0,a,train\n1,b,test\n")
+    assert load("x.npy", labels=table, split="test").labels.texts.tolist() == ["b"]
 
 
 PARTS = [  # the table; the rows of images that each part reads; how many are of none

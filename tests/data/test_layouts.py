@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import shutil
+import stat
 import struct
 import subprocess
 import tarfile
@@ -228,6 +229,33 @@ def test_a_zip_that_lists_too_many_files_is_refused_before_they_are_counted(tmp_
         load(path)
 
 
+def test_an_archive_of_more_files_than_there_may_be_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("latentcli.data.archives._MAX_FILES", 2)
+    members = [(f"{number}.png", None, "") for number in range(3)]
+    assert len(load(tarred(tmp_path / "two.tar", *members[:2]))) == 2
+    for path in (zipped(tmp_path / "a.zip", "0.png", "1.png", "2.png"), tarred(tmp_path / "a.tgz", *members)):
+        with pytest.raises(DataError, match=rf"{path.name} cannot be unpacked\n  it holds more than 2 files"):
+            load(path)
+
+
+def test_links_in_a_zip_are_left_out_and_told(tmp_path):
+    with zipfile.ZipFile(zipped(tmp_path / "a.zip", "a.png"), "a") as archive:
+        link = zipfile.ZipInfo("l.png")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    found = load(tmp_path / "a.zip")
+    assert found.files == ("a.png",)
+    assert found.notes[0].startswith("a.zip: 1 links and devices were left out: l.png; for what links lead to, pack")
+
+
+def test_a_zip_that_is_packed_in_a_way_that_is_not_known_is_refused(tmp_path):
+    content = bytearray(zipped(tmp_path / "a.zip", "a.png").read_bytes())
+    content[8] = content[content.index(b"PK\1\2") + 10] = 97  # the method of the member, and of the directory
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.zip is not a whole archive\n  found That compression method"):
+        load(tmp_path / "a.zip")
+
+
 def test_archives_that_are_damaged_or_too_large_are_refused(tmp_path, monkeypatch):
     whole = zipped(tmp_path / "a.zip", "a/1.png", "b/2.png").read_bytes()
     packed = tarred(tmp_path / "a.tgz", ("a.png", None, "")).read_bytes()
@@ -299,6 +327,38 @@ def test_a_path_that_no_shell_expanded_is_refused_with_what_it_is(tmp_path, monk
     with pytest.raises(DataError, match="write it out") as caught:
         load(text)
     assert Path(load(caught.value.remedy.split(": ")[1]).name).name in ("set", "1.png")
+
+
+def test_a_home_of_somebody_unknown_is_a_name_like_any_other(tmp_path):
+    name = "~nobody-of-this-name/set"
+    with pytest.raises(DataError, match=f"^{name} is no file, folder or data set"):
+        load(name)
+    put(tmp_path, f"{name}/1.png")
+    assert load(name).files == ("1.png",)
+
+
+def test_images_without_labels_beside_a_part_that_has_none_are_not_told_to_be_put_to_it(tmp_path):
+    found = load(put(tmp_path / "set", *names("train/1 test/2 unlabeled/3")))
+    assert found.files == ("train/1.png",)
+    assert "unlabeled left out" in found.notes[0]
+    assert not any("mv " in note for note in found.notes)
+
+
+def test_folders_in_folders_in_folders_without_end_are_read_as_one_class(tmp_path):
+    file = "x/" * 20 + "1.png"
+    found = load(put(tmp_path / "set", file))
+    assert (found.files, found.class_names) == ((file,), ("x",))
+    assert f"set holds nothing but {'x/' * 16}, which is read" in found.notes
+
+
+def test_that_what_lies_beside_a_part_cannot_be_read_hides_no_error(tmp_path, forbid):
+    put(tmp_path / "set", "train/1.png", "test/2.png")
+    told = "train has no test part, nor any other"
+    with pytest.raises(DataError, match=rf"{told}\n.*\n  name the part that lies beside it: set/test; or leave out"):
+        load("set/train", split="test")
+    forbid(tmp_path / "set")
+    with pytest.raises(DataError, match=rf"{told}\n.*\n  leave out `split`"):
+        load("set/train", split="test")
 
 
 @pytest.mark.parametrize(

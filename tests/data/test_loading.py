@@ -210,3 +210,16 @@ def test_a_choice_of_no_class_is_refused_whatever_the_source(tmp_path, monkeypat
     np.savez("arrays.npz", data=np.zeros((2, 8, 8), np.uint8), labels=["a", "b"])
     with pytest.raises(UsageError, match="`classes` names no class"):
         load(source, classes=[])
+
+
+def test_no_files_at_all_are_refused():
+    with pytest.raises(DataError, match="there are no image files to read\n  found an empty list"):
+        load([])
+
+
+def test_a_class_that_no_image_is_of_is_refused(tmp_path):
+    images = np.arange(2 * 64, dtype=np.uint8).reshape(2, 8, 8)
+    np.savez(tmp_path / "set.npz", data=images, labels=[0, 0], class_names=["a", "b"])
+    assert len(load(tmp_path / "set.npz", classes=["b", "a"])) == 2
+    with pytest.raises(DataError, match=r"set\.npz has no image of the classes b$"):
+        load(tmp_path / "set.npz", classes=["b"])

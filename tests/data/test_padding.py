@@ -154,6 +154,15 @@ def test_a_file_of_nothing_but_padding_is_black(tmp_path):
     assert np.array_equal(found.images[:, 0], np.where(np.arange(12)[:, None, None] == 3, 0, SHADES))
 
 
+def test_files_of_nothing_but_padding_are_black_beside_those_of_bytes(tmp_path):
+    folder = saved(tmp_path / "set", np.full((2, 16, 16), np.nan, "f4"), ".tif")
+    Image.fromarray(SHADES[0].astype("u1")).save(folder / "02.png")
+    found = load(folder)
+    assert np.array_equal(found.images[:, 0], [SHADES[0] * 0, SHADES[0] * 0, SHADES[0]])
+    assert any("NaN is read as padding, which is black in 2 file(s)" in note for note in found.notes)
+    assert found.spans == {}
+
+
 def test_numbers_that_only_look_like_padding_are_numbers():
     ramp = np.arange(-9999, -9999 + 256 * 12).astype("i2").reshape(12, 16, 16)
     assert (found_in(ramp).low, found_in(ramp).padding) == (-9999, ())

@@ -44,6 +44,16 @@ def test_each_page_is_an_image_called_by_its_number_and_of_the_class_of_its_file
     assert "in 2 file(s), such as a/long" in told
 
 
+def test_a_page_of_little_colour_keeps_it_beside_one_in_colour(tmp_path):
+    grey = LEVELS[:2, ..., None] // 2 + 60
+    faint, strong = grey[0] + np.array([0, 2, 4], np.uint8), grey[1] + np.array([0, 40, 90], np.uint8)
+    stack(tmp_path / "set" / "1.tif", "TIFF", np.stack([faint, strong]))
+    stack(tmp_path / "set" / "2.tif", "TIFF", np.stack([strong, strong]))
+    found = load(tmp_path / "set", pages=True)
+    assert found.files == ("1.tif[0]", "1.tif[1]", "2.tif[0]", "2.tif[1]")
+    assert np.array_equal(found.images.transpose(0, 2, 3, 1), np.stack([faint, strong, strong, strong]))
+
+
 def test_a_single_file_and_an_archive_of_files_have_pages(tmp_path):
     import zipfile
 

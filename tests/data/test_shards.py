@@ -109,6 +109,16 @@ def test_a_folder_as_img2dataset_leaves_it_is_its_tars(shards):
         load(shards)
 
 
+def test_a_packed_shard_that_is_not_there_is_told(tmp_path, tar, png):
+    tar(tmp_path / "0.tar.gz", [("1.png", png(0))])
+    tar(tmp_path / "2.tar.gz", [("2.png", png(0))])
+    assert load("{0,2}.tar.gz").files == ("0.tar.gz/1.png", "2.tar.gz/2.png")
+    with pytest.raises(
+        DataError, match=r"cannot unpack 1\.tar\.gz\n  No such file or directory\n  unpack it, and name"
+    ):
+        load("{0..2}.tar.gz")
+
+
 def test_a_table_of_labels_names_images_of_shards(tmp_path, shards):
     (tmp_path / "labels.csv").write_text("File,Label\n00000.tar/000000001.png,cat\n00002.tar/000200000.png,dog\n")
     found = load(shards, labels=tmp_path / "labels.csv")
@@ -257,6 +267,9 @@ def test_an_image_of_a_block_is_read_by_itself(tmp_path, tar):
         Image.fromarray(np.full((16, 16), level, dtype)).save(file, "tiff")
         return file.getvalue()
 
+    tar(tmp_path / "1.tar", [("a.tif", deep(np.nan, np.float32)), ("b.tif", deep(1.0, np.float32))])
+    (padding,) = blocks(Shard("1.tar", "1.tar"), 9, WANTED, PixelRules())
+    assert (padding.errors, padding.images[:, 0, 0, 0].tolist()) == (("", ""), [0, 255])
     tar(tmp_path / "0.tar", [("a.tif", deep(4095)), ("b.tif", deep(65535)), ("c.tif", deep(300.0, np.float32))])
     shard = Shard("0.tar", "0.tar")
     (plain,) = blocks(shard, 9, WANTED, PixelRules())

@@ -89,6 +89,16 @@ def test_what_colours_span_is_theirs_alone_whatever_alpha_is(tmp_path, case, fir
     assert any(f"is read as {span};" in note for note in found.notes) == (span is not None)
 
 
+@pytest.mark.parametrize(("wrong", "told"), [(np.inf, "not finite"), (300.0, "black and white are unclear")])
+def test_what_colours_are_refused_for_is_told_whatever_alpha_is(tmp_path, wrong, told):
+    images = np.concatenate([TRUE / 255, np.ones((*TRUE.shape[:3], 1))], axis=-1)
+    images[0, 0, 0, 0] = wrong
+    for data in (images, images[..., :3]):
+        np.save(tmp_path / "x.npy", data)
+        with pytest.raises(DataError, match=rf"x\.npy .*{told}"):
+            load(tmp_path / "x.npy")
+
+
 def hidden(form, colours):
     """(6, 12, 12, C) wholly transparent images, as files have them."""
     clear = np.zeros((*colours.shape[:3], 1), np.uint8)

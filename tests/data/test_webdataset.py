@@ -150,3 +150,22 @@ def test_a_label_that_the_disk_does_not_give_is_an_error_of_its_shard(tmp_path, 
     monkeypatch.setattr("latentcli.data.webdataset.Within.open", failing)
     with pytest.raises(DataError, match=r"cannot read .*a\.tar\n  Input/output error"):
         read(path)
+
+
+def test_a_class_that_stands_twice_is_the_first_and_no_image(tmp_path, tar, png):
+    (found,) = read(tar(tmp_path / "a.tar", [("1.png", png(0)), ("1.cls", b"cat"), ("1.cls", b"dog")]))
+    assert (found.name, found.label, found.why) == ("1.png", "cat", "")
+
+
+def test_headers_that_the_disk_does_not_give_are_an_error_of_their_shard(tmp_path, tar, png, monkeypatch):
+    class Failing(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() >= 512:
+                raise OSError(5, "Input/output error")
+            return super().read(size)
+
+    path = tar(tmp_path / "a.tar", [("1.png", png(0)), ("1.cls", b"0")])
+    content = path.read_bytes()
+    monkeypatch.setattr("latentcli.data.webdataset.open_regular", lambda path: (Failing(content), len(content)))
+    with pytest.raises(DataError, match=r"cannot read .*a\.tar\n  Input/output error\n  try again, or copy it again"):
+        read(path)
