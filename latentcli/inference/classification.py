@@ -250,12 +250,15 @@ def whole(blocks: Iterable[Predictions], images: ImageSet) -> Predictions:
 
 
 def rows_in_block(classifier: LatentClassifier) -> int:
-    """How many images a classifier is given at a time: 10,240, or fewer of many features, 64 MiB of which it reads.
+    """How many images a classifier is given at a time: 10,240, or fewer where features or classes are many.
+
+    It reads 64 MiB of features then, or writes 128 of probabilities.
 
     Classifiers work on chunks of 1,024 points, and a graph on ten of these: what they find for an image is the same to
     the last bit however many images there are.
     """
-    return _CHUNK * max(1, min(10, 2**24 // (_CHUNK * classifier.n_features_in_)))
+    width = max(classifier.n_features_in_, len(classifier.classes_))
+    return _CHUNK * max(1, min(10, 2**24 // (_CHUNK * width)))
 
 
 @stage("classifying")

@@ -291,7 +291,8 @@ def test_bytes_of_few_values_are_told_and_the_range_that_is_advised_makes_them_w
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"bytes": (0, 255)}, {"whole": (0, 1, 2)}, {"float": (1, 1)}, {"units": (0, np.inf)}]
+    "numbers",
+    [{"bytes": (0, 255)}, {"whole": (0, 1, 2)}, {"float": (1, 1)}, {"units": (0, np.inf)}, {"units": (0, np.nan)}],
 )
 def test_spans_that_say_no_black_and_white_are_refused(numbers):
     kind, pair = next(iter(numbers.items()))
@@ -313,3 +314,22 @@ def test_images_of_no_numbers_are_refused():
 def test_the_range_that_is_advised_for_one_number_has_a_white_above_it():
     with pytest.raises(DataError, match=r"say which are black and white: `range` -3,0$"):
         pixels_of(np.full((2, 4, 4), -3, np.int16), "x.npy")
+
+
+def test_a_span_that_begins_below_all_numbers_is_refused():
+    with pytest.raises(UsageError, match="not which numbers are black and white"):
+        spans_of({"float": (-np.inf, 1)})
+
+
+@pytest.mark.parametrize(("texts", "way"), [
+    ([["1", "2.5"], ["3", "4"]], "make them numbers"), ([["1", "cat"], ["3", "4"]], "found texts such as 'cat'"),
+    ([["1", "2"], ["dog", "cat"]], "found texts such as 'dog'"),
+])  # fmt: skip
+def test_texts_are_told_by_the_first_that_is_no_number(texts, way):
+    with pytest.raises(DataError, match=way):
+        pixels_of(np.array(texts)[:, None], "a.npz")
+
+
+def test_positive_numbers_are_spread_from_black():
+    assert "`range` 5000" in hint(found_in(np.linspace(300.5, 5000, 4096)))
+    assert "`range` -300.5,5000" in hint(found_in(np.linspace(-300.5, 5000, 4096)))

@@ -144,6 +144,18 @@ def test_depth_is_limited():
         loads(pickle.dumps(nested(MAX_DEPTH + 1)))
 
 
+def test_tuples_that_are_too_deep_are_refused_before_the_rest_is_read():
+    of_tuples, unknown = b"\x80\x02)" + b"\x85" * (MAX_DEPTH + 1), b"\x82\x01."
+    with pytest.raises(UnsafePickle, match="deep"):
+        loads(of_tuples + unknown)
+
+
+@pytest.mark.parametrize("left", [b"K\x01K\x02.", b"K\x01(K\x02."])
+def test_values_that_are_left_over_are_refused(left):
+    with pytest.raises(UnsafePickle, match="unfinished values"):
+        loads(b"\x80\x02" + left)
+
+
 def sample():
     generator = np.random.default_rng(0)
     return {
