@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latentcli.formats.found_numbers import found_in
-from latentcli.formats.pixel_values import hint
+from latentcli.formats.pixel_values import Span, crowded, hint
 
 LEVELS = np.linspace(1000, 1200, 32)
 
@@ -44,3 +44,14 @@ def test_only_numbers_nearly_from_0_to_1_are_to_be_clipped(low, high, clips):
     numbers = np.linspace(low, high, 4096)
     assert ("clip them" in hint(found_in(numbers))) == clips
     assert "clip them" not in hint(found_in(np.arange(2)))
+
+
+@pytest.mark.parametrize(("numbers", "span", "told"), [
+    (np.arange(60_000, 61_001), Span(0, 65_535), "60005 to 60995, become levels 233 to 237 of 255"),
+    (np.arange(-500, 501), Span(-1000, 64_535), "-495 to 495, become levels 2 to 6 of 255"),
+    (np.linspace(0.2, 0.9, 1001), Span(0, 100), "0.2035 to 0.8965, become levels 1 to 2 of 255"),
+    (np.full(1001, 3), Span(0, 65_535), ""), (np.arange(40_000), Span(0, 65_535), ""),
+])  # fmt: skip
+def test_numbers_that_become_nearly_one_level_are_told_with_these_levels(numbers, span, told):
+    found = crowded(found_in(numbers), span)
+    assert (told in found, bool(found)) == (True, bool(told)), found
