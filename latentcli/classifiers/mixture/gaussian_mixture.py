@@ -11,7 +11,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latentcli.classifiers.base import DensityClassifier, first_of_each
-from latentcli.classifiers.checks import InvalidSetting, NotConverged, check_finite, drawn_seed, encode_labels
+from latentcli.classifiers.checks import (
+    InvalidSamples,
+    InvalidSetting,
+    NotConverged,
+    check_finite,
+    drawn_seed,
+    encode_labels,
+)
 from latentcli.classifiers.chunks import rows_at_once
 from latentcli.classifiers.mixture import params as mixture_params
 from latentcli.classifiers.mixture import principal
@@ -77,7 +84,8 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
 
         Raises:
             UsageError: a setting is out of range.
-            DataError: points are not finite, or the labels cannot be learned from, as for ``encode_labels``.
+            DataError: points are not finite, or the labels cannot be learned from, as for ``encode_labels``; or the
+                mixture would be larger than any that is read.
             FitError: there are fewer samples than components, all points are the same, or a component collapses.
         """
         settings, device = self._settings(), computing(self.device)
@@ -91,7 +99,12 @@ class GaussianMixtureClassifier(DensityClassifier, Settings, ClassifierMixin, Tr
         wide = X.shape[1] > settings.max_dimensions
         chunk_size = settings.chunk_size or (1024 if device == "cpu" else 65536)
         samples = Samples(X, labels, rows_at_once(X.shape[1]) if wide else chunk_size, device, part)
-        check_samples(samples, settings.n_components or max(len(names), 1), len(names))
+        wanted, dimensions = settings.n_components or max(len(names), 1), min(X.shape[1], settings.max_dimensions)
+        if mixture_params.is_too_large(wanted, dimensions):
+            found = f"found {wanted:,} components in {dimensions:,} dimensions"
+            remedy = "give fewer `components` or dimensions; or fit a probe, which takes any number: --probe knn"
+            raise InvalidSamples("the mixture is too large", found, remedy)
+        check_samples(samples, wanted, len(names))
         projection = None
         if wide:
             projection = principal.fit(samples, settings.max_dimensions, np.random.default_rng(settings.random_state))

@@ -117,6 +117,12 @@ def _short(value: object) -> str:
     return repr(value)[:40] if isinstance(value, str) else type(value).__name__
 
 
+def is_too_large(components: int, dimensions: int) -> bool:
+    """Whether a mixture is larger than any that is read."""
+    numbers = components * dimensions**2
+    return components > _MAX_COMPONENTS or dimensions > _MAX_DIMENSIONS or numbers > principal.MOST_NUMBERS
+
+
 def _numbers(params: Mapping[str, Any], name: str) -> np.ndarray:
     return principal.numbers(params, name, _refusal)
 
@@ -125,7 +131,7 @@ def _check_shapes(weights: np.ndarray, means: np.ndarray, covariances: np.ndarra
     if means.ndim != 2 or 0 in means.shape or weights.shape != means.shape[:1]:
         raise _refusal("weights and means do not fit together", f"found {weights.shape} and {means.shape}")
     k, d = means.shape
-    if k > _MAX_COMPONENTS or d > _MAX_DIMENSIONS or k * d**2 > principal.MOST_NUMBERS:
+    if is_too_large(k, d):
         raise _refusal("too large", f"{k} components in {d} dimensions")
     expected = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance_type]
     if covariances.shape != expected:

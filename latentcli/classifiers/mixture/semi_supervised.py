@@ -10,6 +10,7 @@ from latentcli.classifiers.checks import InvalidSamples, check_finite
 from latentcli.classifiers.mixture.component_classes import assign_classes
 from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Fit, Samples, maximise_likelihood
 from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture, log_joint, log_sum
+from latentcli.classifiers.mixture.params import is_too_large
 from latentcli.classifiers.mixture.starts import start
 from latentcli.core.errors import FitError
 from latentcli.core.labels import UNLABELLED
@@ -108,7 +109,7 @@ def fit_best(samples: Samples, classes: int, settings: Settings, names: Sequence
         return simple
     more = min(len(samples) // _SAMPLES_PER_COMPONENT, _PER_CLASS * classes)
     entropy = class_entropy(samples, simple, classes)
-    if entropy <= _MAX_ENTROPY or more <= classes:
+    if entropy <= _MAX_ENTROPY or more <= classes or is_too_large(more, samples.points.shape[1]):
         return simple
     try:
         rich = _likeliest(samples, more, classes, settings)

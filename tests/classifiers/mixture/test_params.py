@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
+from latentcli.classifiers.mixture import params as mixture_params
+from latentcli.classifiers.mixture import semi_supervised
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
 from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES
-from latentcli.core.errors import ModelFileError
+from latentcli.core.errors import DataError, ModelFileError
 
 POINTS = np.random.default_rng(0).normal(size=(90, 3)) + 4 * (np.arange(90) % 3)[:, None]
 LABELS = np.where(np.arange(90) < 15, np.arange(90) % 3, -1)
@@ -121,3 +123,32 @@ def test_anything_else_is_refused_or_works(changes):
     except ModelFileError:
         return
     assert np.isfinite(again.predict_proba(POINTS)).all()
+
+
+@pytest.mark.parametrize(("limit", "least"), [("_MAX_COMPONENTS", 4), ("_MAX_DIMENSIONS", 2)])
+def test_a_mixture_larger_than_any_that_is_read_is_neither_read_nor_fitted(monkeypatch, limit, least):
+    given = params()
+    monkeypatch.setattr(mixture_params, limit, least + 1)
+    assert GaussianMixtureClassifier.from_params(given).means_.shape == (5, 3)
+    monkeypatch.setattr(mixture_params, limit, least)
+    with pytest.raises(ModelFileError, match="too large"):
+        GaussianMixtureClassifier.from_params(given)
+    with pytest.raises(DataError, match="the mixture is too large\n  found 5 components in 3 dimensions"):
+        GaussianMixtureClassifier(5).fit(POINTS, LABELS)
+
+
+def test_its_covariances_count():
+    assert (mixture_params.is_too_large(2**7, 2**10), mixture_params.is_too_large(2**7 + 1, 2**10)) == (False, True)
+
+
+def test_more_components_for_each_class_are_not_tried_where_none_could_be_read(monkeypatch):
+    points = np.random.default_rng(1).normal(size=(600, 2))  # classes that are one cloud
+    labels = np.where(np.arange(600) < 60, np.arange(600) % 2, -1)
+    tried = []
+    plain = semi_supervised._likeliest
+    monkeypatch.setattr(semi_supervised, "_likeliest", lambda *given: tried.append(given[1]) or plain(*given))
+    GaussianMixtureClassifier().fit(points, labels)
+    assert tried == [2, 6]
+    monkeypatch.setattr(mixture_params, "_MAX_COMPONENTS", 5)
+    GaussianMixtureClassifier().fit(points, labels)
+    assert tried == [2, 6, 2]
