@@ -9,6 +9,7 @@ from latentcli.core.errors import DataError
 from latentcli.figures import style
 
 MOST_COUNTED = 30  # classes up to which each cell shows its count
+SIDE = 12  # inches, of a matrix whose classes are not named
 _LETTER = 0.085  # inches: the width of a letter of a class's name
 
 
@@ -31,7 +32,7 @@ def draw(matrix: Sequence[Sequence[int]] | np.ndarray, classes: Sequence[str], t
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = style.shown_names(classes, 20) if (named := size <= style.MOST_NAMED) else [""]
     digits = len(str(int(counts.max())))
-    cell = max(0.42, 0.1 * digits + 0.16) if size <= MOST_COUNTED else min(0.15, 0.15 * style.MOST_NAMED / size)
+    cell = max(0.42, 0.1 * digits + 0.16) if size <= MOST_COUNTED else (0.15 if named else SIDE / size)
     longest = _LETTER * max(map(style.width, names))
     flat = longest + 0.05 <= cell  # the names fit beside each other under the columns
     side = max(2.2, cell * size, 0.1 * style.width(title[:120]) - longest)

@@ -96,7 +96,7 @@ def cases(less: int) -> Iterator[Case]:
         ("classify all.npz vae.pth new.pkl -o mixture.csv", 4), ("classify all.npz new.pth new.pkl -o mixture.csv", 0),
         ("classify all.npz vae.pth new.npz -o graph.csv --figures pictures", 0),
         ("evaluate all.npz vae.pth new.npz --json", 0), ("info new.npz", 0),
-    ))  # fmt: skip
+    ), 2048)  # fmt: skip
     yield Case("classes of one image", _single, (
         (f"train single.npz -o new.pth --gmm new.pkl {small}", 0), ("fit-gmm single.npz vae.pth -o new.pkl", 0),
         ("fit-graph single.npz vae.pth -o new.npz", 0), ("fit-probe single.npz vae.pth -o probe.pth", 0),
