@@ -281,7 +281,9 @@ def check_outputs(
     for path in paths:
         if path is not picture and path.name.lower().endswith((".svg", *image_suffixes())):
             raise UsageError(
-                f"{path} is a name of a picture", "what would be there is none", "name another file: -o FILE"
+                f"{path} ends as a picture's name does",
+                "what this command writes there is no picture",
+                "name another file: -o FILE",
             )
         if str(path) == "-":
             raise UsageError("only a table of labels can go to standard output", remedy="name a file: -o FILE")

@@ -101,7 +101,11 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
     done = call("sample", vqvae, "prior.pth", "-n", 12, "--grid", "alone.png")
     assert Image.open("g.png").height > Image.open("alone.png").height  # what was given stands above them
     done = call("sample", vqvae, "prior.pth", "-o", "some.png")
-    assert (done.code, "some.png is a name of a picture" in done.err, Path("some.png").exists()) == (2, True, False)
+    assert (done.code, "some.png ends as a picture's name does" in done.err, Path("some.png").exists()) == (
+        2,
+        True,
+        False,
+    )
     done = call("sample", vqvae, "prior.pth", "--keep", "top")
     assert (done.code, "--keep is of an image to complete" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "digits")
