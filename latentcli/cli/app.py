@@ -87,6 +87,7 @@ def command(
 
         @functools.wraps(function)
         def guarded(*, quiet: bool = False, verbose: bool = False, **arguments: Any) -> None:
+            from latentcli.core import device as devices
             from latentcli.core import processes
             from latentcli.numerics import allocator
 
@@ -101,6 +102,8 @@ def command(
 
             def called() -> None:
                 try:
+                    if (device := str(typed.get("device") or "auto")) not in ("auto", "cpu"):
+                        devices.resolve(device)  # also where nothing is computed on it in the end
                     if shared:
                         processes.join(str(typed["device"]))
                     else:

@@ -61,7 +61,10 @@ def explore(
     of_pixels = classifier is not None and own_files.kind_of(classifier) == "model"
     fitted = None if of_pixels else classifier
     labels, target = reading.labels or files.LABELS, output or fitted or files.GRAPH
-    inputs.check_outputs(*files.written(labels, target), given=[data, vae])
+    plane = target.with_name(files.PICTURE)
+    inputs.check_outputs(
+        *(path for path in files.written(labels, target) if path != plane), given=[data, vae], picture=plane
+    )
     inputs.check_apart(target.parent, "-o", [data])
     holds = None if fitted is None else own_files.check_place(fitted, own_files.CLASSIFIER)
     if holds is None or output is not None:

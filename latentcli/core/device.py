@@ -22,11 +22,11 @@ def resolve(name: str = "auto") -> "torch.device":
     Raises:
         UsageError: the name is unknown, or this machine has no such device.
     """
-    import torch
-
-    kind, _, index = name.partition(":")
+    kind, _, index = name.partition(":") if isinstance(name, str) else ("", "", "")
     if kind not in NAMES or (index and not (kind == "cuda" and index.isdigit())):
         raise UsageError(f"unknown device {name!r}", f"expected one of: {', '.join(NAMES)}, cuda:N")
+    import torch
+
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if kind == "auto":
         kind = next(candidate for candidate in ("cuda", "mps", "cpu") if available[candidate])

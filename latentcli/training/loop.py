@@ -244,7 +244,8 @@ class Run:
         raise FitError(
             f"the loss is not finite at step {self.step + 1} of {self.total_steps}, or its gradient is not",
             "the state before that step was kept",
-            f"go on with `resume` and a lower `lr`, such as {self.config.lr / 10:g}",
+            f"go on with `resume` and a lower `lr`, such as {self.config.lr / 10:g}; or, where that ends here again, "
+            "begin anew with one",
         )  # fmt: skip
 
     def _end_epoch(self, epoch: int) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from pathlib import Path
 
 import pytest
 import typer
@@ -149,3 +150,25 @@ def test_every_option_is_named_as_the_help_names_it(call, help_of, trained):
 ])  # fmt: skip
 def test_what_stands_in_brackets_is_shown(help_of, command, default):
     assert default in help_of(command)
+
+
+def every_command(group=None, words=()):
+    """Each command with the words that call it."""
+    group = typer.main.get_command(app) if group is None else group
+    for name, each in group.commands.items():
+        if hasattr(each, "commands"):
+            yield from every_command(each, (*words, name))
+        else:
+            yield (*words, name), each
+
+
+def test_a_device_that_is_not_there_is_refused_by_every_command_before_anything_is_read(call):
+    refused = []
+    for words, each in every_command():
+        if any(parameter.name == "device" for parameter in each.params):
+            needed = ["nowhere"] * sum(one.required for one in each.params if one.param_type_name == "argument")
+            for device in ("tpu", "cuda:999"):
+                done = call(*words, *needed, "--device", device)
+                assert (done.code, "device" in done.err, [*Path().iterdir()]) == (2, True, []), (words, done.err)
+            refused.append(words)
+    assert len(refused) > 20

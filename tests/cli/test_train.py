@@ -138,7 +138,7 @@ def test_a_run_whose_loss_exploded_goes_on_with_a_lower_learning_rate(call, trai
     monkeypatch.setattr(loop.Run, "_take_step", exploding_at(9))
     failed = call(*arguments, "--lr", 0.01)
     assert (failed.code, "not finite at step 10 of" in failed.err) == (5, True), failed.err
-    assert "go on with --resume and a lower --lr, such as 0.001" in failed.err
+    assert "go on with --resume and a lower --lr, such as 0.001; or, where that ends here again" in failed.err
     assert len(failed.err.splitlines()) <= 3
     assert not Path(OUTPUT[command]).exists()
     assert call(*arguments, "--resume", "--lr", 0.01).code == 5
