@@ -54,6 +54,8 @@ class TrainingProgress(Listener):
     def started(self, epochs: int, images: int, done: int) -> None:
         self.epochs, self.images, self.began = epochs, images, time.monotonic()
         self.epoch_began = self.began
+        if done:
+            console.note(f"training goes on after {done / images:.1f} of {epochs} epochs")
         if self.bar is not None:
             self.task = self.bar.add_task("training", total=epochs * images, completed=done, speed="", losses="")
 

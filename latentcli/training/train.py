@@ -372,9 +372,10 @@ def trained(
     processes.join(device)
     state, log = (None if each is None else Path(each) for each in (state, log))
     listener = listener or Listener()
-    network = create(family, network_config, loop_config.seed, devices.resolve(device))
+    there = devices.resolve(device)
+    network = create(family, network_config, loop_config.seed, there)
     fresh = bool(network.load_state_dict(weights or {}, strict=False).missing_keys)
-    listener.configured(network_config, loop_config, device)
+    listener.configured(network_config, loop_config, str(there))
     history = fit(
         network, examples, loop_config, identity=run, fresh=fresh, state=state, resume=resume, log=log,
         listener=listener, draw=draw,

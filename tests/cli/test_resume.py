@@ -102,7 +102,9 @@ def test_a_new_run_tells_that_it_replaces_the_state_of_one_that_has_not_ended(
     assert again.code == 0, again.err
     assert f"{state.name} is of a run that has not ended, and will be replaced: --resume" in again.err
     state.write_bytes(kept)
-    assert "will be replaced" not in call(*arguments, "--resume").err
+    resumed = call(*arguments, "--resume").err
+    assert "will be replaced" not in resumed
+    assert re.search(r"training goes on after \d+\.\d of \d+ epochs", resumed), resumed
 
 
 def test_a_classifier_of_another_model_is_not_replaced_without_a_word(call, trained, tiny):
