@@ -111,3 +111,12 @@ def test_a_name_says_which_classifier_it_is_to_hold(name, kind):
 def test_a_name_that_says_another_classifier_or_none_is_refused(name, holds, said):
     with pytest.raises(UsageError, match=said):
         own_files.called(Path(name), holds)
+
+
+@pytest.mark.parametrize("count", [3, 6_000])
+def test_latents_in_parquet_are_told_by_the_end_of_the_file(tmp_path, count):
+    pytest.importorskip("pyarrow", reason="pyarrow, which writes Parquet, is not installed")
+    points = np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32)
+    lc.write_latents(tmp_path / "l.parquet", lc.Latents({"mu": points, "logvar": points}, checkpoint="a" * 64))
+    assert ((tmp_path / "l.parquet").stat().st_size > 2**17) == (count > 3)
+    assert own_files.kind_of(tmp_path / "l.parquet") == "file of latents"
