@@ -13,8 +13,8 @@ def test_a_column_of_samples_shows_one_class(monkeypatch, tmp_path, turn, count,
     images = np.arange(count, dtype=np.uint8)[:, None, None, None]
     soft_labels = np.eye(turn)[np.arange(count) % turn]
     results.samples(tmp_path / "samples.png", images, soft_labels, [f"c{each}" for each in range(turn)], turn)
-    ((_, _, pictured, of, names, wide),) = drawn
-    assert (wide, len(pictured), len(names)) == (columns, shown, turn)
+    ((_, _, pictured, of, names, wide, given),) = drawn
+    assert (wide, len(pictured), len(names), given) == (columns, shown, turn, None)
     assert [*pictured.ravel() % turn] == [*of.argmax(1)]
     assert sorted(pictured.ravel()) == [*range(shown)]
     rows = [of.argmax(1)[row : row + columns].tolist() for row in range(0, shown, columns)]
