@@ -12,8 +12,6 @@ import re
 import runpy
 import shlex
 import shutil
-import subprocess
-import sys
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Sequence
