@@ -214,7 +214,8 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarra
     with archive.open(member) as file:
         dtype, shape, fortran, _ = _read_header(file, member.file_size)
         array = _read_values(file, dtype, shape, fortran)
-        file.read(1)  # makes zipfile compare the CRC of an array without values, too
+        if file.read(1):  # also makes zipfile compare the CRC of an array without values
+            raise UnsafeArrays("an array followed by other data")
     return array
 
 

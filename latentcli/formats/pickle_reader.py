@@ -129,10 +129,10 @@ class _Machine:
         for count, (opcode, argument, position) in enumerate(program):
             if count == MAX_OPERATIONS:
                 refuse(f"a pickle of more than {MAX_OPERATIONS:,} operations")
-            if opcode.name == "STOP":  # the last one of every program
+            if opcode.name == "STOP":
                 if remaining := len(self.data) - (position or 0) - 1:
                     refuse(f"a pickle followed by {remaining} bytes of something else")
-                continue
+                break
             if opcode.name not in _OPERATIONS:
                 refuse(f"a pickle with the operation {opcode.name}, which plain values and arrays do not need")
             _OPERATIONS[opcode.name](self, argument)

@@ -22,16 +22,9 @@ CIFAR, MRI = "CIFAR10_subset/cifar10", "brain_mri/brain_mri_80"
 MRI_LATENTS = ("--probe", "mlp,conv", "--models", "vqvae", "--set", "epochs=60", "--set")
 SIZES = ("--probe", "linear", "--set", "width=256", "--over", "model=vqvae,fsq", "--over", "codes=64,512", "--over")
 WHOLE_SIZES = (
-    "--probe",
-    "linear",
-    "--over",
-    "model=vqvae,fsq",
-    "--over",
-    "codes=64,512",
-    "--over",
-    "stages=2,3",
-    "--over",
-)
+    "--probe", "linear", "--over", "model=vqvae,fsq", "--over", "codes=64,512", "--over", "stages=2,3",
+    "--over", 'levels="8,6,5","5,5,5,5"',
+)  # fmt: skip
 WITH_MIXUP_OF_BOTH_KINDS = "plain,augmented,mixup,augmented-mixup,hybrids-labelled,hybrids-unlabelled,pseudo-labels"
 OF_GRAPH = (
     "--arms", "plain,augmented,mixup,hybrids-graph,begun,graph", "--set", "epochs=150", "--set", "batch_size=128",
@@ -68,8 +61,8 @@ ROWS = {
         "mnist", (*SIZES, 'levels="8,6,5","5,5,5,5"', "--over", "stages=2,3", "--set", "epochs=8"), 1, 3_000
     ),
     "sweep-cifar": Row(CIFAR, (*SIZES, 'levels="8,6,5"', "--over", "stages=2,3", "--set", "epochs=6"), 1, 1_800),
-    "sweep-mnist-whole": Row("mnist", (*WHOLE_SIZES, 'levels="8,6,5","5,5,5,5"'), 1),
-    "sweep-cifar-whole": Row(CIFAR, (*WHOLE_SIZES, 'levels="8,6,5","5,5,5,5"'), 1),
+    "sweep-mnist-whole": Row("mnist", WHOLE_SIZES, 1),
+    "sweep-cifar-whole": Row(CIFAR, WHOLE_SIZES, 1),
     "sweep-brain-mri": Row(MRI, (*SIZES, 'levels="8,6,5"', "--set", "stages=2", "--set", "epochs=4"), 1, 800),
     "hybrids-mnist": Row("mnist", ("--arms", WITH_MIXUP_OF_BOTH_KINDS), 5),
     "hybrids-mnist-spread-labels": Row("mnist", ("--arms", "spread-labels", "--per-class", "5,10,50"), 5),

@@ -185,12 +185,16 @@ def test_a_file_that_ends_too_early_is_not_taken_for_whole(bucket, waits, monkey
         load("memory://bucket/00000.tar")
 
 
-def test_what_may_not_be_read_is_not_tried_again(bucket, waits, monkeypatch):
+@pytest.mark.parametrize(("error", "told", "why"), [
+    (PermissionError("Access Denied"), DataError, r"may not be read\n  Access Denied"),
+    (ImportError("Install zstandard to read it"), UsageError, r"memory:// addresses need a package .*\n  Install zst"),
+], ids=["forbidden", "a missing package"])  # fmt: skip
+def test_what_cannot_be_read_for_good_is_not_tried_again(bucket, waits, monkeypatch, error, told, why):
     def opened(self, path, mode):
-        raise PermissionError("Access Denied")
+        raise error
 
     monkeypatch.setattr(type(bucket), "open", opened)
-    with pytest.raises(DataError, match=r"may not be read\n  Access Denied"):
+    with pytest.raises(told, match=why):
         load("memory://bucket/00000.tar")
     assert not waits
 
@@ -288,16 +292,6 @@ def test_a_package_that_is_missing_is_told_before_any_work(monkeypatch, address,
     expected = f"{kind}:// addresses need a package that is not installed\n  Install it.*\n  install it: .*{way}"
     with pytest.raises(UsageError, match=expected):
         load(address)
-
-
-def test_a_package_that_is_missing_when_a_file_is_opened_is_told_and_not_tried_again(bucket, waits, monkeypatch):
-    def opened(self, path, mode):
-        raise ImportError("Install zstandard to read it")
-
-    monkeypatch.setattr(type(bucket), "open", opened)
-    with pytest.raises(UsageError, match=r"memory:// addresses need a package .*\n  Install zstandard to read it"):
-        load("memory://bucket/00000.tar")
-    assert not waits
 
 
 def test_a_server_that_is_asked_before_any_file_and_is_not_there_is_told_by_its_name(waits):

@@ -48,7 +48,7 @@ scikit-learn's digits (12 draws) it is 0.76 with two labels a class, 0.90 with f
 
 
 MOST_PROBABILITIES = 2**27
-"""Of all points and classes: of more, what spreads takes more than six gigabytes, and hours."""
+"""Points times classes at most: more would take many gigabytes, several arrays of float64, and hours."""
 
 
 class NothingToTellApart(FitError, ValueError):
@@ -119,7 +119,7 @@ class GraphClassifier(DensityClassifier, ClassifierMixin, BaseEstimator):
         Raises:
             UsageError: a setting is out of range, or what searches among so many points is not installed.
             DataError: points are codes or not finite, or the labels cannot be learned from, as for ``encode_labels``;
-                or there are more than ``MOST_PROBABILITIES`` of them.
+                or points times classes are more than ``MOST_PROBABILITIES``.
             FitError: all points are the same.
         """
         check(self, InvalidSetting)
