@@ -335,13 +335,15 @@ def test_rejected_images_have_no_class(here, vae):
 
 
 @pytest.mark.parametrize("change", [
-    {"images": -1}, {"bytes": "9"}, {"failures": [1]}, {"failures": {"a": "b"}}, {"label_failures": 3},
+    {"images": -1}, {"failed": 0.5}, {"bytes": "9"}, {"failures": [1]}, {"failures": {"a": "b"}}, {"label_failures": 3},
     {"confusion": [["a", 1]]}, {"sha256": "x"}, {"settings": None}, {"shard": 7}, {"format": "other"},
 ])  # fmt: skip
-def test_statistics_that_are_none_are_not_believed(here, vae, change):
+@pytest.mark.parametrize("seal", [dict, sealed], ids=["changed", "forged"])
+def test_statistics_that_are_none_are_not_believed(here, vae, change, seal):
     lc.encode_shards("shards/{00000..00001}.tar", vae, "out")
     path = Path("out/part-00001.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({SEAL: found.pop(SEAL)} | seal(found | change)))
     assert [*parts.all_statistics(Path("out"))] == [0]
     with pytest.raises(OutputError, match=r"part-00001\.json is not latentcli's, or damaged"):
         lc.encode_shards("shards/{00000..00001}.tar", vae, "out")

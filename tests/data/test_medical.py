@@ -339,6 +339,21 @@ def test_several_frames_of_dicom_are_pages_and_each_may_have_a_window(tmp_path):
     assert "only the slice in the middle is read" in "".join(one.notes)
 
 
+def test_a_frame_without_a_group_of_its_own_has_the_scale_of_the_file(tmp_path):
+    from pydicom.dataset import Dataset
+
+    other, scale = Dataset(), Dataset()
+    scale.RescaleSlope, scale.RescaleIntercept = 1, -500
+    other.PixelValueTransformationSequence = [scale]
+    frames = [other if number % 2 else Dataset() for number in range(5)]
+    tags = {**CT, "RescaleIntercept": 0}
+    path = dicom(tmp_path / "series.dcm", SCAN, PerFrameFunctionalGroupsSequence=frames, **tags)
+    found = load(path, pages=True, range="-1000,5000")
+    for number in range(5):
+        units = SCAN[number] - (500.0 if number % 2 else 0.0)
+        assert np.array_equal(found.images[number, 0], np.rint(((units + 1000) / 6000).clip(0, 1) * 255))
+
+
 HOSTILE = {
     "cut": (lambda p: p.write_bytes(dicom(p, SCAN[0], **CT).read_bytes()[:-20]), ""),
     "no pixels": (lambda p: _without(p, "PixelData"), "without pixels"),

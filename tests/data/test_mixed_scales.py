@@ -111,3 +111,10 @@ def test_exposures_of_one_scale_are_not(tmp_path, kind, suffix, factors):
     numbers = SHADES * factors[:, None, None] * (1 / 255 if kind == "f4" else 257)
     found = load(saved(tmp_path / "set", numbers.astype(kind), suffix))
     assert not any("two scales" in note for note in found.notes)
+
+
+def test_dark_bytes_beside_one_bright_image_of_floats_are_of_one_scale(tmp_path):
+    for number in range(9):
+        Image.fromarray((SHADES[number] // 64).astype("u1")).save(tmp_path / f"{number}.tif")
+    Image.fromarray(SHADES[9].astype("f4")).save(tmp_path / "9.tif")
+    assert not any("two scales" in note for note in load(tmp_path).notes)

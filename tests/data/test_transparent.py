@@ -9,6 +9,7 @@ from PIL import Image
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
+from latentcli.formats.transparency import on_ground
 
 TRUE = np.random.default_rng(3).integers(0, 256, (6, 12, 12, 3)).astype(np.uint8)
 INK = TRUE[..., 0] > 120
@@ -275,3 +276,11 @@ def test_a_tiff_of_many_channels_is_told_to_keep_three(tmp_path):
     tifffile.imwrite(tmp_path / "set" / "1.tif", np.zeros((12, 12, 5), "u1"), planarconfig="contig")
     with pytest.raises(DataError, match="5 channels, which is not read: save three of them"):
         load(tmp_path / "set")
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGBA", 3), ("LA", 1), ("La", 1), ("RGBa", 3)])
+def test_opaque_files_keep_their_colours(mode, channels):
+    opaque = Image.fromarray(TRUE[0]).convert(mode if mode[-1] == "A" else mode[:-1] + "A").convert(mode)
+    plain, ground = on_ground(opaque, None)
+    assert (plain.mode, ground) == ({3: "RGB", 1: "L"}[channels], None)
+    assert np.array_equal(np.asarray(plain), TRUE[0] if channels == 3 else Image.fromarray(TRUE[0]).convert("L"))

@@ -55,3 +55,19 @@ def test_only_numbers_nearly_from_0_to_1_are_to_be_clipped(low, high, clips):
 def test_numbers_that_become_nearly_one_level_are_told_with_these_levels(numbers, span, told):
     found = crowded(found_in(numbers), span)
     assert (told in found, bool(found)) == (True, bool(told)), found
+
+
+def test_narrow_floats_are_told_too():
+    numbers = np.append(np.linspace(0.40, 0.41, 1001), [0.0, 1.0])
+    assert "0.40005 to 0.40995, become levels 102 to 105 of 255" in crowded(found_in(numbers), Span(0, 1))
+
+
+@pytest.mark.parametrize("numbers", [np.append(np.full(4096, 700), 9_000), np.full(4096, 700)])
+def test_of_numbers_that_are_nearly_all_one_a_hint_holds_them_all(numbers):
+    assert hint(found_in(numbers)).endswith(f"`range` {numbers.max()}")
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 5, 100])
+def test_a_sample_is_evenly_spread_from_the_first_number_to_the_last(most):
+    sample = found_in(np.arange(5), most=most).sample
+    assert sample.tolist() == {0: [0], 1: [0], 2: [0, 4]}.get(most, [0, 1, 2, 3, 4])

@@ -120,3 +120,11 @@ def test_latents_in_parquet_are_told_by_the_end_of_the_file(tmp_path, count):
     lc.write_latents(tmp_path / "l.parquet", lc.Latents({"mu": points, "logvar": points}, checkpoint="a" * 64))
     assert ((tmp_path / "l.parquet").stat().st_size > 2**17) == (count > 3)
     assert own_files.kind_of(tmp_path / "l.parquet") == "file of latents"
+
+
+@pytest.mark.parametrize("found", ["model", "CNN", "prior"])
+def test_of_a_model_in_the_place_of_images_alone_it_is_said_how_to_go_on_from_it(tmp_path, monkeypatch, found):
+    monkeypatch.setattr(own_files, "kind_of", lambda path: found)
+    told = str(own_files.misplaced(tmp_path / "x.pth", own_files.IMAGES))
+    assert f"is a latentcli {found}, and stands where images belong" in told
+    assert ("`continue_from`" in told) == (found == "model")

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from latentcli.core.errors import FitError
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, create
 from latentcli.numerics.replay import WARM, Replayer
 from latentcli.training.config import TrainingConfig
-from latentcli.training.loop import Callbacks, Run
+from latentcli.training.examples import Examples
+from latentcli.training.loop import Callbacks, Interrupted, Run
 from latentcli.training.steps import Means, Steps, changed_by_forward
 
 CONFIG = TrainingConfig(epochs=3, batch_size=16, held_out=0.0, seed=3)
@@ -21,6 +23,7 @@ SETTINGS = {
 }  # fmt: skip
 kinds = pytest.mark.parametrize("kind", SETTINGS)
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+devices = ["cpu", pytest.param("cuda", marks=cuda)]
 
 
 def made(kind: str, device: str = "cpu"):
@@ -160,19 +163,60 @@ def test_a_step_asks_the_host_for_nothing(kind):
             torch.cuda.set_sync_debug_mode("default")
 
 
-@cuda
-@kinds
-def test_on_cuda_a_run_resumes_and_a_loss_that_is_not_finite_ends_it_with_the_last_good_weights(kind):
+def ended(kind: str, device: str, stop_after: int = -1) -> tuple[list[np.ndarray], list[float], list[bytes]]:
+    """Of a run that is stopped after so many steps and resumed: the rows of its batches, its losses, the model."""
     images = np.random.default_rng(0).integers(0, 256, (70, 1, 8, 8), dtype=np.uint8)
-    if kind in PIXEL_CLASSIFIERS:
-        pytest.skip("images alone")
-    saved: list = []
-    run = Run(made(kind, "cuda"), images, CONFIG)
-    run.fit(Callbacks(save_state=saved.append, interrupted=lambda: False))
-    state = run.state()
-    again = Run(made(kind, "cuda"), images, replace(CONFIG, epochs=3), state)
-    assert again.step == again.total_steps
-    assert [row["epoch"] for row in again.fit(Callbacks())] == [1, 2, 3]
+    targets = np.random.default_rng(1).dirichlet(np.ones(3), 70).astype(np.float32)
+    examples = Examples(images, np.arange(60), np.arange(60, 70), targets if kind in PIXEL_CLASSIFIERS else None)
+    saved: list = [None]
+    count = iter(range(1, 1_000))
+    while True:
+        model = made(kind, device)
+        run = Run(model, examples, CONFIG, saved[-1])
+        rows = [batch for epoch in range(CONFIG.epochs) for batch in run.batches(epoch)]
+        try:
+            history = run.fit(Callbacks(save_state=saved.append, interrupted=lambda: next(count) == stop_after))
+        except Interrupted:
+            continue
+        return rows, [value for row in history for name, value in row.items() if "loss" in name], contents(model)
+
+
+@pytest.mark.parametrize("device", devices)
+@kinds
+def test_a_seed_gives_the_same_batches_and_losses_again_and_after_an_interruption(kind, device):
+    """On the CPU the same bytes; on CUDA to rounding, since sums have no order there, see ``Run``."""
+    rows, losses, model = ended(kind, device)
+    assert len(losses) >= CONFIG.epochs
+    for stop_after in (-1, 5):
+        again, same, other = ended(kind, device, stop_after)
+        assert all(np.array_equal(one, two) for one, two in zip(rows, again, strict=True))
+        if device == "cpu":
+            assert (same, other) == (losses, model)
+        else:
+            assert same == pytest.approx(losses, rel=2e-2)
+
+
+@pytest.mark.parametrize("device", devices)
+def test_a_loss_that_is_not_finite_ends_a_run_with_the_last_good_weights(device):
+    """Also on CUDA, where the host learns of it some steps later."""
+    model, saved = made("vae", device), []
+    factor, count, original = torch.ones((), device=device), iter(range(1, 1_000)), model.loss
+
+    def loss(*arguments):
+        terms = original(*arguments)
+        return replace(terms, total=terms.total * factor)
+
+    def interrupted() -> bool:
+        if next(count) == 6:
+            factor.fill_(math.inf)
+        return False
+
+    model.loss = loss
+    images = np.random.default_rng(0).integers(0, 256, (70, 1, 8, 8), dtype=np.uint8)
+    with pytest.raises(FitError, match="not finite at step 7 of 15"):
+        Run(model, images, CONFIG).fit(Callbacks(save_state=saved.append, interrupted=interrupted))
+    assert saved[-1]["step"] == 6
+    assert all(tensor.isfinite().all() for tensor in saved[-1]["model"].values())
 
 
 def test_a_step_keeps_what_the_forward_pass_changes_and_nothing_else():

@@ -12,10 +12,11 @@ from threadpoolctl import ThreadpoolController
 
 from latentcli.artifacts.models import load_classifier
 from latentcli.classifiers import CLASSIFIERS
-from latentcli.classifiers.mixture import expectation_maximisation, gaussian_mixture, starts
+from latentcli.classifiers.mixture import expectation_maximisation, gaussian_mixture, semi_supervised, starts
 from latentcli.classifiers.mixture.gaussian_mixture import GaussianMixtureClassifier
+from latentcli.classifiers.mixture.gaussians import Mixture
 from latentcli.core.errors import DataError, FitError, ModelFileError, UsageError
-from latentcli.core.labels import class_order
+from latentcli.core.labels import UNLABELLED, class_order
 
 TYPES = ("full", "tied", "diag", "spherical")
 
@@ -393,3 +394,16 @@ def test_no_product_of_the_fit_is_on_several_threads(monkeypatch):
     with blas.limit(limits=2):
         GaussianMixtureClassifier(random_state=0).fit(points, labels)
     assert seen == {1}
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_the_entropy_of_classes_is_the_mean_over_all_of_few_samples(count):
+    points = np.arange(count, dtype=np.float64)[:, None]
+    means = np.array([[0.0], [1.0], [4.0]])
+    likelihoods = np.exp(-0.5 * (points - means.T) ** 2)  # equal weights and unit variances
+    shares = likelihoods @ np.array([[1, 0], [0, 1], [1, 0]]) / likelihoods.sum(axis=1, keepdims=True)
+    samples = expectation_maximisation.Samples(points, np.full(count, UNLABELLED), 100)
+    mixture = Mixture(np.full(3, 1 / 3), means, np.ones((3, 1)), "diag")
+    fit = expectation_maximisation.Fit(mixture, np.array([0, 1, 0]))
+    expected = -(shares * np.log(shares)).sum(axis=1).mean()
+    assert semi_supervised.class_entropy(samples, fit, 2) == pytest.approx(expected)
