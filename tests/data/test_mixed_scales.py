@@ -6,7 +6,8 @@ from PIL import Image
 
 from latentcli.core.errors import DataError
 from latentcli.data import load
-from latentcli.formats.mixed_scales import mixed_images
+from latentcli.formats.found_numbers import found_in
+from latentcli.formats.mixed_scales import mixed_files, mixed_images
 
 SHADES = np.random.default_rng(7).integers(0, 256, (10, 12, 12))
 HALF = (np.arange(10) % 2 == 0)[:, None, None]
@@ -113,8 +114,9 @@ def test_exposures_of_one_scale_are_not(tmp_path, kind, suffix, factors):
     assert not any("two scales" in note for note in found.notes)
 
 
-def test_dark_bytes_beside_one_bright_image_of_floats_are_of_one_scale(tmp_path):
-    for number in range(9):
-        Image.fromarray((SHADES[number] // 64).astype("u1")).save(tmp_path / f"{number}.tif")
-    Image.fromarray(SHADES[9].astype("f4")).save(tmp_path / "9.tif")
-    assert not any("two scales" in note for note in load(tmp_path).notes)
+@pytest.mark.parametrize("darkest", ["u1", "f4"])
+def test_bytes_that_are_no_truth_values_are_the_dark_ones_of_one_scale(darkest):
+    images = [np.array([0, 0.5 if darkest == "f4" else 3], darkest), np.array([0, 3], "u1"), np.array([0, 200], "f4")]
+    assert mixed_files([found_in(image) for image in images], ["a", "b", "c"]) == ""
+    masks = [image.clip(0, 1) for image in images[:2]]
+    assert "two scales" in mixed_files([found_in(image) for image in [*masks, images[2]]], ["a", "b", "c"])
