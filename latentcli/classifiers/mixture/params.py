@@ -18,7 +18,9 @@ KIND = "gmm"
 QUANTILES = 1001
 """How many quantiles of the fitted points' log density are kept: every thousandth."""
 
-_MAX_COMPONENTS = 10_000
+MAX_COMPONENTS = 10_000
+"""Of a mixture that is fitted, or read."""
+
 _MAX_DIMENSIONS = 4_096
 
 
@@ -120,7 +122,7 @@ def _short(value: object) -> str:
 def is_too_large(components: int, dimensions: int) -> bool:
     """Whether a mixture is larger than any that is read."""
     numbers = components * dimensions**2
-    return components > _MAX_COMPONENTS or dimensions > _MAX_DIMENSIONS or numbers > principal.MOST_NUMBERS
+    return components > MAX_COMPONENTS or dimensions > _MAX_DIMENSIONS or numbers > principal.MOST_NUMBERS
 
 
 def _numbers(params: Mapping[str, Any], name: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from latentcli.classifiers.checks import InvalidSamples, check_finite
 from latentcli.classifiers.mixture.component_classes import assign_classes
 from latentcli.classifiers.mixture.expectation_maximisation import CollapsedComponent, Fit, Samples, maximise_likelihood
 from latentcli.classifiers.mixture.gaussians import COVARIANCE_TYPES, Mixture, log_joint, log_sum
-from latentcli.classifiers.mixture.params import is_too_large
+from latentcli.classifiers.mixture.params import MAX_COMPONENTS, is_too_large
 from latentcli.classifiers.mixture.starts import start
 from latentcli.core.errors import FitError
 from latentcli.core.labels import UNLABELLED
@@ -47,7 +47,7 @@ class Settings:
             principal plane in a larger one.
     """
 
-    n_components: int | None = setting(None, between=(1, 10_000), none=True)
+    n_components: int | None = setting(None, between=(1, MAX_COMPONENTS), none=True)
     _: KW_ONLY
     covariance_type: str = setting("full", choices=COVARIANCE_TYPES)
     tol: float = setting(1e-5, between=(0.0, np.inf))

@@ -125,7 +125,7 @@ def test_anything_else_is_refused_or_works(changes):
     assert np.isfinite(again.predict_proba(POINTS)).all()
 
 
-@pytest.mark.parametrize(("limit", "least"), [("_MAX_COMPONENTS", 4), ("_MAX_DIMENSIONS", 2)])
+@pytest.mark.parametrize(("limit", "least"), [("MAX_COMPONENTS", 4), ("_MAX_DIMENSIONS", 2)])
 def test_a_mixture_larger_than_any_that_is_read_is_neither_read_nor_fitted(monkeypatch, limit, least):
     given = params()
     monkeypatch.setattr(mixture_params, limit, least + 1)
@@ -149,6 +149,6 @@ def test_more_components_for_each_class_are_not_tried_where_none_could_be_read(m
     monkeypatch.setattr(semi_supervised, "_likeliest", lambda *given: tried.append(given[1]) or plain(*given))
     GaussianMixtureClassifier().fit(points, labels)
     assert tried == [2, 6]
-    monkeypatch.setattr(mixture_params, "_MAX_COMPONENTS", 5)
+    monkeypatch.setattr(mixture_params, "MAX_COMPONENTS", 5)
     GaussianMixtureClassifier().fit(points, labels)
     assert tried == [2, 6, 2]
