@@ -32,6 +32,13 @@ outputs then stay in caches, and in memory that is not allocated anew with each 
 CUDA_BATCH, CUDA_BYTES = 16384, 256
 """On CUDA: the images of a batch at most, and the bytes of features that each value of an image takes for a while."""
 
+UNLEARNED = (
+    "it has learned next to nothing: its reconstructions are no nearer to the images than their mean is; a lower `lr`, "
+    "or more `epochs`, may help"
+)
+"""Said of a model of latents that explains less than ``UNEXPLAINED`` of the variance of images."""
+UNEXPLAINED = 0.01
+
 
 @dataclass(eq=False)
 class TrainedModel:
@@ -95,13 +102,17 @@ class TrainedModel:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know before its latents are used: that they collapsed, as was measured when training had ended."""
+        """What to know before it is used: that its latents collapsed, or that it has learned nothing, as was measured
+        when training had ended."""
         if not isinstance(self.network, LatentModel):
             return ()
         measured = self.training.get("measures")
         if not isinstance(measured, Mapping):  # of an older file, which has the epochs alone
             measured = self.history[kept(self.history)] if self.history else {}
-        told = self.network.collapse({name: each for name, each in measured.items() if isinstance(each, int | float)})
+        numbers = {name: each for name, each in measured.items() if isinstance(each, int | float)}
+        told = self.network.collapse(numbers)
+        if told is None and numbers.get("explained_variance", 1) < UNEXPLAINED:
+            told = UNLEARNED
         return () if told is None else (told,)
 
     @property

@@ -11,7 +11,9 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
 from latentcli.data import load
 from latentcli.models import FAMILIES
+from latentcli.models.trained import TrainedModel
 from latentcli.training.config import TrainingConfig
+from latentcli.training.measured import explained_variance
 from latentcli.training.train import check_named, configure, train, train_cnn
 
 SMALL = {"epochs": 1, "width": 16, "device": "cpu"}
@@ -237,3 +239,24 @@ def test_one_image_that_differs_is_enough_to_begin():
     pixels = np.repeat(GROUND // 2, 30, 0)
     pixels[-1, 0, 3, 3] += 9
     assert len(train(ImageSet(pixels, name="set"), **SMALL).history) == 1
+
+
+@pytest.mark.parametrize("family", ["vqvae", "fsq"])
+def test_a_model_that_has_learned_nothing_says_so(family):
+    digits = load("digits", classes=["1", "4", "8"])
+    how = {"model": family, "backbone": "mlp", "width": 32, "epochs": 16, "device": "cpu"}
+    lost, learned = train(digits, lr=10.0, **how), train(digits, **how)
+    assert lost.training["measures"]["explained_variance"] < 0.01
+    assert any("learned next to nothing" in note for note in lost.notes)
+    assert learned.notes == ()
+    shades = digits.images[:200] / 255
+    explained = 1 - np.mean((learned.reconstruct(digits.images[:200]) - shades) ** 2) / shades.var(axis=0).mean()
+    assert learned.training["measures"]["explained_variance"] == pytest.approx(explained, abs=0.1)
+
+
+def test_of_images_that_are_all_alike_no_variance_is_explained():
+    network = FAMILIES["vae"](FAMILIES["vae"].Config((1, 8, 8), width=8, latent_dim=2)).eval()
+    alike = np.full((40, 1, 8, 8), 7, np.uint8)
+    assert explained_variance(TrainedModel("vae", network), alike) == {}
+    other = np.concatenate([alike, alike + 1])
+    assert explained_variance(TrainedModel("vae", network), other)["explained_variance"] < 0  # by a half of one shade
