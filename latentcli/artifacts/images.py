@@ -13,7 +13,7 @@ from latentcli.artifacts.soft_labels import is_foreign, read_soft_labels
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.formats.checksummed_npz import Shape, arrays_writer, read_arrays, write_arrays
-from latentcli.formats.own_files import kind_of
+from latentcli.formats.own_files import ARRAYS, kind_of
 from latentcli.formats.regular_files import kind
 
 
@@ -122,6 +122,9 @@ def read_hybrids(path: str | Path, notes: list[str] | None = None) -> dict[str, 
         return {"images": pixels, "soft_labels": folder.soft_labels, "classes": np.array(folder.classes)}
     if is_foreign(path):
         return read_soft_labels(path, [] if notes is None else notes)
+    if (found := kind_of(path)) not in (None, "file of hybrids", ARRAYS):
+        made = "latentcli hybridize and latentcli sample make some"
+        raise DataError(f"{path} is a {found}", "expected images with soft labels, such as hybrids.npz", made)
     arrays = read_arrays(path, strict=True)
 
     def check(holds: bool, found: str) -> None:

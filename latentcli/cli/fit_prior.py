@@ -60,6 +60,7 @@ def fit_prior(
             latents, model, classifier=reader, device=device, state=state, resume=resume, finished=ended,
             log=log, listener=listener, **how,
         )  # fmt: skip
+    console.notes(trained.notes)
     written = training_progress.kept(trained, ended, output, watched, figures)
     result = {
         "images": len(latents), "labelled": int(latents.labels.known.sum()), "classes": list(trained.class_names),

@@ -37,7 +37,7 @@ def images(
     from latentcli.data import load
     from latentcli.formats.atomic import is_stream
 
-    loaded = load(data, **reading.options(), **{"progress": console.progress, **how})
+    loaded = load(data, **{**reading.options(), "progress": console.progress, **how})
     console.notes(loaded.notes)
     if loaded.bad_files:
         listed = (output.parent if output is not None and not is_stream(output) else Path()) / bad_files
@@ -114,7 +114,7 @@ def images_and_validation(
         console.detail(
             f"images become {height}×{width}, {'in colour' if channels == 3 else 'grey'}, as {start.name} takes them"
         )
-    elif reading.resize and val is None:
+    elif reading.resize and val is None and image_size is None:
         raise UsageError(
             "--resize is of a size that is known, and this is a new model", None, "say its size: --image-size 64"
         )
@@ -292,9 +292,8 @@ def check_outputs(
             scale.parquet()
         for read in (Path(name) for name in given if name is not None):
             if _replaces(path, read):
-                raise UsageError(
-                    f"{path} is an input of this command", "an input is never replaced", "name another output: -o FILE"
-                )
+                remedy = "name another picture" if path is picture else "name another output: -o FILE"
+                raise UsageError(f"{path} is an input of this command", "an input is never replaced", remedy)
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("two outputs have the same name", f"found {', '.join(map(str, paths))}", "name them apart")
     if folder is not None:

@@ -13,8 +13,6 @@ from latentcli.core.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from latentcli.core.image_set import ImageSet
-
 PICTURED = 100
 """Of the samples, the first so many are kept for the picture."""
 
@@ -87,8 +85,8 @@ def sample(
         mask: Any = keep or PARTS[0]
         if mask not in PARTS and (inputs.is_source(mask) or Path(mask).suffix):
             _check_size(mask, complete, model.image_shape[1:])
-            mask = _mask(inputs.images(mask, options.READ_TEST, target, image_shape=(1, *model.image_shape[1:])))
-        part = given(inputs.images(complete, options.READ_TEST, target, **model.load_options), mask, model)
+            mask = _mask(mask, model.image_shape[1:])
+        part = given(inputs.images(complete, options.READ_TEST, target, resize=True, **model.load_options), mask, model)
     sampler = Sampler(recipe, model, of_codes, part)
     if prior is None and "codes" in model.latent_network.FEATURES:
         console.note(f"each code is drawn by itself; for images that show something: latentcli fit-prior DATA {vae}")
@@ -115,11 +113,20 @@ def sample(
     console.result({"images": count, "classes": names}, as_json=json, written=written)
 
 
-def _mask(found: "ImageSet") -> "np.ndarray":
-    """(H, W) bool: what is white in the one image."""
+def _mask(path: str, size: tuple[int, ...]) -> "np.ndarray":
+    """(H, W) bool: what is white in the one image of a file, and not transparent."""
+    from latentcli.data import load
+
+    found = load(path, image_shape=(1, *size), background="black", prefer="test", resize=True)
     if len(found) != 1:
         raise UsageError(f"`keep` names {len(found)} images", "the mask is one", "name one")
-    return found.images[0, 0] > WHITE
+    white = found.images[0, 0] > WHITE
+    if not white.any():
+        expected = f"expected white, brighter than {WHITE} of 255, where the image stays; found at most "
+        raise UsageError(
+            f"the mask {path} shows no white", f"{expected}{found.images.max()}", "paint white what is to stay"
+        )
+    return white
 
 
 def _check_size(mask: str, image: str, of_model: tuple[int, ...]) -> None:

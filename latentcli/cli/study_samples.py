@@ -9,6 +9,9 @@ from latentcli.cli import options
 from latentcli.cli.app import command
 from latentcli.cli.study import Page, StudyProgress, load_tasks, study, tell, the_same_call_goes_on
 
+FEW = 100
+"""Images of a set, of which figures say little."""
+
 
 @command(study, examples=[
     "latentcli study samples mnist",
@@ -45,7 +48,7 @@ def samples(
 ) -> None:  # fmt: skip
     """How like real images are samples? Fréchet distance, precision, recall, density, coverage, classes, copies."""
     from latentcli import pictures
-    from latentcli.cli import inputs, training_progress
+    from latentcli.cli import console, inputs, training_progress
     from latentcli.experiments import samples as comparison
     from latentcli.experiments import tables
     from latentcli.formats.atomic import check_folder
@@ -60,6 +63,12 @@ def samples(
     config = comparison.StudyConfig(recipe, features, count, temperature, top_p, guidance, device, own)
     tasks = load_tasks(data, test or [], None, image_size, data_root)
     plan = comparison.cells(tasks, families, seeds, config, output)
+    for task in tasks:
+        if (of_each := len(task.test) // 2) < FEW:
+            console.note(
+                f"warning: each set is of {of_each} images of {task.name}, half of its test images: figures of fewer "
+                f"than {FEW} say little, and may call blurs like real images; name more test images: --test"
+            )
     with the_same_call_goes_on():
         results = comparison.study_samples(
             tasks, families, seeds, config, folder=output, watch=training_progress.TrainingProgress,

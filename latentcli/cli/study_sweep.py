@@ -35,7 +35,12 @@ def sweep(
     ] = None,
     seed: Annotated[int, Option(min=0, help="Of --random: a larger N has the points of a smaller one, too.")] = 0,
     seeds: Annotated[int, Option(min=1, max=1000, help="Trainings of each point.")] = 1,
-    probes: Annotated[str, Option("--probe", metavar="mlp,conv,…", help="Kinds of probes of the latents.")] = "mlp",
+    probes: Annotated[
+        str,
+        Option(
+            "--probe", metavar="mlp,conv,…", help="Kinds of probes of the latents; of large maps linear is fastest."
+        ),
+    ] = "mlp",
     jobs: Annotated[int | None, Option(min=1, max=256, help="Processes. By default one for each core.")] = None,
     output: options.StudyFolder = Path("study-sweep"),
     settings: options.Settings = None,

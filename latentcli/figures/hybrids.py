@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from latentcli.core.errors import DataError
 from latentcli.figures import style
 
+WHOLE = "100 % "
 MOST_IMAGES = 100  # only the first images up to this number are drawn
 COLUMNS = 8
 
@@ -62,6 +63,8 @@ def draw(
     images = images[:MOST_IMAGES]
     height, width = style.tile_size(images.shape[2], images.shape[3], _ROOM)
     captions = [_lines(caption(row, classes)) if len(classes) else [] for row in soft_labels[: len(images)]]
+    if all(len(lines) == 1 and lines[0].startswith(WHOLE) for lines in captions):  # each of one class
+        captions = [[lines[0].removeprefix(WHOLE)] for lines in captions]
     columns = min(len(images), columns or COLUMNS)
     tiles = list(zip(range(len(images)), images, captions, strict=True))
     if given is not None:

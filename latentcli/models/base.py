@@ -153,6 +153,15 @@ class Model(nn.Module, ABC):
         It changes nothing where ``good``, a bool () on the model's device, is False: the step was refused.
         """
 
+    def collapse(self, metrics: Mapping[str, float]) -> str | None:
+        """In words, with the figure that tells it, that training came to nothing: that all images have about the same
+        latents, or that a prior predicts them no better than chance does; None, as here, if not.
+
+        Args:
+            metrics: of an epoch of the training, or of ``measures``; what they lack tells nothing.
+        """
+        return None
+
     def phase(self, progress: float) -> Hashable:
         """What the loss makes of ``progress``, where it asks the host for nothing; else None, as here.
 
@@ -280,14 +289,6 @@ class LatentModel(Model):
     @abstractmethod
     def measures(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Metrics of the latents of a set of images, given as the arrays of ``encode``, all batches together."""
-
-    def collapse(self, metrics: Mapping[str, float]) -> str | None:
-        """In words, with the figure that tells it, that all images have about the same latents; None, as here, if not.
-
-        Args:
-            metrics: of an epoch of the training, or of ``measures``; what they lack tells nothing.
-        """
-        return None
 
     def measuring(self) -> "Measuring":
         """``measures`` of latents that go by; here they are kept, which a family with sums of its own need not do."""

@@ -178,6 +178,17 @@ class CodePrior(Prior):
         nats = -self.log_likelihood(codes, classes, dropping).sum(dim=1).mean()
         return LossTerms(nats, {"bits_per_code": nats.detach() / (math.log(2) * config.places)})
 
+    def collapse(self, metrics: Mapping[str, float]) -> str | None:
+        shares = self.log_frequencies.double().exp().mean(dim=0)
+        bits = float(-(shares * shares.clamp(min=1e-300).log2()).sum())
+        found = metrics.get("val_bits_per_code", 0.0)
+        if found < bits:
+            return None
+        return (
+            f"a code of images held out takes {found:.3g} bits with this prior, and {bits:.3g} by how often it occurs: "
+            "nothing of how codes go together was learned; more images, or fewer `codes`, may help"
+        )
+
     def log_likelihood(
         self, codes: Tensor, classes: Tensor | None = None, dropping: torch.Generator | None = None
     ) -> Tensor:

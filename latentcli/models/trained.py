@@ -104,8 +104,6 @@ class TrainedModel:
     def notes(self) -> tuple[str, ...]:
         """What to know before it is used: that its latents collapsed, or that it has learned nothing, as was measured
         when training had ended."""
-        if not isinstance(self.network, LatentModel):
-            return ()
         measured = self.training.get("measures")
         if not isinstance(measured, Mapping):  # of an older file, which has the epochs alone
             measured = self.history[kept(self.history)] if self.history else {}
@@ -135,7 +133,9 @@ class TrainedModel:
         """The network itself, as it was trained; errors as for ``latent_model``."""
         if not isinstance(self.network, LatentModel):
             alone = f"to label images with it, give no other file: latentcli classify DATA {self.name}"
-            behind = f"name the one that it was fitted on before it: latentcli sample vae.pth {self.name}"
+            behind = (
+                f"name the one that it was fitted on; a prior stands behind it: latentcli sample vae.pth {self.name}"
+            )
             raise ModelFileError(
                 f"{self.name} is {self.network.KIND}; it has no latent space",
                 "expected a model of latents, such as vae.pth, which `latentcli train` writes",

@@ -47,8 +47,9 @@ class Observed:
                 return {} if self.draw is None else {"sample": self.draw(self.network, most)}
             model, images = TrainedModel("", self.network), self._images(most).images
             drawn = model.prior(most, np.random.default_rng(0))
+            of_chance = "random codes" if "codes" in self.network.FEATURES else "sample"  # each drawn by itself
             return {
-                "image": images, "reconstruction": as_bytes(model.reconstruct(images)), "sample": model.images(drawn)
+                "image": images, "reconstruction": as_bytes(model.reconstruct(images)), of_chance: model.images(drawn)
             }  # fmt: skip
 
     def latents(self, most: int) -> tuple[ImageSet, Latents] | None:

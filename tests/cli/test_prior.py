@@ -98,6 +98,18 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
         assert done.code == 0, done.err
         made[keep] = Path("samples.npz").read_bytes()
     assert made["left"] == made["mask.png"]
+    clear = np.dstack([np.full((8, 8), 255, np.uint8), mask])  # white where it is seen
+    Image.fromarray(clear, "LA").save("clear.png")
+    done = call("sample", vqvae, "prior.pth", "-n", 12, "--complete", "digit.png", "--keep", "clear.png")
+    assert (done.code, "laid on" in done.err) == (0, False), done.err
+    assert Path("samples.npz").read_bytes() == made["left"]
+    red = np.zeros((8, 8, 3), np.uint8)
+    red[:, :4, 0] = 255
+    Image.fromarray(red).save("red.png")
+    done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--keep", "red.png")
+    assert (done.code, "red.png shows no white" in done.err) == (2, True), done.err
+    done = call("sample", vqvae, "prior.pth", "--complete", "digit.png", "--grid", "digit.png")
+    assert (done.code, "name another picture" in done.err) == (2, True), done.err
     done = call("sample", vqvae, "prior.pth", "-n", 12, "--grid", "alone.png")
     assert Image.open("g.png").height > Image.open("alone.png").height  # what was given stands above them
     done = call("sample", vqvae, "prior.pth", "-o", "some.png")
@@ -123,6 +135,12 @@ def test_an_image_is_finished_of_its_half_or_of_what_a_mask_shows_white(call, vq
     assert (done.code, "none.png" in done.err, "no" in done.err) == (3, True, True), done.err
     done = call("sample", vqvae, "prior.pth", "--complete", "digits")
     assert (done.code, "--complete names 360 images" in done.err) == (3, True), done.err
+
+
+def test_a_prior_that_has_learned_nothing_says_so(call, vqvae):
+    done = call("fit-prior", "digits", vqvae, "--lr", 10, *SMALL)
+    assert (done.code, "nothing of how codes go together was learned" in done.err) == (0, True), done.err
+    assert call("info", "prior.pth", "--json").json["notes"] == [*lc.load_model("prior.pth").notes]
 
 
 def test_errors_tell_what_to_do(call, vqvae, tiny):

@@ -31,6 +31,7 @@ def test_a_study_of_samples_writes_its_table_and_its_pictures_and_computes_nothi
     arguments = ["study", "samples", data / "halves.npz", "-o", "study", "-n", 8, *SMALL]
     first = call(*arguments)
     assert first.code == 0, first.err
+    assert "images of halves_npz, half of its test images: figures of fewer than 100 say little" in first.err
     header, _, *lines = first.out.splitlines()
     assert header.startswith("| data | model | images | Fréchet distance | precision, % | recall, % |")
     assert [line.split(" | ")[1:3] for line in lines] == [

@@ -294,6 +294,7 @@ def test_either_kind_of_model_is_refused_where_the_other_is_wanted(call, trained
         (4, "no latent space", "plot", "manifold", cnn),
         (2, "is a model", "classify", trained.test, trained.vae, cnn),
         (2, "is a model", "hybridize", trained.vae, cnn),
+        (3, "is a model\n  expected images with soft labels", "train-cnn", trained.train, "--hybrids", trained.vae),
         (3, "channels", "classify", colour(), cnn),
     ]:
         done = call(*arguments)

@@ -134,6 +134,12 @@ def test_it_begins_with_the_frequencies_of_each_place():
     assert np.allclose(np.exp(shared[:3]), np.bincount(codes.ravel()) / 2000, atol=0.01)
     network = create("transformer", CodePriorConfig(SHAPE, (2, 2), codes=4, dimensions=3, classes=0), 0).eval()
     network.log_frequencies.copy_(torch.from_numpy(frequencies))
+    share = np.exp(frequencies).mean(axis=0)
+    bits = -(share * np.log2(share)).sum()
+    assert network.collapse({"val_bits_per_code": bits - 1e-3}) is network.collapse({}) is None
+    assert f"takes {bits + 1:.3g} bits with this prior, and {bits:.3g}" in network.collapse(
+        {"val_bits_per_code": bits + 1}
+    )
     expected = frequencies[np.arange(4), codes.reshape(-1, 4)]
     assert_close(network.log_likelihood(torch.from_numpy(codes)), torch.from_numpy(expected), atol=1e-5, rtol=1e-5)
 
