@@ -85,7 +85,7 @@ def sample(
         mask: Any = keep or PARTS[0]
         if mask not in PARTS and (inputs.is_source(mask) or Path(mask).suffix):
             _check_size(mask, complete, model.image_shape[1:])
-            mask = _mask(mask, model.image_shape[1:])
+            mask = _mask(mask, (1, *model.image_shape[1:]))
         part = given(inputs.images(complete, options.READ_TEST, target, resize=True, **model.load_options), mask, model)
     sampler = Sampler(recipe, model, of_codes, part)
     if prior is None and "codes" in model.latent_network.FEATURES:
@@ -113,11 +113,11 @@ def sample(
     console.result({"images": count, "classes": names}, as_json=json, written=written)
 
 
-def _mask(path: str, size: tuple[int, ...]) -> "np.ndarray":
+def _mask(path: str, shape: tuple[int, int, int]) -> "np.ndarray":
     """(H, W) bool: what is white in the one image of a file, and not transparent."""
     from latentcli.data import load
 
-    found = load(path, image_shape=(1, *size), background="black", prefer="test", resize=True)
+    found = load(path, image_shape=shape, background="black", prefer="test", resize=True)
     if len(found) != 1:
         raise UsageError(f"`keep` names {len(found)} images", "the mask is one", "name one")
     white = found.images[0, 0] > WHITE

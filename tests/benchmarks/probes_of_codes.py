@@ -5,7 +5,7 @@
 
 Each probe, and a small transformer beside them, reads the codebook's vectors of each image of the training part, and
 the codes as names. 10,000 of these images (or a sixth), drawn once, are kept from all probes, and are what is read at
-last: mean over the draws of the labels of the others.
+last: mean over draws of labels of the others.
 """
 
 import argparse
@@ -91,12 +91,13 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--probes", nargs="*", choices=[*PROBES], default=[*PROBES])
     parser.add_argument("--labels", type=int, nargs="*", help="labels a class; 0: all; by default 5, 50, 500 and all")
+    parser.add_argument("--images", type=int, default=10_000, help="that are read at last, a sixth of all at most")
     chosen = parser.parse_args()
     model = lc.load_model(chosen.model)
     images = lc.load(chosen.data, prefer="train", **model.load_options)
     latents = model.encode(images)
     order = np.random.default_rng(0).permutation(len(images))
-    kept = min(10_000, len(images) // 6)
+    kept = min(chosen.images, len(images) // 6)
     test, train = order[:kept], order[kept:]
     texts = latents.labels.texts
     counts = (
