@@ -29,6 +29,8 @@ LEARN, USE, MAKE, COMPARE, LOOK = PANELS = (
 
 INTERRUPTED = 130
 _NAME_SHOWN = 40  # letters of a name that is too long
+_OUT_OF_MEMORY = ("failed to map segment", "can't allocate memory", "could not create a primitive")
+"""Of the system's loader, of PyTorch, and of oneDNN."""
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 app = typer.Typer(
@@ -193,6 +195,11 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     console.verbosity.line = sys.argv[1:] if arguments is None else arguments
     console.verbosity.working = False
     try:
+        Path.cwd()  # without one, libraries end the interpreter while they are loaded
+    except OSError:
+        console.error(str(UsageError("the working folder is gone", remedy="change to another one: cd")))
+        sys.exit(UsageError.exit_code)
+    try:
         code = _called(arguments)
     except OutputError as problem:
         console.error(str(problem))
@@ -253,7 +260,16 @@ def exit_code_of(run: Callable[[], None], output: Path | str | None = None) -> i
         called = f"{str(problem.filename)[:_NAME_SHOWN]}… is no path"
         console.error(str(UsageError(called, "a name in it is longer than the file system allows")))
         return UsageError.exit_code
+    except (ImportError, MemoryError, RuntimeError) as problem:
+        if not isinstance(problem, MemoryError) and not any(mark in str(problem) for mark in _OUT_OF_MEMORY):
+            raise
+        found = next(iter(str(problem).splitlines()), "")[:100] or None
+        console.error(str(UsageError("there is not enough memory", found, "raise its limit, or free some: ulimit -v")))
+        return UsageError.exit_code
     except KeyboardInterrupt as stop:
+        from latentcli.formats.temporaries import clear_interrupted
+
+        clear_interrupted()
         if str(stop) and processes.speaks():
             console.note(console.in_options(str(stop)) + _left(output, began))
         return INTERRUPTED

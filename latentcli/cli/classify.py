@@ -72,7 +72,7 @@ def classify(
         parts.tell(done, json, gates)
         return
     inputs.check_outputs(target, given=[*given, vae, classifier, reading.labels], folder=figures)
-    inputs.check_report(report, [*given, vae, classifier, reading.labels])
+    inputs.check_report(report, [*given, vae, classifier, reading.labels], [target, figures])
     with console.table(target) as table:
         if classifier is None and len(given) == 1 and holds_latents(Path(data)):
             reader = load_classifier(vae)

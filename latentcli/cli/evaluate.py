@@ -36,7 +36,7 @@ def evaluate(
 
     gates = console.parse_gates(fail_under)
     inputs.check_outputs(given=[data, vae, classifier, prior, reading.labels], folder=figures)
-    inputs.check_report(report, [data, vae, classifier, prior, reading.labels])
+    inputs.check_report(report, [data, vae, classifier, prior, reading.labels], [figures])
     model = load_latent_model(vae, device)
     reader = load_classifier(classifier, model) if classifier else None
     of_codes = None if prior is None else load_prior(prior, model, device)

@@ -260,7 +260,7 @@ def check_outputs(
     Args:
         outputs: files the command writes, which are no pictures; None where one was not asked for.
         given: every file and folder that the command reads.
-        folder: where pictures go; it need not exist yet.
+        folder: where pictures go; it need not exist yet, and lies in no folder that is read.
         picture: to be drawn; None: none.
 
     Raises:
@@ -297,6 +297,7 @@ def check_outputs(
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError("two outputs have the same name", f"found {', '.join(map(str, paths))}", "name them apart")
     if folder is not None:
+        check_apart(folder, "--figures", given)
         check_folder(folder)
 
 
@@ -344,11 +345,13 @@ def _replaces(path: Path, read: Path) -> bool:
     return (within and path.name.lower().endswith(image_suffixes())) or path.samefile(read)
 
 
-def check_report(path: Path | None, given: Sequence[Path | str | None] = ()) -> None:
+def check_report(
+    path: Path | None, given: Sequence[Path | str | None] = (), others: Sequence[Path | None] = ()
+) -> None:
     """``check_outputs`` for a report, whose name must end in .html; None is no report.
 
     Raises:
-        UsageError: it ends otherwise, or is one of the inputs.
+        UsageError: it ends otherwise, or is one of the inputs, or of the ``others`` that the command writes.
         OutputError: it cannot be written.
     """
     from latentcli.pictures.reports import check_name
@@ -356,3 +359,5 @@ def check_report(path: Path | None, given: Sequence[Path | str | None] = ()) -> 
     if path is not None:
         check_name(path)
         check_outputs(path, given=given)
+        if any(other is not None and other.resolve() == path.resolve() for other in others):
+            raise UsageError("two outputs have the same name", f"found {path} twice", "name them apart")

@@ -90,7 +90,7 @@ def train(
         own_files.check_place(continue_from, own_files.MODEL)  # before it is taken for an input that is replaced
     read = [data, val, *inputs.encoder_files(encoder), reading.labels, continue_from]
     inputs.check_outputs(output, gmm, log, state, given=read, folder=figures)
-    inputs.check_report(report, read)
+    inputs.check_report(report, read, [output, gmm, log, state, figures])
     watched = training_progress.Watched(snapshots, tensorboard, read)
     devices.start(device)
     begun = load_model(continue_from, device) if continue_from else None

@@ -193,7 +193,14 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_some(classes: Sequence[str]) -> None:
-    """Raise a UsageError for a choice of classes that names none, as where a variable of a script is not set."""
+    """Raise a UsageError for a choice of classes that names none, as where a variable of a script is not set.
+
+    Or one that is a text, whose letters would be taken for them.
+    """
+    if isinstance(classes, str):
+        raise UsageError(
+            f"`classes` is the text {classes!r}", "expected several names", f"such as {classes.split(',')}"
+        )
     if not any(str(name).strip() for name in classes):
         raise UsageError("`classes` names no class", None, "name some, such as `classes` cat,dog; or leave it out")
 

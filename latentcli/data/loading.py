@@ -6,6 +6,7 @@ import shlex
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def load(
     no_classes: bool = False, range: str | None = None, background: str | None = None, pages: bool = False,
     spans: Mapping[str, tuple[float, float]] | None = None,
     image_shape: Shape | None = None, image_size: int | None = None, resize: bool = False,
-    data_root: str | Path | None = None, max_bad: str = "1%",
+    data_root: str | Path | None = None, max_bad: str | int = "1%",
     cache_dir: str | Path | None = None, no_cache: bool = False, progress: Progress = silent,
 ) -> ImageSet:  # fmt: skip
     """Images with their labels and file names, in the source's own order.
@@ -80,7 +81,7 @@ def load(
             their size; so do folders of images of one size, and others become 64×64.
         resize: resize arrays to the height and width of ``image_shape``; their channels must be right nevertheless.
         data_root: where named sets are looked up first, before ``LATENTCLI_DATA`` and the user's cache folder.
-        max_bad: unreadable files of a folder that are skipped before it is an error: "20" or "1%".
+        max_bad: unreadable files of a folder that are skipped before it is an error: 20 or "1%".
         cache_dir: where images of files are kept as they were decoded, for the next time, which begins at once; None:
             ``LATENTCLI_CACHE``, or else the user's cache folder. Fewer than 2,000 files, of less than 32 MiB, are
             decoded each time, as are archives, and shards together, of less than 4 MiB. ``cached`` lists what is kept.
@@ -106,17 +107,17 @@ def load(
         raise UsageError(f"unknown split {wanted.part!r}", f"expected one of: {', '.join(splits.PARTS)}")
     if source == "":
         raise DataError("the name of the images is empty", f"expected a file, a folder or one of: {', '.join(SOURCES)}")
-    if image_size is not None and not sizing.in_range(image_size, image_size):
+    if image_size is not None and not (isinstance(image_size, Integral) and sizing.in_range(image_size, image_size)):
         raise UsageError(f"image size {image_size} is out of range", f"expected {SMALLEST} to {LARGEST} pixels")
     if no_classes and classes is not None and labels is None:
         raise UsageError("`no_classes` leaves no classes to choose by `classes`", remedy="leave one of them out")
     if classes is not None:
         check_some(classes)
-        classes = [composed(name) for name in classes]
+        classes = [composed(str(name)) for name in classes]
         if {*classes} & {*(meant := NO_LABEL if no_label is None else no_label)}:
             no_label = [name for name in meant if name not in classes]
     _check_colour(background)
-    parse_max_bad(max_bad, 1)
+    parse_max_bad(max_bad := str(max_bad), 1)
     if labels is not None and Path(labels) == Path():
         raise UsageError("`labels` names no file", "expected a table such as labels.csv", "name one, or leave it out")
     if labels is not None:

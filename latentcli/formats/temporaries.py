@@ -29,6 +29,8 @@ Made = TypeVar("Made")
 _NAME = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.tmp", re.DOTALL)
 _seen: dict[Path, list[str]] = {}
 """Names of temporary files in folders, as this process saw them first: a folder of parts is not listed for each."""
+_held: set[tuple[int, Path]] = set()
+"""Process, and name, of what ``held`` has not seen end."""
 
 
 def name_beside(path: Path) -> Path:
@@ -78,11 +80,22 @@ def held(path: Path, make: Callable[[Path], Made]) -> Iterator[tuple[Path, Made]
     clear(path)
     while True:
         name = name_beside(path)
+        _held.add((os.getpid(), name))
         made = make(name)
         with _lock(name) as is_there:
             if is_there:
                 yield name, made
-                return
+        _held.discard((os.getpid(), name))
+        if is_there:
+            return
+
+
+def clear_interrupted() -> None:
+    """Delete what this process still holds: an interrupt may fall between any two steps, before its deletion, too."""
+    for process, name in [*_held]:
+        if process == os.getpid():
+            with suppress(OSError):
+                shutil.rmtree(name) if name.is_dir() else name.unlink()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from PIL import Image
 
 from latentcli import Labels, Latents, write_latents
 from latentcli.cli import console
-from latentcli.cli.app import run
+from latentcli.cli.app import exit_code_of, run
 
 PROGRAM = [sys.executable, "-m", "latentcli"]
 
@@ -467,3 +467,41 @@ def test_a_model_does_not_go_to_a_stream(call, place):
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}
+
+
+def test_a_working_folder_that_is_gone_is_told_before_libraries_are_loaded(tmp_path, trained):
+    (tmp_path / "gone").mkdir()
+    gone = str(tmp_path / "gone")
+    program = f"import os; os.chdir({gone!r}); os.rmdir({gone!r}); from latentcli.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "info", str(trained.vae)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "error: the working folder is gone\n  change to another one: cd\n")
+
+
+@pytest.mark.parametrize(("problem", "told"), [
+    (MemoryError(), "raise its limit"), (RuntimeError("could not create a primitive"), "could not create a primitive"),
+    (ImportError("libtorch.so: failed to map segment from shared object"), "failed to map segment"),
+])  # fmt: skip
+def test_too_little_memory_is_no_traceback(capsys, problem, told):
+    def fails():
+        raise problem
+
+    assert exit_code_of(fails) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: there is not enough memory")
+    assert told in err
+    with pytest.raises(RuntimeError, match="another"):
+        exit_code_of(lambda: (_ for _ in ()).throw(RuntimeError("another")))
+
+
+def test_outputs_of_one_call_are_apart_and_pictures_in_no_folder_that_is_read(call, trained):
+    Path("photos").mkdir()
+    for number in range(6):
+        Image.new("L", (8, 8), 40 * number).save(f"photos/{number}.png")
+    done = call("classify", "photos", trained.vae, trained.gmm, "--figures", "photos")
+    assert (done.code, "its pictures would be read as images" in done.err) == (2, True), done.err
+    for clash in (["-o", "r.html"], ["--figures", "r.html"]):
+        done = call("classify", trained.test, trained.vae, trained.gmm, "--report", "r.html", *clash)
+        assert (done.code, "two outputs have the same name" in done.err) == (2, True), done.err
+    assert not Path("r.html").exists()

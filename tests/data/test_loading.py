@@ -223,3 +223,14 @@ def test_a_class_that_no_image_is_of_is_refused(tmp_path):
     assert len(load(tmp_path / "set.npz", classes=["b", "a"])) == 2
     with pytest.raises(DataError, match=r"set\.npz has no image of the classes b$"):
         load(tmp_path / "set.npz", classes=["b"])
+
+
+def test_numbers_are_taken_where_texts_are_meant_and_a_text_for_no_list(tmp_path):
+    from latentcli.data import load
+
+    assert load("digits", classes=[1, 4]).class_names == ("1", "4")
+    assert len(load("digits", max_bad=3)) == len(load("digits"))
+    with pytest.raises(UsageError, match=r"`classes` is the text '1,4'(.|\n)*such as \['1', '4'\]"):
+        load("digits", classes="1,4")
+    with pytest.raises(UsageError, match="image size 8 is out of range"):
+        load("digits", image_size="8")

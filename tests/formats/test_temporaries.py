@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from latentcli.cli.app import exit_code_of
 from latentcli.core.errors import OutputError
 from latentcli.formats import temporaries
 from latentcli.formats.atomic import atomic_folder, atomic_write
@@ -155,3 +156,16 @@ def test_on_a_system_without_such_locks_nothing_is_deleted_and_all_is_written(tm
         (folder / "a").write_bytes(b"")
         assert len([*tmp_path.iterdir()]) == 2
     assert [each.name for each in tmp_path.iterdir()] == [".latentcli.0123456789abcdef.tmp"]
+
+
+@pytest.mark.parametrize("make", [Path.touch, Path.mkdir])
+def test_what_an_interrupt_kept_from_being_deleted_is_deleted_as_the_command_ends(tmp_path, make):
+    def interrupted():
+        with temporaries.held(tmp_path / "done", make) as (name, _):
+            name.rename(tmp_path / "done")
+        with temporaries.held(tmp_path / "new", make):
+            assert len([*tmp_path.iterdir()]) == 2
+            raise KeyboardInterrupt
+
+    assert exit_code_of(interrupted) == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["done"]
