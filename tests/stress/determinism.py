@@ -35,7 +35,7 @@ VARIANTS: dict[str, dict[str, str]] = {
 """Environments by what they are; the working folder is another one in each."""
 
 BY_ROUNDING = ("train", "train vqvae", "train --continue-from", "train-cnn", "train-cnn --hybrids", "fit-prior",
-               "fit-probe")  # fmt: skip
+               "fit-probe", "study latents")  # fmt: skip
 """Commands whose sums of gradients are as the number of threads: the README promises the same bytes for the same."""
 _ROUNDING = 1e-4
 
@@ -85,14 +85,13 @@ def told(materials: str, folder: str, *commands: str) -> None:
             shutil.copytree(materials, place)
             done = call(COMMANDS[command], place)
             assert done.code == 0, f"{command}: {done.err}"
-            if command in BY_ROUNDING:
-                losses[command] = [*_losses(torch.load(place / "new.pth", weights_only=True))]
-            written = listing(place)
-            found[command] = {
-                name: hashlib.sha256(content or b"").hexdigest()
-                for name, content in written.items()
-                if not (Path(materials) / name).exists()
+            written = {
+                name: content for name, content in listing(place).items() if not (Path(materials) / name).exists()
             }
+            if command in BY_ROUNDING:
+                models = [place / name for name in sorted(written) if name.endswith(".pth")]
+                losses[command] = [*_losses([torch.load(each, weights_only=True) for each in models])]
+            found[command] = {name: hashlib.sha256(content or b"").hexdigest() for name, content in written.items()}
     print(json.dumps([found, losses]))
 
 
