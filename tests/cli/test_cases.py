@@ -28,7 +28,7 @@ from latentcli.inference import evaluation
 NAMES = ("ant", "bee", "cat")
 SMALL = ("--backbone", "mlp", "--set", "width=32", "--latent-dim", "8", "--epochs", "1")
 ONE_STEP = ("--set", "batch_size=1024")
-MEASURED = 4
+MEASURED = 2
 """Inputs of a kind of report on which a model is used, too."""
 
 
