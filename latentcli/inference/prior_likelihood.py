@@ -112,7 +112,7 @@ class CodeLikelihood(Likelihood):
         kept = self.network.log_frequencies
         of_place = kept.expand(self.units, -1)
         flat = block.flatten(1).T  # (L, n)
-        found = {"independent": of_place.exp().mean(dim=0).log().expand_as(of_place).gather(1, flat)}
+        found = {"independent": self.network.log_shares.expand_as(of_place).gather(1, flat)}
         if len(kept) > 1 or self.units == 1:  # else all places share theirs
             found["of_place"] = of_place.gather(1, flat)
         return found

@@ -178,9 +178,14 @@ class CodePrior(Prior):
         nats = -self.log_likelihood(codes, classes, dropping).sum(dim=1).mean()
         return LossTerms(nats, {"bits_per_code": nats.detach() / (math.log(2) * config.places)})
 
+    @property
+    def log_shares(self) -> Tensor:
+        """(K,) nats: the log of how often each code occurs in training, wherever."""
+        return self.log_frequencies.exp().mean(dim=0).log()
+
     def collapse(self, metrics: Mapping[str, float]) -> str | None:
-        shares = self.log_frequencies.double().exp().mean(dim=0)
-        bits = float(-(shares * shares.clamp(min=1e-300).log2()).sum())
+        shares = self.log_shares
+        bits = -float((shares.exp() * shares).sum()) / math.log(2)
         found = metrics.get("val_bits_per_code", 0.0)
         if found < bits:
             return None

@@ -150,10 +150,10 @@ def pixels(hybrids: Hybrids, images: ImageSet) -> np.ndarray:
         raise DataError("there are no hybrids in the file", "expected one image or more", "leave out `hybrids`")
     if found.shape[1:] != images.shape:
         expected = f"expected {images.shape} (channels, height, width), found {found.shape[1:]}"
+        remedy = "make them with a model trained on images of this shape, or leave out `hybrids`"
         channels, height, width = found.shape[1:]
-        same = f"read {images.name} at their size: `image_size` {height}; or " if height == width else ""
-        same = same if channels == images.shape[0] else ""
-        remedy = f"{same}make them with a model trained on images of this shape, or leave out `hybrids`"
+        if channels == images.shape[0] and height == width:
+            remedy = f"read {images.name} at their size: `image_size` {height}; or {remedy}"
         raise DataError(f"the hybrids are of another shape than {images.name}", expected, remedy)
     return found
 
