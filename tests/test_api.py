@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -221,3 +222,55 @@ def test_the_same_call_gives_the_same_bytes(tmp_path, monkeypatch):
     cnn.save("cnn.pth")
     lc.write_images("distorted.npz", lc.augmented_copies(images, 50, labels_per_class=3))
     assert [name for name in names if Path(name).read_bytes() != of_shell[name]] == []
+
+
+@pytest.fixture(scope="module")
+def made() -> SimpleNamespace:
+    images = lc.load("digits", classes=["1", "4", "8"])
+    vae = lc.train(images, backbone="mlp", width=16, latent_dim=2, epochs=1)
+    latents = vae.encode(images)
+    return SimpleNamespace(images=images, vae=vae, latents=latents, mixture=lc.fit_mixture(latents))
+
+
+X = np.zeros((4, 1, 8, 8), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda of: lc.load(X), "expected the name of a data set, .* found ndarray"),
+        (lambda of: lc.load(["a", 5]), "one path or several, found list"),
+        (lambda of: lc.load("digits", labels={}), "expected a path, found dict"),
+        (lambda of: lc.train(X), r"expected `ImageSet`, found ndarray\n .*`load\(source\)`"),
+        (lambda of: lc.train("digits"), "`images` is of .*\n.* found str"),
+        (lambda of: lc.train_cnn(X), "expected `ImageSet`"),
+        (lambda of: lc.fit_prior(of.images, of.vae), "expected `Latents`, found ImageSet"),
+        (lambda of: lc.fit_mixture(X), r"expected `Latents`, .*\n .*`model.encode\(images"),
+        (lambda of: lc.fit_probe(of.latents, 5), "`val` is of the wrong type"),
+        (lambda of: lc.fit_graph(of.latents, labels_per_class=-1), "`labels_per_class` is -1"),
+        (lambda of: lc.fit_graph(of.latents, labels_per_class="5"), "`labels_per_class` is '5'"),
+        (lambda of: lc.classify(of.images, of.mixture, of.vae), "`model` is .*\n.*GaussianMixture"),
+        (lambda of: lc.classify(of.images, of.vae, "gmm"), "`classifier` is .*\n.* found str"),
+        (lambda of: lc.classify(of.images, of.vae, of.mixture, reject_below="a"), "below` is 'a'"),
+        (lambda of: lc.evaluate(of.images, "vae.pth"), "expected `TrainedModel`, found str"),
+        (lambda of: lc.check(X, of.vae), "expected `ImageSet`, found ndarray"),
+        (lambda of: lc.suggest(of.images), "expected `Latents`, found ImageSet"),
+        (lambda of: lc.hybridize(of.mixture, of.vae, 5), "expected `TrainedModel`, found Gauss"),
+        (lambda of: lc.hybridize(of.vae, of.mixture, 5, classes="48"), "`classes` is the text"),
+        (lambda of: lc.hybridize(of.vae, of.mixture, 5, near=X), "expected `Latents`, found nd"),
+        (lambda of: lc.sample(of.vae, "prior.pth"), "`prior` is .*\n.*\n.*`load_model"),
+        (lambda of: lc.ImageSet(X[:, 0]), r"expected an array .* found uint8 \(4, 8, 8\)"),
+        (lambda of: lc.ImageSet(X / 255), r"of uint8, .* found float64"),
+        (lambda of: lc.ImageSet([1, 2]), "found list"),
+        (lambda of: of.vae.encode(X * 0.5), "found float64"),
+        (lambda of: of.vae.encode(None), "found NoneType"),
+    ],
+)  # fmt: skip
+def test_what_is_of_the_wrong_type_is_named_with_how_to_make_the_right_one(call, told, made):
+    with pytest.raises(lc.LatentError, match=told):
+        call(made)
+
+
+def test_classes_may_be_numbers_everywhere(made):
+    numbers, texts = (lc.hybridize(made.vae, made.mixture, 5, classes=names) for names in ([4, 8], ["4", "8"]))
+    np.testing.assert_array_equal(numbers["soft_labels"], texts["soft_labels"])

@@ -26,6 +26,8 @@ class LatentClassifier(ABC):
         n_features_in_: F, how many numbers it reads of each image.
     """
 
+    MADE_BY: ClassVar = "`fit_mixture(latents)`, `fit_graph`, `fit_probe`, or `load_classifier(path)`"
+
     features: str | None
     fitted_on_: str = ""
     classes_: np.ndarray
@@ -57,6 +59,8 @@ class LatentClassifier(ABC):
 
 class DensityClassifier(LatentClassifier):
     """A classifier that also knows where points are, so that it can reject others, and hybrids can be drawn from it."""
+
+    MADE_BY: ClassVar = "`fit_mixture(latents)`, `fit_graph`, or `load_classifier(path)`"
 
     LIKELIHOOD: ClassVar[str]
     """What its own probabilities are called among the likelihoods of hybrids."""

@@ -10,7 +10,7 @@ from latentcli.core.errors import DataError, ModelFileError
 from latentcli.core.labels import labelled_per_class
 from latentcli.core.latents import Latents
 from latentcli.core.progress import OnEpoch, Progress, silent, unwatched
-from latentcli.core.settings import check_known, check_number
+from latentcli.core.settings import check_kind, check_known, check_number
 from latentcli.core.stages import stage
 from latentcli.numerics.blocks import slices
 
@@ -168,7 +168,9 @@ def labelled(
 
     Arguments and errors are those of ``fit_mixture``.
     """
+    check_kind("latents", latents, Latents)
     if val is not None:
+        check_kind("val", val, Latents)
         latents = latents.unlabelled().followed_by(val)
     if not latents.labels.any:
         problem, remedy = "there are no labels to learn the classes from", "give labelled images (`val`), or `labels`"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,9 @@ class ImageSet(Labelled):
         elsewhere: paths of the files of each other part of the folder, where labels may name these, too.
         labels_in: where the source would have its labels, for messages; "": as its files tell.
 
+    Raises:
+        DataError: ``images`` have another form.
+
     Example:
         >>> import latentcli as lc
         >>> import numpy as np
@@ -42,6 +46,8 @@ class ImageSet(Labelled):
         >>> len(images), images.shape, images.class_names
         (2, (1, 28, 28), ('cat',))
     """
+
+    MADE_BY: ClassVar = "`load(source)`, or `ImageSet` of an array (N, C, H, W) of uint8"
 
     images: np.ndarray
     labels: Labels = None  # type: ignore[assignment]  # as many as there are images
@@ -55,6 +61,14 @@ class ImageSet(Labelled):
     numpy: str = "data"
     elsewhere: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels_in: str = ""
+
+    def __post_init__(self) -> None:
+        form = tuple(getattr(self.images, name, None) for name in ("dtype", "ndim"))
+        if form != (np.uint8, 4) or self.shape[0] not in (1, 3):
+            found = f"{form[0]} {self.images.shape}" if form[0] else type(self.images).__name__
+            expected = "expected an array (N, C, H, W) of uint8, of 1 or 3 channels"
+            raise DataError("the images have not the form of an `ImageSet`", f"{expected}, found {found}")
+        super().__post_init__()
 
     def __len__(self) -> int:
         return len(self.images)

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Self, TypeVar
 
 import numpy as np
 
 from latentcli.core.errors import DataError, LatentError, UsageError
+from latentcli.core.settings import check_number
 
 UNLABELLED = -1
 """The code of an image without a label; its text is empty."""
@@ -113,8 +115,10 @@ class Labels:
         Each class is drawn by itself, so that it does not depend on the others. ``of`` is for messages.
 
         Raises:
+            UsageError: ``n`` is no whole number from 1.
             DataError: there are no labels, or fewer than ``n`` of a class.
         """
+        check_number("`labels_per_class`", int(n) if isinstance(n, Integral) else n, 1, 10**9)
         if not self.any:
             problem, remedy = f"{of} has no labels to choose {n} per class from", "leave out `labels_per_class`"
             raise DataError(problem, "expected some labelled images", remedy)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,8 @@ class Latents(Labelled):
         >>> latents.flat.shape, latents.posterior_variances[0].tolist()
         ((3, 2), [1.0, 1.0])
     """
+
+    MADE_BY: ClassVar = "`model.encode(images)`, or `read_latents(path)`"
 
     arrays: Mapping[str, np.ndarray]
     checkpoint: str

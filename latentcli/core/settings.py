@@ -52,6 +52,13 @@ def check_number(name: str, value: Any, low: float, high: float, error: type[Usa
         raise error(f"{name} is {value!r}", f"expected {kind} from {low:g} to {high:g}")
 
 
+def check_kind(name: str, value: Any, kind: type) -> None:
+    """Raise a ``UsageError`` unless ``value`` is an instance of this class, whose ``MADE_BY`` says where to get one."""
+    if not isinstance(value, kind):
+        found = f"expected `{kind.__name__}`, found {type(value).__name__}"
+        raise UsageError(f"`{name}` is of the wrong type", found, f"make it: {kind.MADE_BY}")  # type: ignore[attr-defined]
+
+
 def check_known(names: Iterable[str], known: Collection[str], *listed: str) -> None:
     """Raise a ``UsageError`` for a name that is not known; it proposes the nearest one and lists all, or ``listed``."""
     for name in sorted(set(names) - set(known)):

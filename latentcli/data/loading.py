@@ -102,6 +102,11 @@ def load(
     from latentcli.data.folders import parse_max_bad
 
     path = Path(source) if isinstance(source, str | Path) else None
+    if path is None and not (isinstance(source, Sequence) and all(isinstance(each, str | Path) for each in source)):
+        expected = f"expected the name of a data set, or one path or several, found {type(source).__name__}"
+        raise UsageError("`source` is of the wrong type", expected, "for images in memory make an `ImageSet`")
+    if not isinstance(labels, str | Path | None):
+        raise UsageError("`labels` is of the wrong type", f"expected a path, found {type(labels).__name__}")
     wanted = splits.Wanted(prefer if split is None else split, asked=split is not None, source=path)
     if wanted.part not in splits.PARTS:
         raise UsageError(f"unknown split {wanted.part!r}", f"expected one of: {', '.join(splits.PARTS)}")

@@ -1,23 +1,21 @@
 """Hybrids in one call, all in memory."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from latentcli.classifiers.base import DensityClassifier
+from latentcli.core.labels import check_some
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
-from latentcli.core.settings import check_number
+from latentcli.core.settings import check_kind, check_number
 from latentcli.hybrids.making import MOST, HybridMaker, Recipe, in_arrays
 from latentcli.hybrids.posteriors import Posteriors
-
-if TYPE_CHECKING:
-    from latentcli.classifiers.base import DensityClassifier
-    from latentcli.models.trained import TrainedModel
+from latentcli.models.trained import TrainedModel
 
 
 def hybridize(
-    model: "TrainedModel", classifier: "DensityClassifier", count: int = 1000, *,
+    model: TrainedModel, classifier: DensityClassifier, count: int = 1000, *,
     strategy: str = Recipe.strategy, likelihood: str | None = Recipe.likelihood, classes: Sequence[str] | None = None,
     near: Latents | None = None, ratio: float | None = None, temperature: float = Recipe.temperature,
     min_confidence: float = Recipe.min_confidence, reject: float = Recipe.reject, seed: int = Recipe.seed,
@@ -60,7 +58,13 @@ def hybridize(
         >>> hybrids["images"].shape, hybrids["classes"].tolist()
         ((20, 8, 8), ['1', '4', '8'])
     """
-    names, images = None if classes is None else tuple(classes), None if near is None else posteriors_of(near)
+    check_kind("model", model, TrainedModel)
+    check_kind("classifier", classifier, DensityClassifier)
+    if classes is not None:
+        check_some(classes)
+    if near is not None:
+        check_kind("near", near, Latents)
+    names, images = None if classes is None else tuple(map(str, classes)), None if near is None else posteriors_of(near)
     recipe = Recipe(strategy, likelihood, names, ratio, temperature, min_confidence, reject, seed)
     check_number("`count`", count, 1, MOST)
     maker = HybridMaker(recipe, classifier, model, images, progress)

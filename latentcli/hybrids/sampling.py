@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,16 +10,14 @@ import torch
 from latentcli.core import device as devices
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
-from latentcli.core.labels import check_classes
+from latentcli.core.labels import check_classes, check_some
 from latentcli.core.progress import Progress, silent
-from latentcli.core.settings import check, check_number, setting
+from latentcli.core.settings import check, check_kind, check_number, setting
 from latentcli.hybrids.completing import PARTS, Given, given
 from latentcli.hybrids.making import MOST, HybridBlock, in_arrays
 from latentcli.models.prior import Prior, check_prior
+from latentcli.models.trained import TrainedModel
 from latentcli.numerics.linear import FastLinear
-
-if TYPE_CHECKING:
-    from latentcli.models.trained import TrainedModel
 
 MOST_ROWS, MOST_NUMBERS = 256, 2**24
 """Images that are drawn at a time, and numbers that are kept of all of them together, as of what places look back at.
@@ -66,7 +64,7 @@ class Sampler:
     """
 
     def __init__(
-        self, recipe: SampleRecipe, model: "TrainedModel", prior: "TrainedModel | None" = None,
+        self, recipe: SampleRecipe, model: TrainedModel, prior: TrainedModel | None = None,
         given: Given | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.model, self._given = recipe, model, given
@@ -157,7 +155,7 @@ def _check_asked(recipe: SampleRecipe, network: Prior | None, name: str, given: 
 
 
 def sample(
-    model: "TrainedModel", prior: "TrainedModel | None" = None, count: int = 1000, *,
+    model: TrainedModel, prior: TrainedModel | None = None, count: int = 1000, *,
     classes: Sequence[str] | None = None, temperature: float = SampleRecipe.temperature,
     top_p: float = SampleRecipe.top_p, guidance: float = SampleRecipe.guidance,
     complete: ImageSet | np.ndarray | None = None, keep: str | np.ndarray = PARTS[0], seed: int = SampleRecipe.seed,
@@ -203,7 +201,12 @@ def sample(
         >>> samples["images"].shape, samples["soft_labels"].tolist()
         ((3, 8, 8), [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     """
-    recipe = SampleRecipe(None if classes is None else tuple(classes), temperature, top_p, guidance, seed)
+    check_kind("model", model, TrainedModel)
+    if prior is not None:
+        check_kind("prior", prior, TrainedModel)
+    if classes is not None:
+        check_some(classes)
+    recipe = SampleRecipe(None if classes is None else tuple(map(str, classes)), temperature, top_p, guidance, seed)
     check_number("`count`", count, 1, MOST)
     sampler = Sampler(recipe, model, prior, None if complete is None else given(complete, keep, model))
     return in_arrays(sampler.blocks(count), count, sampler.names, "sampling", progress)

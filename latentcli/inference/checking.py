@@ -13,7 +13,7 @@ from latentcli.classifiers.graph.neighbours import neighbours
 from latentcli.classifiers.probes.probe import standardisation
 from latentcli.core.image_set import ImageSet
 from latentcli.core.progress import Progress, silent
-from latentcli.core.settings import check_number
+from latentcli.core.settings import check_kind, check_number
 from latentcli.core.stages import stage
 from latentcli.inference.classification import check_reader
 from latentcli.inference.suggesting import points_of
@@ -145,6 +145,8 @@ def check(
         >>> lc.check(images, vae).counts["unreadable"]
         0
     """
+    check_kind("images", images, ImageSet)
+    check_kind("model", model, TrainedModel)
     check_number("seed", seed, 0, 2**63 - 1)
     model.check_latents()
     if classifier is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import UNLABELLED, Labels, composed
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
-from latentcli.core.settings import check_number
+from latentcli.core.settings import check_kind, check_number
 from latentcli.core.stages import stage
 from latentcli.inference.tally import Tally
 from latentcli.models.trained import TrainedModel
@@ -314,6 +315,9 @@ def _composed(names: Iterable[str]) -> tuple[str, ...]:
 
 def check_reader(model: TrainedModel, classifier: LatentClassifier | None, reject_below: float | None = None) -> None:
     """Raise the errors of ``classify`` before any image is read, if it cannot use these together."""
+    check_kind("model", model, TrainedModel)
+    if classifier is not None:
+        check_kind("classifier", classifier, LatentClassifier)
     _check_rejection(classifier, reject_below)
     if classifier is None:
         model.pixel_classifier  # noqa: B018  # raises the error for other models
@@ -335,7 +339,7 @@ def check_reader(model: TrainedModel, classifier: LatentClassifier | None, rejec
 def _check_rejection(classifier: LatentClassifier | None, reject_below: float | None) -> None:
     if reject_below is None:
         return
-    check_number("`reject_below`", float(reject_below), 0.0, 1.0)
+    check_number("`reject_below`", float(reject_below) if isinstance(reject_below, Real) else reject_below, 0.0, 1.0)
     if not isinstance(classifier, DensityClassifier):
         raise UsageError(
             "`reject_below` needs a mixture or a graph", "other classifiers do not know how likely an image is",

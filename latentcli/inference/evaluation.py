@@ -11,6 +11,7 @@ from latentcli.classifiers.fitting import features_for
 from latentcli.core.image_set import ImageSet
 from latentcli.core.latents import ARRAYS_OF_FEATURES
 from latentcli.core.progress import Progress, silent
+from latentcli.core.settings import check_kind
 from latentcli.inference.classification import (
     Predictions,
     check_reader,
@@ -99,6 +100,8 @@ def _measured(
     take: Callable[[Iterator[Predictions]], Found], progress: Progress,
 ) -> tuple[dict[str, Any], Found | None]:  # fmt: skip
     """The metrics of ``evaluate``, in blocks; and what ``take`` makes of their predictions, if there are any."""
+    check_kind("images", images, ImageSet)
+    check_kind("model", model, TrainedModel)
     measuring, found, simple = model.measuring(), None, None
     likelihood = None if prior is None else likelihood_of(prior, model, images.labels)
 

@@ -17,7 +17,7 @@ from latentcli.core.errors import DataError
 from latentcli.core.labels import Labels
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
-from latentcli.core.settings import check_number
+from latentcli.core.settings import check_kind, check_number
 from latentcli.core.stages import stage
 from latentcli.inference.classification import classify_latents
 
@@ -116,6 +116,7 @@ def suggest(
         >>> len(first), first.covered, bool(first.scores[0] >= first.scores[2] > 0)
         (3, 0.0, True)
     """
+    check_kind("latents", latents, Latents)
     check_number("`count`", count, 1, MOST)
     check_number("seed", seed, 0, 2**63 - 1)
     free = np.flatnonzero(~latents.labels.known)

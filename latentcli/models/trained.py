@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +62,8 @@ class TrainedModel:
         >>> vae.decode(np.zeros((3, 2))).shape
         (3, 1, 8, 8)
     """
+
+    MADE_BY: ClassVar = "`train(images)`, or `load_model(path)`"
 
     family: str
     network: Model
@@ -194,7 +196,7 @@ class TrainedModel:
         return fused(self.network)
 
     def _on_device(self, images: ImageSet | np.ndarray) -> DeviceImages:
-        pixels = images.images if isinstance(images, ImageSet) else images
+        pixels = (images if isinstance(images, ImageSet) else ImageSet(images)).images
         if pixels.shape[1:] != tuple(self.image_shape):
             raise DataError(
                 f"the images do not fit {self.name}",

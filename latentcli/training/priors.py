@@ -12,6 +12,7 @@ from latentcli.classifiers.fitting import features_for
 from latentcli.core.errors import DataError, ModelFileError, UsageError
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Listener
+from latentcli.core.settings import check_kind
 from latentcli.models import PRIORS
 from latentcli.models.base import Model
 from latentcli.models.prior import Prior, prior_for
@@ -71,6 +72,8 @@ def fit_prior(
         >>> prior.class_names, prior.fitted_on == vqvae.fingerprint
         (('1', '4'), True)
     """
+    check_kind("latents", latents, Latents)
+    check_kind("model", model, TrainedModel)
     family = prior_for(model.latent_network)
     prior: type[Prior] = PRIORS[family]
     examples = prior.examples(latents, model)
