@@ -43,6 +43,8 @@ SLICES = "only the slice in the middle is read; `pages` makes an image of each"
 IN_WINDOW = "numbers are read in the window that the file says; `range` says otherwise"
 IN_UNITS = "numbers are read as {}, as the images of the model were; `range` says otherwise"
 
+IN_GREY = "the colours, which the model does not take, are left out"
+
 GREY_TOLERANCE = 8  # levels out of 255 by which JPEG may make the channels of a grey image differ
 
 _MANY = MAX_PAGES + 1
@@ -110,7 +112,7 @@ class Hearing:
     """Who is told what decoding meets.
 
     Attributes:
-        tell: called with what was not taken as it stands: ``FRAMES``, ``PAGES``, ``ON_GROUND``.
+        tell: called with what was not taken as it stands: ``FRAMES``, ``PAGES``, ``ON_GROUND``, ``IN_GREY``.
         tell_deep: called with the kind ("whole", "float", "units") of pixels of more than 8 bits, and what there is.
     """
 
@@ -245,7 +247,7 @@ def _page(path: File, image: Image.Image, wanted: Wanted, hearing: Hearing) -> n
         plain = _negative(plain) if deep is not None and white_is_least(image) else plain
         plain = opaque(plain, hearing.tell, wanted.background)
         # Only now: PNG may store the orientation after the pixels, and TIFF has applied it by now.
-        return _converted(plain, wanted, _orientation(image))
+        return _converted(plain, wanted, hearing.tell, _orientation(image))
 
 
 def _alone(image: "Image.Image | Volume") -> AbstractContextManager[object]:
@@ -272,7 +274,7 @@ def _slice_as(found: "Slice", wanted: Wanted, hearing: Hearing) -> np.ndarray:
     plain = plain.convert("L") if plain.mode == "1" else plain
     if numbers.ndim == 2 and found.padding is not None:
         plain = Image.fromarray(found.black(np.asarray(plain)))
-    return _converted(_negative(plain) if found.inverted else plain, wanted)
+    return _converted(_negative(plain) if found.inverted else plain, wanted, hearing.tell)
 
 
 def _negative(plain: Image.Image) -> Image.Image:
@@ -350,7 +352,7 @@ def _several(image: Image.Image) -> str | None:
         return None
 
 
-def _converted(plain: Image.Image, wanted: Wanted, orientation: int = 1) -> np.ndarray:
+def _converted(plain: Image.Image, wanted: Wanted, tell: Tell, orientation: int = 1) -> np.ndarray:
     """The pixels of an image in mode L or RGB, upright, in the wanted size and channels."""
     height, width, channels = wanted.height, wanted.width, wanted.channels
     if orientation in _TURNS:
@@ -358,8 +360,11 @@ def _converted(plain: Image.Image, wanted: Wanted, orientation: int = 1) -> np.n
     if plain.size != (width, height):
         plain = plain.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     grey = channels == 1
-    if plain.mode == "RGB" and channels is None:
-        grey = np.ptp(np.asarray(plain), axis=2).max() <= (0 if wanted.faint else GREY_TOLERANCE)
+    if plain.mode == "RGB" and channels != 3:
+        colour = np.ptp(np.asarray(plain), axis=2).max()
+        if grey and colour > GREY_TOLERANCE:
+            tell(IN_GREY)
+        grey = grey or colour <= (0 if wanted.faint else GREY_TOLERANCE)
     if grey:  # after the resizing: training, which does not know the channels yet, sees the same
         plain = plain.convert("L")
     pixels = np.asarray(plain)

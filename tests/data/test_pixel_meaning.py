@@ -201,7 +201,8 @@ def test_what_is_drawn_on_transparent_ground_stays_visible(tmp_path, case, form)
     assert np.ptp(seen[INK]) == np.ptp(seen[~INK]) == 0
     assert abs(seen[INK][0] - seen[~INK][0]) > 60
     assert seen[~INK][0] == (255 if ground == "white" else 0)
-    assert f"laid on {ground} in 1 file(s), such as 1.png; `background`" in found.notes[0]
+    assert f"laid on {ground} in 1 file(s), such as 1.png; `background`" in found.notes[-1]
+    assert any("colours" in note for note in found.notes) == (np.ptp(ink) > 8)
     grey = load(tmp_path / "set", image_shape=(1, 12, 12), background="#808080")
     assert (grey.images[0, 0][~INK] == 128).all()
 

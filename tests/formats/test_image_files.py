@@ -15,6 +15,8 @@ from PIL import Image
 from latentcli.formats import medical_files
 from latentcli.formats.image_files import (
     FRAMES,
+    GREY_TOLERANCE,
+    IN_GREY,
     PAGES,
     Hearing,
     UnreadableImage,
@@ -66,6 +68,16 @@ def test_channels_as_asked_for(tmp_path):
     assert np.abs(decode(colour, 12, 20, 1)[0] - luma).max() <= 1
     grey = written(tmp_path, Image.fromarray(GREY), "PNG", "grey.png")
     assert np.array_equal(decode(grey, 12, 20, 3), np.stack([GREY] * 3))
+
+
+@pytest.mark.parametrize("apart", [0, GREY_TOLERANCE, GREY_TOLERANCE + 1, 200])
+def test_colours_that_are_left_out_are_told(tmp_path, apart):
+    """Colour photographs for a grey model; what JPEG makes of a grey image is no colour."""
+    Image.new("RGB", (9, 8), (20 + apart, 20, 20)).save(tmp_path / "a.png")
+    for channels, told in ((1, [IN_GREY] if apart > GREY_TOLERANCE else []), (3, []), (None, [])):
+        heard: list[str] = []
+        decode(tmp_path / "a.png", 8, 9, channels, heard.append)
+        assert heard == told
 
 
 @pytest.mark.parametrize(("form", "order"), [("PNG", "<u2"), ("TIFF", "<u2"), ("TIFF", ">u2")])
