@@ -16,6 +16,9 @@ from latentcli.numerics.precision import PROCESSOR
 Product = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """x weightᵀ + bias of float32 matrices, of any strides."""
 
+LEAST = 2**20
+"""Multiplications of a product from which on another than PyTorch's is taken: a call of oneDNN costs 30 µs and more."""
+
 
 def _through_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
@@ -47,14 +50,16 @@ class _Linear(torch.autograd.Function):
 class FastLinear(TorchFunctionMode, ContextDecorator):
     """Inside this context, or function it decorates, linear layers of any model run by the processor's best product.
 
-    On AMD processors that is oneDNN's: PyTorch takes MKL, which leaves half of the arithmetic of processors not made
-    by Intel unused; on an AMD EPYC with AVX-512, oneDNN is 2 to 2.6 times as fast in the same float32, on a later one,
-    which MKL knows how to use, 1.0 to 1.3 times. Elsewhere nothing changes.
+    On AMD processors with AVX-512 that is oneDNN's: PyTorch takes MKL, which may leave half of the arithmetic of those
+    not made by Intel unused; on an AMD EPYC oneDNN is 2 to 2.6 times as fast in the same float32, on a later one, which
+    MKL knows how to use, 1.0 to 1.3 times. Without AVX-512 it takes 1.1 times as long and more, and elsewhere, as for
+    products of fewer than ``LEAST`` multiplications, nothing changes.
     """
 
     product: Product | None = (
         staticmethod(_through_onednn)
         if platform.machine().lower() in ("x86_64", "amd64") and "GenuineIntel" not in PROCESSOR
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
         and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         else None
     )  # fmt: skip
@@ -74,6 +79,7 @@ class FastLinear(TorchFunctionMode, ContextDecorator):
         if func is F.linear and not kwargs and self.product:
             x, weight, bias = args if len(args) == 3 else (*args, None)
             plain = all(tensor.dtype == torch.float32 and tensor.device.type == "cpu" for tensor in (x, weight))
-            if plain and x.dim() == 2 and x.numel() > 0 and not torch.is_autocast_enabled("cpu"):
+            large = x.dim() == 2 and len(x) * weight.numel() >= LEAST
+            if plain and large and not torch.is_autocast_enabled("cpu"):
                 return _Linear.apply(x, weight, bias, self.product)
         return func(*args, **(kwargs or {}))

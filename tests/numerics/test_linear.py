@@ -16,10 +16,11 @@ def values(x, weight, bias, upstream):
 
 @pytest.fixture
 def fast(monkeypatch):
-    """oneDNN's product in use on every processor."""
+    """oneDNN's product in use on every processor, for matrices of any size."""
     if not hasattr(torch.ops.mkldnn, "_linear_pointwise") or not torch.backends.mkldnn.is_available():
         pytest.skip("PyTorch has no oneDNN here")
     monkeypatch.setattr(FastLinear, "product", staticmethod(linear._through_onednn))
+    monkeypatch.setattr(linear, "LEAST", 1)
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
@@ -53,6 +54,15 @@ def test_the_context_is_what_turns_it_on(fast):
     with FastLinear():
         assert "_Linear" in type(F.linear(x, weight).grad_fn).__name__
     assert "_Linear" not in type(F.linear(x, weight).grad_fn).__name__
+
+
+def test_small_products_are_pytorchs_own(fast, monkeypatch):
+    """A call of oneDNN would take longer than they do."""
+    monkeypatch.setattr(linear, "LEAST", 3 * 4 * 5)
+    for rows, another in ((2, False), (3, True)):
+        x, weight = torch.ones(rows, 4), torch.ones(5, 4, requires_grad=True)
+        with FastLinear():
+            assert ("_Linear" in type(F.linear(x, weight).grad_fn).__name__) == another
 
 
 def test_where_no_product_is_better_nothing_changes(monkeypatch):
