@@ -4,6 +4,7 @@ All are read with one black and one white, and so those of the smaller numbers b
 darker than grey. That may be right, as for empty fields of a microscope; therefore it is told, and nothing is changed.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ _BELOW, _ABOVE = -0.25, 0.1  # the darkest of floats in -1…1 and of those in 0
 _ROUNDING = 1e-6
 _BRIGHT = 0.99  # the quantile of an image that is compared: its brightest but hot pixels
 _IMAGES, _NUMBERS = 2048, 1024  # of an array, and of each of its images, that are compared
+_AT_ONCE = 2**20  # numbers of whole images
 
 
 def mixed_files(found: Sequence[FoundNumbers], names: Sequence[str]) -> str:
@@ -29,11 +31,13 @@ def mixed_files(found: Sequence[FoundNumbers], names: Sequence[str]) -> str:
 def mixed_images(values: np.ndarray) -> str:
     """What is to be told of the images of an array, (N, …), if anything."""
     rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), _IMAGES)).astype(np.int64))
+    size = max(1, math.prod(values.shape[1:]))
+    together = max(1, _AT_ONCE // size)
     tops, lows = np.zeros(len(rows)), np.zeros(len(rows))
-    for place, row in enumerate(rows):
-        numbers = values[row].reshape(-1)
-        some = numbers[:: max(1, len(numbers) // _NUMBERS)].astype(np.float64)
-        tops[place], lows[place] = np.quantile(some, _BRIGHT), some.min()
+    for start in range(0, len(rows), together):
+        some = slice(start, start + together)
+        numbers = values[rows[some]].reshape(-1, size)[:, :: max(1, size // _NUMBERS)].astype(np.float64)
+        tops[some], lows[some] = np.quantile(numbers, _BRIGHT, axis=1), numbers.min(axis=1)
     return _mixed(tops, lows, [values.dtype] * len(rows), lambda place: f"image number {rows[place]}")
 
 
