@@ -12,8 +12,9 @@ class AdamW(torch.optim.AdamW):
 
     PyTorch's own methods load the compiler, which nothing here uses, only to have it pass them over: 900 modules, a
     second of a processor, at the start of each training. They are wrapped for that, and ``unwrap`` gives the methods
-    themselves, also where they are not. On CUDA a step can be recorded: the learning rate is a tensor there, which a
-    recorded step reads anew.
+    themselves, also where they are not. Nor are steps announced to PyTorch's profiler and hooks, which takes as long
+    as a step of a small network. On CUDA a step can be recorded: the learning rate is a tensor there, which a recorded
+    step reads anew.
 
     Args:
         parameters: all on one device.
@@ -41,5 +42,11 @@ class AdamW(torch.optim.AdamW):
     add_param_group = unwrap(torch.optim.AdamW.add_param_group)
     load_state_dict = unwrap(torch.optim.AdamW.load_state_dict)
     state_dict = unwrap(torch.optim.AdamW.state_dict)
-    zero_grad = unwrap(torch.optim.AdamW.zero_grad)
     step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+    step.hooked = True  # else PyTorch wraps it in a function that announces it
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; they are never kept as zeros."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
