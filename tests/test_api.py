@@ -258,7 +258,7 @@ X = np.zeros((4, 1, 8, 8), np.uint8)
         (lambda of: lc.hybridize(of.mixture, of.vae, 5), "expected `TrainedModel`, found Gauss"),
         (lambda of: lc.hybridize(of.vae, of.mixture, 5, classes="48"), "`classes` is the text"),
         (lambda of: lc.hybridize(of.vae, of.mixture, 5, near=X), "expected `Latents`, found nd"),
-        (lambda of: lc.sample(of.vae, "prior.pth"), "`prior` is .*\n.*\n.*`load_model"),
+        (lambda of: lc.sample("vae.pth"), "`model` is .*\n.*\n.*`load_model"),
         (lambda of: lc.ImageSet(X[:, 0]), r"expected an array .* found uint8 \(4, 8, 8\)"),
         (lambda of: lc.ImageSet(X / 255), r"of uint8, .* found float64"),
         (lambda of: lc.ImageSet([1, 2]), "found list"),

@@ -202,8 +202,6 @@ def sample(
         ((3, 8, 8), [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     """
     check_kind("model", model, TrainedModel)
-    if prior is not None:
-        check_kind("prior", prior, TrainedModel)
     if classes is not None:
         check_some(classes)
     recipe = SampleRecipe(None if classes is None else tuple(map(str, classes)), temperature, top_p, guidance, seed)

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentcli.core.errors import ModelFileError, UsageError
+from latentcli.core.errors import ModelFileError
 from latentcli.core.latents import Latents
+from latentcli.core.settings import check_kind
 from latentcli.models import PRIORS
 from latentcli.models.base import LatentModel, Model
 from latentcli.numerics.shared_batches import drawn
@@ -126,8 +127,7 @@ class Embeddings(nn.Module):
 
 def check_own(latents: Latents, model: "TrainedModel") -> None:
     """Raise a ``ModelFileError`` where latents name another model, and a ``UsageError`` where they are none."""
-    if not isinstance(latents, Latents):
-        raise UsageError("a prior is fitted to latents", f"found {type(latents).__name__}", "model.encode(images)")
+    check_kind("latents", latents, Latents)
     if latents.checkpoint not in ("", model.fingerprint):
         raise ModelFileError(
             "these are latents of another checkpoint",

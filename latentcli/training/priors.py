@@ -72,7 +72,6 @@ def fit_prior(
         >>> prior.class_names, prior.fitted_on == vqvae.fingerprint
         (('1', '4'), True)
     """
-    check_kind("latents", latents, Latents)
     check_kind("model", model, TrainedModel)
     family = prior_for(model.latent_network)
     prior: type[Prior] = PRIORS[family]

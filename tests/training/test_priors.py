@@ -280,7 +280,7 @@ def test_what_is_no_point_of_the_model_is_refused():
 
 def test_images_in_place_of_latents_and_a_mixture_in_place_of_a_prior_are_told():
     images = lc.ImageSet(np.zeros((4, 1, 8, 8), np.uint8))
-    with pytest.raises(UsageError, match=r"found ImageSet\n  model.encode"):
+    with pytest.raises(UsageError, match=r"found ImageSet\n  make it: `model.encode"):
         lc.fit_prior(images, model(), **SMALL)
     with pytest.raises(ModelFileError, match="the prior is a GaussianMixtureClassifier\n  expected a prior of codes"):
         lc.sample(model(), GaussianMixtureClassifier(), 2)
