@@ -13,7 +13,8 @@ import atexit
 import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -122,13 +123,30 @@ def join(device: str = "auto") -> None:
         if own.type == "cuda":
             torch.cuda.set_device(own)
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
-        distributed.init_process_group(
-            backend, store=distributed.PrefixStore("group", _meeting), rank=rank(), world_size=count(),
-            timeout=PATIENCE,
-        )  # fmt: skip
+        with _told_on_stderr():
+            distributed.init_process_group(
+                backend, store=distributed.PrefixStore("group", _meeting), rank=rank(), world_size=count(),
+                timeout=PATIENCE,
+            )  # fmt: skip
         atexit.register(_part)
     except (RuntimeError, ValueError) as error:
         raise UsageError(problem, str(error).splitlines()[0], expected) from error
+
+
+@contextmanager
+def _told_on_stderr() -> Iterator[None]:
+    """What libraries that are not Python's write to standard output, as some of gloo's do, goes to standard error."""
+    try:
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _part() -> None:

@@ -161,7 +161,7 @@ def found_in_many(values: np.ndarray, span: tuple[float, float] | None = None) -
 def found_in_some(values: np.ndarray) -> FoundNumbers:
     """What there is among those of some images, evenly spread, of an array of many that may lie on the disk."""
     rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), _SOME)).astype(np.int64))
-    step = max(1, _BYTES // max(1, values[0].nbytes))
+    step = max(1, _SOME_NUMBERS // max(1, values[0].size))
     parts = (values[rows[start : start + step]] for start in range(0, len(rows), step))
     return together([found_in(part, _SOME_NUMBERS * len(part) // len(rows)) for part in parts])
 

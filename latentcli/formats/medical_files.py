@@ -11,8 +11,8 @@ windows); NIfTI-1.1.
 import gzip
 import math
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
@@ -159,6 +159,9 @@ class Volume:
         """Slices by their numbers, from 0, in rising order."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Called before the file is closed."""
+
     def _check(self) -> None:
         if min(self.height, self.width, self.count) < 1:
             raise UnreadableImage(f"it has no pixels: {self.height}×{self.width}, {self.count} slices")
@@ -177,8 +180,8 @@ def opened(path: Path, kind: str) -> Iterator[Volume]:
     """A file of this kind with its header read; any error in the block becomes an UnreadableImage."""
     try:
         file, size = open_regular(path)
-        with file:
-            yield (_Dicom if kind == "DICOM" else _Nifti)(file, path, size)
+        with file, closing((_Dicom if kind == "DICOM" else _Nifti)(file, path, size)) as volume:
+            yield volume
     except UnreadableImage:
         raise
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -206,6 +209,7 @@ class _Dicom(Volume):
         if syntax.is_private and not syntax.is_transfer_syntax:
             raise UnreadableImage(f"DICOM in the private transfer syntax {syntax}, which is not known: {_SAVE_AS}")
         self._file, self._syntax = file, syntax
+        self._frames: Iterator[np.ndarray] = iter(())
         self._header = header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
         if "Rows" not in header or "Columns" not in header:
             raise UnreadableImage("a DICOM file without pixels, such as a report")
@@ -218,8 +222,8 @@ class _Dicom(Volume):
 
         self._file.seek(0)
         try:
-            frames = iter_pixels(cast(BinaryIO, self._file), indices=list(numbers))
-            for number, frame in zip(numbers, frames, strict=True):
+            self._frames = iter_pixels(cast(BinaryIO, self._file), indices=list(numbers))
+            for number, frame in zip(numbers, self._frames, strict=True):
                 yield self._slice(frame, number)
         except (NotImplementedError, RuntimeError, AttributeError) as error:
             if "pixel data" in str(error).lower() and "has no" in str(error).lower():
@@ -228,6 +232,11 @@ class _Dicom(Volume):
                 what = f"DICOM compressed as {self._syntax.name}, which cannot be decompressed here"
                 raise UnreadableImage(f"{what}: {_SAVE_AS}") from error
             raise
+
+    def close(self) -> None:
+        """End pydicom's generator, which seeks in the file when it ends, while that is open."""
+        if isinstance(self._frames, Generator):
+            self._frames.close()
 
     def _slice(self, frame: np.ndarray, number: int) -> Slice:
         from pydicom.pixels import apply_color_lut, apply_modality_lut

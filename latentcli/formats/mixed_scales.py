@@ -18,7 +18,7 @@ _BELOW, _ABOVE = -0.25, 0.1  # the darkest of floats in -1…1 and of those in 0
 _ROUNDING = 1e-6
 _BRIGHT = 0.99  # the quantile of an image that is compared: its brightest but hot pixels
 _IMAGES, _NUMBERS = 2048, 1024  # of an array, and of each of its images, that are compared
-_AT_ONCE = 2**20  # numbers of whole images
+_AT_ONCE = 2**19  # numbers of whole images
 
 
 def mixed_files(found: Sequence[FoundNumbers], names: Sequence[str]) -> str:

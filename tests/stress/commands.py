@@ -214,7 +214,7 @@ def _waited(child: int, seconds: float) -> int | None:
 
 Listing = dict[str, bytes | None]
 
-_TIME = re.compile(r"seconds|per_second|checksum")  # in names of what is told
+_TIME = re.compile(r"seconds|per_second|checksum|, s\s*$")  # in names of what is told
 _TIMES = re.compile(rb',\s*"\w*(?:seconds|per_second|checksum)": "?[\w.+-]+"?')
 _STRAY = re.compile(r"\.[^/]*\.tmp$|^latentcli-|\.download-")
 
@@ -233,13 +233,18 @@ def _timeless(path: Path) -> bytes:
         if path.suffix == ".json":
             return json.dumps(_without_times(json.loads(content))).encode()
         if path.name == "table.csv":
-            rows = list(csv.reader(io.StringIO(content.decode())))
-            return repr(
-                [[cell for name, cell in zip(rows[0], row, strict=True) if not _TIME.search(name)] for row in rows]
-            ).encode()
+            return _without_columns(list(csv.reader(io.StringIO(content.decode()))))
+        if path.name == "table.md":
+            return _without_columns([line.strip("|").split("|") for line in content.decode().splitlines()])
     except (ValueError, IndexError):  # it is torn, or none of ours
         return content
     return _TIMES.sub(b"", content)
+
+
+def _without_columns(rows: list[list[str]]) -> bytes:
+    """A table without the columns of times, by its first row."""
+    kept = [place for place, name in enumerate(rows[0]) if not _TIME.search(name)]
+    return repr([[row[place] for place in kept] if len(row) == len(rows[0]) else row for row in rows]).encode()
 
 
 def _without_times(value: object) -> object:
