@@ -123,7 +123,7 @@ def join(device: str = "auto") -> None:
         if own.type == "cuda":
             torch.cuda.set_device(own)
         backend = "cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo"
-        with _told_on_stderr():
+        with _stdout_kept_clean():
             distributed.init_process_group(
                 backend, store=distributed.PrefixStore("group", _meeting), rank=rank(), world_size=count(),
                 timeout=PATIENCE,
@@ -134,15 +134,17 @@ def join(device: str = "auto") -> None:
 
 
 @contextmanager
-def _told_on_stderr() -> Iterator[None]:
-    """What libraries that are not Python's write to standard output, as some of gloo's do, goes to standard error."""
+def _stdout_kept_clean() -> Iterator[None]:
+    """Drop what libraries that are not Python's write to standard output, as some versions of gloo do."""
     try:
         kept = os.dup(1)
-        os.dup2(2, 1)
     except OSError:  # there is none
         yield
         return
     try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
         yield
     finally:
         os.dup2(kept, 1)

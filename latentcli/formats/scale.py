@@ -6,12 +6,20 @@ from typing import Any
 from latentcli.core.errors import UsageError
 
 INSTALL = "pip install 'latentcli[scale]'"
+PYARROW = 26
 
 
 def parquet() -> tuple[Any, Any]:
-    """``pyarrow``, with its ``compute``, and ``pyarrow.parquet``; a ``UsageError`` where they are not there."""
+    """``pyarrow``, with its ``compute``, and ``pyarrow.parquet``; a ``UsageError`` where they are not there.
+
+    Or where they are older than ``PYARROW``, and neither write nor read lists of one length of which some are missing.
+    """
     _package("pyarrow.compute", "Parquet files")
-    return _package("pyarrow", "Parquet files"), _package("pyarrow.parquet", "Parquet files")
+    package = _package("pyarrow", "Parquet files")
+    if int(package.__version__.partition(".")[0]) < PYARROW:
+        found = f"expected pyarrow {PYARROW} or newer, found {package.__version__}"
+        raise UsageError("pyarrow is too old for Parquet files of latents", found, f"install a newer one: {INSTALL}")
+    return package, _package("pyarrow.parquet", "Parquet files")
 
 
 def fsspec() -> Any:

@@ -269,3 +269,10 @@ def test_rows_that_are_said_and_not_there_are_refused(tmp_path):
     assert pq.read_metadata(path).num_rows == pq.read_metadata(path).row_group(0).num_rows == 10
     with pytest.raises(DataError, match=r"cannot read .*\n  damaged, or no Parquet: 4 of 10 rows are there"):
         read(path)
+
+
+def test_a_pyarrow_that_is_too_old_is_told(monkeypatch):
+    """Before 26 it writes no lists of one length of which some are missing."""
+    monkeypatch.setattr(pa, "__version__", "25.0.1")
+    with pytest.raises(UsageError, match=r"expected pyarrow 26 or newer, found 25\.0\.1\n  install a newer one: pip"):
+        scale.parquet()

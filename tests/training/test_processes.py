@@ -157,6 +157,13 @@ def shared(folder) -> dict[str, Any]:
     return json.loads((folder / "found.json").read_text())
 
 
+def test_what_libraries_print_where_processes_meet_is_not_in_stdout(capfd):
+    with processes._stdout_kept_clean():
+        os.write(1, b"[Gloo] Rank 0 is connected")
+    os.write(1, b"kept")
+    assert capfd.readouterr() == ("kept", "")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_the_loss_of_each_step_is_that_of_one_process(shared, name):
