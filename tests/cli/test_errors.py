@@ -473,8 +473,13 @@ def test_a_working_folder_that_is_gone_is_told_before_libraries_are_loaded(tmp_p
     (tmp_path / "gone").mkdir()
     gone = str(tmp_path / "gone")
     program = f"import os; os.chdir({gone!r}); os.rmdir({gone!r}); from latentcli.cli import main; main()"
+    alone = [sys.executable, "-P"]  # as of an installed program, whose modules are not looked for where it is called
     done = subprocess.run(
-        [sys.executable, "-c", program, "info", str(trained.vae)], capture_output=True, text=True, check=False
+        [*alone, "-c", program, "info", str(trained.vae)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
     )
     assert (done.returncode, done.stderr) == (2, "error: the working folder is gone\n  change to another one: cd\n")
 
