@@ -67,7 +67,7 @@ class ImageSet(Labelled):
         if form != (np.uint8, 4) or self.shape[0] not in (1, 3):
             found = f"{form[0]} {self.images.shape}" if form[0] else type(self.images).__name__
             expected = "expected an array (N, C, H, W) of uint8, of 1 or 3 channels"
-            raise DataError("the images have not the form of an `ImageSet`", f"{expected}, found {found}")
+            raise DataError("the images do not have the form of an `ImageSet`", f"{expected}, found {found}")
         super().__post_init__()
 
     def __len__(self) -> int:

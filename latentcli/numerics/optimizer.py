@@ -12,9 +12,9 @@ class AdamW(torch.optim.AdamW):
 
     PyTorch's own methods load the compiler, which nothing here uses, only to have it pass them over: 900 modules, a
     second of a processor, at the start of each training. They are wrapped for that, and ``unwrap`` gives the methods
-    themselves, also where they are not. Nor are steps announced to PyTorch's profiler and hooks, which takes as long
-    as a step of a small network. On CUDA a step can be recorded: the learning rate is a tensor there, which a recorded
-    step reads anew.
+    themselves, also where they are not. Nor are steps announced to PyTorch's profiler and hooks, which takes a
+    quarter of a step of a small network. On CUDA a step can be recorded: the learning rate is a tensor there, which a
+    recorded step reads anew.
 
     Args:
         parameters: all on one device.
