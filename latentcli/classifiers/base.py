@@ -26,7 +26,7 @@ class LatentClassifier(ABC):
         n_features_in_: F, how many numbers it reads of each image.
     """
 
-    MADE_BY: ClassVar = "`fit_mixture(latents)`, `fit_graph`, `fit_probe`, or `load_classifier(path)`"
+    MADE_BY: ClassVar[str] = "`fit_mixture(latents)`, `fit_graph`, `fit_probe`, or `load_classifier(path)`"
 
     features: str | None
     fitted_on_: str = ""
@@ -60,7 +60,7 @@ class LatentClassifier(ABC):
 class DensityClassifier(LatentClassifier):
     """A classifier that also knows where points are, so that it can reject others, and hybrids can be drawn from it."""
 
-    MADE_BY: ClassVar = "`fit_mixture(latents)`, `fit_graph`, or `load_classifier(path)`"
+    MADE_BY: ClassVar[str] = "`fit_mixture(latents)`, `fit_graph`, or `load_classifier(path)`"
 
     LIKELIHOOD: ClassVar[str]
     """What its own probabilities are called among the likelihoods of hybrids."""

@@ -294,8 +294,7 @@ def check_outputs(
             if _replaces(path, read):
                 remedy = "name another picture" if path is picture else "name another output: -o FILE"
                 raise UsageError(f"{path} is an input of this command", "an input is never replaced", remedy)
-    if len({path.resolve() for path in paths}) < len(paths):
-        raise UsageError("two outputs have the same name", f"found {', '.join(map(str, paths))}", "name them apart")
+    check_distinct(paths)
     if folder is not None:
         check_apart(folder, "--figures", given)
         check_folder(folder)
@@ -345,6 +344,12 @@ def _replaces(path: Path, read: Path) -> bool:
     return (within and path.name.lower().endswith(image_suffixes())) or path.samefile(read)
 
 
+def check_distinct(paths: Sequence[Path]) -> None:
+    """Raise a UsageError where two of the outputs are one file."""
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise UsageError("two outputs have the same name", f"found {', '.join(map(str, paths))}", "name them apart")
+
+
 def check_report(
     path: Path | None, given: Sequence[Path | str | None] = (), others: Sequence[Path | None] = ()
 ) -> None:
@@ -359,5 +364,5 @@ def check_report(
     if path is not None:
         check_name(path)
         check_outputs(path, given=given)
-        if any(other is not None and other.resolve() == path.resolve() for other in others):
-            raise UsageError("two outputs have the same name", f"found {path} twice", "name them apart")
+        for other in others:
+            check_distinct([path] if other is None else [path, other])

@@ -47,7 +47,7 @@ class ImageSet(Labelled):
         (2, (1, 28, 28), ('cat',))
     """
 
-    MADE_BY: ClassVar = "`load(source)`, or `ImageSet` of an array (N, C, H, W) of uint8"
+    MADE_BY: ClassVar[str] = "`load(source)`, or `ImageSet` of an array (N, C, H, W) of uint8"
 
     images: np.ndarray
     labels: Labels = None  # type: ignore[assignment]  # as many as there are images

@@ -196,7 +196,7 @@ def class_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(unique))
 
 
-def check_some(classes: Sequence[str]) -> None:
+def check_some(classes: Sequence[object]) -> None:
     """Raise a UsageError for a choice of classes that names none, as where a variable of a script is not set.
 
     Or one that is a text, whose letters would be taken for them.
@@ -207,6 +207,14 @@ def check_some(classes: Sequence[str]) -> None:
         )
     if not any(str(name).strip() for name in classes):
         raise UsageError("`classes` names no class", None, "name some, such as `classes` cat,dog; or leave it out")
+
+
+def as_names(classes: Sequence[object] | None) -> tuple[str, ...] | None:
+    """A choice of classes as texts, of numbers too; None where there is none; a UsageError as of ``check_some``."""
+    if classes is None:
+        return None
+    check_some(classes)
+    return tuple(map(str, classes))
 
 
 def check_classes(

@@ -37,7 +37,7 @@ class Latents(Labelled):
         ((3, 2), [1.0, 1.0])
     """
 
-    MADE_BY: ClassVar = "`model.encode(images)`, or `read_latents(path)`"
+    MADE_BY: ClassVar[str] = "`model.encode(images)`, or `read_latents(path)`"
 
     arrays: Mapping[str, np.ndarray]
     checkpoint: str

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from latentcli.classifiers.base import DensityClassifier
-from latentcli.core.labels import check_some
+from latentcli.core.labels import as_names
 from latentcli.core.latents import Latents
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check_kind, check_number
@@ -60,11 +60,9 @@ def hybridize(
     """
     check_kind("model", model, TrainedModel)
     check_kind("classifier", classifier, DensityClassifier)
-    if classes is not None:
-        check_some(classes)
     if near is not None:
         check_kind("near", near, Latents)
-    names, images = None if classes is None else tuple(map(str, classes)), None if near is None else posteriors_of(near)
+    names, images = as_names(classes), None if near is None else posteriors_of(near)
     recipe = Recipe(strategy, likelihood, names, ratio, temperature, min_confidence, reject, seed)
     check_number("`count`", count, 1, MOST)
     maker = HybridMaker(recipe, classifier, model, images, progress)

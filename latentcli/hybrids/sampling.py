@@ -10,7 +10,7 @@ import torch
 from latentcli.core import device as devices
 from latentcli.core.errors import UsageError
 from latentcli.core.image_set import ImageSet
-from latentcli.core.labels import check_classes, check_some
+from latentcli.core.labels import as_names, check_classes
 from latentcli.core.progress import Progress, silent
 from latentcli.core.settings import check, check_kind, check_number, setting
 from latentcli.hybrids.completing import PARTS, Given, given
@@ -202,9 +202,7 @@ def sample(
         ((3, 8, 8), [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     """
     check_kind("model", model, TrainedModel)
-    if classes is not None:
-        check_some(classes)
-    recipe = SampleRecipe(None if classes is None else tuple(map(str, classes)), temperature, top_p, guidance, seed)
+    recipe = SampleRecipe(as_names(classes), temperature, top_p, guidance, seed)
     check_number("`count`", count, 1, MOST)
     sampler = Sampler(recipe, model, prior, None if complete is None else given(complete, keep, model))
     return in_arrays(sampler.blocks(count), count, sampler.names, "sampling", progress)

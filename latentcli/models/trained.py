@@ -63,7 +63,7 @@ class TrainedModel:
         (3, 1, 8, 8)
     """
 
-    MADE_BY: ClassVar = "`train(images)`, or `load_model(path)`"
+    MADE_BY: ClassVar[str] = "`train(images)`, or `load_model(path)`"
 
     family: str
     network: Model

@@ -9,6 +9,7 @@ from latentcli.core import memory
 from latentcli.core.errors import DataError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import Labels
+from latentcli.core.settings import check_kind
 from latentcli.numerics.random import generator_for
 from latentcli.training.config import TrainingConfig
 
@@ -101,8 +102,10 @@ def check_teachable(images: ImageSet) -> None:
     """Refuse images from which nothing can be learned: one, or many that are the same to within a level of 255.
 
     Raises:
+        UsageError: it is no ``ImageSet``.
         DataError: they are.
     """
+    check_kind("images", images, ImageSet)
     if len(images) < 2:
         remedy = f"give more images{_pages_of(images)}"
         raise DataError(f"{images.name} holds one image, too few to train on", "expected two or more", remedy)

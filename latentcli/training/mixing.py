@@ -11,6 +11,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet
 from latentcli.core.labels import labelled_per_class
 from latentcli.core.rows import stacked
+from latentcli.core.settings import check_kind
 from latentcli.numerics.random import generator_for
 from latentcli.training.config import LABELLED_FRACTION, ClassifierTrainingConfig
 from latentcli.training.examples import Examples, split
@@ -29,8 +30,10 @@ def labelled(images: ImageSet, per_class: int | None, seed: int) -> ImageSet:
     """The labelled ones of these images, or ``per_class`` of each class, drawn by the seed.
 
     Raises:
+        UsageError: it is no ``ImageSet``.
         DataError: none is labelled, or a class has fewer than asked for.
     """
+    check_kind("images", images, ImageSet)
     if not images.labels.any:
         raise DataError(
             f"{images.name} has no labels to learn from", images.labels_looked_for,

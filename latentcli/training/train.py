@@ -14,7 +14,7 @@ from latentcli.core.errors import DataError, UsageError
 from latentcli.core.image_set import ImageSet, Shape
 from latentcli.core.progress import Listener
 from latentcli.core.rows import Rows
-from latentcli.core.settings import check_kind, check_known
+from latentcli.core.settings import check_known
 from latentcli.formats import state_dict
 from latentcli.formats.schemas import fingerprint
 from latentcli.models import FAMILIES, PIXEL_CLASSIFIERS, PRIORS, create
@@ -83,7 +83,6 @@ def train(
         >>> vae.image_shape, len(vae.history)
         ((1, 8, 8), 1)
     """
-    check_kind("images", images, ImageSet)
     check_teachable(images)
     if continue_from is not None:
         return _continued(
@@ -235,7 +234,6 @@ def train_cnn(
         >>> cnn.class_names[:3]
         ('0', '1', '2')
     """
-    check_kind("images", images, ImageSet)
     for name, value in (("labelled_fraction", labelled_fraction), ("finish", finish or None)):
         if value is not None and hybrids is None:
             raise UsageError(
