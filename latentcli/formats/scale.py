@@ -18,7 +18,7 @@ def parquet() -> tuple[Any, Any]:
     package = _package("pyarrow", "Parquet files")
     if int(package.__version__.partition(".")[0]) < PYARROW:
         found = f"expected pyarrow {PYARROW} or newer, found {package.__version__}"
-        raise UsageError("pyarrow is too old for Parquet files of latents", found, f"install a newer one: {INSTALL}")
+        raise UsageError("pyarrow is too old", found, f"install a newer one: {INSTALL}")
     return package, _package("pyarrow.parquet", "Parquet files")
 
 
