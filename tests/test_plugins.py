@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -111,32 +112,52 @@ def package(tmp_path) -> Path:
 
 
 CALLS = """
-import contextlib, io, json, sys
-from latentcli.cli.app import run
-import latentcli.cli
+import contextlib, io, json, os, sys
+import sklearn.metrics, torch, torch.export  # before the process is copied: these take seconds
 
-outcomes = []
-for arguments in json.loads(sys.argv[1]):
+def called(arguments):
+    from latentcli.cli.app import run
+    import latentcli.cli
+
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             run(arguments)
         except SystemExit as end:
-            code = int(end.code or 0)
-    outcomes.append((code, out.getvalue(), err.getvalue()))
-print(json.dumps(outcomes))
+            return int(end.code or 0), out.getvalue(), err.getvalue()
+
+for line in sys.stdin:
+    path, commands = json.loads(line)
+    if (child := os.fork()) == 0:
+        sys.path.insert(0, path)
+        print(json.dumps([called(arguments) for arguments in commands]), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 
 
-def call(folder: Path, package: Path | None, *commands: list[object]) -> list[tuple[int, str, str]]:
-    """Exit code, output and errors of commands, in a process of its own, with or without that package."""
-    paths = [str(package or ""), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "COLUMNS": "200"}
-    given = json.dumps([[str(part) for part in arguments] for arguments in commands])
-    done = subprocess.run(
-        [sys.executable, "-c", CALLS, given], cwd=folder, env=environment, capture_output=True, text=True, check=True
-    )
-    return [tuple(outcome) for outcome in json.loads(done.stdout)]
+Outcomes = list[tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(tmp_path) -> Iterator[Callable[..., Outcomes]]:
+    """Exit code, output and errors of commands, in a process that has loaded latentcli with that package, or without.
+
+    The first argument is the package's folder, or any other.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", CALLS], cwd=tmp_path, env=os.environ | {"COLUMNS": "200"}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def call(folder: Path, *commands: list[object]) -> Outcomes:
+            line = json.dumps([str(folder), [[str(part) for part in arguments] for arguments in commands]])
+            print(line, file=process.stdin, flush=True)
+            return [tuple(outcome) for outcome in json.loads(process.stdout.readline())]
+
+        yield call
 
 
 CPU = ["--device", "cpu"]
@@ -146,10 +167,9 @@ TRAIN = ["train", "tiny-data", "--model", "tiny-family", "--epochs", 30, "--late
 
 
 @pytest.mark.slow
-def test_another_packages_family_data_and_probe(tmp_path, package):
+def test_another_packages_family_data_and_probe(call, tmp_path, package):
     gates = ["--fail-under", "accuracy=0.95", "--fail-under", "spread=0", *CPU]
     outcomes = call(
-        tmp_path,
         package,
         ["train", "--help"],
         ["fit-probe", "--help"],
@@ -173,7 +193,6 @@ def test_another_packages_family_data_and_probe(tmp_path, package):
 
     without_family, without_probe = call(
         tmp_path,
-        None,
         ["classify", "digits", "vae.pth", "gmm_params.pkl", *CPU],
         ["classify", "latents.npz", "probe.pth", *CPU],
     )
@@ -187,7 +206,6 @@ def test_another_packages_family_data_and_probe(tmp_path, package):
 
     (package / "tiny_plugin.py").write_text("import a_module_that_is_not_there\n")
     broken, unknown, fine = call(
-        tmp_path,
         package,
         ["reconstruct", "digits", "vae.pth", *CPU],
         TRAIN,

@@ -60,28 +60,34 @@ def classification_of_counts(counts: Mapping[tuple[str, str], int], classes: Seq
         counts: how many images of each known class got each predicted one, "" where there is no prediction.
         classes: as for ``classification``.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
     counts = {pair: count for pair, count in counts.items() if count and pair[0]}
     if not counts:
         return {}
-    known, guesses = (list(column) for column in zip(*counts, strict=True))
-    images = np.array([*counts.values()])
-    occurring = sorted({*known, *guesses} - {""})
+    occurring = {name: row for row, name in enumerate(sorted({name for pair in counts for name in pair} - {""}))}
+    of_each = np.zeros((3, len(occurring)))  # images, by class
+    right, known, given = of_each
+    for (true, guess), count in counts.items():
+        known[occurring[true]] += count
+        if guess:
+            given[occurring[guess]] += count
+            right[occurring[guess]] += count * (true == guess)
+    result: dict[str, Any] = {"images": int(known.sum()), "accuracy": float(right.sum() / known.sum())}
+    for average, (hits, there, claimed) in (("macro", of_each), ("micro", of_each.sum(axis=1, keepdims=True))):
+        scores = _ratios(hits, claimed), _ratios(hits, there), _ratios(2 * hits, there + claimed)
+        result |= {f"{average}_{name}": float(score.mean()) for name, score in zip(_SCORES, scores, strict=True)}
     names = [str(name) for name in classes]
-    names += sorted({*occurring} - {*names})
-    right = sum(count for (true, guess), count in counts.items() if true == guess)
-    result: dict[str, Any] = {"images": int(images.sum()), "accuracy": float(right / images.sum())}
-    for average in ("macro", "micro"):
-        scores = precision_recall_fscore_support(
-            known, guesses, labels=occurring, average=average, zero_division=0, sample_weight=images
-        )
-        keys = (f"{average}_{name}" for name in _SCORES)
-        result |= dict(zip(keys, map(float, scores[:3]), strict=True))
+    names += sorted(occurring.keys() - {*names})
     if len(names) > MOST_CLASSES:
         return result
-    matrix = confusion_matrix(known, guesses, labels=[*names, ""], sample_weight=images)
+    rows = {name: row for row, name in enumerate([*names, ""])}
+    matrix = np.zeros((len(rows), len(rows)), np.int64)
+    for (true, guess), count in counts.items():
+        matrix[rows[true], rows[guess]] = count
     return {**result, "confusion_matrix": matrix[:-1, :-1].tolist(), "classes": names}  # the last column: rejected
+
+
+def _ratios(some: np.ndarray, of: np.ndarray) -> np.ndarray:
+    return np.divide(some, of, out=np.zeros_like(some), where=of > 0)
 
 
 class ReconstructionScore:

@@ -17,6 +17,9 @@ from latentcli.cli import console
 from latentcli.cli.app import exit_code_of, run
 
 PROGRAM = [sys.executable, "-m", "latentcli"]
+CLASSIFY = ["classify", "test.npz", "vae.pth", "gmm_params.pkl"]
+SOONEST = ["classify", "unlabelled.npz", "cnn.pth"]
+"""What a process of its own does: it has the least to import."""
 
 
 def listing(folder: Path) -> dict[str, bytes | None]:
@@ -24,10 +27,21 @@ def listing(folder: Path) -> dict[str, bytes | None]:
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
+@pytest.fixture(scope="module")
+def cnn(tmp_path_factory, trained) -> bytes:
+    """A classifier of pixels: it is the soonest to be read, and to label something."""
+    path = tmp_path_factory.mktemp("pixels") / "cnn.pth"
+    with pytest.raises(SystemExit) as end:
+        run(["train-cnn", str(trained.train), "-o", str(path), "--set", "width=4", "--epochs", "1", "-q"])
+    assert end.value.code == 0
+    return path.read_bytes()
+
+
 @pytest.fixture
-def place(tmp_path, trained) -> Path:
+def place(tmp_path, trained, cnn) -> Path:
     """Inputs that are wrong in some way, beside right ones."""
     right = np.load(trained.test)
+    (tmp_path / "cnn.pth").write_bytes(cnn)
     for name in ("vae.pth", "gmm_params.pkl", "test.npz", "train.npz"):
         (tmp_path / name).write_bytes((trained.folder / name).read_bytes())
     np.savez(tmp_path / "colour.npz", data=np.zeros((5, 8, 8, 3), np.uint8))
@@ -306,7 +320,7 @@ def into_a_closed_pipe(place, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_a_pipe_whose_reader_has_enough_ends_without_a_word(place):
-    done = into_a_closed_pipe(place, "classify", "test.npz", "vae.pth", "gmm_params.pkl", "-o", "-")
+    done = into_a_closed_pipe(place, *SOONEST, "-o", "-")
     assert done.returncode == 6
     assert "rror" not in done.stderr
     assert "ipe" not in done.stderr
@@ -320,7 +334,7 @@ def test_help_that_nobody_reads_is_no_defect(place):
 def test_a_full_standard_output_is_an_error_of_the_output(place):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [*PROGRAM, "classify", "test.npz", "vae.pth", "gmm_params.pkl", "-o", "-"],
+            [*PROGRAM, *SOONEST, "-o", "-"],
             cwd=place,
             env=environment(),
             stdout=full,
@@ -392,12 +406,9 @@ def test_a_folder_of_another_size_and_mode_is_brought_to_the_models(call, place)
     assert call("classify", folder, "vae.pth", "gmm_params.pkl", "-q").code == 0
 
 
-CLASSIFY = ["classify", "test.npz", "vae.pth", "gmm_params.pkl"]
-
-
-def in_shell(place, line: str, **more: str) -> subprocess.CompletedProcess:
+def in_shell(place, line: str, call: list[str] = SOONEST, **more: str) -> subprocess.CompletedProcess:
     """A process of its own, which takes seconds to start: for what only such a one has."""
-    line = f"{shlex.join([*PROGRAM, *CLASSIFY])} {line}"
+    line = f"{shlex.join([*PROGRAM, *call])} {line}"
     return subprocess.run(["sh", "-c", line], cwd=place, env=environment() | more, capture_output=True, timeout=120)
 
 
@@ -456,7 +467,7 @@ def test_the_table_on_stdout_is_utf_8_whatever_the_encoding(call, place, monkeyp
         assert call(*CLASSIFY, "-o", "-").code == 0
     assert set(stdout.buffer.getvalue().decode("utf-8").splitlines()) <= {"Predicted_Label", "Größe", "猫"}
     if encoding == "ascii":  # once as a process has it
-        done = in_shell(place, "-o -", PYTHONIOENCODING=encoding)
+        done = in_shell(place, "-o -", CLASSIFY, PYTHONIOENCODING=encoding)
         assert (done.returncode, done.stdout) == (0, stdout.buffer.getvalue())
 
 

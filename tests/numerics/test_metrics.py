@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from latentcli.numerics import metrics
 
@@ -36,6 +37,20 @@ def test_classification_follows_its_definitions(pairs):
             )
     found = [result[f"macro_{name}"] for name in ("precision", "recall", "f1")]
     assert found == pytest.approx([sum(column) / len(each) for column in zip(*each, strict=True)])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(names, maybe), min_size=1, max_size=40))
+def test_classification_is_scikit_learns_to_the_last_bit(pairs):
+    truth, predicted = [true for true, _ in pairs], [guess or "" for _, guess in pairs]
+    result = metrics.classification(truth, predicted, ["8", "4", "1"])
+    occurring = sorted({*truth, *predicted} - {""})
+    for average in ("macro", "micro"):
+        expected = precision_recall_fscore_support(
+            truth, predicted, labels=occurring, average=average, zero_division=0
+        )[:3]
+        assert [result[f"{average}_{name}"] for name in ("precision", "recall", "f1")] == [*expected]
+    assert result["confusion_matrix"] == confusion_matrix(truth, predicted, labels=result["classes"]).tolist()
 
 
 def test_images_of_unknown_class_are_left_out():
