@@ -25,6 +25,7 @@ _EMPTY = 2 * _QUOTE  # a row with one empty cell: an empty line would not be rea
 _TO_QUOTE = frozenset(',"\r\n')
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
+_END_OF_DOS = "\x1a"  # Ctrl-Z, with which old programs end a text
 _LONGEST_FILE = 2**28  # bytes of a table: several million rows
 _OF_WORKBOOKS = {"[Content_Types].xml", "mimetype"}
 _BEFORE_HEADER = 64  # rows of comments that may stand before it
@@ -136,7 +137,7 @@ def text_of(path: Path) -> tuple[str, str]:
             continue
         if "\0" in text:
             raise DataError(f"{path} is no CSV text", "found a null character", "save it as CSV (UTF-8)")
-        return text, encoding
+        return text.removesuffix(_END_OF_DOS), encoding
     raise DataError(f"{path} is not {encodings[-1]} text", wrong, "save it as CSV (UTF-8)")
 
 

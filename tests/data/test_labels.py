@@ -345,8 +345,9 @@ def test_separators_line_ends_and_encodings(tmp_path, separator, end, encoding):
         'File, Label\n"day 1/002.png", "cat"\n"day 2/010.png", "dog"\n',
         ",File,Label,confidence\n0,day 1/002.png,cat,0.9\n1,day 2/010.png,dog,\n,,,\n",
         "File,Label\nday 1/002.png, cat \nday 2/010.png,dog\u00a0\nx.PNG,\n,\n\nday 1/002.png,cat\n",
+        "File,Label\r\nday 1/002.png,cat\r\nday 2/010.png,dog\r\n\x1a",
     ],
-    ids=["sep", "comments", "header in a comment", "spaces before quotes", "more columns", "blanks"],
+    ids=["sep", "comments", "header in a comment", "spaces before quotes", "more columns", "blanks", "end of DOS"],
 )
 def test_what_stands_around_labels(tmp_path, text):
     assert labelled(with_labels(images(5, files=PHOTOS), written(tmp_path, text))) == TWO
