@@ -71,16 +71,17 @@ def _network(content: dict[str, Any], again: str) -> "Model":
         reason = getattr(error, "problem", None) or f"{type(error).__name__}: {error}"
         raise ModelFileError("the checkpoint describes a model that cannot be built", reason, again) from error
     expected = {name: (tensor.shape, tensor.dtype) for name, tensor in model.state_dict().items()}
-    found = {name: (tensor.shape, tensor.dtype) for name, tensor in content["state_dict"].items()}
     if sum(shape.numel() for shape, _ in expected.values()) > MAX_PARAMETERS:
         raise ModelFileError("the checkpoint describes a model of more than 10⁹ parameters", remedy=again)
+    weights = model.of_older(content["state_dict"])
+    found = {name: (tensor.shape, tensor.dtype) for name, tensor in weights.items()}
     unlike = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if not unlike and tuple(config.image_shape) != tuple(content["image_shape"]):
         unlike = ["image_shape"]
     if unlike:
         problem = "the checkpoint's weights are not those of the model it describes"
         raise ModelFileError(problem, f"unlike: {', '.join(unlike[:3])}", again)
-    model.load_state_dict(content["state_dict"], strict=True, assign=True)
+    model.load_state_dict(weights, strict=True, assign=True)
     return model.eval()
 
 

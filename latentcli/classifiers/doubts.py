@@ -88,9 +88,12 @@ def doubts(
 
 
 def _fitted(points: np.ndarray, seen: Labels, classifier: LatentClassifier | None, random: np.random.Generator) -> Any:
-    if classifier is not None:
-        return clone(classifier).fit(points, seen.texts)
     rows = np.flatnonzero(seen.known)
+    if classifier is not None:
+        learner, classes = clone(classifier), len(np.unique(seen.codes[rows]))
+        if (learner.get_params().get("n_components") or classes) < classes:  # a mixture that knew fewer classes
+            learner.set_params(n_components=classes)
+        return learner.fit(points, seen.texts)
     if len(rows) > MOST_LEARNED:
         rows = np.sort(random.choice(rows, MOST_LEARNED, replace=False))
     return LogisticRegression(C=0.1, max_iter=1_000, tol=1e-3).fit(points[rows], seen.texts[rows])

@@ -20,14 +20,13 @@ from latentcli import __version__
 from latentcli.cli import console, options, places
 from latentcli.core.errors import LatentError, OutputError, UsageError
 from latentcli.core.stages import timed
-from latentcli.core.terminating import interrupts_kept, terminable
+from latentcli.core.terminating import INTERRUPTED, interrupts_kept, terminable
 
 LEARN, USE, MAKE, COMPARE, LOOK = PANELS = (
     "Learn from images", "Use what was learnt", "Make data", "Measure and compare", "Look at files and settings",
 )  # fmt: skip
 """Panels of the help, by what one wants to do."""
 
-INTERRUPTED = 130
 _NAME_SHOWN = 40  # letters of a name that is too long
 _OUT_OF_MEMORY = ("failed to map segment", "can't allocate memory", "could not create a primitive")
 """Of the system's loader, of PyTorch, and of oneDNN."""
@@ -200,7 +199,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         console.error(str(UsageError("the working folder is gone", remedy="change to another one: cd")))
         sys.exit(UsageError.exit_code)
     try:
-        code = _called(arguments)
+        with interrupts_kept():
+            code = _called(arguments)
     except OutputError as problem:
         console.error(str(problem))
         sys.exit(problem.exit_code)
@@ -248,7 +248,7 @@ def exit_code_of(run: Callable[[], None], output: Path | str | None = None) -> i
 
     began = time.time()
     try:
-        with interrupts_kept(), terminable():
+        with terminable():
             run()
     except LatentError as problem:
         left = "" if isinstance(problem, UsageError) else _left(output, began)  # a wrong call is no run

@@ -13,6 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from types import FrameType
+
+INTERRUPTED = 130
+"""The exit code of what an interrupt has ended, as shells have it."""
 
 _PAUSE, _SOON = 0.5, 0.01  # seconds
 _HANGUP = getattr(signal, "SIGHUP", None)
@@ -38,10 +42,13 @@ def at_first(numbers: tuple[int, ...], do: Callable[[], None], ignore: bool = Fa
         yield
         return
     before = {number: signal.getsignal(number) for number in numbers}
-    closed = False
+    closed, imports = False, _imports(sys._getframe())
 
-    def first(number: int, frame: object) -> None:
+    def first(number: int, frame: FrameType | None) -> None:
         nonlocal closed
+        if _imports(frame) > imports:
+            _later(number)
+            return
         closed = closed or number == _HANGUP
         for each, handler in before.items():
             signal.signal(each, signal.SIG_IGN if ignore or each == _HANGUP else handler)
@@ -54,6 +61,27 @@ def at_first(numbers: tuple[int, ...], do: Callable[[], None], ignore: bool = Fa
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if closed and number == _HANGUP else handler)
+
+
+def _imports(frame: FrameType | None) -> int:
+    """How many imports there are in what is running."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename == "<frozen importlib._bootstrap>"
+        frame = frame.f_back
+    return count
+
+
+def _later(number: int) -> None:
+    """Send this signal once more in a moment: libraries that are interrupted while they load end the interpreter."""
+
+    def send() -> None:
+        if hasattr(signal, "pthread_kill") and (main := threading.main_thread().ident) is not None:
+            signal.pthread_kill(main, number)  # which ends what it waits for
+        else:  # Windows
+            signal.raise_signal(number)
+
+    threading.Timer(_SOON, send).start()
 
 
 def terminable() -> AbstractContextManager[None]:
@@ -74,16 +102,51 @@ def uninterrupted() -> AbstractContextManager[None]:
     return at_first((signal.SIGINT, *ending()), lambda: None, ignore=True)
 
 
+_interrupted = threading.Event()
+"""Whether a signal has ended what runs."""
+
+
 def _interrupt() -> None:
+    _interrupted.set()
     raise KeyboardInterrupt
 
 
 @contextmanager
 def interrupts_kept() -> Iterator[None]:
-    """Within the block a ``KeyboardInterrupt`` is raised even where Python drops it: while it deletes an object.
+    """Within the block SIGINT, if it is not ignored, raises its ``KeyboardInterrupt`` where that ends the run cleanly.
 
-    It would else only tell that it did, and the run would go on.
+    That is behind an import that it falls into; and even where Python drops it, while it deletes an object: it would
+    else only tell that it did, and the run would go on. Of what an interrupt leaves half done nothing is told when it
+    is deleted.
     """
+    with _whole_imports(), _nothing_dropped():
+        yield
+
+
+@contextmanager
+def _whole_imports() -> Iterator[None]:
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    imports = _imports(sys._getframe())
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if _imports(frame) > imports:
+            _later(number)
+        else:
+            _interrupt()
+
+    signal.signal(signal.SIGINT, heard)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _nothing_dropped() -> Iterator[None]:
+    _interrupted.clear()
     tell, waiting = sys.unraisablehook, list[threading.Timer]()
 
     def interrupt() -> None:
@@ -96,7 +159,7 @@ def interrupts_kept() -> Iterator[None]:
         if issubclass(what.exc_type, KeyboardInterrupt):
             waiting.append(threading.Timer(_SOON, interrupt))  # here it would be dropped again
             waiting[-1].start()
-        else:
+        elif not _interrupted.is_set():
             tell(what)
 
     sys.unraisablehook = dropped

@@ -15,7 +15,7 @@ from typing import IO, Any
 from latentcli.core.errors import OutputError
 from latentcli.core.stages import stage
 from latentcli.formats.regular_files import kind, reason
-from latentcli.formats.temporaries import held
+from latentcli.formats.temporaries import held, is_passing, lasting
 
 
 def check_writable(path: Path) -> None:
@@ -85,7 +85,10 @@ def _accepts_files(folder: Path) -> bool:
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Raise an OSError of the block, which does nothing but write ``path``, as an OutputError."""
+    """Raise an OSError of the block, which does nothing but write ``path``, as an OutputError.
+
+    Where that lies in a folder that is temporary so far, the message has the name that this will have.
+    """
     try:
         yield
     except OSError as error:
@@ -94,7 +97,11 @@ def output_errors(path: Path) -> Iterator[None]:
             remedy = f"free space, or {remedy}"
         elif error.errno in _NO_FILES and path.parent.is_dir():  # as in /proc, whatever its permissions say
             found, remedy = f"the folder {path.parent} takes no new files: {found}", "name an output elsewhere"
-        raise OutputError(f"cannot write {path}", found, remedy) from error
+        if is_passing(path):
+            problem = f"cannot write to the folder for temporary files {tempfile.gettempdir()}"
+            remedy = "free space, or name another one: TMPDIR=…"
+            raise OutputError(problem, found, remedy) from error
+        raise OutputError(f"cannot write {lasting(path)}", found, remedy) from error
 
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

@@ -163,6 +163,9 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str
         for number, row in enumerate(reader, 1):
             yield number, row
     except csv.Error as error:
+        if "field larger" in str(error):
+            problem = f"row {number + 1} of {path} has a cell of more than {csv.field_size_limit():,} letters"
+            raise DataError(problem, None, "shorten it, or leave the row out") from error
         remedy = "a quote within a cell that has quotes around it is written twice"
         if "end of data" in str(error):
             remedy = f"a cell that begins there has a quote before it and none behind it; {remedy}"

@@ -57,9 +57,10 @@ def _parsed(text: str, path: Path) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in pairs:
-            if found.setdefault(key, value) != value:
+            if key in found and found[key] != value:
                 problem = f"{path} has two values of {key!r}"
                 raise DataError(problem, f"found {_cell(found[key])!r} and {_cell(value)!r}", "keep one of them")
+            found[key] = value
         return found
 
     try:
@@ -71,9 +72,14 @@ def _parsed(text: str, path: Path) -> Any:
             try:
                 values.append(json.loads(line, object_pairs_hook=once))
             except (ValueError, RecursionError) as of_line:
-                where = f"{of_line} in line {number}" if path.suffix.lower() != ".json" or values else str(error)
+                of_lines = path.suffix.lower() != ".json" or values
+                where = f"{_said(of_line)} in line {number}" if of_lines else _said(error)
                 raise DataError(f"{path} is no JSON", f"found {where}", "mend it, or write CSV") from error
         return values
+
+
+def _said(error: Exception) -> str:
+    return str(error).partition("; use sys.")[0]  # what a program may do about it
 
 
 def _of_object(value: Mapping[str, Any], is_header: Callable[[Sequence[str]], bool]) -> tuple[list[str], list[Any]]:

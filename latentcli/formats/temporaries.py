@@ -27,6 +27,7 @@ except ImportError:  # Windows
 Made = TypeVar("Made")
 
 _NAME = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.tmp", re.DOTALL)
+_PASSING = "latentcli"  # in names of folders that are never renamed
 _seen: dict[Path, list[str]] = {}
 """Names of temporary files in folders, as this process saw them first: a folder of parts is not listed for each."""
 _held: set[tuple[int, Path]] = set()
@@ -36,6 +37,19 @@ _held: set[tuple[int, Path]] = set()
 def name_beside(path: Path) -> Path:
     """A name beside ``path`` that nobody can guess, short enough where the name of ``path`` is long."""
     return path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.tmp")
+
+
+def lasting(path: Path) -> Path:
+    """The path with the names that temporary folders in it are to have in the end."""
+    return Path(*(part[1:-21] if _NAME.fullmatch(part) else part for part in path.parts))
+
+
+def is_passing(path: Path) -> bool:
+    """Whether it lies in a ``temporary_folder`` of the system's folder for temporary files, and so never lasts."""
+    with suppress(OSError, ValueError):
+        first, *_ = path.relative_to(tempfile.gettempdir()).parts
+        return _NAME.fullmatch(first) is not None and first[1:-21] == _PASSING
+    return False
 
 
 def clear(path: Path) -> None:
@@ -139,7 +153,7 @@ def temporary_folder(within: Path | None = None) -> Iterator[Path]:
     except OSError as error:
         raise refused("", error) from error
 
-    with held(place / "latentcli", make) as (folder, _):
+    with held(place / _PASSING, make) as (folder, _):
         try:
             yield folder
         finally:

@@ -115,6 +115,10 @@ class Model(nn.Module, ABC):
         """The network of a configuration; a family may choose one of its subclasses."""
         return cls(config)
 
+    def of_older(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The tensors of a checkpoint, by name, as this network has them, where older versions had others."""
+        return weights
+
     def run(self, batch: Tensor, *networks: Callable[[Tensor], Tensor]) -> Tensor:
         """float32: a batch through one network after another, in training with ``precision.reduced_precision``.
 

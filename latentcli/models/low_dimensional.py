@@ -37,6 +37,19 @@ class LowDimensionalVAE(VAE):
         self._nearest: NearestEntries | None = None
         self.register_load_state_dict_post_hook(_forget_search)
 
+    def of_older(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The first versions had no memory, the next one of another size."""
+        own = self.landmarks.latents
+        old, seen = weights.get("landmarks.latents"), weights.get("landmarks.seen", own.new_zeros((), device="cpu"))
+        if old is None:
+            old = own.new_zeros((0, own.shape[1]), device="cpu")
+        if old.shape == own.shape or (old.ndim, old.shape[1:], old.dtype) != (2, own.shape[1:], own.dtype) or seen.ndim:
+            return weights
+        entries = old[: max(0, int(seen))][: len(own)]
+        memory = own.new_zeros(own.shape, device="cpu")
+        memory[: len(entries)] = entries
+        return {**weights, "landmarks.latents": memory, "landmarks.seen": torch.tensor(len(entries))}
+
     def train(self, mode: bool = True) -> "LowDimensionalVAE":
         if mode:
             self._nearest = None

@@ -64,6 +64,17 @@ def test_python_and_the_shell_find_the_same(call, trained, folder):
     assert [each["file"] for each in again] == found.columns["File"]
 
 
+def test_a_class_that_the_mixture_does_not_know_is_one_more(call, trained):
+    arrays = dict(np.load(trained.train))
+    labels = arrays["labels"].astype(str)
+    labels[:30:3] = "zebra"
+    np.savez("mistyped.npz", data=arrays["data"], labels=labels)
+    done = call("check", "mistyped.npz", trained.vae, trained.gmm, "--json")
+    assert done.code == 0, done.err
+    doubted = {each["file"] for each in done.json["listed"] if each["kind"] == "label"}
+    assert len(doubted & {str(row) for row in range(0, 30, 3)}) > 3, doubted
+
+
 def test_few_labels_and_none(call, trained):
     Path("labels.csv").write_text("File,Label\n0,a\n1,b\n2,a\n")
     done = call("check", trained.train, trained.vae, "--labels", "labels.csv")

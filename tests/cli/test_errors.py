@@ -483,7 +483,7 @@ def environment() -> dict[str, str]:
 def test_a_working_folder_that_is_gone_is_told_before_libraries_are_loaded(tmp_path, trained):
     (tmp_path / "gone").mkdir()
     gone = str(tmp_path / "gone")
-    program = f"import os; os.chdir({gone!r}); os.rmdir({gone!r}); from latentcli.cli import main; main()"
+    program = f"import os; os.chdir({gone!r}); os.rmdir({gone!r}); from latentcli.__main__ import main; main()"
     alone = [sys.executable, "-P"]  # as of an installed program, whose modules are not looked for where it is called
     done = subprocess.run(
         [*alone, "-c", program, "info", str(trained.vae)],

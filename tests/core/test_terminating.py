@@ -1,5 +1,6 @@
 """Signals that end a run: each is heard once, and what was there before comes back, but for a terminal's."""
 
+import importlib
 import os
 import signal
 import sys
@@ -127,3 +128,47 @@ def test_other_errors_of_a_deletion_are_told_as_ever(monkeypatch):
     assert [each.exc_type for each in told] == [ValueError]
     Deleted(KeyboardInterrupt)
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_falls_into_an_import_interrupts_behind_it(tmp_path, monkeypatch, number):
+    """A library that is interrupted while it is loaded may end the interpreter."""
+    monkeypatch.syspath_prepend(tmp_path)
+    text = f"import os, time\nos.kill(os.getpid(), {int(number)})\ntime.sleep(0.05)\nwhole = True\n"
+    (tmp_path / "loaded_in_a_moment.py").write_text(text)
+    before, began = signal.signal(signal.SIGINT, signal.default_int_handler), time.monotonic()
+
+    def work() -> None:
+        importlib.import_module("loaded_in_a_moment")
+        time.sleep(60)
+
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts_kept(), terminable():
+            work()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sys.modules.pop("loaded_in_a_moment").whole
+    assert time.monotonic() - began < 30
+
+
+def test_a_run_within_an_import_is_interrupted_at_once(tmp_path, monkeypatch):
+    """As of a script that another one imports."""
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "import os, signal, time\nfrom latentcli.core.terminating import terminable\nwith terminable():\n"
+    text += "    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(30)\n"
+    (tmp_path / "script_of_a_run.py").write_text(text)
+    with pytest.raises(KeyboardInterrupt):
+        importlib.import_module("script_of_a_run")
+
+
+def test_of_what_an_interrupt_leaves_half_done_nothing_is_told(capsys):
+    def work() -> None:
+        try:
+            send(signal.SIGTERM)
+            time.sleep(30)
+        finally:
+            Deleted(ValueError("seek of closed file"))
+
+    with pytest.raises(KeyboardInterrupt), interrupts_kept(), terminable():
+        work()
+    assert capsys.readouterr().err == ""

@@ -606,7 +606,9 @@ def test_one_line_of_json_is_one_row(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('{"0": "a", "0": "b"}', "two values of '0'"), ("", "not a table of labels"), ("{}", "not a table of labels"),
+        ('{"0": "a", "0": "b"}', "two values of '0'"), ('{"File": NaN}', "labels 'File', which set does not have"),
+        ("[" + "1" * 5_000 + "]", "^((?!sys)(.|\\n))*$"),
+        ("", "not a table of labels"), ("{}", "not a table of labels"),
         ('[{"colour": 1, "size": 2}]', "found 'colour', 'size'"), ("[[1, 2, 3]]", "expected {"), ("7", "found '7'"),
         ('{"0": "a"', "is no JSON"), ('{"0": "a"}\n{', "no JSON(.|\\n)*in line 2"), ("[" * 100_000, "is no JSON"),
         ('[["0", ["a", "b"]], ["1", "a"], ["1", "b"]]', "row 3 .* labels '1' again"),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from latentcli.core.errors import OutputError
-from latentcli.formats import atomic
+from latentcli.formats import atomic, temporaries
 
 OLD = b"what was there before"
 
@@ -114,7 +115,7 @@ def test_a_name_as_long_as_names_can_be_is_written(tmp_path):
 IN_ANOTHER_PROCESS = """
 import resource, signal, sys
 from pathlib import Path
-from latentcli.formats import atomic
+from latentcli.formats import atomic, temporaries
 from latentcli.core.errors import OutputError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 if sys.argv[2] == "full":
@@ -293,3 +294,18 @@ def test_a_folder_that_takes_no_files_is_told_before_the_work(tmp_path, monkeypa
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(OutputError, match=f"cannot write .*vae.pth\n  the folder {tmp_path} is read-only"):
         atomic.check_writable(tmp_path / "vae.pth")
+
+
+def test_what_becomes_of_a_temporary_folder_is_told_and_not_its_name(tmp_path):
+    def full(path):
+        with atomic.output_errors(path):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    new = tmp_path / "exported"
+    with pytest.raises(OutputError) as failed, atomic.atomic_folder(new) as folder:
+        full(folder / "weights.safetensors")
+    assert failed.value.problem == f"cannot write {new / 'weights.safetensors'}"
+    with pytest.raises(OutputError) as failed, temporaries.temporary_folder() as folder:
+        full(folder / "labels.png")
+    assert failed.value.problem == f"cannot write to the folder for temporary files {tempfile.gettempdir()}"
+    assert failed.value.remedy == "free space, or name another one: TMPDIR=…"

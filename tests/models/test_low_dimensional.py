@@ -235,3 +235,28 @@ def test_a_posterior_that_has_collapsed_is_told_though_what_is_remembered_lies_f
     assert len(collapsed.notes) == 1
     assert "the posterior has collapsed" in collapsed.notes[0]
     assert not lc.train(images, epochs=8, lr=3e-3, device="cpu", **how | {"width": 64}).notes
+
+
+def test_checkpoints_of_before_there_was_a_memory_and_of_one_of_another_size_are_taken():
+    network = create("vae", VAEConfig((1, 8, 8), width=16, latent_dim=2), 0)
+    state = network.state_dict()
+    assert network.of_older(state) is state
+
+    def entries(**changed: torch.Tensor) -> torch.Tensor:
+        others = {name: tensor for name, tensor in state.items() if not name.startswith("landmarks")}
+        memory = {f"landmarks.{name}": tensor for name, tensor in changed.items()}
+        network.load_state_dict(network.of_older(others | memory), strict=True, assign=True)
+        return network.landmarks.entries
+
+    assert len(entries()) == 0
+    old = torch.arange(10.0).reshape(5, 2)
+    assert torch.equal(entries(latents=old, seen=torch.tensor(3)), old[:3])
+    assert torch.equal(entries(latents=old, seen=torch.tensor(30)), old)
+    assert len(entries(latents=old, seen=torch.tensor(-3))) == 0
+    many = torch.randn(len(network.landmarks.latents) + 7, 2)
+    assert torch.equal(entries(latents=many, seen=torch.tensor(len(many))), many[:-7])
+    one = torch.tensor(1)
+    for wrong in ({"latents": old.T, "seen": one}, {"latents": old, "seen": one[None]},
+                  {"latents": old.double(), "seen": one}):  # fmt: skip
+        with pytest.raises(RuntimeError, match="landmarks"):
+            entries(**wrong)

@@ -103,7 +103,7 @@ def fitted(state: Path) -> list[dict[str, float]]:
 
 def called(*arguments: str | Path) -> int:
     """The exit code of a call of the command line."""
-    from latentcli.cli import main
+    from latentcli.__main__ import main
 
     sys.argv = ["latentcli", *map(str, arguments)]
     with pytest.raises(SystemExit) as end:
