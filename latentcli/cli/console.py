@@ -286,7 +286,8 @@ def confusion_lines(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     """A confusion matrix as text: rows are the true classes, columns the predicted ones."""
     if len(classes) > MOST_CLASSES_SHOWN:
         return [f"confusion matrix of {len(classes)} classes: see --json or --figures"]
-    labels = [errors.printable(str(name))[:14] for name in classes]
+    names = [errors.printable(str(name)) for name in classes]
+    labels = [name if len(name) <= 14 else f"{name[:7]}…{name[-6:]}" for name in names]  # often only ends differ
     margin = max(map(len, ["true", *labels]))
     cell = max(4, *map(len, labels), *(len(str(count)) for row in matrix for count in row)) + 1
     rows = [("", labels), *zip(labels, matrix, strict=True)]

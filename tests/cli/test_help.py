@@ -172,3 +172,11 @@ def test_a_device_that_is_not_there_is_refused_by_every_command_before_anything_
                 assert (done.code, "device" in done.err, [*Path().iterdir()]) == (2, True, []), (words, done.err)
             refused.append(words)
     assert len(refused) > 20
+
+
+def test_long_names_that_differ_at_their_ends_differ_in_a_table_of_classes():
+    names = ["glioma, grade 2, left", "glioma, grade 2, right", "none"]
+    _, _, header, *rows, _ = console.confusion_lines([[3, 0, 1], [0, 5, 0], [0, 0, 12]], names)
+    assert re.split("  +", header.strip()) == ["glioma,…, left glioma,… right", "none"]
+    assert [row.split()[-3:] for row in rows] == [["3", "0", "1"], ["0", "5", "0"], ["0", "0", "12"]]
+    assert len({*map(len, (header, *rows))}) == 1
