@@ -42,20 +42,18 @@ def at_first(numbers: tuple[int, ...], do: Callable[[], None], ignore: bool = Fa
         yield
         return
     before = {number: signal.getsignal(number) for number in numbers}
-    closed, imports = False, _imports(sys._getframe())
+    closed = False
 
-    def first(number: int, frame: FrameType | None) -> None:
+    def first(number: int) -> None:
         nonlocal closed
-        if _imports(frame) > imports:
-            _later(number)
-            return
         closed = closed or number == _HANGUP
         for each, handler in before.items():
             signal.signal(each, signal.SIG_IGN if ignore or each == _HANGUP else handler)
         do()
 
+    heard = _behind_imports(first)
     for number in before:
-        signal.signal(number, first)
+        signal.signal(number, heard)
     try:
         yield
     finally:
@@ -63,8 +61,25 @@ def at_first(numbers: tuple[int, ...], do: Callable[[], None], ignore: bool = Fa
             signal.signal(number, signal.SIG_IGN if closed and number == _HANGUP else handler)
 
 
+def _behind_imports(do: Callable[[int], None]) -> Callable[[int, FrameType | None], None]:
+    """A handler of signals that calls ``do``, with its number, where nothing is imported that was not by now.
+
+    Libraries that are interrupted while they are loaded end the interpreter. A signal that falls into that is sent
+    again a moment later.
+    """
+    imports = _imports(sys._getframe())
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if _imports(frame) > imports:
+            threading.Timer(_SOON, _send_again, [number]).start()
+        else:
+            do(number)
+
+    return heard
+
+
 def _imports(frame: FrameType | None) -> int:
-    """How many imports there are in what is running."""
+    """How many frames of imports there are in what is running."""
     count = 0
     while frame is not None:
         count += frame.f_code.co_filename == "<frozen importlib._bootstrap>"
@@ -72,16 +87,11 @@ def _imports(frame: FrameType | None) -> int:
     return count
 
 
-def _later(number: int) -> None:
-    """Send this signal once more in a moment: libraries that are interrupted while they load end the interpreter."""
-
-    def send() -> None:
-        if hasattr(signal, "pthread_kill") and (main := threading.main_thread().ident) is not None:
-            signal.pthread_kill(main, number)  # which ends what it waits for
-        else:  # Windows
-            signal.raise_signal(number)
-
-    threading.Timer(_SOON, send).start()
+def _send_again(number: int) -> None:
+    if hasattr(signal, "pthread_kill") and (main := threading.main_thread().ident) is not None:
+        signal.pthread_kill(main, number)  # which ends what it waits for
+    else:  # Windows
+        signal.raise_signal(number)
 
 
 def terminable() -> AbstractContextManager[None]:
@@ -129,15 +139,7 @@ def _whole_imports() -> Iterator[None]:
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    imports = _imports(sys._getframe())
-
-    def heard(number: int, frame: FrameType | None) -> None:
-        if _imports(frame) > imports:
-            _later(number)
-        else:
-            _interrupt()
-
-    signal.signal(signal.SIGINT, heard)
+    signal.signal(signal.SIGINT, _behind_imports(lambda number: _interrupt()))
     try:
         yield
     finally:
