@@ -4,6 +4,7 @@ import io
 import os
 import resource
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -478,6 +479,19 @@ def test_a_model_does_not_go_to_a_stream(call, place):
 
 def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent), "OMP_NUM_THREADS": "1"}
+
+
+def test_an_interrupt_as_the_program_ends_is_not_told(tmp_path):
+    program = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+    program += "from latentcli.__main__ import main; main()"
+    call = [sys.executable, "-c", program, "--version"]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment(), preexec_fn=heeding)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def heeding() -> None:
+    """What a shell runs in the background ignores SIGINT, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_working_folder_that_is_gone_is_told_before_libraries_are_loaded(tmp_path, trained):
