@@ -20,9 +20,9 @@ def numbers(trained, tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("asked", "order"), [([], ["2", "9", "10"]), (["--classes", "9,10,2"], ["9", "10", "2"])])
-def test_nine_ten_two_come_in_one_order_everywhere(call, numbers, tiny, asked, order):
+def test_nine_ten_two_come_in_one_order_everywhere(call, numbers, fast, asked, order):
     few = ["--labels-per-class", 10]
-    assert call("train", "train.npz", *asked, *few, *tiny).code == 0
+    assert call("train", "train.npz", *asked, *few, *fast).code == 0
     assert list(checkpoint.read(Path("vae.pth")).class_names) == order
     assert call("info", "gmm_params.pkl", "--json").json["classes"] == order
     assert call("encode", "test.npz", "vae.pth", *asked, "-q").code == 0

@@ -35,8 +35,7 @@ def models(tmp_path_factory) -> Path:
 @families
 def test_the_whole_chain_on_the_sample_data(call, models, family):
     vae = models / f"{family}.pth"
-    short = ["--set", "epochs=40"]
-    done = call("fit-probe", SAMPLES / "train.npz", vae, "--val", SAMPLES / "val.npz", *short, "--json", "-q")
+    done = call("fit-probe", SAMPLES / "train.npz", vae, "--val", SAMPLES / "val.npz", "--json", "-q")
     assert (done.code, done.err) == (0, "")
     assert done.json["images"] == 15
     assert done.json["classes"] == ["1", "4", "8"]
@@ -65,7 +64,7 @@ def test_every_probe_reads_every_feature(call, models, family, probe, tmp_path):
     if probe == "conv":
         names = names[-1:]
     for name in names if probe == "knn" else names[:2]:
-        short = [] if probe == "knn" else ["--set", f"epochs={20 if probe == 'mlp' else 40}"]
+        short = [] if probe == "knn" else ["--set", "epochs=40"]
         done = call("fit-probe", SAMPLES / "val.npz", vae, "--probe", probe, "--features", name, *short, "--json", "-q")
         assert done.code == 0, done.err
         params = probe_files.read(Path("probe.pth"), fitted_on=checkpoint.read(vae).fingerprint)
