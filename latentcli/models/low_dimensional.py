@@ -38,7 +38,7 @@ class LowDimensionalVAE(VAE):
         self.register_load_state_dict_post_hook(_forget_search)
 
     def of_older(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The first versions had no memory, the next one of another size: (n, D), of which ``seen``, a scalar, are taken.
+        """The first versions had no memory, the next one of another size: (n, D), of which ``seen`` were taken.
 
         Of these as many are kept as there is room for here. What is of no such form is given back as it is.
         """
